@@ -1,0 +1,3 @@
+//! corelane-bench: the load client.
+
+fn main() {}

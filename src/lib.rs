@@ -1,0 +1,1 @@
+//! corelane: a TCP echo and proxy server, thread per core.
