@@ -1,0 +1,141 @@
+//! The epoll event queue under [`super::readiness`]: edge-triggered, each descriptor registered
+//! once, as Go's netpoll does.
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Notifier;
+use super::readiness::{EventQueue, Readable};
+use crate::sys::EventFd;
+
+/// Events taken in one call.
+const EVENTS: usize = 512;
+/// The token of the notifier; sockets' tokens are below it.
+const NOTIFIER: u64 = u64::MAX;
+
+/// One epoll instance and its notifier.
+pub(super) struct Epoll {
+    queue: OwnedFd,
+    notifier: Arc<EventFd>,
+    events: Box<[libc::epoll_event]>,
+    /// `epoll_pwait2(2)` is there (Linux 5.11); else timeouts round up to milliseconds.
+    nanoseconds: bool,
+}
+
+impl std::fmt::Debug for Epoll {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Epoll")
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Epoll {
+    pub(super) fn open() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call succeeded, so `fd` is open and nobody else owns it.
+        let queue = unsafe { OwnedFd::from_raw_fd(fd) };
+        let epoll = Self {
+            queue,
+            notifier: Arc::new(EventFd::open()?),
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS].into_boxed_slice(),
+            nanoseconds: true,
+        };
+        // Edge-triggered, so the counter never has to be read: each write is a new edge.
+        epoll.add(epoll.notifier.as_fd(), NOTIFIER, libc::EPOLLIN)?;
+        Ok(epoll)
+    }
+
+    fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: libc::c_int) -> io::Result<()> {
+        let events = (interest | libc::EPOLLET).cast_unsigned();
+        let mut event = libc::epoll_event { events, u64: token };
+        let (queue, fd) = (self.queue.as_raw_fd(), fd.as_raw_fd());
+        // SAFETY: the event is valid for a read during the call.
+        let rc = unsafe { libc::epoll_ctl(queue, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+        if rc < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn pwait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        let max = i32::try_from(EVENTS).expect("512 fits");
+        let (queue, events) = (self.queue.as_raw_fd(), self.events.as_mut_ptr());
+        if self.nanoseconds && timeout.is_none_or(|t| !t.is_zero()) {
+            let time = timeout.map(timespec);
+            let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            let no_mask: *const libc::sigset_t = std::ptr::null();
+            let nr = libc::SYS_epoll_pwait2;
+            // SAFETY: `events` is valid for `max` writes, `time` for a read or null.
+            let n = unsafe { libc::syscall(nr, queue, events, max, time, no_mask, 0_usize) };
+            match usize::try_from(n) {
+                Ok(n) => return Ok(n),
+                Err(_) => self.nanoseconds = false,
+            }
+            let error = io::Error::last_os_error();
+            if !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) {
+                self.nanoseconds = true;
+                return Err(error);
+            }
+        }
+        // SAFETY: `events` is valid for `max` writes.
+        let n = unsafe { libc::epoll_wait(queue, events, max, milliseconds(timeout)) };
+        usize::try_from(n).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+impl EventQueue for Epoll {
+    fn register(&mut self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        self.add(fd, token, libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP)
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<()> {
+        let count = match self.pwait(timeout) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
+            result => result?,
+        };
+        for event in &self.events[..count] {
+            let (events, token) = (event.events.cast_signed(), event.u64);
+            if token == NOTIFIER {
+                continue;
+            }
+            let ended = events & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) != 0;
+            to.push(Readable {
+                token,
+                readable: ended || events & libc::EPOLLIN != 0,
+                writable: events & (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) != 0,
+                ended,
+            });
+        }
+        Ok(())
+    }
+
+    fn notifier(&self) -> Notifier {
+        Notifier(Arc::clone(&self.notifier))
+    }
+}
+
+fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
+/// Rounded up, so that a timer is never looked at before its time; -1 is for ever.
+fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
+    timeout.map_or(-1, |t| {
+        t.as_nanos()
+            .div_ceil(1_000_000)
+            .try_into()
+            .unwrap_or(i32::MAX)
+    })
+}

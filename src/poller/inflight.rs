@@ -1,0 +1,200 @@
+//! Tables that the back ends keep: sockets by slot and generation, and chains being sent.
+
+use super::op::Socket;
+use crate::buf::Chain;
+
+/// Generations fit the 24 bits that io_uring's user data leaves them.
+const GENERATION_MASK: u32 = 0x00FF_FFFF;
+
+/// Sockets by slot; a slot that is used again has another generation.
+#[derive(Debug)]
+pub(super) struct Table<S> {
+    slots: Vec<Slot<S>>,
+    free: Vec<u32>,
+    stale: u64,
+}
+
+#[derive(Debug)]
+struct Slot<S> {
+    generation: u32,
+    state: Option<S>,
+}
+
+impl<S> Table<S> {
+    pub(super) const fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            stale: 0,
+        }
+    }
+
+    pub(super) fn insert(&mut self, state: S) -> Socket {
+        let Some(slot) = self.free.pop() else {
+            let slot = u32::try_from(self.slots.len()).expect("sockets fit 32 bits");
+            self.slots.push(Slot {
+                generation: 0,
+                state: Some(state),
+            });
+            return Socket {
+                slot,
+                generation: 0,
+            };
+        };
+        let entry = &mut self.slots[slot as usize];
+        entry.state = Some(state);
+        Socket {
+            slot,
+            generation: entry.generation,
+        }
+    }
+
+    /// The socket's state; `None` when it is gone.
+    pub(super) fn find(&mut self, socket: Socket) -> Option<&mut S> {
+        let slot = self.slots.get_mut(socket.slot as usize)?;
+        slot.state
+            .as_mut()
+            .filter(|_| slot.generation == socket.generation)
+    }
+
+    pub(super) fn peek(&self, socket: Socket) -> Option<&S> {
+        let slot = self.slots.get(socket.slot as usize)?;
+        slot.state
+            .as_ref()
+            .filter(|_| slot.generation == socket.generation)
+    }
+
+    /// Like [`Table::find`], for answers from the kernel: counts those that come too late.
+    pub(super) fn find_or_count(&mut self, socket: Socket) -> Option<&mut S> {
+        if self.peek(socket).is_none() {
+            self.stale += 1;
+        }
+        self.find(socket)
+    }
+
+    /// Frees the slot; from now on the socket is stale.
+    pub(super) fn remove(&mut self, socket: Socket) -> Option<S> {
+        self.find(socket)?;
+        let slot = &mut self.slots[socket.slot as usize];
+        slot.generation = (slot.generation + 1) & GENERATION_MASK;
+        self.free.push(socket.slot);
+        slot.state.take()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &S> {
+        self.slots.iter().filter_map(|slot| slot.state.as_ref())
+    }
+
+    pub(super) fn sockets(&self) -> Vec<Socket> {
+        let of = |(slot, entry): (u32, &Slot<S>)| {
+            entry.state.is_some().then_some(Socket {
+                slot,
+                generation: entry.generation,
+            })
+        };
+        (0..).zip(&self.slots).filter_map(of).collect()
+    }
+
+    /// How many answers came for sockets that were gone.
+    pub(super) fn stale(&self) -> u64 {
+        self.stale
+    }
+}
+
+/// A chain being sent, and how much of it the kernel has taken.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    pub(super) chain: Chain,
+    pub(super) sent: usize,
+}
+
+impl Sending {
+    pub(super) fn new(chain: Chain) -> Self {
+        Self { chain, sent: 0 }
+    }
+
+    /// The kernel took `bytes`; says whether it has all.
+    pub(super) fn advance(&mut self, bytes: usize) -> bool {
+        self.chain.skip(bytes);
+        self.sent += bytes;
+        self.chain.is_empty()
+    }
+}
+
+/// Values under small indices, used again. As large as the most that were in use at once.
+#[derive(Debug)]
+pub(super) struct Slab<T> {
+    entries: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Slab<T> {
+    pub(super) const fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, value: T) -> u32 {
+        let Some(index) = self.free.pop() else {
+            self.entries.push(Some(value));
+            return u32::try_from(self.entries.len() - 1).expect("ops fit 32 bits");
+        };
+        self.entries[index as usize] = Some(value);
+        index
+    }
+
+    pub(super) fn at(&mut self, index: u32) -> &mut T {
+        self.entries[index as usize]
+            .as_mut()
+            .expect("an op in flight keeps its memory")
+    }
+
+    /// Takes a value out. When the slab is empty again it gives its memory back.
+    pub(super) fn remove(&mut self, index: u32) -> T {
+        let value = self.entries[index as usize].take();
+        self.free.push(index);
+        if self.free.len() == self.entries.len() && self.entries.len() > 1024 {
+            self.entries = Vec::new();
+            self.free = Vec::new();
+        }
+        value.expect("an op in flight keeps its memory")
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+
+    #[test]
+    fn a_slot_used_again_is_another_socket() {
+        let mut table = Table::new();
+        let first = table.insert('a');
+        assert_eq!(table.remove(first), Some('a'));
+        let second = table.insert('b');
+        assert_eq!(first.slot, second.slot);
+        assert_eq!(table.find(first), None);
+        assert_eq!(table.remove(first), None, "a stale close frees nothing");
+        assert_eq!(table.find_or_count(first), None);
+        assert_eq!((table.stale(), table.find(second)), (1, Some(&mut 'b')));
+    }
+
+    #[test]
+    fn generations_wrap_within_their_bits() {
+        let mut table = Table::new();
+        let mut last = table.insert(());
+        for _ in 0..3 {
+            table.slots[0].generation = super::GENERATION_MASK;
+            last.generation = super::GENERATION_MASK;
+            table.remove(last);
+            last = table.insert(());
+            assert_eq!(last.generation, 0);
+        }
+    }
+}

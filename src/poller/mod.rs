@@ -1,0 +1,242 @@
+//! The seam between a lane and the operating system: operations in, completions out.
+//!
+//! **The law:** every submitted op ends in exactly one final answer, cancelled or not; until then
+//! whatever memory the kernel may touch belongs to the poller. So dropping or leaking whatever
+//! waits for an op is always safe.
+//!
+//! A back end offers: [`Poller::attach`] a socket, [`Poller::submit`] an op for it,
+//! [`Poller::cancel`] one, [`Poller::close`] the socket (at most once; nothing is answered after
+//! it), [`Poller::wait`] for completions, and a [`Notifier`] that ends a wait from another thread.
+//! The poller knows no future and no task.
+
+#[cfg(all(test, target_os = "linux"))]
+mod conformance;
+mod inflight;
+mod op;
+mod readiness;
+
+#[cfg(target_os = "linux")]
+mod epoll;
+#[cfg(target_os = "linux")]
+mod uring;
+#[cfg(target_os = "linux")]
+mod uring_buffers;
+#[cfg(target_os = "linux")]
+mod uring_ring;
+#[cfg(target_os = "linux")]
+mod uring_test;
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::buf::Pool;
+use crate::sys::{EventFd, OsSocket};
+
+use self::epoll::Epoll;
+pub use self::op::{Cancelled, Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use self::readiness::Readiness;
+use self::uring::Uring;
+pub use self::uring_test::{Refusal, io_uring_refusal};
+
+/// An implementation of the poller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackEnd {
+    /// Linux, kernel 6.1 and later, where it is permitted.
+    IoUring,
+    /// Linux, any kernel.
+    Epoll,
+}
+
+impl BackEnd {
+    /// Every back end of this platform.
+    pub const ALL: &[Self] = &[Self::IoUring, Self::Epoll];
+}
+
+impl fmt::Display for BackEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        })
+    }
+}
+
+/// Sizes of a poller's queues. The defaults serve; tests starve it with smaller ones.
+#[derive(Clone, Copy, Debug)]
+pub struct PollerOptions {
+    /// Ops queued before the kernel is entered early (io_uring's SQ); a power of two.
+    pub submissions: u32,
+    /// Completions kept in shared memory (io_uring's CQ); a power of two.
+    pub completions: u32,
+    /// Buffers that the kernel may hold to receive into; a power of two up to 32,768. 512 of
+    /// 16 KiB are 8 MiB, the most that costs no cache misses to speak of.
+    pub receive_buffers: u16,
+    /// Buffers filled for one socket in one wait, where the poller reads itself.
+    pub receive_budget: u32,
+}
+
+impl Default for PollerOptions {
+    fn default() -> Self {
+        Self {
+            submissions: 1024,
+            completions: 8192,
+            receive_buffers: 512,
+            receive_budget: 4,
+        }
+    }
+}
+
+/// How long a wait may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wait {
+    /// Look without sleeping for this long first.
+    pub spin: Duration,
+    /// Then sleep until something happens or this much time has passed; `None` is for ever.
+    pub timeout: Option<Duration>,
+}
+
+impl Wait {
+    /// Do not wait at all.
+    pub const NOT: Self = Self {
+        spin: Duration::ZERO,
+        timeout: Some(Duration::ZERO),
+    };
+    /// Wait until something happens.
+    pub const FOR_EVER: Self = Self {
+        spin: Duration::ZERO,
+        timeout: None,
+    };
+
+    fn is_zero(self) -> bool {
+        self.timeout == Some(Duration::ZERO)
+    }
+}
+
+/// A lane's poller.
+#[derive(Debug)]
+pub struct Poller(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    // Boxed: the ring's tables are ten times as large as the epoll back end.
+    Uring(Box<Uring>),
+    Epoll(Readiness<Epoll>),
+}
+
+/// Calls one method on whichever back end it is.
+macro_rules! forward {
+    ($self:ident, $poller:ident => $call:expr) => {
+        match &mut $self.0 {
+            Inner::Uring($poller) => $call,
+            Inner::Epoll($poller) => $call,
+        }
+    };
+}
+
+impl Poller {
+    /// Opens a poller for the calling thread, which alone may use it. Received bytes go into
+    /// buffers of `pool`.
+    ///
+    /// # Errors
+    /// What the kernel says; for io_uring see [`io_uring_refusal`].
+    pub fn open(back_end: BackEnd, options: PollerOptions, pool: &Pool) -> io::Result<Self> {
+        Ok(Self(match back_end {
+            BackEnd::IoUring => Inner::Uring(Box::new(Uring::open(options, pool.clone())?)),
+            BackEnd::Epoll => Inner::Epoll(Readiness::new(Epoll::open()?, options, pool.clone())),
+        }))
+    }
+
+    /// Which back end this is.
+    #[must_use]
+    pub fn back_end(&self) -> BackEnd {
+        match self.0 {
+            Inner::Uring(_) => BackEnd::IoUring,
+            Inner::Epoll(_) => BackEnd::Epoll,
+        }
+    }
+
+    /// Whether sockets to be connected must be non-blocking here.
+    #[must_use]
+    pub fn connects_nonblocking(&self) -> bool {
+        matches!(self.0, Inner::Epoll(_))
+    }
+
+    /// Takes a socket over.
+    pub fn attach(&mut self, socket: OsSocket) -> Socket {
+        forward!(self, poller => poller.attach(socket))
+    }
+
+    /// The descriptor of an attached socket, to read or set its options.
+    ///
+    /// # Panics
+    /// When the socket was closed.
+    pub fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
+        match &self.0 {
+            Inner::Uring(poller) => poller.descriptor(socket),
+            Inner::Epoll(poller) => poller.descriptor(socket),
+        }
+    }
+
+    /// Starts an op, which ends in the answer returned or in exactly one final completion.
+    ///
+    /// # Panics
+    /// When the socket was closed or has an op of this kind in flight.
+    pub fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
+        forward!(self, poller => poller.submit(socket, op))
+    }
+
+    /// Asks for an op's end. Its final completion comes all the same, and may still be a success.
+    /// Nothing happens when no such op is in flight.
+    pub fn cancel(&mut self, socket: Socket, kind: OpKind) {
+        forward!(self, poller => poller.cancel(socket, kind));
+    }
+
+    /// Closes a socket: its ops are cancelled, nothing more is answered for it, and the descriptor
+    /// is closed once the kernel has let go of all their memory.
+    ///
+    /// # Panics
+    /// When it was closed before.
+    pub fn close(&mut self, socket: Socket, how: Close) {
+        forward!(self, poller => poller.close(socket, how));
+    }
+
+    /// Appends completions to `to`, waiting if there are none. May return with none.
+    ///
+    /// # Errors
+    /// Only when the poller itself is broken.
+    pub fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
+        forward!(self, poller => poller.wait(wait, to))
+    }
+
+    /// A handle that ends this poller's wait from any thread.
+    #[must_use]
+    pub fn notifier(&self) -> Notifier {
+        match &self.0 {
+            Inner::Uring(poller) => poller.notifier(),
+            Inner::Epoll(poller) => poller.notifier(),
+        }
+    }
+
+    /// How many answers came for sockets that were closed.
+    #[must_use]
+    pub fn stale(&self) -> u64 {
+        match &self.0 {
+            Inner::Uring(poller) => poller.stale(),
+            Inner::Epoll(poller) => poller.stale(),
+        }
+    }
+}
+
+/// Ends a poller's wait from any thread.
+#[derive(Clone, Debug)]
+pub struct Notifier(Arc<EventFd>);
+
+impl Notifier {
+    /// Makes the present or the next wait return.
+    pub fn notify(&self) {
+        self.0.signal();
+    }
+}

@@ -1,0 +1,382 @@
+//! Turns an event queue that says "ready" (epoll, kqueue) into completions.
+//!
+//! An op tries its system call first and waits only when that would block. A descriptor is
+//! registered once, edge-triggered, when something first waits for it. An edge says that a state
+//! may have changed, so the state (`readable`, `ended`) is kept here until a call proves it wrong.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use super::inflight::{Sending, Slab, Table};
+use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use super::{Notifier, PollerOptions, Wait};
+use crate::buf::{Chain, Pool};
+use crate::sys::{self, ConnectStart, OsSocket};
+
+/// Parts handed to one `sendmsg`.
+const PARTS: usize = 16;
+
+/// What the operating system's event queue must offer.
+pub(super) trait EventQueue {
+    /// Watches a descriptor for edges of both directions; the present state is the first edge.
+    fn register(&mut self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()>;
+    /// Appends what has become ready; sleeps at most `timeout` (`None`: for ever) for it.
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<()>;
+    /// Ends a wait from another thread.
+    fn notifier(&self) -> Notifier;
+}
+
+/// One event: what a descriptor has become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Readable {
+    pub(super) token: u64,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// FIN, reset or error has arrived: read on until that shows.
+    pub(super) ended: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Readiness<Q> {
+    queue: Q,
+    pool: Pool,
+    receive_budget: u32,
+    table: Table<State>,
+    sends: Slab<Sending>,
+    events: Vec<Readable>,
+    /// Sockets to read from in the next wait.
+    ready: Vec<Socket>,
+    /// Sockets that found the pool empty, in that order.
+    starved: VecDeque<Socket>,
+    /// Final answers to cancelled ops.
+    answers: Vec<Completion>,
+}
+
+#[derive(Debug)]
+struct State {
+    fd: OsSocket,
+    /// One bit per kind of op that waits.
+    armed: u8,
+    registered: bool,
+    readable: bool,
+    ended: bool,
+    /// In `ready` or `starved`.
+    queued: bool,
+    /// Index in `sends` while a send waits.
+    send: u32,
+}
+
+impl State {
+    fn waits(&self, kind: OpKind) -> bool {
+        self.armed & kind.bit() != 0
+    }
+}
+
+impl<Q: EventQueue> Readiness<Q> {
+    pub(super) fn new(queue: Q, options: PollerOptions, pool: Pool) -> Self {
+        Self {
+            queue,
+            pool,
+            receive_budget: options.receive_budget,
+            table: Table::new(),
+            sends: Slab::new(),
+            events: Vec::new(),
+            ready: Vec::new(),
+            starved: VecDeque::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
+        self.table.insert(State {
+            fd,
+            armed: 0,
+            registered: false,
+            readable: false,
+            ended: false,
+            queued: false,
+            send: 0,
+        })
+    }
+
+    pub(super) fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
+        self.table
+            .peek(socket)
+            .expect("the socket is open")
+            .fd
+            .as_fd()
+    }
+
+    pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
+        let kind = op.kind();
+        let state = self.table.find(socket).expect("the socket is open");
+        assert!(!state.waits(kind), "one {kind:?} at a time");
+        let done = match op {
+            Op::Accept => accept(state),
+            Op::Connect(to) => match sys::connect(state.fd.as_fd(), to) {
+                Ok(ConnectStart::Done) => Some(Event::Connected(Ok(()))),
+                Ok(ConnectStart::InProgress) => None,
+                Err(e) => Some(Event::Connected(Err(e))),
+            },
+            Op::Recv => None,
+            Op::Send(chain) => self.start_send(socket, chain),
+            Op::ReadReady => sys::is_readable(state.fd.as_fd()).then_some(Event::ReadReady(Ok(()))),
+            Op::WriteReady => {
+                sys::is_writable(state.fd.as_fd()).then_some(Event::WriteReady(Ok(())))
+            }
+        };
+        if let Some(event) = done {
+            return Submitted::Done(event);
+        }
+        match self.arm(socket, kind) {
+            Ok(()) => Submitted::Pending,
+            Err(e) => Submitted::Done(self.refuse(socket, kind, e)),
+        }
+    }
+
+    pub(super) fn cancel(&mut self, socket: Socket, kind: OpKind) {
+        let Some(state) = self.table.find(socket) else {
+            return;
+        };
+        if !state.waits(kind) {
+            return;
+        }
+        state.armed &= !kind.bit();
+        let sent = match kind {
+            OpKind::Send => self.sends.remove(state.send).sent,
+            _ => 0,
+        };
+        self.answers.push(Completion {
+            socket,
+            event: Event::cancelled(kind, sent),
+        });
+    }
+
+    pub(super) fn close(&mut self, socket: Socket, how: Close) {
+        let state = self.table.remove(socket).expect("the socket is open");
+        let sending = state.waits(OpKind::Send);
+        if sending {
+            drop(self.sends.remove(state.send));
+        }
+        if sending || how == Close::Reset {
+            // A socket that cannot be reset any more is dead already; closing it is all there is.
+            drop(sys::reset_on_close(state.fd.as_fd()));
+        }
+    }
+
+    pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
+        let before = to.len();
+        self.feed_starved();
+        if wait.is_zero() || !self.ready.is_empty() || !self.answers.is_empty() {
+            self.queue.wait(Some(Duration::ZERO), &mut self.events)?;
+        } else {
+            self.sleep(wait)?;
+        }
+        let mut events = mem::take(&mut self.events);
+        for event in events.drain(..) {
+            self.on_event(event, to);
+        }
+        self.events = events;
+        let mut ready = mem::take(&mut self.ready);
+        for socket in ready.drain(..) {
+            self.receive(socket, to);
+        }
+        if self.ready.is_empty() {
+            // Keep the allocation; `receive` has pushed nothing.
+            self.ready = ready;
+        }
+        for answer in self.answers.drain(..) {
+            if self.table.peek(answer.socket).is_some() {
+                to.push(answer);
+            }
+        }
+        debug_assert!(to.len() >= before, "completions are only appended");
+        Ok(())
+    }
+
+    pub(super) fn notifier(&self) -> Notifier {
+        self.queue.notifier()
+    }
+
+    pub(super) fn stale(&self) -> u64 {
+        self.table.stale()
+    }
+
+    fn sleep(&mut self, wait: Wait) -> io::Result<()> {
+        if !wait.spin.is_zero() {
+            let until = sys::now() + wait.spin;
+            while self.events.is_empty() && sys::now() < until {
+                self.queue.wait(Some(Duration::ZERO), &mut self.events)?;
+            }
+            if !self.events.is_empty() {
+                return Ok(());
+            }
+        }
+        self.queue.wait(wait.timeout, &mut self.events)
+    }
+
+    /// Lets an op wait for an edge.
+    fn arm(&mut self, socket: Socket, kind: OpKind) -> io::Result<()> {
+        let state = self.table.find(socket).expect("the socket is open");
+        if !state.registered {
+            self.queue.register(state.fd.as_fd(), token(socket))?;
+            state.registered = true;
+        }
+        state.armed |= kind.bit();
+        if kind == OpKind::Recv && state.readable && !state.queued {
+            state.queued = true;
+            self.ready.push(socket);
+        }
+        Ok(())
+    }
+
+    /// The answer to an op that could not be armed: the kernel has no memory to watch it.
+    fn refuse(&mut self, socket: Socket, kind: OpKind, error: io::Error) -> Event {
+        match kind {
+            OpKind::Accept => Event::Accepted(Err(error)),
+            OpKind::Connect => Event::Connected(Err(error)),
+            OpKind::Recv => Event::RecvEnded(RecvEnd::Failed(error)),
+            OpKind::Send => {
+                let send = self.table.find(socket).expect("the socket is open").send;
+                Event::Sent(self.sends.remove(send).sent, Err(error))
+            }
+            OpKind::ReadReady => Event::ReadReady(Err(error)),
+            OpKind::WriteReady => Event::WriteReady(Err(error)),
+        }
+    }
+
+    fn on_event(&mut self, event: Readable, to: &mut Vec<Completion>) {
+        let socket = from_token(event.token);
+        let Some(state) = self.table.find_or_count(socket) else {
+            return;
+        };
+        state.readable |= event.readable;
+        state.ended |= event.ended;
+        let mut answer = |state: &mut State, kind: OpKind, event: Event| {
+            state.armed &= !kind.bit();
+            to.push(Completion { socket, event });
+        };
+        if event.readable && state.waits(OpKind::Accept) {
+            if let Some(event) = accept(state) {
+                answer(state, OpKind::Accept, event);
+            }
+        }
+        if event.writable && state.waits(OpKind::Connect) {
+            let result = sys::take_error(state.fd.as_fd());
+            answer(state, OpKind::Connect, Event::Connected(result));
+        }
+        if event.readable && state.waits(OpKind::ReadReady) {
+            answer(state, OpKind::ReadReady, Event::ReadReady(Ok(())));
+        }
+        if event.writable && state.waits(OpKind::WriteReady) {
+            answer(state, OpKind::WriteReady, Event::WriteReady(Ok(())));
+        }
+        if state.readable && state.waits(OpKind::Recv) && !state.queued {
+            state.queued = true;
+            self.ready.push(socket);
+        }
+        if event.writable && state.waits(OpKind::Send) {
+            let sending = self.sends.at(state.send);
+            if let Some(result) = push(&state.fd, sending) {
+                let sent = self.sends.remove(state.send).sent;
+                answer(state, OpKind::Send, Event::Sent(sent, result));
+            }
+        }
+    }
+
+    fn start_send(&mut self, socket: Socket, chain: Chain) -> Option<Event> {
+        let state = self.table.find(socket).expect("the socket is open");
+        let mut sending = Sending::new(chain);
+        let Some(result) = push(&state.fd, &mut sending) else {
+            state.send = self.sends.insert(sending);
+            return None;
+        };
+        Some(Event::Sent(sending.sent, result))
+    }
+
+    /// Reads a socket up to its budget.
+    fn receive(&mut self, socket: Socket, to: &mut Vec<Completion>) {
+        let Some(state) = self.table.find(socket) else {
+            return;
+        };
+        state.queued = false;
+        for _ in 0..self.receive_budget {
+            if !state.waits(OpKind::Recv) || !state.readable {
+                return;
+            }
+            let Some(mut buf) = self.pool.take() else {
+                state.queued = true;
+                self.starved.push_back(socket);
+                return;
+            };
+            let event = match sys::recv(state.fd.as_fd(), buf.space()) {
+                Ok(0) => Event::RecvEnded(RecvEnd::Fin),
+                Ok(bytes) => {
+                    buf.fill(bytes);
+                    // A short read has emptied the socket; what comes next is a new edge. Unless
+                    // the end has been announced already: its edge is behind us.
+                    state.readable = state.ended || bytes == self.pool.buffer_bytes();
+                    Event::Received(buf)
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    state.readable = false;
+                    return;
+                }
+                Err(e) => Event::RecvEnded(RecvEnd::Failed(e)),
+            };
+            if matches!(event, Event::RecvEnded(_)) {
+                state.armed &= !OpKind::Recv.bit();
+            }
+            to.push(Completion { socket, event });
+        }
+        if state.readable && state.waits(OpKind::Recv) {
+            state.queued = true;
+            self.ready.push(socket);
+        }
+    }
+
+    /// Lets as many starved sockets read as there are buffers, the longest-starved first.
+    fn feed_starved(&mut self) {
+        let free = self.pool.buffers_max() - self.pool.in_use();
+        for _ in 0..free.min(self.starved.len()) {
+            self.ready.extend(self.starved.pop_front());
+        }
+    }
+}
+
+fn accept(state: &State) -> Option<Event> {
+    match sys::accept(state.fd.as_fd()) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+        result => Some(Event::Accepted(result)),
+    }
+}
+
+/// Sends until all is gone, it would block or it fails; `None` when it would block.
+fn push(fd: &OsSocket, sending: &mut Sending) -> Option<io::Result<()>> {
+    while !sending.chain.is_empty() {
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        let count = sending.chain.gather(&mut parts);
+        match sys::send(fd.as_fd(), &parts[..count]) {
+            Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
+            Ok(bytes) => sending.advance(bytes),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
+            Err(e) => return Some(Err(e)),
+        };
+    }
+    Some(Ok(()))
+}
+
+fn token(socket: Socket) -> u64 {
+    u64::from(socket.generation) << 32 | u64::from(socket.slot)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the halves of the token")]
+fn from_token(token: u64) -> Socket {
+    Socket {
+        slot: token as u32,
+        generation: (token >> 32) as u32,
+    }
+}

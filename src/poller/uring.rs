@@ -1,0 +1,631 @@
+//! The io_uring back end (Linux 6.1): one ring per lane, one kernel entry per wait.
+//!
+//! Receiving is multishot into a shared ring of buffers; a chain leaves in one `sendmsg`; accepting
+//! and waiting for readiness are polls. A socket's slot, generation and op kind make up the user
+//! data, so there is no table of ops: at most one of each kind is in flight.
+//!
+//! The ring is created and used by one thread (`SINGLE_ISSUER`, `DEFER_TASKRUN`): the kernel writes
+//! to memory only inside `enter`, never behind our back.
+#![expect(unsafe_code, reason = "submission of pointers that the poller owns")]
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
+use std::process;
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{CancelBuilder, Fd};
+use io_uring::{cqueue, opcode};
+use socket2::SockAddr;
+
+use super::inflight::{Sending, Slab, Table};
+use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use super::uring_buffers::{Buffers, GROUP};
+use super::uring_ring::Ring;
+use super::{Notifier, PollerOptions, Wait};
+use crate::buf::Pool;
+use crate::sys::{self, EventFd, OsSocket};
+
+/// Parts handed to one `sendmsg`.
+const PARTS: usize = 16;
+/// Vectors kept for the next gathered send.
+const SPARE_VECTORS: usize = 64;
+/// Completions handled in one wait, so that timers and other lanes get their turn.
+const BATCH: usize = 1024;
+/// User data of the notifier's read, and of ops whose completion says nothing.
+const NOTIFIER: u64 = u64::MAX;
+const IGNORED: u64 = u64::MAX - 1;
+/// A send completes when all of its bytes are taken: the kernel itself waits for room.
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+
+#[derive(Debug)]
+pub(super) struct Uring {
+    /// First, so that the ring is closed before the memory it knows of is freed.
+    ring: Ring,
+    buffers: Buffers,
+    pool: Pool,
+    table: Table<State>,
+    outgoing: Slab<Outgoing>,
+    spare_vectors: Vec<Box<Vectors>>,
+    /// Sockets whose receive found no buffer, in that order.
+    starved: VecDeque<Socket>,
+    /// Final answers to ops that were cancelled while the kernel did not have them.
+    answers: Vec<Completion>,
+    notifier: Arc<EventFd>,
+    /// What the notifier's read writes to.
+    notified: Box<u64>,
+    notifier_armed: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    fd: OsSocket,
+    /// One bit per kind of op that the kernel has.
+    inflight: u8,
+    /// One bit per kind of op that is being cancelled.
+    cancelled: u8,
+    /// A receive waits for a buffer.
+    starved: bool,
+    closing: Option<Close>,
+    /// Index in `outgoing` while a send or connect is in flight.
+    outgoing: u32,
+}
+
+/// The memory of a send or a connect.
+#[derive(Debug, Default)]
+struct Outgoing {
+    sending: Sending,
+    vectors: Option<Box<Vectors>>,
+    address: Option<Box<SockAddr>>,
+}
+
+/// A message header and its parts, as `sendmsg(2)` wants them.
+struct Vectors {
+    header: libc::msghdr,
+    parts: [libc::iovec; PARTS],
+}
+
+impl std::fmt::Debug for Vectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vectors").finish_non_exhaustive()
+    }
+}
+
+impl Uring {
+    pub(super) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
+        let ring = Ring::open(options.submissions, options.completions)?;
+        let buffers = Buffers::register(&ring.submitter(), options.receive_buffers)?;
+        Ok(Self {
+            ring,
+            buffers,
+            pool,
+            table: Table::new(),
+            outgoing: Slab::new(),
+            spare_vectors: Vec::new(),
+            starved: VecDeque::new(),
+            answers: Vec::new(),
+            notifier: Arc::new(EventFd::open()?),
+            notified: Box::new(0),
+            notifier_armed: false,
+        })
+    }
+
+    pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
+        self.table.insert(State {
+            fd,
+            inflight: 0,
+            cancelled: 0,
+            starved: false,
+            closing: None,
+            outgoing: 0,
+        })
+    }
+
+    pub(super) fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
+        self.table
+            .peek(socket)
+            .expect("the socket is open")
+            .fd
+            .as_fd()
+    }
+
+    pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
+        let kind = op.kind();
+        let state = self.table.find(socket).expect("the socket is open");
+        assert!(state.closing.is_none(), "the socket is open");
+        assert!(
+            state.inflight & kind.bit() == 0 && !(kind == OpKind::Recv && state.starved),
+            "one {kind:?} at a time"
+        );
+        let fd = Fd(state.fd.as_raw_fd());
+        match op {
+            Op::Accept => {
+                if let Some(event) = accept(state) {
+                    return Submitted::Done(event);
+                }
+                self.arm_poll(socket, kind, libc::POLLIN);
+            }
+            Op::Connect(to) => {
+                let address = Box::new(SockAddr::from(to));
+                let entry = opcode::Connect::new(fd, address.as_ptr().cast(), address.len());
+                state.outgoing = self.outgoing.insert(Outgoing {
+                    address: Some(address),
+                    ..Outgoing::default()
+                });
+                self.start(socket, kind, entry.build());
+            }
+            Op::Recv => self.start(socket, kind, opcode::RecvMulti::new(fd, GROUP).build()),
+            Op::Send(chain) => {
+                if chain.is_empty() {
+                    return Submitted::Done(Event::Sent(0, Ok(())));
+                }
+                let sending = Sending::new(chain);
+                state.outgoing = self.outgoing.insert(Outgoing {
+                    sending,
+                    ..Outgoing::default()
+                });
+                self.start_send(socket);
+            }
+            Op::ReadReady => self.arm_poll(socket, kind, libc::POLLIN | libc::POLLRDHUP),
+            Op::WriteReady => self.arm_poll(socket, kind, libc::POLLOUT),
+        }
+        Submitted::Pending
+    }
+
+    pub(super) fn cancel(&mut self, socket: Socket, kind: OpKind) {
+        let Some(state) = self.table.find(socket) else {
+            return;
+        };
+        if kind == OpKind::Recv && state.starved {
+            state.starved = false;
+            self.answers.push(Completion {
+                socket,
+                event: Event::cancelled(kind, 0),
+            });
+            return;
+        }
+        if state.inflight & kind.bit() == 0 || state.cancelled & kind.bit() != 0 {
+            return;
+        }
+        state.cancelled |= kind.bit();
+        self.push_silent(opcode::AsyncCancel::new(user_data(socket, kind)).build());
+    }
+
+    pub(super) fn close(&mut self, socket: Socket, how: Close) {
+        let state = self.table.find(socket).expect("the socket is open");
+        assert!(state.closing.is_none(), "the socket is open");
+        let sending = state.inflight & OpKind::Send.bit() != 0;
+        let how = if sending { Close::Reset } else { how };
+        state.closing = Some(how);
+        state.starved = false;
+        if state.inflight == 0 {
+            self.finish_close(socket);
+            return;
+        }
+        if how == Close::Fin {
+            // The descriptor stays open until the kernel lets go; the peer need not wait for it.
+            drop(sys::shutdown_write(state.fd.as_fd()));
+        }
+        let fd = Fd(state.fd.as_raw_fd());
+        self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::fd(fd).all()).build());
+    }
+
+    pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
+        self.arm_notifier();
+        if self.buffers.refill(&self.pool) {
+            self.feed_starved();
+        }
+        self.enter(wait)?;
+        let before = to.len();
+        let (mut taken, mut ran_out) = (0, false);
+        for _ in 0..BATCH {
+            let Some(entry) = self.ring.next() else { break };
+            taken += usize::from(cqueue::buffer_select(entry.flags()).is_some());
+            ran_out |= entry.result() == -libc::ENOBUFS;
+            self.on_completion(&entry, to);
+        }
+        self.buffers.adapt(taken, ran_out);
+        for answer in self.answers.drain(..) {
+            if self
+                .table
+                .peek(answer.socket)
+                .is_some_and(|state| state.closing.is_none())
+            {
+                to.push(answer);
+            }
+        }
+        debug_assert!(to.len() >= before, "completions are only appended");
+        Ok(())
+    }
+
+    pub(super) fn notifier(&self) -> Notifier {
+        Notifier(Arc::clone(&self.notifier))
+    }
+
+    pub(super) fn stale(&self) -> u64 {
+        self.table.stale()
+    }
+
+    /// The one kernel entry of a wait; two when it spins, none when nothing can have happened.
+    fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        let here = self.ring.has_completions() || !self.answers.is_empty();
+        if here || wait.is_zero() {
+            if self.ring.has_submissions() || self.ring.has_deferred() {
+                self.ring.enter(0, Some(Duration::ZERO))?;
+            }
+            return Ok(());
+        }
+        if !wait.spin.is_zero() {
+            if self.ring.has_submissions() {
+                self.ring.enter(0, Some(Duration::ZERO))?;
+            }
+            let until = sys::now() + wait.spin;
+            loop {
+                if self.ring.has_completions() {
+                    return Ok(());
+                }
+                if self.ring.has_deferred() {
+                    return self.ring.enter(0, Some(Duration::ZERO));
+                }
+                if sys::now() >= until {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        self.ring.enter(1, wait.timeout)
+    }
+
+    fn arm_notifier(&mut self) {
+        if !mem::replace(&mut self.notifier_armed, true) {
+            let fd = Fd(self.notifier.as_fd().as_raw_fd());
+            let entry = opcode::Read::new(fd, ptr::from_mut(&mut *self.notified).cast(), 8)
+                .build()
+                .user_data(NOTIFIER);
+            // SAFETY: `notified` is boxed, written by this read alone and freed after the ring.
+            unsafe { self.ring.push(&entry) };
+        }
+    }
+
+    /// Queues an op of a socket.
+    fn start(&mut self, socket: Socket, kind: OpKind, entry: Entry) {
+        let state = self.table.find(socket).expect("the socket is open");
+        state.inflight |= kind.bit();
+        // SAFETY: an entry points to nothing, or to what `outgoing` keeps until this op's final
+        // completion; the buffers of a receive are those of `buffers`.
+        unsafe { self.ring.push(&entry.user_data(user_data(socket, kind))) };
+    }
+
+    /// Queues an op whose success is not answered and whose failure says nothing.
+    fn push_silent(&mut self, entry: Entry) {
+        let entry = entry.flags(Flags::SKIP_SUCCESS).user_data(IGNORED);
+        // SAFETY: cancels and closes point to nothing.
+        unsafe { self.ring.push(&entry) };
+    }
+
+    fn arm_poll(&mut self, socket: Socket, kind: OpKind, events: libc::c_short) {
+        let fd = Fd(self.descriptor(socket).as_raw_fd());
+        let events = u32::from(events.cast_unsigned());
+        self.start(socket, kind, opcode::PollAdd::new(fd, events).build());
+    }
+
+    /// Queues the rest of a chain.
+    fn start_send(&mut self, socket: Socket) {
+        let state = self.table.find(socket).expect("the socket is open");
+        let fd = Fd(state.fd.as_raw_fd());
+        let outgoing = self.outgoing.at(state.outgoing);
+        let mut slices = [IoSlice::new(&[]); PARTS];
+        let count = outgoing.sending.chain.gather(&mut slices);
+        let entry = if count == 1 {
+            let part = &slices[0];
+            let bytes = u32::try_from(part.len()).expect("a buffer's length fits 32 bits");
+            opcode::Send::new(fd, part.as_ptr(), bytes)
+                .flags(SEND_FLAGS)
+                .build()
+        } else {
+            let mut vectors = outgoing
+                .vectors
+                .take()
+                .or_else(|| self.spare_vectors.pop())
+                .unwrap_or_else(Vectors::new);
+            let header = vectors.point_at(&slices[..count]);
+            outgoing.vectors = Some(vectors);
+            opcode::SendMsg::new(fd, header)
+                .flags(SEND_FLAGS.cast_unsigned())
+                .build()
+        };
+        self.start(socket, OpKind::Send, entry);
+    }
+
+    /// Lets the starved receives try again, now that there are buffers.
+    fn feed_starved(&mut self) {
+        for _ in 0..self.starved.len() {
+            let Some(socket) = self.starved.pop_front() else {
+                break;
+            };
+            let Some(state) = self.table.find(socket) else {
+                continue;
+            };
+            // Cancelled or closed meanwhile, or cancelled and started anew.
+            if mem::take(&mut state.starved) {
+                let fd = Fd(state.fd.as_raw_fd());
+                self.start(
+                    socket,
+                    OpKind::Recv,
+                    opcode::RecvMulti::new(fd, GROUP).build(),
+                );
+            }
+        }
+    }
+
+    fn on_completion(&mut self, entry: &cqueue::Entry, to: &mut Vec<Completion>) {
+        match entry.user_data() {
+            NOTIFIER => self.notifier_armed = false,
+            IGNORED => {}
+            data => {
+                let (socket, kind) = from_user_data(data);
+                if kind == OpKind::Recv {
+                    self.on_recv(socket, entry, to);
+                } else if let Some(event) = self.on_single(socket, kind, entry.result()) {
+                    to.push(Completion { socket, event });
+                }
+            }
+        }
+    }
+
+    fn on_recv(&mut self, socket: Socket, entry: &cqueue::Entry, to: &mut Vec<Completion>) {
+        let more = cqueue::more(entry.flags());
+        let result = usize::try_from(entry.result());
+        let buf = cqueue::buffer_select(entry.flags())
+            .map(|id| self.buffers.take_back(id, result.unwrap_or(0), &self.pool));
+        let Some(state) = self.table.find_or_count(socket) else {
+            return;
+        };
+        if !more {
+            state.inflight &= !OpKind::Recv.bit();
+        }
+        if state.closing.is_some() {
+            self.finish_close(socket);
+            return;
+        }
+        let cancelled = state.cancelled & OpKind::Recv.bit() != 0;
+        let mut push = |event| to.push(Completion { socket, event });
+        let end = match (result, buf) {
+            (Ok(0), _) => RecvEnd::Fin,
+            (Ok(_), Some(buf)) => {
+                push(Event::Received(buf));
+                if more {
+                    return;
+                }
+                RecvEnd::Cancelled
+            }
+            (Ok(_), None) => unreachable!("a receive brings its buffer"),
+            (Err(_), _) => match -entry.result() {
+                libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS => RecvEnd::Cancelled,
+                error => RecvEnd::Failed(io::Error::from_raw_os_error(error)),
+            },
+        };
+        debug_assert!(!more, "a stream of receives ends once");
+        if matches!(end, RecvEnd::Cancelled) && !cancelled {
+            // It ended for a reason of the kernel's own; nobody asked for it: go on.
+            if entry.result() == -libc::ENOBUFS {
+                state.starved = true;
+                self.starved.push_back(socket);
+            } else {
+                let fd = Fd(state.fd.as_raw_fd());
+                self.start(
+                    socket,
+                    OpKind::Recv,
+                    opcode::RecvMulti::new(fd, GROUP).build(),
+                );
+            }
+            return;
+        }
+        state.cancelled &= !OpKind::Recv.bit();
+        push(Event::RecvEnded(end));
+    }
+
+    /// The final answer of any other op; `None` when it goes on or its socket is closing.
+    fn on_single(&mut self, socket: Socket, kind: OpKind, result: i32) -> Option<Event> {
+        let state = self.table.find_or_count(socket)?;
+        state.inflight &= !kind.bit();
+        let cancelled = state.cancelled & kind.bit() != 0;
+        state.cancelled &= !kind.bit();
+        let closing = state.closing.is_some();
+        let writes = matches!(kind, OpKind::Send | OpKind::Connect);
+        let index = state.outgoing;
+        let event = if closing {
+            None
+        } else {
+            self.answer(socket, kind, result, cancelled)
+        };
+        let goes_on = event.is_none() && !closing;
+        if writes && !goes_on {
+            let vectors = self.outgoing.remove(index).vectors;
+            if self.spare_vectors.len() < SPARE_VECTORS {
+                self.spare_vectors.extend(vectors);
+            }
+        }
+        if closing {
+            self.finish_close(socket);
+        }
+        event
+    }
+
+    /// What a result means; `None` when the op was started again.
+    fn answer(
+        &mut self,
+        socket: Socket,
+        kind: OpKind,
+        result: i32,
+        cancelled: bool,
+    ) -> Option<Event> {
+        let outcome = match result {
+            0.. => Ok(()),
+            error => Err(io::Error::from_raw_os_error(-error)),
+        };
+        let stopped = matches!(-result, libc::ECANCELED | libc::EINTR);
+        if cancelled && stopped && kind != OpKind::Send {
+            return Some(Event::cancelled(kind, 0));
+        }
+        match kind {
+            OpKind::Accept => {
+                let state = self.table.find(socket).expect("the caller found it");
+                let event = match outcome {
+                    Ok(()) => accept(state),
+                    Err(e) => Some(Event::Accepted(Err(e))),
+                };
+                if event.is_none() && cancelled {
+                    return Some(Event::cancelled(kind, 0));
+                }
+                if event.is_none() {
+                    self.arm_poll(socket, kind, libc::POLLIN);
+                }
+                event
+            }
+            OpKind::Connect => Some(Event::Connected(outcome)),
+            OpKind::ReadReady => Some(Event::ReadReady(outcome)),
+            OpKind::WriteReady => Some(Event::WriteReady(outcome)),
+            OpKind::Recv => unreachable!("receives are answered as they come"),
+            OpKind::Send => {
+                let index = self
+                    .table
+                    .find(socket)
+                    .expect("the caller found it")
+                    .outgoing;
+                let sending = &mut self.outgoing.at(index).sending;
+                let all = sending.advance(usize::try_from(result).unwrap_or(0));
+                let sent = sending.sent;
+                match outcome {
+                    Ok(()) if all => Some(Event::Sent(sent, Ok(()))),
+                    Ok(()) if result == 0 => {
+                        Some(Event::Sent(sent, Err(io::ErrorKind::WriteZero.into())))
+                    }
+                    _ if cancelled && (result >= 0 || stopped) => {
+                        Some(Event::cancelled(kind, sent))
+                    }
+                    // More parts than one message takes, or the kernel gave up waiting for room.
+                    Ok(()) => {
+                        self.start_send(socket);
+                        None
+                    }
+                    Err(_) if stopped || result == -libc::EAGAIN => {
+                        self.start_send(socket);
+                        None
+                    }
+                    Err(e) => Some(Event::Sent(sent, Err(e))),
+                }
+            }
+        }
+    }
+
+    /// Closes the descriptor of a closing socket if the kernel has no op of it any more.
+    fn finish_close(&mut self, socket: Socket) {
+        let state = self.table.find(socket).expect("the socket is closing");
+        if state.inflight != 0 {
+            return;
+        }
+        let state = self.table.remove(socket).expect("found above");
+        if state.closing == Some(Close::Reset) {
+            // A socket that cannot be reset any more is dead already; closing it is all there is.
+            drop(sys::reset_on_close(state.fd.as_fd()));
+        }
+        // With the next entry instead of a system call of its own.
+        self.push_silent(opcode::Close::new(Fd(state.fd.into_raw_fd())).build());
+    }
+
+    /// Cancels everything and waits for the kernel to let go.
+    fn quiesce(&mut self) -> io::Result<()> {
+        for socket in self.table.sockets() {
+            if self
+                .table
+                .peek(socket)
+                .is_some_and(|state| state.closing.is_none())
+            {
+                self.close(socket, Close::Reset);
+            }
+        }
+        let all = opcode::AsyncCancel2::new(CancelBuilder::any()).build();
+        self.push_silent(all);
+        let patience = Duration::from_millis(100);
+        for _ in 0..50 {
+            self.ring.enter(1, Some(patience))?;
+            while let Some(entry) = self.ring.next() {
+                self.on_completion(&entry, &mut Vec::new());
+            }
+            if self.table.iter().next().is_none() && !self.notifier_armed {
+                return self.ring.enter(0, Some(Duration::ZERO));
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        if let Err(error) = self.quiesce() {
+            // Going on would free memory that the kernel may still write to.
+            tracing::error!(%error, "io_uring does not let go of its operations: aborting");
+            process::abort();
+        }
+    }
+}
+
+impl Vectors {
+    fn new() -> Box<Self> {
+        // SAFETY: a header of null pointers and zero lengths is a valid one.
+        let header = unsafe { mem::zeroed() };
+        let empty = libc::iovec {
+            iov_base: ptr::null_mut(),
+            iov_len: 0,
+        };
+        Box::new(Self {
+            header,
+            parts: [empty; PARTS],
+        })
+    }
+
+    /// Points the header at the slices; valid as long as the box and what they point to.
+    fn point_at(&mut self, slices: &[IoSlice<'_>]) -> *const libc::msghdr {
+        for (part, slice) in self.parts.iter_mut().zip(slices) {
+            *part = libc::iovec {
+                iov_base: slice.as_ptr().cast_mut().cast(),
+                iov_len: slice.len(),
+            };
+        }
+        self.header.msg_iov = self.parts.as_mut_ptr();
+        self.header.msg_iovlen = slices.len();
+        &raw const self.header
+    }
+}
+
+fn accept(state: &State) -> Option<Event> {
+    match sys::accept(state.fd.as_fd()) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+        result => Some(Event::Accepted(result)),
+    }
+}
+
+fn user_data(socket: Socket, kind: OpKind) -> u64 {
+    u64::from(kind as u8) << 56 | u64::from(socket.generation) << 32 | u64::from(socket.slot)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the parts of the user data"
+)]
+fn from_user_data(data: u64) -> (Socket, OpKind) {
+    let generation = (data >> 32) as u32 & 0x00FF_FFFF;
+    let kind = OpKind::ALL[usize::from((data >> 56) as u8)];
+    (
+        Socket {
+            slot: data as u32,
+            generation,
+        },
+        kind,
+    )
+}

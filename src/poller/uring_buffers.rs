@@ -1,0 +1,106 @@
+//! The ring of empty buffers that the kernel receives into (`io_uring_register_buf_ring(3)`,
+//! Linux 5.19).
+//!
+//! Filled no further than the recent demand asks for, so that the same warm buffers go round.
+#![expect(unsafe_code, reason = "memory shared with the kernel")]
+
+use std::io;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use io_uring::Submitter;
+use io_uring::types::BufRingEntry;
+
+use crate::buf::{Buf, Pool};
+use crate::sys::Region;
+
+/// The one group of buffers in a ring.
+pub(super) const GROUP: u16 = 0;
+/// Entries filled at first.
+const LEVEL_MIN: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Buffers {
+    region: Region,
+    entries: u16,
+    tail: u16,
+    /// Per buffer id: which buffer of the pool the kernel has under it.
+    lent: Box<[u32]>,
+    /// Ids that the kernel does not have.
+    free: Vec<u16>,
+    /// How many the kernel is to have.
+    level: usize,
+}
+
+impl Buffers {
+    /// Registers an empty ring of `entries`, a power of two.
+    pub(super) fn register(submitter: &Submitter<'_>, entries: u16) -> io::Result<Self> {
+        let region = Region::reserve(usize::from(entries) * size_of::<BufRingEntry>())?;
+        let address = region.base().as_ptr() as u64;
+        // SAFETY: the region is page-aligned, holds `entries` entries, and lives in `self`, which
+        // the poller drops after the ring.
+        unsafe { submitter.register_buf_ring_with_flags(address, entries, GROUP, 0) }?;
+        Ok(Self {
+            region,
+            entries,
+            tail: 0,
+            lent: vec![0; entries.into()].into_boxed_slice(),
+            free: (0..entries).rev().collect(),
+            level: LEVEL_MIN.min(entries.into()),
+        })
+    }
+
+    /// Lends the kernel empty buffers up to the level; says whether it has any.
+    pub(super) fn refill(&mut self, pool: &Pool) -> bool {
+        let missing = self.level.saturating_sub(self.held());
+        for _ in 0..missing {
+            let Some(buf) = pool.take() else { break };
+            let id = self.free.pop().expect("the level is at most the entries");
+            let (index, memory) = buf.lend();
+            self.lent[usize::from(id)] = index;
+            let slot = usize::from(self.tail & (self.entries - 1));
+            // SAFETY: `slot` is below `entries`, so the entry lies inside the region.
+            let entry = unsafe { self.region.base().cast::<BufRingEntry>().add(slot) };
+            // SAFETY: entries between head and tail + free are ours; the kernel reads them only
+            // after the tail has passed them.
+            let entry = unsafe { &mut *entry.as_ptr() };
+            entry.set_addr(memory.as_ptr() as u64);
+            entry.set_len(u32::try_from(pool.buffer_bytes()).expect("fits by the options"));
+            entry.set_bid(id);
+            self.tail = self.tail.wrapping_add(1);
+        }
+        if missing > 0 {
+            self.publish();
+        }
+        self.held() > 0
+    }
+
+    /// Takes back the buffer under `id`, into which the kernel has written `bytes`.
+    pub(super) fn take_back(&mut self, id: u16, bytes: usize, pool: &Pool) -> Buf {
+        let index = self.lent[usize::from(id)];
+        self.free.push(id);
+        // SAFETY: `refill` lent this buffer under this id, and the kernel names an id in one
+        // completion only, when it is done with it.
+        unsafe { pool.reclaim(index, bytes) }
+    }
+
+    /// After a turn that took `taken` buffers, or found none: keeps twice the demand ready.
+    pub(super) fn adapt(&mut self, taken: usize, ran_out: bool) {
+        let wanted = if ran_out { self.level * 2 } else { taken * 2 };
+        self.level = self.level.max(wanted).min(self.entries.into());
+    }
+
+    fn held(&self) -> usize {
+        self.lent.len() - self.free.len()
+    }
+
+    fn publish(&self) {
+        let base = self.region.base().cast::<BufRingEntry>().as_ptr();
+        // SAFETY: the base is that of the ring, which is zeroed memory, so initialised.
+        let tail = unsafe { BufRingEntry::tail(base) }.cast_mut();
+        // SAFETY: the tail is aligned, lives as long as the region, and is accessed atomically by
+        // both sides.
+        let tail = unsafe { AtomicU16::from_ptr(tail) };
+        // Release: the kernel that sees the tail sees the entries before it.
+        tail.store(self.tail, Ordering::Release);
+    }
+}

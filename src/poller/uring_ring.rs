@@ -1,0 +1,166 @@
+//! The ring itself: set-up, submission, and the one system call.
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr;
+use std::time::Duration;
+
+use io_uring::squeue::Entry;
+use io_uring::types::Timespec;
+use io_uring::{EnterFlags, IoUring, Submitter, cqueue};
+
+/// `IORING_REGISTER_RING_FDS` (Linux 5.18); the crate keeps the index to itself.
+const REGISTER_RING_FDS: libc::c_uint = 20;
+
+pub(super) struct Ring {
+    ring: IoUring,
+    /// Index of the registered ring descriptor: saves the descriptor's look-up in each `enter`.
+    index: u32,
+    /// Completions taken early, to make room for more.
+    early: VecDeque<cqueue::Entry>,
+}
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ring")
+            .field("fd", &self.ring.as_raw_fd())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `struct io_uring_getevents_arg` (Linux 5.11).
+#[repr(C)]
+struct Arguments {
+    sigmask: u64,
+    sigmask_size: u32,
+    padding: u32,
+    timeout: *const Timespec,
+}
+
+/// `struct io_uring_rsrc_update`.
+#[repr(C)]
+struct RingUpdate {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+impl Ring {
+    pub(super) fn open(submissions: u32, completions: u32) -> io::Result<Self> {
+        let ring = IoUring::builder()
+            .dontfork()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_coop_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all()
+            .setup_cqsize(completions)
+            .build(submissions)?;
+        let mut update = RingUpdate {
+            offset: u32::MAX,
+            reserved: 0,
+            data: u64::try_from(ring.as_raw_fd()).expect("a descriptor is not negative"),
+        };
+        let (nr, fd) = (libc::SYS_io_uring_register, ring.as_raw_fd());
+        // SAFETY: `update` is valid for a read and a write during the call.
+        let rc = unsafe { libc::syscall(nr, fd, REGISTER_RING_FDS, &raw mut update, 1) };
+        if rc != 1 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            ring,
+            index: update.offset,
+            early: VecDeque::new(),
+        })
+    }
+
+    pub(super) fn submitter(&self) -> Submitter<'_> {
+        self.ring.submitter()
+    }
+
+    /// Queues an entry, entering the kernel first if the queue is full.
+    ///
+    /// # Safety
+    /// Whatever the entry points to stays valid until its final completion.
+    pub(super) unsafe fn push(&mut self, entry: &Entry) {
+        // SAFETY: by this function's contract.
+        while unsafe { self.ring.submission().push(entry) }.is_err() {
+            // A submission queue that cannot be flushed is a broken ring: nothing can go on.
+            self.enter(0, None).expect("io_uring takes what was queued");
+        }
+    }
+
+    /// Whether there is anything to submit.
+    pub(super) fn has_submissions(&mut self) -> bool {
+        !self.ring.submission().is_empty()
+    }
+
+    /// Whether an `enter` would bring completions: deferred work, or an overflow to be flushed.
+    /// A look at shared memory.
+    pub(super) fn has_deferred(&mut self) -> bool {
+        let queue = self.ring.submission();
+        queue.taskrun() || queue.cq_overflow()
+    }
+
+    /// Whether completions are here. A look at shared memory.
+    pub(super) fn has_completions(&mut self) -> bool {
+        !self.early.is_empty() || !self.ring.completion().is_empty()
+    }
+
+    /// Takes one completion.
+    pub(super) fn next(&mut self) -> Option<cqueue::Entry> {
+        self.early
+            .pop_front()
+            .or_else(|| self.ring.completion().next())
+    }
+
+    /// Submits all that is queued, runs deferred work and waits until `min` completions are there
+    /// or `timeout` (`None`: for ever) has passed.
+    pub(super) fn enter(&mut self, min: u32, timeout: Option<Duration>) -> io::Result<()> {
+        let time = timeout.map(Timespec::from);
+        loop {
+            match self.enter_once(min, time.as_ref()) {
+                Ok(()) => return Ok(()),
+                Err(e) => match e.raw_os_error() {
+                    // The time is over, or a signal came.
+                    Some(libc::ETIME | libc::EINTR) => return Ok(()),
+                    // No room for completions, or no memory for now: make room, try again.
+                    Some(libc::EBUSY | libc::EAGAIN) => self.early.extend(self.ring.completion()),
+                    _ => return Err(e),
+                },
+            }
+        }
+    }
+
+    fn enter_once(&mut self, min: u32, time: Option<&Timespec>) -> io::Result<()> {
+        let submit = self.ring.submission().len();
+        // With DEFER_TASKRUN an enter without GETEVENTS would deliver nothing.
+        let flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG | EnterFlags::REGISTERED_RING;
+        let arguments = Arguments {
+            sigmask: 0,
+            sigmask_size: 0,
+            padding: 0,
+            timeout: time.map_or(ptr::null(), ptr::from_ref),
+        };
+        // SAFETY: `arguments` and the time it points to are valid for reads during the call; what
+        // the entries point to is valid by the contract of `push`.
+        let rc = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_enter,
+                self.index,
+                submit,
+                min,
+                flags.bits(),
+                &raw const arguments,
+                size_of::<Arguments>(),
+            )
+        };
+        if rc < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+}

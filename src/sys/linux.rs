@@ -1,0 +1,79 @@
+//! What only Linux has: affinity masks, eventfd, the io_uring switch.
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::unix::checked;
+
+/// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
+///
+/// # Errors
+/// What the system call says.
+pub fn cpus() -> io::Result<Vec<usize>> {
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    let bytes = size_of::<libc::cpu_set_t>();
+    // SAFETY: the pointer is valid for a write of `bytes`.
+    checked(unsafe { libc::sched_getaffinity(0, bytes, set.as_mut_ptr()) })?;
+    // SAFETY: zeroed is a valid (empty) set, and the call has filled it.
+    let set = unsafe { set.assume_init() };
+    // SAFETY: every index is below the size of the set.
+    let allowed = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
+    Ok((0..8 * bytes).filter(allowed).collect())
+}
+
+/// Pins the calling thread to one CPU (`sched_setaffinity(2)`).
+///
+/// # Errors
+/// `InvalidInput` when the process may not use that CPU.
+pub fn pin_to(cpu: usize) -> io::Result<()> {
+    let bytes = size_of::<libc::cpu_set_t>();
+    if cpu >= 8 * bytes {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: all zeroes is the empty set.
+    let mut set = unsafe { MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init() };
+    // SAFETY: the index is below the size of the set, by the check above.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: the pointer is valid for a read of `bytes`.
+    checked(unsafe { libc::sched_setaffinity(0, bytes, &raw const set) }).map(drop)
+}
+
+/// The value of `kernel.io_uring_disabled` (0 on, 1 privileged only, 2 off), if there is one
+/// (Linux 6.6).
+#[must_use]
+pub fn io_uring_disabled() -> Option<u32> {
+    let text = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?;
+    text.trim().parse().ok()
+}
+
+/// A counter that wakes whoever polls it (`eventfd(2)`); reads block.
+#[derive(Debug)]
+pub(crate) struct EventFd(OwnedFd);
+
+impl EventFd {
+    /// Opens one, close-on-exec.
+    pub(crate) fn open() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        checked(fd)?;
+        // SAFETY: the call succeeded, so `fd` is open and nobody else owns it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Wakes the poller.
+    pub(crate) fn signal(&self) {
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: the buffer is valid for a read of eight bytes. The write fails only when the
+        // counter is full, and then the poller has been woken already.
+        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+}
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,8 @@
+//! The atomics that the loom models check; loom's own when built with `--cfg loom`.
+//!
+//! Only the inbox and the notifier are modelled, so only they take their atomics from here.
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, fence};
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, fence};

@@ -1,0 +1,311 @@
+//! Sockets, memory and limits on Unix.
+//!
+//! Sockets stay in blocking mode unless said otherwise: reads and writes carry `MSG_DONTWAIT`, so
+//! an accepted socket costs no `fcntl`, and io_uring polls only sockets that are not `O_NONBLOCK`.
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+/// An open socket, closed when dropped.
+pub type OsSocket = OwnedFd;
+
+const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+
+/// Reads what is there without waiting (`recv(2)`); 0 is the peer's FIN.
+pub(crate) fn recv(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
+    retry(|| {
+        // SAFETY: `into` is valid for writes of its length during the call.
+        let n = unsafe {
+            libc::recv(
+                socket.as_raw_fd(),
+                into.as_mut_ptr().cast(),
+                into.len(),
+                libc::MSG_DONTWAIT,
+            )
+        };
+        checked(n)
+    })
+}
+
+/// Writes as much of `parts` as fits without waiting (`sendmsg(2)`), never raising `SIGPIPE`.
+pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    let socket = SockRef::from(&socket);
+    match parts {
+        [one] => retry(|| socket.send_with_flags(one, NO_SIGNAL)),
+        _ => retry(|| socket.send_vectored_with_flags(parts, NO_SIGNAL)),
+    }
+}
+
+/// Takes one connection off a non-blocking listener's queue (`accept4(2)`), close-on-exec.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OsSocket, SocketAddr)> {
+    let mut fd = -1;
+    let ((), address) = retry_accept(|| {
+        // SAFETY: the closure gets storage and length as accept4 wants them, and sets the length.
+        unsafe {
+            SockAddr::try_init(|storage, length| {
+                // SAFETY: both pointers are valid for the call, by the contract of `try_init`.
+                fd = libc::accept4(
+                    listener.as_raw_fd(),
+                    storage.cast(),
+                    length,
+                    libc::SOCK_CLOEXEC,
+                );
+                if fd < 0 {
+                    Err(io::Error::last_os_error())
+                } else {
+                    Ok(())
+                }
+            })
+        }
+    })?;
+    // SAFETY: accept4 succeeded, so `fd` is open and nobody else owns it.
+    let socket = unsafe { OsSocket::from_raw_fd(fd) };
+    let address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+    Ok((socket, address))
+}
+
+/// Whether a read would not block: data, FIN, error, or a connection to accept (`poll(2)`).
+pub(crate) fn is_readable(socket: BorrowedFd<'_>) -> bool {
+    poll(socket, libc::POLLIN | libc::POLLRDHUP)
+}
+
+/// Whether a write would not block.
+pub(crate) fn is_writable(socket: BorrowedFd<'_>) -> bool {
+    poll(socket, libc::POLLOUT)
+}
+
+fn poll(socket: BorrowedFd<'_>, events: libc::c_short) -> bool {
+    let mut entry = libc::pollfd {
+        fd: socket.as_raw_fd(),
+        events,
+        revents: 0,
+    };
+    // SAFETY: the pointer is valid for one pollfd during the call.
+    let ready = unsafe { libc::poll(&raw mut entry, 1, 0) };
+    ready > 0
+}
+
+/// Whether a failed accept says something of one connection only, which is gone (accept(2):
+/// errors pending on the new socket are passed on).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::EPROTO
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+        )
+    )
+}
+
+/// What a connect did at once.
+pub(crate) enum ConnectStart {
+    /// The handshake is done.
+    Done,
+    /// It goes on; the socket becomes writable at its end.
+    InProgress,
+}
+
+/// Starts to connect a non-blocking socket (`connect(2)`).
+pub(crate) fn connect(socket: BorrowedFd<'_>, to: SocketAddr) -> io::Result<ConnectStart> {
+    match SockRef::from(&socket).connect(&to.into()) {
+        Ok(()) => Ok(ConnectStart::Done),
+        // A connect that a signal interrupts goes on (POSIX), as if it were non-blocking.
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => {
+            Ok(ConnectStart::InProgress)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// The error pending on a socket, taken off it (`SO_ERROR`).
+pub(crate) fn take_error(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).take_error()?.map_or(Ok(()), Err)
+}
+
+/// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5).
+pub(crate) fn reset_on_close(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))
+}
+
+/// Sends a FIN behind what was sent (`shutdown(2)` of the write side).
+pub(crate) fn shutdown_write(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).shutdown(Shutdown::Write)
+}
+
+/// Who is at the other end.
+///
+/// # Errors
+/// `NotConnected` when nobody is.
+pub fn peer_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    let address = SockRef::from(&socket).peer_addr()?;
+    Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
+}
+
+/// A new TCP socket of the address's family, close-on-exec.
+///
+/// # Errors
+/// What `socket(2)` says: out of descriptors, out of memory, family unknown.
+pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    if nonblocking {
+        socket.set_nonblocking(true)?;
+    }
+    Ok(socket.into())
+}
+
+/// A non-blocking listener that shares its address with the other lanes' (`SO_REUSEPORT`).
+///
+/// An IPv6 listener takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
+///
+/// # Errors
+/// What `bind(2)` and `listen(2)` say.
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OsSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Says whether somebody listens there already.
+///
+/// `SO_REUSEPORT` would let a second server join silently and take a share of the connections, so
+/// the address is tried once without it.
+///
+/// # Errors
+/// Any other reason why the address cannot be bound.
+pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // With SO_REUSEADDR alone a bind succeeds beside a bound socket and fails at listen.
+    let bound = socket.bind(&address.into()).and_then(|()| socket.listen(1));
+    match bound {
+        Ok(()) => Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(true),
+        Err(e) => Err(e),
+    }
+}
+
+/// Raises the soft limit on descriptors to the hard one, and says what it is now
+/// (`RLIMIT_NOFILE`).
+pub(crate) fn file_limit() -> io::Result<usize> {
+    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+    // SAFETY: the pointer is valid for a write of one rlimit.
+    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) })?;
+    // SAFETY: getrlimit succeeded and so filled it.
+    let mut limit = unsafe { limit.assume_init() };
+    if limit.rlim_cur < limit.rlim_max {
+        let raised = libc::rlimit {
+            rlim_cur: limit.rlim_max,
+            ..limit
+        };
+        // SAFETY: the pointer is valid for a read of one rlimit.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
+            limit = raised;
+        }
+    }
+    Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
+}
+
+/// Whether the error says that a descriptor table is full, the process's or the system's.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// A stretch of zeroed memory that takes no page before it is touched (`mmap(2)`).
+#[derive(Debug)]
+pub(crate) struct Region {
+    base: NonNull<u8>,
+    bytes: usize,
+}
+
+impl Region {
+    /// Reserves `bytes` of address space.
+    pub(crate) fn reserve(bytes: usize) -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a fresh anonymous mapping touches no memory that exists.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { base, bytes })
+    }
+
+    /// Where it begins; page-aligned.
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Gives the pages of a stretch back to the system; they read as zero when next touched.
+    ///
+    /// # Safety
+    /// Nobody holds a reference into the stretch, the kernel included.
+    pub(crate) unsafe fn release(&self, start: usize, bytes: usize) {
+        assert!(start + bytes <= self.bytes, "a stretch outside the region");
+        // SAFETY: the stretch lies inside the mapping, by the assertion.
+        let from = unsafe { self.base.add(start) };
+        // SAFETY: by this function's contract nobody uses these pages. A failure only keeps them.
+        unsafe { libc::madvise(from.as_ptr().cast(), bytes, libc::MADV_DONTNEED) };
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: base and length are those of the mapping, which ends with its owner.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// Calls again while a signal interrupts.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Calls again while a signal interrupts or a connection is gone before it could be taken.
+fn retry_accept<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match retry(&mut call) {
+            Err(e) if is_of_one_connection(&e) => {}
+            result => return result,
+        }
+    }
+}
+
+/// A system call's count, or its error.
+pub(super) fn checked<N: TryInto<usize>>(count: N) -> io::Result<usize> {
+    count.try_into().map_err(|_| io::Error::last_os_error())
+}
