@@ -87,6 +87,11 @@ const BAD: &[(&str, &str, &str)] = &[
         "keep in sync",
     ),
     ("src/net/a.rs", "\n", "ends in one newline"),
+    (
+        "src/net/tests/a.rs",
+        "fn f() {\n    // SAFETY: x\n    unsafe { g() }\n}",
+        "`unsafe` outside",
+    ),
 ];
 
 /// File, text in which no error is found.
@@ -132,6 +137,10 @@ const GOOD: &[(&str, &str)] = &[
         "src/net/a.rs",
         "// https://example.net/work/home/ is no path of a machine",
     ),
+    (
+        "src/config/tests/mod.rs",
+        "use a::prelude::B;\nuse crate::server::A;\n#[cfg(unix)]\nmod x;",
+    ),
 ];
 
 #[test]
@@ -142,6 +151,7 @@ fn finds_each_kind_of_error() {
     let long = |count| "//! A.\n".repeat(count);
     finds("src/net/a.rs", &long(501), "more than 500 lines");
     finds("bench/src/a.rs", &long(501), "more than 500 lines");
+    finds("src/net/tests/mod.rs", &long(501), "more than 500 lines");
     finds("src/net/mod.rs", &long(201), "more than 200 lines");
     finds(
         "tests/a.rs",

@@ -10,6 +10,8 @@ pub(crate) struct Source<'a> {
     pub(crate) comments: Vec<String>,
     /// How many lines come before the inline test module.
     pub(crate) tests_at: usize,
+    /// Whether the file is part of a test module that has files of its own.
+    pub(crate) in_tests: bool,
 }
 
 impl<'a> Source<'a> {
@@ -18,10 +20,13 @@ impl<'a> Source<'a> {
         let lines = |text: String| text.lines().map(String::from).collect::<Vec<_>>();
         let (code, comments) = (lines(code), lines(comments));
         let tests_at = (0..code.len()).find(|at| opens_tests(&code[*at..]));
+        let in_tests =
+            path.starts_with("src/") && (path.contains("/tests/") || path.ends_with("/tests.rs"));
         Source {
             path,
             text,
             tests_at: tests_at.unwrap_or(code.len()),
+            in_tests,
             code,
             comments,
         }
@@ -29,7 +34,8 @@ impl<'a> Source<'a> {
 
     /// The lines of code, numbered from 1, without those of the test module.
     pub(crate) fn product(&self) -> impl Iterator<Item = (usize, &str)> {
-        (1..).zip(self.code[..self.tests_at].iter().map(String::as_str))
+        let lines = if self.in_tests { 0 } else { self.tests_at };
+        (1..).zip(self.code[..lines].iter().map(String::as_str))
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &str)> {
