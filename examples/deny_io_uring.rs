@@ -1,0 +1,92 @@
+//! Runs a command, and whatever it starts, without io_uring.
+//!
+//! `deny_io_uring [--errno EPERM|ENOSYS|ENOMEM] COMMAND [ARGUMENT…]`
+//!
+//! A seccomp filter makes the three io_uring system calls fail with the chosen error (EPERM
+//! unless told, which is Docker's answer; other runtimes answer ENOSYS) and allows everything
+//! else. Then the command replaces this process, so its exit code and signals are its own.
+//! `.ci/run` and the tests call it to see the epoll back end serve alone. It also sets
+//! no_new_privs: a set-user-id program below it gains nothing.
+
+use std::process::ExitCode;
+
+/// As env(1) exits when it fails before the command runs; cargo test itself exits 101.
+const FAILED_BEFORE_COMMAND: u8 = 125;
+
+fn main() -> ExitCode {
+    let error = platform::run(std::env::args_os().skip(1));
+    #[expect(
+        clippy::print_stderr,
+        reason = "a command-line tool says why it failed"
+    )]
+    {
+        eprintln!("deny_io_uring: {error}");
+    }
+    ExitCode::from(FAILED_BEFORE_COMMAND)
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+    use std::error::Error;
+    use std::ffi::OsString;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+    const USAGE: &str = "usage: deny_io_uring [--errno EPERM|ENOSYS|ENOMEM] COMMAND [ARGUMENT…]";
+
+    const ERRNOS: &[(&str, i32)] = &[
+        ("EPERM", libc::EPERM),
+        ("ENOSYS", libc::ENOSYS),
+        ("ENOMEM", libc::ENOMEM),
+    ];
+
+    /// Returns only when the command could not be started.
+    pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Box<dyn Error> {
+        let Err(error) = try_run(arguments);
+        error
+    }
+
+    fn try_run(
+        mut arguments: impl Iterator<Item = OsString>,
+    ) -> Result<Infallible, Box<dyn Error>> {
+        let mut errno = libc::EPERM;
+        let mut command = arguments.next().ok_or(USAGE)?;
+        if command == "--errno" {
+            let name = arguments.next().ok_or(USAGE)?;
+            let known = ERRNOS.iter().find(|(known, _)| name == *known);
+            errno = known.ok_or(USAGE)?.1;
+            command = arguments.next().ok_or(USAGE)?;
+        }
+        seccompiler::apply_filter(&filter(errno)?)?;
+        let error = Command::new(&command).args(arguments).exec();
+        Err(format!("cannot run {}: {error}", command.display()).into())
+    }
+
+    /// The filter is per thread and kept over fork and exec; main is the only thread here.
+    fn filter(errno: i32) -> Result<BpfProgram, Box<dyn Error>> {
+        let calls = [
+            libc::SYS_io_uring_setup,
+            libc::SYS_io_uring_enter,
+            libc::SYS_io_uring_register,
+        ];
+        // A call without rules matches whatever its arguments are.
+        let rules: BTreeMap<_, _> = calls.into_iter().map(|call| (call, Vec::new())).collect();
+        let denied = SeccompAction::Errno(errno.unsigned_abs());
+        let architecture = std::env::consts::ARCH.try_into()?;
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, architecture)?;
+        Ok(filter.try_into()?)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use std::ffi::OsString;
+
+    pub(crate) fn run(_: impl Iterator<Item = OsString>) -> &'static str {
+        "io_uring is Linux only: there is nothing to deny here"
+    }
+}

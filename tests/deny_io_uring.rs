@@ -1,0 +1,100 @@
+//! Checks that `examples/deny_io_uring.rs` denies what it says, with the error it was told.
+//!
+//! Without this, "the whole suite passes with io_uring denied" would prove nothing: a filter that
+//! had no effect would look the same. Each test runs this very program again below the runner.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use io_uring::IoUring;
+
+/// Tells `probe` which error io_uring has to fail with.
+const EXPECTED: &str = "CORELANE_EXPECTED_ERRNO";
+
+#[test]
+fn each_error_is_the_one_asked_for() {
+    let cases: [(&[&str], i32); 4] = [
+        (&[], libc::EPERM),
+        (&["--errno", "EPERM"], libc::EPERM),
+        (&["--errno", "ENOSYS"], libc::ENOSYS),
+        (&["--errno", "ENOMEM"], libc::ENOMEM),
+    ];
+    for (flags, errno) in cases {
+        let output = probe_below(flags, errno);
+        assert!(output.contains("1 passed"), "{flags:?}: {output}");
+    }
+}
+
+#[test]
+fn probe_notices_another_error() {
+    let output = probe_below(&["--errno", "ENOSYS"], libc::EPERM);
+    assert!(output.contains("1 failed"), "{output}");
+    assert!(
+        output.contains(&format!("left: Some({})", libc::ENOSYS)),
+        "{output}"
+    );
+}
+
+#[test]
+fn exit_code_is_the_commands_own() {
+    let status = runner().args(["sh", "-c", "exit 7"]).status().unwrap();
+    assert_eq!(status.code(), Some(7));
+}
+
+#[test]
+fn says_why_it_cannot_start() {
+    let cases: [(&[&str], &str); 5] = [
+        (&[], "usage: deny_io_uring"),
+        (&["--errno"], "usage: deny_io_uring"),
+        (&["--errno", "EPERM"], "usage: deny_io_uring"),
+        (&["--errno", "EWRONG", "true"], "usage: deny_io_uring"),
+        (&["/nonexistent/command"], "cannot run /nonexistent/command"),
+    ];
+    for (arguments, expected) in cases {
+        let output = runner().args(arguments).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+        assert_eq!(output.status.code(), Some(125), "{arguments:?}");
+    }
+}
+
+#[test]
+#[ignore = "the other tests run it below the runner"]
+fn probe() {
+    let expected = env::var(EXPECTED).unwrap().parse().ok();
+    assert_eq!(
+        IoUring::new(2).err().and_then(|error| error.raw_os_error()),
+        expected
+    );
+}
+
+/// What the harness and the probe print.
+fn probe_below(flags: &[&str], errno: i32) -> String {
+    let output = runner()
+        .args(flags)
+        .arg(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "probe", "--nocapture"])
+        .env(EXPECTED, errno.to_string())
+        .output()
+        .unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+/// The runner that `cargo test` built: examples lie beside the folder of the test programs.
+fn runner() -> Command {
+    let tests = env::current_exe().unwrap();
+    let path: PathBuf = tests
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/deny_io_uring");
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --examples",
+        path.display()
+    );
+    Command::new(path)
+}

@@ -1,0 +1,195 @@
+//! One text for each error that `tests/tidy.rs` has to find, and good texts that resemble them.
+
+use crate::{MACHINE_PATHS, REGISTRY_HOSTS, check};
+
+/// File, text below a `//!` doc, part of the one error to be found.
+const BAD: &[(&str, &str, &str)] = &[
+    (
+        "src/net/a.rs",
+        "use crate::server::A;",
+        "net may not import server",
+    ),
+    (
+        "src/net/a.rs",
+        "use crate::{\n    buf::B,\n    proxy::{self, C},\n};",
+        "net may not import proxy",
+    ),
+    (
+        "src/log.rs",
+        "use crate::server::A;",
+        "log may not import server",
+    ),
+    (
+        "src/other/a.rs",
+        "fn f() {}",
+        "`other` is not in the table of layers",
+    ),
+    (
+        "src/net/a.rs",
+        "fn f() {\n    // SAFETY: x\n    unsafe { g() }\n}",
+        "`unsafe` outside",
+    ),
+    (
+        "src/net/a.rs",
+        "#[cfg(test)]\nmod tests {\n    unsafe fn f() {}\n}",
+        "`unsafe` outside",
+    ),
+    ("bench/src/main.rs", "unsafe fn f() {}", "`unsafe` outside"),
+    (
+        "src/sys/a.rs",
+        "fn f() {\n    unsafe { g() }\n}",
+        "without a SAFETY comment",
+    ),
+    (
+        "src/sys/a.rs",
+        "// SAFETY: x\nfn f() {\n    unsafe { g() }\n}",
+        "without a SAFETY comment",
+    ),
+    (
+        "src/sys/a.rs",
+        "// Plain.\nunsafe impl Send for A {}",
+        "without a SAFETY comment",
+    ),
+    (
+        "tests/a.rs",
+        "fn f() {\n    unsafe { g() }\n}",
+        "without a SAFETY comment",
+    ),
+    ("src/net/a.rs", "#[cfg(unix)]\nmod x;", "platform `cfg`"),
+    (
+        "src/net/a.rs",
+        "#[cfg_attr(all(\n    target_os = \"linux\"\n), x)]\nmod x;",
+        "platform `cfg`",
+    ),
+    (
+        "src/net/a.rs",
+        "fn f() -> bool {\n    cfg!(windows)\n}",
+        "platform `cfg`",
+    ),
+    ("src/net/a.rs", "pub use a::*;", "glob import"),
+    (
+        "bench/src/a.rs",
+        "use a::{\n    b::{C, *},\n};",
+        "glob import",
+    ),
+    ("src/net/a.rs", "use a::prelude::B;", "prelude"),
+    ("src/net/prelude.rs", "fn f() {}", "prelude"),
+    ("src/net/a.rs", "fn get_name() {}", "`get_name`"),
+    ("src/net/a.rs", "struct PoolManager;", "`PoolManager`"),
+    ("tests/a.rs", "trait TestHelper {}", "`TestHelper`"),
+    ("src/net/a.rs", "enum StringUtils {}", "`StringUtils`"),
+    ("src/net/a.rs", "mod common;", "module named `common`"),
+    ("src/net/util.rs", "fn f() {}", "module named `util`"),
+    ("tests/common/mod.rs", "fn f() {}", "module named `common`"),
+    (
+        "src/net/a.rs",
+        concat!("// Keep in", " sync with b."),
+        "keep in sync",
+    ),
+    ("src/net/a.rs", "\n", "ends in one newline"),
+    (
+        "src/net/tests/a.rs",
+        "fn f() {\n    // SAFETY: x\n    unsafe { g() }\n}",
+        "`unsafe` outside",
+    ),
+];
+
+/// File, text in which no error is found.
+const GOOD: &[(&str, &str)] = &[
+    (
+        "src/net/a.rs",
+        "use crate::buf::B;\nuse crate::net::b::C;\n// unsafe, cfg(unix), b::*",
+    ),
+    (
+        "src/net/a.rs",
+        "const A: &str = \"unsafe { cfg(unix) \\\" get_ a::* //\";\nfn get() {}",
+    ),
+    (
+        "src/net/a.rs",
+        "fn f<'a>(c: char) -> bool {\n    c == '\"' || c == '\\''\n}\nconst B: u8 = b'\"';",
+    ),
+    (
+        "src/net/a.rs",
+        "const A: &str = r#\"unsafe \" fn get_x\"#;\n/* unsafe /* \" */ unsafe */",
+    ),
+    (
+        "src/net/a.rs",
+        "#![forbid(unsafe_code)]\nuse std::os::fd::OwnedFd;",
+    ),
+    (
+        "src/net/a.rs",
+        "#[cfg(test)]\nmod tests {\n    use super::*;\n    use crate::server::A;\n}",
+    ),
+    (
+        "src/sys/a.rs",
+        "fn f() {\n    // SAFETY: x\n    // and y.\n    let a =\n        unsafe { g() };\n}",
+    ),
+    (
+        "src/sys/a.rs",
+        "// SAFETY: x\n#[rustfmt::skip]\nunsafe impl Send for A {}",
+    ),
+    (
+        "src/sys/a.rs",
+        "/// # Safety\n///\n/// x\npub unsafe fn f() {}\n#[cfg(unix)]\nmod x;",
+    ),
+    ("src/main.rs", "use crate::cli::A;\nuse crate::buf::B;"),
+    (
+        "src/net/a.rs",
+        "// https://example.net/work/home/ is no path of a machine",
+    ),
+    (
+        "src/config/tests/mod.rs",
+        "use a::prelude::B;\nuse crate::server::A;\n#[cfg(unix)]\nmod x;",
+    ),
+];
+
+#[test]
+fn finds_each_kind_of_error() {
+    for (file, text, expected) in BAD {
+        finds(file, &format!("//! A.\n\n{text}\n"), expected);
+    }
+    let long = |count| "//! A.\n".repeat(count);
+    finds("src/net/a.rs", &long(501), "more than 500 lines");
+    finds("bench/src/a.rs", &long(501), "more than 500 lines");
+    finds("src/net/tests/mod.rs", &long(501), "more than 500 lines");
+    finds("src/net/mod.rs", &long(201), "more than 200 lines");
+    finds(
+        "tests/a.rs",
+        &format!("//! {}\n", "é".repeat(97)),
+        "more than 100 columns",
+    );
+    finds("src/net/a.rs", "fn f() {}\n", "starts with a `//!` doc");
+    finds("src/net/a.rs", "//! A.", "ends in one newline");
+    for path in MACHINE_PATHS {
+        finds("deploy/a.toml", &format!("at = {path}x\n"), "absolute path");
+    }
+    for host in REGISTRY_HOSTS {
+        finds(
+            "deploy/a.toml",
+            &format!("at = {host}x\n"),
+            "package registry",
+        );
+    }
+}
+
+#[test]
+fn finds_no_error_in_good_files() {
+    for (file, text) in GOOD {
+        let found = check(file, &format!("//! A.\n\n{text}\n"));
+        assert!(found.is_empty(), "{file}: {text}: {found:#?}");
+    }
+    let tests = format!(
+        "//! A.\n#[cfg(test)]\nmod tests {{\n{}}}\n",
+        "fn f() {}\n".repeat(600)
+    );
+    assert!(
+        check("src/net/mod.rs", &tests).is_empty(),
+        "a test module is not counted"
+    );
+}
+
+fn finds(file: &str, text: &str, expected: &str) {
+    let found = check(file, text);
+    assert_eq!(found.len(), 1, "{file}: {text}: {found:#?}");
+    assert!(found[0].contains(expected), "{expected} not in {found:?}");
+}
