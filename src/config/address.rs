@@ -10,6 +10,8 @@ use super::value::{self, Unique, Value};
 
 /// What an address looks like.
 const EXAMPLE: &str = "IP:PORT, e.g. \"127.0.0.1:7008\" or \"[::1]:7008\"";
+/// What a list of addresses looks like.
+const LIST: &str = "[\"127.0.0.1:7007\", \"[::1]:7007\"]";
 
 /// One address to bind to or a list of them, at least one, none twice in the whole file.
 ///
@@ -28,14 +30,18 @@ pub(super) fn binds(
     };
     match value.text() {
         Some(_) => value::all(std::slice::from_ref(value), bind),
-        None => value::all(&some(value)?, bind),
+        None => {
+            let elements = some(value, "an address or a list of them", EXAMPLE)?;
+            value::all(&elements, bind)
+        }
     }
 }
 
 /// A list of addresses to connect to, at least one, none twice.
 pub(super) fn endpoints(value: &Value<'_>) -> Result<Vec<SocketAddr>, Reported> {
     let mut unique = Unique::new("this endpoint");
-    value::all(&some(value)?, |element| {
+    let elements = some(value, "a list of addresses", LIST)?;
+    value::all(&elements, |element| {
         let address = address(element)?;
         if address.port() == 0 {
             return Err(element.senseless("nothing listens on port 0", "a port from 1 to 65535"));
@@ -58,10 +64,14 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// The elements of a list that is not empty.
-fn some<'f>(value: &Value<'f>) -> Result<Vec<Value<'f>>, Reported> {
-    let elements = value.elements("an address or a list of them", EXAMPLE)?;
+fn some<'f>(
+    value: &Value<'f>,
+    wanted: &'static str,
+    write: &str,
+) -> Result<Vec<Value<'f>>, Reported> {
+    let elements = value.elements(wanted, write)?;
     match elements.is_empty() {
-        true => Err(value.senseless("no address in the list", EXAMPLE)),
+        true => Err(value.senseless("no address in the list", write)),
         false => Ok(elements),
     }
 }
