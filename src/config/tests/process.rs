@@ -24,15 +24,15 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "runtime.lanes = \"many\"",
         &[
-            "3: runtime.lanes = \"many\": not a number of lanes; write \"auto\", 1 to 1024, or a list \
-         of CPU ids such as [0, 1]",
+            "3: runtime.lanes = \"many\": not a number of lanes; write \"auto\", 1 to 1024, or a \
+             list of CPU ids such as [0, 1]",
         ],
     ),
     (
         "runtime.lanes = 2.0",
         &[
-            "3: runtime.lanes = 2.0: not a number of lanes; write \"auto\", 1 to 1024, or a list of \
-         CPU ids such as [0, 1]",
+            "3: runtime.lanes = 2.0: not a number of lanes; write \"auto\", 1 to 1024, or a list \
+             of CPU ids such as [0, 1]",
         ],
     ),
     (
@@ -43,11 +43,11 @@ const REFUSED: &[(&str, &[&str])] = &[
         "runtime.lanes = [1,\n  1, 1024,\n  '2', -1]",
         &[
             "4: runtime.lanes[1] = 1: this CPU is on line 3 already; write another",
-            "4: runtime.lanes[2] = 1024: out of range; write 0 to 1023: the CPUs that a thread can be \
-         bound to",
+            "4: runtime.lanes[2] = 1024: out of range; write 0 to 1023: the CPUs that a thread can \
+             be bound to",
             "5: runtime.lanes[3] = '2': not a whole number; write 0 to 1023, without quotes",
-            "5: runtime.lanes[4] = -1: out of range; write 0 to 1023: the CPUs that a thread can be \
-         bound to",
+            "5: runtime.lanes[4] = -1: out of range; write 0 to 1023: the CPUs that a thread can \
+             be bound to",
         ],
     ),
     (
@@ -57,8 +57,8 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "runtime = { lanes = [0], pin = false }",
         &[
-            "3: runtime.pin = false: runtime.lanes names the CPUs that lanes are bound to; write true \
-         here, or a number of lanes there",
+            "3: runtime.pin = false: runtime.lanes names the CPUs that lanes are bound to; write \
+             true here, or a number of lanes there",
         ],
     ),
     (
@@ -78,36 +78,36 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "runtime.idle_spin = 20",
         &[
-            "3: runtime.idle_spin = 20: not a duration; write a number and a unit (ns, us, ms, s, m, \
-         h, d), e.g. \"1ms\"",
+            "3: runtime.idle_spin = 20: not a duration; write a number and a unit (ns, us, ms, s, \
+             m, h, d), e.g. \"1ms\"",
         ],
     ),
     (
         "runtime.idle_spin = \"20 us\"",
         &[
-            "3: runtime.idle_spin = \"20 us\": not a duration; write a number and a unit (ns, us, ms, \
-         s, m, h, d), e.g. \"1ms\"",
+            "3: runtime.idle_spin = \"20 us\": not a duration; write a number and a unit (ns, us, \
+             ms, s, m, h, d), e.g. \"1ms\"",
         ],
     ),
     (
         "runtime.idle_spin = \"1001us\"",
         &[
-            "3: runtime.idle_spin = \"1001us\": out of range; write \"0s\" to \"1ms\": a longer spin \
-         burns a core and saves nothing, a wake takes some 50us",
+            "3: runtime.idle_spin = \"1001us\": out of range; write \"0s\" to \"1ms\": a longer \
+             spin burns a core and saves nothing, a wake takes some 50us",
         ],
     ),
     (
         "runtime.max_sessions = 0",
         &[
-            "3: runtime.max_sessions = 0: out of range; write 1 to 100000000: a session costs memory \
-         and descriptors",
+            "3: runtime.max_sessions = 0: out of range; write 1 to 100000000: a session costs \
+             memory and descriptors",
         ],
     ),
     (
         "runtime.max_sessions = 4_294_967_297",
         &[
-            "3: runtime.max_sessions = 4_294_967_297: out of range; write 1 to 100000000: a session \
-         costs memory and descriptors",
+            "3: runtime.max_sessions = 4_294_967_297: out of range; write 1 to 100000000: a \
+             session costs memory and descriptors",
         ],
     ),
     (
@@ -128,7 +128,8 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "[runtime]\nthreads = [1]",
         &[
-            "4: runtime.threads: unknown key; known here: lanes, pin, poller, idle_spin, max_sessions",
+            "4: runtime.threads: unknown key; known here: lanes, pin, poller, idle_spin, \
+             max_sessions",
         ],
     ),
     (
@@ -156,8 +157,8 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "[shutdown]\ngrace = '-1s'",
         &[
-            "4: shutdown.grace = '-1s': not a duration; write a number and a unit (ns, us, ms, s, m, \
-         h, d), e.g. \"1d\"",
+            "4: shutdown.grace = '-1s': not a duration; write a number and a unit (ns, us, ms, s, \
+             m, h, d), e.g. \"1d\"",
         ],
     ),
     (
@@ -187,8 +188,8 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "log.level = '''\u{202e}\n[31m'''",
         &[
-            "3: log.level = '''\\u{202e}\\n[31m''': not a level; write \"error\", \"warn\", \"info\", \
-         \"debug\" or \"trace\"",
+            "3: log.level = '''\\u{202e}\\n[31m''': not a level; write \"error\", \"warn\", \
+             \"info\", \"debug\" or \"trace\"",
         ],
     ),
 ];

@@ -65,7 +65,8 @@ const LISTENERS: &[(&str, &[&str])] = &[
         "[[listener]]\nname = 'a'\nservice = 'echo'\nbind = '[::1]:0'\nbacklog = '1k'\nblog = 0",
         &[
             "5: listener[0].backlog = '1k': not a whole number; write 1 to 65535, without quotes",
-            "6: listener[0].blog = 0: unknown key; known here: name, bind, service, upstream, backlog",
+            "6: listener[0].blog = 0: unknown key; known here: name, bind, service, upstream, \
+             backlog",
         ],
     ),
 ];
