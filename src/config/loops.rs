@@ -3,7 +3,7 @@
 //! Called once, by `listener`. One client of such a proxy is enough to make it connect to itself
 //! until its descriptors are gone, which no limit on clients prevents.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::canonical;
@@ -24,42 +24,45 @@ pub(super) fn find(
             bound.insert(canonical(*address), index);
         }
     }
-    let targets = |listener: &Result<Listener, Reported>| -> HashSet<usize> {
-        let Ok(Listener {
+    // A graph of listeners and upstreams, in this order: where a connection goes on to from each.
+    let proxied = listeners.iter().map(|listener| match listener {
+        Ok(Listener {
             service: Service::Proxy { upstream },
             ..
-        }) = listener
-        else {
-            return HashSet::new();
-        };
-        // A refused upstream may be missing from the list, and is no loop that is known of.
-        let upstream = upstreams
-            .get(*upstream)
-            .and_then(|upstream| upstream.as_ref().ok());
-        let endpoints = upstream.map_or(&[][..], |upstream| &upstream.endpoints);
+        }) => vec![listeners.len() + upstream],
+        _ => Vec::new(),
+    });
+    let connected = upstreams.iter().map(|upstream| {
+        let endpoints = upstream.iter().flat_map(|upstream| &upstream.endpoints);
         endpoints
-            .iter()
             .filter_map(|endpoint| accepting(&bound, *endpoint))
             .collect()
-    };
+    });
+    let mut loops = endless(&proxied.chain(connected).collect::<Vec<_>>());
+    loops.retain(|node| *node < listeners.len());
+    loops
+}
 
-    // Take away whoever leads to none that is left, until all who are left lead to each other.
-    let mut leads: Vec<HashSet<usize>> = listeners.iter().map(targets).collect();
-    let mut sources = vec![Vec::new(); listeners.len()];
-    for (source, targets) in leads.iter().enumerate() {
+/// The nodes of a graph from which one can go on for ever, in their order; linear in its edges.
+fn endless(targets: &[Vec<usize>]) -> Vec<usize> {
+    let mut sources = vec![Vec::new(); targets.len()];
+    for (source, targets) in targets.iter().enumerate() {
         for target in targets {
             sources[*target].push(source);
         }
     }
-    let mut ends: Vec<usize> = (0..leads.len()).filter(|i| leads[*i].is_empty()).collect();
+    // Take away the nodes from which nothing goes on, until there are none.
+    let mut ways: Vec<usize> = targets.iter().map(Vec::len).collect();
+    let mut ends: Vec<usize> = (0..ways.len()).filter(|node| ways[*node] == 0).collect();
     while let Some(end) = ends.pop() {
         for source in &sources[end] {
-            if leads[*source].remove(&end) && leads[*source].is_empty() {
+            ways[*source] -= 1;
+            if ways[*source] == 0 {
                 ends.push(*source);
             }
         }
     }
-    (0..leads.len()).filter(|i| !leads[*i].is_empty()).collect()
+    (0..ways.len()).filter(|node| ways[*node] > 0).collect()
 }
 
 /// The listener that takes a connection to `endpoint`, if one of this file does.

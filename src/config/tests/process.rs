@@ -18,7 +18,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         "runtime.lanes = -99999999999999999999",
         &[
             "3: runtime.lanes = -99999999999999999999: out of range; write 1 to 1024: one for each \
-         CPU is enough",
+             CPU is enough",
         ],
     ),
     (
@@ -65,14 +65,14 @@ const REFUSED: &[(&str, &[&str])] = &[
         "runtime.poller = \"uring\"",
         &[
             "3: runtime.poller = \"uring\": not a poller; write \"auto\", \"io_uring\", \"epoll\", \
-         \"kqueue\" or \"iocp\"",
+             \"kqueue\" or \"iocp\"",
         ],
     ),
     (
         "runtime.poller = \"EPOLL\"",
         &[
             "3: runtime.poller = \"EPOLL\": not a poller; write \"auto\", \"io_uring\", \"epoll\", \
-         \"kqueue\" or \"iocp\"",
+             \"kqueue\" or \"iocp\"",
         ],
     ),
     (
@@ -114,7 +114,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         "runtime.max_sessions = []",
         &[
             "3: runtime.max_sessions = []: not a number of sessions; write \"auto\", or 1 to \
-         100000000",
+             100000000",
         ],
     ),
     (
@@ -136,7 +136,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         "[log]\nlevel = 'information'\nformat = 'yaml'",
         &[
             "4: log.level = 'information': not a level; write \"error\", \"warn\", \"info\", \
-         \"debug\" or \"trace\"",
+             \"debug\" or \"trace\"",
             "5: log.format = 'yaml': not a format; write \"text\" or \"json\"",
         ],
     ),
@@ -144,14 +144,14 @@ const REFUSED: &[(&str, &[&str])] = &[
         "[log]\nlevel = 3",
         &[
             "4: log.level = 3: not a level; write \"error\", \"warn\", \"info\", \"debug\" or \
-         \"trace\"",
+             \"trace\"",
         ],
     ),
     (
         "[shutdown]\ngrace = '1441m'",
         &[
             "4: shutdown.grace = '1441m': out of range; write \"0s\" to \"1d\": a drain that takes \
-         longer than a day does not end by itself",
+             longer than a day does not end by itself",
         ],
     ),
     (

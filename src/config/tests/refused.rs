@@ -49,16 +49,16 @@ const LISTENERS: &[(&str, &[&str])] = &[
         "[[listener]]\nname = 'a'\nservice = 'echo'\nbind = '[::1]:0'\nupstream = 'a'",
         &[
             "5: listener[0].upstream = 'a': an echo connects to no upstream; write service = \
-         \"proxy\", or no upstream",
+             \"proxy\", or no upstream",
         ],
     ),
     (
         "[[listener]]\nname = 'a'\nservice = 'proxy'\nbind = '[::1]:0'\nbacklog = 65536",
         &[
             "1: listener[0].upstream: missing; write the name of an [[upstream]], e.g. upstream = \
-         \"echo\"",
+             \"echo\"",
             "5: listener[0].backlog = 65536: out of range; write 1 to 65535: the kernel counts no \
-         further",
+             further",
         ],
     ),
     (
@@ -259,7 +259,7 @@ fn says_what_is_wrong_with_an_address() {
 #[test]
 fn says_what_is_wrong_with_a_name() {
     let rule = "not a name; write 1 to 64 of a-z, A-Z, 0-9, '_', '-' and '.', beginning with a \
-                letter or digit";
+    letter or digit";
     let named =
         |name: &str| format!("[[listener]]\nname = {name}\nservice = 'echo'\nbind = '[::1]:0'");
     for name in NAMES {
@@ -278,7 +278,7 @@ fn says_what_is_wrong_with_a_name() {
 #[test]
 fn finds_proxies_that_lead_to_themselves() {
     let why = "connections would come back to a listener they came through, for ever; write an \
-               upstream that does not lead back here";
+    upstream that does not lead back here";
     for (ip, x, y, expected) in LOOPS {
         let text = format!(
             "listener = [
