@@ -13,6 +13,7 @@
 mod conformance;
 mod inflight;
 mod op;
+mod options;
 mod readiness;
 
 #[cfg(target_os = "linux")]
@@ -26,94 +27,18 @@ mod uring_ring;
 #[cfg(target_os = "linux")]
 mod uring_test;
 
-use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::buf::Pool;
-use crate::sys::{EventFd, OsSocket};
+use crate::sys::OsSocket;
 
 use self::epoll::Epoll;
 pub use self::op::{Cancelled, Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+pub use self::options::{BackEnd, Notifier, PollerOptions, Wait};
 use self::readiness::Readiness;
 use self::uring::Uring;
 pub use self::uring_test::{Refusal, io_uring_refusal};
-
-/// An implementation of the poller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BackEnd {
-    /// Linux, kernel 6.1 and later, where it is permitted.
-    IoUring,
-    /// Linux, any kernel.
-    Epoll,
-}
-
-impl BackEnd {
-    /// Every back end of this platform.
-    pub const ALL: &[Self] = &[Self::IoUring, Self::Epoll];
-}
-
-impl fmt::Display for BackEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::IoUring => "io_uring",
-            Self::Epoll => "epoll",
-        })
-    }
-}
-
-/// Sizes of a poller's queues. The defaults serve; tests starve it with smaller ones.
-#[derive(Clone, Copy, Debug)]
-pub struct PollerOptions {
-    /// Ops queued before the kernel is entered early (io_uring's SQ); a power of two.
-    pub submissions: u32,
-    /// Completions kept in shared memory (io_uring's CQ); a power of two.
-    pub completions: u32,
-    /// Buffers that the kernel may hold to receive into; a power of two up to 32,768. 512 of
-    /// 16 KiB are 8 MiB, the most that costs no cache misses to speak of.
-    pub receive_buffers: u16,
-    /// Buffers filled for one socket in one wait, where the poller reads itself.
-    pub receive_budget: u32,
-}
-
-impl Default for PollerOptions {
-    fn default() -> Self {
-        Self {
-            submissions: 1024,
-            completions: 8192,
-            receive_buffers: 512,
-            receive_budget: 4,
-        }
-    }
-}
-
-/// How long a wait may take.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wait {
-    /// Look without sleeping for this long first.
-    pub spin: Duration,
-    /// Then sleep until something happens or this much time has passed; `None` is for ever.
-    pub timeout: Option<Duration>,
-}
-
-impl Wait {
-    /// Do not wait at all.
-    pub const NOT: Self = Self {
-        spin: Duration::ZERO,
-        timeout: Some(Duration::ZERO),
-    };
-    /// Wait until something happens.
-    pub const FOR_EVER: Self = Self {
-        spin: Duration::ZERO,
-        timeout: None,
-    };
-
-    fn is_zero(self) -> bool {
-        self.timeout == Some(Duration::ZERO)
-    }
-}
 
 /// A lane's poller.
 #[derive(Debug)]
@@ -227,16 +152,5 @@ impl Poller {
             Inner::Uring(poller) => poller.stale(),
             Inner::Epoll(poller) => poller.stale(),
         }
-    }
-}
-
-/// Ends a poller's wait from any thread.
-#[derive(Clone, Debug)]
-pub struct Notifier(Arc<EventFd>);
-
-impl Notifier {
-    /// Makes the present or the next wait return.
-    pub fn notify(&self) {
-        self.0.signal();
     }
 }

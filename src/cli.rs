@@ -1,0 +1,218 @@
+//! The command line: what is asked for, read, carried out and turned into an exit code.
+//!
+//! Called by `main` alone. Reads configuration files, so that `config` never has to; whatever is
+//! in them, `--help` and `--version` work.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigErrors};
+
+/// The largest configuration that is read, in bytes: some 100,000 endpoints. A device or a log
+/// given by mistake does not fill the memory.
+const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// A TCP echo and proxy server that keeps TCP's meaning.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until told to stop (SIGTERM or SIGINT)
+    Run {
+        /// The configuration; without it, the one that `config default` prints
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Check a configuration and say everything that is wrong with it
+    Check {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Show configurations
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the default configuration, commented
+    Default,
+}
+
+/// Why the process ends other than it was asked to.
+#[derive(Debug)]
+pub enum Failure {
+    /// The arguments make no sense, or ask for help or the version.
+    Arguments(clap::Error),
+    /// The configuration file cannot be read.
+    Read {
+        /// As given on the command line.
+        path: PathBuf,
+        /// What is in the way.
+        error: io::Error,
+    },
+    /// The configuration file can be read, and is wrong.
+    Config(ConfigErrors),
+    /// Standard output takes no more.
+    Output(io::Error),
+    /// The server did not start, or ended by a failure.
+    Run(Box<dyn Error + Send + Sync>),
+}
+
+impl Failure {
+    /// Says on standard error why, with every cause, and gives the exit code: 2 where the
+    /// arguments or the configuration are wrong, 1 for what else fails, 0 for help and version.
+    pub fn report(&self) -> ExitCode {
+        let (text, code) = match self {
+            Self::Arguments(error) => {
+                let code = u8::try_from(error.exit_code()).unwrap_or(2);
+                // Nobody is left to tell if this fails, as below.
+                _ = error.print();
+                return code.into();
+            }
+            // Its lines begin with the file and the line, for editors to jump to.
+            Self::Config(errors) => (errors.to_string(), 2),
+            Self::Read { .. } => (format!("corelane: {}", chain(self)), 2),
+            Self::Output(_) | Self::Run(_) => (format!("corelane: {}", chain(self)), 1),
+        };
+        _ = writeln!(io::stderr(), "{text}");
+        code.into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arguments(_) => f.write_str("the arguments make no sense"),
+            Self::Read { path, .. } => {
+                let path = path.display().to_string();
+                write!(
+                    f,
+                    "the configuration {} cannot be read",
+                    config::escape(&path)
+                )
+            }
+            Self::Config(_) => f.write_str("the configuration is wrong"),
+            Self::Output(_) => f.write_str("standard output cannot be written"),
+            Self::Run(_) => f.write_str("the server failed"),
+        }
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(match self {
+            Self::Arguments(error) => error,
+            Self::Read { error, .. } | Self::Output(error) => error,
+            Self::Config(errors) => errors,
+            Self::Run(error) => error.as_ref(),
+        })
+    }
+}
+
+/// Does what the arguments ask for; the first is the name of the program.
+///
+/// # Errors
+/// Why it could not; see [`Failure::report`].
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+    let arguments = Arguments::try_parse_from(arguments).map_err(Failure::Arguments)?;
+    match arguments.command {
+        Command::Run { config: None } => run(&parse(config::DEFAULT, "the default configuration")?),
+        Command::Run { config: Some(path) } => run(&load(&path)?),
+        Command::Check { config } => check(&config),
+        Command::Config {
+            command: ConfigCommand::Default,
+        } => print(config::DEFAULT),
+    }
+}
+
+/// Serves until told to stop.
+///
+/// The seam to the server layer, and all of it.
+fn run(_config: &Config) -> Result<(), Failure> {
+    Err(Failure::Run("the server is not built yet".into()))
+}
+
+fn check(path: &Path) -> Result<(), Failure> {
+    let config = load(path)?;
+    let name = path.display().to_string();
+    print(&format!(
+        "{}: ok: {}, {}\n",
+        config::escape(&name),
+        count(config.listeners.len(), "listener"),
+        count(config.upstreams.len(), "upstream"),
+    ))
+}
+
+fn load(path: &Path) -> Result<Config, Failure> {
+    let text = read(path).map_err(|error| Failure::Read {
+        path: path.to_owned(),
+        error,
+    })?;
+    parse(&text, &path.display().to_string())
+}
+
+fn parse(text: &str, name: &str) -> Result<Config, Failure> {
+    Config::parse(text, name).map_err(Failure::Config)
+}
+
+/// The text of a configuration file.
+fn read(path: &Path) -> io::Result<String> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let mut bytes = Vec::new();
+    file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > CONFIG_BYTES_MAX {
+        let why = format!("larger than {CONFIG_BYTES_MAX} bytes, which no configuration is");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let why = format!("not UTF-8 on line {line}");
+        io::Error::new(io::ErrorKind::InvalidData, why)
+    })
+}
+
+/// Writes to standard output. Who closed it has read enough: that is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// An error and its causes: `what: why: why`.
+fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// `1 listener`, `2 listeners`
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}

@@ -1,0 +1,145 @@
+//! The addresses that listeners bind to and proxies connect to: IP and port, IPv4 and IPv6.
+//!
+//! Read by `listener` and `upstream`. Only their form and sense are looked at: whether a machine
+//! has an address is known when it is bound, and no name is ever looked up here.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::errors::Reported;
+use super::value::{self, Unique, Value};
+
+/// What an address looks like.
+const EXAMPLE: &str = "IP:PORT, e.g. \"127.0.0.1:7008\" or \"[::1]:7008\"";
+/// What a list of addresses looks like.
+const LIST: &str = "[\"127.0.0.1:7007\", \"[::1]:7007\"]";
+
+/// One address to bind to or a list of them, at least one, none twice in the whole file.
+///
+/// Port 0 is any free port, so two of them are two ports. The wildcard address may stand beside
+/// another with its port: the kernel gives a connection to the more exact one.
+pub(super) fn binds(
+    value: &Value<'_>,
+    bound: &mut Unique<SocketAddr>,
+) -> Result<Vec<SocketAddr>, Reported> {
+    let bind = |element: &Value<'_>| {
+        let address = address(element)?;
+        if address.port() != 0 {
+            bound.claim(canonical(address), element)?;
+        }
+        Ok(address)
+    };
+    match value.text() {
+        Some(_) => value::all(std::slice::from_ref(value), bind),
+        None => {
+            let elements = some(value, "an address or a list of them", EXAMPLE)?;
+            value::all(&elements, bind)
+        }
+    }
+}
+
+/// A list of addresses to connect to, at least one, none twice.
+pub(super) fn endpoints(value: &Value<'_>) -> Result<Vec<SocketAddr>, Reported> {
+    let mut unique = Unique::new("this endpoint");
+    let elements = some(value, "a list of addresses", LIST)?;
+    value::all(&elements, |element| {
+        let address = address(element)?;
+        if address.port() == 0 {
+            return Err(element.senseless("nothing listens on port 0", "a port from 1 to 65535"));
+        }
+        if address.ip().to_canonical().is_unspecified() {
+            let why = "the wildcard address is for listeners";
+            return Err(element.senseless(why, "the address of one machine"));
+        }
+        unique.claim(canonical(address), element)?;
+        Ok(address)
+    })
+}
+
+/// One form for an address that has two: `[::ffff:127.0.0.1]:80` is `127.0.0.1:80`.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+        IpAddr::V6(_) => address,
+    }
+}
+
+/// The elements of a list that is not empty.
+fn some<'f>(
+    value: &Value<'f>,
+    wanted: &'static str,
+    write: &str,
+) -> Result<Vec<Value<'f>>, Reported> {
+    let elements = value.elements(wanted, write)?;
+    match elements.is_empty() {
+        true => Err(value.senseless("no address in the list", write)),
+        false => Ok(elements),
+    }
+}
+
+/// An address that one TCP socket can have.
+fn address(value: &Value<'_>) -> Result<SocketAddr, Reported> {
+    let Some(text) = value.text() else {
+        return Err(value.malformed("an address", EXAMPLE));
+    };
+    let address: SocketAddr = match text.parse() {
+        Ok(address) => address,
+        Err(_) if is_host(text) => {
+            let why = "host names are not looked up in this version";
+            return Err(value.senseless(why, EXAMPLE));
+        }
+        Err(_) => return Err(value.malformed("an address", EXAMPLE)),
+    };
+    let ip = address.ip().to_canonical();
+    if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return Err(value.senseless(
+            "TCP has one receiver, this address has many",
+            "the address of one machine",
+        ));
+    }
+    Ok(address)
+}
+
+/// Whether `text` is a host name, alone or with a port, and not an IP address gone wrong.
+fn is_host(text: &str) -> bool {
+    let host = match text.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => host,
+        Some(_) => return false,
+        None => text,
+    };
+    let label = |label: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        !label.is_empty() && label.chars().all(inner)
+    };
+    host.split('.').all(label) && host.contains(|c: char| c.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_host;
+
+    #[test]
+    fn tells_hosts_from_broken_addresses() {
+        for text in [
+            "localhost",
+            "localhost:80",
+            "db-1.example.org:5432",
+            "a_b:1",
+            "10.0.0.x:1",
+        ] {
+            assert!(is_host(text), "{text}");
+        }
+        for text in [
+            "",
+            ":80",
+            "127.0.0.1",
+            "1.2.3.4.5:80",
+            "::1",
+            "[::1]",
+            "a:b",
+            "a:99999",
+            "*",
+        ] {
+            assert!(!is_host(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A configuration as written: TOML, in which every table and value knows its key and its line.
+//!
+//! The first of the two steps. `Config::parse` walks it, and each concern takes its keys out of a
+//! [`Section`] with the readers in `value`. A mistake is put into the file's list and the walk
+//! goes on, so that one run shows them all; a key that nobody asked for is one of them.
+
+use std::cell::RefCell;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::errors::{self, ConfigError, ConfigErrors, Reason, Reported};
+use super::value::Value;
+
+/// The text of a file, what TOML makes of it, and the mistakes found so far.
+#[derive(Debug)]
+pub(super) struct File<'f> {
+    name: &'f str,
+    text: &'f str,
+    root: DeTable<'f>,
+    /// Where each line begins, in bytes.
+    lines: Vec<usize>,
+    errors: RefCell<Vec<ConfigError>>,
+}
+
+impl<'f> File<'f> {
+    /// Reads `text` as TOML; `name` is what its errors call it.
+    ///
+    /// Text that is no TOML is refused here: what its tables would have said is a guess.
+    pub(super) fn parse(text: &'f str, name: &'f str) -> Result<Self, ConfigErrors> {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let file = Self {
+            name,
+            text,
+            root: root.into_inner(),
+            lines: std::iter::once(0).chain(breaks).collect(),
+            errors: RefCell::default(),
+        };
+        for error in errors {
+            let at = error.span().map_or(text.len(), |span| span.start);
+            let column = file.column(at);
+            let message = error.message().to_owned();
+            file.report(at, String::new(), None, Reason::Syntax { column, message });
+        }
+        file.verdict(Ok(()))?;
+        Ok(file)
+    }
+
+    /// The table that holds all others.
+    pub(super) fn root(&'f self) -> Section<'f> {
+        Section {
+            file: self,
+            path: String::new(),
+            at: 0,
+            table: Some(&self.root),
+            known: Vec::new(),
+        }
+    }
+
+    /// What was read, if there was no mistake at all.
+    pub(super) fn verdict<T>(&self, read: Result<T, Reported>) -> Result<T, ConfigErrors> {
+        match (read, self.errors.take()) {
+            (Ok(read), errors) if errors.is_empty() => Ok(read),
+            (_, errors) => Err(ConfigErrors::new(self.name, errors)),
+        }
+    }
+
+    /// What stands between two offsets.
+    pub(super) fn source(&self, span: std::ops::Range<usize>) -> &'f str {
+        self.text.get(span).unwrap_or_default()
+    }
+
+    /// The line of an offset, counted from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|begin| *begin <= at)
+    }
+
+    /// The column of an offset in its line, in characters, counted from 1.
+    fn column(&self, at: usize) -> usize {
+        let begin = self.lines[self.line(at) - 1];
+        self.source(begin..at).chars().count() + 1
+    }
+
+    pub(super) fn report(
+        &self,
+        at: usize,
+        key: String,
+        value: Option<String>,
+        reason: Reason,
+    ) -> Reported {
+        self.errors.borrow_mut().push(ConfigError {
+            at,
+            line: self.line(at),
+            key,
+            value,
+            reason,
+        });
+        Reported(())
+    }
+}
+
+/// One table of a file, or the lack of it, which reads like an empty one.
+#[derive(Debug)]
+pub(super) struct Section<'f> {
+    file: &'f File<'f>,
+    /// `listener[1]`; empty for the root.
+    path: String,
+    /// The offset of its header.
+    at: usize,
+    table: Option<&'f DeTable<'f>>,
+    /// The keys that were asked for: all there are, once it has been read.
+    known: Vec<&'static str>,
+}
+
+impl<'f> Section<'f> {
+    /// The value of a key that may be left out.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Value<'f>) -> Result<T, Reported>,
+    ) -> T {
+        match self.value(key) {
+            // After an error the default stands in, so that the walk can go on.
+            Some(value) => read(&value).unwrap_or(default),
+            None => default,
+        }
+    }
+
+    /// The value of a key that must be there; `write` shows what to write if it is not.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        write: &'static str,
+        read: impl FnOnce(&Value<'f>) -> Result<T, Reported>,
+    ) -> Result<T, Reported> {
+        match self.value(key) {
+            Some(value) => read(&value),
+            None => Err(self.missing(key, write)),
+        }
+    }
+
+    /// The value of a key whose presence has a meaning of its own.
+    pub(super) fn value(&mut self, key: &'static str) -> Option<Value<'f>> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        let raw = self.table?.get(key)?;
+        Some(Value::new(self.file, self.join(key), raw))
+    }
+
+    /// The `[key]` table, read to its end; its keys have their defaults where there is none.
+    pub(super) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let mut section = Section {
+            file: self.file,
+            path: self.join(key),
+            at: self.at,
+            table: None,
+            known: Vec::new(),
+        };
+        if let Some(value) = self.value(key)
+            && let Ok(table) = value.table(&format!("[{key}]"))
+        {
+            (section.at, section.table) = (value.at(), Some(table));
+        }
+        section.read(read)
+    }
+
+    /// The `[[key]]` tables in their order, each read to its end; `read` gets their index too.
+    ///
+    /// None if the key is left out. What is no table has its place in the list as an error.
+    pub(super) fn tables<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(usize, &mut Self) -> Result<T, Reported>,
+    ) -> Vec<Result<T, Reported>> {
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
+        let write = format!("[[{key}]], in two brackets, for each");
+        let elements = match value.elements("a list of tables", &write) {
+            Ok(elements) => elements,
+            Err(reported) => return vec![Err(reported)],
+        };
+        let read_one = |(index, element): (usize, Value<'f>)| {
+            let table = element.table(&format!("[[{key}]]"))?;
+            let section = Section {
+                file: self.file,
+                path: element.path().to_owned(),
+                at: element.at(),
+                table: Some(table),
+                known: Vec::new(),
+            };
+            section.read(|section| read(index, section))
+        };
+        elements.into_iter().enumerate().map(read_one).collect()
+    }
+
+    /// Says that `key` is not there; `write` shows what would be right.
+    pub(super) fn missing(&self, key: &str, write: &'static str) -> Reported {
+        let reason = Reason::Missing { write };
+        self.file.report(self.at, self.join(key), None, reason)
+    }
+
+    /// Reads the keys, then refuses those that were not asked for.
+    pub(super) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let result = read(&mut self);
+        for (key, raw) in self.table.into_iter().flatten() {
+            if !self.known.contains(&key.get_ref().as_ref()) {
+                self.unknown(key, raw);
+            }
+        }
+        result
+    }
+
+    fn unknown(&self, key: &Spanned<impl AsRef<str>>, raw: &Spanned<DeValue<'f>>) {
+        let name = key.get_ref().as_ref();
+        let value = match raw.get_ref() {
+            DeValue::Table(_) | DeValue::Array(_) => None,
+            _ => Some(errors::excerpt(self.file.source(raw.span()))),
+        };
+        let reason = Reason::UnknownKey {
+            nearest: errors::nearest(name, self.known.iter().copied()),
+            known: self.known.clone(),
+        };
+        let path = self.join(name);
+        self.file.report(key.span().start, path, value, reason);
+    }
+
+    /// The path of a key in this table, quoted where TOML would want it to be.
+    fn join(&self, key: &str) -> String {
+        let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let key = match !key.is_empty() && key.chars().all(bare) {
+            true => errors::excerpt(key),
+            false => format!("\"{}\"", errors::excerpt(key)),
+        };
+        match self.path.is_empty() {
+            true => key,
+            false => format!("{}.{key}", self.path),
+        }
+    }
+}

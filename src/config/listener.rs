@@ -1,0 +1,117 @@
+//! `[[listener]]`: an address that clients connect to, and what serves them there.
+//!
+//! Read by `Config::parse` after the upstreams. What concerns several listeners at once, that no
+//! two have an address in common and no two lead to each other, is checked here too.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::address;
+use super::errors::Reported;
+use super::file::Section;
+use super::loops;
+use super::names::Names;
+use super::upstream::Upstream;
+use super::value::{self, Unique};
+
+/// One `[[listener]]` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Unique among the listeners; `listener[].name`.
+    pub name: String,
+    /// Where it listens: at least one address, none of another listener's; port 0 is any free
+    /// port; `listener[].bind`.
+    pub bind: Vec<SocketAddr>,
+    /// What it does with a connection; `listener[].service`.
+    pub service: Service,
+    /// How many connections the kernel may hold for each lane and address until they are
+    /// accepted, 1 to 65,535; the kernel may have a lower limit; `listener[].backlog`.
+    pub backlog: u32,
+}
+
+/// What a listener does with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Sends back what it receives.
+    Echo,
+    /// Connects to an endpoint and relays both ways.
+    Proxy {
+        /// The index of the upstream in [`Config::upstreams`](super::Config::upstreams).
+        upstream: usize,
+    },
+}
+
+/// The services by name, before their own keys are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Echo,
+    Proxy,
+}
+
+const KINDS: &[(&str, Kind)] = &[("echo", Kind::Echo), ("proxy", Kind::Proxy)];
+
+/// What `listen(2)` can count in: a `u16` until Linux 4.1, and still on others.
+const BACKLOG_MAX: u32 = 65_535;
+
+/// Reads every listener of the file.
+pub(super) fn read_all(
+    root: &mut Section<'_>,
+    upstreams: &[Result<Upstream, Reported>],
+    upstream_names: &Names,
+) -> Vec<Result<Listener, Reported>> {
+    let mut names = Names::new("listener");
+    let mut bound = Unique::new("this address");
+    let mut targets = HashMap::new();
+    let mut listeners = root.tables("listener", |index, section| {
+        let name = names.read(index, section);
+        let bind = section.required("bind", "an address, e.g. bind = \"127.0.0.1:7007\"", |v| {
+            address::binds(v, &mut bound)
+        });
+        let service = service(section, upstream_names);
+        targets.insert(index, section.value("upstream"));
+        let backlog = value::integer(1..=BACKLOG_MAX, "the kernel counts no further");
+        let backlog = section.optional("backlog", 4096, backlog);
+        Ok(Listener {
+            name: name?,
+            bind: bind?,
+            service: service?,
+            backlog,
+        })
+    });
+    if listeners.is_empty() {
+        listeners.push(Err(root.missing("listener", "at least one [[listener]]")));
+    }
+    for index in loops::find(&listeners, upstreams) {
+        if let Some(Some(target)) = targets.get(&index) {
+            target.senseless(
+                "connections would come back to a listener they came through, for ever",
+                "an upstream that does not lead back here",
+            );
+        }
+    }
+    listeners
+}
+
+/// `service`, and the keys that only one of them has.
+fn service(section: &mut Section<'_>, upstreams: &Names) -> Result<Service, Reported> {
+    let kind = value::word("a service", KINDS);
+    let kind = section.required("service", "service = \"echo\" or \"proxy\"", kind);
+    match (kind, section.value("upstream")) {
+        (Ok(Kind::Echo), None) => Ok(Service::Echo),
+        (Ok(Kind::Echo), Some(upstream)) => Err(upstream.senseless(
+            "an echo connects to no upstream",
+            "service = \"proxy\", or no upstream",
+        )),
+        (Ok(Kind::Proxy), Some(name)) => {
+            let upstream = upstreams.find(&name)?;
+            Ok(Service::Proxy { upstream })
+        }
+        (Ok(Kind::Proxy), None) => {
+            let write = "the name of an [[upstream]], e.g. upstream = \"echo\"";
+            Err(section.missing("upstream", write))
+        }
+        // It was to be a proxy, so its upstream is looked at all the same.
+        (Err(reported), Some(name)) => Err(upstreams.find(&name).err().unwrap_or(reported)),
+        (Err(reported), None) => Err(reported),
+    }
+}

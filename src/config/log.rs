@@ -1,0 +1,60 @@
+//! `[log]`: how much is logged, and in which form.
+//!
+//! Read by `Config::parse`; the subscriber is set up from it by the server layer.
+
+use super::file::Section;
+use super::value;
+
+/// The `[log]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// The least important kind of event that is logged; `log.level`.
+    pub level: LogLevel,
+    /// The form of a line; `log.format`.
+    pub format: LogFormat,
+}
+
+/// How important an event is; each level logs those before it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// An operator must act.
+    Error,
+    /// Degraded, still serving.
+    Warn,
+    /// The life of the process and its lanes, some ten lines a run.
+    Info,
+    /// One line for each session, at its end.
+    Debug,
+    /// Every operation.
+    Trace,
+}
+
+/// The form of a line of log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people: time, level, message, `key=value`.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+const LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+impl Log {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let level = value::word("a level", LEVELS);
+        let format = value::word("a format", FORMATS);
+        Self {
+            level: section.optional("level", LogLevel::Info, level),
+            format: section.optional("format", LogFormat::Text, format),
+        }
+    }
+}

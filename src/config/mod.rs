@@ -1,0 +1,82 @@
+//! The configuration: TOML text in, a checked [`Config`] or every mistake in it out.
+//!
+//! Two steps, one direction: `File` (as written, each value with its line) → [`Config`] (as
+//! meant: checked, defaults filled in, names replaced by indices). Called by `cli` and `server`;
+//! the layers below get their own options from the server and have never heard of TOML. Pure: it
+//! reads text, never a file, a socket, a clock or a name server.
+
+// To add a key: a documented field in the struct of its table (`runtime.rs`, `listener.rs`, ...)
+// and a line in the `read` below it with the key, its default and its reader from `value.rs`.
+// That line makes it known, checked and suggested. Then a comment and the default in
+// `config/default.toml`, and cases in `tests.rs`.
+//
+// To add a table: a file like `shutdown.rs` and a line in `Config::parse`; or, inside another
+// table, `timeouts: section.table("timeouts", Timeouts::read)`.
+
+mod address;
+mod errors;
+mod file;
+mod listener;
+mod log;
+mod loops;
+mod names;
+mod runtime;
+mod shutdown;
+#[cfg(test)]
+mod tests;
+mod units;
+mod upstream;
+mod value;
+
+pub use errors::{ConfigError, ConfigErrors, Reason, escape};
+pub use listener::{Listener, Service};
+pub use log::{Log, LogFormat, LogLevel};
+pub use runtime::{Lanes, MaxSessions, PollerChoice, Runtime};
+pub use shutdown::Shutdown;
+pub use upstream::Upstream;
+
+use file::File;
+
+/// The configuration that `corelane run` starts without a file, as TOML, commented for operators.
+pub const DEFAULT: &str = include_str!("../../config/default.toml");
+
+/// Everything that corelane can be told, checked, nothing left open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Lanes, CPUs and the poller; `[runtime]`.
+    pub runtime: Runtime,
+    /// What is logged and how; `[log]`.
+    pub log: Log,
+    /// How sessions end; `[shutdown]`.
+    pub shutdown: Shutdown,
+    /// Where clients connect to, in the order of the file, at least one; `[[listener]]`.
+    pub listeners: Vec<Listener>,
+    /// Where proxies connect to, in the order of the file; `[[upstream]]`.
+    pub upstreams: Vec<Upstream>,
+}
+
+impl Config {
+    /// Reads a configuration; `name` is what errors call it, commonly the path of its file.
+    ///
+    /// # Errors
+    /// All mistakes in `text`, in the order of its lines. If it is no TOML, only those that keep
+    /// it from being TOML.
+    pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
+        let file = File::parse(text, name)?;
+        let config = file.root().read(|root| {
+            let runtime = root.table("runtime", Runtime::read);
+            let log = root.table("log", Log::read);
+            let shutdown = root.table("shutdown", Shutdown::read);
+            let (upstreams, names) = upstream::read_all(root);
+            let listeners = listener::read_all(root, &upstreams, &names);
+            Ok(Self {
+                runtime,
+                log,
+                shutdown,
+                listeners: listeners.into_iter().collect::<Result<_, _>>()?,
+                upstreams: upstreams.into_iter().collect::<Result<_, _>>()?,
+            })
+        });
+        file.verdict(config)
+    }
+}

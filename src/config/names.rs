@@ -1,0 +1,75 @@
+//! The names of tables, and the references to them.
+//!
+//! Used by the concerns that have a name or refer to one. A reference becomes an index here, so
+//! that nothing below the configuration looks a name up.
+
+use std::collections::BTreeMap;
+
+use super::errors::{self, Reason, Reported};
+use super::file::Section;
+use super::value::{self, Unique, Value};
+
+/// The names of one kind of table.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The kind: "upstream".
+    what: &'static str,
+    index: BTreeMap<String, usize>,
+    unique: Unique<String>,
+    /// How many tables have a name, be it a bad one.
+    named: usize,
+    /// Whether there are tables without one.
+    nameless: bool,
+}
+
+impl Names {
+    pub(super) fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            index: BTreeMap::new(),
+            unique: Unique::new("this name"),
+            named: 0,
+            nameless: false,
+        }
+    }
+
+    /// Reads the name of a table, which must not be the name of one before.
+    pub(super) fn read(
+        &mut self,
+        index: usize,
+        section: &mut Section<'_>,
+    ) -> Result<String, Reported> {
+        section.required("name", "a name, e.g. name = \"echo\"", |value| {
+            if let Some(written) = value.text() {
+                // A refused name is a name too: who refers to it is not to blame.
+                self.index.entry(written.to_owned()).or_insert(index);
+                self.named += 1;
+            }
+            let name = value::name(value)?;
+            self.unique.claim(name.clone(), value)?;
+            Ok(name)
+        })
+    }
+
+    /// Ends the reading of names; from so many tables.
+    pub(super) fn close(&mut self, tables: usize) {
+        self.nameless = self.named < tables;
+    }
+
+    /// The index of the table that `value` names.
+    pub(super) fn find(&self, value: &Value<'_>) -> Result<usize, Reported> {
+        let what = self.what;
+        let Some(name) = value.text() else {
+            return Err(value.malformed("a name", format!("the name of an [[{what}]]")));
+        };
+        match self.index.get(name) {
+            Some(index) => Ok(*index),
+            // It may be meant for a table whose lack of a name is reported.
+            None if self.nameless => Err(Reported(())),
+            None => Err(value.refuse(Reason::Dangling {
+                what,
+                nearest: errors::nearest(name, self.index.keys().map(String::as_str)),
+            })),
+        }
+    }
+}

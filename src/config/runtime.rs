@@ -1,0 +1,161 @@
+//! `[runtime]`: how many lanes, on which CPUs, with which poller.
+//!
+//! Read by `Config::parse`. Whether this machine has the CPUs, the poller or the descriptors is
+//! decided at start, not here: a file is right or wrong on every machine alike.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::errors::Reported;
+use super::file::Section;
+use super::value::{self, Unique, Value};
+
+/// The `[runtime]` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runtime {
+    /// How many lanes there are, or on which CPUs; `runtime.lanes`.
+    pub lanes: Lanes,
+    /// Whether a lane stays on its CPU; `runtime.pin`.
+    pub pin: bool,
+    /// What tells a lane that a socket is ready; `runtime.poller`.
+    pub poller: PollerChoice,
+    /// How long a lane that expects work polls before it sleeps, 0 to 1 ms; zero is never;
+    /// `runtime.idle_spin`.
+    pub idle_spin: Duration,
+    /// How many sessions there may be at once, over all lanes; `runtime.max_sessions`.
+    pub max_sessions: MaxSessions,
+}
+
+/// How many lanes there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lanes {
+    /// One for each CPU that the process may use.
+    Auto,
+    /// So many, at most 1,024.
+    Count(NonZeroUsize),
+    /// One on each of these CPUs, by the operating system's numbers: at least one, none twice.
+    Cpus(Vec<usize>),
+}
+
+/// Which back end the lanes poll with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollerChoice {
+    /// The best that passes its self-test at start.
+    Auto,
+    /// Linux io_uring, or no start.
+    IoUring,
+    /// Linux epoll, or no start.
+    Epoll,
+    /// The BSDs' and macOS's kqueue, or no start.
+    Kqueue,
+    /// Windows' completion ports, or no start.
+    Iocp,
+}
+
+/// How many sessions there may be at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxSessions {
+    /// What the descriptor limit allows, some kept spare.
+    Auto,
+    /// So many; a connection beyond them waits in the backlog.
+    Count(NonZeroU32),
+}
+
+/// Beyond the largest machines; a mistyped number does not start a million threads.
+const LANES_MAX: usize = 1024;
+/// The CPUs that a `cpu_set_t` can name (sched_setaffinity(2)).
+const CPU_ID_MAX: usize = 1023;
+/// Two sockets and a task are some 5 KiB: more than half a terabyte for so many.
+const SESSIONS_MAX: u32 = 100_000_000;
+/// A wake costs some 5 to 50 us; to poll for longer than a few of them only burns the CPU.
+const IDLE_SPIN_MAX: Duration = Duration::from_millis(1);
+
+const POLLERS: &[(&str, PollerChoice)] = &[
+    ("auto", PollerChoice::Auto),
+    ("io_uring", PollerChoice::IoUring),
+    ("epoll", PollerChoice::Epoll),
+    ("kqueue", PollerChoice::Kqueue),
+    ("iocp", PollerChoice::Iocp),
+];
+
+impl Runtime {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let idle_spin = value::duration(
+            Duration::ZERO..=IDLE_SPIN_MAX,
+            "a longer spin burns a core and saves nothing, a wake takes some 50us",
+        );
+        Self {
+            lanes: section.optional("lanes", Lanes::Auto, lanes),
+            pin: pin(section),
+            poller: section.optional(
+                "poller",
+                PollerChoice::Auto,
+                value::word("a poller", POLLERS),
+            ),
+            idle_spin: section.optional("idle_spin", Duration::from_micros(20), idle_spin),
+            max_sessions: section.optional("max_sessions", MaxSessions::Auto, max_sessions),
+        }
+    }
+}
+
+fn lanes(value: &Value<'_>) -> Result<Lanes, Reported> {
+    match value.raw() {
+        DeValue::String(text) if text == "auto" => Ok(Lanes::Auto),
+        DeValue::Integer(_) => {
+            let count = value::integer(1..=LANES_MAX, "one for each CPU is enough")(value)?;
+            let count = NonZeroUsize::new(count).expect("the range begins at 1");
+            Ok(Lanes::Count(count))
+        }
+        DeValue::Array(_) => cpus(value).map(Lanes::Cpus),
+        _ => Err(value.malformed(
+            "a number of lanes",
+            format!("\"auto\", 1 to {LANES_MAX}, or a list of CPU ids such as [0, 1]"),
+        )),
+    }
+}
+
+fn cpus(value: &Value<'_>) -> Result<Vec<usize>, Reported> {
+    let elements = value.elements("a list of CPU ids", "a list such as [0, 1]")?;
+    if elements.is_empty() {
+        return Err(value.senseless("no CPU, so no lane", "at least one CPU id, or \"auto\""));
+    }
+    let id = value::integer(0..=CPU_ID_MAX, "the CPUs that a thread can be bound to");
+    let mut seen = Unique::new("this CPU");
+    value::all(&elements, |element| {
+        let id = id(element)?;
+        seen.claim(id, element)?;
+        Ok(id)
+    })
+}
+
+/// `pin`, which must not contradict a list of CPUs.
+fn pin(section: &mut Section<'_>) -> bool {
+    let listed = section
+        .value("lanes")
+        .is_some_and(|lanes| matches!(lanes.raw(), DeValue::Array(_)));
+    section.optional("pin", true, |value| match value::boolean(value)? {
+        false if listed => Err(value.senseless(
+            "runtime.lanes names the CPUs that lanes are bound to",
+            "true here, or a number of lanes there",
+        )),
+        pin => Ok(pin),
+    })
+}
+
+fn max_sessions(value: &Value<'_>) -> Result<MaxSessions, Reported> {
+    match value.raw() {
+        DeValue::String(text) if text == "auto" => Ok(MaxSessions::Auto),
+        DeValue::Integer(_) => {
+            let why = "a session costs memory and descriptors";
+            let count = value::integer(1..=SESSIONS_MAX, why)(value)?;
+            let count = NonZeroU32::new(count).expect("the range begins at 1");
+            Ok(MaxSessions::Count(count))
+        }
+        _ => Err(value.malformed(
+            "a number of sessions",
+            format!("\"auto\", or 1 to {SESSIONS_MAX}"),
+        )),
+    }
+}

@@ -1,0 +1,219 @@
+//! What a configuration means; what is refused, and how, in `process` and `refused`.
+//!
+//! Every key, word and limit once, and the default against its documentation.
+
+mod arbitrary;
+mod process;
+mod refused;
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use super::{
+    Config, DEFAULT, Lanes, Listener, Log, LogFormat, LogLevel, MaxSessions, PollerChoice, Runtime,
+    Service, Shutdown, Upstream,
+};
+
+/// A listener for texts that are about something else; two lines.
+const ECHO: &str = "listener = [{ name = \"e\", bind = \"[::1]:0\", service = \"echo\" }]\n\n";
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, "t.toml").unwrap_or_else(|errors| panic!("{errors}\nin\n{text}"))
+}
+
+/// What is wrong with `text`, one line an error, without the name of the file.
+fn wrong(text: &str) -> Vec<String> {
+    let errors = Config::parse(text, "t.toml").expect_err(text);
+    let lines: Vec<String> = errors.to_string().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), errors.iter().count(), "one line an error");
+    let rest = |line: &String| line.strip_prefix("t.toml:").unwrap().to_owned();
+    lines.iter().map(rest).collect()
+}
+
+#[test]
+fn the_default_means_what_its_comments_say() {
+    let expected = Config {
+        runtime: Runtime {
+            lanes: Lanes::Auto,
+            pin: true,
+            poller: PollerChoice::Auto,
+            idle_spin: Duration::from_micros(20),
+            max_sessions: MaxSessions::Auto,
+        },
+        log: Log {
+            level: LogLevel::Info,
+            format: LogFormat::Text,
+        },
+        shutdown: Shutdown {
+            grace: Duration::from_secs(30),
+        },
+        listeners: vec![
+            Listener {
+                name: "echo".into(),
+                bind: vec![address("127.0.0.1:7007")],
+                service: Service::Echo,
+                backlog: 4096,
+            },
+            Listener {
+                name: "proxy".into(),
+                bind: vec![address("127.0.0.1:7008")],
+                service: Service::Proxy { upstream: 0 },
+                backlog: 4096,
+            },
+        ],
+        upstreams: vec![Upstream {
+            name: "echo".into(),
+            endpoints: vec![address("127.0.0.1:7007")],
+        }],
+    };
+    assert_eq!(parse(DEFAULT), expected);
+}
+
+#[test]
+fn what_is_left_out_is_as_in_the_default() {
+    let (default, least) = (parse(DEFAULT), parse(ECHO));
+    assert_eq!(least.runtime, default.runtime);
+    assert_eq!(least.log, default.log);
+    assert_eq!(least.shutdown, default.shutdown);
+    assert_eq!(least.listeners[0].backlog, default.listeners[0].backlog);
+    assert_eq!(least.upstreams, []);
+}
+
+#[test]
+fn every_example_file_parses() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+    let files = std::fs::read_dir(folder).unwrap();
+    let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        Config::parse(&text, &file.display().to_string()).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
+#[test]
+fn lanes_are_automatic_a_number_or_a_list() {
+    let lanes = |value| {
+        parse(&format!("{ECHO}[runtime]\nlanes = {value}"))
+            .runtime
+            .lanes
+    };
+    let count = |count| Lanes::Count(NonZeroUsize::new(count).unwrap());
+    assert_eq!(lanes("\"auto\""), Lanes::Auto);
+    assert_eq!(lanes("1"), count(1));
+    assert_eq!(lanes("1_024"), count(1024));
+    assert_eq!(lanes("0x10"), count(16));
+    assert_eq!(lanes("[3, 0, 1023]"), Lanes::Cpus(vec![3, 0, 1023]));
+}
+
+#[test]
+fn every_word_and_limit_is_read() {
+    let runtime = |key: &str| parse(&format!("{ECHO}[runtime]\n{key}")).runtime;
+    for (word, poller) in [
+        ("auto", PollerChoice::Auto),
+        ("io_uring", PollerChoice::IoUring),
+        ("epoll", PollerChoice::Epoll),
+        ("kqueue", PollerChoice::Kqueue),
+        ("iocp", PollerChoice::Iocp),
+    ] {
+        assert_eq!(runtime(&format!("poller = '{word}'")).poller, poller);
+    }
+    assert!(!runtime("pin = false").pin);
+    assert!(!runtime("pin = false\nlanes = 2").pin);
+    assert!(runtime("pin = true\nlanes = [2]").pin);
+    assert_eq!(runtime("idle_spin = '0us'").idle_spin, Duration::ZERO);
+    assert_eq!(
+        runtime("idle_spin = '1ms'").idle_spin,
+        Duration::from_millis(1)
+    );
+    assert_eq!(
+        runtime("max_sessions = 'auto'").max_sessions,
+        MaxSessions::Auto
+    );
+    let one = MaxSessions::Count(NonZeroU32::MIN);
+    assert_eq!(runtime("max_sessions = 1").max_sessions, one);
+
+    let log = |key: &str| parse(&format!("{ECHO}[log]\n{key}")).log;
+    for (word, level) in [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ] {
+        assert_eq!(log(&format!("level = '{word}'")).level, level);
+    }
+    assert_eq!(log("format = 'json'").format, LogFormat::Json);
+    let grace = |value| {
+        parse(&format!("{ECHO}shutdown.grace = '{value}'"))
+            .shutdown
+            .grace
+    };
+    assert_eq!(grace("0s"), Duration::ZERO);
+    assert_eq!(grace("24h"), Duration::from_hours(24));
+}
+
+#[test]
+fn binds_that_may_stand_together() {
+    let text = "
+        [[listener]]
+        name = 'a'
+        service = 'echo'
+        bind = ['127.0.0.1:80', '0.0.0.0:80', '[::]:80', '[::1]:80', '127.0.0.1:81']
+        backlog = 65535
+        [[listener]]
+        name = 'b'
+        service = 'echo'
+        bind = ['127.0.0.1:0', '127.0.0.1:0', '127.0.0.2:80', '[fe80::1%2]:80', '[fe80::1%3]:80']
+        backlog = 1
+    ";
+    let config = parse(text);
+    assert_eq!(config.listeners[0].bind.len(), 5);
+    assert_eq!(config.listeners[1].bind[0], config.listeners[1].bind[1]);
+    assert_eq!(config.listeners[0].backlog, 65_535);
+    assert_eq!(config.listeners[1].backlog, 1);
+}
+
+#[test]
+fn upstreams_are_found_wherever_they_stand() {
+    let text = "
+        [[upstream]]
+        name = 'unused'
+        endpoints = ['192.0.2.1:1', '[2001:db8::1]:1']
+        [[listener]]
+        name = 'same'
+        bind = '127.0.0.1:0'
+        service = 'proxy'
+        upstream = 'same'
+        [[upstream]]
+        name = 'same'
+        endpoints = ['192.0.2.1:1']
+    ";
+    let config = parse(text);
+    assert_eq!(config.listeners[0].service, Service::Proxy { upstream: 1 });
+    assert_eq!(config.upstreams[0].endpoints.len(), 2);
+}
+
+#[test]
+fn proxies_in_a_row_are_no_loop() {
+    let text = "
+        upstream = [
+            { name = 'b', endpoints = ['127.0.0.1:2'] },
+            { name = 'c', endpoints = ['127.0.0.1:3', '127.0.0.1:9'] },
+            { name = 'a elsewhere', endpoints = ['192.0.2.1:1'] },
+        ]
+        listener = [
+            { name = 'a', bind = '0.0.0.0:1', service = 'proxy', upstream = 'b' },
+            { name = 'b', bind = '127.0.0.1:2', service = 'proxy', upstream = 'c' },
+            { name = 'c', bind = '127.0.0.1:3', service = 'proxy', upstream = 'a-elsewhere' },
+            { name = 'exact', bind = '127.0.0.1:9', service = 'echo' },
+            { name = 'wild', bind = '0.0.0.0:9', service = 'proxy', upstream = 'c' },
+        ]
+    ";
+    parse(&text.replace("a elsewhere", "a-elsewhere"));
+}

@@ -1,0 +1,257 @@
+//! One value as written, and the readers that make it what it means.
+//!
+//! A reader takes a [`Value`] and gives what it says, or reports why it cannot: `boolean`,
+//! `integer`, `duration`, `word`, `name`. Those that have limits are made with them. What only
+//! one concern has (addresses, lanes) is read in its own file, with the same means.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::errors::{self, Reason, Reported};
+use super::file::File;
+use super::units;
+
+/// The longest name: it goes into every log line and metric of its owner.
+const NAME_BYTES_MAX: usize = 64;
+
+/// A value, with its key and its place in the file.
+#[derive(Debug)]
+pub(super) struct Value<'f> {
+    file: &'f File<'f>,
+    path: String,
+    raw: &'f Spanned<DeValue<'f>>,
+}
+
+impl<'f> Value<'f> {
+    pub(super) fn new(file: &'f File<'f>, path: String, raw: &'f Spanned<DeValue<'f>>) -> Self {
+        Self { file, path, raw }
+    }
+
+    /// `listener[1].bind`
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The offset it begins at, in bytes.
+    pub(super) fn at(&self) -> usize {
+        self.raw.span().start
+    }
+
+    /// The line it begins on, counted from 1.
+    pub(super) fn line(&self) -> usize {
+        self.file.line(self.at())
+    }
+
+    /// What TOML says it is.
+    pub(super) fn raw(&self) -> &'f DeValue<'f> {
+        self.raw.get_ref()
+    }
+
+    /// Its text, if it is a string.
+    pub(super) fn text(&self) -> Option<&'f str> {
+        match self.raw() {
+            DeValue::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Its number, if it is an integer; saturated, so that what does not fit is out of range.
+    pub(super) fn number(&self) -> Option<i64> {
+        let DeValue::Integer(digits) = self.raw() else {
+            return None;
+        };
+        let saturated = match digits.as_str().starts_with('-') {
+            true => i64::MIN,
+            false => i64::MAX,
+        };
+        Some(i64::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(saturated))
+    }
+
+    /// Its table; `write` says what would be right.
+    pub(super) fn table(&self, write: &str) -> Result<&'f DeTable<'f>, Reported> {
+        match self.raw() {
+            DeValue::Table(table) => Ok(table),
+            _ => Err(self.malformed("a table", write)),
+        }
+    }
+
+    /// Its elements, if it is a list: `wanted` and `write` say of what.
+    pub(super) fn elements(
+        &self,
+        wanted: &'static str,
+        write: &str,
+    ) -> Result<Vec<Self>, Reported> {
+        let DeValue::Array(array) = self.raw() else {
+            return Err(self.malformed(wanted, write));
+        };
+        let element = |(index, raw)| Self::new(self.file, format!("{}[{index}]", self.path), raw);
+        Ok(array.iter().enumerate().map(element).collect())
+    }
+
+    /// Refuses the value.
+    pub(super) fn refuse(&self, reason: Reason) -> Reported {
+        // A table is quoted by its header, or in its braces; its key has said that already.
+        let value = match self.raw() {
+            DeValue::Table(_) => None,
+            _ => Some(errors::excerpt(self.file.source(self.raw.span()))),
+        };
+        self.file
+            .report(self.at(), self.path.clone(), value, reason)
+    }
+
+    /// Refuses the value as not of the kind `wanted`.
+    pub(super) fn malformed(&self, wanted: &'static str, write: impl Into<String>) -> Reported {
+        let write = write.into();
+        self.refuse(Reason::Malformed { wanted, write })
+    }
+
+    /// Refuses the value as of the right kind, but without a meaning here.
+    pub(super) fn senseless(&self, why: &'static str, write: impl Into<String>) -> Reported {
+        let write = write.into();
+        self.refuse(Reason::Senseless { why, write })
+    }
+
+    /// Refuses the value as beyond its limits.
+    pub(super) fn out_of_range(
+        &self,
+        min: impl Display,
+        max: impl Display,
+        why: &'static str,
+    ) -> Reported {
+        let (min, max) = (min.to_string(), max.to_string());
+        self.refuse(Reason::OutOfRange { min, max, why })
+    }
+}
+
+/// `true` or `false`
+pub(super) fn boolean(value: &Value<'_>) -> Result<bool, Reported> {
+    match value.raw() {
+        DeValue::Boolean(is) => Ok(*is),
+        _ => Err(value.malformed("a boolean", "true or false, without quotes")),
+    }
+}
+
+/// A whole number within a range; `why` there is one.
+pub(super) fn integer<N>(
+    range: RangeInclusive<N>,
+    why: &'static str,
+) -> impl Fn(&Value<'_>) -> Result<N, Reported>
+where
+    N: TryFrom<i64> + PartialOrd + Display,
+{
+    move |value| {
+        let (min, max) = (range.start(), range.end());
+        let Some(number) = value.number() else {
+            let write = format!("{min} to {max}, without quotes");
+            return Err(value.malformed("a whole number", write));
+        };
+        match N::try_from(number) {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(value.out_of_range(min, max, why)),
+        }
+    }
+}
+
+/// A duration within a range; `why` there is one.
+pub(super) fn duration(
+    range: RangeInclusive<Duration>,
+    why: &'static str,
+) -> impl Fn(&Value<'_>) -> Result<Duration, Reported> {
+    move |value| {
+        let (min, max) = (units::show(*range.start()), units::show(*range.end()));
+        let Some(duration) = value.text().and_then(units::duration) else {
+            return Err(value.malformed("a duration", format!("{} \"{max}\"", units::DURATION)));
+        };
+        match range.contains(&duration) {
+            true => Ok(duration),
+            false => Err(value.out_of_range(format!("\"{min}\""), format!("\"{max}\""), why)),
+        }
+    }
+}
+
+/// One of a few words; `wanted` names their kind.
+pub(super) fn word<T: Clone>(
+    wanted: &'static str,
+    words: &'static [(&'static str, T)],
+) -> impl Fn(&Value<'_>) -> Result<T, Reported> {
+    move |value| {
+        let text = value.text();
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| Some(*word) == text) {
+            return Ok(meaning.clone());
+        }
+        Err(value.malformed(wanted, list(words.iter().map(|(word, _)| *word))))
+    }
+}
+
+/// A name, which stands in logs, metrics and paths: short, and never in need of quotes.
+pub(super) fn name(value: &Value<'_>) -> Result<String, Reported> {
+    let sane = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
+    match value.text().map(|text| (text, text.as_bytes())) {
+        Some((text, bytes @ [first, ..]))
+            if first.is_ascii_alphanumeric()
+                && bytes.len() <= NAME_BYTES_MAX
+                && bytes.iter().copied().all(sane) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err(value.malformed(
+            "a name",
+            "1 to 64 of a-z, A-Z, 0-9, '_', '-' and '.', beginning with a letter or digit",
+        )),
+    }
+}
+
+/// `"a", "b" or "c"`
+fn list<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let quoted: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+/// What `read` makes of every element; each is read, also after one is refused.
+pub(super) fn all<'f, T>(
+    elements: &[Value<'f>],
+    read: impl FnMut(&Value<'f>) -> Result<T, Reported>,
+) -> Result<Vec<T>, Reported> {
+    let read: Vec<Result<T, Reported>> = elements.iter().map(read).collect();
+    read.into_iter().collect()
+}
+
+/// What may be in a file once, and the line it is on.
+#[derive(Debug)]
+pub(super) struct Unique<K> {
+    /// What it is: "this name".
+    what: &'static str,
+    first: BTreeMap<K, usize>,
+}
+
+impl<K: Ord> Unique<K> {
+    pub(super) fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            first: BTreeMap::new(),
+        }
+    }
+
+    /// Refuses `value` if another before it said `key` too.
+    pub(super) fn claim(&mut self, key: K, value: &Value<'_>) -> Result<(), Reported> {
+        match self.first.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(value.line());
+                Ok(())
+            }
+            Entry::Occupied(entry) => Err(value.refuse(Reason::Repeated {
+                what: self.what,
+                line: *entry.get(),
+            })),
+        }
+    }
+}

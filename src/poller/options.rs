@@ -1,0 +1,92 @@
+//! What a poller is opened with, how long it waits, and what ends a wait.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sys::EventFd;
+
+/// An implementation of the poller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackEnd {
+    /// Linux, kernel 6.1 and later, where it is permitted.
+    IoUring,
+    /// Linux, any kernel.
+    Epoll,
+}
+
+impl BackEnd {
+    /// Every back end of this platform.
+    pub const ALL: &[Self] = &[Self::IoUring, Self::Epoll];
+}
+
+impl fmt::Display for BackEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        })
+    }
+}
+
+/// Sizes of a poller's queues. The defaults serve; tests starve it with smaller ones.
+#[derive(Clone, Copy, Debug)]
+pub struct PollerOptions {
+    /// Ops queued before the kernel is entered early (io_uring's SQ); a power of two.
+    pub submissions: u32,
+    /// Completions kept in shared memory (io_uring's CQ); a power of two.
+    pub completions: u32,
+    /// Buffers that the kernel may hold to receive into; a power of two up to 32,768. 512 of
+    /// 16 KiB are 8 MiB, the most that costs no cache misses to speak of.
+    pub receive_buffers: u16,
+    /// Buffers filled for one socket in one wait, where the poller reads itself.
+    pub receive_budget: u32,
+}
+
+impl Default for PollerOptions {
+    fn default() -> Self {
+        Self {
+            submissions: 1024,
+            completions: 8192,
+            receive_buffers: 512,
+            receive_budget: 4,
+        }
+    }
+}
+
+/// How long a wait may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wait {
+    /// Look without sleeping for this long first.
+    pub spin: Duration,
+    /// Then sleep until something happens or this much time has passed; `None` is for ever.
+    pub timeout: Option<Duration>,
+}
+
+impl Wait {
+    /// Do not wait at all.
+    pub const NOT: Self = Self {
+        spin: Duration::ZERO,
+        timeout: Some(Duration::ZERO),
+    };
+    /// Wait until something happens.
+    pub const FOR_EVER: Self = Self {
+        spin: Duration::ZERO,
+        timeout: None,
+    };
+
+    pub(super) fn is_zero(self) -> bool {
+        self.timeout == Some(Duration::ZERO)
+    }
+}
+
+/// Ends a poller's wait from any thread.
+#[derive(Clone, Debug)]
+pub struct Notifier(pub(super) Arc<EventFd>);
+
+impl Notifier {
+    /// Makes the present or the next wait return.
+    pub fn notify(&self) {
+        self.0.signal();
+    }
+}

@@ -1,0 +1,309 @@
+//! Drives the built binary: what it prints where, and the code it exits with.
+//!
+//! Each test has a directory of its own. No test needs a server.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The embedded default, from its file.
+const DEFAULT: &str = include_str!("../config/default.toml");
+
+/// A directory that is empty at first and gone at last.
+#[derive(Debug)]
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("corelane-cli-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// With one file in it.
+    fn with(file: &str, content: impl AsRef<[u8]>) -> Self {
+        let directory = Self::new();
+        fs::write(directory.0.join(file), content).unwrap();
+        directory
+    }
+
+    /// Runs corelane in it.
+    fn run(&self, arguments: &[&str]) -> Answer {
+        run(&self.0, arguments)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a process leaves behind.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn corelane(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_corelane"));
+    command.current_dir(directory).args(arguments);
+    command
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Answer {
+    let output = corelane(directory, arguments).output().unwrap();
+    Answer {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Only this on standard output, and success.
+fn ok(stdout: &str) -> Answer {
+    Answer {
+        code: Some(0),
+        stdout: stdout.to_owned(),
+        stderr: String::new(),
+    }
+}
+
+/// Only this on standard error, and a usage or configuration error.
+fn refused(stderr: &str) -> Answer {
+    Answer {
+        code: Some(2),
+        stdout: String::new(),
+        stderr: stderr.to_owned(),
+    }
+}
+
+#[test]
+fn version_and_help_work_beside_a_broken_configuration() {
+    let directory = Directory::with("corelane.toml", "no toml");
+    let version = directory.run(&["--version"]);
+    assert_eq!(
+        version,
+        ok(&format!("corelane {}\n", env!("CARGO_PKG_VERSION")))
+    );
+    for arguments in [
+        &["--help"][..],
+        &["help"],
+        &["run", "--config", "corelane.toml", "--help"],
+        &["check", "--help"],
+        &["config", "default", "--help"],
+    ] {
+        let help = directory.run(arguments);
+        assert_eq!(
+            (help.code, help.stderr.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+        assert!(help.stdout.contains("Usage: corelane"), "{help:?}");
+    }
+    let help = directory.run(&["--help"]).stdout;
+    for command in ["run", "check", "config"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_a_usage_error() {
+    let directory = Directory::new();
+    for (arguments, why) in [
+        (&[][..], "Usage: corelane <COMMAND>"),
+        (&["serve"], "unrecognized subcommand 'serve'"),
+        (&["check"], "--config <FILE>"),
+        (
+            &["check", "corelane.toml"],
+            "unexpected argument 'corelane.toml'",
+        ),
+        (&["run", "--config"], "a value is required"),
+        (
+            &["run", "--config", "a", "--config", "b"],
+            "cannot be used multiple times",
+        ),
+        (&["config"], "Usage: corelane config <COMMAND>"),
+    ] {
+        let answer = directory.run(arguments);
+        assert_eq!(
+            (answer.code, answer.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}"
+        );
+        assert!(
+            answer.stderr.contains(why),
+            "{arguments:?}: {}",
+            answer.stderr
+        );
+    }
+}
+
+#[test]
+fn config_default_is_the_embedded_file_and_passes_its_check() {
+    let directory = Directory::new();
+    let default = directory.run(&["config", "default"]);
+    assert_eq!(default, ok(DEFAULT));
+    fs::write(directory.0.join("copy.toml"), &default.stdout).unwrap();
+    let check = directory.run(&["check", "--config", "copy.toml"]);
+    assert_eq!(check, ok("copy.toml: ok: 2 listeners, 1 upstream\n"));
+}
+
+#[test]
+fn every_example_passes_its_check() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(root.join("config")).unwrap() {
+        let path = entry.unwrap().path();
+        let answer = run(root, &["check", "--config", path.to_str().unwrap()]);
+        assert_eq!(
+            (answer.code, answer.stderr.as_str()),
+            (Some(0), ""),
+            "{path:?}"
+        );
+    }
+}
+
+/// One mistake of each kind, in an order that is not that of the walk.
+const BROKEN: &str = r#"
+[[listener]]
+name = "web"
+bind = ["0.0.0.0:80", "localhost"]
+service = "proxy"
+upstream = "wab"
+
+[[listener]]
+bind = "0.0.0.0:80"
+service = "echo"
+protocol = "udp"
+
+[runtime]
+lanes = 0
+pin = "yes"
+idle_spin = "1h"
+
+[[upstream]]
+name = "web"
+endpoints = ["10.0.0.1:0"]
+"#;
+
+const BROKEN_ANSWER: &str = r#"a.toml:4: listener[0].bind[1] = "localhost": host names are not looked up in this version; write IP:PORT, e.g. "127.0.0.1:7008" or "[::1]:7008"
+a.toml:6: listener[0].upstream = "wab": no upstream has this name; did you mean "web"?
+a.toml:8: listener[1].name: missing; write a name, e.g. name = "echo"
+a.toml:9: listener[1].bind = "0.0.0.0:80": this address is on line 4 already; write another
+a.toml:11: listener[1].protocol = "udp": unknown key; known here: name, bind, service, upstream, backlog
+a.toml:14: runtime.lanes = 0: out of range; write 1 to 1024: one for each CPU is enough
+a.toml:15: runtime.pin = "yes": not a boolean; write true or false, without quotes
+a.toml:16: runtime.idle_spin = "1h": out of range; write "0s" to "1ms": a longer spin burns a core and saves nothing, a wake takes some 50us
+a.toml:20: upstream[0].endpoints[0] = "10.0.0.1:0": nothing listens on port 0; write a port from 1 to 65535
+"#;
+
+#[test]
+fn every_mistake_is_shown_in_one_run_in_the_order_of_lines() {
+    let directory = Directory::with("a.toml", BROKEN);
+    for command in ["check", "run"] {
+        let answer = directory.run(&[command, "--config", "a.toml"]);
+        assert_eq!(answer, refused(BROKEN_ANSWER));
+    }
+}
+
+#[test]
+fn text_that_is_no_toml_has_its_line_and_column() {
+    let directory = Directory::with("a.toml", "[log]\nlevel = debug\n");
+    let why = "not TOML: string values must be quoted, expected literal string";
+    let answer = directory.run(&["check", "--config", "a.toml"]);
+    assert_eq!(answer, refused(&format!("a.toml:2:9: {why}\n")));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let directory = Directory::with("bytes.toml", b"# one\n# two \xff\n");
+    fs::create_dir(directory.0.join("folder")).unwrap();
+    fs::write(
+        directory.0.join("large.toml"),
+        "#".repeat(4 * 1024 * 1024 + 1),
+    )
+    .unwrap();
+    for (file, why) in [
+        ("bytes.toml", "not UTF-8 on line 2"),
+        ("folder", "is a directory"),
+        (
+            "large.toml",
+            "larger than 4194304 bytes, which no configuration is",
+        ),
+    ] {
+        for command in ["check", "run"] {
+            let answer = directory.run(&[command, "--config", file]);
+            let expected = format!("corelane: the configuration {file} cannot be read: {why}\n");
+            assert_eq!(answer, refused(&expected));
+        }
+    }
+    // The system's own words follow.
+    let answer = directory.run(&["check", "--config", "no\x1b\nfile"]);
+    let expected = r"corelane: the configuration no\u{1b}\nfile cannot be read: ";
+    assert_eq!((answer.code, answer.stdout.as_str()), (Some(2), ""));
+    assert!(answer.stderr.starts_with(expected), "{}", answer.stderr);
+    assert_eq!(answer.stderr.lines().count(), 1);
+}
+
+#[test]
+fn nothing_in_a_file_reaches_the_terminal_unescaped() {
+    let text = "\"\\u001b]0;title\\u0007\" = \"a\u{9b}2J\"\n'b\u{202e}' = 1";
+    let directory = Directory::with("a.toml", text.replace('\u{9b}', "\\u009b"));
+    let answer = directory.run(&["check", "--config", "a.toml"]);
+    assert_eq!(answer.code, Some(2));
+    let hidden = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    assert!(!answer.stderr.contains(hidden), "{:?}", answer.stderr);
+    assert!(
+        answer
+            .stderr
+            .contains(r#"a.toml:2: "b\u{202e}" = 1: unknown key"#),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn who_reads_no_further_is_no_failure() {
+    let directory = Directory::new();
+    for arguments in [&["config", "default"][..], &["--help"], &["--version"]] {
+        let mut child = corelane(&directory.0, arguments)
+            .stdout(closed_pipe())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut stderr)
+            .unwrap();
+        let code = child.wait().unwrap().code();
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn errors_that_nobody_reads_have_their_exit_code() {
+    let directory = Directory::with("a.toml", BROKEN);
+    for arguments in [&["check", "--config", "a.toml"][..], &["check"]] {
+        let status = corelane(&directory.0, arguments)
+            .stderr(closed_pipe())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+/// The writing end of a pipe whose reading end is closed.
+fn closed_pipe() -> Stdio {
+    let (_reader, writer) = std::io::pipe().unwrap();
+    writer.into()
+}
