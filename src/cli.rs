@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigErrors};
+use crate::server::{self, ServerError};
 
 /// The largest configuration that is read, in bytes: some 100,000 endpoints. A device or a log
 /// given by mistake does not fill the memory.
@@ -71,7 +72,7 @@ pub enum Failure {
     /// Standard output takes no more.
     Output(io::Error),
     /// The server did not start, or ended by a failure.
-    Run(Box<dyn Error + Send + Sync>),
+    Run(ServerError),
 }
 
 impl Failure {
@@ -88,6 +89,9 @@ impl Failure {
             // Its lines begin with the file and the line, for editors to jump to.
             Self::Config(errors) => (errors.to_string(), 2),
             Self::Read { .. } => (format!("corelane: {}", chain(self)), 2),
+            Self::Run(error) if error.is_of_configuration() => {
+                (format!("corelane: {}", chain(self)), 2)
+            }
             Self::Output(_) | Self::Run(_) => (format!("corelane: {}", chain(self)), 1),
         };
         _ = writeln!(io::stderr(), "{text}");
@@ -120,7 +124,7 @@ impl Error for Failure {
             Self::Arguments(error) => error,
             Self::Read { error, .. } | Self::Output(error) => error,
             Self::Config(errors) => errors,
-            Self::Run(error) => error.as_ref(),
+            Self::Run(error) => error,
         })
     }
 }
@@ -142,10 +146,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure
 }
 
 /// Serves until told to stop.
-///
-/// The seam to the server layer, and all of it.
-fn run(_config: &Config) -> Result<(), Failure> {
-    Err(Failure::Run("the server is not built yet".into()))
+fn run(config: &Config) -> Result<(), Failure> {
+    server::run(config).map_err(Failure::Run)
 }
 
 fn check(path: &Path) -> Result<(), Failure> {

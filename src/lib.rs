@@ -3,6 +3,10 @@
 pub mod buf;
 pub mod cli;
 pub mod config;
+pub mod net;
 pub mod poller;
+pub mod proxy;
+pub mod runtime;
 pub mod server;
+pub mod stats;
 pub mod sys;

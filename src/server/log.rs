@@ -17,7 +17,7 @@ use crate::config::{Log, LogFormat, LogLevel};
 ///
 /// # Errors
 /// If it has been called before.
-pub fn start(log: &Log) -> Result<(), SetGlobalDefaultError> {
+pub(super) fn start(log: &Log) -> Result<(), SetGlobalDefaultError> {
     dispatcher::set_global_default(subscriber(log, io::stderr))
 }
 

@@ -1,5 +1,16 @@
-//! The layer that knows every other: it makes the parts out of the configuration and runs them.
+//! The layer that knows every other: it makes the parts out of the configuration, starts the
+//! lanes, and stops them in good order. Called by `cli`.
 //!
-//! Called by `cli`.
+//! Life of the process: plan (which lanes, which poller, how many sessions) → bind every listener
+//! → start the lanes → serve until a signal → drain within the grace period → stop.
 
-pub mod log;
+mod bind;
+mod error;
+mod lane;
+mod log;
+mod plan;
+mod run;
+mod signals;
+
+pub use self::error::ServerError;
+pub use self::run::run;

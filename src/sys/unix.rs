@@ -152,6 +152,22 @@ pub fn peer_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
 }
 
+/// Where the socket is bound.
+pub(crate) fn local_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    let address = SockRef::from(&socket).local_addr()?;
+    Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
+}
+
+/// Whether both ends of the connection are this socket.
+pub(crate) fn is_connected_to_itself(socket: BorrowedFd<'_>) -> bool {
+    matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
+}
+
+/// Sends small segments without waiting for the acknowledgement of earlier ones (`TCP_NODELAY`).
+pub(crate) fn send_at_once(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_nodelay(true)
+}
+
 /// A new TCP socket of the address's family, close-on-exec.
 ///
 /// # Errors

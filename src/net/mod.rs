@@ -1,0 +1,9 @@
+//! TCP on a lane: listeners and streams with the options that a server wants.
+//!
+//! Called by `proxy` and by the load client. Knows no service.
+
+mod listener;
+mod stream;
+
+pub use self::listener::Listener;
+pub use self::stream::{Stream, connect};

@@ -1,0 +1,16 @@
+//! The services: accepting, echo, and the relay to an upstream.
+//!
+//! One connection of a client is a session, and a session is one task. Names no operating system,
+//! knows no TOML.
+
+mod accept;
+mod echo;
+mod limit;
+mod relay;
+mod session;
+mod upstream;
+
+pub use self::accept::{Acceptor, accept};
+pub use self::limit::{Permit, SessionLimit};
+pub use self::session::Service;
+pub use self::upstream::Upstream;

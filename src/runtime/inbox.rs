@@ -1,0 +1,342 @@
+//! What other threads say to a lane: a bounded ring with a spill, and the handshake that wakes a
+//! sleeping lane once per sleep.
+//!
+//! Sending never blocks and never fails: what finds the ring full goes to a linked list behind it.
+//! Messages of one sender may overtake each other when they spill. The last handle that goes frees
+//! what nobody took.
+#![expect(unsafe_code, reason = "messages change hands as raw pointers")]
+
+use std::collections::VecDeque;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+use crate::sys::{AtomicPtr, AtomicU8, AtomicUsize, fence};
+
+/// The lane runs, or will look again before it sleeps.
+const AWAKE: u8 = 0;
+/// The lane sleeps, or is about to and will not look again.
+const ASLEEP: u8 = 1;
+/// The lane sleeps and somebody is waking it.
+const WOKEN: u8 = 2;
+
+#[derive(Debug)]
+struct Shared<T> {
+    /// Boxed messages; null where there is none.
+    ring: Box<[AtomicPtr<T>]>,
+    /// Tickets taken by senders.
+    tail: AtomicUsize,
+    /// Tickets that the receiver is done with.
+    head: AtomicUsize,
+    /// What the ring had no room for, last first.
+    spill: AtomicPtr<Spilled<T>>,
+    state: AtomicU8,
+}
+
+#[derive(Debug)]
+struct Spilled<T> {
+    message: T,
+    next: *mut Self,
+}
+
+// SAFETY: messages are only moved through, by whoever owns the pointer at the time.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as above; all shared fields are atomic.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+/// The sending side; any thread.
+#[derive(Debug)]
+pub(crate) struct Sender<T>(Arc<Shared<T>>);
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// The receiving side; the lane.
+#[derive(Debug)]
+pub(crate) struct Receiver<T> {
+    shared: Arc<Shared<T>>,
+    /// What was spilled, in order.
+    spilled: VecDeque<T>,
+}
+
+/// An inbox whose ring holds `capacity` messages.
+pub(crate) fn inbox<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let shared = Arc::new(Shared {
+        ring: (0..capacity)
+            .map(|_| AtomicPtr::new(ptr::null_mut()))
+            .collect(),
+        tail: AtomicUsize::new(0),
+        head: AtomicUsize::new(0),
+        spill: AtomicPtr::new(ptr::null_mut()),
+        state: AtomicU8::new(AWAKE),
+    });
+    (
+        Sender(Arc::clone(&shared)),
+        Receiver {
+            shared,
+            spilled: VecDeque::new(),
+        },
+    )
+}
+
+impl<T: Send> Sender<T> {
+    /// Leaves a message. Says whether the lane sleeps and this caller, alone, is to wake it.
+    #[must_use = "a sleeping lane does not see the message"]
+    pub(crate) fn send(&self, message: T) -> bool {
+        let shared = &*self.0;
+        match shared.ticket() {
+            Some(ticket) => {
+                let slot = &shared.ring[ticket % shared.ring.len()];
+                slot.store(Box::into_raw(Box::new(message)), Release);
+            }
+            None => shared.spill(message),
+        }
+        // Either this sees the lane asleep, or the lane's last look sees the message: the two
+        // fences, here and in `fall_asleep`, are in one order.
+        fence(SeqCst);
+        shared.state.load(Relaxed) == ASLEEP
+            && shared
+                .state
+                .compare_exchange(ASLEEP, WOKEN, AcqRel, Relaxed)
+                .is_ok()
+    }
+}
+
+impl<T> Shared<T> {
+    /// A place in the ring, if there is one.
+    fn ticket(&self) -> Option<usize> {
+        let mut tail = self.tail.load(Relaxed);
+        loop {
+            // Acquire: what the receiver took out of the slot is out before this puts more in.
+            if tail.wrapping_sub(self.head.load(Acquire)) >= self.ring.len() {
+                return None;
+            }
+            match self
+                .tail
+                .compare_exchange_weak(tail, tail.wrapping_add(1), Relaxed, Relaxed)
+            {
+                Ok(_) => return Some(tail),
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    fn spill(&self, message: T) {
+        let node = Box::into_raw(Box::new(Spilled {
+            message,
+            next: ptr::null_mut(),
+        }));
+        let mut head = self.spill.load(Relaxed);
+        loop {
+            // SAFETY: the node is this caller's until the exchange succeeds.
+            unsafe { (*node).next = head };
+            match self
+                .spill
+                .compare_exchange_weak(head, node, Release, Relaxed)
+            {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Takes a message. `None` may miss one that is being sent; its sender will wake the lane.
+    pub(crate) fn receive(&mut self) -> Option<T> {
+        let shared = &*self.shared;
+        let head = shared.head.load(Relaxed);
+        let message = shared.ring[head % shared.ring.len()].swap(ptr::null_mut(), Acquire);
+        if !message.is_null() {
+            shared.head.store(head.wrapping_add(1), Release);
+            // SAFETY: the sender boxed it and gave it away with the store that the swap saw.
+            return Some(*unsafe { Box::from_raw(message) });
+        }
+        if self.spilled.is_empty() {
+            let mut node = shared.spill.swap(ptr::null_mut(), Acquire);
+            while !node.is_null() {
+                // SAFETY: the sender boxed it; the swap made the whole list this receiver's.
+                let spilled = *unsafe { Box::from_raw(node) };
+                self.spilled.push_front(spilled.message);
+                node = spilled.next;
+            }
+        }
+        self.spilled.pop_front()
+    }
+
+    /// Announces sleep. `false`: there is a message, stay awake.
+    pub(crate) fn fall_asleep(&mut self) -> bool {
+        self.shared.state.store(ASLEEP, Relaxed);
+        fence(SeqCst);
+        if self.is_empty() {
+            return true;
+        }
+        self.wake_up();
+        false
+    }
+
+    /// Ends the sleep.
+    pub(crate) fn wake_up(&mut self) {
+        self.shared.state.store(AWAKE, Relaxed);
+    }
+
+    fn is_empty(&self) -> bool {
+        let shared = &*self.shared;
+        let head = shared.head.load(Relaxed);
+        self.spilled.is_empty()
+            && shared.ring[head % shared.ring.len()]
+                .load(Acquire)
+                .is_null()
+            && shared.spill.load(Acquire).is_null()
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        for slot in &self.ring {
+            let message = slot.load(Acquire);
+            if !message.is_null() {
+                // SAFETY: boxed by a sender; no handle is left that could take it.
+                drop(unsafe { Box::from_raw(message) });
+            }
+        }
+        let mut node = self.spill.load(Acquire);
+        while !node.is_null() {
+            // SAFETY: as above.
+            let spilled = unsafe { Box::from_raw(node) };
+            node = spilled.next;
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::inbox;
+
+    #[test]
+    fn nothing_is_lost_beyond_the_ring() {
+        let (sender, mut receiver) = inbox(4);
+        for message in 0..10 {
+            assert!(!sender.send(message), "an awake lane needs no waking");
+        }
+        let mut all: Vec<i32> = std::iter::from_fn(|| receiver.receive()).collect();
+        assert_eq!(all[..4], [0, 1, 2, 3], "the ring keeps the order");
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..10));
+    }
+
+    #[test]
+    fn one_sender_wakes_a_sleeper_and_only_once() {
+        let (sender, mut receiver) = inbox(4);
+        assert!(receiver.fall_asleep());
+        assert!(sender.send(1));
+        assert!(!sender.send(2), "it is being woken already");
+        assert!(!receiver.fall_asleep(), "there are messages");
+        assert_eq!((receiver.receive(), receiver.receive()), (Some(1), Some(2)));
+        assert!(receiver.fall_asleep());
+    }
+
+    #[test]
+    fn what_nobody_took_is_freed() {
+        let token = Arc::new(());
+        let (sender, receiver) = inbox(2);
+        for _ in 0..5 {
+            drop(sender.send(Arc::clone(&token)));
+        }
+        drop((sender, receiver));
+        assert_eq!(Arc::strong_count(&token), 1);
+    }
+
+    #[test]
+    fn many_senders_at_once() {
+        let (sender, mut receiver) = inbox(8);
+        let threads: Vec<_> = (0..4_u64)
+            .map(|of| {
+                let sender = sender.clone();
+                spawn(move || (0..10_000).for_each(|n| drop(sender.send(of << 32 | n))))
+            })
+            .collect();
+        let mut got = Vec::new();
+        while got.len() < 40_000 {
+            match receiver.receive() {
+                Some(message) => got.push(message),
+                None => thread::yield_now(),
+            }
+        }
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        got.sort_unstable();
+        got.dedup();
+        assert_eq!(got.len(), 40_000);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test's own threads")]
+    fn spawn(f: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+        thread::spawn(f)
+    }
+}
+
+/// Every interleaving of small cases. Run as `.ci/run` does, with `--cfg loom`.
+#[cfg(all(test, loom))]
+mod loom_models {
+    use loom::sync::Notify;
+    use loom::thread;
+    use std::sync::Arc;
+
+    use super::inbox;
+
+    /// A lane that sleeps whenever it finds nothing gets every message and is woken at most once
+    /// per sleep.
+    fn receive_all(capacity: usize, senders: usize, each: usize) {
+        loom::model(move || {
+            let (sender, mut receiver) = inbox(capacity);
+            let notifier = Arc::new(Notify::new());
+            let threads: Vec<_> = (0..senders)
+                .map(|_| {
+                    let (sender, notifier) = (sender.clone(), Arc::clone(&notifier));
+                    thread::spawn(move || {
+                        for message in 0..each {
+                            if sender.send(message) {
+                                notifier.notify();
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let mut got = 0;
+            while got < senders * each {
+                if receiver.receive().is_some() {
+                    got += 1;
+                } else if receiver.fall_asleep() {
+                    notifier.wait();
+                    receiver.wake_up();
+                }
+            }
+            threads
+                .into_iter()
+                .for_each(|thread| thread.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn loom_no_wake_is_lost_with_one_sender() {
+        receive_all(2, 1, 2);
+    }
+
+    #[test]
+    fn loom_no_wake_is_lost_with_two_senders() {
+        receive_all(2, 2, 1);
+    }
+
+    #[test]
+    fn loom_no_message_is_lost_when_the_ring_spills() {
+        receive_all(1, 2, 1);
+    }
+}

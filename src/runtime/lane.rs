@@ -1,0 +1,561 @@
+//! The lane: one core's run queue, timers, inbox and poller, and the turn that drives them.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use super::inbox::{Receiver, Sender, inbox};
+use super::io::Sockets;
+use super::run_queue::RunQueue;
+use super::task::{Task, TaskName};
+use super::timer::Timers;
+use super::watchdog::Heart;
+use crate::buf::{Pool, PoolOptions};
+use crate::poller::{BackEnd, Completion, Notifier, Poller, PollerOptions, Wait};
+use crate::stats::LaneStats;
+use crate::sys::{self, Time};
+
+/// Messages that the inbox holds before it spills.
+const INBOX: usize = 1024;
+/// Tasks run in one turn before timers and completions get their turn again.
+const BUDGET: usize = 256;
+/// Tasks run between two looks at the inbox, as in Go: a prime, so that it does not beat in time
+/// with the load.
+const INBOX_INTERVAL: usize = 61;
+/// How often memory that is not used goes back to the system.
+const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// The lane whose turn it is on this thread.
+    static CURRENT: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
+}
+
+/// What a lane is opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneOptions {
+    /// Which poller.
+    pub back_end: BackEnd,
+    /// Sizes of its queues.
+    pub poller: PollerOptions,
+    /// Its buffers.
+    pub pool: PoolOptions,
+    /// How long it polls before it sleeps, while that pays.
+    pub idle_spin: Duration,
+}
+
+impl LaneOptions {
+    /// The defaults on a back end, without spinning.
+    #[must_use]
+    pub fn new(back_end: BackEnd) -> Self {
+        Self {
+            back_end,
+            poller: PollerOptions::default(),
+            pool: PoolOptions::default(),
+            idle_spin: Duration::ZERO,
+        }
+    }
+}
+
+/// What other threads can say to a lane.
+pub(super) enum Message {
+    Wake(Task),
+    Call(Box<dyn FnOnce(&Handle) + Send>),
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wake(_) => "Wake",
+            Self::Call(_) => "Call",
+        })
+    }
+}
+
+/// One core's scheduler and poller. Stays on the thread that opened it.
+#[derive(Debug)]
+pub struct Lane {
+    shared: Rc<Shared>,
+    receiver: Receiver<Message>,
+    spin: Spin,
+    completions: Vec<Completion>,
+    fired: Vec<Waker>,
+    trimmed: Time,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    now: Cell<Time>,
+    pub(super) poller: RefCell<Poller>,
+    pub(super) sockets: RefCell<Sockets>,
+    pub(super) timers: RefCell<Timers<Waker>>,
+    pub(super) pool: Pool,
+    pub(super) stats: Arc<LaneStats>,
+    queue: RefCell<RunQueue<Task>>,
+    /// A task is running, so what is woken now was woken by it.
+    running: Cell<bool>,
+    tasks: RefCell<Tasks>,
+    remote: Remote,
+}
+
+/// The lane's own references to its tasks: as long as it has one, the future is alive.
+#[derive(Debug, Default)]
+struct Tasks {
+    slots: Vec<Option<Task>>,
+    free: Vec<u32>,
+}
+
+/// A lane, as its tasks see it. Cheap to clone; stays on its thread.
+#[derive(Clone, Debug)]
+pub struct Handle(pub(super) Rc<Shared>);
+
+/// A lane, as other threads see it.
+#[derive(Clone, Debug)]
+pub struct Remote(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    sender: Sender<Message>,
+    notifier: Notifier,
+    heart: Heart,
+}
+
+impl Lane {
+    /// Opens a lane on the calling thread.
+    ///
+    /// # Errors
+    /// When the poller or the buffers cannot be had.
+    pub fn open(options: LaneOptions, now: Time) -> io::Result<Self> {
+        let pool = Pool::new(options.pool)?;
+        let poller = Poller::open(options.back_end, options.poller, &pool)?;
+        let (sender, receiver) = inbox(INBOX);
+        let parts = Parts {
+            sender,
+            notifier: poller.notifier(),
+            heart: Heart::new(),
+        };
+        let shared = Shared {
+            now: Cell::new(now),
+            poller: RefCell::new(poller),
+            sockets: RefCell::new(Sockets::default()),
+            timers: RefCell::new(Timers::new(now)),
+            pool,
+            stats: Arc::new(LaneStats::default()),
+            queue: RefCell::new(RunQueue::new()),
+            running: Cell::new(false),
+            tasks: RefCell::new(Tasks::default()),
+            remote: Remote(Arc::new(parts)),
+        };
+        Ok(Self {
+            shared: Rc::new(shared),
+            receiver,
+            spin: Spin::new(options.idle_spin),
+            completions: Vec::new(),
+            fired: Vec::new(),
+            trimmed: now,
+        })
+    }
+
+    /// A handle for this lane's tasks.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(Rc::clone(&self.shared))
+    }
+
+    /// How many tasks have not ended.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        let tasks = self.shared.tasks.borrow();
+        tasks.slots.len() - tasks.free.len()
+    }
+
+    /// Turns, reading the clock, until `done` says so. Looks at it after every turn.
+    ///
+    /// # Errors
+    /// When the poller breaks.
+    pub fn run_until(&mut self, mut done: impl FnMut(&Self) -> bool) -> io::Result<()> {
+        while !done(self) {
+            self.turn(sys::now())?;
+        }
+        Ok(())
+    }
+
+    /// Runs one task to its end, turning the lane, and gives what it made.
+    ///
+    /// # Errors
+    /// When the poller breaks, or the task panics.
+    pub fn block_on<T, F>(&mut self, name: TaskName, future: F) -> io::Result<T>
+    where
+        T: 'static,
+        F: Future<Output = T> + 'static,
+    {
+        let result = Rc::new(Cell::new(None));
+        let place = Rc::clone(&result);
+        let panics = self.shared.stats.panics.value();
+        self.handle()
+            .spawn(name, async move { place.set(Some(future.await)) });
+        loop {
+            self.turn(sys::now())?;
+            if let Some(value) = result.take() {
+                return Ok(value);
+            }
+            if Rc::strong_count(&result) == 1 && self.shared.stats.panics.value() > panics {
+                return Err(io::Error::other("the task panicked"));
+            }
+        }
+    }
+
+    /// One turn at the moment `now`: fires timers, reads the inbox, runs tasks, waits for
+    /// completions and wakes their tasks. Sleeps only when there is nothing to run.
+    ///
+    /// # Errors
+    /// When the poller breaks.
+    pub fn turn(&mut self, now: Time) -> io::Result<()> {
+        let _current = Current::enter(&self.shared);
+        self.shared.now.set(now);
+        self.shared.stats.turns.add(1);
+        self.shared.heart().beat();
+        self.spin.learn(now);
+        self.fire_timers(now);
+        self.read_inbox();
+        self.run_tasks();
+        if now.since(self.trimmed) >= TRIM_INTERVAL {
+            self.trimmed = now;
+            self.shared.pool.trim();
+        }
+        let wait = self.fall_asleep(now);
+        let result = self
+            .shared
+            .poller
+            .borrow_mut()
+            .wait(wait, &mut self.completions);
+        self.shared.heart().wake_up();
+        self.receiver.wake_up();
+        for completion in self.completions.drain(..) {
+            self.shared.complete(completion);
+        }
+        result
+    }
+
+    /// Runs `f` as if in the lane's turn, so that what it wakes is queued here.
+    pub fn enter<T>(&self, f: impl FnOnce() -> T) -> T {
+        let _current = Current::enter(&self.shared);
+        f()
+    }
+
+    /// Drops every task, and with them their sockets, which are reset. Says how many there were.
+    pub fn abort_tasks(&mut self) -> usize {
+        let _current = Current::enter(&self.shared);
+        let all: Vec<Task> = {
+            let mut tasks = self.shared.tasks.borrow_mut();
+            tasks.free.clear();
+            tasks.slots.drain(..).flatten().collect()
+        };
+        for task in &all {
+            // A destructor that panics has ended one session; the others still get theirs.
+            drop(panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())));
+        }
+        all.len()
+    }
+
+    fn fire_timers(&mut self, now: Time) {
+        self.shared
+            .timers
+            .borrow_mut()
+            .advance(now, &mut self.fired);
+        for waker in self.fired.drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn read_inbox(&mut self) {
+        for _ in 0..INBOX {
+            match self.receiver.receive() {
+                Some(Message::Wake(task)) => self.shared.queue.borrow_mut().push(task),
+                Some(Message::Call(call)) => call(&self.handle()),
+                None => return,
+            }
+        }
+    }
+
+    fn run_tasks(&mut self) {
+        for count in 1..=BUDGET {
+            let Some(task) = self.shared.pop() else {
+                return;
+            };
+            self.shared.run(&task);
+            if count % INBOX_INTERVAL == 0 {
+                self.read_inbox();
+            }
+        }
+    }
+
+    /// Decides how long to wait.
+    fn fall_asleep(&mut self, now: Time) -> Wait {
+        if !self.shared.queue.borrow().is_empty() || !self.receiver.fall_asleep() {
+            self.spin.skip();
+            return Wait::NOT;
+        }
+        let timeout = self.shared.timers.borrow().next().map(|at| at.since(now));
+        if timeout == Some(Duration::ZERO) {
+            self.spin.skip();
+            return Wait::NOT;
+        }
+        self.shared.heart().fall_asleep();
+        let spin = self.spin.before_sleep();
+        Wait {
+            spin: timeout.map_or(spin, |timeout| spin.min(timeout)),
+            timeout,
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.abort_tasks();
+        let _current = Current::enter(&self.shared);
+        // What was said to a lane that is gone; tasks in it refer to the inbox itself.
+        while self.receiver.receive().is_some() {}
+        while self.shared.pop().is_some() {}
+    }
+}
+
+impl Shared {
+    pub(super) fn now(&self) -> Time {
+        self.now.get()
+    }
+
+    fn heart(&self) -> &Heart {
+        self.remote.heart()
+    }
+
+    fn pop(&self) -> Option<Task> {
+        self.queue.borrow_mut().pop()
+    }
+
+    fn run(&self, task: &Task) {
+        self.running.set(true);
+        self.stats.polls.add(1);
+        self.heart().enter(task.name());
+        let result = panic::catch_unwind(AssertUnwindSafe(|| task.poll()));
+        match result {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(())) => self.end(task),
+            Err(panic) => {
+                self.stats.panics.add(1);
+                let what = panic_text(&*panic);
+                tracing::error!(
+                    task = task.name(),
+                    panic = what,
+                    "a task panicked and was ended"
+                );
+                self.end(task);
+            }
+        }
+        self.heart().leave();
+        self.running.set(false);
+    }
+
+    fn end(&self, task: &Task) {
+        if panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())).is_err() {
+            self.stats.panics.add(1);
+        }
+        let mut tasks = self.tasks.borrow_mut();
+        let own = tasks.slots.get_mut(task.slot() as usize);
+        // A task that was woken while it ended comes here again; its slot may be another's.
+        if let Some(own) = own.filter(|own| own.as_ref().is_some_and(|own| own.is(task))) {
+            let last = own.take();
+            tasks.free.push(task.slot());
+            drop(tasks);
+            drop(last);
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}
+
+/// Queues a task that was woken: with its own lane if that has its turn on this thread, through
+/// the lane's inbox otherwise.
+pub(super) fn schedule(task: &Task) {
+    if !task.claim() {
+        return;
+    }
+    let local = CURRENT.with_borrow(|current| {
+        let own = current.as_ref().filter(|lane| task.is_of(&lane.remote));
+        own.map(|lane| {
+            let mut queue = lane.queue.borrow_mut();
+            if lane.running.get() {
+                queue.push_next(task.clone());
+            } else {
+                queue.push(task.clone());
+            }
+        })
+    });
+    if local.is_none() {
+        task.wake_lane();
+    }
+}
+
+impl Handle {
+    /// Starts a task. It runs in this turn or the next, and lives until it ends or the lane does.
+    pub fn spawn<F>(&self, name: TaskName, future: F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let task = Task::new(name, self.0.remote.clone(), future);
+        let mut tasks = self.0.tasks.borrow_mut();
+        let slot = tasks.free.pop();
+        let slot = slot.unwrap_or_else(|| {
+            tasks.slots.push(None);
+            u32::try_from(tasks.slots.len() - 1).expect("tasks fit 32 bits")
+        });
+        task.set_slot(slot);
+        tasks.slots[slot as usize] = Some(task.clone());
+        self.0.stats.spawned.add(1);
+        task.claim();
+        self.0.queue.borrow_mut().push(task);
+    }
+
+    /// The moment of this turn.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    /// The lane's buffers.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    /// The lane's counters.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<LaneStats> {
+        &self.0.stats
+    }
+
+    /// The lane, for other threads.
+    #[must_use]
+    pub fn remote(&self) -> &Remote {
+        &self.0.remote
+    }
+
+    /// Whether a socket must be non-blocking to be connected here.
+    #[must_use]
+    pub fn connects_nonblocking(&self) -> bool {
+        self.0.poller.borrow().connects_nonblocking()
+    }
+
+    /// Which poller the lane has.
+    #[must_use]
+    pub fn back_end(&self) -> BackEnd {
+        self.0.poller.borrow().back_end()
+    }
+}
+
+impl Remote {
+    /// Runs `call` on the lane in its next turn. Never blocks.
+    pub fn call(&self, call: impl FnOnce(&Handle) + Send + 'static) {
+        self.send(Message::Call(Box::new(call)));
+    }
+
+    pub(super) fn send(&self, message: Message) {
+        if self.0.sender.send(message) {
+            self.0.notifier.notify();
+        }
+    }
+
+    /// Whether both are of one lane.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The lane's heart, for a watchdog.
+    #[must_use]
+    pub fn heart(&self) -> &Heart {
+        &self.0.heart
+    }
+}
+
+/// Makes a lane the current one of this thread until dropped; the one before comes back then.
+struct Current(Option<Rc<Shared>>);
+
+impl Current {
+    fn enter(lane: &Rc<Shared>) -> Self {
+        Self(CURRENT.replace(Some(Rc::clone(lane))))
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
+}
+
+/// Whether to poll a little before sleeping: only as long as that finds something often enough.
+///
+/// A sleep and its wake cost several microseconds on both sides, so a reply that comes within
+/// `limit` is cheaper to wait for awake. A lane whose replies take longer stops trying.
+#[derive(Debug)]
+struct Spin {
+    limit: Duration,
+    /// Spins that may still fail.
+    credit: u32,
+    /// Waits to sit out before trying again.
+    pause: u32,
+    /// When the turn began that ended in a spin.
+    spun: Option<Time>,
+    turn: Time,
+}
+
+impl Spin {
+    const CREDIT: u32 = 4;
+    const CREDIT_MAX: u32 = 16;
+    const PAUSE: u32 = 128;
+
+    const fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            credit: Self::CREDIT,
+            pause: 0,
+            spun: None,
+            turn: Time::ZERO,
+        }
+    }
+
+    /// A turn begins; if the last one spun, it paid if this one is not long after it.
+    fn learn(&mut self, now: Time) {
+        if let Some(before) = self.spun.take() {
+            if now.since(before) <= 2 * self.limit {
+                self.credit = (self.credit + 2).min(Self::CREDIT_MAX);
+            } else if self.credit > 1 {
+                self.credit -= 1;
+            } else {
+                (self.credit, self.pause) = (Self::CREDIT, Self::PAUSE);
+            }
+        }
+        self.turn = now;
+    }
+
+    fn skip(&mut self) {
+        self.spun = None;
+    }
+
+    fn before_sleep(&mut self) -> Duration {
+        if self.limit.is_zero() || self.pause > 0 {
+            self.pause = self.pause.saturating_sub(1);
+            return Duration::ZERO;
+        }
+        self.spun = Some(self.turn);
+        self.limit
+    }
+}

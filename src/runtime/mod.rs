@@ -1,0 +1,24 @@
+//! Lanes and tasks: Go's scheduler for one core, on one poller.
+//!
+//! A [`Lane`] turns: it fires timers, reads its inbox, runs tasks and waits for completions, which
+//! wake tasks. Tasks reach it through a [`Handle`], other threads through a [`Remote`]. Knows no
+//! TOML, no proxy and no operating system.
+
+mod gate;
+mod inbox;
+mod io;
+mod lane;
+mod run_queue;
+mod sleep;
+mod task;
+mod timer;
+mod watchdog;
+
+pub use self::gate::{Either, Gate, both, either};
+pub use self::io::{LaneSocket, QUEUE_BUFFERS};
+pub use self::lane::{Handle, Lane, LaneOptions, Remote};
+pub use self::sleep::{Elapsed, Sleep, timeout, yield_now};
+pub use self::task::TaskName;
+pub use self::timer::{TICK, TimerKey, Timers};
+pub use self::watchdog::{Heart, Stall, Watchdog};
+pub use crate::poller::Close;

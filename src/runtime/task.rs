@@ -1,0 +1,257 @@
+//! Tasks: a future, its state and its waker in one allocation.
+//!
+//! A task is polled and its future dropped by its own lane only. Wakers may go anywhere: they are
+//! counted references to the header, and waking from another thread goes through the lane's inbox.
+#![expect(
+    unsafe_code,
+    reason = "one allocation, reached through an untyped header"
+)]
+
+use std::cell::{Cell, UnsafeCell};
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::process;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::lane::{Message, Remote, schedule};
+
+/// What a task is called in logs: a reference to a literal, so that it costs one word.
+pub type TaskName = &'static &'static str;
+
+/// A counted reference to a task.
+#[derive(Debug)]
+pub(super) struct Task(NonNull<Header>);
+
+struct Header {
+    references: AtomicUsize,
+    /// In a run queue or an inbox, or about to be.
+    scheduled: AtomicBool,
+    /// The future is gone. Used by the lane only.
+    done: Cell<bool>,
+    /// Where the lane keeps it. Used by the lane only.
+    slot: Cell<u32>,
+    name: TaskName,
+    lane: Remote,
+    vtable: &'static Vtable,
+}
+
+/// What depends on the type of the future.
+struct Vtable {
+    poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<()>,
+    drop_future: unsafe fn(NonNull<Header>),
+    free: unsafe fn(NonNull<Header>),
+}
+
+/// The allocation. `repr(C)`: a pointer to it is one to its header.
+#[repr(C)]
+struct Whole<F> {
+    header: Header,
+    future: UnsafeCell<ManuallyDrop<F>>,
+}
+
+// SAFETY: other threads touch the atomic fields and the inbox only; whoever frees the memory finds
+// the future dropped by its lane.
+unsafe impl Send for Task {}
+// SAFETY: as above.
+unsafe impl Sync for Task {}
+
+impl Task {
+    /// A task that is not scheduled.
+    pub(super) fn new<F>(name: TaskName, lane: Remote, future: F) -> Self
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let whole = Box::new(Whole {
+            header: Header {
+                references: AtomicUsize::new(1),
+                scheduled: AtomicBool::new(false),
+                done: Cell::new(false),
+                slot: Cell::new(0),
+                name,
+                lane,
+                vtable: &Vtable {
+                    poll: poll::<F>,
+                    drop_future: drop_future::<F>,
+                    free: free::<F>,
+                },
+            },
+            future: UnsafeCell::new(ManuallyDrop::new(future)),
+        });
+        Self(NonNull::from(Box::leak(whole)).cast())
+    }
+
+    /// Polls the future. `Ready` when it has ended, now or before. Only its lane may.
+    ///
+    /// A panic of the future goes on to the caller, who must then drop the future.
+    pub(super) fn poll(&self) -> Poll<()> {
+        let header = self.header();
+        // Cleared first, so that a wake during the poll schedules again.
+        header.scheduled.swap(false, AcqRel);
+        if header.done.get() {
+            return Poll::Ready(());
+        }
+        // SAFETY: the waker borrows this reference: it is not dropped, and clones count.
+        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(self.0)) });
+        let mut context = Context::from_waker(&waker);
+        // SAFETY: the future is not done, and only the lane polls.
+        unsafe { (header.vtable.poll)(self.0, &mut context) }
+    }
+
+    /// Drops the future, if that has not happened. Only its lane may.
+    pub(super) fn drop_future(&self) {
+        if !self.header().done.replace(true) {
+            // SAFETY: the flag lets this happen once, and no poll follows.
+            unsafe { (self.header().vtable.drop_future)(self.0) };
+        }
+    }
+
+    pub(super) fn name(&self) -> TaskName {
+        self.header().name
+    }
+
+    pub(super) fn slot(&self) -> u32 {
+        self.header().slot.get()
+    }
+
+    pub(super) fn set_slot(&self, slot: u32) {
+        self.header().slot.set(slot);
+    }
+
+    /// Claims the right to queue the task; `false` when it is queued already.
+    pub(super) fn claim(&self) -> bool {
+        !self.header().scheduled.swap(true, AcqRel)
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: this reference keeps the allocation alive.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(super) fn is_of(&self, lane: &Remote) -> bool {
+        self.header().lane.is(lane)
+    }
+
+    /// Has the lane queue this task, which the caller has claimed.
+    pub(super) fn wake_lane(&self) {
+        self.header().lane.send(Message::Wake(self.clone()));
+    }
+
+    /// Whether both are references to one task.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Clone for Task {
+    fn clone(&self) -> Self {
+        // Relaxed: a new reference is made out of one that is there. As Arc does, stop long before
+        // the count wraps.
+        if self.header().references.fetch_add(1, Relaxed) > usize::MAX / 2 {
+            process::abort();
+        }
+        Self(self.0)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if self.header().references.fetch_sub(1, Release) == 1 {
+            // All that other references did is done before the memory goes.
+            fence(Acquire);
+            // SAFETY: this was the last reference.
+            unsafe { (self.header().vtable.free)(self.0) };
+        }
+    }
+}
+
+unsafe fn poll<F: Future<Output = ()>>(
+    header: NonNull<Header>,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    // SAFETY: the header is the first field of a `Whole<F>`, which the caller keeps alive.
+    let whole = unsafe { header.cast::<Whole<F>>().as_ref() };
+    // SAFETY: only the lane comes here, and not while it is here already.
+    let future = unsafe { &mut *whole.future.get() };
+    // SAFETY: the allocation never moves and the future is dropped in place.
+    unsafe { Pin::new_unchecked(&mut **future) }.poll(context)
+}
+
+unsafe fn drop_future<F>(header: NonNull<Header>) {
+    // SAFETY: as in `poll`.
+    let whole = unsafe { header.cast::<Whole<F>>().as_ref() };
+    // SAFETY: as in `poll`.
+    let future = unsafe { &mut *whole.future.get() };
+    // SAFETY: the caller sees to it that this happens once and that nothing follows.
+    unsafe { ManuallyDrop::drop(future) };
+}
+
+unsafe fn free<F>(header: NonNull<Header>) {
+    // SAFETY: the pointer came from `Box::leak` of this type; the caller had the last reference.
+    // The future in it has been dropped, or leaks: it never runs on another thread.
+    drop(unsafe { Box::from_raw(header.cast::<Whole<F>>().as_ptr()) });
+}
+
+const WAKER: RawWakerVTable = RawWakerVTable::new(clone_raw, wake_raw, wake_by_ref_raw, drop_raw);
+
+fn raw_waker(header: NonNull<Header>) -> RawWaker {
+    RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER)
+}
+
+/// The reference behind a waker.
+///
+/// # Safety
+/// `data` is that of a waker of this file which is alive.
+unsafe fn borrowed(data: *const ()) -> ManuallyDrop<Task> {
+    // SAFETY: a waker's data is never null.
+    let header = unsafe { NonNull::new_unchecked(data.cast_mut().cast()) };
+    ManuallyDrop::new(Task(header))
+}
+
+unsafe fn clone_raw(data: *const ()) -> RawWaker {
+    // SAFETY: called through a living waker.
+    let task = unsafe { borrowed(data) };
+    let counted = ManuallyDrop::new(Task::clone(&task));
+    raw_waker(counted.0)
+}
+
+unsafe fn wake_raw(data: *const ()) {
+    // SAFETY: called through a living waker, which ends here and gives its reference.
+    let task = ManuallyDrop::into_inner(unsafe { borrowed(data) });
+    schedule(&task);
+}
+
+unsafe fn wake_by_ref_raw(data: *const ()) {
+    // SAFETY: called through a living waker.
+    let task = unsafe { borrowed(data) };
+    schedule(&task);
+}
+
+unsafe fn drop_raw(data: *const ()) {
+    // SAFETY: called once, by a waker that ends here and gives its reference.
+    drop(ManuallyDrop::into_inner(unsafe { borrowed(data) }));
+}
+
+/// The name of the task that a lane is running, for the watchdog to read.
+#[derive(Debug)]
+pub(super) struct NameCell(AtomicPtr<&'static str>);
+
+impl NameCell {
+    pub(super) const fn new() -> Self {
+        Self(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    pub(super) fn set(&self, name: Option<TaskName>) {
+        let name = name.map_or(std::ptr::null(), std::ptr::from_ref);
+        self.0.store(name.cast_mut(), Relaxed);
+    }
+
+    pub(super) fn name(&self) -> Option<&'static str> {
+        let name = NonNull::new(self.0.load(Relaxed))?;
+        // SAFETY: only `set` stores here, and only references that live for ever.
+        Some(unsafe { *name.as_ptr() })
+    }
+}

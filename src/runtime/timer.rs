@@ -1,0 +1,384 @@
+//! A lane's timers: a hierarchical wheel. Pure logic, given the time as an argument.
+//!
+//! Six levels of 64 slots, a slot of each level as wide as the whole level below. Adding and
+//! removing cost a few instructions however many timers there are, and a deadline that moves with
+//! each message is not moved here at all: its owner looks again when the old one fires.
+
+use std::time::Duration;
+
+use crate::sys::Time;
+
+/// How exact timers are: one fires in `[deadline, deadline + TICK]`, never before.
+pub const TICK: Duration = Duration::from_millis(1);
+
+const TICK_NANOS: u64 = 1_000_000;
+const LEVELS: usize = 6;
+const SLOT_BITS: u32 = 6;
+const SLOTS: usize = 1 << SLOT_BITS;
+/// Ticks that the wheel spans, 2.2 years; what lies beyond goes round again.
+const SPAN: u64 = 1 << (SLOT_BITS as usize * LEVELS);
+const NONE: u32 = u32::MAX;
+
+/// The timers of one lane, each carrying a `T`.
+#[derive(Debug)]
+pub struct Timers<T> {
+    /// The tick up to which all is fired.
+    elapsed: u64,
+    /// Per level, a bit for each slot that holds a timer.
+    occupied: [u64; LEVELS],
+    /// First timer of each slot.
+    heads: [[u32; SLOTS]; LEVELS],
+    entries: Vec<Entry<T>>,
+    free: u32,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    tick: u64,
+    generation: u32,
+    next: u32,
+    previous: u32,
+    level: u8,
+    slot: u8,
+    /// `None` while the entry is free.
+    value: Option<T>,
+}
+
+/// Names a timer until it has fired or is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerKey {
+    index: u32,
+    generation: u32,
+}
+
+impl<T> Timers<T> {
+    /// No timers, at `now`.
+    #[must_use]
+    pub fn new(now: Time) -> Self {
+        Self {
+            elapsed: now.as_nanos() / TICK_NANOS,
+            occupied: [0; LEVELS],
+            heads: [[NONE; SLOTS]; LEVELS],
+            entries: Vec::new(),
+            free: NONE,
+            len: 0,
+        }
+    }
+
+    /// Adds a timer. A deadline that has passed fires within a tick.
+    pub fn insert(&mut self, deadline: Time, value: T) -> TimerKey {
+        let tick = deadline.as_nanos().div_ceil(TICK_NANOS);
+        let index = self.allocate();
+        let entry = &mut self.entries[index as usize];
+        entry.tick = tick;
+        entry.value = Some(value);
+        let generation = entry.generation;
+        self.len += 1;
+        self.link(index);
+        TimerKey { index, generation }
+    }
+
+    /// Removes a timer; `None` when it has fired or was removed.
+    pub fn remove(&mut self, key: TimerKey) -> Option<T> {
+        self.find(key)?;
+        self.unlink(key.index);
+        self.release(key.index)
+    }
+
+    /// What a timer carries; `None` when it has fired or was removed.
+    pub fn find(&mut self, key: TimerKey) -> Option<&mut T> {
+        let entry = self.entries.get_mut(key.index as usize)?;
+        entry
+            .value
+            .as_mut()
+            .filter(|_| entry.generation == key.generation)
+    }
+
+    /// Moves what every timer due at `now` carries to `fired`.
+    pub fn advance(&mut self, now: Time, fired: &mut Vec<T>) {
+        let until = now.as_nanos() / TICK_NANOS;
+        while let Some((level, slot, tick)) = self.first_slot() {
+            if tick > until {
+                break;
+            }
+            self.elapsed = tick.max(self.elapsed);
+            self.occupied[level] &= !(1 << slot);
+            let mut at = std::mem::replace(&mut self.heads[level][slot], NONE);
+            while at != NONE {
+                let next = self.entries[at as usize].next;
+                if self.entries[at as usize].tick <= self.elapsed {
+                    fired.extend(self.release(at));
+                } else {
+                    self.link(at);
+                }
+                at = next;
+            }
+        }
+        self.elapsed = until.max(self.elapsed);
+    }
+
+    /// When to look again: not after the first deadline, but perhaps before it.
+    #[must_use]
+    pub fn next(&self) -> Option<Time> {
+        let (_, _, tick) = self.first_slot()?;
+        Some(Time::from_nanos(tick.saturating_mul(TICK_NANOS)))
+    }
+
+    /// How many timers there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The occupied slot that comes first, and the tick at which it begins.
+    fn first_slot(&self) -> Option<(usize, usize, u64)> {
+        // A level holds only what lies beyond the present slot of the level above, so the lowest
+        // level that holds anything holds the first.
+        let level = (0..LEVELS).find(|&level| self.occupied[level] != 0)?;
+        let shift = shift(level);
+        let present = slot_of(self.elapsed, level);
+        let ahead = self.occupied[level]
+            .rotate_right(narrow(present))
+            .trailing_zeros() as usize;
+        let slot = (present + ahead) % SLOTS;
+        let round = self.elapsed >> shift >> SLOT_BITS << SLOT_BITS << shift;
+        let mut tick = round + ((slot as u64) << shift);
+        if tick < self.elapsed && slot < present {
+            tick += (SLOTS as u64) << shift;
+        }
+        Some((level, slot, tick))
+    }
+
+    fn link(&mut self, index: u32) {
+        // Past deadlines fire at the next tick; those beyond the span wait a round at the top.
+        let tick = self.entries[index as usize].tick;
+        let tick = tick.clamp(self.elapsed + 1, self.elapsed + SPAN - 1);
+        let differs = (self.elapsed ^ tick) | 1;
+        let level = ((63 - differs.leading_zeros()) / SLOT_BITS) as usize;
+        let level = level.min(LEVELS - 1);
+        let slot = slot_of(tick, level);
+        let head = std::mem::replace(&mut self.heads[level][slot], index);
+        self.occupied[level] |= 1 << slot;
+        if head != NONE {
+            self.entries[head as usize].previous = index;
+        }
+        let entry = &mut self.entries[index as usize];
+        (entry.next, entry.previous) = (head, NONE);
+        (entry.level, entry.slot) = (level as u8, slot as u8);
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let entry = &self.entries[index as usize];
+        let (next, previous) = (entry.next, entry.previous);
+        let (level, slot) = (usize::from(entry.level), usize::from(entry.slot));
+        if next != NONE {
+            self.entries[next as usize].previous = previous;
+        }
+        if previous != NONE {
+            self.entries[previous as usize].next = next;
+            return;
+        }
+        self.heads[level][slot] = next;
+        if next == NONE {
+            self.occupied[level] &= !(1 << slot);
+        }
+    }
+
+    fn allocate(&mut self) -> u32 {
+        if self.free == NONE {
+            let vacant = Entry {
+                tick: 0,
+                generation: 0,
+                next: NONE,
+                previous: NONE,
+                level: 0,
+                slot: 0,
+                value: None,
+            };
+            self.entries.push(vacant);
+            return u32::try_from(self.entries.len() - 1).expect("timers fit 32 bits");
+        }
+        let index = self.free;
+        self.free = self.entries[index as usize].next;
+        index
+    }
+
+    fn release(&mut self, index: u32) -> Option<T> {
+        let entry = &mut self.entries[index as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.next = std::mem::replace(&mut self.free, index);
+        self.len -= 1;
+        entry.value.take()
+    }
+}
+
+fn shift(level: usize) -> u32 {
+    narrow(level) * SLOT_BITS
+}
+
+fn slot_of(tick: u64, level: usize) -> usize {
+    (tick >> shift(level)) as usize % SLOTS
+}
+
+fn narrow(small: usize) -> u32 {
+    u32::try_from(small).expect("levels and slots are small")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::{TICK, TICK_NANOS, TimerKey, Timers};
+    use crate::sys::Time;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    /// A generator good enough to spread test data (SplitMix64).
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^ (z >> 31)
+        }
+    }
+
+    fn at(duration: Duration) -> Time {
+        Time::ZERO + duration
+    }
+
+    /// Advances as a lane does: to the moment that `next` names. Gives each firing's moment.
+    fn run<T>(timers: &mut Timers<T>, until: Time) -> Vec<(Time, T)> {
+        let mut all = Vec::new();
+        let mut fired = Vec::new();
+        while let Some(next) = timers.next().filter(|&next| next <= until) {
+            timers.advance(next, &mut fired);
+            all.extend(fired.drain(..).map(|value| (next, value)));
+        }
+        timers.advance(until, &mut fired);
+        all.extend(fired.drain(..).map(|value| (until, value)));
+        all
+    }
+
+    #[test]
+    fn fires_within_a_tick_and_never_early() {
+        let mut timers = Timers::new(Time::ZERO);
+        let mut random = Random(1);
+        for _ in 0..2000 {
+            let bits = random.next() % 45;
+            let deadline = Time::from_nanos(random.next() % (1 << bits | 1));
+            timers.insert(deadline, deadline);
+        }
+        let fired = run(&mut timers, at(DAY));
+        assert_eq!((fired.len(), timers.len()), (2000, 0));
+        for (moment, deadline) in fired {
+            assert!(moment >= deadline, "{moment:?} is before {deadline:?}");
+            let first = deadline.max(Time::from_nanos(1));
+            assert!(
+                moment.since(first) <= TICK,
+                "{moment:?} is long after {deadline:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_far_timer_fires_after_400_days_of_sparse_ones() {
+        let mut timers = Timers::new(Time::ZERO);
+        let far = at(400 * DAY);
+        timers.insert(far, 'f');
+        let very_far = at(2000 * DAY);
+        timers.insert(very_far, 'v');
+        for day in 1..400 {
+            timers.insert(at(day * DAY), 'd');
+            let fired = run(&mut timers, at(day * DAY));
+            assert_eq!(fired, [(at(day * DAY), 'd')], "day {day}");
+        }
+        assert_eq!(run(&mut timers, far), [(far, 'f')]);
+        assert_eq!(
+            run(&mut timers, very_far),
+            [(very_far, 'v')],
+            "beyond the wheel's span"
+        );
+        assert!(timers.is_empty());
+    }
+
+    #[test]
+    fn a_lane_that_overslept_fires_everything_at_once() {
+        let mut timers = Timers::new(at(DAY));
+        for hour in 0..48 {
+            timers.insert(at(DAY + hour * Duration::from_hours(1)), hour);
+        }
+        let mut fired = Vec::new();
+        timers.advance(at(4 * DAY), &mut fired);
+        fired.sort_unstable();
+        assert!(fired.into_iter().eq(0..48));
+    }
+
+    #[test]
+    fn a_past_deadline_fires_at_the_next_tick() {
+        let mut timers = Timers::new(at(DAY));
+        timers.insert(Time::ZERO, ());
+        assert_eq!(timers.next(), Some(at(DAY + TICK)));
+    }
+
+    #[test]
+    fn removing_at_expiry_and_twice_is_harmless() {
+        let mut timers = Timers::new(Time::ZERO);
+        let first = timers.insert(at(TICK), 1);
+        let second = timers.insert(at(TICK), 2);
+        assert_eq!(timers.remove(first), Some(1));
+        assert_eq!(timers.remove(first), None);
+        assert_eq!(run(&mut timers, at(TICK)), [(at(TICK), 2)]);
+        assert_eq!(timers.remove(second), None, "it has fired");
+        let third = timers.insert(at(2 * TICK), 3);
+        assert_eq!(timers.remove(second), None, "its place is another's now");
+        assert_eq!(timers.find(third), Some(&mut 3));
+    }
+
+    /// Cases 61 and 62 of the catalogue: a million random operations against a sorted map.
+    #[test]
+    fn agrees_with_a_sorted_map() {
+        let mut random = Random(7);
+        let mut timers = Timers::new(Time::ZERO);
+        let mut model: BTreeMap<(u64, u64), TimerKey> = BTreeMap::new();
+        let (mut now, mut fired) = (0_u64, Vec::new());
+        for id in 0..1_000_000_u64 {
+            match random.next() % 4 {
+                0 | 1 => {
+                    let ahead = random.next() % (1 << (random.next() % 34));
+                    let tick = (now + ahead).max(now + 1);
+                    let deadline = Time::from_nanos(tick * TICK_NANOS);
+                    model.insert((tick, id), timers.insert(deadline, (tick, id)));
+                }
+                2 => {
+                    let at = (now + random.next() % 100_000, 0);
+                    if let Some((&name, &key)) = model.range(at..).next() {
+                        model.remove(&name);
+                        assert_eq!(timers.remove(key), Some(name));
+                    }
+                }
+                _ => {
+                    now += random.next() % (1 << (random.next() % 20));
+                    timers.advance(Time::from_nanos(now * TICK_NANOS), &mut fired);
+                    let rest = model.split_off(&(now + 1, 0));
+                    fired.sort_unstable();
+                    let due: Vec<(u64, u64)> = model.into_keys().collect();
+                    assert_eq!(fired, due, "at tick {now}");
+                    fired.clear();
+                    model = rest;
+                }
+            }
+            assert_eq!(timers.len(), model.len());
+        }
+    }
+}

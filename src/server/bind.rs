@@ -1,0 +1,71 @@
+//! Opens every listener before anything serves, so that what cannot be had is said at once.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::error::ServerError;
+use crate::config::Config;
+use crate::net::Listener;
+use crate::sys::{self, OsSocket};
+
+/// The listening sockets of one lane, each with the index of its listener in the configuration.
+pub(super) type LaneListeners = Vec<(usize, OsSocket)>;
+
+/// One socket per lane for every address. Also gives each listener's addresses as bound.
+pub(super) fn bind(
+    config: &Config,
+    lanes: usize,
+) -> Result<(Vec<LaneListeners>, Vec<(usize, SocketAddr)>), ServerError> {
+    let all = || {
+        config
+            .listeners
+            .iter()
+            .enumerate()
+            .flat_map(|(index, listener)| {
+                let many = listener.bind.len() > 1;
+                listener
+                    .bind
+                    .iter()
+                    .enumerate()
+                    .map(move |(place, &address)| {
+                        let place = if many {
+                            format!("[{place}]")
+                        } else {
+                            String::new()
+                        };
+                        (index, format!("listener[{index}].bind{place}"), address)
+                    })
+            })
+    };
+    for (_, key, address) in all().filter(|(_, _, address)| address.port() != 0) {
+        match sys::port_is_taken(address) {
+            Ok(false) => {}
+            Ok(true) => return Err(ServerError::InUse { key, address }),
+            Err(error) => {
+                return Err(ServerError::Bind {
+                    key,
+                    address,
+                    error,
+                });
+            }
+        }
+    }
+    let mut of_lanes: Vec<LaneListeners> = (0..lanes).map(|_| Vec::new()).collect();
+    let mut bound = Vec::new();
+    for (index, key, mut address) in all() {
+        let backlog = config.listeners[index].backlog;
+        for lane in &mut of_lanes {
+            let fail = |error: io::Error| ServerError::Bind {
+                key: key.clone(),
+                address,
+                error,
+            };
+            let socket = Listener::bind(address, backlog).map_err(fail)?;
+            // Port 0: the first lane's choice is everybody's.
+            address = Listener::address_of(&socket).map_err(fail)?;
+            lane.push((index, socket));
+        }
+        bound.push((index, address));
+    }
+    Ok((of_lanes, bound))
+}

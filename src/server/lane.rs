@@ -1,0 +1,138 @@
+//! A lane's thread: opens the lane, attaches its listeners, turns until told to stop.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use super::bind::LaneListeners;
+use crate::config::{self, Config};
+use crate::net::Listener;
+use crate::poller::BackEnd;
+use crate::proxy::{Acceptor, Service, SessionLimit, Upstream, accept};
+use crate::runtime::{Gate, Lane, LaneOptions};
+use crate::sys;
+
+/// What the lanes are to do; they look after each turn.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    stop: AtomicBool,
+    abort: AtomicBool,
+}
+
+impl Orders {
+    /// Accept no more, end when the last session has ended. Wake the lanes afterwards.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Release);
+    }
+
+    /// Reset what is left. Wake the lanes afterwards.
+    pub(super) fn abort(&self) {
+        self.abort.store(true, Release);
+    }
+}
+
+/// What a lane is made of.
+#[derive(Debug)]
+pub(super) struct LanePlan {
+    pub(super) index: usize,
+    pub(super) cpu: Option<usize>,
+    pub(super) options: LaneOptions,
+    pub(super) may_fall_back: bool,
+    pub(super) listeners: LaneListeners,
+    pub(super) config: Arc<Config>,
+    pub(super) limit: Arc<SessionLimit>,
+    pub(super) orders: Arc<Orders>,
+}
+
+/// Opens a lane on the calling thread, pinned.
+pub(super) fn open(plan: &LanePlan) -> io::Result<Lane> {
+    if let Some(cpu) = plan.cpu {
+        sys::pin_to(cpu)?;
+    }
+    let mut options = plan.options;
+    loop {
+        match Lane::open(options, sys::now()) {
+            Ok(lane) => return Ok(lane),
+            Err(error) if plan.may_fall_back && options.back_end == BackEnd::IoUring => {
+                // The self-test passed, but one more ring was too many.
+                let lane = plan.index;
+                tracing::warn!(lane, %error, "cannot open another io_uring: epoll on this lane");
+                options.back_end = BackEnd::Epoll;
+            }
+            // A system that promises no memory it does not have refuses large reservations.
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory && halve(&mut options) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn halve(options: &mut LaneOptions) -> bool {
+    let floor = 2 * usize::from(options.poller.receive_buffers);
+    let enough = options.pool.buffers_max > floor;
+    options.pool.buffers_max = (options.pool.buffers_max / 2).max(floor);
+    enough
+}
+
+/// Serves until told to stop; says how many sessions were reset.
+pub(super) fn serve(mut lane: Lane, plan: LanePlan) -> io::Result<usize> {
+    let stop = Rc::new(Gate::default());
+    start_listeners(
+        &lane,
+        plan.listeners,
+        plan.index,
+        &plan.config,
+        &plan.limit,
+        &stop,
+    )?;
+    let orders = plan.orders;
+    lane.run_until(|lane| {
+        if orders.stop.load(Acquire) && !stop.is_open() {
+            lane.enter(|| stop.open());
+        }
+        stop.is_open() && (lane.tasks() == 0 || orders.abort.load(Acquire))
+    })?;
+    Ok(lane.abort_tasks())
+}
+
+fn start_listeners(
+    lane: &Lane,
+    listeners: LaneListeners,
+    index: usize,
+    config: &Config,
+    limit: &Arc<SessionLimit>,
+    stop: &Rc<Gate>,
+) -> io::Result<()> {
+    let upstreams: Vec<Rc<Upstream>> = config
+        .upstreams
+        .iter()
+        .map(|upstream| {
+            Rc::new(Upstream::new(
+                upstream.name.clone(),
+                upstream.endpoints.clone(),
+                index,
+            ))
+        })
+        .collect();
+    for (place, socket) in listeners {
+        let configured = &config.listeners[place];
+        let service = match configured.service {
+            config::Service::Echo => Service::Echo,
+            config::Service::Proxy { upstream } => Service::Proxy(Rc::clone(&upstreams[upstream])),
+        };
+        let handle = lane.handle();
+        let listener = Listener::attach(&handle, socket)?;
+        let acceptor = Acceptor {
+            name: configured.name.as_str().into(),
+            service,
+            limit: Arc::clone(limit),
+            stop: Rc::clone(stop),
+        };
+        handle.spawn(
+            &"accept",
+            accept(handle.clone(), listener, Rc::new(acceptor)),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! What the configuration means on this machine: lanes and their CPUs, the poller, how many
+//! sessions and buffers.
+
+use std::io;
+use std::thread;
+
+use super::error::ServerError;
+use crate::buf::PoolOptions;
+use crate::config::{Config, Lanes, MaxSessions, PollerChoice, Service};
+use crate::poller::{BackEnd, PollerOptions, io_uring_refusal};
+use crate::runtime::{LaneOptions, QUEUE_BUFFERS};
+use crate::sys;
+
+/// Descriptors kept back: standard streams, configuration and log files, connections to the
+/// control plane.
+const SPARE_DESCRIPTORS: usize = 64;
+/// Descriptors of a lane besides its listeners: ring or epoll, and the notifier.
+const LANE_DESCRIPTORS: usize = 3;
+/// Buffers that a direction may hold: its queue, as much again being sent, and what a poller that
+/// is ahead of its cancel delivers.
+const DIRECTION_BUFFERS: usize = 3 * QUEUE_BUFFERS;
+/// Address space of a lane's buffers, at most: 16 GiB.
+const BUFFERS_MAX: usize = 1 << 20;
+
+/// The server, decided.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Per lane, the CPU it is pinned to.
+    pub(super) lanes: Vec<Option<usize>>,
+    pub(super) options: LaneOptions,
+    /// Why this poller.
+    pub(super) why: String,
+    /// The other poller may be taken if this one fails later.
+    pub(super) may_fall_back: bool,
+    pub(super) max_sessions: usize,
+}
+
+impl Plan {
+    pub(super) fn new(config: &Config) -> Result<Self, ServerError> {
+        let lanes = lanes(config)?;
+        let (back_end, why) = poller(config.runtime.poller)?;
+        let max_sessions = max_sessions(config, lanes.len())?;
+        let buffers = DIRECTION_BUFFERS * directions(config) * max_sessions;
+        let poller = PollerOptions::default();
+        let floor = 2 * usize::from(poller.receive_buffers);
+        let options = LaneOptions {
+            poller,
+            pool: PoolOptions {
+                buffers_max: buffers.clamp(floor, BUFFERS_MAX),
+                ..PoolOptions::default()
+            },
+            idle_spin: config.runtime.idle_spin,
+            ..LaneOptions::new(back_end)
+        };
+        let may_fall_back = config.runtime.poller == PollerChoice::Auto;
+        Ok(Self {
+            lanes,
+            options,
+            why,
+            may_fall_back,
+            max_sessions,
+        })
+    }
+}
+
+fn lanes(config: &Config) -> Result<Vec<Option<usize>>, ServerError> {
+    let cpus = sys::cpus().map_err(|error| ServerError::System {
+        what: "cannot learn which CPUs may be used",
+        error,
+    })?;
+    let chosen = match &config.runtime.lanes {
+        Lanes::Auto => {
+            // A container's CPU quota may be less than the CPUs in its mask.
+            let quota = thread::available_parallelism().map_or(cpus.len(), usize::from);
+            cpus.iter().copied().take(quota).collect()
+        }
+        Lanes::Count(count) => cpus.iter().copied().cycle().take(count.get()).collect(),
+        Lanes::Cpus(list) => {
+            if let Some(cpu) = list.iter().find(|cpu| !cpus.contains(cpu)) {
+                return Err(ServerError::Impossible {
+                    key: "runtime.lanes",
+                    value: format!("{list:?}"),
+                    remedy: format!("this process may not use CPU {cpu}; it may use {cpus:?}"),
+                });
+            }
+            list.clone()
+        }
+    };
+    Ok(chosen
+        .into_iter()
+        .map(|cpu| config.runtime.pin.then_some(cpu))
+        .collect())
+}
+
+fn poller(choice: PollerChoice) -> Result<(BackEnd, String), ServerError> {
+    let impossible = |value: &str, remedy: String| {
+        Err(ServerError::Impossible {
+            key: "runtime.poller",
+            value: value.to_owned(),
+            remedy,
+        })
+    };
+    match choice {
+        PollerChoice::Auto => Ok(match io_uring_refusal() {
+            None => (BackEnd::IoUring, "its self-test passed".to_owned()),
+            Some(refusal) => (BackEnd::Epoll, format!("io_uring is {refusal}")),
+        }),
+        PollerChoice::IoUring => match io_uring_refusal() {
+            None => Ok((BackEnd::IoUring, "configured".to_owned())),
+            Some(refusal) => impossible(
+                "\"io_uring\"",
+                format!("{refusal}; permit it, or write \"auto\""),
+            ),
+        },
+        PollerChoice::Epoll => Ok((BackEnd::Epoll, "configured".to_owned())),
+        PollerChoice::Kqueue => impossible(
+            "\"kqueue\"",
+            "this system has io_uring and epoll; write \"auto\"".to_owned(),
+        ),
+        PollerChoice::Iocp => impossible(
+            "\"iocp\"",
+            "this system has io_uring and epoll; write \"auto\"".to_owned(),
+        ),
+    }
+}
+
+/// Descriptors of one session: the client's, and the upstream's where anything is relayed.
+fn directions(config: &Config) -> usize {
+    let relays = |service: &Service| matches!(service, Service::Proxy { .. });
+    if config
+        .listeners
+        .iter()
+        .any(|listener| relays(&listener.service))
+    {
+        2
+    } else {
+        1
+    }
+}
+
+fn max_sessions(config: &Config, lanes: usize) -> Result<usize, ServerError> {
+    let limit = sys::file_limit().map_err(|error: io::Error| ServerError::System {
+        what: "cannot learn the limit on descriptors",
+        error,
+    })?;
+    let listeners: usize = config
+        .listeners
+        .iter()
+        .map(|listener| listener.bind.len())
+        .sum();
+    let kept = SPARE_DESCRIPTORS + lanes * (LANE_DESCRIPTORS + listeners);
+    // Each lane may hold one connection that waits for a place.
+    let kept = kept + lanes * listeners;
+    let possible = limit.saturating_sub(kept) / directions(config);
+    if possible == 0 {
+        return Err(ServerError::System {
+            what: "too few descriptors: raise the limit (LimitNOFILE, ulimit -n)",
+            error: io::Error::other(format!("the limit is {limit}, of which {kept} are kept")),
+        });
+    }
+    match config.runtime.max_sessions {
+        MaxSessions::Auto => Ok(possible),
+        MaxSessions::Count(count) => {
+            let count = usize::try_from(count.get()).unwrap_or(usize::MAX);
+            if count <= possible {
+                return Ok(count);
+            }
+            Err(ServerError::Impossible {
+                key: "runtime.max_sessions",
+                value: count.to_string(),
+                remedy: format!(
+                    "the limit of {limit} descriptors allows {possible}; raise it (LimitNOFILE, \
+                     ulimit -n), or write \"auto\""
+                ),
+            })
+        }
+    }
+}

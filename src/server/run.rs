@@ -1,0 +1,272 @@
+//! Runs the server: starts the lanes, waits for signals, drains.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::bind::bind;
+use super::error::ServerError;
+use super::lane::{self, LanePlan, Orders};
+use super::log;
+use super::plan::Plan;
+use super::signals::{self, Request};
+use crate::config::{Config, Service};
+use crate::poller::BackEnd;
+use crate::proxy::SessionLimit;
+use crate::runtime::{Remote, Watchdog};
+use crate::sys::{self, Time};
+
+/// How often the watchdog looks at the lanes: twice per stall that it reports.
+const WATCHDOG_INTERVAL: Duration = Duration::from_millis(25);
+
+/// What happens to the running server.
+#[derive(Debug)]
+enum Event {
+    Request(Request),
+    /// A lane is open and will serve.
+    Started {
+        remote: Remote,
+        back_end: BackEnd,
+    },
+    /// A lane has ended, with sessions reset or an error.
+    Ended {
+        lane: usize,
+        result: Result<usize, ServerError>,
+    },
+}
+
+/// Serves as `config` says until a signal, then drains.
+///
+/// # Errors
+/// See [`ServerError`].
+pub fn run(config: &Config) -> Result<(), ServerError> {
+    let system = |what| move |error| ServerError::System { what, error };
+    // Fails only when a log is set up already, which serves as well.
+    drop(log::start(&config.log));
+    let plan = Plan::new(config)?;
+    let (listeners, bound) = bind(config, plan.lanes.len())?;
+    let (sender, events) = channel();
+    signals::forward(sender.clone(), Event::Request).map_err(system("cannot take signals"))?;
+
+    let orders = Arc::new(Orders::default());
+    let limit = SessionLimit::new(plan.max_sessions);
+    let config = Arc::new(config.clone());
+    for (index, (&cpu, listeners)) in plan.lanes.iter().zip(listeners).enumerate() {
+        let lane = LanePlan {
+            index,
+            cpu,
+            options: plan.options,
+            may_fall_back: plan.may_fall_back,
+            listeners,
+            config: Arc::clone(&config),
+            limit: Arc::clone(&limit),
+            orders: Arc::clone(&orders),
+        };
+        start(lane, sender.clone()).map_err(system("cannot start a thread"))?;
+    }
+    drop(sender);
+
+    let mut server = Server {
+        events,
+        orders,
+        limit,
+        remotes: Vec::new(),
+        ended: 0,
+        cut: 0,
+    };
+    let pollers = server.await_start(plan.lanes.len())?;
+    announce(&plan, &pollers, &config, &bound);
+    watch(server.remotes.clone()).map_err(system("cannot start a thread"))?;
+    server.serve()?;
+    server.drain(config.shutdown.grace)
+}
+
+/// The lanes, seen from the main thread.
+struct Server {
+    events: Receiver<Event>,
+    orders: Arc<Orders>,
+    limit: Arc<SessionLimit>,
+    remotes: Vec<Remote>,
+    /// Lanes that have ended, and the sessions that they reset.
+    ended: usize,
+    cut: usize,
+}
+
+impl Server {
+    fn await_start(&mut self, lanes: usize) -> Result<Vec<BackEnd>, ServerError> {
+        let mut pollers = Vec::new();
+        while pollers.len() < lanes {
+            match self.next(None)? {
+                Some(Event::Started { remote, back_end }) => {
+                    self.remotes.push(remote);
+                    pollers.push(back_end);
+                }
+                // A signal before the start: nothing serves yet, so nothing is to be drained.
+                Some(Event::Request(Request::Stop(_))) => {
+                    return Err(ServerError::Cut { sessions: 0 });
+                }
+                _ => {}
+            }
+        }
+        Ok(pollers)
+    }
+
+    /// Until somebody asks to stop.
+    fn serve(&mut self) -> Result<(), ServerError> {
+        loop {
+            match self.next(None)? {
+                Some(Event::Request(Request::Stop(signal))) => {
+                    let sessions = self.limit.live();
+                    tracing::info!(signal, sessions, "stopping: accepting no more");
+                    return Ok(());
+                }
+                Some(Event::Request(Request::Reload)) => {
+                    tracing::warn!("SIGHUP: this version reloads by a restart only");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn drain(&mut self, grace: Duration) -> Result<(), ServerError> {
+        self.orders.stop();
+        self.wake();
+        let end = sys::now() + grace;
+        while self.ended < self.remotes.len() {
+            match self.next(Some(end))? {
+                Some(Event::Request(Request::Stop(signal))) => {
+                    tracing::warn!(signal, sessions = self.limit.live(), "stopping at once");
+                    break;
+                }
+                Some(_) => {}
+                None => {
+                    let sessions = self.limit.live();
+                    tracing::warn!(?grace, sessions, "the grace period is over");
+                    break;
+                }
+            }
+        }
+        self.orders.abort();
+        self.wake();
+        while self.ended < self.remotes.len() {
+            self.next(None)?;
+        }
+        if self.cut > 0 {
+            return Err(ServerError::Cut { sessions: self.cut });
+        }
+        tracing::info!("drained");
+        Ok(())
+    }
+
+    /// The next event; `None` when `until` has come first.
+    fn next(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
+        let event = match until {
+            None => self
+                .events
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => self.events.recv_timeout(until.since(sys::now())),
+        };
+        match event {
+            Ok(Event::Ended { lane, result }) => {
+                self.ended += 1;
+                self.cut += result?;
+                Ok(Some(Event::Ended {
+                    lane,
+                    result: Ok(0),
+                }))
+            }
+            Ok(event) => Ok(Some(event)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(ServerError::System {
+                what: "every thread is gone",
+                error: io::ErrorKind::BrokenPipe.into(),
+            }),
+        }
+    }
+
+    fn wake(&self) {
+        for remote in &self.remotes {
+            remote.call(|_| {});
+        }
+    }
+}
+
+/// Starts a lane on a thread of its own.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts lanes")]
+fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
+    let lane = plan.index;
+    thread::Builder::new()
+        .name(format!("lane-{lane}"))
+        .spawn(move || {
+            let serve = || {
+                let lane = lane::open(&plan)?;
+                let handle = lane.handle();
+                let (remote, back_end) = (handle.remote().clone(), handle.back_end());
+                // The main thread waits for this until every lane has ended.
+                drop(to.send(Event::Started { remote, back_end }));
+                lane::serve(lane, plan)
+            };
+            let result = match panic::catch_unwind(AssertUnwindSafe(serve)) {
+                Ok(result) => result.map_err(|error| ServerError::Lane { lane, error }),
+                Err(_) => Err(ServerError::LanePanicked { lane }),
+            };
+            drop(to.send(Event::Ended { lane, result }));
+        })?;
+    Ok(())
+}
+
+/// Reports lanes that do not turn, for as long as the process lives.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread that sleeps, and is no lane"
+)]
+fn watch(lanes: Vec<Remote>) -> io::Result<()> {
+    thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
+        let mut watchdogs = vec![Watchdog::default(); lanes.len()];
+        loop {
+            thread::sleep(WATCHDOG_INTERVAL);
+            for (lane, watchdog) in watchdogs.iter_mut().enumerate() {
+                if let Some(stall) = watchdog.look(lanes[lane].heart(), sys::now()) {
+                    let task = stall.task.unwrap_or("none");
+                    tracing::warn!(lane, task, stalled_for = ?stall.lasted, "a lane does not turn");
+                }
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Says in a few lines what runs.
+fn announce(plan: &Plan, pollers: &[BackEnd], config: &Config, bound: &[(usize, SocketAddr)]) {
+    let fallen_back = pollers
+        .iter()
+        .filter(|&&poller| poller != plan.options.back_end)
+        .count();
+    for &(index, address) in bound {
+        let listener = &config.listeners[index];
+        let service = match listener.service {
+            Service::Echo => "echo",
+            Service::Proxy { .. } => "proxy",
+        };
+        let upstream = match listener.service {
+            Service::Echo => None,
+            Service::Proxy { upstream } => Some(config.upstreams[upstream].name.as_str()),
+        };
+        tracing::info!(name = listener.name, %address, service, upstream, "listening");
+    }
+    let cpus: Vec<usize> = plan.lanes.iter().copied().flatten().collect();
+    tracing::info!(
+        lanes = plan.lanes.len(),
+        pinned_to = ?cpus,
+        poller = %plan.options.back_end,
+        why = plan.why,
+        lanes_on_another_poller = (fallen_back > 0).then_some(fallen_back),
+        max_sessions = plan.max_sessions,
+        "ready"
+    );
+}
