@@ -97,6 +97,8 @@ pub(super) struct Shared {
     pub(super) pool: Pool,
     pub(super) stats: Arc<LaneStats>,
     queue: RefCell<RunQueue<Task>>,
+    /// This turn is not to sleep: who drives the lane has something to see.
+    roused: Cell<bool>,
     /// A task is running, so what is woken now was woken by it.
     running: Cell<bool>,
     tasks: RefCell<Tasks>,
@@ -147,6 +149,7 @@ impl Lane {
             pool,
             stats: Arc::new(LaneStats::default()),
             queue: RefCell::new(RunQueue::new()),
+            roused: Cell::new(false),
             running: Cell::new(false),
             tasks: RefCell::new(Tasks::default()),
             remote: Remote(Arc::new(parts)),
@@ -297,7 +300,8 @@ impl Lane {
 
     /// Decides how long to wait.
     fn fall_asleep(&mut self, now: Time) -> Wait {
-        if !self.shared.queue.borrow().is_empty() || !self.receiver.fall_asleep() {
+        let busy = self.shared.roused.take() || !self.shared.queue.borrow().is_empty();
+        if busy || !self.receiver.fall_asleep() {
             self.spin.skip();
             return Wait::NOT;
         }
@@ -371,6 +375,9 @@ impl Shared {
         if let Some(own) = own.filter(|own| own.as_ref().is_some_and(|own| own.is(task))) {
             let last = own.take();
             tasks.free.push(task.slot());
+            if tasks.free.len() == tasks.slots.len() {
+                self.roused.set(true);
+            }
             drop(tasks);
             drop(last);
         }
