@@ -247,7 +247,7 @@ mod tests {
         let token = Arc::new(());
         let (sender, receiver) = inbox(2);
         for _ in 0..5 {
-            drop(sender.send(Arc::clone(&token)));
+            _ = sender.send(Arc::clone(&token));
         }
         drop((sender, receiver));
         assert_eq!(Arc::strong_count(&token), 1);
@@ -259,7 +259,7 @@ mod tests {
         let threads: Vec<_> = (0..4_u64)
             .map(|of| {
                 let sender = sender.clone();
-                spawn(move || (0..10_000).for_each(|n| drop(sender.send(of << 32 | n))))
+                spawn(move || (0..10_000).for_each(|n| _ = sender.send((of << 32) | n)))
             })
             .collect();
         let mut got = Vec::new();

@@ -11,11 +11,14 @@ use crate::sys::{self, OsSocket};
 /// The listening sockets of one lane, each with the index of its listener in the configuration.
 pub(super) type LaneListeners = Vec<(usize, OsSocket)>;
 
+/// Where each listener of the configuration, by its index, is bound.
+pub(super) type Bound = Vec<(usize, SocketAddr)>;
+
 /// One socket per lane for every address. Also gives each listener's addresses as bound.
 pub(super) fn bind(
     config: &Config,
     lanes: usize,
-) -> Result<(Vec<LaneListeners>, Vec<(usize, SocketAddr)>), ServerError> {
+) -> Result<(Vec<LaneListeners>, Bound), ServerError> {
     let all = || {
         config
             .listeners

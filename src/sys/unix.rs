@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockRef, Socket, Type};
 
 /// An open socket, closed when dropped.
 pub type OsSocket = OwnedFd;
@@ -45,28 +45,19 @@ pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<
 
 /// Takes one connection off a non-blocking listener's queue (`accept4(2)`), close-on-exec.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OsSocket, SocketAddr)> {
-    let mut fd = -1;
-    let ((), address) = retry_accept(|| {
-        // SAFETY: the closure gets storage and length as accept4 wants them, and sets the length.
-        unsafe {
-            SockAddr::try_init(|storage, length| {
-                // SAFETY: both pointers are valid for the call, by the contract of `try_init`.
-                fd = libc::accept4(
-                    listener.as_raw_fd(),
-                    storage.cast(),
-                    length,
-                    libc::SOCK_CLOEXEC,
-                );
-                if fd < 0 {
-                    Err(io::Error::last_os_error())
-                } else {
-                    Ok(())
-                }
-            })
-        }
+    let mut storage = SockAddrStorage::zeroed();
+    let mut length = storage.size_of();
+    let fd = retry_accept(|| {
+        let address = (&raw mut storage).cast();
+        let flags = libc::SOCK_CLOEXEC;
+        // SAFETY: storage and length are valid for writes, and the length is that of the storage.
+        let fd = unsafe { libc::accept4(listener.as_raw_fd(), address, &raw mut length, flags) };
+        checked(fd).map(|_| fd)
     })?;
     // SAFETY: accept4 succeeded, so `fd` is open and nobody else owns it.
     let socket = unsafe { OsSocket::from_raw_fd(fd) };
+    // SAFETY: accept4 has written an address of this length.
+    let address = unsafe { SockAddr::new(storage, length) };
     let address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
     Ok((socket, address))
 }
@@ -248,11 +239,6 @@ pub(crate) fn file_limit() -> io::Result<usize> {
         }
     }
     Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
-}
-
-/// Whether the error says that a descriptor table is full, the process's or the system's.
-pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// A stretch of zeroed memory that takes no page before it is touched (`mmap(2)`).
