@@ -266,6 +266,11 @@ impl Lane {
         all.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn shared_timers_are_empty(&self) -> bool {
+        self.shared.timers.borrow().is_empty()
+    }
+
     fn fire_timers(&mut self, now: Time) {
         self.shared
             .timers
@@ -280,7 +285,12 @@ impl Lane {
         for _ in 0..INBOX {
             match self.receiver.receive() {
                 Some(Message::Wake(task)) => self.shared.queue.borrow_mut().push(task),
-                Some(Message::Call(call)) => call(&self.handle()),
+                Some(Message::Call(call)) => {
+                    // Often a call has the driver look at its conditions, which it does between
+                    // turns: sleeping in this one would miss that.
+                    self.shared.roused.set(true);
+                    call(&self.handle());
+                }
                 None => return,
             }
         }
@@ -491,6 +501,12 @@ impl Remote {
     pub fn heart(&self) -> &Heart {
         &self.0.heart
     }
+
+    /// How many refer to the lane's inbox: this, the lane, its tasks and what is said to it.
+    #[cfg(test)]
+    pub(super) fn references(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
 }
 
 /// Makes a lane the current one of this thread until dropped; the one before comes back then.
@@ -513,7 +529,7 @@ impl Drop for Current {
 /// A sleep and its wake cost several microseconds on both sides, so a reply that comes within
 /// `limit` is cheaper to wait for awake. A lane whose replies take longer stops trying.
 #[derive(Debug)]
-struct Spin {
+pub(super) struct Spin {
     limit: Duration,
     /// Spins that may still fail.
     credit: u32,
@@ -529,7 +545,7 @@ impl Spin {
     const CREDIT_MAX: u32 = 16;
     const PAUSE: u32 = 128;
 
-    const fn new(limit: Duration) -> Self {
+    pub(super) const fn new(limit: Duration) -> Self {
         Self {
             limit,
             credit: Self::CREDIT,
@@ -540,7 +556,7 @@ impl Spin {
     }
 
     /// A turn begins; if the last one spun, it paid if this one is not long after it.
-    fn learn(&mut self, now: Time) {
+    pub(super) fn learn(&mut self, now: Time) {
         if let Some(before) = self.spun.take() {
             if now.since(before) <= 2 * self.limit {
                 self.credit = (self.credit + 2).min(Self::CREDIT_MAX);
@@ -553,11 +569,11 @@ impl Spin {
         self.turn = now;
     }
 
-    fn skip(&mut self) {
+    pub(super) fn skip(&mut self) {
         self.spun = None;
     }
 
-    fn before_sleep(&mut self) -> Duration {
+    pub(super) fn before_sleep(&mut self) -> Duration {
         if self.limit.is_zero() || self.pause > 0 {
             self.pause = self.pause.saturating_sub(1);
             return Duration::ZERO;
