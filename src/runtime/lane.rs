@@ -200,8 +200,11 @@ impl Lane {
         let result = Rc::new(Cell::new(None));
         let place = Rc::clone(&result);
         let panics = self.shared.stats.panics.value();
-        self.handle()
-            .spawn(name, async move { place.set(Some(future.await)) });
+        let rouse = RouseOnDrop(self.handle());
+        self.handle().spawn(name, async move {
+            let _rouse = rouse;
+            place.set(Some(future.await));
+        });
         loop {
             self.turn(sys::now())?;
             if let Some(value) = result.take() {
@@ -521,6 +524,15 @@ impl Current {
 impl Drop for Current {
     fn drop(&mut self) {
         CURRENT.set(self.0.take());
+    }
+}
+
+/// Has the turn in which it is dropped come back at once.
+struct RouseOnDrop(Handle);
+
+impl Drop for RouseOnDrop {
+    fn drop(&mut self) {
+        self.0.0.roused.set(true);
     }
 }
 
