@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::inbox::{Receiver, Sender, inbox};
 use super::io::Sockets;
 use super::run_queue::RunQueue;
-use super::task::{Task, TaskName};
+use super::task::{Task, TaskId, TaskName};
 use super::timer::Timers;
 use super::watchdog::Heart;
 use crate::buf::{Pool, PoolOptions};
@@ -99,8 +99,8 @@ pub(super) struct Shared {
     queue: RefCell<RunQueue<Task>>,
     /// This turn is not to sleep: who drives the lane has something to see.
     roused: Cell<bool>,
-    /// A task is running, so what is woken now was woken by it.
-    running: Cell<bool>,
+    /// The task that is running, so what is woken now was woken by it.
+    running: Cell<Option<TaskId>>,
     tasks: RefCell<Tasks>,
     remote: Remote,
 }
@@ -150,7 +150,7 @@ impl Lane {
             stats: Arc::new(LaneStats::default()),
             queue: RefCell::new(RunQueue::new()),
             roused: Cell::new(false),
-            running: Cell::new(false),
+            running: Cell::new(None),
             tasks: RefCell::new(Tasks::default()),
             remote: Remote(Arc::new(parts)),
         };
@@ -356,7 +356,7 @@ impl Shared {
     }
 
     fn run(&self, task: &Task) {
-        self.running.set(true);
+        self.running.set(Some(task.id()));
         self.stats.polls.add(1);
         self.heart().enter(task.name());
         let result = panic::catch_unwind(AssertUnwindSafe(|| task.poll()));
@@ -375,7 +375,7 @@ impl Shared {
             }
         }
         self.heart().leave();
-        self.running.set(false);
+        self.running.set(None);
     }
 
     fn end(&self, task: &Task) {
@@ -385,7 +385,7 @@ impl Shared {
         let mut tasks = self.tasks.borrow_mut();
         let own = tasks.slots.get_mut(task.slot() as usize);
         // A task that was woken while it ended comes here again; its slot may be another's.
-        if let Some(own) = own.filter(|own| own.as_ref().is_some_and(|own| own.is(task))) {
+        if let Some(own) = own.filter(|own| own.as_ref().is_some_and(|own| own.id() == task.id())) {
             let last = own.take();
             tasks.free.push(task.slot());
             if tasks.free.len() == tasks.slots.len() {
@@ -413,7 +413,8 @@ pub(super) fn schedule(task: &Task) {
         let own = current.as_ref().filter(|lane| task.is_of(&lane.remote));
         own.map(|lane| {
             let mut queue = lane.queue.borrow_mut();
-            if lane.running.get() {
+            // One that wakes itself yields: it goes behind the others.
+            if lane.running.get().is_some_and(|by| by != task.id()) {
                 queue.push_next(task.clone());
             } else {
                 queue.push(task.clone());
