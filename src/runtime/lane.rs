@@ -257,16 +257,21 @@ impl Lane {
     /// Drops every task, and with them their sockets, which are reset. Says how many there were.
     pub fn abort_tasks(&mut self) -> usize {
         let _current = Current::enter(&self.shared);
-        let all: Vec<Task> = {
-            let mut tasks = self.shared.tasks.borrow_mut();
-            tasks.free.clear();
-            tasks.slots.drain(..).flatten().collect()
-        };
-        for task in &all {
-            // A destructor that panics has ended one session; the others still get theirs.
-            drop(panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())));
+        let mut count = 0;
+        // Again if a destructor has started more.
+        while self.tasks() > 0 {
+            let all: Vec<Task> = {
+                let mut tasks = self.shared.tasks.borrow_mut();
+                tasks.free.clear();
+                tasks.slots.drain(..).flatten().collect()
+            };
+            for task in &all {
+                // A destructor that panics has ended one session; the others still get theirs.
+                drop(panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())));
+            }
+            count += all.len();
         }
-        all.len()
+        count
     }
 
     #[cfg(test)]
