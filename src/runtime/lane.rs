@@ -341,8 +341,6 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.abort_tasks();
         let _current = Current::enter(&self.shared);
-        // What was said to a lane that is gone; tasks in it refer to the inbox itself.
-        while self.receiver.receive().is_some() {}
         while self.shared.pop().is_some() {}
     }
 }
