@@ -340,6 +340,8 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.abort_tasks();
+        // For ever, as far as a watchdog is concerned.
+        self.shared.heart().fall_asleep();
         let _current = Current::enter(&self.shared);
         while self.shared.pop().is_some() {}
     }
