@@ -6,7 +6,8 @@
 //! unless told, which is Docker's answer; other runtimes answer ENOSYS) and allows everything
 //! else. Then the command replaces this process, so its exit code and signals are its own.
 //! `.ci/run` and the tests call it to see the epoll back end serve alone. It also sets
-//! no_new_privs: a set-user-id program below it gains nothing.
+//! no_new_privs: a set-user-id program below it gains nothing. CORELANE_IO_URING_DENIED=1 tells the
+//! tests below it that io_uring is missing on purpose.
 
 use std::process::ExitCode;
 
@@ -62,7 +63,11 @@ mod platform {
             command = arguments.next().ok_or(USAGE)?;
         }
         seccompiler::apply_filter(&filter(errno)?)?;
-        let error = Command::new(&command).args(arguments).exec();
+        let error = Command::new(&command)
+            .args(arguments)
+            // So that tests know that io_uring is missing on purpose.
+            .env("CORELANE_IO_URING_DENIED", "1")
+            .exec();
         Err(format!("cannot run {}: {error}", command.display()).into())
     }
 
