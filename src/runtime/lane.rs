@@ -47,6 +47,8 @@ pub struct LaneOptions {
     pub pool: PoolOptions,
     /// How long it polls before it sleeps, while that pays.
     pub idle_spin: Duration,
+    /// Where its random numbers begin.
+    pub seed: u64,
 }
 
 impl LaneOptions {
@@ -58,6 +60,7 @@ impl LaneOptions {
             poller: PollerOptions::default(),
             pool: PoolOptions::default(),
             idle_spin: Duration::ZERO,
+            seed: 0,
         }
     }
 }
@@ -99,6 +102,7 @@ pub(super) struct Shared {
     queue: RefCell<RunQueue<Task>>,
     /// This turn is not to sleep: who drives the lane has something to see.
     roused: Cell<bool>,
+    random: Cell<u64>,
     /// A task is running, so what is woken now was woken by it.
     running: Cell<bool>,
     tasks: RefCell<Tasks>,
@@ -150,6 +154,7 @@ impl Lane {
             stats: Arc::new(LaneStats::default()),
             queue: RefCell::new(RunQueue::new()),
             roused: Cell::new(false),
+            random: Cell::new(options.seed),
             running: Cell::new(false),
             tasks: RefCell::new(Tasks::default()),
             remote: Remote(Arc::new(parts)),
@@ -454,6 +459,16 @@ impl Handle {
     #[must_use]
     pub fn remote(&self) -> &Remote {
         &self.0.remote
+    }
+
+    /// The next random number: good enough to spread things, no secret (SplitMix64).
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        let state = self.0.random.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0.random.set(state);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
     }
 
     /// Whether a socket must be non-blocking to be connected here.

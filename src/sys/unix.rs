@@ -6,7 +6,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
@@ -154,11 +154,6 @@ pub(crate) fn is_connected_to_itself(socket: BorrowedFd<'_>) -> bool {
     matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
 }
 
-/// Sends small segments without waiting for the acknowledgement of earlier ones (`TCP_NODELAY`).
-pub(crate) fn send_at_once(socket: BorrowedFd<'_>) -> io::Result<()> {
-    SockRef::from(&socket).set_tcp_nodelay(true)
-}
-
 /// A new TCP socket of the address's family, close-on-exec.
 ///
 /// # Errors
@@ -171,13 +166,14 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
     Ok(socket.into())
 }
 
-/// A non-blocking listener that shares its address with the other lanes' (`SO_REUSEPORT`).
+/// A non-blocking socket bound to an address that it shares with the other lanes'
+/// (`SO_REUSEPORT`); then [`listen`].
 ///
-/// An IPv6 listener takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
+/// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
 ///
 /// # Errors
-/// What `bind(2)` and `listen(2)` say.
-pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OsSocket> {
+/// What `bind(2)` says.
+pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -190,8 +186,19 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OsSocket> {
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
+}
+
+/// Starts to listen (`listen(2)`); the system caps the backlog at `net.core.somaxconn`.
+pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+    SockRef::from(&socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// Binds a socket to an address to connect from. The port is chosen by the connect, so that one
+/// port serves many destinations (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
+pub(crate) fn bind_source(socket: BorrowedFd<'_>, source: IpAddr) -> io::Result<()> {
+    super::linux::choose_port_at_connect(socket)?;
+    SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
 }
 
 /// Says whether somebody listens there already.
@@ -239,6 +246,14 @@ pub(crate) fn file_limit() -> io::Result<usize> {
         }
     }
     Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
+}
+
+/// Whether the error says that this machine lacks descriptors or memory.
+pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 /// A stretch of zeroed memory that takes no page before it is touched (`mmap(2)`).
