@@ -97,14 +97,16 @@ impl EventQueue for Epoll {
         self.add(fd, token, libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP)
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<()> {
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool> {
         let count = match self.pwait(timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
             result => result?,
         };
+        let mut notified = false;
         for event in &self.events[..count] {
             let (events, token) = (event.events.cast_signed(), event.u64);
             if token == NOTIFIER {
+                notified = true;
                 continue;
             }
             let ended = events & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) != 0;
@@ -115,7 +117,7 @@ impl EventQueue for Epoll {
                 ended,
             });
         }
-        Ok(())
+        Ok(notified)
     }
 
     fn notifier(&self) -> Notifier {

@@ -1,6 +1,8 @@
 //! Tables that the back ends keep: sockets by slot and generation, and chains being sent.
 
-use super::op::Socket;
+use std::io;
+
+use super::op::{Completion, Event, OpKind, RecvEnd, Socket};
 use crate::buf::Chain;
 
 /// Generations fit the 24 bits that io_uring's user data leaves them.
@@ -118,6 +120,55 @@ impl Sending {
         self.chain.skip(bytes);
         self.sent += bytes;
         self.chain.is_empty()
+    }
+}
+
+/// The final answer, still to be delivered, to an op that was cancelled before the kernel had it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    pub(super) socket: Socket,
+    pub(super) kind: OpKind,
+    pub(super) sent: usize,
+}
+
+impl Answer {
+    pub(super) fn completion(self) -> Completion {
+        Completion {
+            socket: self.socket,
+            event: Event::cancelled(self.kind, self.sent),
+        }
+    }
+}
+
+/// What killed a connection. The kernel tells it once, to whichever call comes first, and to later
+/// ones that the stream has ended or the pipe is broken: a receiver would take that for a FIN. So
+/// it is kept, and every op hears it.
+#[derive(Debug, Default)]
+pub(super) struct Fault(Option<i32>);
+
+impl Fault {
+    /// Keeps an error that the whole connection has died of, and gives the one to be told.
+    pub(super) fn tell(&mut self, error: io::Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(
+                code @ (libc::ECONNRESET
+                | libc::ECONNABORTED
+                | libc::ETIMEDOUT
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH),
+            ) => {
+                self.0.get_or_insert(code);
+                error
+            }
+            Some(libc::EPIPE) => self.0.map_or(error, io::Error::from_raw_os_error),
+            _ => error,
+        }
+    }
+
+    /// How a stream without more bytes has ended.
+    pub(super) fn end(&self) -> RecvEnd {
+        let failed = |code| RecvEnd::Failed(io::Error::from_raw_os_error(code));
+        self.0.map_or(RecvEnd::Fin, failed)
     }
 }
 

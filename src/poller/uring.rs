@@ -22,7 +22,7 @@ use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{cqueue, opcode};
 use socket2::SockAddr;
 
-use super::inflight::{Sending, Slab, Table};
+use super::inflight::{Answer, Fault, Sending, Slab, Table};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::uring_buffers::{Buffers, GROUP};
 use super::uring_ring::Ring;
@@ -39,8 +39,10 @@ const BATCH: usize = 1024;
 /// User data of the notifier's read, and of ops whose completion says nothing.
 const NOTIFIER: u64 = u64::MAX;
 const IGNORED: u64 = u64::MAX - 1;
-/// A send completes when all of its bytes are taken: the kernel itself waits for room.
-const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+/// Not `MSG_WAITALL`, which would spare a round for what the kernel takes in pieces: an error after
+/// the first piece is then taken off the socket and lost, and the receive in flight beside the send
+/// sees a FIN where there was a reset.
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
 
 #[derive(Debug)]
 pub(super) struct Uring {
@@ -49,12 +51,14 @@ pub(super) struct Uring {
     buffers: Buffers,
     pool: Pool,
     table: Table<State>,
-    outgoing: Slab<Outgoing>,
+    sends: Slab<Outgoing>,
+    /// Addresses being connected to, which the kernel may read until the end.
+    connects: Slab<Box<SockAddr>>,
     spare_vectors: Vec<Box<Vectors>>,
     /// Sockets whose receive found no buffer, in that order.
     starved: VecDeque<Socket>,
     /// Final answers to ops that were cancelled while the kernel did not have them.
-    answers: Vec<Completion>,
+    answers: Vec<Answer>,
     notifier: Arc<EventFd>,
     /// What the notifier's read writes to.
     notified: Box<u64>,
@@ -70,17 +74,21 @@ struct State {
     cancelled: u8,
     /// A receive waits for a buffer.
     starved: bool,
+    /// It is in the queue of the starved; maybe only since it was.
+    queued: bool,
     closing: Option<Close>,
-    /// Index in `outgoing` while a send or connect is in flight.
-    outgoing: u32,
+    fault: Fault,
+    /// Index in `sends` while a send is in flight.
+    send: u32,
+    /// Index in `connects` while a connect is in flight.
+    connect: u32,
 }
 
-/// The memory of a send or a connect.
-#[derive(Debug, Default)]
+/// The memory of a send.
+#[derive(Debug)]
 struct Outgoing {
     sending: Sending,
     vectors: Option<Box<Vectors>>,
-    address: Option<Box<SockAddr>>,
 }
 
 /// A message header and its parts, as `sendmsg(2)` wants them.
@@ -95,6 +103,12 @@ impl std::fmt::Debug for Vectors {
     }
 }
 
+impl State {
+    fn is_unanswered(&self, kind: OpKind) -> bool {
+        (self.inflight | self.cancelled) & kind.bit() != 0 || kind == OpKind::Recv && self.starved
+    }
+}
+
 impl Uring {
     pub(super) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
         let ring = Ring::open(options.submissions, options.completions)?;
@@ -104,7 +118,8 @@ impl Uring {
             buffers,
             pool,
             table: Table::new(),
-            outgoing: Slab::new(),
+            sends: Slab::new(),
+            connects: Slab::new(),
             spare_vectors: Vec::new(),
             starved: VecDeque::new(),
             answers: Vec::new(),
@@ -120,17 +135,18 @@ impl Uring {
             inflight: 0,
             cancelled: 0,
             starved: false,
+            queued: false,
             closing: None,
-            outgoing: 0,
+            fault: Fault::default(),
+            send: 0,
+            connect: 0,
         })
     }
 
     pub(super) fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
-        self.table
-            .peek(socket)
-            .expect("the socket is open")
-            .fd
-            .as_fd()
+        let state = self.table.peek(socket);
+        let open = state.filter(|state| state.closing.is_none());
+        open.expect("the socket is open").fd.as_fd()
     }
 
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
@@ -138,7 +154,7 @@ impl Uring {
         let state = self.table.find(socket).expect("the socket is open");
         assert!(state.closing.is_none(), "the socket is open");
         assert!(
-            state.inflight & kind.bit() == 0 && !(kind == OpKind::Recv && state.starved),
+            !state.is_unanswered(kind),
             "one {kind:?} at a time"
         );
         let fd = Fd(state.fd.as_raw_fd());
@@ -152,21 +168,17 @@ impl Uring {
             Op::Connect(to) => {
                 let address = Box::new(SockAddr::from(to));
                 let entry = opcode::Connect::new(fd, address.as_ptr().cast(), address.len());
-                state.outgoing = self.outgoing.insert(Outgoing {
-                    address: Some(address),
-                    ..Outgoing::default()
-                });
+                state.connect = self.connects.insert(address);
                 self.start(socket, kind, entry.build());
             }
-            Op::Recv => self.start(socket, kind, opcode::RecvMulti::new(fd, GROUP).build()),
+            Op::Recv => self.start_recv(socket),
             Op::Send(chain) => {
                 if chain.is_empty() {
                     return Submitted::Done(Event::Sent(0, Ok(())));
                 }
-                let sending = Sending::new(chain);
-                state.outgoing = self.outgoing.insert(Outgoing {
-                    sending,
-                    ..Outgoing::default()
+                state.send = self.sends.insert(Outgoing {
+                    sending: Sending::new(chain),
+                    vectors: None,
                 });
                 self.start_send(socket);
             }
@@ -180,18 +192,15 @@ impl Uring {
         let Some(state) = self.table.find(socket) else {
             return;
         };
-        if kind == OpKind::Recv && state.starved {
-            state.starved = false;
-            self.answers.push(Completion {
-                socket,
-                event: Event::cancelled(kind, 0),
-            });
-            return;
-        }
-        if state.inflight & kind.bit() == 0 || state.cancelled & kind.bit() != 0 {
+        if !state.is_unanswered(kind) || state.cancelled & kind.bit() != 0 {
             return;
         }
         state.cancelled |= kind.bit();
+        if kind == OpKind::Recv && mem::take(&mut state.starved) {
+            let sent = 0;
+            self.answers.push(Answer { socket, kind, sent });
+            return;
+        }
         self.push_silent(opcode::AsyncCancel::new(user_data(socket, kind)).build());
     }
 
@@ -216,9 +225,8 @@ impl Uring {
 
     pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
         self.arm_notifier();
-        if self.buffers.refill(&self.pool) {
-            self.feed_starved();
-        }
+        self.buffers.refill(&self.pool);
+        self.feed_starved();
         self.enter(wait)?;
         let before = to.len();
         let (mut taken, mut ran_out) = (0, false);
@@ -230,12 +238,10 @@ impl Uring {
         }
         self.buffers.adapt(taken, ran_out);
         for answer in self.answers.drain(..) {
-            if self
-                .table
-                .peek(answer.socket)
-                .is_some_and(|state| state.closing.is_none())
-            {
-                to.push(answer);
+            let state = self.table.find(answer.socket);
+            if let Some(state) = state.filter(|state| state.closing.is_none()) {
+                state.cancelled &= !answer.kind.bit();
+                to.push(answer.completion());
             }
         }
         debug_assert!(to.len() >= before, "completions are only appended");
@@ -252,7 +258,8 @@ impl Uring {
 
     /// The one kernel entry of a wait; two when it spins, none when nothing can have happened.
     fn enter(&mut self, wait: Wait) -> io::Result<()> {
-        let here = self.ring.has_completions() || !self.answers.is_empty();
+        let more_to_feed = !self.starved.is_empty() && self.buffers.held() > 0;
+        let here = more_to_feed || !self.answers.is_empty() || self.ring.has_completions();
         if here || wait.is_zero() {
             if self.ring.has_submissions() || self.ring.has_deferred() {
                 self.ring.enter(0, Some(Duration::ZERO))?;
@@ -295,9 +302,15 @@ impl Uring {
     fn start(&mut self, socket: Socket, kind: OpKind, entry: Entry) {
         let state = self.table.find(socket).expect("the socket is open");
         state.inflight |= kind.bit();
-        // SAFETY: an entry points to nothing, or to what `outgoing` keeps until this op's final
+        // SAFETY: an entry points to nothing, or to what `sends` and `connects` keep until this op's final
         // completion; the buffers of a receive are those of `buffers`.
         unsafe { self.ring.push(&entry.user_data(user_data(socket, kind))) };
+    }
+
+    fn start_recv(&mut self, socket: Socket) {
+        let fd = Fd(self.descriptor(socket).as_raw_fd());
+        let entry = opcode::RecvMulti::new(fd, GROUP).build();
+        self.start(socket, OpKind::Recv, entry);
     }
 
     /// Queues an op whose success is not answered and whose failure says nothing.
@@ -317,7 +330,7 @@ impl Uring {
     fn start_send(&mut self, socket: Socket) {
         let state = self.table.find(socket).expect("the socket is open");
         let fd = Fd(state.fd.as_raw_fd());
-        let outgoing = self.outgoing.at(state.outgoing);
+        let outgoing = self.sends.at(state.send);
         let mut slices = [IoSlice::new(&[]); PARTS];
         let count = outgoing.sending.chain.gather(&mut slices);
         let entry = if count == 1 {
@@ -341,23 +354,22 @@ impl Uring {
         self.start(socket, OpKind::Send, entry);
     }
 
-    /// Lets the starved receives try again, now that there are buffers.
+    /// Lets starved receives try again, the longest-starved first, and no more of them than there
+    /// are buffers: the first one takes all it can use, and has to stand behind the others then.
     fn feed_starved(&mut self) {
-        for _ in 0..self.starved.len() {
+        let mut left = self.buffers.held();
+        while left > 0 {
             let Some(socket) = self.starved.pop_front() else {
                 break;
             };
             let Some(state) = self.table.find(socket) else {
                 continue;
             };
-            // Cancelled or closed meanwhile, or cancelled and started anew.
+            state.queued = false;
+            // Unless it was cancelled or closed meanwhile.
             if mem::take(&mut state.starved) {
-                let fd = Fd(state.fd.as_raw_fd());
-                self.start(
-                    socket,
-                    OpKind::Recv,
-                    opcode::RecvMulti::new(fd, GROUP).build(),
-                );
+                self.start_recv(socket);
+                left -= 1;
             }
         }
     }
@@ -395,7 +407,7 @@ impl Uring {
         let cancelled = state.cancelled & OpKind::Recv.bit() != 0;
         let mut push = |event| to.push(Completion { socket, event });
         let end = match (result, buf) {
-            (Ok(0), _) => RecvEnd::Fin,
+            (Ok(0), _) => state.fault.end(),
             (Ok(_), Some(buf)) => {
                 push(Event::Received(buf));
                 if more {
@@ -406,7 +418,10 @@ impl Uring {
             (Ok(_), None) => unreachable!("a receive brings its buffer"),
             (Err(_), _) => match -entry.result() {
                 libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS => RecvEnd::Cancelled,
-                error => RecvEnd::Failed(io::Error::from_raw_os_error(error)),
+                code => {
+                    let error = io::Error::from_raw_os_error(code);
+                    RecvEnd::Failed(state.fault.tell(error))
+                }
             },
         };
         debug_assert!(!more, "a stream of receives ends once");
@@ -414,14 +429,11 @@ impl Uring {
             // It ended for a reason of the kernel's own; nobody asked for it: go on.
             if entry.result() == -libc::ENOBUFS {
                 state.starved = true;
-                self.starved.push_back(socket);
+                if !mem::replace(&mut state.queued, true) {
+                    self.starved.push_back(socket);
+                }
             } else {
-                let fd = Fd(state.fd.as_raw_fd());
-                self.start(
-                    socket,
-                    OpKind::Recv,
-                    opcode::RecvMulti::new(fd, GROUP).build(),
-                );
+                self.start_recv(socket);
             }
             return;
         }
@@ -436,16 +448,18 @@ impl Uring {
         let cancelled = state.cancelled & kind.bit() != 0;
         state.cancelled &= !kind.bit();
         let closing = state.closing.is_some();
-        let writes = matches!(kind, OpKind::Send | OpKind::Connect);
-        let index = state.outgoing;
+        let (send, connect) = (state.send, state.connect);
         let event = if closing {
             None
         } else {
             self.answer(socket, kind, result, cancelled)
         };
-        let goes_on = event.is_none() && !closing;
-        if writes && !goes_on {
-            let vectors = self.outgoing.remove(index).vectors;
+        let is_over = event.is_some() || closing;
+        if kind == OpKind::Connect && is_over {
+            drop(self.connects.remove(connect));
+        }
+        if kind == OpKind::Send && is_over {
+            let vectors = self.sends.remove(send).vectors;
             if self.spare_vectors.len() < SPARE_VECTORS {
                 self.spare_vectors.extend(vectors);
             }
@@ -468,11 +482,10 @@ impl Uring {
             0.. => Ok(()),
             error => Err(io::Error::from_raw_os_error(-error)),
         };
-        let stopped = matches!(-result, libc::ECANCELED | libc::EINTR);
-        if cancelled && stopped && kind != OpKind::Send {
-            return Some(Event::cancelled(kind, 0));
-        }
+        let stopped = cancelled && matches!(-result, libc::ECANCELED | libc::EINTR);
         match kind {
+            OpKind::Send => self.answer_send(socket, result, cancelled),
+            _ if stopped => Some(Event::cancelled(kind, 0)),
             OpKind::Accept => {
                 let state = self.table.find(socket).expect("the caller found it");
                 let event = match outcome {
@@ -491,36 +504,31 @@ impl Uring {
             OpKind::ReadReady => Some(Event::ReadReady(outcome)),
             OpKind::WriteReady => Some(Event::WriteReady(outcome)),
             OpKind::Recv => unreachable!("receives are answered as they come"),
-            OpKind::Send => {
-                let index = self
-                    .table
-                    .find(socket)
-                    .expect("the caller found it")
-                    .outgoing;
-                let sending = &mut self.outgoing.at(index).sending;
-                let all = sending.advance(usize::try_from(result).unwrap_or(0));
-                let sent = sending.sent;
-                match outcome {
-                    Ok(()) if all => Some(Event::Sent(sent, Ok(()))),
-                    Ok(()) if result == 0 => {
-                        Some(Event::Sent(sent, Err(io::ErrorKind::WriteZero.into())))
-                    }
-                    _ if cancelled && (result >= 0 || stopped) => {
-                        Some(Event::cancelled(kind, sent))
-                    }
-                    // More parts than one message takes, or the kernel gave up waiting for room.
-                    Ok(()) => {
-                        self.start_send(socket);
-                        None
-                    }
-                    Err(_) if stopped || result == -libc::EAGAIN => {
-                        self.start_send(socket);
-                        None
-                    }
-                    Err(e) => Some(Event::Sent(sent, Err(e))),
-                }
-            }
         }
+    }
+
+    fn answer_send(&mut self, socket: Socket, result: i32, cancelled: bool) -> Option<Event> {
+        let state = self.table.find(socket).expect("the caller found it");
+        let sending = &mut self.sends.at(state.send).sending;
+        let all = sending.advance(usize::try_from(result).unwrap_or(0));
+        let sent = sending.sent;
+        let event = match -result {
+            0 => Event::Sent(sent, Err(io::ErrorKind::WriteZero.into())),
+            ..0 if all => Event::Sent(sent, Ok(())),
+            ..0 | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {
+                if !cancelled {
+                    // The kernel took a part, or more parts are left than one message takes.
+                    self.start_send(socket);
+                    return None;
+                }
+                Event::cancelled(OpKind::Send, sent)
+            }
+            code => {
+                let error = io::Error::from_raw_os_error(code);
+                Event::Sent(sent, Err(state.fault.tell(error)))
+            }
+        };
+        Some(event)
     }
 
     /// Closes the descriptor of a closing socket if the kernel has no op of it any more.
@@ -551,15 +559,17 @@ impl Uring {
         }
         let all = opcode::AsyncCancel2::new(CancelBuilder::any()).build();
         self.push_silent(all);
+        self.ring.enter(0, Some(Duration::ZERO))?;
         let patience = Duration::from_millis(100);
         for _ in 0..50 {
-            self.ring.enter(1, Some(patience))?;
             while let Some(entry) = self.ring.next() {
                 self.on_completion(&entry, &mut Vec::new());
             }
             if self.table.iter().next().is_none() && !self.notifier_armed {
+                // The descriptors of the last to go are closed by this.
                 return self.ring.enter(0, Some(Duration::ZERO));
             }
+            self.ring.enter(1, Some(patience))?;
         }
         Err(io::ErrorKind::TimedOut.into())
     }
@@ -572,6 +582,7 @@ impl Drop for Uring {
             tracing::error!(%error, "io_uring does not let go of its operations: aborting");
             process::abort();
         }
+        self.buffers.reclaim(&self.pool);
     }
 }
 

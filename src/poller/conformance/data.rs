@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use socket2::SockRef;
-
 use super::world::{World, chain, pattern, reads, same, take_held, writes};
 use crate::buf::{Chain, Pool, PoolOptions};
 use crate::poller::{Event, Op, OpKind, RecvEnd};
@@ -42,8 +40,7 @@ pub(super) fn echo(world: &mut World) {
 pub(super) fn short_send(world: &mut World) {
     let (socket, peer) = world.pair();
     world.tiny_send_buffer(socket);
-    SockRef::from(&peer).set_recv_buffer_size(1).unwrap();
-    let data = pattern(2, 0, 1 << 20);
+    let data = pattern(2, 0, 1 << 19);
     let mut slow = peer.try_clone().unwrap();
     let length = data.len();
     let reader = thread::spawn(move || {

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 
 use super::world::{World, pattern, reset, same, writes};
-use crate::poller::{Event, Op, OpKind, RecvEnd, Socket};
+use crate::poller::{Close, Event, Op, OpKind, RecvEnd, Socket};
 
 pub(super) fn eof(world: &mut World) {
     let (socket, peer) = world.pair();
@@ -103,6 +103,24 @@ pub(super) fn reset_seen_by_the_send_first(world: &mut World) {
     let (sent, result) = world.sent(socket);
     assert_eq!(sent, 0);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+/// The same with a receive in flight beside the send, in either order of asking.
+pub(super) fn reset_with_both_in_flight(world: &mut World) {
+    for recv_first in [true, false].repeat(10) {
+        let (socket, peer) = world.pair();
+        if recv_first {
+            world.submit(socket, Op::Recv);
+        }
+        world.park_send(socket);
+        if !recv_first {
+            world.park(socket, Op::Recv);
+        }
+        reset(peer);
+        expect_reset(world, socket);
+        world.sent(socket).1.unwrap_err();
+        world.close(socket, Close::Fin);
+    }
 }
 
 /// An error, not a signal that ends the process.

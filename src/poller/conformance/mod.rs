@@ -82,6 +82,7 @@ suite! { IoUring as io_uring, Epoll as epoll: {
         reset_with_data
         reset_while_sending
         reset_seen_by_the_send_first
+        reset_with_both_in_flight
         send_to_a_dead_peer
         read_ready_at_the_end;
     connecting:
