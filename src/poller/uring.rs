@@ -57,6 +57,9 @@ pub(super) struct Uring {
     spare_vectors: Vec<Box<Vectors>>,
     /// Sockets whose receive found no buffer, in that order.
     starved: VecDeque<Socket>,
+    /// Those of them that got something in the present wait: behind the others, they go in last.
+    served: Vec<Socket>,
+    waits: u32,
     /// Final answers to ops that were cancelled while the kernel did not have them.
     answers: Vec<Answer>,
     notifier: Arc<EventFd>,
@@ -76,6 +79,8 @@ struct State {
     starved: bool,
     /// It is in the queue of the starved; maybe only since it was.
     queued: bool,
+    /// The wait that brought it bytes last.
+    served_in: u32,
     closing: Option<Close>,
     fault: Fault,
     /// Index in `sends` while a send is in flight.
@@ -122,6 +127,8 @@ impl Uring {
             connects: Slab::new(),
             spare_vectors: Vec::new(),
             starved: VecDeque::new(),
+            served: Vec::new(),
+            waits: 0,
             answers: Vec::new(),
             notifier: Arc::new(EventFd::open()?),
             notified: Box::new(0),
@@ -136,6 +143,7 @@ impl Uring {
             cancelled: 0,
             starved: false,
             queued: false,
+            served_in: 0,
             closing: None,
             fault: Fault::default(),
             send: 0,
@@ -224,6 +232,7 @@ impl Uring {
     }
 
     pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
+        self.waits = self.waits.wrapping_add(1);
         self.arm_notifier();
         self.buffers.refill(&self.pool);
         self.feed_starved();
@@ -236,6 +245,7 @@ impl Uring {
             ran_out |= entry.result() == -libc::ENOBUFS;
             self.on_completion(&entry, to);
         }
+        self.starved.extend(self.served.drain(..));
         self.buffers.adapt(taken, ran_out);
         for answer in self.answers.drain(..) {
             let state = self.table.find(answer.socket);
@@ -409,6 +419,7 @@ impl Uring {
         let end = match (result, buf) {
             (Ok(0), _) => state.fault.end(),
             (Ok(_), Some(buf)) => {
+                state.served_in = self.waits;
                 push(Event::Received(buf));
                 if more {
                     return;
@@ -430,7 +441,11 @@ impl Uring {
             if entry.result() == -libc::ENOBUFS {
                 state.starved = true;
                 if !mem::replace(&mut state.queued, true) {
-                    self.starved.push_back(socket);
+                    if state.served_in == self.waits {
+                        self.served.push(socket);
+                    } else {
+                        self.starved.push_back(socket);
+                    }
                 }
             } else {
                 self.start_recv(socket);
