@@ -5,9 +5,14 @@
 //! after each the law is checked: every op was answered once, and every buffer is back.
 
 mod accepting;
+mod cancelling;
+mod closing;
 mod connecting;
 mod data;
 mod ends;
+mod many;
+mod model;
+mod waking;
 mod world;
 
 use std::io::Write;
@@ -99,4 +104,40 @@ suite! { IoUring as io_uring, Epoll as epoll: {
         aborted_in_the_backlog
         accept_cancelled
         listener_closes_with_an_accept;
+    cancelling:
+        nothing_in_flight
+        each_kind_while_waiting
+        each_kind_when_done
+        each_kind_at_once
+        twice
+        part_of_a_send
+        then_again
+        then_close;
+    closing:
+        idle
+        with_every_op
+        with_a_send
+        with_answers_unread
+        with_cancelled_send
+        cancels_nothing_of_others
+        slot_used_again
+        descriptor_open_elsewhere
+        poller_dropped_with_everything;
+    waking:
+        notified_before_sleep
+        notified_asleep
+        notified_while_spinning
+        notified_ten_thousand_times
+        notified_in_a_look
+        never_early
+        longest_timeout
+        ready_is_a_level;
+    many:
+        thousand_ops
+        hundred_connections
+        all_buffers_held
+        buffers_go_round
+        starved_and_cancelled;
+    model:
+        random;
 }}

@@ -84,10 +84,23 @@ impl World {
         }
     }
 
+    /// For cases that need few buffers: goes on with a starved poller whatever it was opened as.
+    pub(super) fn starve(&mut self) {
+        if self.plenty == Plenty::Ordinary {
+            let starved = Self::open(self.poller.back_end(), Plenty::Starved);
+            mem::replace(self, starved).finish();
+        }
+    }
+
     /// What must hold at the end of every case.
     pub(super) fn finish(mut self) {
         self.drain();
         assert!(self.inflight.is_empty(), "unanswered: {:?}", self.inflight);
+        self.abandon();
+    }
+
+    /// Drops the poller with whatever is in flight.
+    pub(super) fn abandon(self) {
         let Self {
             poller,
             pool,
@@ -166,6 +179,12 @@ impl World {
 
     pub(super) fn look(&mut self) -> usize {
         self.turn(Wait::NOT)
+    }
+
+    /// One wait of this time; says whether it ended before, with nothing to tell.
+    pub(super) fn turned_early(&mut self, time: Duration) -> bool {
+        let before = sys::now();
+        self.turn(sleep(time)) == 0 && elapsed(before) < time
     }
 
     /// Turns until the condition holds, sleeping for as long as patience lasts: a completion that
@@ -499,6 +518,12 @@ impl Random {
         z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
         usize::try_from((z ^ z >> 31) >> 16).unwrap() % bound
+    }
+
+    /// From one up to one of these sizes.
+    pub(super) fn size(&mut self, sizes: &[usize]) -> usize {
+        let most = sizes[self.below(sizes.len())];
+        1 + self.below(most)
     }
 }
 
