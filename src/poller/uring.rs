@@ -161,10 +161,7 @@ impl Uring {
         let kind = op.kind();
         let state = self.table.find(socket).expect("the socket is open");
         assert!(state.closing.is_none(), "the socket is open");
-        assert!(
-            !state.is_unanswered(kind),
-            "one {kind:?} at a time"
-        );
+        assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
         let fd = Fd(state.fd.as_raw_fd());
         match op {
             Op::Accept => {

@@ -41,7 +41,10 @@ pub(super) fn accepts(world: &mut World) {
 
 fn is_close_on_exec(fd: &impl AsRawFd) -> bool {
     let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap();
-    let flags = facts.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+    let flags = facts
+        .lines()
+        .find_map(|line| line.strip_prefix("flags:"))
+        .unwrap();
     i32::from_str_radix(flags.trim(), 8).unwrap() & libc::O_CLOEXEC != 0
 }
 
@@ -104,7 +107,12 @@ pub(super) fn accept_storm_in_the_backlog(world: &mut World) {
         peer
     });
     serve(world, listener);
-    hear(replacements.into_iter().chain(peers.into_iter().skip(2)).collect());
+    hear(
+        replacements
+            .into_iter()
+            .chain(peers.into_iter().skip(2))
+            .collect(),
+    );
 }
 
 /// Clients that are gone before they are taken: skipped or delivered dead, and the rest served.

@@ -3,9 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use super::world::{
-    BlackHole, World, is_cancelled, reads, same, unconnected, wide_listener,
-};
+use super::world::{BlackHole, World, is_cancelled, reads, same, unconnected, wide_listener};
 use crate::poller::{Close, Event, Op, OpKind, RecvEnd, Socket};
 
 const KINDS: [OpKind; 6] = [

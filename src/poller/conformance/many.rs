@@ -37,7 +37,10 @@ pub(super) fn thousand_ops(world: &mut World) {
 pub(super) fn hundred_connections(world: &mut World) {
     const BYTES: usize = 64 * 1024;
     let all: Vec<_> = (0..100).map(|_| world.pair()).collect();
-    let peers: Vec<TcpStream> = all.iter().map(|(_, peer)| peer.try_clone().unwrap()).collect();
+    let peers: Vec<TcpStream> = all
+        .iter()
+        .map(|(_, peer)| peer.try_clone().unwrap())
+        .collect();
     for (socket, _) in &all {
         world.submit(*socket, Op::Recv);
     }
@@ -72,7 +75,11 @@ fn exhaust(world: &mut World, socket: Socket, peer: &mut TcpStream) {
             Err(e) => assert_eq!(e.kind(), ErrorKind::WouldBlock),
         }
         world.look();
-        quiet = if world.held.len() > before { 0 } else { quiet + 1 };
+        quiet = if world.held.len() > before {
+            0
+        } else {
+            quiet + 1
+        };
     }
     assert!(world.is_inflight(socket, OpKind::Recv));
     assert_eq!(world.pool.in_use(), world.pool.buffers_max());

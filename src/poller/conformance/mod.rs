@@ -27,7 +27,10 @@ const DENIED: &str = "CORELANE_IO_URING_DENIED";
 fn run(back_end: BackEnd, case: fn(&mut World)) {
     if let Some(reason) = unavailable(back_end) {
         let known = std::env::var_os(DENIED).is_some_and(|value| value == "1");
-        assert!(known, "no {back_end}: {reason}; if that is meant: {DENIED}=1");
+        assert!(
+            known,
+            "no {back_end}: {reason}; if that is meant: {DENIED}=1"
+        );
         // Not through the harness, which keeps what a passing test prints.
         writeln!(std::io::stderr(), "not run: no {back_end} here: {reason}").unwrap();
         return;

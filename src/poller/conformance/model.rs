@@ -21,6 +21,7 @@ struct Line {
     peer: Option<TcpStream>,
     peer_wrote: usize,
     peer_ended: bool,
+    peer_sent_fin: bool,
     was_reset: bool,
     we_ended: bool,
     received: usize,
@@ -45,6 +46,7 @@ impl Line {
             peer: Some(peer),
             peer_wrote: 0,
             peer_ended: false,
+            peer_sent_fin: false,
             was_reset: false,
             we_ended: false,
             received: 0,
@@ -75,7 +77,7 @@ impl Line {
             match end {
                 RecvEnd::Cancelled => {}
                 RecvEnd::Fin => {
-                    assert!(self.peer_ended && !self.was_reset, "a FIN that nobody sent");
+                    assert!(self.peer_sent_fin, "a FIN that nobody sent");
                     assert_eq!(self.received, self.peer_wrote, "a FIN before the last byte");
                     self.end_seen = true;
                 }
@@ -110,9 +112,10 @@ impl Line {
         let socket = self.socket;
         match random.below(6) {
             0 | 1 if !world.is_inflight(socket, OpKind::Recv) => world.submit(socket, Op::Recv),
-            2 | 3 if !world.is_inflight(socket, OpKind::Send)
-                && !self.send_failed
-                && !self.we_ended =>
+            2 | 3
+                if !world.is_inflight(socket, OpKind::Send)
+                    && !self.send_failed
+                    && !self.we_ended =>
             {
                 let sizes = [1, 100, 5000, 60_000, 400_000];
                 self.sending = random.size(&sizes);
@@ -136,7 +139,7 @@ impl Line {
         match random.below(24) {
             0 if !self.peer_ended => {
                 peer.shutdown(Shutdown::Write).unwrap();
-                self.peer_ended = true;
+                (self.peer_ended, self.peer_sent_fin) = (true, true);
             }
             1 => {
                 self.was_reset = true;
@@ -247,7 +250,7 @@ fn finish(mut line: Line, world: &mut World) {
         if !line.peer_ended {
             let peer = line.peer.as_ref().unwrap();
             peer.shutdown(Shutdown::Write).unwrap();
-            line.peer_ended = true;
+            (line.peer_ended, line.peer_sent_fin) = (true, true);
         }
         while !line.end_seen {
             if !world.is_inflight(socket, OpKind::Recv) {

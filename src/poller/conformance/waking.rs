@@ -1,5 +1,8 @@
 //! Sleeping and waking: never too early without a reason, never too deep to be woken.
-#![expect(clippy::disallowed_methods, reason = "notifiers are used from other threads")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "notifiers are used from other threads"
+)]
 
 use std::io::Write;
 use std::sync::Arc;
@@ -125,7 +128,11 @@ pub(super) fn never_early(world: &mut World) {
 
 pub(super) fn longest_timeout(world: &mut World) {
     let notifier = world.poller.notifier();
-    for timeout in [None, Some(Duration::MAX), Some(Duration::from_secs(u64::MAX / 4))] {
+    for timeout in [
+        None,
+        Some(Duration::MAX),
+        Some(Duration::from_secs(u64::MAX / 4)),
+    ] {
         notifier.notify();
         world.turn(Wait {
             spin: Duration::ZERO,

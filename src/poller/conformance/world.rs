@@ -396,7 +396,9 @@ pub(super) fn chain(pool: &Pool, bytes: &[u8]) -> Chain {
 pub(super) fn pattern(seed: u64, offset: usize, bytes: usize) -> Vec<u8> {
     let byte = |at: usize| {
         let word = (at as u64 / 8 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seed << 17;
-        word.rotate_left(23).wrapping_mul(0xD6E8_FEB8_6659_FD93).to_le_bytes()[at % 8]
+        word.rotate_left(23)
+            .wrapping_mul(0xD6E8_FEB8_6659_FD93)
+            .to_le_bytes()[at % 8]
     };
     (offset..offset + bytes).map(byte).collect()
 }
@@ -437,7 +439,9 @@ pub(super) fn patient(peer: TcpStream) -> TcpStream {
 
 /// Closes with a reset.
 pub(super) fn reset(peer: TcpStream) {
-    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    SockRef::from(&peer)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
     drop(peer);
 }
 
@@ -449,7 +453,10 @@ pub(super) fn read_all(mut peer: &TcpStream) -> (Vec<u8>, io::Result<()>) {
             Ok(0) => return (all, Ok(())),
             Ok(n) => all.extend(&part[..n]),
             Err(e) => {
-                let late = matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+                let late = matches!(
+                    e.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                );
                 assert!(!late, "the peer saw no end");
                 return (all, Err(e));
             }
