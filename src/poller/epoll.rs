@@ -12,7 +12,7 @@ use super::readiness::{EventQueue, Readable};
 use crate::sys::EventFd;
 
 /// Events taken in one call.
-const EVENTS: usize = 512;
+const EVENTS: u16 = 512;
 /// The token of the notifier; sockets' tokens are below it.
 const NOTIFIER: u64 = u64::MAX;
 
@@ -45,7 +45,7 @@ impl Epoll {
         let epoll = Self {
             queue,
             notifier: Arc::new(EventFd::open()?),
-            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS].into_boxed_slice(),
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS.into()].into_boxed_slice(),
             nanoseconds: true,
         };
         // Edge-triggered, so the counter never has to be read: each write is a new edge.
@@ -67,7 +67,7 @@ impl Epoll {
     }
 
     fn pwait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        let max = i32::try_from(EVENTS).expect("512 fits");
+        let max = libc::c_int::from(EVENTS);
         let (queue, events) = (self.queue.as_raw_fd(), self.events.as_mut_ptr());
         if self.nanoseconds && timeout.is_none_or(|t| !t.is_zero()) {
             let time = timeout.map(timespec);

@@ -1,9 +1,11 @@
 //! Tables that the back ends keep: sockets by slot and generation, and chains being sent.
 
 use std::io;
+use std::os::fd::AsFd;
 
 use super::op::{Completion, Event, OpKind, RecvEnd, Socket};
 use crate::buf::Chain;
+use crate::sys::{self, OsSocket};
 
 /// Generations fit the 24 bits that io_uring's user data leaves them.
 const GENERATION_MASK: u32 = 0x00FF_FFFF;
@@ -59,6 +61,11 @@ impl<S> Table<S> {
             .filter(|_| slot.generation == socket.generation)
     }
 
+    /// The state of a socket that the caller knows to be there.
+    pub(super) fn at(&mut self, socket: Socket) -> &mut S {
+        self.find(socket).expect("the socket is open")
+    }
+
     pub(super) fn peek(&self, socket: Socket) -> Option<&S> {
         let slot = self.slots.get(socket.slot as usize)?;
         slot.state
@@ -100,6 +107,14 @@ impl<S> Table<S> {
     /// How many answers came for sockets that were gone.
     pub(super) fn stale(&self) -> u64 {
         self.stale
+    }
+}
+
+/// Takes a connection off a listener's queue; `None` when there is none.
+pub(super) fn accept(listener: &OsSocket) -> Option<Event> {
+    match sys::accept(listener.as_fd()) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+        result => Some(Event::Accepted(result)),
     }
 }
 
@@ -211,11 +226,6 @@ impl<T> Slab<T> {
             self.free = Vec::new();
         }
         value.expect("an op in flight keeps its memory")
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
     }
 }
 

@@ -10,7 +10,7 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::inflight::{Answer, Fault, Sending, Slab, Table};
+use super::inflight::{Answer, Fault, Sending, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::{Chain, Pool};
@@ -122,10 +122,10 @@ impl<Q: EventQueue> Readiness<Q> {
 
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         let kind = op.kind();
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
         let done = match op {
-            Op::Accept => accept(state),
+            Op::Accept => accept(&state.fd),
             Op::Connect(to) => match sys::connect(state.fd.as_fd(), to) {
                 Ok(ConnectStart::Done) => Some(Event::Connected(Ok(()))),
                 Ok(ConnectStart::InProgress) => None,
@@ -175,7 +175,6 @@ impl<Q: EventQueue> Readiness<Q> {
     }
 
     pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
-        let before = to.len();
         let budget = if self.starved.is_empty() {
             self.receive_budget
         } else {
@@ -206,7 +205,6 @@ impl<Q: EventQueue> Readiness<Q> {
                 to.push(answer.completion());
             }
         }
-        debug_assert!(to.len() >= before, "completions are only appended");
         Ok(())
     }
 
@@ -234,7 +232,7 @@ impl<Q: EventQueue> Readiness<Q> {
 
     /// Lets an op wait for an edge.
     fn arm(&mut self, socket: Socket, kind: OpKind) -> io::Result<()> {
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         if !state.registered {
             self.queue.register(state.fd.as_fd(), token(socket))?;
             state.registered = true;
@@ -254,7 +252,7 @@ impl<Q: EventQueue> Readiness<Q> {
             OpKind::Connect => Event::Connected(Err(error)),
             OpKind::Recv => Event::RecvEnded(RecvEnd::Failed(error)),
             OpKind::Send => {
-                let send = self.table.find(socket).expect("the socket is open").send;
+                let send = self.table.at(socket).send;
                 Event::Sent(self.sends.remove(send).sent, Err(error))
             }
             OpKind::ReadReady => Event::ReadReady(Err(error)),
@@ -273,10 +271,11 @@ impl<Q: EventQueue> Readiness<Q> {
             state.armed &= !kind.bit();
             to.push(Completion { socket, event });
         };
-        if event.readable && state.waits(OpKind::Accept) {
-            if let Some(event) = accept(state) {
-                answer(state, OpKind::Accept, event);
-            }
+        if event.readable
+            && state.waits(OpKind::Accept)
+            && let Some(event) = accept(&state.fd)
+        {
+            answer(state, OpKind::Accept, event);
         }
         if event.writable && state.waits(OpKind::Connect) {
             let result = sys::take_error(state.fd.as_fd());
@@ -302,7 +301,7 @@ impl<Q: EventQueue> Readiness<Q> {
     }
 
     fn start_send(&mut self, socket: Socket, chain: Chain) -> Option<Event> {
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         let mut sending = Sending::new(chain);
         let Some(result) = push(&state.fd, &mut sending, &mut state.fault) else {
             state.send = self.sends.insert(sending);
@@ -369,13 +368,6 @@ impl<Q> Drop for Readiness<Q> {
             // See `close`.
             drop(sys::reset_on_close(state.fd.as_fd()));
         }
-    }
-}
-
-fn accept(state: &State) -> Option<Event> {
-    match sys::accept(state.fd.as_fd()) {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-        result => Some(Event::Accepted(result)),
     }
 }
 

@@ -9,7 +9,7 @@
 #![expect(unsafe_code, reason = "submission of pointers that the poller owns")]
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
 use std::process;
@@ -22,28 +22,20 @@ use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{cqueue, opcode};
 use socket2::SockAddr;
 
-use super::inflight::{Answer, Fault, Sending, Slab, Table};
+use super::inflight::{Answer, Fault, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::uring_buffers::{Buffers, GROUP};
-use super::uring_ring::Ring;
+use super::uring_ring::{Ring, from_user_data, user_data};
+use super::uring_send::Sends;
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::Pool;
 use crate::sys::{self, EventFd, OsSocket};
 
-/// Parts handed to one `sendmsg`.
-const PARTS: usize = 16;
-/// Vectors kept for the next gathered send.
-const SPARE_VECTORS: usize = 64;
 /// Completions handled in one wait, so that timers and other lanes get their turn.
 const BATCH: usize = 1024;
 /// User data of the notifier's read, and of ops whose completion says nothing.
 const NOTIFIER: u64 = u64::MAX;
 const IGNORED: u64 = u64::MAX - 1;
-/// Not `MSG_WAITALL`, which would spare a round for what the kernel takes in pieces: an error after
-/// the first piece is then taken off the socket and lost, and the receive in flight beside the send
-/// sees a FIN where there was a reset.
-const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
-
 #[derive(Debug)]
 pub(super) struct Uring {
     /// First, so that the ring is closed before the memory it knows of is freed.
@@ -51,10 +43,9 @@ pub(super) struct Uring {
     buffers: Buffers,
     pool: Pool,
     table: Table<State>,
-    sends: Slab<Outgoing>,
+    sends: Sends,
     /// Addresses being connected to, which the kernel may read until the end.
     connects: Slab<Box<SockAddr>>,
-    spare_vectors: Vec<Box<Vectors>>,
     /// Sockets whose receive found no buffer, in that order.
     starved: VecDeque<Socket>,
     /// Those of them that got something in the present wait: behind the others, they go in last.
@@ -89,25 +80,6 @@ struct State {
     connect: u32,
 }
 
-/// The memory of a send.
-#[derive(Debug)]
-struct Outgoing {
-    sending: Sending,
-    vectors: Option<Box<Vectors>>,
-}
-
-/// A message header and its parts, as `sendmsg(2)` wants them.
-struct Vectors {
-    header: libc::msghdr,
-    parts: [libc::iovec; PARTS],
-}
-
-impl std::fmt::Debug for Vectors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vectors").finish_non_exhaustive()
-    }
-}
-
 impl State {
     fn is_unanswered(&self, kind: OpKind) -> bool {
         (self.inflight | self.cancelled) & kind.bit() != 0 || kind == OpKind::Recv && self.starved
@@ -123,9 +95,8 @@ impl Uring {
             buffers,
             pool,
             table: Table::new(),
-            sends: Slab::new(),
+            sends: Sends::new(),
             connects: Slab::new(),
-            spare_vectors: Vec::new(),
             starved: VecDeque::new(),
             served: Vec::new(),
             waits: 0,
@@ -159,13 +130,13 @@ impl Uring {
 
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         let kind = op.kind();
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         assert!(state.closing.is_none(), "the socket is open");
         assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
         let fd = Fd(state.fd.as_raw_fd());
         match op {
             Op::Accept => {
-                if let Some(event) = accept(state) {
+                if let Some(event) = accept(&state.fd) {
                     return Submitted::Done(event);
                 }
                 self.arm_poll(socket, kind, libc::POLLIN);
@@ -181,10 +152,7 @@ impl Uring {
                 if chain.is_empty() {
                     return Submitted::Done(Event::Sent(0, Ok(())));
                 }
-                state.send = self.sends.insert(Outgoing {
-                    sending: Sending::new(chain),
-                    vectors: None,
-                });
+                state.send = self.sends.insert(chain);
                 self.start_send(socket);
             }
             Op::ReadReady => self.arm_poll(socket, kind, libc::POLLIN | libc::POLLRDHUP),
@@ -210,7 +178,7 @@ impl Uring {
     }
 
     pub(super) fn close(&mut self, socket: Socket, how: Close) {
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         assert!(state.closing.is_none(), "the socket is open");
         let sending = state.inflight & OpKind::Send.bit() != 0;
         let how = if sending { Close::Reset } else { how };
@@ -233,8 +201,9 @@ impl Uring {
         self.arm_notifier();
         self.buffers.refill(&self.pool);
         self.feed_starved();
-        self.enter(wait)?;
-        let before = to.len();
+        let more_to_feed = !self.starved.is_empty() && self.buffers.held() > 0;
+        let stay = more_to_feed || !self.answers.is_empty();
+        self.ring.wait(if stay { Wait::NOT } else { wait })?;
         let (mut taken, mut ran_out) = (0, false);
         for _ in 0..BATCH {
             let Some(entry) = self.ring.next() else { break };
@@ -251,7 +220,6 @@ impl Uring {
                 to.push(answer.completion());
             }
         }
-        debug_assert!(to.len() >= before, "completions are only appended");
         Ok(())
     }
 
@@ -261,37 +229,6 @@ impl Uring {
 
     pub(super) fn stale(&self) -> u64 {
         self.table.stale()
-    }
-
-    /// The one kernel entry of a wait; two when it spins, none when nothing can have happened.
-    fn enter(&mut self, wait: Wait) -> io::Result<()> {
-        let more_to_feed = !self.starved.is_empty() && self.buffers.held() > 0;
-        let here = more_to_feed || !self.answers.is_empty() || self.ring.has_completions();
-        if here || wait.is_zero() {
-            if self.ring.has_submissions() || self.ring.has_deferred() {
-                self.ring.enter(0, Some(Duration::ZERO))?;
-            }
-            return Ok(());
-        }
-        if !wait.spin.is_zero() {
-            if self.ring.has_submissions() {
-                self.ring.enter(0, Some(Duration::ZERO))?;
-            }
-            let until = sys::now() + wait.spin;
-            loop {
-                if self.ring.has_completions() {
-                    return Ok(());
-                }
-                if self.ring.has_deferred() {
-                    return self.ring.enter(0, Some(Duration::ZERO));
-                }
-                if sys::now() >= until {
-                    break;
-                }
-                std::hint::spin_loop();
-            }
-        }
-        self.ring.enter(1, wait.timeout)
     }
 
     fn arm_notifier(&mut self) {
@@ -307,10 +244,10 @@ impl Uring {
 
     /// Queues an op of a socket.
     fn start(&mut self, socket: Socket, kind: OpKind, entry: Entry) {
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         state.inflight |= kind.bit();
-        // SAFETY: an entry points to nothing, or to what `sends` and `connects` keep until this op's final
-        // completion; the buffers of a receive are those of `buffers`.
+        // SAFETY: an entry points to nothing, or to what `sends` and `connects` keep until this
+        // op's final completion; the buffers of a receive are those of `buffers`.
         unsafe { self.ring.push(&entry.user_data(user_data(socket, kind))) };
     }
 
@@ -335,29 +272,8 @@ impl Uring {
 
     /// Queues the rest of a chain.
     fn start_send(&mut self, socket: Socket) {
-        let state = self.table.find(socket).expect("the socket is open");
-        let fd = Fd(state.fd.as_raw_fd());
-        let outgoing = self.sends.at(state.send);
-        let mut slices = [IoSlice::new(&[]); PARTS];
-        let count = outgoing.sending.chain.gather(&mut slices);
-        let entry = if count == 1 {
-            let part = &slices[0];
-            let bytes = u32::try_from(part.len()).expect("a buffer's length fits 32 bits");
-            opcode::Send::new(fd, part.as_ptr(), bytes)
-                .flags(SEND_FLAGS)
-                .build()
-        } else {
-            let mut vectors = outgoing
-                .vectors
-                .take()
-                .or_else(|| self.spare_vectors.pop())
-                .unwrap_or_else(Vectors::new);
-            let header = vectors.point_at(&slices[..count]);
-            outgoing.vectors = Some(vectors);
-            opcode::SendMsg::new(fd, header)
-                .flags(SEND_FLAGS.cast_unsigned())
-                .build()
-        };
+        let state = self.table.at(socket);
+        let entry = self.sends.entry(state.send, Fd(state.fd.as_raw_fd()));
         self.start(socket, OpKind::Send, entry);
     }
 
@@ -426,10 +342,7 @@ impl Uring {
             (Ok(_), None) => unreachable!("a receive brings its buffer"),
             (Err(_), _) => match -entry.result() {
                 libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS => RecvEnd::Cancelled,
-                code => {
-                    let error = io::Error::from_raw_os_error(code);
-                    RecvEnd::Failed(state.fault.tell(error))
-                }
+                code => RecvEnd::Failed(state.fault.tell(io::Error::from_raw_os_error(code))),
             },
         };
         debug_assert!(!more, "a stream of receives ends once");
@@ -471,10 +384,7 @@ impl Uring {
             drop(self.connects.remove(connect));
         }
         if kind == OpKind::Send && is_over {
-            let vectors = self.sends.remove(send).vectors;
-            if self.spare_vectors.len() < SPARE_VECTORS {
-                self.spare_vectors.extend(vectors);
-            }
+            self.sends.remove(send);
         }
         if closing {
             self.finish_close(socket);
@@ -499,18 +409,16 @@ impl Uring {
             OpKind::Send => self.answer_send(socket, result, cancelled),
             _ if stopped => Some(Event::cancelled(kind, 0)),
             OpKind::Accept => {
-                let state = self.table.find(socket).expect("the caller found it");
+                let state = self.table.at(socket);
                 let event = match outcome {
-                    Ok(()) => accept(state),
+                    Ok(()) => accept(&state.fd),
                     Err(e) => Some(Event::Accepted(Err(e))),
                 };
-                if event.is_none() && cancelled {
-                    return Some(Event::cancelled(kind, 0));
-                }
-                if event.is_none() {
+                if event.is_none() && !cancelled {
                     self.arm_poll(socket, kind, libc::POLLIN);
+                    return None;
                 }
-                event
+                Some(event.unwrap_or_else(|| Event::cancelled(kind, 0)))
             }
             OpKind::Connect => Some(Event::Connected(outcome)),
             OpKind::ReadReady => Some(Event::ReadReady(outcome)),
@@ -520,10 +428,9 @@ impl Uring {
     }
 
     fn answer_send(&mut self, socket: Socket, result: i32, cancelled: bool) -> Option<Event> {
-        let state = self.table.find(socket).expect("the caller found it");
-        let sending = &mut self.sends.at(state.send).sending;
-        let all = sending.advance(usize::try_from(result).unwrap_or(0));
-        let sent = sending.sent;
+        let state = self.table.at(socket);
+        let bytes = usize::try_from(result).unwrap_or(0);
+        let (sent, all) = self.sends.advance(state.send, bytes);
         let event = match -result {
             0 => Event::Sent(sent, Err(io::ErrorKind::WriteZero.into())),
             ..0 if all => Event::Sent(sent, Ok(())),
@@ -535,17 +442,17 @@ impl Uring {
                 }
                 Event::cancelled(OpKind::Send, sent)
             }
-            code => {
-                let error = io::Error::from_raw_os_error(code);
-                Event::Sent(sent, Err(state.fault.tell(error)))
-            }
+            code => Event::Sent(
+                sent,
+                Err(state.fault.tell(io::Error::from_raw_os_error(code))),
+            ),
         };
         Some(event)
     }
 
     /// Closes the descriptor of a closing socket if the kernel has no op of it any more.
     fn finish_close(&mut self, socket: Socket) {
-        let state = self.table.find(socket).expect("the socket is closing");
+        let state = self.table.at(socket);
         if state.inflight != 0 {
             return;
         }
@@ -561,16 +468,11 @@ impl Uring {
     /// Cancels everything and waits for the kernel to let go.
     fn quiesce(&mut self) -> io::Result<()> {
         for socket in self.table.sockets() {
-            if self
-                .table
-                .peek(socket)
-                .is_some_and(|state| state.closing.is_none())
-            {
+            if self.table.at(socket).closing.is_none() {
                 self.close(socket, Close::Reset);
             }
         }
-        let all = opcode::AsyncCancel2::new(CancelBuilder::any()).build();
-        self.push_silent(all);
+        self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::any()).build());
         self.ring.enter(0, Some(Duration::ZERO))?;
         let patience = Duration::from_millis(100);
         for _ in 0..50 {
@@ -596,59 +498,4 @@ impl Drop for Uring {
         }
         self.buffers.reclaim(&self.pool);
     }
-}
-
-impl Vectors {
-    fn new() -> Box<Self> {
-        // SAFETY: a header of null pointers and zero lengths is a valid one.
-        let header = unsafe { mem::zeroed() };
-        let empty = libc::iovec {
-            iov_base: ptr::null_mut(),
-            iov_len: 0,
-        };
-        Box::new(Self {
-            header,
-            parts: [empty; PARTS],
-        })
-    }
-
-    /// Points the header at the slices; valid as long as the box and what they point to.
-    fn point_at(&mut self, slices: &[IoSlice<'_>]) -> *const libc::msghdr {
-        for (part, slice) in self.parts.iter_mut().zip(slices) {
-            *part = libc::iovec {
-                iov_base: slice.as_ptr().cast_mut().cast(),
-                iov_len: slice.len(),
-            };
-        }
-        self.header.msg_iov = self.parts.as_mut_ptr();
-        self.header.msg_iovlen = slices.len();
-        &raw const self.header
-    }
-}
-
-fn accept(state: &State) -> Option<Event> {
-    match sys::accept(state.fd.as_fd()) {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-        result => Some(Event::Accepted(result)),
-    }
-}
-
-fn user_data(socket: Socket, kind: OpKind) -> u64 {
-    u64::from(kind as u8) << 56 | u64::from(socket.generation) << 32 | u64::from(socket.slot)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the parts of the user data"
-)]
-fn from_user_data(data: u64) -> (Socket, OpKind) {
-    let generation = (data >> 32) as u32 & 0x00FF_FFFF;
-    let kind = OpKind::ALL[usize::from((data >> 56) as u8)];
-    (
-        Socket {
-            slot: data as u32,
-            generation,
-        },
-        kind,
-    )
 }

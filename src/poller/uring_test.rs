@@ -28,22 +28,27 @@ impl fmt::Display for Refusal {
 #[must_use]
 pub fn io_uring_refusal() -> Option<Refusal> {
     let error = try_it().err()?;
-    let sysctl = sys::io_uring_disabled().filter(|&value| value != 0);
-    let reason = match (error.raw_os_error(), sysctl) {
-        (Some(libc::EPERM | libc::EACCES), Some(value)) => {
-            format!("disabled by sysctl kernel.io_uring_disabled={value}")
+    Some(Refusal(reason(&error, sys::io_uring_disabled())))
+}
+
+/// What an operator is told; `sysctl` is the value of `kernel.io_uring_disabled`.
+fn reason(error: &io::Error, sysctl: Option<u32>) -> String {
+    let text = match (error.raw_os_error(), sysctl) {
+        (Some(libc::EPERM | libc::EACCES), Some(1)) => {
+            "permitted to privileged processes only, by sysctl kernel.io_uring_disabled=1"
         }
-        (Some(libc::EPERM | libc::EACCES), None) => {
-            "not permitted, as by a container's seccomp filter".to_owned()
+        (Some(libc::EPERM | libc::EACCES), Some(value)) if value != 0 => {
+            return format!("disabled by sysctl kernel.io_uring_disabled={value}");
         }
-        (Some(libc::ENOSYS), _) => {
-            "not in this kernel, or hidden by a container's seccomp filter".to_owned()
+        (Some(libc::EPERM | libc::EACCES), _) => {
+            "not permitted, as by a container's seccomp filter"
         }
-        (Some(libc::ENOMEM), _) => "no memory to lock: raise RLIMIT_MEMLOCK".to_owned(),
-        (Some(libc::EINVAL), _) => "the kernel is too old: 6.1 or later is needed".to_owned(),
-        _ => format!("the self-test failed: {error}"),
+        (Some(libc::ENOSYS), _) => "not in this kernel, or hidden by a container's seccomp filter",
+        (Some(libc::ENOMEM), _) => "no memory to lock: raise RLIMIT_MEMLOCK",
+        (Some(libc::EINVAL), _) => "the kernel is too old: 6.1 or later is needed",
+        _ => return format!("the self-test failed: {error}"),
     };
-    Some(Refusal(reason))
+    text.to_owned()
 }
 
 /// One message there and back through every kind of op that the back end knows.
@@ -123,4 +128,82 @@ fn next(poller: &mut Poller, events: &mut VecDeque<Event>) -> io::Result<Event> 
 
 fn unexpected() -> io::Error {
     io::Error::other("an operation answered something else than asked")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{io_uring_refusal, reason};
+
+    #[test]
+    fn says_why_and_what_would_help() {
+        let cases = [
+            (
+                libc::EPERM,
+                Some(0),
+                "not permitted, as by a container's seccomp filter",
+            ),
+            (
+                libc::EPERM,
+                None,
+                "not permitted, as by a container's seccomp filter",
+            ),
+            (
+                libc::EACCES,
+                Some(0),
+                "not permitted, as by a container's seccomp filter",
+            ),
+            (
+                libc::EPERM,
+                Some(1),
+                "permitted to privileged processes only, by sysctl kernel.io_uring_disabled=1",
+            ),
+            (
+                libc::EPERM,
+                Some(2),
+                "disabled by sysctl kernel.io_uring_disabled=2",
+            ),
+            (
+                libc::ENOSYS,
+                None,
+                "not in this kernel, or hidden by a container's seccomp filter",
+            ),
+            (
+                libc::ENOMEM,
+                Some(0),
+                "no memory to lock: raise RLIMIT_MEMLOCK",
+            ),
+            (
+                libc::EINVAL,
+                Some(0),
+                "the kernel is too old: 6.1 or later is needed",
+            ),
+            (
+                libc::EMFILE,
+                Some(0),
+                "the self-test failed: Too many open files (os error 24)",
+            ),
+        ];
+        for (errno, sysctl, text) in cases {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(reason(&error, sysctl), text, "{errno} {sysctl:?}");
+        }
+        let unexpected = super::unexpected();
+        let text = "the self-test failed: an operation answered something else than asked";
+        assert_eq!(reason(&unexpected, None), text);
+    }
+
+    /// `examples/deny_io_uring` tells its child what it will see.
+    #[test]
+    fn says_what_was_denied() {
+        let said = io_uring_refusal().map(|refusal| refusal.to_string());
+        let expected = match std::env::var("CORELANE_IO_URING_ERRNO").as_deref() {
+            Ok("EPERM") => "not permitted, as by a container's seccomp filter",
+            Ok("ENOSYS") => "not in this kernel, or hidden by a container's seccomp filter",
+            Ok("ENOMEM") => "no memory to lock: raise RLIMIT_MEMLOCK",
+            _ => return,
+        };
+        assert_eq!(said.as_deref(), Some(expected));
+    }
 }

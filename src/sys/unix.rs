@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockRef, Socket, Type};
 
 /// An open socket, closed when dropped.
 pub type OsSocket = OwnedFd;
@@ -47,23 +47,14 @@ pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OsSocket, SocketAddr)> {
     let mut fd = -1;
     let ((), address) = retry_accept(|| {
-        // SAFETY: the closure gets storage and length as accept4 wants them, and sets the length.
-        unsafe {
-            SockAddr::try_init(|storage, length| {
-                // SAFETY: both pointers are valid for the call, by the contract of `try_init`.
-                fd = libc::accept4(
-                    listener.as_raw_fd(),
-                    storage.cast(),
-                    length,
-                    libc::SOCK_CLOEXEC,
-                );
-                if fd < 0 {
-                    Err(io::Error::last_os_error())
-                } else {
-                    Ok(())
-                }
-            })
-        }
+        let accept4 = |storage: *mut SockAddrStorage, length: *mut libc::socklen_t| {
+            let (listener, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
+            // SAFETY: both pointers are valid for the call, by the contract of `try_init`.
+            fd = unsafe { libc::accept4(listener, storage.cast(), length, flags) };
+            checked(fd).map(drop)
+        };
+        // SAFETY: accept4 fills storage and length when it succeeds.
+        unsafe { SockAddr::try_init(accept4) }
     })?;
     // SAFETY: accept4 succeeded, so `fd` is open and nobody else owns it.
     let socket = unsafe { OsSocket::from_raw_fd(fd) };

@@ -7,7 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::thread;
 
-use super::world::{PATIENCE, World, is_cancelled, patient, reset, wide_listener};
+use super::peer::{patient, reset, wide_listener};
+use super::world::{PATIENCE, World, is_cancelled};
 use crate::poller::{Close, Op, OpKind, Socket};
 use crate::sys;
 

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use super::world::{BlackHole, World, is_cancelled, reads, same, unconnected, wide_listener};
+use super::peer::{BlackHole, reads, same, wide_listener};
+use super::world::{World, is_cancelled, unconnected};
 use crate::poller::{Close, Event, Op, OpKind, RecvEnd, Socket};
 
 const KINDS: [OpKind; 6] = [
@@ -77,7 +78,7 @@ impl Waiting {
             (OpKind::Recv | OpKind::ReadReady, Some(peer), _) => peer.write_all(b"now").unwrap(),
             (OpKind::Send | OpKind::WriteReady, peer @ Some(_), _) => {
                 // A reset lets nothing wait.
-                super::world::reset(peer.take().unwrap());
+                super::peer::reset(peer.take().unwrap());
             }
             _ => return false,
         }

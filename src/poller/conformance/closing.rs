@@ -1,8 +1,10 @@
-//! Closing, at every stage: nothing more is answered, the peer is told the truth, all is given back.
+//! Closing, at every stage: nothing more is answered, the peer is told the truth, and all is given
+//! back.
 
 use std::io::{Read, Write};
 
-use super::world::{BlackHole, World, pattern, same, unconnected, wide_listener};
+use super::peer::{BlackHole, pattern, same, wide_listener};
+use super::world::{World, unconnected};
 use crate::poller::{Close, Op, OpKind};
 
 pub(super) fn idle(world: &mut World) {
@@ -146,7 +148,7 @@ pub(super) fn slot_used_again(world: &mut World) {
 /// Somebody else has the same socket open (a child, a process it was handed to): what the kernel
 /// still reports of it comes too late and is counted.
 pub(super) fn descriptor_open_elsewhere(world: &mut World) {
-    let (ours, mut old_peer) = super::world::pair();
+    let (ours, mut old_peer) = super::peer::pair();
     let elsewhere = ours.try_clone().unwrap();
     let old = world.attach(ours);
     world.park(old, Op::Recv);

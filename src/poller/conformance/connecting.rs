@@ -3,7 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use super::world::{BlackHole, World, is_cancelled, listener, patient, sleep, unconnected};
+use super::peer::{BlackHole, listener, patient};
+use super::world::{World, is_cancelled, sleep, unconnected};
 use crate::poller::{Close, Op, OpKind};
 
 pub(super) fn connects(world: &mut World) {

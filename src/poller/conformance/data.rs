@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::world::{World, chain, pattern, reads, same, take_held, writes};
+use super::peer::{pattern, reads, same, writes};
+use super::world::{World, chain, take_held};
 use crate::buf::{Chain, Pool, PoolOptions};
 use crate::poller::{Event, Op, OpKind, RecvEnd};
 

@@ -3,7 +3,8 @@
 use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 
-use super::world::{World, pattern, reset, same, writes};
+use super::peer::{pattern, reset, same, writes};
+use super::world::World;
 use crate::poller::{Close, Event, Op, OpKind, RecvEnd, Socket};
 
 pub(super) fn eof(world: &mut World) {

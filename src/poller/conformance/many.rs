@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use super::world::{World, pattern, same, take_held};
+use super::peer::{pattern, same};
+use super::world::{World, take_held};
 use crate::poller::{Close, Op, OpKind, RecvEnd, Socket};
 
 pub(super) fn thousand_ops(world: &mut World) {

@@ -12,6 +12,7 @@ mod data;
 mod ends;
 mod many;
 mod model;
+mod peer;
 mod waking;
 mod world;
 

@@ -7,7 +7,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use super::world::{Random, World, is_cancelled, pattern, reset, same, sleep};
+use super::peer::{Random, pattern, reset, same};
+use super::world::{World, is_cancelled, sleep};
 use crate::poller::{Close, Event, Op, OpKind, RecvEnd, Socket};
 
 const CONNECTIONS: usize = 4;
@@ -36,7 +37,7 @@ struct Line {
 impl Line {
     fn open(world: &mut World, name: u64) -> Self {
         let (socket, peer) = world.pair();
-        if name % 2 == 0 {
+        if name.is_multiple_of(2) {
             world.tiny_send_buffer(socket);
         }
         peer.set_nonblocking(true).unwrap();
@@ -265,6 +266,7 @@ fn finish(mut line: Line, world: &mut World) {
     line.close(world, Close::Fin);
 }
 
+#[expect(clippy::print_stdout, reason = "the seed of a failure")]
 pub(super) fn random(world: &mut World) {
     let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
     let runs = number("CORELANE_MODEL_RUNS").unwrap_or(20);

@@ -59,7 +59,7 @@ pub(super) fn notified_while_spinning(world: &mut World) {
     }
     let (socket, peer) = world.pair();
     world.submit(socket, Op::Recv);
-    let waker = super::world::writes(&peer, b"x".to_vec());
+    let waker = super::peer::writes(&peer, b"x".to_vec());
     while world.got(socket) == 0 {
         let before = sys::now();
         world.turn(spin);
