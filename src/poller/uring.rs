@@ -244,8 +244,7 @@ impl Uring {
 
     /// Queues an op of a socket.
     fn start(&mut self, socket: Socket, kind: OpKind, entry: Entry) {
-        let state = self.table.at(socket);
-        state.inflight |= kind.bit();
+        self.table.at(socket).inflight |= kind.bit();
         // SAFETY: an entry points to nothing, or to what `sends` and `connects` keep until this
         // op's final completion; the buffers of a receive are those of `buffers`.
         unsafe { self.ring.push(&entry.user_data(user_data(socket, kind))) };
