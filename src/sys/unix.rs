@@ -78,9 +78,11 @@ fn poll(socket: BorrowedFd<'_>, events: libc::c_short) -> bool {
         events,
         revents: 0,
     };
-    // SAFETY: the pointer is valid for one pollfd during the call.
-    let ready = unsafe { libc::poll(&raw mut entry, 1, 0) };
-    ready > 0
+    let ready = retry(|| {
+        // SAFETY: the pointer is valid for one pollfd during the call.
+        checked(unsafe { libc::poll(&raw mut entry, 1, 0) })
+    });
+    ready.is_ok_and(|ready| ready > 0)
 }
 
 /// Whether a failed accept says something of one connection only, which is gone (accept(2):
