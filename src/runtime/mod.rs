@@ -11,6 +11,8 @@ mod lane;
 mod run_queue;
 mod sleep;
 mod task;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod timer;
 mod watchdog;
 
