@@ -11,8 +11,9 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::inbox::{Receiver, Sender, inbox};
-use super::io::Sockets;
+use super::mover::Mover;
 use super::run_queue::RunQueue;
+use super::sockets::Sockets;
 use super::task::{Task, TaskId, TaskName};
 use super::timer::Timers;
 use super::watchdog::Heart;
@@ -45,6 +46,8 @@ pub struct LaneOptions {
     pub poller: PollerOptions,
     /// Its buffers.
     pub pool: PoolOptions,
+    /// Buffers that may queue up for one socket before it is received no more.
+    pub queue_buffers: usize,
     /// How long it polls before it sleeps, while that pays.
     pub idle_spin: Duration,
     /// Where its random numbers begin.
@@ -59,6 +62,7 @@ impl LaneOptions {
             back_end,
             poller: PollerOptions::default(),
             pool: PoolOptions::default(),
+            queue_buffers: 2,
             idle_spin: Duration::ZERO,
             seed: 0,
         }
@@ -96,6 +100,7 @@ pub(super) struct Shared {
     now: Cell<Time>,
     pub(super) poller: RefCell<Poller>,
     pub(super) sockets: RefCell<Sockets>,
+    pub(super) mover: RefCell<Mover>,
     pub(super) timers: RefCell<Timers<Waker>>,
     pub(super) pool: Pool,
     pub(super) stats: Arc<LaneStats>,
@@ -148,7 +153,8 @@ impl Lane {
         let shared = Shared {
             now: Cell::new(now),
             poller: RefCell::new(poller),
-            sockets: RefCell::new(Sockets::default()),
+            mover: RefCell::new(Mover::default()),
+            sockets: RefCell::new(Sockets::new(options.queue_buffers)),
             timers: RefCell::new(Timers::new(now)),
             pool,
             stats: Arc::new(LaneStats::default()),

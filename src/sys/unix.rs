@@ -131,6 +131,11 @@ pub(crate) fn reset_on_close(socket: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))
 }
 
+/// Makes the socket's reads and writes never wait (`O_NONBLOCK`), for calls that take no flag.
+pub(crate) fn set_nonblocking(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_nonblocking(true)
+}
+
 /// Sends a FIN behind what was sent (`shutdown(2)` of the write side).
 pub(crate) fn shutdown_write(socket: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&socket).shutdown(Shutdown::Write)
