@@ -8,7 +8,8 @@
 // To add a key: a documented field in the struct of its table (`runtime.rs`, `listener.rs`, ...)
 // and a line in the `read` below it with the key, its default and its reader from `value.rs`.
 // That line makes it known, checked and suggested. Then a comment and the default in
-// `config/default.toml`, and cases in `tests/`.
+// `config/default.toml`, as it is or behind a `#` without a space, and cases in `tests/`; a test
+// fails for a key that the default does not show, or shows with another value than it has.
 //
 // To add a table: a file like `shutdown.rs` and a line in `Config::parse`; or, inside another
 // table, one like `timeouts.rs` and a line in that table's `read`.

@@ -66,6 +66,8 @@ pub(super) const WRITE: &str = "e.g. socket = { nodelay = true }";
 const WRITE_KEEPALIVE: &str =
     "\"off\", or { idle = \"60s\", interval = \"10s\", count = 6 }, or some of these";
 
+/// What keepalive is counted in, and for `user_timeout` the time in which Linux sends a lost packet
+/// anew when it knows nothing of the way (RFC 6298).
 const SECOND: Duration = Duration::from_secs(1);
 /// Linux takes no more than 32,767 s (`MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL`): 9.1 h.
 const KEEPALIVE_MAX: Duration = Duration::from_hours(9);
@@ -73,9 +75,9 @@ const KEEPALIVE_MAX: Duration = Duration::from_hours(9);
 const KEEPALIVE_COUNT_MAX: u32 = 127;
 /// Linux takes a positive `int` of milliseconds: 24.8 days.
 const USER_TIMEOUT_MAX: Duration = Duration::from_hours(24 * 24);
-/// With less than a page not even the segments of a slow connection fit.
+/// Two packets of an Ethernet: with less each would wait for the acknowledgement of the other.
 const BUFFER_MIN: u64 = 4 << 10;
-/// Linux takes half an `int`, and doubles that.
+/// Linux takes no more than half an `int`, which it doubles (`sk_setsockopt`).
 const BUFFER_MAX: u64 = 1 << 30;
 /// `TCP_CA_NAME_MAX` is 16, with the NUL.
 const CONGESTION_BYTES_MAX: usize = 15;

@@ -23,8 +23,8 @@ pub struct Timeouts {
     /// is for ever; `listener[].timeouts.idle`.
     pub idle: Option<Duration>,
     /// How long a session of which one end has sent its FIN may be without a byte, 100 ms to
-    /// 24 h: this end may have gone without a trace, and nothing else would show it;
-    /// `listener[].timeouts.half_close`.
+    /// 24 h; never for ever, since sessions whose other end does not answer with its own would pile
+    /// up; `listener[].timeouts.half_close`.
     pub half_close: Duration,
     /// How long a session may last, however busy it is, 100 ms to 365 days; `None` is for ever;
     /// `listener[].timeouts.lifetime`.
@@ -111,7 +111,7 @@ fn connect(section: &mut Section<'_>, connects: bool) -> (Duration, Duration) {
         match connect {
             Ok(connect) if connect > total => Err(value.senseless(
                 "shorter than connect, which is for one try",
-                format!("\"{}\" or more", units::show(connect)),
+                format!("\"{}\" or more, or a shorter connect", units::show(connect)),
             )),
             _ => Ok(total),
         }
@@ -124,7 +124,7 @@ fn connect(section: &mut Section<'_>, connects: bool) -> (Duration, Duration) {
         let most = units::show(CONNECT_TOTAL);
         value.senseless(
             "longer than connect_total, which is for all tries",
-            format!("\"{most}\" or less, or a connect_total of more than \"{most}\" too"),
+            format!("\"{most}\" or less, or a longer connect_total than \"{most}\" too"),
         );
     }
     (connect, total)
@@ -134,13 +134,13 @@ fn half_close(value: &Value<'_>) -> Result<Duration, Reported> {
     if value.text() == Some("off") {
         let (min, max) = (units::show(SESSION_MIN), units::show(HALF_CLOSE_MAX));
         return Err(value.senseless(
-            "an end that vanishes after its FIN would be waited for for ever",
+            "sessions whose other end does not answer a FIN would pile up",
             format!("\"{min}\" to \"{max}\""),
         ));
     }
     value::duration(
         SESSION_MIN..=HALF_CLOSE_MAX,
-        "less would cut off answers, more would wait for ends that have vanished",
+        "less would cut off answers, more lets unanswered ends pile up",
     )(value)
 }
 

@@ -27,6 +27,8 @@ mod uring_ring;
 #[cfg(target_os = "linux")]
 mod uring_send;
 #[cfg(target_os = "linux")]
+mod uring_socket;
+#[cfg(target_os = "linux")]
 mod uring_test;
 
 use std::io;

@@ -22,11 +22,12 @@ use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{cqueue, opcode};
 use socket2::SockAddr;
 
-use super::inflight::{Answer, Fault, Slab, Table, accept};
+use super::inflight::{Answer, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::uring_buffers::{Buffers, GROUP};
 use super::uring_ring::{Ring, from_user_data, user_data};
 use super::uring_send::Sends;
+use super::uring_socket::State;
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::Pool;
 use crate::sys::{self, EventFd, OsSocket};
@@ -59,33 +60,6 @@ pub(super) struct Uring {
     notifier_armed: bool,
 }
 
-#[derive(Debug)]
-struct State {
-    fd: OsSocket,
-    /// One bit per kind of op that the kernel has.
-    inflight: u8,
-    /// One bit per kind of op that is being cancelled.
-    cancelled: u8,
-    /// A receive waits for a buffer.
-    starved: bool,
-    /// It is in the queue of the starved; maybe only since it was.
-    queued: bool,
-    /// The wait that brought it bytes last.
-    served_in: u32,
-    closing: Option<Close>,
-    fault: Fault,
-    /// Index in `sends` while a send is in flight.
-    send: u32,
-    /// Index in `connects` while a connect is in flight.
-    connect: u32,
-}
-
-impl State {
-    fn is_unanswered(&self, kind: OpKind) -> bool {
-        (self.inflight | self.cancelled) & kind.bit() != 0 || kind == OpKind::Recv && self.starved
-    }
-}
-
 impl Uring {
     pub(super) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
         let ring = Ring::open(options.submissions, options.completions)?;
@@ -108,18 +82,7 @@ impl Uring {
     }
 
     pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
-        self.table.insert(State {
-            fd,
-            inflight: 0,
-            cancelled: 0,
-            starved: false,
-            queued: false,
-            served_in: 0,
-            closing: None,
-            fault: Fault::default(),
-            send: 0,
-            connect: 0,
-        })
+        self.table.insert(State::new(fd))
     }
 
     pub(super) fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
@@ -269,6 +232,12 @@ impl Uring {
         self.start(socket, kind, opcode::PollAdd::new(fd, events).build());
     }
 
+    /// Queues a poll in the place of an op that a non-blocking socket has turned away.
+    fn poll_instead(&mut self, socket: Socket, kind: OpKind, events: libc::c_short) {
+        self.table.at(socket).polled |= kind.bit();
+        self.arm_poll(socket, kind, events);
+    }
+
     /// Queues the rest of a chain.
     fn start_send(&mut self, socket: Socket) {
         let state = self.table.at(socket);
@@ -327,9 +296,15 @@ impl Uring {
             return;
         }
         let cancelled = state.cancelled & OpKind::Recv.bit() != 0;
+        if state.take_polled(OpKind::Recv) && !cancelled {
+            self.start_recv(socket);
+            return;
+        }
         let mut push = |event| to.push(Completion { socket, event });
         let end = match (result, buf) {
             (Ok(0), _) => state.fault.end(),
+            // A poll in its place, cancelled too late.
+            (Ok(1..), None) => RecvEnd::Cancelled,
             (Ok(_), Some(buf)) => {
                 state.served_in = self.waits;
                 push(Event::Received(buf));
@@ -338,7 +313,6 @@ impl Uring {
                 }
                 RecvEnd::Cancelled
             }
-            (Ok(_), None) => unreachable!("a receive brings its buffer"),
             (Err(_), _) => match -entry.result() {
                 libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS => RecvEnd::Cancelled,
                 code => RecvEnd::Failed(state.fault.tell(io::Error::from_raw_os_error(code))),
@@ -356,6 +330,8 @@ impl Uring {
                         self.starved.push_back(socket);
                     }
                 }
+            } else if entry.result() == -libc::EAGAIN {
+                self.poll_instead(socket, OpKind::Recv, libc::POLLIN | libc::POLLRDHUP);
             } else {
                 self.start_recv(socket);
             }
@@ -428,11 +404,21 @@ impl Uring {
 
     fn answer_send(&mut self, socket: Socket, result: i32, cancelled: bool) -> Option<Event> {
         let state = self.table.at(socket);
+        // The result of a poll in its place is no count of bytes, and no verdict on the send.
+        let result = if state.take_polled(OpKind::Send) {
+            -libc::EINTR
+        } else {
+            result
+        };
         let bytes = usize::try_from(result).unwrap_or(0);
         let (sent, all) = self.sends.advance(state.send, bytes);
         let event = match -result {
             0 => Event::Sent(sent, Err(io::ErrorKind::WriteZero.into())),
             ..0 if all => Event::Sent(sent, Ok(())),
+            libc::EAGAIN if !cancelled => {
+                self.poll_instead(socket, OpKind::Send, libc::POLLOUT);
+                return None;
+            }
             ..0 | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {
                 if !cancelled {
                     // The kernel took a part, or more parts are left than one message takes.

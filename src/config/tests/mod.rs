@@ -1,4 +1,5 @@
-//! What a configuration means; what is refused, and how, in `process` and `refused`.
+//! What a configuration means; what is refused, and how, in `process`, `refused` and
+//! `session_refused`.
 //!
 //! Every key, word and limit once, and the default against its documentation.
 
@@ -6,6 +7,7 @@ mod arbitrary;
 mod process;
 mod refused;
 mod session;
+mod session_refused;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -18,6 +20,22 @@ use super::{
 
 /// A listener for texts that are about something else; two lines.
 const ECHO: &str = "listener = [{ name = \"e\", bind = \"[::1]:0\", service = \"echo\" }]\n\n";
+
+/// A proxy with lines of its own from line 6 on, and its upstream behind them.
+fn proxy(lines: &str) -> String {
+    format!(
+        "[[listener]]\nname = 'p'\nbind = '[::1]:0'\nservice = 'proxy'\nupstream = 'u'\n{lines}\n\
+         [[upstream]]\nname = 'u'\nendpoints = ['10.0.0.1:1']\n"
+    )
+}
+
+/// An upstream with these endpoints on line 5, and lines of its own from line 6 on.
+fn upstream(endpoints: &str, lines: &str) -> String {
+    format!(
+        "listener = [{{ name = 'e', bind = '[::1]:0', service = 'echo' }}]\n\n\
+         [[upstream]]\nname = 'u'\nendpoints = {endpoints}\n{lines}"
+    )
+}
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
