@@ -108,6 +108,7 @@ pub(super) struct Shared {
     /// This turn is not to sleep: who drives the lane has something to see.
     roused: Cell<bool>,
     random: Cell<u64>,
+    high_mark: usize,
     /// The task that is running, so what is woken now was woken by it.
     running: Cell<Option<TaskId>>,
     tasks: RefCell<Tasks>,
@@ -161,6 +162,7 @@ impl Lane {
             queue: RefCell::new(RunQueue::new()),
             roused: Cell::new(false),
             random: Cell::new(options.seed),
+            high_mark: 2 * options.queue_buffers * options.pool.buffer_bytes,
             running: Cell::new(None),
             tasks: RefCell::new(Tasks::default()),
             remote: Remote(Arc::new(parts)),
@@ -484,6 +486,13 @@ impl Handle {
     #[must_use]
     pub fn remote(&self) -> &Remote {
         &self.0.remote
+    }
+
+    /// Bytes that one direction of a session may hold in user space: half of them queued up, half
+    /// being sent.
+    #[must_use]
+    pub fn high_mark(&self) -> usize {
+        self.0.high_mark
     }
 
     /// The next random number: good enough to spread things, no secret (SplitMix64).
