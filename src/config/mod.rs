@@ -24,7 +24,7 @@ mod runtime;
 mod shutdown;
 #[cfg(test)]
 mod tests;
-mod units;
+pub mod units;
 mod upstream;
 mod value;
 

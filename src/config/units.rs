@@ -1,18 +1,15 @@
 //! Durations and sizes: a number and its unit, "20us", "1.5s", "64KiB".
 //!
-//! Pure functions from text to number and back, called by the readers in `value`. Exact: nothing
-//! is rounded, and what does not fit is larger than every limit.
+//! Pure functions from text to number and back, called by the readers in `value` and by the load
+//! client for its arguments. Exact: nothing is rounded, and what does not fit is larger than every
+//! limit.
 
 use std::time::Duration;
 
 /// What a duration looks like, for an error.
-pub(super) const DURATION: &str = "a number and a unit (ns, us, ms, s, m, h, d), e.g.";
+pub const DURATION: &str = "a number and a unit (ns, us, ms, s, m, h, d), e.g.";
 /// What a size looks like, for an error.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the first size is a key of the next issue")
-)]
-pub(super) const SIZE: &str = "a number and a unit (B, KiB, MiB, GiB), e.g.";
+pub const SIZE: &str = "a number and a unit (B, KiB, MiB, GiB), e.g.";
 
 /// The units of time, in nanoseconds.
 const TIMES: &[(&str, u128)] = &[
@@ -41,7 +38,8 @@ const SIZES: &[(&str, u128)] = &[
 ];
 
 /// The duration that `text` says, `None` if it says none; at most some 584 years.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
     let nanos = scaled(text, TIMES)?;
     Some(Duration::from_nanos(
         u64::try_from(nanos).unwrap_or(u64::MAX),
@@ -49,17 +47,15 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// The size in bytes that `text` says, `None` if it says none; at most `u64::MAX`.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the first size is a key of the next issue")
-)]
-pub(super) fn size(text: &str) -> Option<u64> {
+#[must_use]
+pub fn size(text: &str) -> Option<u64> {
     let bytes = scaled(text, SIZES)?;
     Some(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
 /// `duration` as an operator would write it, in the largest unit that needs no fraction.
-pub(super) fn show(duration: Duration) -> String {
+#[must_use]
+pub fn show(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos == 0 {
         return "0s".to_owned();

@@ -19,9 +19,9 @@ pub use linux::{cpus, io_uring_disabled, pin_to};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(unix)]
 pub(crate) use unix::{
-    ConnectStart, Region, accept, connect, file_limit, is_connected_to_itself,
-    is_out_of_descriptors, is_readable, is_writable, local_address, recv, reset_on_close, send,
-    send_at_once, shutdown_write, take_error,
+    ConnectStart, Region, accept, connect, is_connected_to_itself, is_out_of_descriptors,
+    is_readable, is_writable, local_address, recv, reset_on_close, send, send_at_once,
+    shutdown_write, take_error,
 };
 #[cfg(unix)]
-pub use unix::{OsSocket, listen, peer_address, port_is_taken, stream_socket};
+pub use unix::{OsSocket, file_limit, listen, peer_address, port_is_taken, stream_socket};
