@@ -109,7 +109,7 @@ pub(crate) enum PollerChoice {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    units::duration(text).ok_or_else(|| format!("write {} 10s", units::DURATION))
+    (units::DURATION.read)(text).ok_or_else(|| format!("write {}, e.g. 10s", units::DURATION.form))
 }
 
 fn duration_above_zero(text: &str) -> Result<Duration, String> {
@@ -124,11 +124,11 @@ fn duration_above_zero(text: &str) -> Result<Duration, String> {
 fn size(text: &str) -> Result<u64, String> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let size = match plain {
-        true => units::size(&format!("{text}B")),
-        false => units::size(text),
+        true => (units::SIZE.read)(&format!("{text}B")),
+        false => (units::SIZE.read)(text),
     };
     match size {
-        None => Err(format!("write bytes, or {} 16KiB", units::SIZE)),
+        None => Err(format!("write bytes, or {}, e.g. 16KiB", units::SIZE.form)),
         Some(0) => Err("a message has at least one byte".to_owned()),
         Some(size) if size > SIZE_MAX => Err("a message has at most 1GiB".to_owned()),
         Some(size) => Ok(size),

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use corelane::net;
 use serde::Serialize;
 
 use crate::pattern::Mismatch;
@@ -67,13 +68,15 @@ impl Kind {
     }
 
     fn of(error: &io::Error) -> Self {
+        if net::is_out_of_ports(error) {
+            return Self::OutOfPorts;
+        }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::NotConnected => Self::Reset,
-            io::ErrorKind::AddrNotAvailable => Self::OutOfPorts,
             _ => Self::Other,
         }
     }

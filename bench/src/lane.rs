@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use corelane::net;
+use corelane::net::{self, SocketOptions};
 use corelane::poller::BackEnd;
 use corelane::runtime::{Either, Gate, Handle, Lane, LaneOptions, Remote, either, timeout};
 use corelane::sys::{self, Time};
@@ -106,6 +106,7 @@ pub(crate) struct Shared {
     pub(crate) window: Cell<Window>,
     pub(crate) tally: RefCell<Tally>,
     address: SocketAddr,
+    options: SocketOptions,
     /// The connections that nobody has begun to open.
     left: RefCell<Range<u32>>,
     /// Tasks that open connections; the last to end says so.
@@ -159,6 +160,11 @@ impl Shared {
             }),
             tally: RefCell::new(Tally::new()),
             address: plan.address,
+            // Without probes: the load itself shows whether the server is there.
+            options: SocketOptions {
+                keepalive: None,
+                ..SocketOptions::default()
+            },
             left: RefCell::new(plan.connections.clone()),
             connecting: Cell::new(connecting.min(CONNECTING_MAX)),
             ready: Cell::new(Some(ready)),
@@ -198,7 +204,10 @@ async fn connect(handle: Handle, shared: Rc<Shared>) {
             break;
         };
         let deadline = handle.sleep_until(handle.now() + CONNECT_MAX);
-        let connect = timeout(deadline, net::connect(&handle, shared.address));
+        let connect = timeout(
+            deadline,
+            net::connect(&handle, shared.address, None, &shared.options),
+        );
         let result = match either(connect, stopped.as_mut()).await {
             Either::First(result) => result,
             Either::Second(()) => break,

@@ -1,6 +1,7 @@
 //! The report as people read it. Pure.
 
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 use corelane::config::units;
 
@@ -133,7 +134,7 @@ fn latency(f: &mut Formatter<'_>, latency: &Latency) -> fmt::Result {
 fn server_process(f: &mut Formatter<'_>, server: &Server) -> fmt::Result {
     let seconds = |nanos: Option<u64>| maybe(nanos.map(Seconds));
     let per_message = server.cpu_per_message_ns.map(Micros);
-    write!(f, "{:<13}pid {}: ", "server CPU", server.pid)?;
+    write!(f, "{:<15}pid {}: ", "server CPU", server.pid)?;
     if server.cpu_hold_ns.is_some() {
         write!(f, "{} s while holding, ", seconds(server.cpu_hold_ns))?;
     } else {
@@ -154,7 +155,7 @@ fn server_process(f: &mut Formatter<'_>, server: &Server) -> fmt::Result {
 }
 
 fn line(f: &mut Formatter<'_>, name: &str, what: impl Display) -> fmt::Result {
-    writeln!(f, "{name:<13}{what}")
+    writeln!(f, "{name:<15}{what}")
 }
 
 /// What there is, or `n/a`.
@@ -164,7 +165,7 @@ fn maybe(value: Option<impl Display>) -> String {
 
 /// A duration as it was asked for.
 fn show(nanos: u64) -> String {
-    units::show(std::time::Duration::from_nanos(nanos))
+    (units::DURATION.show)(Duration::from_nanos(nanos))
 }
 
 /// A measured time, four digits.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deadline::Timeouts;
 use super::limit::SessionLimit;
 use super::session::{Service, session};
 use crate::net::Listener;
@@ -30,6 +31,8 @@ pub struct Acceptor {
     pub service: Service,
     /// How many sessions there may be.
     pub limit: Arc<SessionLimit>,
+    /// How long its sessions may take.
+    pub timeouts: Timeouts,
     /// Opens when the lane is to stop accepting.
     pub stop: Rc<Gate>,
 }

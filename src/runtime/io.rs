@@ -57,7 +57,7 @@ enum End {
 struct Sending {
     in_flight: bool,
     /// The result of what was in flight, for who waits.
-    result: Option<Result<usize, i32>>,
+    result: Option<(usize, Result<(), i32>)>,
     waiting: bool,
     waker: Option<Waker>,
 }
@@ -67,6 +67,15 @@ struct Accepting {
     in_flight: bool,
     result: Option<io::Result<(OsSocket, SocketAddr)>>,
     waker: Option<Waker>,
+}
+
+/// The end of a send: how many bytes the kernel took, and the error that kept it from the rest.
+#[derive(Debug)]
+pub struct Sent {
+    /// Bytes taken.
+    pub bytes: usize,
+    /// Whether that was all.
+    pub result: io::Result<()>,
 }
 
 /// A socket of a lane, owned by one task. Dropping it resets the connection, unless
@@ -102,8 +111,10 @@ impl LaneSocket {
     /// # Errors
     /// What `connect(2)` says.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<()> {
-        self.start(Op::Connect(to))?;
-        poll_fn(|context| self.poll_sent(context)).await.map(drop)
+        match self.start(Op::Connect(to)) {
+            Some(connected) => connected.result,
+            None => poll_fn(|context| self.poll_sent(context)).await.result,
+        }
     }
 
     /// Takes one connection from a listener's queue.
@@ -156,10 +167,55 @@ impl LaneSocket {
     pub async fn send(&self, chain: Chain) -> io::Result<usize> {
         // A send whose future was dropped may still be in flight: one at a time, or they mix.
         poll_fn(|context| self.poll_idle(context)).await;
-        if let Some(result) = self.start(Op::Send(chain))? {
-            return Ok(result);
+        let sent = match self.start_send(chain) {
+            Some(sent) => sent,
+            None => poll_fn(|context| self.poll_sent(context)).await,
+        };
+        sent.result.map(|()| sent.bytes)
+    }
+
+    /// Starts to send all of a chain. `None`: [`LaneSocket::poll_sent`] will say how it went.
+    ///
+    /// # Panics
+    /// When another send is in flight.
+    #[must_use]
+    pub fn start_send(&self, chain: Chain) -> Option<Sent> {
+        self.start(Op::Send(chain))
+    }
+
+    /// Waits for the end of the send in flight.
+    pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        let sending = &mut sockets.at(self.socket).sending;
+        if let Some((bytes, result)) = sending.result.take() {
+            return Poll::Ready(Sent {
+                bytes,
+                result: result.map_err(error),
+            });
         }
-        poll_fn(|context| self.poll_sent(context)).await
+        sending.waiting = true;
+        register(&mut sending.waker, context);
+        Poll::Pending
+    }
+
+    /// Waits until the connection has failed; what arrives queues up. Pending for ever if it ends
+    /// well.
+    pub fn poll_failed(&self, context: &mut Context<'_>) -> Poll<()> {
+        let lane = &*self.lane.0;
+        let mut sockets = lane.sockets.borrow_mut();
+        let receiving = &mut sockets.at(self.socket).receiving;
+        if receiving.is_open() && receiving.queue.is_empty() {
+            receiving.arm(self.socket, &mut lane.poller.borrow_mut());
+        }
+        match receiving.end {
+            End::Failed(_) => return Poll::Ready(()),
+            End::Fin => {}
+            End::Open => {
+                receiving.waiting = true;
+                register(&mut receiving.waker, context);
+            }
+        }
+        Poll::Pending
     }
 
     /// Sends a FIN behind all that was sent; receiving goes on.
@@ -189,26 +245,21 @@ impl LaneSocket {
     }
 
     /// Starts an op of the write side; gives the result if it is there at once.
-    fn start(&self, op: Op) -> io::Result<Option<usize>> {
+    fn start(&self, op: Op) -> Option<Sent> {
         let lane = &*self.lane.0;
         let submitted = lane.poller.borrow_mut().submit(self.socket, op);
         match submitted {
-            Submitted::Done(Event::Sent(bytes, result)) => result.map(|()| {
+            Submitted::Done(Event::Sent(bytes, result)) => {
                 lane.stats.sent_bytes.add(bytes as u64);
-                Some(bytes)
-            }),
-            Submitted::Done(Event::Connected(result)) => {
-                result?;
-                // So that the wait that follows finds it done.
-                lane.sockets.borrow_mut().at(self.socket).sending.result = Some(Ok(0));
-                Ok(Some(0))
+                Some(Sent { bytes, result })
             }
+            Submitted::Done(Event::Connected(result)) => Some(Sent { bytes: 0, result }),
             Submitted::Done(other) => unreachable!("a send or connect got {other:?}"),
             Submitted::Pending => {
                 let mut sockets = lane.sockets.borrow_mut();
                 let sending = &mut sockets.at(self.socket).sending;
                 (sending.in_flight, sending.result) = (true, None);
-                Ok(None)
+                None
             }
         }
     }
@@ -218,17 +269,6 @@ impl LaneSocket {
         let sending = &mut sockets.at(self.socket).sending;
         if !sending.in_flight {
             return Poll::Ready(());
-        }
-        sending.waiting = true;
-        register(&mut sending.waker, context);
-        Poll::Pending
-    }
-
-    fn poll_sent(&self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut sockets = self.lane.0.sockets.borrow_mut();
-        let sending = &mut sockets.at(self.socket).sending;
-        if let Some(result) = sending.result.take() {
-            return Poll::Ready(result.map_err(error));
         }
         sending.waiting = true;
         register(&mut sending.waker, context);
@@ -337,9 +377,9 @@ impl Shared {
             }
             Event::Sent(bytes, result) => {
                 self.stats.sent_bytes.add(bytes as u64);
-                sending.finish(result.map(|()| bytes));
+                sending.finish(bytes, result);
             }
-            Event::Connected(result) => sending.finish(result.map(|()| 0)),
+            Event::Connected(result) => sending.finish(0, result),
             Event::Accepted(result) => {
                 let accepting = entry.accepting.get_or_insert_default();
                 (accepting.in_flight, accepting.result) = (false, Some(result));
@@ -353,8 +393,9 @@ impl Shared {
 }
 
 impl Sending {
-    fn finish(&mut self, result: io::Result<usize>) {
-        (self.in_flight, self.result) = (false, Some(result.map_err(|error| code(&error))));
+    fn finish(&mut self, bytes: usize, result: io::Result<()>) {
+        self.in_flight = false;
+        self.result = Some((bytes, result.map_err(|error| code(&error))));
         wake(&mut self.waiting, self.waker.as_ref());
     }
 }

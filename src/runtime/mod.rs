@@ -11,11 +11,13 @@ mod lane;
 mod run_queue;
 mod sleep;
 mod task;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod timer;
 mod watchdog;
 
 pub use self::gate::{Either, Gate, both, either};
-pub use self::io::{LaneSocket, QUEUE_BUFFERS};
+pub use self::io::{LaneSocket, QUEUE_BUFFERS, Sent};
 pub use self::lane::{Handle, Lane, LaneOptions, Remote};
 pub use self::sleep::{Elapsed, Sleep, timeout, yield_now};
 pub use self::task::TaskName;

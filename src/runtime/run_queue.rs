@@ -49,11 +49,10 @@ impl<T> RunQueue<T> {
 
     /// Takes what runs now.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        if self.inherited < INHERIT_MAX || self.ring.is_empty() {
-            if let Some(entry) = self.next.take() {
-                self.inherited += 1;
-                return Some(entry);
-            }
+        let turn_of_next = self.inherited < INHERIT_MAX || self.ring.is_empty();
+        if let Some(entry) = self.next.take_if(|_| turn_of_next) {
+            self.inherited = self.inherited.saturating_add(1);
+            return Some(entry);
         }
         self.inherited = 0;
         let entry = self.ring.pop_front()?;
@@ -71,6 +70,7 @@ impl<T> RunQueue<T> {
         self.next.is_none() && self.ring.is_empty()
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         usize::from(self.next.is_some()) + self.ring.len() + self.overflow.len()
     }

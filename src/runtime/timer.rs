@@ -39,8 +39,8 @@ struct Entry<T> {
     generation: u32,
     next: u32,
     previous: u32,
-    level: u8,
-    slot: u8,
+    level: usize,
+    slot: usize,
     /// `None` while the entry is free.
     value: Option<T>,
 }
@@ -171,13 +171,13 @@ impl<T> Timers<T> {
         }
         let entry = &mut self.entries[index as usize];
         (entry.next, entry.previous) = (head, NONE);
-        (entry.level, entry.slot) = (level as u8, slot as u8);
+        (entry.level, entry.slot) = (level, slot);
     }
 
     fn unlink(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
         let (next, previous) = (entry.next, entry.previous);
-        let (level, slot) = (usize::from(entry.level), usize::from(entry.slot));
+        let (level, slot) = (entry.level, entry.slot);
         if next != NONE {
             self.entries[next as usize].previous = previous;
         }
@@ -224,7 +224,7 @@ fn shift(level: usize) -> u32 {
 }
 
 fn slot_of(tick: u64, level: usize) -> usize {
-    (tick >> shift(level)) as usize % SLOTS
+    usize::try_from((tick >> shift(level)) % SLOTS as u64).expect("a slot is small")
 }
 
 fn narrow(small: usize) -> u32 {

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::error::ServerError;
+use super::options;
 use crate::config::Config;
 use crate::net::Listener;
 use crate::sys::{self, OsSocket};
@@ -11,11 +12,14 @@ use crate::sys::{self, OsSocket};
 /// The listening sockets of one lane, each with the index of its listener in the configuration.
 pub(super) type LaneListeners = Vec<(usize, OsSocket)>;
 
+/// Where each listener of the configuration, by its index, is bound.
+pub(super) type Bound = Vec<(usize, SocketAddr)>;
+
 /// One socket per lane for every address. Also gives each listener's addresses as bound.
 pub(super) fn bind(
     config: &Config,
     lanes: usize,
-) -> Result<(Vec<LaneListeners>, Vec<(usize, SocketAddr)>), ServerError> {
+) -> Result<(Vec<LaneListeners>, Bound), ServerError> {
     let all = || {
         config
             .listeners
@@ -54,13 +58,14 @@ pub(super) fn bind(
     let mut bound = Vec::new();
     for (index, key, mut address) in all() {
         let backlog = config.listeners[index].backlog;
+        let options = options::listener_socket(&config.listeners[index]);
         for lane in &mut of_lanes {
             let fail = |error: io::Error| ServerError::Bind {
                 key: key.clone(),
                 address,
                 error,
             };
-            let socket = Listener::bind(address, backlog).map_err(fail)?;
+            let socket = Listener::bind(address, backlog, &options).map_err(fail)?;
             // Port 0: the first lane's choice is everybody's.
             address = Listener::address_of(&socket).map_err(fail)?;
             lane.push((index, socket));

@@ -197,7 +197,6 @@ impl Server {
 }
 
 /// Starts a lane on a thread of its own.
-#[expect(clippy::disallowed_methods, reason = "the one place that starts lanes")]
 fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
     let lane = plan.index;
     thread::Builder::new()
@@ -225,6 +224,7 @@ fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
     clippy::disallowed_methods,
     reason = "a thread that sleeps, and is no lane"
 )]
+#[expect(clippy::infinite_loop, reason = "the process ends it")]
 fn watch(lanes: Vec<Remote>) -> io::Result<()> {
     thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
         let mut watchdogs = vec![Watchdog::default(); lanes.len()];

@@ -18,10 +18,6 @@ pub(super) enum Request {
 }
 
 /// Sends each signal to `to` from now on.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "signals wait on a thread of their own"
-)]
 pub(super) fn forward<E>(to: Sender<E>, event: fn(Request) -> E) -> io::Result<()>
 where
     E: Send + 'static,

@@ -41,6 +41,58 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
     checked(unsafe { libc::sched_setaffinity(0, bytes, &raw const set) }).map(drop)
 }
 
+/// Bytes sent that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)).
+pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request writes one int (TIOCOUTQ is SIOCOUTQ's number), which is valid for it.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    checked(bytes)
+}
+
+/// Bytes that the peer has acknowledged so far (`tcpi_bytes_acked` of `TCP_INFO`, Linux 4.1).
+pub(crate) fn acknowledged_total(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    // Eight bytes and 24 words, then two rates, come before it in `struct tcp_info`.
+    const OFFSET: usize = 8 + 24 * 4 + 2 * 8;
+    let mut info = [0_u8; OFFSET + 8];
+    let mut bytes = libc::socklen_t::try_from(info.len()).expect("128 bytes");
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+    let into = info.as_mut_ptr().cast();
+    // SAFETY: `into` is valid for writes of `bytes`.
+    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
+    checked(rc)?;
+    let total = info.last_chunk().expect("it is longer than a word");
+    Ok(u64::from_ne_bytes(*total))
+}
+
+/// `TCP_FASTOPEN` on a listener: how many connections may have sent before their handshake is done
+/// (Linux 3.7).
+pub(crate) fn set_fast_open(socket: BorrowedFd<'_>, queue: u32) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, queue)
+}
+
+/// `TCP_FASTOPEN_CONNECT`: the first bytes go with the handshake (Linux 4.11).
+pub(crate) fn set_fast_open_connect(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)
+}
+
+/// A bind of this socket to port 0 leaves the port to the connect (`IP_BIND_ADDRESS_NO_PORT`,
+/// Linux 4.2).
+pub(super) fn choose_port_at_connect(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
+fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: u32,
+) -> io::Result<()> {
+    let bytes = libc::socklen_t::try_from(size_of::<u32>()).expect("four bytes");
+    let from = (&raw const value).cast();
+    // SAFETY: `from` is valid for reads of `bytes`.
+    checked(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, from, bytes) }).map(drop)
+}
+
 /// The value of `kernel.io_uring_disabled` (0 on, 1 privileged only, 2 off), if there is one
 /// (Linux 6.6).
 #[must_use]

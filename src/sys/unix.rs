@@ -6,12 +6,12 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockRef, Socket, Type};
 
 /// An open socket, closed when dropped.
 pub type OsSocket = OwnedFd;
@@ -45,28 +45,19 @@ pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<
 
 /// Takes one connection off a non-blocking listener's queue (`accept4(2)`), close-on-exec.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OsSocket, SocketAddr)> {
-    let mut fd = -1;
-    let ((), address) = retry_accept(|| {
-        // SAFETY: the closure gets storage and length as accept4 wants them, and sets the length.
-        unsafe {
-            SockAddr::try_init(|storage, length| {
-                // SAFETY: both pointers are valid for the call, by the contract of `try_init`.
-                fd = libc::accept4(
-                    listener.as_raw_fd(),
-                    storage.cast(),
-                    length,
-                    libc::SOCK_CLOEXEC,
-                );
-                if fd < 0 {
-                    Err(io::Error::last_os_error())
-                } else {
-                    Ok(())
-                }
-            })
-        }
+    let mut storage = SockAddrStorage::zeroed();
+    let mut length = storage.size_of();
+    let fd = retry_accept(|| {
+        let address = (&raw mut storage).cast();
+        let flags = libc::SOCK_CLOEXEC;
+        // SAFETY: storage and length are valid for writes, and the length is that of the storage.
+        let fd = unsafe { libc::accept4(listener.as_raw_fd(), address, &raw mut length, flags) };
+        checked(fd).map(|_| fd)
     })?;
     // SAFETY: accept4 succeeded, so `fd` is open and nobody else owns it.
     let socket = unsafe { OsSocket::from_raw_fd(fd) };
+    // SAFETY: accept4 has written an address of this length.
+    let address = unsafe { SockAddr::new(storage, length) };
     let address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
     Ok((socket, address))
 }
@@ -87,9 +78,11 @@ fn poll(socket: BorrowedFd<'_>, events: libc::c_short) -> bool {
         events,
         revents: 0,
     };
-    // SAFETY: the pointer is valid for one pollfd during the call.
-    let ready = unsafe { libc::poll(&raw mut entry, 1, 0) };
-    ready > 0
+    let ready = retry(|| {
+        // SAFETY: the pointer is valid for one pollfd during the call.
+        checked(unsafe { libc::poll(&raw mut entry, 1, 0) })
+    });
+    ready.is_ok_and(|ready| ready > 0)
 }
 
 /// Whether a failed accept says something of one connection only, which is gone (accept(2):
@@ -163,11 +156,6 @@ pub(crate) fn is_connected_to_itself(socket: BorrowedFd<'_>) -> bool {
     matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
 }
 
-/// Sends small segments without waiting for the acknowledgement of earlier ones (`TCP_NODELAY`).
-pub(crate) fn send_at_once(socket: BorrowedFd<'_>) -> io::Result<()> {
-    SockRef::from(&socket).set_tcp_nodelay(true)
-}
-
 /// A new TCP socket of the address's family, close-on-exec.
 ///
 /// # Errors
@@ -180,13 +168,14 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
     Ok(socket.into())
 }
 
-/// A non-blocking listener that shares its address with the other lanes' (`SO_REUSEPORT`).
+/// A non-blocking socket bound to an address that it shares with the other lanes'
+/// (`SO_REUSEPORT`); then [`listen`].
 ///
-/// An IPv6 listener takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
+/// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
 ///
 /// # Errors
-/// What `bind(2)` and `listen(2)` say.
-pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OsSocket> {
+/// What `bind(2)` says.
+pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -199,8 +188,19 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OsSocket> {
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
+}
+
+/// Starts to listen (`listen(2)`); the system caps the backlog at `net.core.somaxconn`.
+pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+    SockRef::from(&socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// Binds a socket to an address to connect from. The port is chosen by the connect, so that one
+/// port serves many destinations (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
+pub(crate) fn bind_source(socket: BorrowedFd<'_>, source: IpAddr) -> io::Result<()> {
+    super::linux::choose_port_at_connect(socket)?;
+    SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
 }
 
 /// Says whether somebody listens there already.
@@ -253,9 +253,12 @@ pub fn file_limit() -> io::Result<usize> {
     Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
 }
 
-/// Whether the error says that a descriptor table is full, the process's or the system's.
-pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+/// Whether the error says that this machine lacks descriptors or memory.
+pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 /// A stretch of zeroed memory that takes no page before it is touched (`mmap(2)`).
