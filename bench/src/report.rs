@@ -144,9 +144,10 @@ impl Report {
         text.expect("plain values with string keys can be written") + "\n"
     }
 
-    /// Whether every connection was opened and everything came back as it should.
+    /// Whether every connection was opened, and something came back, and all of it was right.
     pub(crate) fn is_good(&self) -> bool {
-        self.errors_total == 0 && (self.connections_failed == 0 || self.interrupted)
+        let complete = self.connections_failed == 0 && self.messages > 0;
+        self.errors_total == 0 && (complete || self.interrupted)
     }
 }
 

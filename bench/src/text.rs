@@ -94,7 +94,11 @@ impl Text<'_> {
     fn errors(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let report = self.0;
         if report.errors_total == 0 {
-            return line(f, "errors", "none");
+            line(f, "errors", "none")?;
+            if report.messages == 0 && !report.interrupted {
+                line(f, "", "but no message came back within the measured time")?;
+            }
+            return Ok(());
         }
         let counts: Vec<String> = report
             .errors
