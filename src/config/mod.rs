@@ -27,7 +27,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod timeouts;
-mod units;
+pub mod units;
 mod upstream;
 mod value;
 

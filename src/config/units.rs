@@ -1,25 +1,26 @@
 //! Durations, sizes and percentages: a number and its unit, "20us", "1.5s", "64KiB", "10%".
 //!
-//! Pure functions from text to number and back, called by the readers in `value`. Exact: nothing
-//! is rounded, and what does not fit is larger than every limit.
+//! Pure functions from text to number and back, called by the readers in `value` and by the load
+//! client for its arguments. Exact: nothing is rounded, and what does not fit is larger than every
+//! limit.
 
 use std::time::Duration;
 
 /// One kind of quoted number: how it is read and shown, and what errors call it.
 #[derive(Debug)]
-pub(super) struct Quantity<Q: 'static> {
+pub struct Quantity<Q: 'static> {
     /// The kind, with its article.
-    pub(super) wanted: &'static str,
+    pub wanted: &'static str,
     /// What it looks like.
-    pub(super) form: &'static str,
+    pub form: &'static str,
     /// What a text says; `None` if it says none.
-    pub(super) read: fn(&str) -> Option<Q>,
+    pub read: fn(&str) -> Option<Q>,
     /// As an operator would write it.
-    pub(super) show: fn(Q) -> String,
+    pub show: fn(Q) -> String,
 }
 
 /// How long.
-pub(super) const DURATION: Quantity<Duration> = Quantity {
+pub const DURATION: Quantity<Duration> = Quantity {
     wanted: "a duration",
     form: "a number and a unit (ns, us, ms, s, m, h, d)",
     read: duration,
@@ -27,7 +28,7 @@ pub(super) const DURATION: Quantity<Duration> = Quantity {
 };
 
 /// How many bytes.
-pub(super) const SIZE: Quantity<u64> = Quantity {
+pub const SIZE: Quantity<u64> = Quantity {
     wanted: "a size",
     form: "a number and a unit (B, KiB, MiB, GiB)",
     read: size,
@@ -35,7 +36,7 @@ pub(super) const SIZE: Quantity<u64> = Quantity {
 };
 
 /// How many of a hundred.
-pub(super) const PERCENTAGE: Quantity<u64> = Quantity {
+pub const PERCENTAGE: Quantity<u64> = Quantity {
     wanted: "a percentage",
     form: "a whole number and %",
     read: percentage,

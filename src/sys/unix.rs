@@ -236,7 +236,10 @@ pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
 
 /// Raises the soft limit on descriptors to the hard one, and says what it is now
 /// (`RLIMIT_NOFILE`).
-pub(crate) fn file_limit() -> io::Result<usize> {
+///
+/// # Errors
+/// What `getrlimit(2)` says. A limit that cannot be raised is no error.
+pub fn file_limit() -> io::Result<usize> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: the pointer is valid for a write of one rlimit.
     checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) })?;
