@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use corelane::buf::PoolOptions;
 use corelane::poller::{BackEnd, PollerOptions, io_uring_refusal};
-use corelane::runtime::{LaneOptions, QUEUE_BUFFERS};
+use corelane::runtime::LaneOptions;
 use corelane::sys;
 
 use crate::args::{CommonArguments, IdleArguments, PollerChoice, RunArguments};
@@ -25,7 +25,7 @@ const SPARE_DESCRIPTORS: usize = 32;
 const LANE_DESCRIPTORS: usize = 3;
 /// Buffers that a connection may hold: one queue being sent, one received, as much again being
 /// looked at, and what a poller that is ahead of its cancel delivers.
-const CONNECTION_BUFFERS: usize = 4 * QUEUE_BUFFERS;
+const CONNECTION_BUFFERS: usize = 8;
 /// Address space of a lane's buffers, at most: 16 GiB.
 const BUFFERS_MAX: usize = 1 << 20;
 /// How long each of several addresses of one name has to answer.

@@ -69,6 +69,13 @@ impl LaneSocket {
         poll_fn(|context| self.poll_accept(context)).await
     }
 
+    /// A connection that was accepted for a future that did not come back for it.
+    pub fn take_accepted(&self) -> Option<(OsSocket, SocketAddr)> {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        let accepting = sockets.at(self.socket).accepting.as_mut()?;
+        accepting.result.take()?.ok()
+    }
+
     /// Everything that has arrived, waiting if that is nothing; an empty chain is the peer's FIN.
     ///
     /// # Errors

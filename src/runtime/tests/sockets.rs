@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
@@ -30,10 +30,19 @@ fn pair() -> (OsSocket, TcpStream) {
     (listener.accept().unwrap().0.into(), client)
 }
 
+/// Bytes of which any two stretches differ, unless they are a large prime apart.
 fn pattern(from: usize, bytes: usize) -> Vec<u8> {
-    (from..from + bytes)
-        .map(|at| u8::try_from((at * 7 + at / 251) % 256).unwrap())
-        .collect()
+    const PERIOD: usize = 65_521;
+    static BLOCK: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let byte = |at: usize| u8::try_from((at * 7 + at / 251) % 256).unwrap();
+        (0..PERIOD).map(byte).collect()
+    });
+    let mut all = Vec::with_capacity(bytes);
+    while all.len() < bytes {
+        let rest = &BLOCK[(from + all.len()) % PERIOD..];
+        all.extend_from_slice(&rest[..rest.len().min(bytes - all.len())]);
+    }
+    all
 }
 
 /// A chain of the pool's buffers that holds these bytes.
@@ -104,9 +113,12 @@ fn write_what_fits(client: &mut TcpStream, from: usize, until: usize) -> usize {
 /// sends; nothing is lost and all of it comes later.
 #[test]
 fn a_flood_to_a_task_that_does_not_receive_is_held_back() {
-    const ALL: usize = 48 << 20;
+    const ALL: usize = 8 << 20;
     on_every_back_end(|back_end| {
         let (server, mut client) = pair();
+        let small = 256 * 1024;
+        SockRef::from(&server).set_recv_buffer_size(small).unwrap();
+        SockRef::from(&client).set_send_buffer_size(small).unwrap();
         let mut lane = Lane::open(
             LaneOptions {
                 poller: PollerOptions {
@@ -170,7 +182,7 @@ fn a_send_whose_future_was_dropped_is_not_mixed_with_the_next() {
     on_every_back_end(|back_end| {
         let (server, mut client) = pair();
         SockRef::from(&server)
-            .set_send_buffer_size(16 * 1024)
+            .set_send_buffer_size(512 * 1024)
             .unwrap();
         let mut lane = lane_on(back_end);
         let handle = lane.handle();
