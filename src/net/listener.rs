@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
+use super::options::SocketOptions;
 use super::stream::Stream;
 use crate::runtime::{Close, Handle, LaneSocket};
 use crate::sys::{self, OsSocket};
@@ -16,13 +17,21 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Opens a listening socket; [`Listener::attach`] hands it to a lane. Port 0 lets the system
+    /// Opens a listening socket, whose connections inherit `options`; [`Listener::attach`] hands
+    /// it to a lane. Port 0 lets the system
     /// choose one: see [`Listener::address_of`].
     ///
     /// # Errors
     /// What `bind(2)` and `listen(2)` say.
-    pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<OsSocket> {
-        sys::listen(address, backlog)
+    pub fn bind(
+        address: SocketAddr,
+        backlog: u32,
+        options: &SocketOptions,
+    ) -> io::Result<OsSocket> {
+        let socket = sys::bind_shared(address)?;
+        options.apply(socket.as_fd(), true)?;
+        sys::listen(socket.as_fd(), backlog)?;
+        Ok(socket)
     }
 
     /// The address that a socket is bound to.

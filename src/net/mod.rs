@@ -3,7 +3,9 @@
 //! Called by `proxy` and by the load client. Knows no service.
 
 mod listener;
+mod options;
 mod stream;
 
 pub use self::listener::Listener;
-pub use self::stream::{Stream, connect};
+pub use self::options::{Keepalive, SocketOptions};
+pub use self::stream::{Stream, connect, is_local, is_out_of_ports};

@@ -4,13 +4,17 @@
 //! knows no TOML.
 
 mod accept;
-mod echo;
+mod close;
+mod deadline;
+mod direction;
 mod limit;
+mod record;
 mod relay;
 mod session;
 mod upstream;
 
 pub use self::accept::{Acceptor, accept};
+pub use self::deadline::Timeouts;
 pub use self::limit::{Permit, SessionLimit};
 pub use self::session::Service;
-pub use self::upstream::Upstream;
+pub use self::upstream::{Upstream, UpstreamOptions};

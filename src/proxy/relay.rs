@@ -1,37 +1,191 @@
-//! The relay: both directions between a client and an upstream, each a pump.
+//! The relay: the directions of a session, its deadline, and its end.
+//!
+//! A session has one direction (echo: from the client back to it) or two (client to upstream and
+//! back). Written as one poll rather than as two tasks: what one direction learns of a socket, that
+//! it was reset, say, the other one must act upon at once.
 
-use std::io;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use super::session::Moved;
+use super::close::{Phase, Sink, Source};
+use super::deadline::{Deadline, Expired, Timeouts};
+use super::direction::{Direction, Pulse, Side};
+use super::record::{Cause, Record};
 use crate::net::Stream;
-use crate::runtime::{Close, both};
+use crate::runtime::{Close, Sleep};
+use crate::sys::Time;
 
-/// Relays until both ends have sent their FIN, or one fails: then both are reset.
-///
-/// Each pump holds at most what one socket's queue and one send hold, and receives no more while
-/// its sink does not take it.
-pub(super) async fn relay(client: Stream, upstream: Stream, moved: &mut Moved) -> io::Result<()> {
-    let Moved {
-        from_client,
-        to_client,
-    } = moved;
-    both(
-        pump(&client, &upstream, from_client),
-        pump(&upstream, &client, to_client),
-    )
-    .await?;
-    client.close(Close::Fin);
-    upstream.close(Close::Fin);
-    Ok(())
+/// A session that relays.
+#[derive(Debug)]
+pub(super) struct Relay {
+    client: Side,
+    /// `None` for echo.
+    upstream: Option<Side>,
+    /// From the client.
+    up: Direction,
+    /// To the client; for echo this is `up`.
+    down: Direction,
+    phase: Phase,
+    deadline: Deadline,
+    sleep: Sleep,
+    /// Acknowledged in all when the deadline was last looked at, if bytes were outstanding.
+    acknowledged: Option<u64>,
+    cause: Option<Cause>,
 }
 
-/// Moves bytes one way, then the FIN behind them.
-async fn pump(from: &Stream, to: &Stream, bytes: &mut u64) -> io::Result<()> {
-    loop {
-        let chain = from.recv().await?;
-        if chain.is_empty() {
-            return to.shutdown();
+impl Relay {
+    /// A relay between a client and an upstream; without one, back to the client.
+    pub(super) fn new(client: Stream, upstream: Option<Stream>, timeouts: &Timeouts) -> Self {
+        let lane = client.lane();
+        let deadline = Deadline::new(timeouts, lane.now(), lane.random());
+        let sleep = lane.sleep_until(deadline.at());
+        Self {
+            client: Side::new(client, Cause::ClientFin, Cause::ClientRst),
+            upstream: upstream.map(|s| Side::new(s, Cause::UpstreamFin, Cause::UpstreamRst)),
+            up: Direction::default(),
+            down: Direction::default(),
+            phase: Phase::Relaying,
+            deadline,
+            sleep,
+            acknowledged: None,
+            cause: None,
         }
-        *bytes += to.send(chain).await? as u64;
+    }
+
+    /// Relays to the end, closes both sockets, and says in `record` what moved and why it ended.
+    pub(super) async fn run(mut self, record: &mut Record) {
+        poll_fn(|context| {
+            let polled = self.poll(context);
+            // Kept up to date, so that it is right too when the lane drops this task.
+            record.from_client = self.up.bytes;
+            record.to_client = if self.upstream.is_some() {
+                self.down.bytes
+            } else {
+                self.up.bytes
+            };
+            polled
+        })
+        .await;
+        let cause = self.cause.unwrap_or(Cause::Internal);
+        record.end(cause);
+        let how = if cause.is_orderly() {
+            Close::Fin
+        } else {
+            Close::Reset
+        };
+        self.client.stream.close(how);
+        if let Some(upstream) = self.upstream {
+            upstream.stream.close(how);
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let now = self.client.stream.lane().now();
+        if self.step(context, now).is_ready() {
+            return Poll::Ready(());
+        }
+        if self.up.ended || self.down.ended {
+            self.deadline.half_closed();
+        }
+        self.cause = Some(ready!(self.poll_deadline(context, now)));
+        self.phase = Phase::Ending;
+        self.step(context, now)
+    }
+
+    /// Takes both directions as far as they go without waiting; ready when both have ended.
+    fn step(&mut self, context: &mut Context<'_>, now: Time) -> Poll<()> {
+        loop {
+            let before = self.ends();
+            let (deadline, phase) = (&mut self.deadline, self.phase);
+            let pulse = &mut Pulse {
+                context: &mut *context,
+                deadline,
+                phase,
+                now,
+            };
+            match &self.upstream {
+                None => {
+                    self.up.step(&self.client, &self.client, pulse);
+                    self.down.ended = self.up.ended;
+                }
+                Some(upstream) => {
+                    self.up.step(&self.client, upstream, pulse);
+                    self.down.step(upstream, &self.client, pulse);
+                }
+            }
+            self.note_cause();
+            if self.up.ended && self.down.ended {
+                return Poll::Ready(());
+            }
+            // What one direction has learnt, the other has not acted upon yet.
+            if self.ends() == before {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Why the session's time is over. What still moves in the kernel keeps it alive, since a
+    /// reader may take long over one send; a first look has nothing to compare with, and so gives
+    /// a session with bytes outstanding one more round.
+    fn poll_deadline(&mut self, context: &mut Context<'_>, now: Time) -> Poll<Cause> {
+        loop {
+            self.sleep.reset(self.deadline.at());
+            ready!(Pin::new(&mut self.sleep).poll(context));
+            let acknowledged = self.acknowledged();
+            if acknowledged.is_some() && self.acknowledged != acknowledged {
+                self.deadline.alive(now);
+            }
+            self.acknowledged = acknowledged;
+            match self.deadline.expired(now) {
+                Some(Expired::Idle) => return Poll::Ready(Cause::IdleTimeout),
+                Some(Expired::HalfClose) => return Poll::Ready(Cause::HalfCloseTimeout),
+                Some(Expired::Lifetime) => return Poll::Ready(Cause::Lifetime),
+                None => {}
+            }
+        }
+    }
+
+    /// Bytes acknowledged in all; `None` when nothing is outstanding.
+    fn acknowledged(&self) -> Option<u64> {
+        let sides = || {
+            [Some(&self.client), self.upstream.as_ref()]
+                .into_iter()
+                .flatten()
+        };
+        let outstanding = self.up.sending
+            || self.down.sending
+            || sides().any(|side| side.stream.unacknowledged() > 0);
+        let total = || sides().map(|side| side.stream.acknowledged_total()).sum();
+        outstanding.then(total)
+    }
+
+    /// The first abnormal end counts; without one, the first FIN.
+    fn note_cause(&mut self) {
+        for side in [Some(&self.client), self.upstream.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            let cause = match (side.read.get(), side.as_sink()) {
+                (Source::Reset, _) | (_, Sink::Gone) => side.reset,
+                (Source::Fin, Sink::Open) => side.fin,
+                (Source::Open, Sink::Open) => continue,
+            };
+            if self
+                .cause
+                .is_none_or(|so_far| so_far.is_orderly() && !cause.is_orderly())
+            {
+                self.cause = Some(cause);
+            }
+        }
+    }
+
+    fn ends(&self) -> [(Source, Sink); 2] {
+        let of = |side: &Side| (side.read.get(), side.as_sink());
+        let upstream = self
+            .upstream
+            .as_ref()
+            .map_or((Source::Open, Sink::Open), of);
+        [of(&self.client), upstream]
     }
 }

@@ -1,15 +1,17 @@
-//! A session: one client connection from its start to the one line logged at its end.
+//! A session: one client connection from its start to its record.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::accept::Acceptor;
-use super::echo::echo;
+use super::close::{Action, Held, Phase, Sink, Source, action};
 use super::limit::Permit;
-use super::relay::relay;
+use super::record::{Cause, Record};
+use super::relay::Relay;
 use super::upstream::Upstream;
 use crate::net::Stream;
+use crate::runtime::{Close, Either, either};
 
 /// What a listener does with a connection.
 #[derive(Clone, Debug)]
@@ -20,48 +22,58 @@ pub enum Service {
     Proxy(Rc<Upstream>),
 }
 
-/// Bytes moved so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moved {
-    pub(super) from_client: u64,
-    pub(super) to_client: u64,
-}
-
-/// Serves one connection. However it ends, there is one line about it.
+/// Serves one connection.
 pub(super) async fn session(
     client: Stream,
     peer: SocketAddr,
     permit: Permit,
     acceptor: Rc<Acceptor>,
 ) {
-    let mut moved = Moved::default();
-    let lane = client.lane().clone();
-    let start = lane.now();
-    let result = match &acceptor.service {
-        Service::Echo => echo(client, &mut moved).await.map_err(Box::from),
-        Service::Proxy(upstream) => proxy(client, upstream, &mut moved).await,
+    let mut record = Record::new(client.lane(), Arc::clone(&acceptor.name), peer);
+    let relay = match &acceptor.service {
+        Service::Echo => Relay::new(client, None, &acceptor.timeouts),
+        Service::Proxy(upstream) => {
+            // Boxed: what connecting takes is given back before the session idles.
+            let connected = Box::pin(connect(&client, upstream, &acceptor, &mut record)).await;
+            let Some(stream) = connected else {
+                // It must not take silence for an answer.
+                client.close(Close::Reset);
+                return;
+            };
+            Relay::new(client, Some(stream), &acceptor.timeouts)
+        }
     };
+    relay.run(&mut record).await;
     drop(permit);
-    let ended = result
-        .as_ref()
-        .map_or_else(|error| error.to_string(), |()| "fin".to_owned());
-    tracing::debug!(
-        listener = &*acceptor.name,
-        %peer,
-        from_client_bytes = moved.from_client,
-        to_client_bytes = moved.to_client,
-        lasted = ?lane.now().since(start),
-        ended,
-        "session"
-    );
 }
 
-async fn proxy(
-    client: Stream,
+/// Connects to an endpoint, unless the client leaves first. A client that has sent its FIN has not
+/// left: what it sent is delivered, and it waits for the answer.
+async fn connect(
+    client: &Stream,
     upstream: &Upstream,
-    moved: &mut Moved,
-) -> Result<(), Box<dyn Error>> {
-    // The client waits; dropping it resets it, so that it does not take silence for an answer.
-    let (upstream, _) = upstream.connect(client.lane()).await?;
-    Ok(relay(client, upstream, moved).await?)
+    acceptor: &Acceptor,
+    record: &mut Record,
+) -> Option<Stream> {
+    let lane = client.lane();
+    let connecting = upstream.connect(lane, &acceptor.timeouts, &mut record.tries);
+    let client_ends = async {
+        client.failed().await;
+        action(Phase::Connecting, Source::Reset, Held::Nothing, Sink::Open)
+    };
+    match either(connecting, client_ends).await {
+        Either::First(Ok((stream, endpoint))) => {
+            (record.endpoint, record.connected) = (Some(endpoint), Some(lane.now()));
+            Some(stream)
+        }
+        Either::First(Err(cause)) => {
+            record.end(cause);
+            None
+        }
+        Either::Second(action) => {
+            debug_assert_eq!(action, Action::GiveUp, "a client that has reset is gone");
+            record.end(Cause::ClientRst);
+            None
+        }
+    }
 }

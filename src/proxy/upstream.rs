@@ -1,91 +1,155 @@
 //! Upstreams: a named set of endpoints, and connecting to one of them.
 
 use std::cell::Cell;
-use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::net::{self, Stream};
+use super::deadline::Timeouts;
+use super::record::Cause;
+use crate::net::{self, SocketOptions, Stream};
 use crate::runtime::{Handle, timeout};
+use crate::sys::Time;
 
-/// How long one endpoint may take to answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often failing connects of an upstream are logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What an upstream is made of.
+#[derive(Clone, Debug)]
+pub struct UpstreamOptions {
+    /// What it is called in the configuration.
+    pub name: String,
+    /// Where it can be reached; at least one.
+    pub endpoints: Vec<SocketAddr>,
+    /// How many endpoints are tried for one session, at most.
+    pub tries: usize,
+    /// Addresses to connect from, in turn; none: the system chooses.
+    pub source: Vec<IpAddr>,
+    /// Options of its sockets.
+    pub socket: SocketOptions,
+}
 
 /// The endpoints that a listener relays to; one lane's.
 #[derive(Debug)]
 pub struct Upstream {
-    name: String,
-    endpoints: Vec<SocketAddr>,
-    /// The endpoint whose turn it is.
-    next: Cell<usize>,
+    options: UpstreamOptions,
+    /// The endpoint and the source whose turn it is.
+    endpoint: Cell<usize>,
+    source: Cell<usize>,
+    /// Failures since they were last logged.
+    failures: Cell<u64>,
+    logged: Cell<Option<Time>>,
 }
-
-/// No endpoint took the connection: why, for each that was tried.
-#[derive(Debug)]
-pub(super) struct NoEndpoint {
-    upstream: String,
-    tried: Vec<(SocketAddr, io::Error)>,
-}
-
-impl fmt::Display for NoEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no endpoint of upstream {} takes the connection",
-            self.upstream
-        )?;
-        for (place, (endpoint, error)) in self.tried.iter().enumerate() {
-            let separator = if place == 0 { ": " } else { "; " };
-            write!(f, "{separator}{endpoint}: {error}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for NoEndpoint {}
 
 impl Upstream {
-    /// An upstream of at least one endpoint. Each lane has its own; `first` says where its round
-    /// begins, so that the lanes do not all begin with the same endpoint.
+    /// Each lane has its own; `first` says where its rounds begin, so that the lanes do not all
+    /// begin with the same endpoint.
     ///
     /// # Panics
     /// When there is no endpoint.
     #[must_use]
-    pub fn new(name: String, endpoints: Vec<SocketAddr>, first: usize) -> Self {
+    pub fn new(options: UpstreamOptions, first: usize) -> Self {
         assert!(
-            !endpoints.is_empty(),
-            "the configuration refuses an upstream without endpoints"
+            !options.endpoints.is_empty(),
+            "the configuration sees to it"
         );
-        let next = Cell::new(first % endpoints.len());
         Self {
-            name,
-            endpoints,
-            next,
+            endpoint: Cell::new(first % options.endpoints.len()),
+            source: Cell::new(first),
+            options,
+            failures: Cell::new(0),
+            logged: Cell::new(None),
         }
     }
 
-    /// Connects to the next endpoint in turn, and if it does not answer to the one after it, until
-    /// each was tried once.
-    pub(super) async fn connect(&self, lane: &Handle) -> Result<(Stream, SocketAddr), NoEndpoint> {
-        let mut tried = Vec::new();
-        let first = self.next.get();
-        self.next.set((first + 1) % self.endpoints.len());
-        for &endpoint in self.endpoints[first..]
+    /// Connects to the next endpoint in turn, and if it does not answer to the one after it, within
+    /// the tries and the time that there are. Nothing has been sent by then, so nothing is ever
+    /// sent twice.
+    pub(super) async fn connect(
+        &self,
+        lane: &Handle,
+        timeouts: &Timeouts,
+        tries: &mut u32,
+    ) -> Result<(Stream, SocketAddr), Cause> {
+        let endpoints = &self.options.endpoints;
+        let first = self.endpoint.get();
+        self.endpoint.set((first + 1) % endpoints.len());
+        let end = lane.now() + timeouts.connect_total;
+        let mut cause = Cause::ConnectTimeout;
+        for &endpoint in endpoints[first..]
             .iter()
-            .chain(&self.endpoints[..first])
+            .chain(&endpoints[..first])
+            .take(self.options.tries)
         {
-            let limit = lane.sleep_until(lane.now() + CONNECT_TIMEOUT);
-            let error = match timeout(limit, net::connect(lane, endpoint)).await {
+            if lane.now() >= end {
+                break;
+            }
+            *tries += 1;
+            let limit = lane.sleep_until(end.min(lane.now() + timeouts.connect));
+            let error = match timeout(limit, self.dial(lane, endpoint)).await {
                 Ok(Ok(stream)) => return Ok((stream, endpoint)),
                 Ok(Err(error)) => error,
                 Err(elapsed) => io::Error::new(io::ErrorKind::TimedOut, elapsed),
             };
-            tried.push((endpoint, error));
+            cause = cause_of(&error);
+            self.report(endpoint, &error, cause, lane.now());
+            if cause == Cause::LocalResources && !net::is_out_of_ports(&error) {
+                // Another endpoint needs a descriptor, too.
+                break;
+            }
         }
-        Err(NoEndpoint {
-            upstream: self.name.clone(),
-            tried,
-        })
+        Err(cause)
+    }
+
+    /// Connects to one endpoint, from the next source address that has a port left.
+    async fn dial(&self, lane: &Handle, endpoint: SocketAddr) -> io::Result<Stream> {
+        let sources = &self.options.source;
+        let fitting = || {
+            sources
+                .iter()
+                .filter(|source| source.is_ipv4() == endpoint.is_ipv4())
+        };
+        let count = fitting().count();
+        if count == 0 {
+            return net::connect(lane, endpoint, None, &self.options.socket).await;
+        }
+        let first = self.source.get();
+        self.source.set(first.wrapping_add(1));
+        let mut out_of_ports = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for &source in fitting().cycle().skip(first % count).take(count) {
+            match net::connect(lane, endpoint, Some(source), &self.options.socket).await {
+                Err(error) if net::is_out_of_ports(&error) => out_of_ports = error,
+                result => return result,
+            }
+        }
+        Err(out_of_ports)
+    }
+
+    fn report(&self, endpoint: SocketAddr, error: &io::Error, cause: Cause, now: Time) {
+        let times = self.failures.get() + 1;
+        self.failures.set(times);
+        if self
+            .logged
+            .get()
+            .is_some_and(|at| now.since(at) < LOG_INTERVAL)
+        {
+            return;
+        }
+        self.failures.set(0);
+        self.logged.set(Some(now));
+        let upstream = self.options.name.as_str();
+        tracing::warn!(upstream, %endpoint, %error, %cause, times, "cannot connect");
+    }
+}
+
+/// Whose fault it is. What this machine lacks is never blamed on an endpoint.
+fn cause_of(error: &io::Error) -> Cause {
+    if net::is_local(error) {
+        return Cause::LocalResources;
+    }
+    match error.kind() {
+        io::ErrorKind::TimedOut => Cause::ConnectTimeout,
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Cause::ConnectRefused,
+        _ => Cause::ConnectUnreachable,
     }
 }

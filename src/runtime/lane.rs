@@ -11,8 +11,9 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::inbox::{Receiver, Sender, inbox};
-use super::io::Sockets;
+use super::mover::Mover;
 use super::run_queue::RunQueue;
+use super::sockets::Sockets;
 use super::task::{Task, TaskId, TaskName};
 use super::timer::Timers;
 use super::watchdog::Heart;
@@ -45,8 +46,12 @@ pub struct LaneOptions {
     pub poller: PollerOptions,
     /// Its buffers.
     pub pool: PoolOptions,
+    /// Buffers that may queue up for one socket before it is received no more.
+    pub queue_buffers: usize,
     /// How long it polls before it sleeps, while that pays.
     pub idle_spin: Duration,
+    /// Where its random numbers begin.
+    pub seed: u64,
 }
 
 impl LaneOptions {
@@ -57,7 +62,9 @@ impl LaneOptions {
             back_end,
             poller: PollerOptions::default(),
             pool: PoolOptions::default(),
+            queue_buffers: 2,
             idle_spin: Duration::ZERO,
+            seed: 0,
         }
     }
 }
@@ -93,12 +100,15 @@ pub(super) struct Shared {
     now: Cell<Time>,
     pub(super) poller: RefCell<Poller>,
     pub(super) sockets: RefCell<Sockets>,
+    pub(super) mover: RefCell<Mover>,
     pub(super) timers: RefCell<Timers<Waker>>,
     pub(super) pool: Pool,
     pub(super) stats: Arc<LaneStats>,
     queue: RefCell<RunQueue<Task>>,
     /// This turn is not to sleep: who drives the lane has something to see.
     roused: Cell<bool>,
+    random: Cell<u64>,
+    high_mark: usize,
     /// The task that is running, so what is woken now was woken by it.
     running: Cell<Option<TaskId>>,
     tasks: RefCell<Tasks>,
@@ -144,12 +154,15 @@ impl Lane {
         let shared = Shared {
             now: Cell::new(now),
             poller: RefCell::new(poller),
-            sockets: RefCell::new(Sockets::default()),
+            mover: RefCell::new(Mover::default()),
+            sockets: RefCell::new(Sockets::new(options.queue_buffers)),
             timers: RefCell::new(Timers::new(now)),
             pool,
             stats: Arc::new(LaneStats::default()),
             queue: RefCell::new(RunQueue::new()),
             roused: Cell::new(false),
+            random: Cell::new(options.seed),
+            high_mark: 2 * options.queue_buffers * options.pool.buffer_bytes,
             running: Cell::new(None),
             tasks: RefCell::new(Tasks::default()),
             remote: Remote(Arc::new(parts)),
@@ -473,6 +486,23 @@ impl Handle {
     #[must_use]
     pub fn remote(&self) -> &Remote {
         &self.0.remote
+    }
+
+    /// Bytes that one direction of a session may hold in user space: half of them queued up, half
+    /// being sent.
+    #[must_use]
+    pub fn high_mark(&self) -> usize {
+        self.0.high_mark
+    }
+
+    /// The next random number: good enough to spread things, no secret (SplitMix64).
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        let state = self.0.random.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0.random.set(state);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
     }
 
     /// Whether a socket must be non-blocking to be connected here.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::error::ServerError;
+use super::options;
 use crate::config::Config;
 use crate::net::Listener;
 use crate::sys::{self, OsSocket};
@@ -57,13 +58,14 @@ pub(super) fn bind(
     let mut bound = Vec::new();
     for (index, key, mut address) in all() {
         let backlog = config.listeners[index].backlog;
+        let options = options::socket(&config.listeners[index].socket);
         for lane in &mut of_lanes {
             let fail = |error: io::Error| ServerError::Bind {
                 key: key.clone(),
                 address,
                 error,
             };
-            let socket = Listener::bind(address, backlog).map_err(fail)?;
+            let socket = Listener::bind(address, backlog, &options).map_err(fail)?;
             // Port 0: the first lane's choice is everybody's.
             address = Listener::address_of(&socket).map_err(fail)?;
             lane.push((index, socket));

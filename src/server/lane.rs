@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::bind::LaneListeners;
+use super::options;
 use crate::config::{self, Config};
 use crate::net::Listener;
 use crate::poller::BackEnd;
@@ -110,13 +111,7 @@ fn start_listeners(
     let upstreams: Vec<Rc<Upstream>> = config
         .upstreams
         .iter()
-        .map(|upstream| {
-            Rc::new(Upstream::new(
-                upstream.name.clone(),
-                upstream.endpoints.clone(),
-                index,
-            ))
-        })
+        .map(|upstream| Rc::new(Upstream::new(options::upstream(upstream), index)))
         .collect();
     for (place, socket) in listeners {
         let configured = &config.listeners[place];
@@ -130,6 +125,7 @@ fn start_listeners(
             name: configured.name.as_str().into(),
             service,
             limit: Arc::clone(limit),
+            timeouts: options::timeouts(&configured.timeouts),
             stop: Rc::clone(stop),
         };
         handle.spawn(

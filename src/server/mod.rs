@@ -8,6 +8,7 @@ mod bind;
 mod error;
 mod lane;
 mod log;
+mod options;
 mod plan;
 mod run;
 mod signals;

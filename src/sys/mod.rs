@@ -7,21 +7,31 @@
 mod clock;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(unix)]
+mod options;
 mod sync;
 #[cfg(unix)]
 mod unix;
 
 pub use clock::{Time, now};
 #[cfg(target_os = "linux")]
-pub(crate) use linux::EventFd;
+pub(crate) use linux::{
+    EventFd, Pipe, acknowledged_total, send_room, set_fast_open, set_fast_open_connect,
+    unacknowledged,
+};
 #[cfg(target_os = "linux")]
 pub use linux::{cpus, io_uring_disabled, pin_to};
+#[cfg(unix)]
+pub(crate) use options::{
+    set_congestion, set_keepalive, set_nodelay, set_notsent_lowat, set_receive_buffer,
+    set_send_buffer, set_user_timeout,
+};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(unix)]
 pub(crate) use unix::{
-    ConnectStart, Region, accept, connect, file_limit, is_connected_to_itself, is_readable,
-    is_writable, local_address, recv, reset_on_close, send, send_at_once, shutdown_write,
-    take_error,
+    ConnectStart, Region, accept, bind_shared, bind_source, connect, is_connected_to_itself,
+    is_out_of_resources, is_readable, is_writable, listen, local_address, recv, reset_on_close,
+    send, set_nonblocking, shutdown_write, take_error,
 };
 #[cfg(unix)]
-pub use unix::{OsSocket, listen, peer_address, port_is_taken, stream_socket};
+pub use unix::{OsSocket, file_limit, peer_address, port_is_taken, stream_socket};

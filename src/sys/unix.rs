@@ -6,7 +6,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
@@ -78,9 +78,11 @@ fn poll(socket: BorrowedFd<'_>, events: libc::c_short) -> bool {
         events,
         revents: 0,
     };
-    // SAFETY: the pointer is valid for one pollfd during the call.
-    let ready = unsafe { libc::poll(&raw mut entry, 1, 0) };
-    ready > 0
+    let ready = retry(|| {
+        // SAFETY: the pointer is valid for one pollfd during the call.
+        checked(unsafe { libc::poll(&raw mut entry, 1, 0) })
+    });
+    ready.is_ok_and(|ready| ready > 0)
 }
 
 /// Whether a failed accept says something of one connection only, which is gone (accept(2):
@@ -129,6 +131,11 @@ pub(crate) fn reset_on_close(socket: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))
 }
 
+/// Makes the socket's reads and writes never wait (`O_NONBLOCK`), for calls that take no flag.
+pub(crate) fn set_nonblocking(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_nonblocking(true)
+}
+
 /// Sends a FIN behind what was sent (`shutdown(2)` of the write side).
 pub(crate) fn shutdown_write(socket: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&socket).shutdown(Shutdown::Write)
@@ -154,11 +161,6 @@ pub(crate) fn is_connected_to_itself(socket: BorrowedFd<'_>) -> bool {
     matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
 }
 
-/// Sends small segments without waiting for the acknowledgement of earlier ones (`TCP_NODELAY`).
-pub(crate) fn send_at_once(socket: BorrowedFd<'_>) -> io::Result<()> {
-    SockRef::from(&socket).set_tcp_nodelay(true)
-}
-
 /// A new TCP socket of the address's family, close-on-exec.
 ///
 /// # Errors
@@ -171,13 +173,14 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
     Ok(socket.into())
 }
 
-/// A non-blocking listener that shares its address with the other lanes' (`SO_REUSEPORT`).
+/// A non-blocking socket bound to an address that it shares with the other lanes'
+/// (`SO_REUSEPORT`); then [`listen`].
 ///
-/// An IPv6 listener takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
+/// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
 ///
 /// # Errors
-/// What `bind(2)` and `listen(2)` say.
-pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OsSocket> {
+/// What `bind(2)` says.
+pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -190,8 +193,19 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OsSocket> {
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
+}
+
+/// Starts to listen (`listen(2)`); the system caps the backlog at `net.core.somaxconn`.
+pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+    SockRef::from(&socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// Binds a socket to an address to connect from. The port is chosen by the connect, so that one
+/// port serves many destinations (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
+pub(crate) fn bind_source(socket: BorrowedFd<'_>, source: IpAddr) -> io::Result<()> {
+    super::linux::choose_port_at_connect(socket)?;
+    SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
 }
 
 /// Says whether somebody listens there already.
@@ -222,7 +236,10 @@ pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
 
 /// Raises the soft limit on descriptors to the hard one, and says what it is now
 /// (`RLIMIT_NOFILE`).
-pub(crate) fn file_limit() -> io::Result<usize> {
+///
+/// # Errors
+/// What `getrlimit(2)` says. A limit that cannot be raised is no error.
+pub fn file_limit() -> io::Result<usize> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: the pointer is valid for a write of one rlimit.
     checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) })?;
@@ -239,6 +256,14 @@ pub(crate) fn file_limit() -> io::Result<usize> {
         }
     }
     Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
+}
+
+/// Whether the error says that this machine lacks descriptors or memory.
+pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 /// A stretch of zeroed memory that takes no page before it is touched (`mmap(2)`).

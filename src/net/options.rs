@@ -1,0 +1,103 @@
+//! Socket options, as the operator chose them.
+//!
+//! Set on a listener they are inherited by the connections that it accepts (tcp(7), and Linux's
+//! accept(2)), so that an accepted connection costs no system call for them.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use crate::sys;
+
+/// Options of TCP sockets; what is `None` is left to the system.
+#[derive(Clone, Debug)]
+pub struct SocketOptions {
+    /// Send small segments at once (`TCP_NODELAY`).
+    pub nodelay: bool,
+    /// Probe a silent peer (`SO_KEEPALIVE`).
+    pub keepalive: Option<Keepalive>,
+    /// How long sent bytes may stay unacknowledged (`TCP_USER_TIMEOUT`).
+    pub user_timeout: Option<Duration>,
+    /// Bytes of the kernel's send buffer (`SO_SNDBUF`; the kernel doubles it for its own needs).
+    pub send_buffer: Option<usize>,
+    /// Bytes of the kernel's receive buffer (`SO_RCVBUF`).
+    pub receive_buffer: Option<usize>,
+    /// Unsent bytes above which the socket is not writable (`TCP_NOTSENT_LOWAT`).
+    pub notsent_lowat: Option<u32>,
+    /// Congestion control by name (`TCP_CONGESTION`).
+    pub congestion: Option<String>,
+    /// Data in the first segment (`TCP_FASTOPEN`, `TCP_FASTOPEN_CONNECT`).
+    pub fast_open: bool,
+}
+
+/// When to probe a silent peer, and when to give it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first probe; whole seconds.
+    pub idle: Duration,
+    /// Time between probes; whole seconds.
+    pub interval: Duration,
+    /// Probes without an answer before the connection is given up.
+    pub count: u32,
+}
+
+impl Default for SocketOptions {
+    /// Without delay, probing after a minute of silence; the rest as the system has it.
+    fn default() -> Self {
+        let (idle, interval) = (Duration::from_secs(60), Duration::from_secs(10));
+        Self {
+            nodelay: true,
+            keepalive: Some(Keepalive {
+                idle,
+                interval,
+                count: 6,
+            }),
+            user_timeout: None,
+            send_buffer: None,
+            receive_buffer: None,
+            notsent_lowat: None,
+            congestion: None,
+            fast_open: false,
+        }
+    }
+}
+
+/// The queue of connections that may send before their handshake is done, on a listener.
+const FAST_OPEN_QUEUE: u32 = 256;
+
+impl SocketOptions {
+    /// Sets them on a listener, before it listens, or on a socket to be connected.
+    pub(super) fn apply(&self, socket: BorrowedFd<'_>, listens: bool) -> io::Result<()> {
+        if self.nodelay {
+            sys::set_nodelay(socket)?;
+        }
+        if let Some(Keepalive {
+            idle,
+            interval,
+            count,
+        }) = self.keepalive
+        {
+            sys::set_keepalive(socket, idle, interval, count)?;
+        }
+        if let Some(time) = self.user_timeout {
+            sys::set_user_timeout(socket, time)?;
+        }
+        if let Some(bytes) = self.send_buffer {
+            sys::set_send_buffer(socket, bytes)?;
+        }
+        if let Some(bytes) = self.receive_buffer {
+            sys::set_receive_buffer(socket, bytes)?;
+        }
+        if let Some(bytes) = self.notsent_lowat {
+            sys::set_notsent_lowat(socket, bytes)?;
+        }
+        if let Some(name) = &self.congestion {
+            sys::set_congestion(socket, name)?;
+        }
+        match (self.fast_open, listens) {
+            (true, true) => sys::set_fast_open(socket, FAST_OPEN_QUEUE),
+            (true, false) => sys::set_fast_open_connect(socket),
+            (false, _) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The close engine: what one direction of a relay does next, as a table.
+//!
+//! A direction moves bytes from a *source* to a *sink*; a session has two, each other's mirror.
+//! [`action`] is pure and total: the state of a direction in, one action out. `relay` carries the
+//! actions out and decides nothing. What it upholds:
+//!
+//! - **Bytes before ends.** What the source sent before its end goes to the sink first: TCP
+//!   delivers data in order before a FIN (RFC 9293 §3.6), and what was received before a reset
+//!   stays readable, so a direct connection would have delivered it too.
+//! - **FIN for FIN.** A FIN goes out when the source has sent one, behind all of its bytes, and
+//!   never else; the other direction goes on (half-close, RFC 1122 §4.2.2.13).
+//! - **Reset for reset.** A source that is reset, or closes with unread input (which its kernel
+//!   turns into a reset, RFC 1122 §4.2.2.13), has not said all: its sink is reset too, so that
+//!   nobody takes the part for the whole. Not before the sink's kernel has acknowledged what came
+//!   first, since a reset throws away what waits to be sent (RFC 9293 §3.10.5).
+//! - **An end that is corelane's own** (a timeout, a limit, the end of the grace period) is a reset
+//!   of both, for the same reason.
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    /// No endpoint has answered yet; there is no sink for what the client sends.
+    Connecting,
+    /// Both ends are there. Draining is the same: a session that may finish is not hurried.
+    Relaying,
+    /// corelane ends it: a timeout, a limit, the end of the grace period.
+    Ending,
+}
+
+/// What the source of a direction has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// It may send more.
+    Open,
+    /// It has sent its FIN.
+    Fin,
+    /// It has reset the connection, or it cannot be reached any more.
+    Reset,
+}
+
+/// The nearest place where bytes of a direction wait, that the sink does not have yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Held {
+    /// Nowhere: the sink's kernel has acknowledged all.
+    Nothing,
+    /// In the kernel: sent, not acknowledged.
+    Kernel,
+    /// In user space or in a pipe: not sent.
+    User,
+}
+
+/// What the sink of a direction has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Sink {
+    /// It can be sent to.
+    Open,
+    /// It has reset the connection, or it cannot be reached any more.
+    Gone,
+}
+
+/// What the direction does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Action {
+    /// Receive as far as the mark allows and keep it until there is a sink.
+    Hold,
+    /// Give up connecting and close the source: there is nobody left to connect for.
+    GiveUp,
+    /// Receive and send.
+    Move,
+    /// Send what is held; there is nothing more to receive.
+    Flush,
+    /// Send a FIN. The direction has ended.
+    SendFin,
+    /// Wait until the sink's kernel has acknowledged what was sent.
+    AwaitAcks,
+    /// Reset the sink. The direction has ended.
+    ResetSink,
+    /// Drop what is held and receive no more. The direction has ended; the other one, whose source
+    /// is this sink, resets this source once it has flushed.
+    Discard,
+    /// Reset both ends, whatever is held. The session has ended.
+    ResetBoth,
+}
+
+/// The table. First match counts; every combination has a row.
+pub(super) fn action(phase: Phase, source: Source, held: Held, sink: Sink) -> Action {
+    use {Held as H, Phase as P, Sink as K, Source as S};
+    match (phase, source, held, sink) {
+        // corelane's own end is a reset: a FIN would pass for the source's.
+        (P::Ending, _, _, _) => Action::ResetBoth,
+
+        // Connecting: a client that has reset is gone, one that has sent its FIN is not: it may
+        // have sent all it has to say, and wait for the answer.
+        (P::Connecting, S::Reset, _, _) => Action::GiveUp,
+        (P::Connecting, S::Open | S::Fin, _, _) => Action::Hold,
+
+        // A sink that is gone takes nothing more, whatever the source does.
+        (P::Relaying, _, _, K::Gone) => Action::Discard,
+
+        (P::Relaying, S::Open, _, K::Open) => Action::Move,
+
+        // The source has ended: first its bytes...
+        (P::Relaying, S::Fin | S::Reset, H::User, K::Open) => Action::Flush,
+        // ...then its end. The kernel keeps a FIN behind what it holds; a reset overtakes it.
+        (P::Relaying, S::Fin, H::Kernel | H::Nothing, K::Open) => Action::SendFin,
+        (P::Relaying, S::Reset, H::Kernel, K::Open) => Action::AwaitAcks,
+        (P::Relaying, S::Reset, H::Nothing, K::Open) => Action::ResetSink,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::{Just, Strategy, prop_oneof};
+    use proptest::{collection, prop_assert, prop_assert_eq, proptest};
+
+    use super::{Action, Held, Phase, Sink, Source, action};
+
+    const PHASES: [Phase; 3] = [Phase::Connecting, Phase::Relaying, Phase::Ending];
+    const SOURCES: [Source; 3] = [Source::Open, Source::Fin, Source::Reset];
+    const HELD: [Held; 3] = [Held::Nothing, Held::Kernel, Held::User];
+    const SINKS: [Sink; 2] = [Sink::Open, Sink::Gone];
+
+    fn all() -> impl Iterator<Item = (Phase, Source, Held, Sink)> {
+        PHASES.into_iter().flat_map(|phase| {
+            SOURCES.into_iter().flat_map(move |source| {
+                HELD.into_iter().flat_map(move |held| {
+                    SINKS
+                        .into_iter()
+                        .map(move |sink| (phase, source, held, sink))
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn every_action_is_reached() {
+        let reached: HashSet<Action> = all().map(|(p, s, h, k)| action(p, s, h, k)).collect();
+        assert_eq!(reached.len(), 9, "{reached:?}");
+    }
+
+    #[test]
+    fn rules_hold_in_every_row() {
+        for (phase, source, held, sink) in all() {
+            let action = action(phase, source, held, sink);
+            let row = format!("{phase:?} {source:?} {held:?} {sink:?} -> {action:?}");
+            if action == Action::SendFin {
+                assert_eq!(
+                    source,
+                    Source::Fin,
+                    "no FIN that the source did not send: {row}"
+                );
+                assert_ne!(held, Held::User, "bytes before the FIN: {row}");
+            }
+            if action == Action::ResetSink {
+                assert_eq!(
+                    source,
+                    Source::Reset,
+                    "no reset that the source did not send: {row}"
+                );
+                assert_eq!(held, Held::Nothing, "bytes before the reset: {row}");
+            }
+            if matches!(action, Action::Move | Action::Flush | Action::SendFin) {
+                assert_eq!(
+                    sink,
+                    Sink::Open,
+                    "nothing is sent to one that is gone: {row}"
+                );
+            }
+            if phase == Phase::Ending {
+                assert_eq!(action, Action::ResetBoth, "our own end is a reset: {row}");
+            }
+        }
+    }
+
+    /// What may happen around a direction.
+    #[derive(Clone, Copy, Debug)]
+    enum Happens {
+        SourceSends,
+        SourceFin,
+        SourceReset,
+        SinkTakes,
+        SinkAcknowledges,
+        SinkReset,
+        Connected,
+        Timeout,
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        prop_oneof![
+            6 => Just(Happens::SourceSends),
+            1 => Just(Happens::SourceFin),
+            1 => Just(Happens::SourceReset),
+            4 => Just(Happens::SinkTakes),
+            4 => Just(Happens::SinkAcknowledges),
+            1 => Just(Happens::SinkReset),
+            3 => Just(Happens::Connected),
+            1 => Just(Happens::Timeout),
+        ]
+    }
+
+    /// A direction reduced to counts, driven by the table as `relay` is.
+    #[derive(Debug)]
+    struct Model {
+        phase: Phase,
+        source: Source,
+        sink: Sink,
+        sent: u32,
+        user: u32,
+        kernel: u32,
+        delivered: u32,
+        fin: bool,
+        reset: bool,
+        ended: bool,
+    }
+
+    impl Model {
+        fn held(&self) -> Held {
+            match (self.user, self.kernel) {
+                (0, 0) => Held::Nothing,
+                (0, _) => Held::Kernel,
+                _ => Held::User,
+            }
+        }
+
+        fn happen(&mut self, event: Happens) {
+            match event {
+                Happens::SourceSends if self.source == Source::Open => {
+                    self.sent += 1;
+                    self.user += 1;
+                }
+                Happens::SourceFin if self.source == Source::Open => self.source = Source::Fin,
+                Happens::SourceReset => self.source = Source::Reset,
+                Happens::SinkReset if self.phase != Phase::Connecting => self.sink = Sink::Gone,
+                Happens::Connected if self.phase == Phase::Connecting => {
+                    self.phase = Phase::Relaying;
+                }
+                Happens::Timeout => self.phase = Phase::Ending,
+                Happens::SinkAcknowledges if self.kernel > 0 => {
+                    self.kernel -= 1;
+                    self.delivered += 1;
+                }
+                _ => {}
+            }
+        }
+
+        /// Carries the table's action out; `takes`: the sink's kernel has room for one.
+        fn step(&mut self, takes: bool) {
+            match action(self.phase, self.source, self.held(), self.sink) {
+                Action::Move | Action::Flush if takes && self.user > 0 => {
+                    self.user -= 1;
+                    self.kernel += 1;
+                }
+                Action::Hold | Action::Move | Action::Flush | Action::AwaitAcks => {}
+                Action::SendFin => (self.fin, self.ended) = (true, true),
+                Action::ResetSink | Action::ResetBoth | Action::GiveUp => {
+                    (self.reset, self.ended) = (true, true);
+                }
+                Action::Discard => self.ended = true,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_sink_never_sees_a_wrong_end(events in collection::vec(happens(), 1..200)) {
+            let mut model = Model {
+                phase: Phase::Connecting,
+                source: Source::Open,
+                sink: Sink::Open,
+                sent: 0,
+                user: 0,
+                kernel: 0,
+                delivered: 0,
+                fin: false,
+                reset: false,
+                ended: false,
+            };
+            let quiet = [Happens::Connected, Happens::SinkTakes, Happens::SinkAcknowledges];
+            // Once all that happens has happened, the sink goes on taking: then it must end.
+            let settle = quiet.into_iter().cycle().take(3 * 250);
+            for event in events.into_iter().chain(settle) {
+                if model.ended {
+                    break;
+                }
+                model.happen(event);
+                model.step(matches!(event, Happens::SinkTakes));
+                if model.fin {
+                    // The kernel delivers what it holds before the FIN.
+                    prop_assert_eq!(model.delivered + model.kernel, model.sent);
+                    prop_assert_eq!(model.source, Source::Fin);
+                }
+                if model.reset && model.phase == Phase::Relaying {
+                    prop_assert_eq!(model.delivered, model.sent, "all, then the reset");
+                }
+            }
+            prop_assert!(model.ended || model.source == Source::Open, "it hangs: {model:?}");
+            prop_assert!(!(model.fin && model.reset));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! When a session's time is over. Pure logic, given the time as an argument.
+//!
+//! A message moves a deadline by writing one word: no timer operation.
+
+use std::time::Duration;
+
+use crate::sys::Time;
+
+/// How long a session may take over what.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// One endpoint to answer.
+    pub connect: Duration,
+    /// All endpoints together.
+    pub connect_total: Duration,
+    /// Without a byte in either direction; `None` for ever.
+    pub idle: Option<Duration>,
+    /// Without a byte once one direction has ended.
+    pub half_close: Duration,
+    /// In all; `None` for ever.
+    pub lifetime: Option<Duration>,
+    /// How much of a lifetime may be cut off, a random part for each session, so that sessions
+    /// that began together do not end together; in per cent of it.
+    pub lifetime_jitter_percent: u8,
+}
+
+/// Which time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    Idle,
+    HalfClose,
+    Lifetime,
+}
+
+/// One session's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    idle: Option<Duration>,
+    half_close: Duration,
+    lifetime: Option<Time>,
+    last: Time,
+    half_closed: bool,
+}
+
+impl Deadline {
+    /// A session that begins at `now`. `random` shifts the lifetime within its jitter.
+    pub(super) fn new(timeouts: &Timeouts, now: Time, random: u64) -> Self {
+        let lifetime = timeouts.lifetime.map(|lifetime| {
+            let span = lifetime * u32::from(timeouts.lifetime_jitter_percent) / 100;
+            let parts = u32::try_from(random % 1001).expect("at most 1000");
+            now + lifetime.saturating_sub(span / 1000 * parts)
+        });
+        let Timeouts {
+            idle, half_close, ..
+        } = *timeouts;
+        Self {
+            idle,
+            half_close,
+            lifetime,
+            last: now,
+            half_closed: false,
+        }
+    }
+
+    /// Bytes moved.
+    pub(super) fn alive(&mut self, now: Time) {
+        self.last = now;
+    }
+
+    /// One direction has ended.
+    pub(super) fn half_closed(&mut self) {
+        self.half_closed = true;
+    }
+
+    /// When to look next; the end of time if never.
+    pub(super) fn at(&self) -> Time {
+        let quiet = self.quiet().map(|(limit, _)| self.last + limit);
+        let first = [quiet, self.lifetime].into_iter().flatten().min();
+        first.unwrap_or(Time::from_nanos(u64::MAX))
+    }
+
+    /// Which time is over at `now`.
+    pub(super) fn expired(&self, now: Time) -> Option<Expired> {
+        if self.lifetime.is_some_and(|end| now >= end) {
+            return Some(Expired::Lifetime);
+        }
+        let (limit, which) = self.quiet()?;
+        (now >= self.last + limit).then_some(which)
+    }
+
+    /// How long nothing may move.
+    fn quiet(&self) -> Option<(Duration, Expired)> {
+        let half_close = self
+            .half_closed
+            .then_some((self.half_close, Expired::HalfClose));
+        let idle = self.idle.map(|idle| (idle, Expired::Idle));
+        [half_close, idle]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(limit, _)| *limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Deadline, Expired, Timeouts};
+    use crate::sys::Time;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn timeouts() -> Timeouts {
+        Timeouts {
+            connect: SECOND,
+            connect_total: SECOND,
+            idle: Some(10 * SECOND),
+            half_close: 3 * SECOND,
+            lifetime: None,
+            lifetime_jitter_percent: 0,
+        }
+    }
+
+    fn at(seconds: u32) -> Time {
+        Time::ZERO + seconds * SECOND
+    }
+
+    #[test]
+    fn idle_counts_from_the_last_byte() {
+        let mut deadline = Deadline::new(&timeouts(), at(0), 0);
+        assert_eq!((deadline.at(), deadline.expired(at(9))), (at(10), None));
+        deadline.alive(at(9));
+        assert_eq!((deadline.at(), deadline.expired(at(18))), (at(19), None));
+        assert_eq!(deadline.expired(at(19)), Some(Expired::Idle));
+    }
+
+    #[test]
+    fn a_half_closed_session_has_the_shorter_time() {
+        let mut deadline = Deadline::new(&timeouts(), at(0), 0);
+        deadline.half_closed();
+        assert_eq!(
+            (deadline.at(), deadline.expired(at(3))),
+            (at(3), Some(Expired::HalfClose))
+        );
+        let short_idle = Timeouts {
+            idle: Some(2 * SECOND),
+            ..timeouts()
+        };
+        let mut deadline = Deadline::new(&short_idle, at(0), 0);
+        deadline.half_closed();
+        assert_eq!(deadline.expired(at(2)), Some(Expired::Idle));
+        let never = Timeouts {
+            idle: None,
+            ..timeouts()
+        };
+        let mut deadline = Deadline::new(&never, at(0), 0);
+        assert_eq!(deadline.at(), Time::from_nanos(u64::MAX));
+        deadline.half_closed();
+        assert_eq!(deadline.at(), at(3), "half-closed sessions always end");
+    }
+
+    #[test]
+    fn a_lifetime_ends_a_busy_session_within_its_jitter() {
+        let limits = Timeouts {
+            lifetime: Some(100 * SECOND),
+            ..timeouts()
+        };
+        let mut deadline = Deadline::new(&limits, at(0), 77);
+        deadline.alive(at(99));
+        assert_eq!(deadline.expired(at(99)), None);
+        assert_eq!(deadline.expired(at(100)), Some(Expired::Lifetime));
+        let jittered = Timeouts {
+            lifetime_jitter_percent: 10,
+            ..limits
+        };
+        let ends: Vec<Time> = (0..1001)
+            .map(|random| {
+                let mut deadline = Deadline::new(&jittered, at(0), random);
+                deadline.alive(at(1000));
+                deadline.at()
+            })
+            .collect();
+        assert_eq!(
+            (ends.iter().min(), ends.iter().max()),
+            (Some(&at(90)), Some(&at(100)))
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! The configuration, as the options of each layer: once, downward, by value.
+
+use crate::config;
+use crate::net::{Keepalive, SocketOptions};
+use crate::proxy::{Timeouts, UpstreamOptions};
+
+pub(super) fn timeouts(written: &config::Timeouts) -> Timeouts {
+    Timeouts {
+        connect: written.connect,
+        connect_total: written.connect_total,
+        idle: written.idle,
+        half_close: written.half_close,
+        lifetime: written.lifetime,
+        lifetime_jitter_percent: written.lifetime_jitter,
+    }
+}
+
+pub(super) fn socket(written: &config::SocketOptions) -> SocketOptions {
+    let keepalive = |keepalive: config::Keepalive| Keepalive {
+        idle: keepalive.idle,
+        interval: keepalive.interval,
+        count: keepalive.count,
+    };
+    SocketOptions {
+        nodelay: written.nodelay,
+        keepalive: written.keepalive.map(keepalive),
+        user_timeout: written.user_timeout,
+        send_buffer: written.send_buffer,
+        receive_buffer: written.receive_buffer,
+        notsent_lowat: written.notsent_lowat,
+        congestion: written.congestion.clone(),
+        fast_open: written.fast_open,
+    }
+}
+
+pub(super) fn upstream(written: &config::Upstream) -> UpstreamOptions {
+    UpstreamOptions {
+        name: written.name.clone(),
+        endpoints: written.endpoints.clone(),
+        tries: written.tries,
+        source: written.source.clone(),
+        socket: socket(&written.socket),
+    }
+}

@@ -1,0 +1,155 @@
+//! Starts corelane as a proxy in front of one address, and reads what it says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// How long corelane may take over anything before the test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A running corelane: one listener, one upstream, one line per session.
+#[derive(Debug)]
+pub(crate) struct Corelane {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    lines: Receiver<String>,
+    /// Sessions that ended while another one's record was waited for.
+    records: Vec<Fields>,
+    /// Open descriptors before the first session.
+    descriptors: usize,
+    config: PathBuf,
+}
+
+/// The `key=value` pairs of a line.
+pub(crate) type Fields = BTreeMap<String, String>;
+
+impl Corelane {
+    /// Starts it with a poller; `None`, and a line that says so, where that poller is not to be had.
+    pub(crate) fn start(poller: &str, upstream: SocketAddr) -> Option<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("corelane-matrix-{}-{count}.toml", std::process::id());
+        let config = std::env::temp_dir().join(name);
+        let text = format!(
+            "[runtime]\nlanes = 1\npin = false\npoller = \"{poller}\"\n[log]\nlevel = \"debug\"\n\
+             [[listener]]\nname = \"matrix\"\nbind = \"127.0.0.1:0\"\nservice = \"proxy\"\n\
+             upstream = \"peer\"\n[[upstream]]\nname = \"peer\"\nendpoints = [\"{upstream}\"]\n"
+        );
+        fs::write(&config, text).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_corelane"))
+            .args(["run", "--config"])
+            .arg(&config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                // Nobody listens any more when the test has failed.
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut address = None;
+        let mut said = Vec::new();
+        loop {
+            let Ok(line) = lines.recv_timeout(DEADLINE) else {
+                let status = child.wait().unwrap();
+                let said = said.join("\n");
+                fs::remove_file(&config).unwrap();
+                assert!(
+                    status.code() == Some(2) && said.contains("io_uring"),
+                    "{said}"
+                );
+                println!("skipped on {poller}, which this system does not have: {said}");
+                return None;
+            };
+            let fields = fields(&line);
+            if line.contains(" listening ") {
+                address = Some(fields["address"].parse().unwrap());
+            }
+            if line.contains(" ready ") {
+                assert_eq!(fields["poller"], poller);
+                break;
+            }
+            said.push(line);
+        }
+        let mut corelane = Self {
+            child,
+            address: address.expect("it says where it listens before it is ready"),
+            lines,
+            records: Vec::new(),
+            descriptors: 0,
+            config,
+        };
+        corelane.descriptors = corelane.open_descriptors();
+        Some(corelane)
+    }
+
+    /// The record of the session of the client with this address; `None` when it does not come.
+    pub(crate) fn record(&mut self, client: SocketAddr) -> Option<Fields> {
+        let client = client.to_string();
+        let is_its = |fields: &Fields| fields.get("client") == Some(&client);
+        loop {
+            if let Some(at) = self.records.iter().position(is_its) {
+                return Some(self.records.swap_remove(at));
+            }
+            let line = self.lines.recv_timeout(DEADLINE).ok()?;
+            assert!(!line.contains("panicked"), "{line}");
+            if line.contains(" session ") {
+                self.records.push(fields(&line));
+            }
+        }
+    }
+
+    /// Checks that nothing is left: no second record of a session, no descriptor.
+    pub(crate) fn assert_quiet(&mut self) {
+        let mut left = self.open_descriptors();
+        for _ in 0..200 {
+            if left == self.descriptors {
+                break;
+            }
+            // Closes are asynchronous; a line that comes meanwhile is one too many.
+            if let Ok(line) = self.lines.recv_timeout(Duration::from_millis(10)) {
+                assert!(!line.contains(" session "), "one record too many: {line}");
+            }
+            left = self.open_descriptors();
+        }
+        assert_eq!(left, self.descriptors, "descriptors leak");
+        let extra: Vec<_> = self.lines.try_iter().collect();
+        assert!(
+            !extra.iter().any(|line| line.contains(" session ")),
+            "{extra:?}"
+        );
+        assert!(self.records.is_empty(), "{:?}", self.records);
+    }
+
+    fn open_descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(path).unwrap().count()
+    }
+}
+
+impl Drop for Corelane {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(fs::remove_file(&self.config));
+    }
+}
+
+fn fields(line: &str) -> Fields {
+    line.split(' ')
+        .filter_map(|word| word.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
+        .collect()
+}

@@ -1,0 +1,206 @@
+//! The rows of the matrix: how a connection ends, and the scripts of both sides for it.
+
+use crate::peer::Side::{Client, Server};
+use crate::peer::Step::{
+    Await, Close, Crash, Fin, Peek, Receive, ReceiveToEnd, Reset, Send, SendAll, Tell,
+};
+use crate::peer::{Pace, Side, Step};
+
+/// A request or reply of ordinary size.
+const SMALL: u64 = 10_000;
+/// More than socket buffers hold at once, so that some of it is always on its way.
+const LARGE: u64 = 4 << 20;
+/// Enough to be taken for a bulk transfer.
+const BULK: u64 = 8 << 20;
+
+/// How a connection ends; the side is the one that ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// FIN behind what was sent; the other side answers with as much, and its own FIN.
+    Fin(Side),
+    /// Both sides have sent, then both FIN at once.
+    BothFin,
+    /// Reset behind what was sent.
+    Reset(Side),
+    /// Reset while the other side sends, of which part is not read.
+    ResetUnread(Side),
+    /// Close behind what was sent, with unread input: the kernel makes a reset of it.
+    CloseUnread(Side),
+    /// Killed behind what was sent: the kernel sends a FIN.
+    Crash(Side),
+    /// Killed while the other side sends, of which part is not read.
+    CrashUnread(Side),
+}
+
+/// What is on its way when the end comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flight {
+    Nothing,
+    Small,
+    Large,
+}
+
+/// What corelane takes the transfer for, by what came before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    Interactive,
+    Bulk,
+}
+
+/// One cell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(crate) ending: Ending,
+    pub(crate) flight: Flight,
+    pub(crate) pace: Pace,
+    pub(crate) path: Path,
+}
+
+impl Ending {
+    const ALL: [Self; 13] = [
+        Self::Fin(Client),
+        Self::Fin(Server),
+        Self::BothFin,
+        Self::Reset(Client),
+        Self::Reset(Server),
+        Self::ResetUnread(Client),
+        Self::ResetUnread(Server),
+        Self::CloseUnread(Client),
+        Self::CloseUnread(Server),
+        Self::Crash(Client),
+        Self::Crash(Server),
+        Self::CrashUnread(Client),
+        Self::CrashUnread(Server),
+    ];
+
+    /// The words with which a session that ends so may be recorded.
+    pub(crate) fn words(self, flight: Flight) -> &'static [&'static str] {
+        match self {
+            Self::BothFin => &["client_fin", "upstream_fin"],
+            // Nothing was sent, so nothing is unread.
+            Self::CrashUnread(Client) if flight == Flight::Nothing => &["client_fin"],
+            Self::CrashUnread(Server) if flight == Flight::Nothing => &["upstream_fin"],
+            Self::Fin(Client) | Self::Crash(Client) => &["client_fin"],
+            Self::Fin(Server) | Self::Crash(Server) => &["upstream_fin"],
+            Self::Reset(Client)
+            | Self::ResetUnread(Client)
+            | Self::CloseUnread(Client)
+            | Self::CrashUnread(Client) => &["client_rst"],
+            Self::Reset(Server)
+            | Self::ResetUnread(Server)
+            | Self::CloseUnread(Server)
+            | Self::CrashUnread(Server) => &["upstream_rst"],
+        }
+    }
+}
+
+impl Cell {
+    pub(crate) fn all() -> Vec<Self> {
+        let mut cells = Vec::new();
+        for ending in Ending::ALL {
+            for flight in [Flight::Nothing, Flight::Small, Flight::Large] {
+                for pace in [Pace::Fast, Pace::Slow, Pace::Stopped] {
+                    for path in [Path::Interactive, Path::Bulk] {
+                        cells.push(Self {
+                            ending,
+                            flight,
+                            pace,
+                            path,
+                        });
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    fn bytes(self) -> u64 {
+        match self.flight {
+            Flight::Nothing => 0,
+            Flight::Small => SMALL,
+            Flight::Large => LARGE,
+        }
+    }
+
+    /// What the client does, and what the server does.
+    pub(crate) fn scripts(self) -> [Vec<Step>; 2] {
+        let (ender, [first, second]) = self.scripts_of_ender_and_other();
+        match ender {
+            Client => [first, second],
+            Server => [second, first],
+        }
+    }
+
+    fn scripts_of_ender_and_other(self) -> (Side, [Vec<Step>; 2]) {
+        let (bytes, pace) = (self.bytes(), self.pace);
+        let stopped = pace == Pace::Stopped;
+        let wait = move || stopped.then_some(Await);
+        let (mut ender, mut other) = (Vec::new(), Vec::new());
+        let to_ender = matches!(self.ending, Ending::ResetUnread(_) | Ending::CrashUnread(_));
+        if self.path == Path::Bulk {
+            let (from, to) = if to_ender {
+                (&mut other, &mut ender)
+            } else {
+                (&mut ender, &mut other)
+            };
+            from.push(SendAll(BULK));
+            to.push(Receive(BULK, Pace::Fast));
+        }
+        let side = match self.ending {
+            Ending::Fin(side) => {
+                ender.extend([Send(bytes), Fin, Tell]);
+                ender.extend(wait());
+                ender.extend([ReceiveToEnd(pace), Close]);
+                other.extend(wait());
+                other.extend([ReceiveToEnd(pace), Send(bytes), Fin, Tell, Close]);
+                side
+            }
+            Ending::BothFin => {
+                for script in [&mut ender, &mut other] {
+                    script.extend([Send(bytes), Tell, Await, Fin, ReceiveToEnd(pace), Close]);
+                }
+                Client
+            }
+            Ending::Reset(side) => {
+                ender.extend([Send(bytes), Reset, Tell]);
+                other.extend(wait());
+                other.extend([ReceiveToEnd(pace), Close]);
+                side
+            }
+            Ending::CloseUnread(side) => {
+                ender.extend([Peek, Send(bytes), Close, Tell]);
+                other.push(Send(SMALL));
+                other.extend(wait());
+                other.extend([ReceiveToEnd(pace), Close]);
+                side
+            }
+            Ending::Crash(side) => {
+                ender.extend([Send(bytes), Crash, Tell]);
+                other.extend(wait());
+                other.extend([ReceiveToEnd(pace), Close]);
+                side
+            }
+            Ending::ResetUnread(side) | Ending::CrashUnread(side) => {
+                // The pace is how the one that ends has read before.
+                let send = if stopped { Send(bytes) } else { SendAll(bytes) };
+                other.extend([send, Tell, ReceiveToEnd(Pace::Fast), Close]);
+                match pace {
+                    Pace::Fast => ender.push(Receive(bytes / 2, pace)),
+                    Pace::Slow => ender.push(Receive(bytes / 4, pace)),
+                    Pace::Stopped => {}
+                }
+                if bytes > 0 {
+                    ender.push(Peek);
+                }
+                ender.extend(wait());
+                ender.push(if matches!(self.ending, Ending::ResetUnread(_)) {
+                    Reset
+                } else {
+                    Crash
+                });
+                side
+            }
+        };
+        (side, [ender, other])
+    }
+}
