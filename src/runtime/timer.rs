@@ -236,7 +236,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::{TICK, TICK_NANOS, TimerKey, Timers};
+    use super::{SPAN, TICK, TICK_NANOS, TimerKey, Timers};
     use crate::sys::Time;
 
     const DAY: Duration = Duration::from_hours(24);
@@ -310,6 +310,57 @@ mod tests {
             "beyond the wheel's span"
         );
         assert!(timers.is_empty());
+    }
+
+    /// Seen as a lane that looped for ever: beyond the span, a deadline fell into the slot of the
+    /// top level that is passing now, and was put back there again and again.
+    #[test]
+    fn a_deadline_beyond_the_span_waits_whenever_it_is_set() {
+        let span = SPAN * TICK_NANOS;
+        let slot = span / 64;
+        for start in [
+            0,
+            1,
+            TICK_NANOS,
+            slot - 1,
+            slot,
+            3 * slot + 5,
+            63 * slot + 7,
+            span + 9,
+        ] {
+            for after in [
+                span - slot - 1,
+                span - slot,
+                span - TICK_NANOS,
+                span,
+                span + slot / 2,
+                5 * span,
+                u64::MAX,
+            ] {
+                let start = Time::from_nanos(start);
+                let deadline = start + Duration::from_nanos(after);
+                let mut timers = Timers::new(start);
+                timers.insert(deadline, deadline);
+                let mut fired = Vec::new();
+                let mut now = start;
+                for _ in 0..50 {
+                    now = now + Duration::from_nanos(slot / 10);
+                    timers.advance(now, &mut fired);
+                    assert!(fired.is_empty(), "at {now:?} for {deadline:?}");
+                }
+                let mut rounds = 0;
+                while let Some(next) = timers.next().filter(|_| after <= 5 * span) {
+                    assert!(next > now && fired.is_empty());
+                    now = next;
+                    timers.advance(now, &mut fired);
+                    rounds += 1;
+                    assert!(rounds < 1000, "no end in sight");
+                }
+                for at in fired {
+                    assert!(now >= at && now.since(at) <= TICK, "{now:?} for {at:?}");
+                }
+            }
+        }
     }
 
     #[test]

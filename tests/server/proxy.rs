@@ -7,8 +7,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::support::{
-    End, Server, accept, black_hole, dead_address, echo, echo_all, fill, listener, now, on_both,
-    pattern, ping, proxy, read_pattern, reset, runtime, send_pattern, spawn, until,
+    End, Server, accept, black_hole, dead_address, echo, echo_all, fill, is_reset, listener, now,
+    on_both, pattern, ping, proxy, read_pattern, reset, runtime, send_pattern, spawn, until,
 };
 
 /// A proxy in front of a listener of the test's own.
@@ -167,8 +167,7 @@ fn a_client_whose_endpoints_all_refuse_is_reset() {
         let front = Server::start(&(runtime(poller, 1) + &proxy(&endpoints)));
         let begun = now();
         for _ in 0..5 {
-            let client = crate::support::connect(front.address("proxy"));
-            assert_eq!(read_pattern(&client, 0), (0, End::Reset));
+            is_reset(front.address("proxy"));
         }
         assert!(now() - begun < Duration::from_secs(5), "quickly");
         front.stop();

@@ -403,6 +403,8 @@ pub(crate) fn read_pattern(mut stream: &TcpStream, from: usize) -> (usize, End) 
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                 return (at - from, End::Reset);
             }
+            // A child's end may do that to a socket that has a timeout (signal(7)).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => panic!("after {} bytes: {error}", at - from),
         }
     }
@@ -442,6 +444,17 @@ pub(crate) fn echo_all(stream: &TcpStream, bytes: usize, piece: usize) {
     sender.join().unwrap();
 }
 
+/// Connects and is reset at once, perhaps before it has learnt that it is connected.
+pub(crate) fn is_reset(to: SocketAddr) {
+    match TcpStream::connect_timeout(&to, PATIENCE) {
+        Ok(stream) => {
+            patient(&stream);
+            assert_eq!(read_pattern(&stream, 0), (0, End::Reset));
+        }
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+    }
+}
+
 /// Sends the pattern until nothing goes any more for a while: the reader is held back, or `max`.
 pub(crate) fn fill(stream: &TcpStream, max: usize) -> usize {
     stream.set_nonblocking(true).unwrap();
@@ -450,6 +463,7 @@ pub(crate) fn fill(stream: &TcpStream, max: usize) -> usize {
         let piece = pattern(sent, 64 * 1024);
         match (&*stream).write(&piece) {
             Ok(bytes) => (sent, quiet) = (sent + bytes, 0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 quiet += 1;
                 pause();
