@@ -15,8 +15,8 @@ const TICK_NANOS: u64 = 1_000_000;
 const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-/// Ticks that the wheel spans, 2.2 years; what lies beyond goes round again.
-const SPAN: u64 = 1 << (SLOT_BITS as usize * LEVELS);
+/// Ticks of a slot of the highest level; the wheel spans 64 of them, 2.2 years.
+const WIDEST: u64 = 1 << (SLOT_BITS as usize * (LEVELS - 1));
 const NONE: u32 = u32::MAX;
 
 /// The timers of one lane, each carrying a `T`.
@@ -157,9 +157,11 @@ impl<T> Timers<T> {
     }
 
     fn link(&mut self, index: u32) {
-        // Past deadlines fire at the next tick; those beyond the span wait a round at the top.
+        // Past deadlines fire at the next tick. What lies beyond the span waits in the slot that
+        // comes last, and is looked at again there: never in the present one, which is behind us.
         let tick = self.entries[index as usize].tick;
-        let tick = tick.clamp(self.elapsed + 1, self.elapsed + SPAN - 1);
+        let last = (self.elapsed / WIDEST + (SLOTS as u64 - 1)) * WIDEST;
+        let tick = tick.clamp(self.elapsed + 1, last);
         let differs = (self.elapsed ^ tick) | 1;
         let level = ((63 - differs.leading_zeros()) / SLOT_BITS) as usize;
         let level = level.min(LEVELS - 1);
@@ -310,6 +312,32 @@ mod tests {
             "beyond the wheel's span"
         );
         assert!(timers.is_empty());
+    }
+
+    /// A clamped deadline once landed in the present slot, and the wheel turned for ever.
+    #[test]
+    fn deadlines_beyond_the_span_do_not_stop_the_wheel() {
+        for start in [
+            0,
+            1,
+            63,
+            64,
+            1 << 29,
+            1 << 30,
+            (1 << 36) - 1,
+            1 << 36,
+            (1 << 36) + 12_345,
+        ] {
+            let now = Time::from_nanos(start * TICK_NANOS);
+            let mut timers = Timers::new(now);
+            timers.insert(Time::NEVER, 'n');
+            timers.insert(now + 3000 * DAY, 'f');
+            timers.insert(now + DAY, 'd');
+            let fired = run(&mut timers, now + 3001 * DAY);
+            let fired: Vec<char> = fired.into_iter().map(|(_, name)| name).collect();
+            assert_eq!(fired, ['d', 'f'], "from tick {start}");
+            assert_eq!(timers.len(), 1);
+        }
     }
 
     #[test]
