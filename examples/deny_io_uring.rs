@@ -5,8 +5,10 @@
 //! A seccomp filter makes the three io_uring system calls fail with the chosen error (EPERM
 //! unless told, which is Docker's answer; other runtimes answer ENOSYS) and allows everything
 //! else. Then the command replaces this process, so its exit code and signals are its own.
-//! `.ci/run` and the tests call it to see the epoll back end serve alone. It also sets
-//! no_new_privs: a set-user-id program below it gains nothing.
+//! `.ci/run` and the tests call it to see the epoll back end serve alone. The command finds
+//! CORELANE_IO_URING_DENIED=1 and the error's name in CORELANE_IO_URING_ERRNO in its environment:
+//! without the former, the tests of the io_uring back end fail where io_uring is not to be had. It
+//! also sets no_new_privs: a set-user-id program below it gains nothing.
 
 use std::process::ExitCode;
 
@@ -53,16 +55,20 @@ mod platform {
     fn try_run(
         mut arguments: impl Iterator<Item = OsString>,
     ) -> Result<Infallible, Box<dyn Error>> {
-        let mut errno = libc::EPERM;
+        let (mut errno_name, mut errno) = ERRNOS[0];
         let mut command = arguments.next().ok_or(USAGE)?;
         if command == "--errno" {
             let name = arguments.next().ok_or(USAGE)?;
             let known = ERRNOS.iter().find(|(known, _)| name == *known);
-            errno = known.ok_or(USAGE)?.1;
+            (errno_name, errno) = *known.ok_or(USAGE)?;
             command = arguments.next().ok_or(USAGE)?;
         }
         seccompiler::apply_filter(&filter(errno)?)?;
-        let error = Command::new(&command).args(arguments).exec();
+        let error = Command::new(&command)
+            .args(arguments)
+            .env("CORELANE_IO_URING_DENIED", "1")
+            .env("CORELANE_IO_URING_ERRNO", errno_name)
+            .exec();
         Err(format!("cannot run {}: {error}", command.display()).into())
     }
 

@@ -1,4 +1,4 @@
-//! The addresses that listeners bind to and proxies connect to: IP and port, IPv4 and IPv6.
+//! The addresses that listeners bind to and proxies connect to and from, IPv4 and IPv6.
 //!
 //! Read by `listener` and `upstream`. Only their form and sense are looked at: whether a machine
 //! has an address is known when it is bound, and no name is ever looked up here.
@@ -12,6 +12,10 @@ use super::value::{self, Unique, Value};
 const EXAMPLE: &str = "IP:PORT, e.g. \"127.0.0.1:7008\" or \"[::1]:7008\"";
 /// What a list of addresses looks like.
 const LIST: &str = "[\"127.0.0.1:7007\", \"[::1]:7007\"]";
+/// What an address without a port looks like.
+const IP_EXAMPLE: &str = "IP without a port, e.g. \"127.0.0.2\" or \"::1\"";
+/// What a list of addresses without ports looks like.
+const IP_LIST: &str = "[\"127.0.0.2\", \"127.0.0.3\"]";
 
 /// One address to bind to or a list of them, at least one, none twice in the whole file.
 ///
@@ -50,9 +54,56 @@ pub(super) fn endpoints(value: &Value<'_>) -> Result<Vec<SocketAddr>, Reported> 
             let why = "the wildcard address is for listeners";
             return Err(element.senseless(why, "the address of one machine"));
         }
-        unique.claim(canonical(address), element)?;
+        // An IPv4 address is one in either form, so that its family can be asked for.
+        let address = canonical(address);
+        unique.claim(address, element)?;
         Ok(address)
     })
+}
+
+/// A list of addresses to connect from, none twice, each of the family of one of `endpoints`.
+///
+/// An empty list leaves the choice to the system, as no list does.
+pub(super) fn sources(
+    value: &Value<'_>,
+    endpoints: Option<&[SocketAddr]>,
+) -> Result<Vec<IpAddr>, Reported> {
+    let mut unique = Unique::new("this address");
+    let elements = value.elements("a list of IP addresses", IP_LIST)?;
+    value::all(&elements, |element| {
+        let source = source(element)?;
+        unique.claim(source, element)?;
+        let reaches = |endpoint: &SocketAddr| endpoint.is_ipv4() == source.is_ipv4();
+        if endpoints.is_none_or(|endpoints| endpoints.iter().any(reaches)) {
+            return Ok(source);
+        }
+        Err(match source {
+            IpAddr::V4(_) => element.senseless("no endpoint is IPv4", "an IPv6 address"),
+            IpAddr::V6(_) => element.senseless("no endpoint is IPv6", "an IPv4 address"),
+        })
+    })
+}
+
+/// An address that a connection can come from.
+fn source(value: &Value<'_>) -> Result<IpAddr, Reported> {
+    let Some(text) = value.text() else {
+        return Err(value.malformed("an IP address", IP_EXAMPLE));
+    };
+    let ip: IpAddr = match text.parse() {
+        Ok(ip) => ip,
+        Err(_) if is_host(text) => return Err(host(value, IP_EXAMPLE)),
+        Err(_) => return Err(value.malformed("an IP address", IP_EXAMPLE)),
+    };
+    let ip = one_receiver(ip, value)?;
+    if ip.is_unspecified() {
+        let why = "the wildcard address leaves the choice to the system";
+        return Err(value.senseless(why, "an address of this machine, or no source"));
+    }
+    if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+        let why = "a link-local address is one only with its interface";
+        return Err(value.senseless(why, "an address that is one by itself, or no source"));
+    }
+    Ok(ip)
 }
 
 /// One form for an address that has two: `[::ffff:127.0.0.1]:80` is `127.0.0.1:80`.
@@ -83,20 +134,28 @@ fn address(value: &Value<'_>) -> Result<SocketAddr, Reported> {
     };
     let address: SocketAddr = match text.parse() {
         Ok(address) => address,
-        Err(_) if is_host(text) => {
-            let why = "host names are not looked up in this version";
-            return Err(value.senseless(why, EXAMPLE));
-        }
+        Err(_) if is_host(text) => return Err(host(value, EXAMPLE)),
         Err(_) => return Err(value.malformed("an address", EXAMPLE)),
     };
-    let ip = address.ip().to_canonical();
+    one_receiver(address.ip(), value)?;
+    Ok(address)
+}
+
+/// An address that is not one of many machines, in the one form of it.
+fn one_receiver(ip: IpAddr, value: &Value<'_>) -> Result<IpAddr, Reported> {
+    let ip = ip.to_canonical();
     if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
         return Err(value.senseless(
             "TCP has one receiver, this address has many",
             "the address of one machine",
         ));
     }
-    Ok(address)
+    Ok(ip)
+}
+
+/// Refuses a host name; `write` says what would be right.
+fn host(value: &Value<'_>, write: &str) -> Reported {
+    value.senseless("host names are not looked up in this version", write)
 }
 
 /// Whether `text` is a host name, alone or with a port, and not an IP address gone wrong.

@@ -136,6 +136,8 @@ pub enum Reason {
     },
     /// Of the kind wanted, but too small or too large.
     OutOfRange {
+        /// The word that would be right too, if there is one: "off".
+        word: Option<&'static str>,
         /// The smallest value allowed.
         min: String,
         /// The largest value allowed.
@@ -179,8 +181,17 @@ impl fmt::Display for Reason {
             }
             Self::Missing { write } => write!(f, "missing; write {write}"),
             Self::Malformed { wanted, write } => write!(f, "not {wanted}; write {write}"),
-            Self::OutOfRange { min, max, why } => {
-                write!(f, "out of range; write {min} to {max}: {why}")
+            Self::OutOfRange {
+                word,
+                min,
+                max,
+                why,
+            } => {
+                f.write_str("out of range; write ")?;
+                if let Some(word) = word {
+                    write!(f, "\"{word}\", or ")?;
+                }
+                write!(f, "{min} to {max}: {why}")
             }
             Self::Repeated { what, line } => {
                 write!(f, "{what} is on line {line} already; write another")

@@ -150,8 +150,15 @@ impl<'f> Section<'f> {
         Some(Value::new(self.file, self.join(key), raw))
     }
 
-    /// The `[key]` table, read to its end; its keys have their defaults where there is none.
-    pub(super) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+    /// The table of a key, read to its end; its keys have their defaults where there is none.
+    ///
+    /// `write` shows how to write it.
+    pub(super) fn table<T>(
+        &mut self,
+        key: &'static str,
+        write: &str,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         let mut section = Section {
             file: self.file,
             path: self.join(key),
@@ -160,7 +167,7 @@ impl<'f> Section<'f> {
             known: Vec::new(),
         };
         if let Some(value) = self.value(key)
-            && let Ok(table) = value.table(&format!("[{key}]"))
+            && let Ok(table) = value.table(write)
         {
             (section.at, section.table) = (value.at(), Some(table));
         }

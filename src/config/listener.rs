@@ -11,6 +11,8 @@ use super::errors::Reported;
 use super::file::Section;
 use super::loops;
 use super::names::Names;
+use super::socket::{self, SocketOptions};
+use super::timeouts::{self, Timeouts};
 use super::upstream::Upstream;
 use super::value::{self, Unique};
 
@@ -27,6 +29,10 @@ pub struct Listener {
     /// How many connections the kernel may hold for each lane and address until they are
     /// accepted, 1 to 65,535; the kernel may have a lower limit; `listener[].backlog`.
     pub backlog: u32,
+    /// How long its sessions may take; `listener[].timeouts`.
+    pub timeouts: Timeouts,
+    /// How the connections of clients are set up; `listener[].socket`.
+    pub socket: SocketOptions,
 }
 
 /// What a listener does with a connection.
@@ -67,15 +73,24 @@ pub(super) fn read_all(
         let bind = section.required("bind", "an address, e.g. bind = \"127.0.0.1:7007\"", |v| {
             address::binds(v, &mut bound)
         });
-        let service = service(section, upstream_names);
+        let kind = value::word("a service", KINDS);
+        let kind = section.required("service", "service = \"echo\" or \"proxy\"", kind);
+        let service = service(kind, section, upstream_names);
         targets.insert(index, section.value("upstream"));
         let backlog = value::integer(1..=BACKLOG_MAX, "the kernel counts no further");
         let backlog = section.optional("backlog", 4096, backlog);
+        let connects = !matches!(kind, Ok(Kind::Echo));
+        let timeouts = section.table("timeouts", timeouts::WRITE, |timeouts| {
+            Timeouts::read(timeouts, connects)
+        });
+        let socket = section.table("socket", socket::WRITE, SocketOptions::read);
         Ok(Listener {
             name: name?,
             bind: bind?,
             service: service?,
             backlog,
+            timeouts,
+            socket,
         })
     });
     if listeners.is_empty() {
@@ -92,10 +107,12 @@ pub(super) fn read_all(
     listeners
 }
 
-/// `service`, and the keys that only one of them has.
-fn service(section: &mut Section<'_>, upstreams: &Names) -> Result<Service, Reported> {
-    let kind = value::word("a service", KINDS);
-    let kind = section.required("service", "service = \"echo\" or \"proxy\"", kind);
+/// A service of this kind, with the keys that only one of them has.
+fn service(
+    kind: Result<Kind, Reported>,
+    section: &mut Section<'_>,
+    upstreams: &Names,
+) -> Result<Service, Reported> {
     match (kind, section.value("upstream")) {
         (Ok(Kind::Echo), None) => Ok(Service::Echo),
         (Ok(Kind::Echo), Some(upstream)) => Err(upstream.senseless(

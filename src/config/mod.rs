@@ -8,10 +8,11 @@
 // To add a key: a documented field in the struct of its table (`runtime.rs`, `listener.rs`, ...)
 // and a line in the `read` below it with the key, its default and its reader from `value.rs`.
 // That line makes it known, checked and suggested. Then a comment and the default in
-// `config/default.toml`, and cases in `tests.rs`.
+// `config/default.toml`, as it is or behind a `#` without a space, and cases in `tests/`; a test
+// fails for a key that the default does not show, or shows with another value than it has.
 //
 // To add a table: a file like `shutdown.rs` and a line in `Config::parse`; or, inside another
-// table, `timeouts: section.table("timeouts", Timeouts::read)`.
+// table, one like `timeouts.rs` and a line in that table's `read`.
 
 mod address;
 mod errors;
@@ -22,9 +23,11 @@ mod loops;
 mod names;
 mod runtime;
 mod shutdown;
+mod socket;
 #[cfg(test)]
 mod tests;
-mod units;
+mod timeouts;
+pub mod units;
 mod upstream;
 mod value;
 
@@ -33,6 +36,8 @@ pub use listener::{Listener, Service};
 pub use log::{Log, LogFormat, LogLevel};
 pub use runtime::{Lanes, MaxSessions, PollerChoice, Runtime};
 pub use shutdown::Shutdown;
+pub use socket::{Keepalive, SocketOptions};
+pub use timeouts::Timeouts;
 pub use upstream::Upstream;
 
 use file::File;
@@ -64,9 +69,9 @@ impl Config {
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
         let file = File::parse(text, name)?;
         let config = file.root().read(|root| {
-            let runtime = root.table("runtime", Runtime::read);
-            let log = root.table("log", Log::read);
-            let shutdown = root.table("shutdown", Shutdown::read);
+            let runtime = root.table("runtime", "[runtime]", Runtime::read);
+            let log = root.table("log", "[log]", Log::read);
+            let shutdown = root.table("shutdown", "[shutdown]", Shutdown::read);
             let (upstreams, names) = upstream::read_all(root);
             let listeners = listener::read_all(root, &upstreams, &names);
             Ok(Self {

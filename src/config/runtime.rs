@@ -26,6 +26,9 @@ pub struct Runtime {
     pub idle_spin: Duration,
     /// How many sessions there may be at once, over all lanes; `runtime.max_sessions`.
     pub max_sessions: MaxSessions,
+    /// How many bytes one direction of a session may hold in user space before no more is read
+    /// from its source, 16 KiB to 16 MiB; `runtime.high_mark`.
+    pub high_mark: usize,
 }
 
 /// How many lanes there are.
@@ -71,6 +74,10 @@ const CPU_ID_MAX: usize = 1023;
 const SESSIONS_MAX: u32 = 100_000_000;
 /// A wake costs some 5 to 50 us; to poll for longer than a few of them only burns the CPU.
 const IDLE_SPIN_MAX: Duration = Duration::from_millis(1);
+/// One of a lane's buffers: with less, nothing could be read.
+const HIGH_MARK_MIN: u64 = 16 << 10;
+/// Beyond what is in flight at 10 Gbit/s over 10 ms: more is no speed, only delay.
+const HIGH_MARK_MAX: u64 = 16 << 20;
 
 const POLLERS: &[(&str, PollerChoice)] = &[
     ("auto", PollerChoice::Auto),
@@ -86,6 +93,10 @@ impl Runtime {
             Duration::ZERO..=IDLE_SPIN_MAX,
             "a longer spin burns a core and saves nothing, a wake takes some 50us",
         );
+        let high_mark = value::size(
+            HIGH_MARK_MIN..=HIGH_MARK_MAX,
+            "less stops a fast transfer at every turn, more lets one slow reader hold it all",
+        );
         Self {
             lanes: section.optional("lanes", Lanes::Auto, lanes),
             pin: pin(section),
@@ -96,6 +107,7 @@ impl Runtime {
             ),
             idle_spin: section.optional("idle_spin", Duration::from_micros(20), idle_spin),
             max_sessions: section.optional("max_sessions", MaxSessions::Auto, max_sessions),
+            high_mark: section.optional("high_mark", 64 << 10, high_mark),
         }
     }
 }

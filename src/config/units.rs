@@ -1,20 +1,49 @@
-//! Durations and sizes: a number and its unit, "20us", "1.5s", "64KiB".
+//! Durations, sizes and percentages: a number and its unit, "20us", "1.5s", "64KiB", "10%".
 //!
-//! Pure functions from text to number and back, called by the readers in `value`. Exact: nothing
-//! is rounded, and what does not fit is larger than every limit.
+//! Pure functions from text to number and back, called by the readers in `value` and by the load
+//! client for its arguments. Exact: nothing is rounded, and what does not fit is larger than every
+//! limit.
 
 use std::time::Duration;
 
-/// What a duration looks like, for an error.
-pub(super) const DURATION: &str = "a number and a unit (ns, us, ms, s, m, h, d), e.g.";
-/// What a size looks like, for an error.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the first size is a key of the next issue")
-)]
-pub(super) const SIZE: &str = "a number and a unit (B, KiB, MiB, GiB), e.g.";
+/// One kind of quoted number: how it is read and shown, and what errors call it.
+#[derive(Debug)]
+pub struct Quantity<Q: 'static> {
+    /// The kind, with its article.
+    pub wanted: &'static str,
+    /// What it looks like.
+    pub form: &'static str,
+    /// What a text says; `None` if it says none.
+    pub read: fn(&str) -> Option<Q>,
+    /// As an operator would write it.
+    pub show: fn(Q) -> String,
+}
 
-/// The units of time, in nanoseconds.
+/// How long.
+pub const DURATION: Quantity<Duration> = Quantity {
+    wanted: "a duration",
+    form: "a number and a unit (ns, us, ms, s, m, h, d)",
+    read: duration,
+    show,
+};
+
+/// How many bytes.
+pub const SIZE: Quantity<u64> = Quantity {
+    wanted: "a size",
+    form: "a number and a unit (B, KiB, MiB, GiB)",
+    read: size,
+    show: |bytes| shown(bytes.into(), SIZES),
+};
+
+/// How many of a hundred.
+pub const PERCENTAGE: Quantity<u64> = Quantity {
+    wanted: "a percentage",
+    form: "a whole number and %",
+    read: percentage,
+    show: |percent| format!("{percent}%"),
+};
+
+/// The units of time, in nanoseconds, the largest last.
 const TIMES: &[(&str, u128)] = &[
     ("ns", 1),
     ("us", 1_000),
@@ -25,8 +54,9 @@ const TIMES: &[(&str, u128)] = &[
     ("d", 86_400_000_000_000),
 ];
 
-/// The units of size, in bytes. "64k" is 65,536 as in nginx and HAProxy; "kB" and "MB", which
-/// half the world reads as powers of ten, are refused.
+/// The units of size, in bytes, the largest last, and of equals the one to show. "64k" is 65,536
+/// as in nginx and HAProxy; "kB" and "MB", which half the world reads as powers of ten, are
+/// refused.
 const SIZES: &[(&str, u128)] = &[
     ("B", 1),
     ("k", 1 << 10),
@@ -41,7 +71,7 @@ const SIZES: &[(&str, u128)] = &[
 ];
 
 /// The duration that `text` says, `None` if it says none; at most some 584 years.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+fn duration(text: &str) -> Option<Duration> {
     let nanos = scaled(text, TIMES)?;
     Some(Duration::from_nanos(
         u64::try_from(nanos).unwrap_or(u64::MAX),
@@ -49,27 +79,34 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// The size in bytes that `text` says, `None` if it says none; at most `u64::MAX`.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the first size is a key of the next issue")
-)]
-pub(super) fn size(text: &str) -> Option<u64> {
+fn size(text: &str) -> Option<u64> {
     let bytes = scaled(text, SIZES)?;
     Some(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
+/// The percent that `text` says, `None` if it says none; at most `u64::MAX`.
+fn percentage(text: &str) -> Option<u64> {
+    let number = text.strip_suffix('%')?;
+    let whole = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    whole.then(|| u64::try_from(digits(number)).unwrap_or(u64::MAX))
+}
+
 /// `duration` as an operator would write it, in the largest unit that needs no fraction.
 pub(super) fn show(duration: Duration) -> String {
-    let nanos = duration.as_nanos();
-    if nanos == 0 {
-        return "0s".to_owned();
+    match duration.as_nanos() {
+        0 => "0s".to_owned(),
+        nanos => shown(nanos, TIMES),
     }
-    TIMES
+}
+
+/// `amount` of the smallest of `units` in the largest of them that needs no fraction.
+fn shown(amount: u128, units: &[(&str, u128)]) -> String {
+    units
         .iter()
         .rev()
-        .find(|(_, unit)| nanos.is_multiple_of(*unit))
-        .map(|(name, unit)| format!("{}{name}", nanos / unit))
-        .expect("a nanosecond divides every duration")
+        .find(|(_, unit)| amount.is_multiple_of(*unit))
+        .map(|(name, unit)| format!("{}{name}", amount / unit))
+        .expect("the smallest unit divides every amount")
 }
 
 /// `12.5ms` in the smallest of `units`; `None` if it is not that, or no whole number of them.
@@ -105,7 +142,7 @@ fn digits(text: &str) -> u128 {
 mod tests {
     use std::time::Duration;
 
-    use super::{DURATION, SIZE, duration, show, size};
+    use super::{DURATION, PERCENTAGE, SIZE, duration, percentage, show, size};
 
     #[test]
     fn durations() {
@@ -172,6 +209,26 @@ mod tests {
             assert_eq!(duration(text).map(show).as_deref(), Some(text));
         }
         assert_eq!(duration("24h").map(show).as_deref(), Some("1d"));
+        for text in ["1B", "1023B", "4KiB", "1536KiB", "16MiB", "1GiB", "2048GiB"] {
+            assert_eq!(size(text).map(SIZE.show).as_deref(), Some(text));
+        }
+        for text in ["0%", "7%", "100%"] {
+            assert_eq!(percentage(text).map(PERCENTAGE.show).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn percentages() {
+        for (text, percent) in [("0%", 0), ("10%", 10), ("050%", 50), ("1000%", 1000)] {
+            assert_eq!(percentage(text), Some(percent), "{text}");
+        }
+        let endless = format!("{}%", "9".repeat(10_000));
+        assert_eq!(percentage(&endless), Some(u64::MAX));
+        for text in [
+            "", "%", "10", "10 %", "-1%", "+1%", "1.5%", "10%%", "0x1%", "٣%",
+        ] {
+            assert_eq!(percentage(text), None, "{text}");
+        }
     }
 
     #[test]
@@ -182,7 +239,11 @@ mod tests {
                 .map(|unit| format!("1{unit}"))
                 .collect::<Vec<_>>()
         };
-        assert!(units(DURATION).iter().all(|text| duration(text).is_some()));
-        assert!(units(SIZE).iter().all(|text| size(text).is_some()));
+        assert!(
+            units(DURATION.form)
+                .iter()
+                .all(|text| duration(text).is_some())
+        );
+        assert!(units(SIZE.form).iter().all(|text| size(text).is_some()));
     }
 }

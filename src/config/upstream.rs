@@ -3,22 +3,35 @@
 //! Read by `Config::parse` before the listeners, which refer to an upstream by its name here and
 //! by its index afterwards. One that no listener uses is accepted: it may be there for tomorrow.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::address;
 use super::errors::Reported;
 use super::file::Section;
 use super::names::Names;
+use super::socket::{self, SocketOptions};
+use super::value;
 
 /// One `[[upstream]]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Unique among the upstreams; `upstream[].name`.
     pub name: String,
-    /// Where connections go, in the order of the file: at least one, none twice, no port 0;
-    /// `upstream[].endpoints`.
+    /// Where connections go, in the order of the file: at least one, none twice, no port 0, no
+    /// IPv4 address in IPv6's form; `upstream[].endpoints`.
     pub endpoints: Vec<SocketAddr>,
+    /// The addresses that connections come from, to endpoints of the same family: none twice,
+    /// each with an endpoint of its family, no IPv4 address in IPv6's form. The system chooses
+    /// for a family that has none here; `upstream[].source`.
+    pub source: Vec<IpAddr>,
+    /// How many endpoints are tried at most for one session, 1 to 100; `upstream[].tries`.
+    pub tries: usize,
+    /// How the connections to endpoints are set up; `upstream[].socket`.
+    pub socket: SocketOptions,
 }
+
+/// With a second for each a client would have left long since.
+const TRIES_MAX: usize = 100;
 
 /// Reads every upstream of the file, and their names for those who refer to them.
 pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported>>, Names) {
@@ -30,9 +43,18 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
             "a list, e.g. endpoints = [\"127.0.0.1:7007\"]",
             address::endpoints,
         );
+        // Endpoints that are refused have no family that a source could lack.
+        let known = endpoints.as_deref().ok();
+        let source = section.optional("source", Vec::new(), |v| address::sources(v, known));
+        let tries = value::integer(1..=TRIES_MAX, "a client does not wait for more");
+        let tries = section.optional("tries", 3, tries);
+        let socket = section.table("socket", socket::WRITE, SocketOptions::read);
         Ok(Upstream {
             name: name?,
             endpoints: endpoints?,
+            source,
+            tries,
+            socket,
         })
     });
     names.close(upstreams.len());

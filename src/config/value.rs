@@ -1,8 +1,9 @@
 //! One value as written, and the readers that make it what it means.
 //!
 //! A reader takes a [`Value`] and gives what it says, or reports why it cannot: `boolean`,
-//! `integer`, `duration`, `word`, `name`. Those that have limits are made with them. What only
-//! one concern has (addresses, lanes) is read in its own file, with the same means.
+//! `integer`, `duration`, `size`, `percentage`, `word`, `name`. Those that have limits are made
+//! with them, and `unless` makes one of another and a word. What only one concern has (addresses,
+//! lanes) is read in its own file, with the same means.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::errors::{self, Reason, Reported};
 use super::file::File;
-use super::units;
+use super::units::{self, Quantity};
 
 /// The longest name: it goes into every log line and metric of its owner.
 const NAME_BYTES_MAX: usize = 64;
@@ -26,11 +27,18 @@ pub(super) struct Value<'f> {
     file: &'f File<'f>,
     path: String,
     raw: &'f Spanned<DeValue<'f>>,
+    /// The word that would be right too: "off".
+    word: Option<&'static str>,
 }
 
 impl<'f> Value<'f> {
     pub(super) fn new(file: &'f File<'f>, path: String, raw: &'f Spanned<DeValue<'f>>) -> Self {
-        Self { file, path, raw }
+        Self {
+            file,
+            path,
+            raw,
+            word: None,
+        }
     }
 
     /// `listener[1].bind`
@@ -107,7 +115,10 @@ impl<'f> Value<'f> {
 
     /// Refuses the value as not of the kind `wanted`.
     pub(super) fn malformed(&self, wanted: &'static str, write: impl Into<String>) -> Reported {
-        let write = write.into();
+        let write = match self.word {
+            Some(word) => format!("\"{word}\", or {}", write.into()),
+            None => write.into(),
+        };
         self.refuse(Reason::Malformed { wanted, write })
     }
 
@@ -124,8 +135,12 @@ impl<'f> Value<'f> {
         max: impl Display,
         why: &'static str,
     ) -> Reported {
-        let (min, max) = (min.to_string(), max.to_string());
-        self.refuse(Reason::OutOfRange { min, max, why })
+        self.refuse(Reason::OutOfRange {
+            word: self.word,
+            min: min.to_string(),
+            max: max.to_string(),
+            why,
+        })
     }
 }
 
@@ -163,15 +178,81 @@ pub(super) fn duration(
     range: RangeInclusive<Duration>,
     why: &'static str,
 ) -> impl Fn(&Value<'_>) -> Result<Duration, Reported> {
+    quantity(&units::DURATION, range, why)
+}
+
+/// A size in bytes within a range, all of which an `N` can hold; `why` there is one.
+pub(super) fn size<N: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+    why: &'static str,
+) -> impl Fn(&Value<'_>) -> Result<N, Reported> {
+    quantity(&units::SIZE, range, why)
+}
+
+/// Whole percent within a range; `why` there is one.
+pub(super) fn percentage(
+    range: RangeInclusive<u8>,
+    why: &'static str,
+) -> impl Fn(&Value<'_>) -> Result<u8, Reported> {
+    let (min, max) = range.into_inner();
+    quantity(&units::PERCENTAGE, min.into()..=max.into(), why)
+}
+
+/// A quoted number with its unit within a range; `why` there is one.
+fn quantity<Q: PartialOrd + Copy, N: TryFrom<Q>>(
+    kind: &'static Quantity<Q>,
+    range: RangeInclusive<Q>,
+    why: &'static str,
+) -> impl Fn(&Value<'_>) -> Result<N, Reported> {
     move |value| {
-        let (min, max) = (units::show(*range.start()), units::show(*range.end()));
-        let Some(duration) = value.text().and_then(units::duration) else {
-            return Err(value.malformed("a duration", format!("{} \"{max}\"", units::DURATION)));
+        let quoted = |limit: &Q| format!("\"{}\"", (kind.show)(*limit));
+        let (min, max) = (quoted(range.start()), quoted(range.end()));
+        let Some(amount) = value.text().and_then(kind.read) else {
+            let write = format!("{}, {min} to {max}", kind.form);
+            return Err(value.malformed(kind.wanted, write));
         };
-        match range.contains(&duration) {
-            true => Ok(duration),
-            false => Err(value.out_of_range(format!("\"{min}\""), format!("\"{max}\""), why)),
+        match N::try_from(amount) {
+            Ok(number) if range.contains(&amount) => Ok(number),
+            _ => Err(value.out_of_range(min, max, why)),
         }
+    }
+}
+
+/// What `read` gives if it is whole `step`s; `why` nothing between them will do.
+pub(super) fn whole(
+    step: Duration,
+    why: &'static str,
+    read: impl Fn(&Value<'_>) -> Result<Duration, Reported>,
+) -> impl Fn(&Value<'_>) -> Result<Duration, Reported> {
+    move |value| {
+        let duration = read(value)?;
+        let step = step.as_nanos();
+        let next = duration.as_nanos().next_multiple_of(step);
+        let next = Duration::from_nanos(u64::try_from(next).unwrap_or(u64::MAX));
+        match next == duration {
+            true => Ok(duration),
+            false => Err(value.senseless(why, format!("\"{}\"", units::show(next)))),
+        }
+    }
+}
+
+/// What `read` gives, or `None` for `word`, which means that there is none.
+pub(super) fn unless<T>(
+    word: &'static str,
+    read: impl Fn(&Value<'_>) -> Result<T, Reported>,
+) -> impl Fn(&Value<'_>) -> Result<Option<T>, Reported> {
+    move |value| {
+        if value.text() == Some(word) {
+            return Ok(None);
+        }
+        let path = value.path.clone();
+        let word = Some(word);
+        read(&Value {
+            path,
+            word,
+            ..*value
+        })
+        .map(Some)
     }
 }
 

@@ -70,12 +70,16 @@ impl Listener {
         Ok((Stream::of(self.socket.lane(), socket), peer))
     }
 
-    /// A connection that is in the backlog now; `None` when there is none, or it cannot be taken.
+    /// A connection that is here or in the backlog now; `None` when there is none, or it cannot be
+    /// taken.
     ///
     /// Before a listener closes: what its backlog holds then is reset by the kernel, though its
     /// clients have been told that they are connected.
     pub fn accept_waiting(&self) -> Option<(Stream, SocketAddr)> {
-        let (socket, peer) = self.socket.with_descriptor(sys::accept).ok()?;
+        let (socket, peer) = self
+            .socket
+            .take_accepted()
+            .or_else(|| self.socket.with_descriptor(sys::accept).ok())?;
         Some((Stream::of(self.socket.lane(), socket), peer))
     }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::options::SocketOptions;
 use crate::buf::Chain;
-use crate::runtime::{Close, Handle, LaneSocket, Sent};
+use crate::runtime::{Close, Handle, LaneSocket, Moved, Sent};
 use crate::sys::{self, OsSocket};
 
 /// A TCP connection of one lane, owned by one task. Dropping it resets the connection; see
@@ -100,6 +100,31 @@ impl Stream {
     /// Waits for the end of the send in flight.
     pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
         self.0.poll_sent(context)
+    }
+
+    /// Ends the receive stream, to be read by hand instead: gives what it still brings, then `None`
+    /// when nothing of it is left, or an empty chain for the peer's FIN.
+    pub fn poll_recv_last(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Chain>>> {
+        self.0.poll_recv_last(context)
+    }
+
+    /// Waits until a read would not block. Not while the receive stream runs.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_readable(context)
+    }
+
+    /// Moves bytes from this connection's kernel to `sink`'s; see [`LaneSocket::move_to`].
+    #[must_use]
+    pub fn move_to(&self, sink: &Self, min: usize, max: usize) -> Option<Moved> {
+        self.0.move_to(&sink.0, min, max)
+    }
+
+    /// Makes reads and writes by hand never wait.
+    ///
+    /// # Errors
+    /// What `fcntl(2)` says.
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        self.0.set_nonblocking()
     }
 
     /// Ends when the connection has failed; what arrives queues up.

@@ -12,7 +12,7 @@ use super::readiness::{EventQueue, Readable};
 use crate::sys::EventFd;
 
 /// Events taken in one call.
-const EVENTS: usize = 512;
+const EVENTS: u16 = 512;
 /// The token of the notifier; sockets' tokens are below it.
 const NOTIFIER: u64 = u64::MAX;
 
@@ -45,7 +45,7 @@ impl Epoll {
         let epoll = Self {
             queue,
             notifier: Arc::new(EventFd::open()?),
-            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS].into_boxed_slice(),
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS.into()].into_boxed_slice(),
             nanoseconds: true,
         };
         // Edge-triggered, so the counter never has to be read: each write is a new edge.
@@ -67,7 +67,7 @@ impl Epoll {
     }
 
     fn pwait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        let max = i32::try_from(EVENTS).expect("512 fits");
+        let max = libc::c_int::from(EVENTS);
         let (queue, events) = (self.queue.as_raw_fd(), self.events.as_mut_ptr());
         if self.nanoseconds && timeout.is_none_or(|t| !t.is_zero()) {
             let time = timeout.map(timespec);
@@ -97,14 +97,16 @@ impl EventQueue for Epoll {
         self.add(fd, token, libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP)
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<()> {
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool> {
         let count = match self.pwait(timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
             result => result?,
         };
+        let mut notified = false;
         for event in &self.events[..count] {
             let (events, token) = (event.events.cast_signed(), event.u64);
             if token == NOTIFIER {
+                notified = true;
                 continue;
             }
             let ended = events & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) != 0;
@@ -115,7 +117,7 @@ impl EventQueue for Epoll {
                 ended,
             });
         }
-        Ok(())
+        Ok(notified)
     }
 
     fn notifier(&self) -> Notifier {

@@ -1,7 +1,11 @@
 //! Tables that the back ends keep: sockets by slot and generation, and chains being sent.
 
-use super::op::Socket;
+use std::io;
+use std::os::fd::AsFd;
+
+use super::op::{Completion, Event, OpKind, RecvEnd, Socket};
 use crate::buf::Chain;
+use crate::sys::{self, OsSocket};
 
 /// Generations fit the 24 bits that io_uring's user data leaves them.
 const GENERATION_MASK: u32 = 0x00FF_FFFF;
@@ -57,6 +61,11 @@ impl<S> Table<S> {
             .filter(|_| slot.generation == socket.generation)
     }
 
+    /// The state of a socket that the caller knows to be there.
+    pub(super) fn at(&mut self, socket: Socket) -> &mut S {
+        self.find(socket).expect("the socket is open")
+    }
+
     pub(super) fn peek(&self, socket: Socket) -> Option<&S> {
         let slot = self.slots.get(socket.slot as usize)?;
         slot.state
@@ -101,6 +110,14 @@ impl<S> Table<S> {
     }
 }
 
+/// Takes a connection off a listener's queue; `None` when there is none.
+pub(super) fn accept(listener: &OsSocket) -> Option<Event> {
+    match sys::accept(listener.as_fd()) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+        result => Some(Event::Accepted(result)),
+    }
+}
+
 /// A chain being sent, and how much of it the kernel has taken.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
@@ -118,6 +135,55 @@ impl Sending {
         self.chain.skip(bytes);
         self.sent += bytes;
         self.chain.is_empty()
+    }
+}
+
+/// The final answer, still to be delivered, to an op that was cancelled before the kernel had it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    pub(super) socket: Socket,
+    pub(super) kind: OpKind,
+    pub(super) sent: usize,
+}
+
+impl Answer {
+    pub(super) fn completion(self) -> Completion {
+        Completion {
+            socket: self.socket,
+            event: Event::cancelled(self.kind, self.sent),
+        }
+    }
+}
+
+/// What killed a connection. The kernel tells it once, to whichever call comes first, and to later
+/// ones that the stream has ended or the pipe is broken: a receiver would take that for a FIN. So
+/// it is kept, and every op hears it.
+#[derive(Debug, Default)]
+pub(super) struct Fault(Option<i32>);
+
+impl Fault {
+    /// Keeps an error that the whole connection has died of, and gives the one to be told.
+    pub(super) fn tell(&mut self, error: io::Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(
+                code @ (libc::ECONNRESET
+                | libc::ECONNABORTED
+                | libc::ETIMEDOUT
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH),
+            ) => {
+                self.0.get_or_insert(code);
+                error
+            }
+            Some(libc::EPIPE) => self.0.map_or(error, io::Error::from_raw_os_error),
+            _ => error,
+        }
+    }
+
+    /// How a stream without more bytes has ended.
+    pub(super) fn end(&self) -> RecvEnd {
+        let failed = |code| RecvEnd::Failed(io::Error::from_raw_os_error(code));
+        self.0.map_or(RecvEnd::Fin, failed)
     }
 }
 
@@ -160,11 +226,6 @@ impl<T> Slab<T> {
             self.free = Vec::new();
         }
         value.expect("an op in flight keeps its memory")
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
     }
 }
 

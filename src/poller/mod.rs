@@ -9,7 +9,7 @@
 //! it), [`Poller::wait`] for completions, and a [`Notifier`] that ends a wait from another thread.
 //! The poller knows no future and no task.
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod conformance;
 mod inflight;
 mod op;
@@ -24,6 +24,10 @@ mod uring;
 mod uring_buffers;
 #[cfg(target_os = "linux")]
 mod uring_ring;
+#[cfg(target_os = "linux")]
+mod uring_send;
+#[cfg(target_os = "linux")]
+mod uring_socket;
 #[cfg(target_os = "linux")]
 mod uring_test;
 
@@ -40,15 +44,14 @@ use self::readiness::Readiness;
 use self::uring::Uring;
 pub use self::uring_test::{Refusal, io_uring_refusal};
 
-/// A lane's poller.
+/// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.
 #[derive(Debug)]
 pub struct Poller(Inner);
 
 #[derive(Debug)]
 enum Inner {
-    // Boxed: the ring's tables are ten times as large as the epoll back end.
     Uring(Box<Uring>),
-    Epoll(Readiness<Epoll>),
+    Epoll(Box<Readiness<Epoll>>),
 }
 
 /// Calls one method on whichever back end it is.
@@ -70,7 +73,10 @@ impl Poller {
     pub fn open(back_end: BackEnd, options: PollerOptions, pool: &Pool) -> io::Result<Self> {
         Ok(Self(match back_end {
             BackEnd::IoUring => Inner::Uring(Box::new(Uring::open(options, pool.clone())?)),
-            BackEnd::Epoll => Inner::Epoll(Readiness::new(Epoll::open()?, options, pool.clone())),
+            BackEnd::Epoll => {
+                let readiness = Readiness::new(Epoll::open()?, options, pool.clone());
+                Inner::Epoll(Box::new(readiness))
+            }
         }))
     }
 
@@ -89,7 +95,8 @@ impl Poller {
         matches!(self.0, Inner::Epoll(_))
     }
 
-    /// Takes a socket over.
+    /// Takes a socket over: a listener non-blocking, a stream in blocking mode (io_uring waits for
+    /// no other) unless it is to be connected and [`Poller::connects_nonblocking`].
     pub fn attach(&mut self, socket: OsSocket) -> Socket {
         forward!(self, poller => poller.attach(socket))
     }
@@ -113,7 +120,8 @@ impl Poller {
         forward!(self, poller => poller.submit(socket, op))
     }
 
-    /// Asks for an op's end. Its final completion comes all the same, and may still be a success.
+    /// Asks for an op's end. Its final completion comes all the same, and may still be a success;
+    /// until then the op is in flight.
     /// Nothing happens when no such op is in flight.
     pub fn cancel(&mut self, socket: Socket, kind: OpKind) {
         forward!(self, poller => poller.cancel(socket, kind));
@@ -128,7 +136,7 @@ impl Poller {
         forward!(self, poller => poller.close(socket, how));
     }
 
-    /// Appends completions to `to`, waiting if there are none. May return with none.
+    /// Appends completions to `to`, waiting if there are none. May return with none, seldom early.
     ///
     /// # Errors
     /// Only when the poller itself is broken.

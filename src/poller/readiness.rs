@@ -10,7 +10,7 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::inflight::{Sending, Slab, Table};
+use super::inflight::{Answer, Fault, Sending, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::{Chain, Pool};
@@ -23,8 +23,9 @@ const PARTS: usize = 16;
 pub(super) trait EventQueue {
     /// Watches a descriptor for edges of both directions; the present state is the first edge.
     fn register(&mut self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()>;
-    /// Appends what has become ready; sleeps at most `timeout` (`None`: for ever) for it.
-    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<()>;
+    /// Appends what has become ready; sleeps at most `timeout` (`None`: for ever) for it. Says
+    /// whether the notifier ended it: that is said once.
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool>;
     /// Ends a wait from another thread.
     fn notifier(&self) -> Notifier;
 }
@@ -48,11 +49,11 @@ pub(super) struct Readiness<Q> {
     sends: Slab<Sending>,
     events: Vec<Readable>,
     /// Sockets to read from in the next wait.
-    ready: Vec<Socket>,
+    ready: VecDeque<Socket>,
     /// Sockets that found the pool empty, in that order.
     starved: VecDeque<Socket>,
     /// Final answers to cancelled ops.
-    answers: Vec<Completion>,
+    answers: Vec<Answer>,
 }
 
 #[derive(Debug)]
@@ -60,6 +61,9 @@ struct State {
     fd: OsSocket,
     /// One bit per kind of op that waits.
     armed: u8,
+    /// One bit per kind of op that was cancelled and whose answer is not delivered yet.
+    cancelled: u8,
+    fault: Fault,
     registered: bool,
     readable: bool,
     ended: bool,
@@ -73,6 +77,10 @@ impl State {
     fn waits(&self, kind: OpKind) -> bool {
         self.armed & kind.bit() != 0
     }
+
+    fn is_unanswered(&self, kind: OpKind) -> bool {
+        (self.armed | self.cancelled) & kind.bit() != 0
+    }
 }
 
 impl<Q: EventQueue> Readiness<Q> {
@@ -84,7 +92,7 @@ impl<Q: EventQueue> Readiness<Q> {
             table: Table::new(),
             sends: Slab::new(),
             events: Vec::new(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
             starved: VecDeque::new(),
             answers: Vec::new(),
         }
@@ -94,6 +102,8 @@ impl<Q: EventQueue> Readiness<Q> {
         self.table.insert(State {
             fd,
             armed: 0,
+            cancelled: 0,
+            fault: Fault::default(),
             registered: false,
             readable: false,
             ended: false,
@@ -112,10 +122,10 @@ impl<Q: EventQueue> Readiness<Q> {
 
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         let kind = op.kind();
-        let state = self.table.find(socket).expect("the socket is open");
-        assert!(!state.waits(kind), "one {kind:?} at a time");
+        let state = self.table.at(socket);
+        assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
         let done = match op {
-            Op::Accept => accept(state),
+            Op::Accept => accept(&state.fd),
             Op::Connect(to) => match sys::connect(state.fd.as_fd(), to) {
                 Ok(ConnectStart::Done) => Some(Event::Connected(Ok(()))),
                 Ok(ConnectStart::InProgress) => None,
@@ -145,30 +155,32 @@ impl<Q: EventQueue> Readiness<Q> {
             return;
         }
         state.armed &= !kind.bit();
+        state.cancelled |= kind.bit();
         let sent = match kind {
             OpKind::Send => self.sends.remove(state.send).sent,
             _ => 0,
         };
-        self.answers.push(Completion {
-            socket,
-            event: Event::cancelled(kind, sent),
-        });
+        self.answers.push(Answer { socket, kind, sent });
     }
 
     pub(super) fn close(&mut self, socket: Socket, how: Close) {
         let state = self.table.remove(socket).expect("the socket is open");
-        let sending = state.waits(OpKind::Send);
-        if sending {
+        if state.waits(OpKind::Send) {
             drop(self.sends.remove(state.send));
         }
-        if sending || how == Close::Reset {
+        if state.is_unanswered(OpKind::Send) || how == Close::Reset {
             // A socket that cannot be reset any more is dead already; closing it is all there is.
             drop(sys::reset_on_close(state.fd.as_fd()));
         }
     }
 
     pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
-        let before = to.len();
+        let budget = if self.starved.is_empty() {
+            self.receive_budget
+        } else {
+            // Buffers are scarce: one for each, so that nobody goes without.
+            1
+        };
         self.feed_starved();
         if wait.is_zero() || !self.ready.is_empty() || !self.answers.is_empty() {
             self.queue.wait(Some(Duration::ZERO), &mut self.events)?;
@@ -180,20 +192,19 @@ impl<Q: EventQueue> Readiness<Q> {
             self.on_event(event, to);
         }
         self.events = events;
-        let mut ready = mem::take(&mut self.ready);
-        for socket in ready.drain(..) {
-            self.receive(socket, to);
-        }
-        if self.ready.is_empty() {
-            // Keep the allocation; `receive` has pushed nothing.
-            self.ready = ready;
+        // Those that have more to read come again in the next wait.
+        for _ in 0..self.ready.len() {
+            let Some(socket) = self.ready.pop_front() else {
+                break;
+            };
+            self.receive(socket, budget, to);
         }
         for answer in self.answers.drain(..) {
-            if self.table.peek(answer.socket).is_some() {
-                to.push(answer);
+            if let Some(state) = self.table.find(answer.socket) {
+                state.cancelled &= !answer.kind.bit();
+                to.push(answer.completion());
             }
         }
-        debug_assert!(to.len() >= before, "completions are only appended");
         Ok(())
     }
 
@@ -208,19 +219,20 @@ impl<Q: EventQueue> Readiness<Q> {
     fn sleep(&mut self, wait: Wait) -> io::Result<()> {
         if !wait.spin.is_zero() {
             let until = sys::now() + wait.spin;
-            while self.events.is_empty() && sys::now() < until {
-                self.queue.wait(Some(Duration::ZERO), &mut self.events)?;
-            }
-            if !self.events.is_empty() {
-                return Ok(());
+            while sys::now() < until {
+                let notified = self.queue.wait(Some(Duration::ZERO), &mut self.events)?;
+                if notified || !self.events.is_empty() {
+                    return Ok(());
+                }
             }
         }
-        self.queue.wait(wait.timeout, &mut self.events)
+        self.queue.wait(wait.timeout, &mut self.events)?;
+        Ok(())
     }
 
     /// Lets an op wait for an edge.
     fn arm(&mut self, socket: Socket, kind: OpKind) -> io::Result<()> {
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         if !state.registered {
             self.queue.register(state.fd.as_fd(), token(socket))?;
             state.registered = true;
@@ -228,7 +240,7 @@ impl<Q: EventQueue> Readiness<Q> {
         state.armed |= kind.bit();
         if kind == OpKind::Recv && state.readable && !state.queued {
             state.queued = true;
-            self.ready.push(socket);
+            self.ready.push_back(socket);
         }
         Ok(())
     }
@@ -240,7 +252,7 @@ impl<Q: EventQueue> Readiness<Q> {
             OpKind::Connect => Event::Connected(Err(error)),
             OpKind::Recv => Event::RecvEnded(RecvEnd::Failed(error)),
             OpKind::Send => {
-                let send = self.table.find(socket).expect("the socket is open").send;
+                let send = self.table.at(socket).send;
                 Event::Sent(self.sends.remove(send).sent, Err(error))
             }
             OpKind::ReadReady => Event::ReadReady(Err(error)),
@@ -259,10 +271,11 @@ impl<Q: EventQueue> Readiness<Q> {
             state.armed &= !kind.bit();
             to.push(Completion { socket, event });
         };
-        if event.readable && state.waits(OpKind::Accept) {
-            if let Some(event) = accept(state) {
-                answer(state, OpKind::Accept, event);
-            }
+        if event.readable
+            && state.waits(OpKind::Accept)
+            && let Some(event) = accept(&state.fd)
+        {
+            answer(state, OpKind::Accept, event);
         }
         if event.writable && state.waits(OpKind::Connect) {
             let result = sys::take_error(state.fd.as_fd());
@@ -276,11 +289,11 @@ impl<Q: EventQueue> Readiness<Q> {
         }
         if state.readable && state.waits(OpKind::Recv) && !state.queued {
             state.queued = true;
-            self.ready.push(socket);
+            self.ready.push_back(socket);
         }
         if event.writable && state.waits(OpKind::Send) {
             let sending = self.sends.at(state.send);
-            if let Some(result) = push(&state.fd, sending) {
+            if let Some(result) = push(&state.fd, sending, &mut state.fault) {
                 let sent = self.sends.remove(state.send).sent;
                 answer(state, OpKind::Send, Event::Sent(sent, result));
             }
@@ -288,22 +301,22 @@ impl<Q: EventQueue> Readiness<Q> {
     }
 
     fn start_send(&mut self, socket: Socket, chain: Chain) -> Option<Event> {
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         let mut sending = Sending::new(chain);
-        let Some(result) = push(&state.fd, &mut sending) else {
+        let Some(result) = push(&state.fd, &mut sending, &mut state.fault) else {
             state.send = self.sends.insert(sending);
             return None;
         };
         Some(Event::Sent(sending.sent, result))
     }
 
-    /// Reads a socket up to its budget.
-    fn receive(&mut self, socket: Socket, to: &mut Vec<Completion>) {
+    /// Reads a socket up to its budget of buffers.
+    fn receive(&mut self, socket: Socket, budget: u32, to: &mut Vec<Completion>) {
         let Some(state) = self.table.find(socket) else {
             return;
         };
         state.queued = false;
-        for _ in 0..self.receive_budget {
+        for _ in 0..budget {
             if !state.waits(OpKind::Recv) || !state.readable {
                 return;
             }
@@ -313,7 +326,7 @@ impl<Q: EventQueue> Readiness<Q> {
                 return;
             };
             let event = match sys::recv(state.fd.as_fd(), buf.space()) {
-                Ok(0) => Event::RecvEnded(RecvEnd::Fin),
+                Ok(0) => Event::RecvEnded(state.fault.end()),
                 Ok(bytes) => {
                     buf.fill(bytes);
                     // A short read has emptied the socket; what comes next is a new edge. Unless
@@ -325,7 +338,7 @@ impl<Q: EventQueue> Readiness<Q> {
                     state.readable = false;
                     return;
                 }
-                Err(e) => Event::RecvEnded(RecvEnd::Failed(e)),
+                Err(e) => Event::RecvEnded(RecvEnd::Failed(state.fault.tell(e))),
             };
             if matches!(event, Event::RecvEnded(_)) {
                 state.armed &= !OpKind::Recv.bit();
@@ -334,28 +347,32 @@ impl<Q: EventQueue> Readiness<Q> {
         }
         if state.readable && state.waits(OpKind::Recv) {
             state.queued = true;
-            self.ready.push(socket);
+            self.ready.push_back(socket);
         }
     }
 
-    /// Lets as many starved sockets read as there are buffers, the longest-starved first.
+    /// Lets as many starved sockets read as there are buffers, the longest-starved first and all
+    /// of them before the others.
     fn feed_starved(&mut self) {
         let free = self.pool.buffers_max() - self.pool.in_use();
-        for _ in 0..free.min(self.starved.len()) {
-            self.ready.extend(self.starved.pop_front());
+        let fed = free.min(self.starved.len());
+        for socket in self.starved.drain(..fed).rev() {
+            self.ready.push_front(socket);
         }
     }
 }
 
-fn accept(state: &State) -> Option<Event> {
-    match sys::accept(state.fd.as_fd()) {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-        result => Some(Event::Accepted(result)),
+impl<Q> Drop for Readiness<Q> {
+    fn drop(&mut self) {
+        for state in self.table.iter() {
+            // See `close`.
+            drop(sys::reset_on_close(state.fd.as_fd()));
+        }
     }
 }
 
 /// Sends until all is gone, it would block or it fails; `None` when it would block.
-fn push(fd: &OsSocket, sending: &mut Sending) -> Option<io::Result<()>> {
+fn push(fd: &OsSocket, sending: &mut Sending, fault: &mut Fault) -> Option<io::Result<()>> {
     while !sending.chain.is_empty() {
         let mut parts = [IoSlice::new(&[]); PARTS];
         let count = sending.chain.gather(&mut parts);
@@ -363,7 +380,7 @@ fn push(fd: &OsSocket, sending: &mut Sending) -> Option<io::Result<()>> {
             Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
             Ok(bytes) => sending.advance(bytes),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
-            Err(e) => return Some(Err(e)),
+            Err(e) => return Some(Err(fault.tell(e))),
         };
     }
     Some(Ok(()))

@@ -9,7 +9,7 @@
 #![expect(unsafe_code, reason = "submission of pointers that the poller owns")]
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
 use std::process;
@@ -22,26 +22,21 @@ use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{cqueue, opcode};
 use socket2::SockAddr;
 
-use super::inflight::{Sending, Slab, Table};
+use super::inflight::{Answer, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::uring_buffers::{Buffers, GROUP};
-use super::uring_ring::Ring;
+use super::uring_ring::{Ring, from_user_data, user_data};
+use super::uring_send::Sends;
+use super::uring_socket::State;
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::Pool;
 use crate::sys::{self, EventFd, OsSocket};
 
-/// Parts handed to one `sendmsg`.
-const PARTS: usize = 16;
-/// Vectors kept for the next gathered send.
-const SPARE_VECTORS: usize = 64;
 /// Completions handled in one wait, so that timers and other lanes get their turn.
 const BATCH: usize = 1024;
 /// User data of the notifier's read, and of ops whose completion says nothing.
 const NOTIFIER: u64 = u64::MAX;
 const IGNORED: u64 = u64::MAX - 1;
-/// A send completes when all of its bytes are taken: the kernel itself waits for room.
-const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-
 #[derive(Debug)]
 pub(super) struct Uring {
     /// First, so that the ring is closed before the memory it knows of is freed.
@@ -49,50 +44,20 @@ pub(super) struct Uring {
     buffers: Buffers,
     pool: Pool,
     table: Table<State>,
-    outgoing: Slab<Outgoing>,
-    spare_vectors: Vec<Box<Vectors>>,
+    sends: Sends,
+    /// Addresses being connected to, which the kernel may read until the end.
+    connects: Slab<Box<SockAddr>>,
     /// Sockets whose receive found no buffer, in that order.
     starved: VecDeque<Socket>,
+    /// Those of them that got something in the present wait: behind the others, they go in last.
+    served: Vec<Socket>,
+    waits: u32,
     /// Final answers to ops that were cancelled while the kernel did not have them.
-    answers: Vec<Completion>,
+    answers: Vec<Answer>,
     notifier: Arc<EventFd>,
     /// What the notifier's read writes to.
     notified: Box<u64>,
     notifier_armed: bool,
-}
-
-#[derive(Debug)]
-struct State {
-    fd: OsSocket,
-    /// One bit per kind of op that the kernel has.
-    inflight: u8,
-    /// One bit per kind of op that is being cancelled.
-    cancelled: u8,
-    /// A receive waits for a buffer.
-    starved: bool,
-    closing: Option<Close>,
-    /// Index in `outgoing` while a send or connect is in flight.
-    outgoing: u32,
-}
-
-/// The memory of a send or a connect.
-#[derive(Debug, Default)]
-struct Outgoing {
-    sending: Sending,
-    vectors: Option<Box<Vectors>>,
-    address: Option<Box<SockAddr>>,
-}
-
-/// A message header and its parts, as `sendmsg(2)` wants them.
-struct Vectors {
-    header: libc::msghdr,
-    parts: [libc::iovec; PARTS],
-}
-
-impl std::fmt::Debug for Vectors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vectors").finish_non_exhaustive()
-    }
 }
 
 impl Uring {
@@ -104,9 +69,11 @@ impl Uring {
             buffers,
             pool,
             table: Table::new(),
-            outgoing: Slab::new(),
-            spare_vectors: Vec::new(),
+            sends: Sends::new(),
+            connects: Slab::new(),
             starved: VecDeque::new(),
+            served: Vec::new(),
+            waits: 0,
             answers: Vec::new(),
             notifier: Arc::new(EventFd::open()?),
             notified: Box::new(0),
@@ -115,36 +82,24 @@ impl Uring {
     }
 
     pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
-        self.table.insert(State {
-            fd,
-            inflight: 0,
-            cancelled: 0,
-            starved: false,
-            closing: None,
-            outgoing: 0,
-        })
+        self.table.insert(State::new(fd))
     }
 
     pub(super) fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
-        self.table
-            .peek(socket)
-            .expect("the socket is open")
-            .fd
-            .as_fd()
+        let state = self.table.peek(socket);
+        let open = state.filter(|state| state.closing.is_none());
+        open.expect("the socket is open").fd.as_fd()
     }
 
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         let kind = op.kind();
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         assert!(state.closing.is_none(), "the socket is open");
-        assert!(
-            state.inflight & kind.bit() == 0 && !(kind == OpKind::Recv && state.starved),
-            "one {kind:?} at a time"
-        );
+        assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
         let fd = Fd(state.fd.as_raw_fd());
         match op {
             Op::Accept => {
-                if let Some(event) = accept(state) {
+                if let Some(event) = accept(&state.fd) {
                     return Submitted::Done(event);
                 }
                 self.arm_poll(socket, kind, libc::POLLIN);
@@ -152,22 +107,15 @@ impl Uring {
             Op::Connect(to) => {
                 let address = Box::new(SockAddr::from(to));
                 let entry = opcode::Connect::new(fd, address.as_ptr().cast(), address.len());
-                state.outgoing = self.outgoing.insert(Outgoing {
-                    address: Some(address),
-                    ..Outgoing::default()
-                });
+                state.connect = self.connects.insert(address);
                 self.start(socket, kind, entry.build());
             }
-            Op::Recv => self.start(socket, kind, opcode::RecvMulti::new(fd, GROUP).build()),
+            Op::Recv => self.start_recv(socket),
             Op::Send(chain) => {
                 if chain.is_empty() {
                     return Submitted::Done(Event::Sent(0, Ok(())));
                 }
-                let sending = Sending::new(chain);
-                state.outgoing = self.outgoing.insert(Outgoing {
-                    sending,
-                    ..Outgoing::default()
-                });
+                state.send = self.sends.insert(chain);
                 self.start_send(socket);
             }
             Op::ReadReady => self.arm_poll(socket, kind, libc::POLLIN | libc::POLLRDHUP),
@@ -180,23 +128,20 @@ impl Uring {
         let Some(state) = self.table.find(socket) else {
             return;
         };
-        if kind == OpKind::Recv && state.starved {
-            state.starved = false;
-            self.answers.push(Completion {
-                socket,
-                event: Event::cancelled(kind, 0),
-            });
-            return;
-        }
-        if state.inflight & kind.bit() == 0 || state.cancelled & kind.bit() != 0 {
+        if !state.is_unanswered(kind) || state.cancelled & kind.bit() != 0 {
             return;
         }
         state.cancelled |= kind.bit();
+        if kind == OpKind::Recv && mem::take(&mut state.starved) {
+            let sent = 0;
+            self.answers.push(Answer { socket, kind, sent });
+            return;
+        }
         self.push_silent(opcode::AsyncCancel::new(user_data(socket, kind)).build());
     }
 
     pub(super) fn close(&mut self, socket: Socket, how: Close) {
-        let state = self.table.find(socket).expect("the socket is open");
+        let state = self.table.at(socket);
         assert!(state.closing.is_none(), "the socket is open");
         let sending = state.inflight & OpKind::Send.bit() != 0;
         let how = if sending { Close::Reset } else { how };
@@ -215,12 +160,13 @@ impl Uring {
     }
 
     pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
+        self.waits = self.waits.wrapping_add(1);
         self.arm_notifier();
-        if self.buffers.refill(&self.pool) {
-            self.feed_starved();
-        }
-        self.enter(wait)?;
-        let before = to.len();
+        self.buffers.refill(&self.pool);
+        self.feed_starved();
+        let more_to_feed = !self.starved.is_empty() && self.buffers.held() > 0;
+        let stay = more_to_feed || !self.answers.is_empty();
+        self.ring.wait(if stay { Wait::NOT } else { wait })?;
         let (mut taken, mut ran_out) = (0, false);
         for _ in 0..BATCH {
             let Some(entry) = self.ring.next() else { break };
@@ -228,17 +174,15 @@ impl Uring {
             ran_out |= entry.result() == -libc::ENOBUFS;
             self.on_completion(&entry, to);
         }
+        self.starved.extend(self.served.drain(..));
         self.buffers.adapt(taken, ran_out);
         for answer in self.answers.drain(..) {
-            if self
-                .table
-                .peek(answer.socket)
-                .is_some_and(|state| state.closing.is_none())
-            {
-                to.push(answer);
+            let state = self.table.find(answer.socket);
+            if let Some(state) = state.filter(|state| state.closing.is_none()) {
+                state.cancelled &= !answer.kind.bit();
+                to.push(answer.completion());
             }
         }
-        debug_assert!(to.len() >= before, "completions are only appended");
         Ok(())
     }
 
@@ -248,36 +192,6 @@ impl Uring {
 
     pub(super) fn stale(&self) -> u64 {
         self.table.stale()
-    }
-
-    /// The one kernel entry of a wait; two when it spins, none when nothing can have happened.
-    fn enter(&mut self, wait: Wait) -> io::Result<()> {
-        let here = self.ring.has_completions() || !self.answers.is_empty();
-        if here || wait.is_zero() {
-            if self.ring.has_submissions() || self.ring.has_deferred() {
-                self.ring.enter(0, Some(Duration::ZERO))?;
-            }
-            return Ok(());
-        }
-        if !wait.spin.is_zero() {
-            if self.ring.has_submissions() {
-                self.ring.enter(0, Some(Duration::ZERO))?;
-            }
-            let until = sys::now() + wait.spin;
-            loop {
-                if self.ring.has_completions() {
-                    return Ok(());
-                }
-                if self.ring.has_deferred() {
-                    return self.ring.enter(0, Some(Duration::ZERO));
-                }
-                if sys::now() >= until {
-                    break;
-                }
-                std::hint::spin_loop();
-            }
-        }
-        self.ring.enter(1, wait.timeout)
     }
 
     fn arm_notifier(&mut self) {
@@ -293,11 +207,16 @@ impl Uring {
 
     /// Queues an op of a socket.
     fn start(&mut self, socket: Socket, kind: OpKind, entry: Entry) {
-        let state = self.table.find(socket).expect("the socket is open");
-        state.inflight |= kind.bit();
-        // SAFETY: an entry points to nothing, or to what `outgoing` keeps until this op's final
-        // completion; the buffers of a receive are those of `buffers`.
+        self.table.at(socket).inflight |= kind.bit();
+        // SAFETY: an entry points to nothing, or to what `sends` and `connects` keep until this
+        // op's final completion; the buffers of a receive are those of `buffers`.
         unsafe { self.ring.push(&entry.user_data(user_data(socket, kind))) };
+    }
+
+    fn start_recv(&mut self, socket: Socket) {
+        let fd = Fd(self.descriptor(socket).as_raw_fd());
+        let entry = opcode::RecvMulti::new(fd, GROUP).build();
+        self.start(socket, OpKind::Recv, entry);
     }
 
     /// Queues an op whose success is not answered and whose failure says nothing.
@@ -313,51 +232,35 @@ impl Uring {
         self.start(socket, kind, opcode::PollAdd::new(fd, events).build());
     }
 
+    /// Queues a poll in the place of an op that a non-blocking socket has turned away.
+    fn poll_instead(&mut self, socket: Socket, kind: OpKind, events: libc::c_short) {
+        self.table.at(socket).polled |= kind.bit();
+        self.arm_poll(socket, kind, events);
+    }
+
     /// Queues the rest of a chain.
     fn start_send(&mut self, socket: Socket) {
-        let state = self.table.find(socket).expect("the socket is open");
-        let fd = Fd(state.fd.as_raw_fd());
-        let outgoing = self.outgoing.at(state.outgoing);
-        let mut slices = [IoSlice::new(&[]); PARTS];
-        let count = outgoing.sending.chain.gather(&mut slices);
-        let entry = if count == 1 {
-            let part = &slices[0];
-            let bytes = u32::try_from(part.len()).expect("a buffer's length fits 32 bits");
-            opcode::Send::new(fd, part.as_ptr(), bytes)
-                .flags(SEND_FLAGS)
-                .build()
-        } else {
-            let mut vectors = outgoing
-                .vectors
-                .take()
-                .or_else(|| self.spare_vectors.pop())
-                .unwrap_or_else(Vectors::new);
-            let header = vectors.point_at(&slices[..count]);
-            outgoing.vectors = Some(vectors);
-            opcode::SendMsg::new(fd, header)
-                .flags(SEND_FLAGS.cast_unsigned())
-                .build()
-        };
+        let state = self.table.at(socket);
+        let entry = self.sends.entry(state.send, Fd(state.fd.as_raw_fd()));
         self.start(socket, OpKind::Send, entry);
     }
 
-    /// Lets the starved receives try again, now that there are buffers.
+    /// Lets starved receives try again, the longest-starved first, and no more of them than there
+    /// are buffers: the first one takes all it can use, and has to stand behind the others then.
     fn feed_starved(&mut self) {
-        for _ in 0..self.starved.len() {
+        let mut left = self.buffers.held();
+        while left > 0 {
             let Some(socket) = self.starved.pop_front() else {
                 break;
             };
             let Some(state) = self.table.find(socket) else {
                 continue;
             };
-            // Cancelled or closed meanwhile, or cancelled and started anew.
+            state.queued = false;
+            // Unless it was cancelled or closed meanwhile.
             if mem::take(&mut state.starved) {
-                let fd = Fd(state.fd.as_raw_fd());
-                self.start(
-                    socket,
-                    OpKind::Recv,
-                    opcode::RecvMulti::new(fd, GROUP).build(),
-                );
+                self.start_recv(socket);
+                left -= 1;
             }
         }
     }
@@ -393,20 +296,26 @@ impl Uring {
             return;
         }
         let cancelled = state.cancelled & OpKind::Recv.bit() != 0;
+        if state.take_polled(OpKind::Recv) && !cancelled {
+            self.start_recv(socket);
+            return;
+        }
         let mut push = |event| to.push(Completion { socket, event });
         let end = match (result, buf) {
-            (Ok(0), _) => RecvEnd::Fin,
+            (Ok(0), _) => state.fault.end(),
+            // A poll in its place, cancelled too late.
+            (Ok(1..), None) => RecvEnd::Cancelled,
             (Ok(_), Some(buf)) => {
+                state.served_in = self.waits;
                 push(Event::Received(buf));
                 if more {
                     return;
                 }
                 RecvEnd::Cancelled
             }
-            (Ok(_), None) => unreachable!("a receive brings its buffer"),
             (Err(_), _) => match -entry.result() {
                 libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS => RecvEnd::Cancelled,
-                error => RecvEnd::Failed(io::Error::from_raw_os_error(error)),
+                code => RecvEnd::Failed(state.fault.tell(io::Error::from_raw_os_error(code))),
             },
         };
         debug_assert!(!more, "a stream of receives ends once");
@@ -414,14 +323,17 @@ impl Uring {
             // It ended for a reason of the kernel's own; nobody asked for it: go on.
             if entry.result() == -libc::ENOBUFS {
                 state.starved = true;
-                self.starved.push_back(socket);
+                if !mem::replace(&mut state.queued, true) {
+                    if state.served_in == self.waits {
+                        self.served.push(socket);
+                    } else {
+                        self.starved.push_back(socket);
+                    }
+                }
+            } else if entry.result() == -libc::EAGAIN {
+                self.poll_instead(socket, OpKind::Recv, libc::POLLIN | libc::POLLRDHUP);
             } else {
-                let fd = Fd(state.fd.as_raw_fd());
-                self.start(
-                    socket,
-                    OpKind::Recv,
-                    opcode::RecvMulti::new(fd, GROUP).build(),
-                );
+                self.start_recv(socket);
             }
             return;
         }
@@ -436,19 +348,18 @@ impl Uring {
         let cancelled = state.cancelled & kind.bit() != 0;
         state.cancelled &= !kind.bit();
         let closing = state.closing.is_some();
-        let writes = matches!(kind, OpKind::Send | OpKind::Connect);
-        let index = state.outgoing;
+        let (send, connect) = (state.send, state.connect);
         let event = if closing {
             None
         } else {
             self.answer(socket, kind, result, cancelled)
         };
-        let goes_on = event.is_none() && !closing;
-        if writes && !goes_on {
-            let vectors = self.outgoing.remove(index).vectors;
-            if self.spare_vectors.len() < SPARE_VECTORS {
-                self.spare_vectors.extend(vectors);
-            }
+        let is_over = event.is_some() || closing;
+        if kind == OpKind::Connect && is_over {
+            drop(self.connects.remove(connect));
+        }
+        if kind == OpKind::Send && is_over {
+            self.sends.remove(send);
         }
         if closing {
             self.finish_close(socket);
@@ -468,64 +379,65 @@ impl Uring {
             0.. => Ok(()),
             error => Err(io::Error::from_raw_os_error(-error)),
         };
-        let stopped = matches!(-result, libc::ECANCELED | libc::EINTR);
-        if cancelled && stopped && kind != OpKind::Send {
-            return Some(Event::cancelled(kind, 0));
-        }
+        let stopped = cancelled && matches!(-result, libc::ECANCELED | libc::EINTR);
         match kind {
+            OpKind::Send => self.answer_send(socket, result, cancelled),
+            _ if stopped => Some(Event::cancelled(kind, 0)),
             OpKind::Accept => {
-                let state = self.table.find(socket).expect("the caller found it");
+                let state = self.table.at(socket);
                 let event = match outcome {
-                    Ok(()) => accept(state),
+                    Ok(()) => accept(&state.fd),
                     Err(e) => Some(Event::Accepted(Err(e))),
                 };
-                if event.is_none() && cancelled {
-                    return Some(Event::cancelled(kind, 0));
-                }
-                if event.is_none() {
+                if event.is_none() && !cancelled {
                     self.arm_poll(socket, kind, libc::POLLIN);
+                    return None;
                 }
-                event
+                Some(event.unwrap_or_else(|| Event::cancelled(kind, 0)))
             }
             OpKind::Connect => Some(Event::Connected(outcome)),
             OpKind::ReadReady => Some(Event::ReadReady(outcome)),
             OpKind::WriteReady => Some(Event::WriteReady(outcome)),
             OpKind::Recv => unreachable!("receives are answered as they come"),
-            OpKind::Send => {
-                let index = self
-                    .table
-                    .find(socket)
-                    .expect("the caller found it")
-                    .outgoing;
-                let sending = &mut self.outgoing.at(index).sending;
-                let all = sending.advance(usize::try_from(result).unwrap_or(0));
-                let sent = sending.sent;
-                match outcome {
-                    Ok(()) if all => Some(Event::Sent(sent, Ok(()))),
-                    Ok(()) if result == 0 => {
-                        Some(Event::Sent(sent, Err(io::ErrorKind::WriteZero.into())))
-                    }
-                    _ if cancelled && (result >= 0 || stopped) => {
-                        Some(Event::cancelled(kind, sent))
-                    }
-                    // More parts than one message takes, or the kernel gave up waiting for room.
-                    Ok(()) => {
-                        self.start_send(socket);
-                        None
-                    }
-                    Err(_) if stopped || result == -libc::EAGAIN => {
-                        self.start_send(socket);
-                        None
-                    }
-                    Err(e) => Some(Event::Sent(sent, Err(e))),
-                }
-            }
         }
+    }
+
+    fn answer_send(&mut self, socket: Socket, result: i32, cancelled: bool) -> Option<Event> {
+        let state = self.table.at(socket);
+        // The result of a poll in its place is no count of bytes, and no verdict on the send.
+        let result = if state.take_polled(OpKind::Send) {
+            -libc::EINTR
+        } else {
+            result
+        };
+        let bytes = usize::try_from(result).unwrap_or(0);
+        let (sent, all) = self.sends.advance(state.send, bytes);
+        let event = match -result {
+            0 => Event::Sent(sent, Err(io::ErrorKind::WriteZero.into())),
+            ..0 if all => Event::Sent(sent, Ok(())),
+            libc::EAGAIN if !cancelled => {
+                self.poll_instead(socket, OpKind::Send, libc::POLLOUT);
+                return None;
+            }
+            ..0 | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {
+                if !cancelled {
+                    // The kernel took a part, or more parts are left than one message takes.
+                    self.start_send(socket);
+                    return None;
+                }
+                Event::cancelled(OpKind::Send, sent)
+            }
+            code => Event::Sent(
+                sent,
+                Err(state.fault.tell(io::Error::from_raw_os_error(code))),
+            ),
+        };
+        Some(event)
     }
 
     /// Closes the descriptor of a closing socket if the kernel has no op of it any more.
     fn finish_close(&mut self, socket: Socket) {
-        let state = self.table.find(socket).expect("the socket is closing");
+        let state = self.table.at(socket);
         if state.inflight != 0 {
             return;
         }
@@ -541,25 +453,22 @@ impl Uring {
     /// Cancels everything and waits for the kernel to let go.
     fn quiesce(&mut self) -> io::Result<()> {
         for socket in self.table.sockets() {
-            if self
-                .table
-                .peek(socket)
-                .is_some_and(|state| state.closing.is_none())
-            {
+            if self.table.at(socket).closing.is_none() {
                 self.close(socket, Close::Reset);
             }
         }
-        let all = opcode::AsyncCancel2::new(CancelBuilder::any()).build();
-        self.push_silent(all);
+        self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::any()).build());
+        self.ring.enter(0, Some(Duration::ZERO))?;
         let patience = Duration::from_millis(100);
         for _ in 0..50 {
-            self.ring.enter(1, Some(patience))?;
             while let Some(entry) = self.ring.next() {
                 self.on_completion(&entry, &mut Vec::new());
             }
             if self.table.iter().next().is_none() && !self.notifier_armed {
+                // The descriptors of the last to go are closed by this.
                 return self.ring.enter(0, Some(Duration::ZERO));
             }
+            self.ring.enter(1, Some(patience))?;
         }
         Err(io::ErrorKind::TimedOut.into())
     }
@@ -572,60 +481,6 @@ impl Drop for Uring {
             tracing::error!(%error, "io_uring does not let go of its operations: aborting");
             process::abort();
         }
+        self.buffers.reclaim(&self.pool);
     }
-}
-
-impl Vectors {
-    fn new() -> Box<Self> {
-        // SAFETY: a header of null pointers and zero lengths is a valid one.
-        let header = unsafe { mem::zeroed() };
-        let empty = libc::iovec {
-            iov_base: ptr::null_mut(),
-            iov_len: 0,
-        };
-        Box::new(Self {
-            header,
-            parts: [empty; PARTS],
-        })
-    }
-
-    /// Points the header at the slices; valid as long as the box and what they point to.
-    fn point_at(&mut self, slices: &[IoSlice<'_>]) -> *const libc::msghdr {
-        for (part, slice) in self.parts.iter_mut().zip(slices) {
-            *part = libc::iovec {
-                iov_base: slice.as_ptr().cast_mut().cast(),
-                iov_len: slice.len(),
-            };
-        }
-        self.header.msg_iov = self.parts.as_mut_ptr();
-        self.header.msg_iovlen = slices.len();
-        &raw const self.header
-    }
-}
-
-fn accept(state: &State) -> Option<Event> {
-    match sys::accept(state.fd.as_fd()) {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-        result => Some(Event::Accepted(result)),
-    }
-}
-
-fn user_data(socket: Socket, kind: OpKind) -> u64 {
-    u64::from(kind as u8) << 56 | u64::from(socket.generation) << 32 | u64::from(socket.slot)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the parts of the user data"
-)]
-fn from_user_data(data: u64) -> (Socket, OpKind) {
-    let generation = (data >> 32) as u32 & 0x00FF_FFFF;
-    let kind = OpKind::ALL[usize::from((data >> 56) as u8)];
-    (
-        Socket {
-            slot: data as u32,
-            generation,
-        },
-        kind,
-    )
 }

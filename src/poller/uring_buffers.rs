@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "memory shared with the kernel")]
 
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::Submitter;
@@ -15,6 +16,7 @@ use crate::sys::Region;
 
 /// The one group of buffers in a ring.
 pub(super) const GROUP: u16 = 0;
+const NOT_LENT: u32 = u32::MAX;
 /// Entries filled at first.
 const LEVEL_MIN: usize = 64;
 
@@ -23,7 +25,7 @@ pub(super) struct Buffers {
     region: Region,
     entries: u16,
     tail: u16,
-    /// Per buffer id: which buffer of the pool the kernel has under it.
+    /// Per buffer id: which buffer of the pool the kernel has under it, or `NOT_LENT`.
     lent: Box<[u32]>,
     /// Ids that the kernel does not have.
     free: Vec<u16>,
@@ -43,14 +45,14 @@ impl Buffers {
             region,
             entries,
             tail: 0,
-            lent: vec![0; entries.into()].into_boxed_slice(),
+            lent: vec![NOT_LENT; entries.into()].into_boxed_slice(),
             free: (0..entries).rev().collect(),
             level: LEVEL_MIN.min(entries.into()),
         })
     }
 
-    /// Lends the kernel empty buffers up to the level; says whether it has any.
-    pub(super) fn refill(&mut self, pool: &Pool) -> bool {
+    /// Lends the kernel empty buffers up to the level, as far as the pool has them.
+    pub(super) fn refill(&mut self, pool: &Pool) {
         let missing = self.level.saturating_sub(self.held());
         for _ in 0..missing {
             let Some(buf) = pool.take() else { break };
@@ -71,16 +73,25 @@ impl Buffers {
         if missing > 0 {
             self.publish();
         }
-        self.held() > 0
     }
 
     /// Takes back the buffer under `id`, into which the kernel has written `bytes`.
     pub(super) fn take_back(&mut self, id: u16, bytes: usize, pool: &Pool) -> Buf {
-        let index = self.lent[usize::from(id)];
+        let index = mem::replace(&mut self.lent[usize::from(id)], NOT_LENT);
+        assert_ne!(index, NOT_LENT, "the kernel gives a buffer back once");
         self.free.push(id);
         // SAFETY: `refill` lent this buffer under this id, and the kernel names an id in one
         // completion only, when it is done with it.
         unsafe { pool.reclaim(index, bytes) }
+    }
+
+    /// Takes all buffers back when the ring's end has come.
+    pub(super) fn reclaim(&mut self, pool: &Pool) {
+        for id in 0..self.entries {
+            if self.lent[usize::from(id)] != NOT_LENT {
+                drop(self.take_back(id, 0, pool));
+            }
+        }
     }
 
     /// After a turn that took `taken` buffers, or found none: keeps twice the demand ready.
@@ -89,7 +100,8 @@ impl Buffers {
         self.level = self.level.max(wanted).min(self.entries.into());
     }
 
-    fn held(&self) -> usize {
+    /// How many buffers the kernel has, as far as its completions have been looked at.
+    pub(super) fn held(&self) -> usize {
         self.lent.len() - self.free.len()
     }
 

@@ -11,6 +11,10 @@ use io_uring::squeue::Entry;
 use io_uring::types::Timespec;
 use io_uring::{EnterFlags, IoUring, Submitter, cqueue};
 
+use super::Wait;
+use super::op::{OpKind, Socket};
+use crate::sys;
+
 /// `IORING_REGISTER_RING_FDS` (Linux 5.18); the crate keeps the index to itself.
 const REGISTER_RING_FDS: libc::c_uint = 20;
 
@@ -61,7 +65,7 @@ impl Ring {
         let mut update = RingUpdate {
             offset: u32::MAX,
             reserved: 0,
-            data: u64::try_from(ring.as_raw_fd()).expect("a descriptor is not negative"),
+            data: u64::from(ring.as_raw_fd().unsigned_abs()),
         };
         let (nr, fd) = (libc::SYS_io_uring_register, ring.as_raw_fd());
         // SAFETY: `update` is valid for a read and a write during the call.
@@ -93,19 +97,19 @@ impl Ring {
     }
 
     /// Whether there is anything to submit.
-    pub(super) fn has_submissions(&mut self) -> bool {
+    fn has_submissions(&mut self) -> bool {
         !self.ring.submission().is_empty()
     }
 
     /// Whether an `enter` would bring completions: deferred work, or an overflow to be flushed.
     /// A look at shared memory.
-    pub(super) fn has_deferred(&mut self) -> bool {
+    fn has_deferred(&mut self) -> bool {
         let queue = self.ring.submission();
         queue.taskrun() || queue.cq_overflow()
     }
 
     /// Whether completions are here. A look at shared memory.
-    pub(super) fn has_completions(&mut self) -> bool {
+    fn has_completions(&mut self) -> bool {
         !self.early.is_empty() || !self.ring.completion().is_empty()
     }
 
@@ -114,6 +118,35 @@ impl Ring {
         self.early
             .pop_front()
             .or_else(|| self.ring.completion().next())
+    }
+
+    /// The one kernel entry of a turn; two when it spins, none when nothing can have happened.
+    pub(super) fn wait(&mut self, wait: Wait) -> io::Result<()> {
+        if wait.is_zero() || self.has_completions() {
+            if self.has_submissions() || self.has_deferred() {
+                self.enter(0, Some(Duration::ZERO))?;
+            }
+            return Ok(());
+        }
+        if !wait.spin.is_zero() {
+            if self.has_submissions() {
+                self.enter(0, Some(Duration::ZERO))?;
+            }
+            let until = sys::now() + wait.spin;
+            loop {
+                if self.has_completions() {
+                    return Ok(());
+                }
+                if self.has_deferred() {
+                    return self.enter(0, Some(Duration::ZERO));
+                }
+                if sys::now() >= until {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        self.enter(1, wait.timeout)
     }
 
     /// Submits all that is queued, runs deferred work and waits until `min` completions are there
@@ -163,4 +196,26 @@ impl Ring {
             Ok(())
         }
     }
+}
+
+/// What names an op of a socket to the kernel.
+pub(super) fn user_data(socket: Socket, kind: OpKind) -> u64 {
+    u64::from(kind as u8) << 56 | u64::from(socket.generation) << 32 | u64::from(socket.slot)
+}
+
+/// Whose op that was.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the parts of the user data"
+)]
+pub(super) fn from_user_data(data: u64) -> (Socket, OpKind) {
+    let generation = (data >> 32) as u32 & 0x00FF_FFFF;
+    let kind = OpKind::ALL[usize::from((data >> 56) as u8)];
+    (
+        Socket {
+            slot: data as u32,
+            generation,
+        },
+        kind,
+    )
 }

@@ -1,5 +1,6 @@
 //! Whether io_uring can be used here: tries exactly what the back end uses, once, at start.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -27,22 +28,27 @@ impl fmt::Display for Refusal {
 #[must_use]
 pub fn io_uring_refusal() -> Option<Refusal> {
     let error = try_it().err()?;
-    let sysctl = sys::io_uring_disabled().filter(|&value| value != 0);
-    let reason = match (error.raw_os_error(), sysctl) {
-        (Some(libc::EPERM | libc::EACCES), Some(value)) => {
-            format!("disabled by sysctl kernel.io_uring_disabled={value}")
+    Some(Refusal(reason(&error, sys::io_uring_disabled())))
+}
+
+/// What an operator is told; `sysctl` is the value of `kernel.io_uring_disabled`.
+fn reason(error: &io::Error, sysctl: Option<u32>) -> String {
+    let text = match (error.raw_os_error(), sysctl) {
+        (Some(libc::EPERM | libc::EACCES), Some(1)) => {
+            "permitted to privileged processes only, by sysctl kernel.io_uring_disabled=1"
         }
-        (Some(libc::EPERM | libc::EACCES), None) => {
-            "not permitted, as by a container's seccomp filter".to_owned()
+        (Some(libc::EPERM | libc::EACCES), Some(value)) if value != 0 => {
+            return format!("disabled by sysctl kernel.io_uring_disabled={value}");
         }
-        (Some(libc::ENOSYS), _) => {
-            "not in this kernel, or hidden by a container's seccomp filter".to_owned()
+        (Some(libc::EPERM | libc::EACCES), _) => {
+            "not permitted, as by a container's seccomp filter"
         }
-        (Some(libc::ENOMEM), _) => "no memory to lock: raise RLIMIT_MEMLOCK".to_owned(),
-        (Some(libc::EINVAL), _) => "the kernel is too old: 6.1 or later is needed".to_owned(),
-        _ => format!("the self-test failed: {error}"),
+        (Some(libc::ENOSYS), _) => "not in this kernel, or hidden by a container's seccomp filter",
+        (Some(libc::ENOMEM), _) => "no memory to lock: raise RLIMIT_MEMLOCK",
+        (Some(libc::EINVAL), _) => "the kernel is too old: 6.1 or later is needed",
+        _ => return format!("the self-test failed: {error}"),
     };
-    Some(Refusal(reason))
+    text.to_owned()
 }
 
 /// One message there and back through every kind of op that the back end knows.
@@ -61,8 +67,9 @@ fn try_it() -> io::Result<()> {
     let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let to = peer.local_addr()?;
     let socket = poller.attach(sys::stream_socket(to, false)?);
+    let mut events = VecDeque::new();
     drop(poller.submit(socket, Op::Connect(to)));
-    let Event::Connected(connected) = next(&mut poller)? else {
+    let Event::Connected(connected) = next(&mut poller, &mut events)? else {
         return Err(unexpected());
     };
     connected?;
@@ -70,19 +77,19 @@ fn try_it() -> io::Result<()> {
 
     drop(poller.submit(socket, Op::ReadReady));
     peer.write_all(b"ping")?;
-    let Event::ReadReady(Ok(())) = next(&mut poller)? else {
+    let Event::ReadReady(Ok(())) = next(&mut poller, &mut events)? else {
         return Err(unexpected());
     };
     drop(poller.submit(socket, Op::Recv));
-    let Event::Received(got) = next(&mut poller)? else {
+    let Event::Received(got) = next(&mut poller, &mut events)? else {
         return Err(unexpected());
     };
     drop(poller.submit(socket, Op::Send(Chain::from(got))));
-    let Event::Sent(4, Ok(())) = next(&mut poller)? else {
+    let Event::Sent(4, Ok(())) = next(&mut poller, &mut events)? else {
         return Err(unexpected());
     };
     poller.cancel(socket, super::OpKind::Recv);
-    let Event::RecvEnded(RecvEnd::Cancelled) = next(&mut poller)? else {
+    let Event::RecvEnded(RecvEnd::Cancelled) = next(&mut poller, &mut events)? else {
         return Err(unexpected());
     };
     read_back(&peer)?;
@@ -101,25 +108,102 @@ fn read_back(mut peer: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// The one completion that is to come.
-fn next(poller: &mut Poller) -> io::Result<Event> {
+/// The next event; a wait may bring several. Five seconds without one are a failure: the peer is
+/// this very thread, so only a kernel that forgets an operation is that slow.
+fn next(poller: &mut Poller, events: &mut VecDeque<Event>) -> io::Result<Event> {
     let mut completions: Vec<Completion> = Vec::new();
-    for _ in 0..3 {
-        let second = Some(Duration::from_secs(1));
-        poller.wait(
-            Wait {
-                timeout: second,
-                ..Wait::FOR_EVER
-            },
-            &mut completions,
-        )?;
-        if let Some(completion) = completions.pop() {
-            return Ok(completion.event);
+    for _ in 0..5 {
+        if let Some(event) = events.pop_front() {
+            return Ok(event);
         }
+        let second = Wait {
+            timeout: Some(Duration::from_secs(1)),
+            ..Wait::FOR_EVER
+        };
+        poller.wait(second, &mut completions)?;
+        events.extend(completions.drain(..).map(|completion| completion.event));
     }
     Err(io::ErrorKind::TimedOut.into())
 }
 
 fn unexpected() -> io::Error {
     io::Error::other("an operation answered something else than asked")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{io_uring_refusal, reason};
+
+    #[test]
+    fn says_why_and_what_would_help() {
+        let cases = [
+            (
+                libc::EPERM,
+                Some(0),
+                "not permitted, as by a container's seccomp filter",
+            ),
+            (
+                libc::EPERM,
+                None,
+                "not permitted, as by a container's seccomp filter",
+            ),
+            (
+                libc::EACCES,
+                Some(0),
+                "not permitted, as by a container's seccomp filter",
+            ),
+            (
+                libc::EPERM,
+                Some(1),
+                "permitted to privileged processes only, by sysctl kernel.io_uring_disabled=1",
+            ),
+            (
+                libc::EPERM,
+                Some(2),
+                "disabled by sysctl kernel.io_uring_disabled=2",
+            ),
+            (
+                libc::ENOSYS,
+                None,
+                "not in this kernel, or hidden by a container's seccomp filter",
+            ),
+            (
+                libc::ENOMEM,
+                Some(0),
+                "no memory to lock: raise RLIMIT_MEMLOCK",
+            ),
+            (
+                libc::EINVAL,
+                Some(0),
+                "the kernel is too old: 6.1 or later is needed",
+            ),
+            (
+                libc::EMFILE,
+                Some(0),
+                "the self-test failed: Too many open files (os error 24)",
+            ),
+        ];
+        for (errno, sysctl, text) in cases {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(reason(&error, sysctl), text, "{errno} {sysctl:?}");
+        }
+        let unexpected = super::unexpected();
+        let text = "the self-test failed: an operation answered something else than asked";
+        assert_eq!(reason(&unexpected, None), text);
+    }
+
+    /// `examples/deny_io_uring` tells its child what it will see.
+    #[test]
+    fn says_what_was_denied() {
+        let said = io_uring_refusal().map(|refusal| refusal.to_string());
+        let expected = match std::env::var("CORELANE_IO_URING_ERRNO").as_deref() {
+            Ok("EPERM") => "not permitted, as by a container's seccomp filter",
+            Ok("ENOSYS") => "not in this kernel, or hidden by a container's seccomp filter",
+            Ok("ENOMEM") => "no memory to lock: raise RLIMIT_MEMLOCK",
+            _ => return,
+        };
+        assert_eq!(said.as_deref(), Some(expected));
+    }
 }

@@ -1,15 +1,16 @@
 //! Accepting: takes connections off a listener's backlog and starts a session for each.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::deadline::Timeouts;
-use super::limit::SessionLimit;
+use super::limit::{Permit, SessionLimit};
 use super::session::{Service, session};
-use crate::net::Listener;
+use crate::net::{Listener, Stream};
 use crate::runtime::{Either, Gate, Handle, either, yield_now};
 use crate::sys::Time;
 
@@ -43,21 +44,25 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
     let mut failures = Failures::default();
     let mut stopped = pin!(acceptor.stop.pass());
     let mut streak = 0;
+    // Not served until there is room: for the client the same as the backlog.
+    let mut taken = None;
     loop {
-        let next = pin!(async {
-            let connection = listener.accept().await?;
-            // Taken, but not served until there is room: for the client the same as the backlog.
-            Ok((connection, acceptor.limit.acquire(&lane).await))
-        });
-        match either(stopped.as_mut(), next).await {
+        let next = {
+            let next = pin!(async {
+                if taken.is_none() {
+                    taken = Some(listener.accept().await?);
+                }
+                Ok(acceptor.limit.acquire(&lane).await)
+            });
+            either(stopped.as_mut(), next).await
+        };
+        match next {
             Either::First(()) => break,
-            Either::Second(Ok(((stream, peer), permit))) => {
-                lane.stats().accepted.add(1);
-                lane.spawn(
-                    &"session",
-                    session(stream, peer, permit, Rc::clone(&acceptor)),
-                );
-                streak += 1;
+            Either::Second(Ok(permit)) => {
+                if let Some(connection) = taken.take() {
+                    start(&lane, connection, permit, &acceptor);
+                    streak += 1;
+                }
             }
             Either::Second(Err(error)) => {
                 lane.stats().accept_failures.add(1);
@@ -75,16 +80,23 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
     }
     // Their clients have been told that they are connected: a close would reset them.
     while let Some(permit) = acceptor.limit.try_acquire() {
-        let Some((stream, peer)) = listener.accept_waiting() else {
+        let Some(connection) = taken.take().or_else(|| listener.accept_waiting()) else {
             break;
         };
-        lane.stats().accepted.add(1);
-        lane.spawn(
-            &"session",
-            session(stream, peer, permit, Rc::clone(&acceptor)),
-        );
+        start(&lane, connection, permit, &acceptor);
     }
     listener.close();
+}
+
+fn start(
+    lane: &Handle,
+    (client, peer): (Stream, SocketAddr),
+    permit: Permit,
+    acceptor: &Rc<Acceptor>,
+) {
+    lane.stats().accepted.add(1);
+    let session = session(client, peer, permit, Rc::clone(acceptor));
+    lane.spawn(&"session", session);
 }
 
 /// Accepts that failed since they were last logged.
@@ -107,5 +119,132 @@ impl Failures {
             "cannot accept; clients wait in the backlog until this passes"
         );
         (self.count, self.logged) = (0, Some(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::{Acceptor, accept};
+    use crate::net::Listener;
+    use crate::poller::{BackEnd, io_uring_refusal};
+    use crate::proxy::{Service, SessionLimit};
+    use crate::runtime::{Gate, Lane, LaneOptions};
+    use crate::sys;
+
+    /// A lane that accepts, turned by hand, and a client that it does not know of yet.
+    struct Accepting {
+        lane: Lane,
+        stop: Rc<Gate>,
+        limit: std::sync::Arc<SessionLimit>,
+        clients: Vec<TcpStream>,
+    }
+
+    impl Accepting {
+        fn new(back_end: BackEnd, max_sessions: usize) -> Self {
+            let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
+            let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), 64).unwrap();
+            let listener = Listener::attach(&lane.handle(), listener).unwrap();
+            let address = listener.address();
+            let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(max_sessions));
+            let acceptor = Acceptor {
+                name: "echo".into(),
+                service: Service::Echo,
+                limit: std::sync::Arc::clone(&limit),
+                stop: Rc::clone(&stop),
+            };
+            let handle = lane.handle();
+            let task = accept(handle.clone(), listener, Rc::new(acceptor));
+            handle.spawn(&"accept", task);
+            let mut accepting = Self {
+                lane,
+                stop,
+                limit,
+                clients: Vec::new(),
+            };
+            accepting.turn();
+            let client = TcpStream::connect(address).unwrap();
+            let patience = Some(Duration::from_secs(20));
+            client.set_read_timeout(patience).unwrap();
+            accepting.clients.push(client);
+            accepting
+        }
+
+        fn turn(&mut self) {
+            self.lane.handle().remote().call(|_| {});
+            self.lane.turn(sys::now()).unwrap();
+        }
+
+        fn stop(&mut self) {
+            self.lane.enter(|| self.stop.open());
+        }
+
+        /// Turns until all tasks have ended, by when the client has its echo and its FIN.
+        fn is_served(mut self) {
+            let mut client = self.clients.pop().unwrap();
+            client.write_all(b"hello").unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            let end = sys::now() + Duration::from_secs(20);
+            while self.lane.tasks() > 0 {
+                assert!(sys::now() < end, "its tasks do not end");
+                self.turn();
+            }
+            self.turn();
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).unwrap();
+            assert_eq!(all, b"hello");
+        }
+    }
+
+    fn on_every_back_end(test: impl Fn(BackEnd)) {
+        // The tests of the runtime fail if this is refused without being meant.
+        let refused = io_uring_refusal().is_some();
+        let possible = |one: &&BackEnd| !(refused && **one == BackEnd::IoUring);
+        BackEnd::ALL
+            .iter()
+            .filter(possible)
+            .for_each(|one| test(*one));
+    }
+
+    /// However many turns the lane has made with the connection before it is told to stop.
+    #[test]
+    fn who_came_before_the_stop_is_served_whatever_had_seen_them() {
+        on_every_back_end(|back_end| {
+            for turns in 0..4 {
+                let mut accepting = Accepting::new(back_end, 5);
+                (0..turns).for_each(|_| accepting.turn());
+                accepting.stop();
+                accepting.is_served();
+            }
+        });
+    }
+
+    #[test]
+    fn who_waited_for_a_place_is_served_if_one_is_free_at_the_stop() {
+        on_every_back_end(|back_end| {
+            let mut accepting = Accepting::new(back_end, 1);
+            let only = accepting.limit.try_acquire().unwrap();
+            (0..4).for_each(|_| accepting.turn());
+            drop(only);
+            accepting.stop();
+            accepting.is_served();
+        });
+    }
+
+    /// A panic in a session gives its place back as any other end does.
+    #[test]
+    fn a_place_comes_back_with_its_session() {
+        on_every_back_end(|back_end| {
+            let mut accepting = Accepting::new(back_end, 1);
+            (0..4).for_each(|_| accepting.turn());
+            assert_eq!(accepting.limit.live(), 1);
+            let limit = std::sync::Arc::clone(&accepting.limit);
+            accepting.lane.abort_tasks();
+            assert_eq!(limit.live(), 0);
+        });
     }
 }

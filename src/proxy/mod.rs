@@ -6,6 +6,7 @@
 mod accept;
 mod close;
 mod deadline;
+mod direction;
 mod limit;
 mod record;
 mod relay;

@@ -1,58 +1,20 @@
-//! The relay: moves the bytes of a session and carries out what the close engine says.
+//! The relay: the directions of a session, its deadline, and its end.
 //!
 //! A session has one direction (echo: from the client back to it) or two (client to upstream and
 //! back). Written as one poll rather than as two tasks: what one direction learns of a socket, that
 //! it was reset, say, the other one must act upon at once.
 
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use super::close::{Action, Held, Phase, Sink, Source, action};
+use super::close::{Phase, Sink, Source};
 use super::deadline::{Deadline, Expired, Timeouts};
+use super::direction::{Direction, Pulse, Side};
 use super::record::{Cause, Record};
 use crate::net::Stream;
-use crate::runtime::{Close, Sent, Sleep};
+use crate::runtime::{Close, Sleep};
 use crate::sys::Time;
-
-/// Chains that one direction moves before the lane's other tasks get their turn.
-const BUDGET: usize = 8;
-/// How soon after a reset its sink's acknowledgements are looked at, at first and at last. The
-/// kernel has no event for "all acknowledged", and this is rare.
-const ACKS_FIRST: Duration = Duration::from_millis(1);
-const ACKS_LAST: Duration = Duration::from_millis(64);
-
-/// One socket of a session, and what is known of its end.
-#[derive(Debug)]
-struct Side {
-    stream: Stream,
-    read: Cell<Source>,
-    /// A send has failed: the connection is gone, whatever its reads say.
-    write_failed: Cell<bool>,
-    /// What to record when it ends by FIN, and by reset.
-    fin: Cause,
-    reset: Cause,
-}
-
-/// One direction.
-#[derive(Debug, Default)]
-struct Direction {
-    sending: bool,
-    ended: bool,
-    bytes: u64,
-    /// Counts down the looks at a reset's acknowledgements.
-    acks: Option<(Sleep, Duration)>,
-}
-
-/// What a step needs to know and to touch.
-struct Pulse<'a, 'b> {
-    context: &'a mut Context<'b>,
-    deadline: &'a mut Deadline,
-    phase: Phase,
-    now: Time,
-}
 
 /// A session that relays.
 #[derive(Debug)]
@@ -70,118 +32,6 @@ pub(super) struct Relay {
     /// Acknowledged in all when the deadline was last looked at, if bytes were outstanding.
     acknowledged: Option<u64>,
     cause: Option<Cause>,
-}
-
-impl Side {
-    fn new(stream: Stream, fin: Cause, reset: Cause) -> Self {
-        let (read, write_failed) = (Cell::new(Source::Open), Cell::new(false));
-        Self {
-            stream,
-            read,
-            write_failed,
-            fin,
-            reset,
-        }
-    }
-
-    fn as_sink(&self) -> Sink {
-        let gone = self.write_failed.get() || self.read.get() == Source::Reset;
-        if gone { Sink::Gone } else { Sink::Open }
-    }
-
-    /// No more bytes: a FIN, unless a send has failed before. The kernel tells of a reset once, and
-    /// reads that follow look like a FIN.
-    fn on_end(&self) {
-        let reset = self.write_failed.get();
-        self.read
-            .set(if reset { Source::Reset } else { Source::Fin });
-    }
-}
-
-impl Direction {
-    /// Goes as far as it can without waiting.
-    fn step(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) {
-        for _ in 0..BUDGET {
-            if self.ended {
-                return;
-            }
-            let held = self.held(source, sink);
-            let polled = match action(pulse.phase, source.read.get(), held, sink.as_sink()) {
-                Action::Move | Action::Flush if self.sending => self.finish_send(sink, pulse),
-                Action::Move | Action::Flush => self.receive(source, sink, pulse),
-                Action::SendFin => {
-                    self.ended = sink.stream.shutdown().is_ok();
-                    sink.write_failed.set(!self.ended);
-                    Poll::Ready(())
-                }
-                Action::AwaitAcks => self.await_acks(sink, pulse),
-                Action::ResetSink | Action::Discard | Action::ResetBoth => {
-                    self.ended = true;
-                    Poll::Ready(())
-                }
-                Action::Hold | Action::GiveUp => unreachable!("a relay has both ends"),
-            };
-            if polled.is_pending() {
-                return;
-            }
-        }
-        pulse.context.waker().wake_by_ref();
-    }
-
-    fn held(&self, source: &Side, sink: &Side) -> Held {
-        if self.sending {
-            return Held::User;
-        }
-        // Only a reset has to wait for the kernel's part, so only then is it asked.
-        let asked = source.read.get() == Source::Reset && sink.as_sink() == Sink::Open;
-        if asked && sink.stream.unacknowledged() > 0 {
-            Held::Kernel
-        } else {
-            Held::Nothing
-        }
-    }
-
-    fn receive(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
-        match ready!(source.stream.poll_recv(pulse.context)) {
-            Ok(chain) if chain.is_empty() => source.on_end(),
-            Ok(chain) => {
-                pulse.deadline.alive(pulse.now);
-                match sink.stream.start_send(chain) {
-                    Some(sent) => self.on_sent(sent, sink),
-                    None => self.sending = true,
-                }
-            }
-            Err(_) => source.read.set(Source::Reset),
-        }
-        Poll::Ready(())
-    }
-
-    fn finish_send(&mut self, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
-        let sent = ready!(sink.stream.poll_sent(pulse.context));
-        self.sending = false;
-        pulse.deadline.alive(pulse.now);
-        self.on_sent(sent, sink);
-        Poll::Ready(())
-    }
-
-    fn on_sent(&mut self, sent: Sent, sink: &Side) {
-        self.bytes += sent.bytes as u64;
-        if sent.result.is_err() {
-            sink.write_failed.set(true);
-        }
-    }
-
-    /// Looks again later; at first soon, since a peer that reads acknowledges soon.
-    fn await_acks(&mut self, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
-        let lane = sink.stream.lane();
-        let (sleep, pause) = self
-            .acks
-            .get_or_insert_with(|| (lane.sleep_until(pulse.now + ACKS_FIRST), ACKS_FIRST));
-        ready!(Pin::new(&mut *sleep).poll(pulse.context));
-        *pause = (*pause * 2).min(ACKS_LAST);
-        sleep.reset(pulse.now + *pause);
-        Poll::Ready(())
-    }
 }
 
 impl Relay {

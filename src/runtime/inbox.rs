@@ -2,8 +2,8 @@
 //! sleeping lane once per sleep.
 //!
 //! Sending never blocks and never fails: what finds the ring full goes to a linked list behind it.
-//! Messages of one sender may overtake each other when they spill. The last handle that goes frees
-//! what nobody took.
+//! Messages of one sender may overtake each other when they spill. What is sent when the receiver
+//! is gone is dropped by its sender: it may refer to the inbox, and would keep it alive for ever.
 #![expect(unsafe_code, reason = "messages change hands as raw pointers")]
 
 use std::collections::VecDeque;
@@ -19,6 +19,8 @@ const AWAKE: u8 = 0;
 const ASLEEP: u8 = 1;
 /// The lane sleeps and somebody is waking it.
 const WOKEN: u8 = 2;
+/// The lane is gone.
+const CLOSED: u8 = 3;
 
 #[derive(Debug)]
 struct Shared<T> {
@@ -87,21 +89,27 @@ impl<T: Send> Sender<T> {
     #[must_use = "a sleeping lane does not see the message"]
     pub(crate) fn send(&self, message: T) -> bool {
         let shared = &*self.0;
-        match shared.ticket() {
-            Some(ticket) => {
-                let slot = &shared.ring[ticket % shared.ring.len()];
-                slot.store(Box::into_raw(Box::new(message)), Release);
-            }
+        let ticket = shared.ticket();
+        match ticket {
+            Some(ticket) => shared
+                .slot(ticket)
+                .store(Box::into_raw(Box::new(message)), Release),
             None => shared.spill(message),
         }
         // Either this sees the lane asleep, or the lane's last look sees the message: the two
-        // fences, here and in `fall_asleep`, are in one order.
+        // fences, here and in `fall_asleep`, are in one order. So with a lane that is gone.
         fence(SeqCst);
-        shared.state.load(Relaxed) == ASLEEP
-            && shared
+        match shared.state.load(Relaxed) {
+            ASLEEP => shared
                 .state
                 .compare_exchange(ASLEEP, WOKEN, AcqRel, Relaxed)
-                .is_ok()
+                .is_ok(),
+            CLOSED => {
+                shared.take_back(ticket);
+                false
+            }
+            _ => false,
+        }
     }
 }
 
@@ -121,6 +129,29 @@ impl<T> Shared<T> {
                 Ok(_) => return Some(tail),
                 Err(now) => tail = now,
             }
+        }
+    }
+
+    fn slot(&self, ticket: usize) -> &AtomicPtr<T> {
+        &self.ring[ticket % self.ring.len()]
+    }
+
+    /// Drops what was sent to nobody: the message of a ticket, or all that is spilled. Any number
+    /// of threads may: whoever swaps a pointer out owns it.
+    fn take_back(&self, ticket: Option<usize>) {
+        if let Some(ticket) = ticket {
+            let message = self.slot(ticket).swap(ptr::null_mut(), Acquire);
+            if !message.is_null() {
+                // SAFETY: boxed by a sender, and the swap made it this caller's.
+                drop(unsafe { Box::from_raw(message) });
+            }
+            return;
+        }
+        let mut node = self.spill.swap(ptr::null_mut(), Acquire);
+        while !node.is_null() {
+            // SAFETY: boxed by a sender; the swap made the whole list this caller's.
+            let spilled = unsafe { Box::from_raw(node) };
+            node = spilled.next;
         }
     }
 
@@ -149,7 +180,7 @@ impl<T> Receiver<T> {
     pub(crate) fn receive(&mut self) -> Option<T> {
         let shared = &*self.shared;
         let head = shared.head.load(Relaxed);
-        let message = shared.ring[head % shared.ring.len()].swap(ptr::null_mut(), Acquire);
+        let message = shared.slot(head).swap(ptr::null_mut(), Acquire);
         if !message.is_null() {
             shared.head.store(head.wrapping_add(1), Release);
             // SAFETY: the sender boxed it and gave it away with the store that the swap saw.
@@ -187,28 +218,20 @@ impl<T> Receiver<T> {
         let shared = &*self.shared;
         let head = shared.head.load(Relaxed);
         self.spilled.is_empty()
-            && shared.ring[head % shared.ring.len()]
-                .load(Acquire)
-                .is_null()
+            && shared.slot(head).load(Acquire).is_null()
             && shared.spill.load(Acquire).is_null()
     }
 }
 
-impl<T> Drop for Shared<T> {
+impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        for slot in &self.ring {
-            let message = slot.load(Acquire);
-            if !message.is_null() {
-                // SAFETY: boxed by a sender; no handle is left that could take it.
-                drop(unsafe { Box::from_raw(message) });
-            }
+        self.shared.state.store(CLOSED, Relaxed);
+        fence(SeqCst);
+        // A sender that put its message behind this look sees that nobody takes it.
+        for slot in 0..self.shared.ring.len() {
+            self.shared.take_back(Some(slot));
         }
-        let mut node = self.spill.load(Acquire);
-        while !node.is_null() {
-            // SAFETY: as above.
-            let spilled = unsafe { Box::from_raw(node) };
-            node = spilled.next;
-        }
+        self.shared.take_back(None);
     }
 }
 
@@ -338,5 +361,28 @@ mod loom_models {
     #[test]
     fn loom_no_message_is_lost_when_the_ring_spills() {
         receive_all(1, 2, 1);
+    }
+
+    /// Each message is dropped, by whoever, though its senders go on while the lane goes.
+    #[test]
+    fn loom_nothing_stays_in_an_inbox_that_nobody_reads() {
+        loom::model(|| {
+            let token = Arc::new(());
+            let (sender, mut receiver) = inbox(1);
+            let threads: Vec<_> = (0..2)
+                .map(|_| {
+                    let (sender, token) = (sender.clone(), Arc::clone(&token));
+                    thread::spawn(move || _ = sender.send(token))
+                })
+                .collect();
+            drop(receiver.receive());
+            drop(receiver);
+            threads
+                .into_iter()
+                .for_each(|thread| thread.join().unwrap());
+            // The inbox itself is still there.
+            assert_eq!(Arc::strong_count(&token), 1);
+            drop(sender);
+        });
     }
 }

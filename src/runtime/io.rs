@@ -1,73 +1,17 @@
-//! A lane's sockets as its tasks see them: what has arrived and who waits for it.
-//!
-//! A receive stream is armed when a task first waits for bytes and stays armed, so that receiving
-//! costs no op per message. What arrives while the task is busy queues up in buffers of the pool;
-//! when there are [`QUEUE_BUFFERS`] of them the stream is cancelled, and armed again once they are
-//! taken: that is the back-pressure.
+//! A lane's sockets as its tasks use them.
 
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use super::lane::{Handle, Shared};
-use crate::buf::{Buf, Chain};
-use crate::poller::{Close, Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
+use super::lane::Handle;
+use super::mover::{Moved, Mover};
+use super::sockets::{End, error, register};
+use crate::buf::Chain;
+use crate::poller::{Close, Event, Op, Socket, Submitted};
 use crate::sys::{self, OsSocket};
-
-/// Buffers that may queue up for one socket. A poller that is ahead of its cancel adds a few.
-pub const QUEUE_BUFFERS: usize = 4;
-
-/// The lane's sockets, by the poller's slots.
-#[derive(Debug, Default)]
-pub(super) struct Sockets(Vec<Entry>);
-
-#[derive(Debug, Default)]
-struct Entry {
-    /// Whose entry it is; answers to former tenants never reach the lane.
-    socket: Option<Socket>,
-    receiving: Receiving,
-    sending: Sending,
-    accepting: Option<Box<Accepting>>,
-}
-
-#[derive(Debug, Default)]
-struct Receiving {
-    queue: Chain,
-    end: End,
-    armed: bool,
-    /// Being cancelled, because the queue is full.
-    pausing: bool,
-    waiting: bool,
-    waker: Option<Waker>,
-}
-
-/// How the stream of received bytes has ended; stays so.
-#[derive(Clone, Copy, Debug, Default)]
-enum End {
-    #[default]
-    Open,
-    Fin,
-    Failed(i32),
-}
-
-/// The write side: connecting, then sending.
-#[derive(Debug, Default)]
-struct Sending {
-    in_flight: bool,
-    /// The result of what was in flight, for who waits.
-    result: Option<(usize, Result<(), i32>)>,
-    waiting: bool,
-    waker: Option<Waker>,
-}
-
-#[derive(Debug, Default)]
-struct Accepting {
-    in_flight: bool,
-    result: Option<io::Result<(OsSocket, SocketAddr)>>,
-    waker: Option<Waker>,
-}
 
 /// The end of a send: how many bytes the kernel took, and the error that kept it from the rest.
 #[derive(Debug)]
@@ -123,6 +67,13 @@ impl LaneSocket {
     /// Out of descriptors or memory. The listener goes on.
     pub async fn accept(&self) -> io::Result<(OsSocket, SocketAddr)> {
         poll_fn(|context| self.poll_accept(context)).await
+    }
+
+    /// A connection that was accepted for a future that did not come back for it.
+    pub fn take_accepted(&self) -> Option<(OsSocket, SocketAddr)> {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        let accepting = sockets.at(self.socket).accepting.as_mut()?;
+        accepting.result.take()?.ok()
     }
 
     /// Everything that has arrived, waiting if that is nothing; an empty chain is the peer's FIN.
@@ -218,6 +169,72 @@ impl LaneSocket {
         Poll::Pending
     }
 
+    /// Ends the receive stream, to read by hand instead: gives what it still brings, then `None`
+    /// when nothing of it is left, or an empty chain for the peer's FIN.
+    pub fn poll_recv_last(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Chain>>> {
+        let lane = &*self.lane.0;
+        let mut sockets = lane.sockets.borrow_mut();
+        let receiving = &mut sockets.at(self.socket).receiving;
+        receiving.stop(self.socket, &mut lane.poller.borrow_mut());
+        if !receiving.queue.is_empty() {
+            return Poll::Ready(Ok(Some(std::mem::take(&mut receiving.queue))));
+        }
+        match receiving.end {
+            End::Fin => Poll::Ready(Ok(Some(Chain::default()))),
+            End::Failed(code) => Poll::Ready(Err(error(code))),
+            End::Open if receiving.is_armed() => {
+                receiving.waiting = true;
+                register(&mut receiving.waker, context);
+                Poll::Pending
+            }
+            End::Open => Poll::Ready(Ok(None)),
+        }
+    }
+
+    /// Waits until a read would not block. Not while the receive stream runs.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        let lane = &*self.lane.0;
+        let mut sockets = lane.sockets.borrow_mut();
+        let receiving = &mut sockets.at(self.socket).receiving;
+        if receiving.is_ready(self.socket, &mut lane.poller.borrow_mut()) {
+            return Poll::Ready(());
+        }
+        receiving.waiting = true;
+        register(&mut receiving.waker, context);
+        Poll::Pending
+    }
+
+    /// Moves bytes from this socket's kernel to `sink`'s, at most `max` and no more than the sink
+    /// has room for, but `min` in any case; `None` when the lane has too few buffers to hold what
+    /// the sink may leave over. Not while the receive stream runs or a send to `sink` is in flight.
+    #[must_use]
+    pub fn move_to(&self, sink: &Self, min: usize, max: usize) -> Option<Moved> {
+        let lane = &*self.lane.0;
+        let poller = lane.poller.borrow();
+        let (from, to) = (
+            poller.descriptor(self.socket),
+            poller.descriptor(sink.socket),
+        );
+        let max = sys::send_room(to).unwrap_or(min).clamp(min, max);
+        if !Mover::has_room(&lane.pool, max) {
+            return None;
+        }
+        let moved = lane.mover.borrow_mut().run(from, to, max, &lane.pool);
+        lane.stats
+            .received_bytes
+            .add((moved.bytes + moved.rest.len()) as u64);
+        lane.stats.sent_bytes.add(moved.bytes as u64);
+        Some(moved)
+    }
+
+    /// Makes reads and writes by hand never wait, as [`LaneSocket::move_to`] wants both sockets.
+    ///
+    /// # Errors
+    /// What `fcntl(2)` says.
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        self.with_descriptor(sys::set_nonblocking)
+    }
+
     /// Sends a FIN behind all that was sent; receiving goes on.
     ///
     /// # Errors
@@ -297,131 +314,5 @@ impl LaneSocket {
 impl Drop for LaneSocket {
     fn drop(&mut self) {
         self.finish(Close::Reset);
-    }
-}
-
-impl Receiving {
-    fn is_open(&self) -> bool {
-        matches!(self.end, End::Open)
-    }
-
-    /// Starts the stream, unless it runs.
-    fn arm(&mut self, socket: Socket, poller: &mut Poller) {
-        if self.armed {
-            return;
-        }
-        match poller.submit(socket, Op::Recv) {
-            Submitted::Pending => self.armed = true,
-            Submitted::Done(Event::RecvEnded(end)) => self.on_end(end),
-            Submitted::Done(other) => unreachable!("a receive got {other:?}"),
-        }
-    }
-
-    fn on_bytes(&mut self, buf: Buf, socket: Socket, poller: &mut Poller) {
-        self.queue.push(buf);
-        if self.queue.buffers() >= QUEUE_BUFFERS && !self.pausing {
-            self.pausing = true;
-            poller.cancel(socket, OpKind::Recv);
-        }
-    }
-
-    fn on_end(&mut self, end: RecvEnd) {
-        (self.armed, self.pausing) = (false, false);
-        match end {
-            RecvEnd::Cancelled => {}
-            RecvEnd::Fin => self.end = End::Fin,
-            RecvEnd::Failed(error) => self.end = End::Failed(code(&error)),
-        }
-    }
-}
-
-impl Sockets {
-    fn insert(&mut self, socket: Socket) {
-        if self.0.len() <= socket.slot() {
-            self.0.resize_with(socket.slot() + 1, Entry::default);
-        }
-        self.0[socket.slot()].socket = Some(socket);
-    }
-
-    fn remove(&mut self, socket: Socket) -> Entry {
-        std::mem::take(self.at(socket))
-    }
-
-    fn at(&mut self, socket: Socket) -> &mut Entry {
-        let entry = &mut self.0[socket.slot()];
-        debug_assert_eq!(
-            entry.socket,
-            Some(socket),
-            "a socket's entry lives as long as it"
-        );
-        entry
-    }
-}
-
-impl Shared {
-    /// Hands a completion to its socket, and wakes who waits for it.
-    pub(super) fn complete(&self, completion: Completion) {
-        let Completion { socket, event } = completion;
-        let mut sockets = self.sockets.borrow_mut();
-        let entry = sockets.at(socket);
-        let (receiving, sending) = (&mut entry.receiving, &mut entry.sending);
-        match event {
-            Event::Received(buf) => {
-                self.stats.received_bytes.add(buf.len() as u64);
-                receiving.on_bytes(buf, socket, &mut self.poller.borrow_mut());
-                wake(&mut receiving.waiting, receiving.waker.as_ref());
-            }
-            Event::RecvEnded(end) => {
-                receiving.on_end(end);
-                wake(&mut receiving.waiting, receiving.waker.as_ref());
-            }
-            Event::Sent(bytes, result) => {
-                self.stats.sent_bytes.add(bytes as u64);
-                sending.finish(bytes, result);
-            }
-            Event::Connected(result) => sending.finish(0, result),
-            Event::Accepted(result) => {
-                let accepting = entry.accepting.get_or_insert_default();
-                (accepting.in_flight, accepting.result) = (false, Some(result));
-                wake(&mut true, accepting.waker.as_ref());
-            }
-            Event::ReadReady(_) | Event::WriteReady(_) => {
-                unreachable!("nobody asks for readiness")
-            }
-        }
-    }
-}
-
-impl Sending {
-    fn finish(&mut self, bytes: usize, result: io::Result<()>) {
-        self.in_flight = false;
-        self.result = Some((bytes, result.map_err(|error| code(&error))));
-        wake(&mut self.waiting, self.waker.as_ref());
-    }
-}
-
-/// Keeps the waker of who waits; it is the same one nearly always, and then costs nothing.
-fn register(place: &mut Option<Waker>, context: &Context<'_>) {
-    match place {
-        Some(waker) => waker.clone_from(context.waker()),
-        None => *place = Some(context.waker().clone()),
-    }
-}
-
-fn wake(waiting: &mut bool, waker: Option<&Waker>) {
-    if std::mem::take(waiting) {
-        waker.into_iter().for_each(Waker::wake_by_ref);
-    }
-}
-
-/// Errors are kept by number, so that they can be given more than once; 0 is one without.
-fn code(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(0)
-}
-
-fn error(code: i32) -> io::Error {
-    match code {
-        0 => io::ErrorKind::Other.into(),
-        code => io::Error::from_raw_os_error(code),
     }
 }

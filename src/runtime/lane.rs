@@ -11,9 +11,10 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::inbox::{Receiver, Sender, inbox};
-use super::io::Sockets;
+use super::mover::Mover;
 use super::run_queue::RunQueue;
-use super::task::{Task, TaskName};
+use super::sockets::Sockets;
+use super::task::{Task, TaskId, TaskName};
 use super::timer::Timers;
 use super::watchdog::Heart;
 use crate::buf::{Pool, PoolOptions};
@@ -45,6 +46,8 @@ pub struct LaneOptions {
     pub poller: PollerOptions,
     /// Its buffers.
     pub pool: PoolOptions,
+    /// Buffers that may queue up for one socket before it is received no more.
+    pub queue_buffers: usize,
     /// How long it polls before it sleeps, while that pays.
     pub idle_spin: Duration,
     /// Where its random numbers begin.
@@ -59,6 +62,7 @@ impl LaneOptions {
             back_end,
             poller: PollerOptions::default(),
             pool: PoolOptions::default(),
+            queue_buffers: 2,
             idle_spin: Duration::ZERO,
             seed: 0,
         }
@@ -96,6 +100,7 @@ pub(super) struct Shared {
     now: Cell<Time>,
     pub(super) poller: RefCell<Poller>,
     pub(super) sockets: RefCell<Sockets>,
+    pub(super) mover: RefCell<Mover>,
     pub(super) timers: RefCell<Timers<Waker>>,
     pub(super) pool: Pool,
     pub(super) stats: Arc<LaneStats>,
@@ -103,8 +108,9 @@ pub(super) struct Shared {
     /// This turn is not to sleep: who drives the lane has something to see.
     roused: Cell<bool>,
     random: Cell<u64>,
-    /// A task is running, so what is woken now was woken by it.
-    running: Cell<bool>,
+    high_mark: usize,
+    /// The task that is running, so what is woken now was woken by it.
+    running: Cell<Option<TaskId>>,
     tasks: RefCell<Tasks>,
     remote: Remote,
 }
@@ -148,14 +154,16 @@ impl Lane {
         let shared = Shared {
             now: Cell::new(now),
             poller: RefCell::new(poller),
-            sockets: RefCell::new(Sockets::default()),
+            mover: RefCell::new(Mover::default()),
+            sockets: RefCell::new(Sockets::new(options.queue_buffers)),
             timers: RefCell::new(Timers::new(now)),
             pool,
             stats: Arc::new(LaneStats::default()),
             queue: RefCell::new(RunQueue::new()),
             roused: Cell::new(false),
             random: Cell::new(options.seed),
-            running: Cell::new(false),
+            high_mark: 2 * options.queue_buffers * options.pool.buffer_bytes,
+            running: Cell::new(None),
             tasks: RefCell::new(Tasks::default()),
             remote: Remote(Arc::new(parts)),
         };
@@ -205,8 +213,11 @@ impl Lane {
         let result = Rc::new(Cell::new(None));
         let place = Rc::clone(&result);
         let panics = self.shared.stats.panics.value();
-        self.handle()
-            .spawn(name, async move { place.set(Some(future.await)) });
+        let rouse = RouseOnDrop(self.handle());
+        self.handle().spawn(name, async move {
+            let _rouse = rouse;
+            place.set(Some(future.await));
+        });
         loop {
             self.turn(sys::now())?;
             if let Some(value) = result.take() {
@@ -259,16 +270,26 @@ impl Lane {
     /// Drops every task, and with them their sockets, which are reset. Says how many there were.
     pub fn abort_tasks(&mut self) -> usize {
         let _current = Current::enter(&self.shared);
-        let all: Vec<Task> = {
-            let mut tasks = self.shared.tasks.borrow_mut();
-            tasks.free.clear();
-            tasks.slots.drain(..).flatten().collect()
-        };
-        for task in &all {
-            // A destructor that panics has ended one session; the others still get theirs.
-            drop(panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())));
+        let mut count = 0;
+        // Again if a destructor has started more.
+        while self.tasks() > 0 {
+            let all: Vec<Task> = {
+                let mut tasks = self.shared.tasks.borrow_mut();
+                tasks.free.clear();
+                tasks.slots.drain(..).flatten().collect()
+            };
+            for task in &all {
+                // A destructor that panics has ended one session; the others still get theirs.
+                drop(panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())));
+            }
+            count += all.len();
         }
-        all.len()
+        count
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared_timers_are_empty(&self) -> bool {
+        self.shared.timers.borrow().is_empty()
     }
 
     fn fire_timers(&mut self, now: Time) {
@@ -285,7 +306,12 @@ impl Lane {
         for _ in 0..INBOX {
             match self.receiver.receive() {
                 Some(Message::Wake(task)) => self.shared.queue.borrow_mut().push(task),
-                Some(Message::Call(call)) => call(&self.handle()),
+                Some(Message::Call(call)) => {
+                    // Often a call has the driver look at its conditions, which it does between
+                    // turns: sleeping in this one would miss that.
+                    self.shared.roused.set(true);
+                    call(&self.handle());
+                }
                 None => return,
             }
         }
@@ -327,9 +353,9 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.abort_tasks();
+        // For ever, as far as a watchdog is concerned.
+        self.shared.heart().fall_asleep();
         let _current = Current::enter(&self.shared);
-        // What was said to a lane that is gone; tasks in it refer to the inbox itself.
-        while self.receiver.receive().is_some() {}
         while self.shared.pop().is_some() {}
     }
 }
@@ -348,7 +374,7 @@ impl Shared {
     }
 
     fn run(&self, task: &Task) {
-        self.running.set(true);
+        self.running.set(Some(task.id()));
         self.stats.polls.add(1);
         self.heart().enter(task.name());
         let result = panic::catch_unwind(AssertUnwindSafe(|| task.poll()));
@@ -367,7 +393,7 @@ impl Shared {
             }
         }
         self.heart().leave();
-        self.running.set(false);
+        self.running.set(None);
     }
 
     fn end(&self, task: &Task) {
@@ -377,7 +403,7 @@ impl Shared {
         let mut tasks = self.tasks.borrow_mut();
         let own = tasks.slots.get_mut(task.slot() as usize);
         // A task that was woken while it ended comes here again; its slot may be another's.
-        if let Some(own) = own.filter(|own| own.as_ref().is_some_and(|own| own.is(task))) {
+        if let Some(own) = own.filter(|own| own.as_ref().is_some_and(|own| own.id() == task.id())) {
             let last = own.take();
             tasks.free.push(task.slot());
             if tasks.free.len() == tasks.slots.len() {
@@ -405,7 +431,8 @@ pub(super) fn schedule(task: &Task) {
         let own = current.as_ref().filter(|lane| task.is_of(&lane.remote));
         own.map(|lane| {
             let mut queue = lane.queue.borrow_mut();
-            if lane.running.get() {
+            // One that wakes itself yields: it goes behind the others.
+            if lane.running.get().is_some_and(|by| by != task.id()) {
                 queue.push_next(task.clone());
             } else {
                 queue.push(task.clone());
@@ -461,6 +488,13 @@ impl Handle {
         &self.0.remote
     }
 
+    /// Bytes that one direction of a session may hold in user space: half of them queued up, half
+    /// being sent.
+    #[must_use]
+    pub fn high_mark(&self) -> usize {
+        self.0.high_mark
+    }
+
     /// The next random number: good enough to spread things, no secret (SplitMix64).
     #[must_use]
     pub fn random(&self) -> u64 {
@@ -506,6 +540,12 @@ impl Remote {
     pub fn heart(&self) -> &Heart {
         &self.0.heart
     }
+
+    /// How many refer to the lane's inbox: this, the lane, its tasks and what is said to it.
+    #[cfg(test)]
+    pub(super) fn references(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
 }
 
 /// Makes a lane the current one of this thread until dropped; the one before comes back then.
@@ -523,12 +563,21 @@ impl Drop for Current {
     }
 }
 
+/// Has the turn in which it is dropped come back at once.
+struct RouseOnDrop(Handle);
+
+impl Drop for RouseOnDrop {
+    fn drop(&mut self) {
+        self.0.0.roused.set(true);
+    }
+}
+
 /// Whether to poll a little before sleeping: only as long as that finds something often enough.
 ///
 /// A sleep and its wake cost several microseconds on both sides, so a reply that comes within
 /// `limit` is cheaper to wait for awake. A lane whose replies take longer stops trying.
 #[derive(Debug)]
-struct Spin {
+pub(super) struct Spin {
     limit: Duration,
     /// Spins that may still fail.
     credit: u32,
@@ -544,7 +593,7 @@ impl Spin {
     const CREDIT_MAX: u32 = 16;
     const PAUSE: u32 = 128;
 
-    const fn new(limit: Duration) -> Self {
+    pub(super) const fn new(limit: Duration) -> Self {
         Self {
             limit,
             credit: Self::CREDIT,
@@ -555,7 +604,7 @@ impl Spin {
     }
 
     /// A turn begins; if the last one spun, it paid if this one is not long after it.
-    fn learn(&mut self, now: Time) {
+    pub(super) fn learn(&mut self, now: Time) {
         if let Some(before) = self.spun.take() {
             if now.since(before) <= 2 * self.limit {
                 self.credit = (self.credit + 2).min(Self::CREDIT_MAX);
@@ -568,11 +617,11 @@ impl Spin {
         self.turn = now;
     }
 
-    fn skip(&mut self) {
+    pub(super) fn skip(&mut self) {
         self.spun = None;
     }
 
-    fn before_sleep(&mut self) -> Duration {
+    pub(super) fn before_sleep(&mut self) -> Duration {
         if self.limit.is_zero() || self.pause > 0 {
             self.pause = self.pause.saturating_sub(1);
             return Duration::ZERO;

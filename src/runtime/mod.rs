@@ -8,15 +8,20 @@ mod gate;
 mod inbox;
 mod io;
 mod lane;
+mod mover;
 mod run_queue;
 mod sleep;
+mod sockets;
 mod task;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod timer;
 mod watchdog;
 
 pub use self::gate::{Either, Gate, both, either};
-pub use self::io::{LaneSocket, QUEUE_BUFFERS, Sent};
+pub use self::io::{LaneSocket, Sent};
 pub use self::lane::{Handle, Lane, LaneOptions, Remote};
+pub use self::mover::{Moved, SourceSaid};
 pub use self::sleep::{Elapsed, Sleep, timeout, yield_now};
 pub use self::task::TaskName;
 pub use self::timer::{TICK, TimerKey, Timers};

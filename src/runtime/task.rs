@@ -26,6 +26,10 @@ pub type TaskName = &'static &'static str;
 #[derive(Debug)]
 pub(super) struct Task(NonNull<Header>);
 
+/// Tells tasks apart, as long as they are alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TaskId(NonNull<Header>);
+
 struct Header {
     references: AtomicUsize,
     /// In a run queue or an inbox, or about to be.
@@ -140,9 +144,8 @@ impl Task {
         self.header().lane.send(Message::Wake(self.clone()));
     }
 
-    /// Whether both are references to one task.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        self.0 == other.0
+    pub(super) fn id(&self) -> TaskId {
+        TaskId(self.0)
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn bind(
     let mut bound = Vec::new();
     for (index, key, mut address) in all() {
         let backlog = config.listeners[index].backlog;
-        let options = options::listener_socket(&config.listeners[index]);
+        let options = options::socket(&config.listeners[index].socket);
         for lane in &mut of_lanes {
             let fail = |error: io::Error| ServerError::Bind {
                 key: key.clone(),

@@ -122,7 +122,7 @@ fn start_listeners(
             name: configured.name.as_str().into(),
             service,
             limit: Arc::clone(limit),
-            timeouts: options::timeouts(configured),
+            timeouts: options::timeouts(&configured.timeouts),
             stop: Rc::clone(stop),
         };
         handle.spawn(

@@ -1,32 +1,44 @@
 //! The configuration, as the options of each layer: once, downward, by value.
 
-use std::time::Duration;
-
 use crate::config;
-use crate::net::SocketOptions;
+use crate::net::{Keepalive, SocketOptions};
 use crate::proxy::{Timeouts, UpstreamOptions};
 
-pub(super) fn timeouts(_listener: &config::Listener) -> Timeouts {
+pub(super) fn timeouts(written: &config::Timeouts) -> Timeouts {
     Timeouts {
-        connect: Duration::from_secs(3),
-        connect_total: Duration::from_secs(10),
-        idle: Some(Duration::from_secs(600)),
-        half_close: Duration::from_secs(60),
-        lifetime: None,
-        lifetime_jitter_percent: 10,
+        connect: written.connect,
+        connect_total: written.connect_total,
+        idle: written.idle,
+        half_close: written.half_close,
+        lifetime: written.lifetime,
+        lifetime_jitter_percent: written.lifetime_jitter,
     }
 }
 
-pub(super) fn listener_socket(_listener: &config::Listener) -> SocketOptions {
-    SocketOptions::default()
+pub(super) fn socket(written: &config::SocketOptions) -> SocketOptions {
+    let keepalive = |keepalive: config::Keepalive| Keepalive {
+        idle: keepalive.idle,
+        interval: keepalive.interval,
+        count: keepalive.count,
+    };
+    SocketOptions {
+        nodelay: written.nodelay,
+        keepalive: written.keepalive.map(keepalive),
+        user_timeout: written.user_timeout,
+        send_buffer: written.send_buffer,
+        receive_buffer: written.receive_buffer,
+        notsent_lowat: written.notsent_lowat,
+        congestion: written.congestion.clone(),
+        fast_open: written.fast_open,
+    }
 }
 
-pub(super) fn upstream(upstream: &config::Upstream) -> UpstreamOptions {
+pub(super) fn upstream(written: &config::Upstream) -> UpstreamOptions {
     UpstreamOptions {
-        name: upstream.name.clone(),
-        endpoints: upstream.endpoints.clone(),
-        tries: 3,
-        source: Vec::new(),
-        socket: SocketOptions::default(),
+        name: written.name.clone(),
+        endpoints: written.endpoints.clone(),
+        tries: written.tries,
+        source: written.source.clone(),
+        socket: socket(&written.socket),
     }
 }

@@ -1,14 +1,15 @@
 //! What the configuration means on this machine: lanes and their CPUs, the poller, how many
 //! sessions and buffers.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::thread;
 
 use super::error::ServerError;
-use crate::buf::PoolOptions;
+use crate::buf::{BUFFER_BYTES, PoolOptions};
 use crate::config::{Config, Lanes, MaxSessions, PollerChoice, Service};
 use crate::poller::{BackEnd, PollerOptions, io_uring_refusal};
-use crate::runtime::{LaneOptions, QUEUE_BUFFERS};
+use crate::runtime::LaneOptions;
 use crate::sys;
 
 /// Descriptors kept back: standard streams, configuration and log files, connections to the
@@ -16,9 +17,8 @@ use crate::sys;
 const SPARE_DESCRIPTORS: usize = 64;
 /// Descriptors of a lane besides its listeners: ring or epoll, and the notifier.
 const LANE_DESCRIPTORS: usize = 3;
-/// Buffers that a direction may hold: its queue, as much again being sent, and what a poller that
-/// is ahead of its cancel delivers.
-const DIRECTION_BUFFERS: usize = 3 * QUEUE_BUFFERS;
+/// Buffers that a poller which is ahead of a cancel fills for one direction, on average.
+const AHEAD_BUFFERS: usize = 2;
 /// Address space of a lane's buffers, at most: 16 GiB.
 const BUFFERS_MAX: usize = 1 << 20;
 
@@ -40,7 +40,10 @@ impl Plan {
         let lanes = lanes(config)?;
         let (back_end, why) = poller(config.runtime.poller)?;
         let max_sessions = max_sessions(config, lanes.len())?;
-        let buffers = DIRECTION_BUFFERS * directions(config) * max_sessions;
+        // Half of what a direction may hold queues up, the other half is being sent.
+        let queue_buffers = (config.runtime.high_mark / 2 / BUFFER_BYTES).max(1);
+        let of_session = directions(config) * (2 * queue_buffers + AHEAD_BUFFERS);
+        let buffers = of_session.saturating_mul(max_sessions);
         let poller = PollerOptions::default();
         let floor = 2 * usize::from(poller.receive_buffers);
         let options = LaneOptions {
@@ -49,7 +52,9 @@ impl Plan {
                 buffers_max: buffers.clamp(floor, BUFFERS_MAX),
                 ..PoolOptions::default()
             },
+            queue_buffers,
             idle_spin: config.runtime.idle_spin,
+            seed: RandomState::new().build_hasher().finish(),
             ..LaneOptions::new(back_end)
         };
         let may_fall_back = config.runtime.poller == PollerChoice::Auto;

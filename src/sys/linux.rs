@@ -41,6 +41,75 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
     checked(unsafe { libc::sched_setaffinity(0, bytes, &raw const set) }).map(drop)
 }
 
+/// A kernel buffer through which bytes go from socket to socket without a copy (`splice(2)`).
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl Pipe {
+    /// Opens a pipe for `bytes`, or fewer if the system grants fewer (`F_SETPIPE_SZ`, pipe(7)).
+    pub(crate) fn open(bytes: libc::c_int) -> io::Result<Self> {
+        let mut ends = [-1; 2];
+        let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
+        // SAFETY: the array is valid for a write of two descriptors.
+        checked(unsafe { libc::pipe2(ends.as_mut_ptr(), flags) })?;
+        // SAFETY: the call succeeded, so the descriptor is open and nobody else owns it.
+        let read = unsafe { OwnedFd::from_raw_fd(ends[0]) };
+        // SAFETY: as above.
+        let write = unsafe { OwnedFd::from_raw_fd(ends[1]) };
+        // SAFETY: no pointers. If the system refuses, the pipe keeps its 64 KiB.
+        unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+        Ok(Self { read, write })
+    }
+
+    /// Moves what a non-blocking socket has received, at most `max` bytes, into the pipe; 0 is the
+    /// peer's FIN.
+    pub(crate) fn fill(&self, from: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
+        splice(from, self.write.as_fd(), max)
+    }
+
+    /// Moves at most `max` bytes out of the pipe into a non-blocking socket. A peer that is gone is
+    /// an error, and no signal as long as the process ignores `SIGPIPE`.
+    pub(crate) fn drain(&self, to: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
+        splice(self.read.as_fd(), to, max)
+    }
+
+    /// Reads bytes out of the pipe.
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: `into` is valid for writes of its length.
+        let n = unsafe { libc::read(self.read.as_raw_fd(), into.as_mut_ptr().cast(), into.len()) };
+        checked(n)
+    }
+}
+
+fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    let (no_offset, flags) = (
+        std::ptr::null_mut(),
+        libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK,
+    );
+    // SAFETY: null offsets are what sockets and pipes want.
+    checked(unsafe { libc::splice(from, no_offset, to, no_offset, max, flags) })
+}
+
+/// Bytes that the socket's send buffer has room for, as the kernel accounts for them (`SO_MEMINFO`,
+/// Linux 4.12).
+pub(crate) fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    /// Places in the array (`SK_MEMINFO_*` of `linux/sock_diag.h`).
+    const SNDBUF: usize = 3;
+    const WMEM_QUEUED: usize = 5;
+    let mut info = [0_u32; 9];
+    let mut bytes = libc::socklen_t::try_from(size_of_val(&info)).expect("36 bytes");
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_MEMINFO);
+    let into = info.as_mut_ptr().cast();
+    // SAFETY: `into` is valid for writes of `bytes`.
+    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
+    checked(rc)?;
+    Ok(usize::try_from(info[SNDBUF].saturating_sub(info[WMEM_QUEUED])).unwrap_or(usize::MAX))
+}
+
 /// Bytes sent that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)).
 pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;

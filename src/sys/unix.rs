@@ -78,9 +78,11 @@ fn poll(socket: BorrowedFd<'_>, events: libc::c_short) -> bool {
         events,
         revents: 0,
     };
-    // SAFETY: the pointer is valid for one pollfd during the call.
-    let ready = unsafe { libc::poll(&raw mut entry, 1, 0) };
-    ready > 0
+    let ready = retry(|| {
+        // SAFETY: the pointer is valid for one pollfd during the call.
+        checked(unsafe { libc::poll(&raw mut entry, 1, 0) })
+    });
+    ready.is_ok_and(|ready| ready > 0)
 }
 
 /// Whether a failed accept says something of one connection only, which is gone (accept(2):
@@ -127,6 +129,11 @@ pub(crate) fn take_error(socket: BorrowedFd<'_>) -> io::Result<()> {
 /// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5).
 pub(crate) fn reset_on_close(socket: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))
+}
+
+/// Makes the socket's reads and writes never wait (`O_NONBLOCK`), for calls that take no flag.
+pub(crate) fn set_nonblocking(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_nonblocking(true)
 }
 
 /// Sends a FIN behind what was sent (`shutdown(2)` of the write side).
@@ -229,7 +236,10 @@ pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
 
 /// Raises the soft limit on descriptors to the hard one, and says what it is now
 /// (`RLIMIT_NOFILE`).
-pub(crate) fn file_limit() -> io::Result<usize> {
+///
+/// # Errors
+/// What `getrlimit(2)` says. A limit that cannot be raised is no error.
+pub fn file_limit() -> io::Result<usize> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: the pointer is valid for a write of one rlimit.
     checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) })?;

@@ -1,22 +1,41 @@
-//! What a configuration means; what is refused, and how, in `process` and `refused`.
+//! What a configuration means; what is refused, and how, in `process`, `refused` and
+//! `session_refused`.
 //!
 //! Every key, word and limit once, and the default against its documentation.
 
 mod arbitrary;
 mod process;
 mod refused;
+mod session;
+mod session_refused;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::{
-    Config, DEFAULT, Lanes, Listener, Log, LogFormat, LogLevel, MaxSessions, PollerChoice, Runtime,
-    Service, Shutdown, Upstream,
+    Config, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, MaxSessions,
+    PollerChoice, Reason, Runtime, Service, Shutdown, SocketOptions, Timeouts, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
 const ECHO: &str = "listener = [{ name = \"e\", bind = \"[::1]:0\", service = \"echo\" }]\n\n";
+
+/// A proxy with lines of its own from line 6 on, and its upstream behind them.
+fn proxy(lines: &str) -> String {
+    format!(
+        "[[listener]]\nname = 'p'\nbind = '[::1]:0'\nservice = 'proxy'\nupstream = 'u'\n{lines}\n\
+         [[upstream]]\nname = 'u'\nendpoints = ['10.0.0.1:1']\n"
+    )
+}
+
+/// An upstream with these endpoints on line 5, and lines of its own from line 6 on.
+fn upstream(endpoints: &str, lines: &str) -> String {
+    format!(
+        "listener = [{{ name = 'e', bind = '[::1]:0', service = 'echo' }}]\n\n\
+         [[upstream]]\nname = 'u'\nendpoints = {endpoints}\n{lines}"
+    )
+}
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -35,6 +54,32 @@ fn wrong(text: &str) -> Vec<String> {
     lines.iter().map(rest).collect()
 }
 
+/// `[[listener]]` timeouts where nothing is said about them.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    connect_total: Duration::from_secs(10),
+    idle: Some(Duration::from_secs(600)),
+    half_close: Duration::from_secs(60),
+    lifetime: None,
+    lifetime_jitter: 10,
+};
+
+/// Socket options where nothing is said about them.
+const SOCKET: SocketOptions = SocketOptions {
+    nodelay: true,
+    keepalive: Some(Keepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(10),
+        count: 6,
+    }),
+    user_timeout: None,
+    send_buffer: None,
+    receive_buffer: None,
+    notsent_lowat: None,
+    congestion: None,
+    fast_open: false,
+};
+
 #[test]
 fn the_default_means_what_its_comments_say() {
     let expected = Config {
@@ -44,6 +89,7 @@ fn the_default_means_what_its_comments_say() {
             poller: PollerChoice::Auto,
             idle_spin: Duration::from_micros(20),
             max_sessions: MaxSessions::Auto,
+            high_mark: 65_536,
         },
         log: Log {
             level: LogLevel::Info,
@@ -58,20 +104,76 @@ fn the_default_means_what_its_comments_say() {
                 bind: vec![address("127.0.0.1:7007")],
                 service: Service::Echo,
                 backlog: 4096,
+                timeouts: TIMEOUTS,
+                socket: SOCKET,
             },
             Listener {
                 name: "proxy".into(),
                 bind: vec![address("127.0.0.1:7008")],
                 service: Service::Proxy { upstream: 0 },
                 backlog: 4096,
+                timeouts: TIMEOUTS,
+                socket: SOCKET,
             },
         ],
         upstreams: vec![Upstream {
             name: "echo".into(),
             endpoints: vec![address("127.0.0.1:7007")],
+            source: vec![],
+            tries: 3,
+            socket: SOCKET,
         }],
     };
     assert_eq!(parse(DEFAULT), expected);
+}
+
+/// The default with the keys it shows behind a `#`.
+fn default_in_full() -> String {
+    let key = |c: char| c.is_ascii_lowercase();
+    let line = |line: &'static str| match line.strip_prefix('#') {
+        Some(shown) if shown.starts_with(key) => shown,
+        _ => line,
+    };
+    let lines: Vec<&str> = DEFAULT.lines().map(line).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn what_the_default_shows_behind_a_hash_is_the_default() {
+    let full = default_in_full();
+    assert!(full.contains("\ntimeouts.idle = ") && full.contains("\ntries = "));
+    assert_eq!(parse(&full), parse(DEFAULT));
+}
+
+#[test]
+fn the_default_shows_every_key() {
+    let full = default_in_full();
+    let mut tables = 0;
+    for (table, key) in [
+        ("[runtime]\n", "x"),
+        ("[log]\n", "x"),
+        ("[shutdown]\n", "x"),
+        ("[[listener]]\n", "x"),
+        ("[[listener]]\n", "timeouts.x"),
+        ("[[listener]]\n", "socket.x"),
+        ("[[listener]]\n", "socket.keepalive.x"),
+        ("[[upstream]]\n", "x"),
+    ] {
+        let errors = Config::parse(&format!("{table}{key} = 0"), "t.toml").unwrap_err();
+        for error in errors.iter() {
+            let Reason::UnknownKey { known, .. } = error.reason() else {
+                continue;
+            };
+            tables += 1;
+            for known in known {
+                let shown = ["\n", ".", "{ ", ", "]
+                    .iter()
+                    .any(|before| full.contains(&format!("{before}{known} = ")));
+                assert!(shown || full.contains(&format!("\n{known}.")), "{known}");
+            }
+        }
+    }
+    assert_eq!(tables, 8);
 }
 
 #[test]

@@ -79,14 +79,14 @@ const REFUSED: &[(&str, &[&str])] = &[
         "runtime.idle_spin = 20",
         &[
             "3: runtime.idle_spin = 20: not a duration; write a number and a unit (ns, us, ms, s, \
-             m, h, d), e.g. \"1ms\"",
+             m, h, d), \"0s\" to \"1ms\"",
         ],
     ),
     (
         "runtime.idle_spin = \"20 us\"",
         &[
             "3: runtime.idle_spin = \"20 us\": not a duration; write a number and a unit (ns, us, \
-             ms, s, m, h, d), e.g. \"1ms\"",
+             ms, s, m, h, d), \"0s\" to \"1ms\"",
         ],
     ),
     (
@@ -118,6 +118,35 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "runtime.high_mark = 65536",
+        &[
+            "3: runtime.high_mark = 65536: not a size; write a number and a unit (B, KiB, MiB, \
+             GiB), \"16KiB\" to \"16MiB\"",
+        ],
+    ),
+    (
+        "runtime.high_mark = '64kB'",
+        &[
+            "3: runtime.high_mark = '64kB': not a size; write a number and a unit (B, KiB, MiB, \
+             GiB), \"16KiB\" to \"16MiB\"",
+        ],
+    ),
+    (
+        "runtime.high_mark = '16383B'",
+        &[
+            "3: runtime.high_mark = '16383B': out of range; write \"16KiB\" to \"16MiB\": less \
+             stops a fast transfer at every turn, more lets one slow reader hold it all",
+        ],
+    ),
+    (
+        "runtime.high_mark = '99999999999999999999GiB'",
+        &[
+            "3: runtime.high_mark = '99999999999999999999GiB': out of range; write \"16KiB\" to \
+             \"16MiB\": less stops a fast transfer at every turn, more lets one slow reader hold \
+             it all",
+        ],
+    ),
+    (
         "runtime = 1979-05-27",
         &["3: runtime = 1979-05-27: not a table; write [runtime]"],
     ),
@@ -129,7 +158,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         "[runtime]\nthreads = [1]",
         &[
             "4: runtime.threads: unknown key; known here: lanes, pin, poller, idle_spin, \
-             max_sessions",
+             max_sessions, high_mark",
         ],
     ),
     (
@@ -158,7 +187,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         "[shutdown]\ngrace = '-1s'",
         &[
             "4: shutdown.grace = '-1s': not a duration; write a number and a unit (ns, us, ms, s, \
-             m, h, d), e.g. \"1d\"",
+             m, h, d), \"0s\" to \"1d\"",
         ],
     ),
     (

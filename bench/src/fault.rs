@@ -1,0 +1,237 @@
+//! What can go wrong with a connection, each named as what it is.
+//!
+//! Made by `lane` and `closed_loop`, counted by `tally`, told by `report`.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use corelane::net;
+use serde::Serialize;
+
+use crate::pattern::Mismatch;
+
+/// The kinds of fault; their names are those of the JSON report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Nobody listens there.
+    Refused,
+    /// The handshake took too long.
+    ConnectTimedOut,
+    /// A reset, before or in the middle of the exchange.
+    Reset,
+    /// The server's FIN, or its end, before all answers had come.
+    ClosedEarly,
+    /// A byte that is not the one sent.
+    Corrupted,
+    /// More bytes than were sent.
+    TooMuch,
+    /// No answer in time.
+    Unanswered,
+    /// No FIN in answer to ours.
+    NotClosed,
+    /// No local port is left to connect from.
+    OutOfPorts,
+    /// What else the system says.
+    Other,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Refused,
+        Self::ConnectTimedOut,
+        Self::Reset,
+        Self::ClosedEarly,
+        Self::Corrupted,
+        Self::TooMuch,
+        Self::Unanswered,
+        Self::NotClosed,
+        Self::OutOfPorts,
+        Self::Other,
+    ];
+
+    /// As people say it.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::ConnectTimedOut => "connect timed out",
+            Self::Reset => "reset",
+            Self::ClosedEarly => "closed early",
+            Self::Corrupted => "corrupted",
+            Self::TooMuch => "too much",
+            Self::Unanswered => "unanswered",
+            Self::NotClosed => "not closed",
+            Self::OutOfPorts => "out of ports",
+            Self::Other => "other",
+        }
+    }
+
+    fn of(error: &io::Error) -> Self {
+        if net::is_out_of_ports(error) {
+            return Self::OutOfPorts;
+        }
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected => Self::Reset,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The end of a connection that should have gone on.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Fault {
+    pub(crate) kind: Kind,
+    /// Which connection, from 0.
+    pub(crate) connection: u32,
+    /// How far the stream that came back was right, in bytes; absent before the first exchange.
+    #[serde(rename = "stream_position_bytes")]
+    pub(crate) position: Option<u64>,
+    /// The byte that should have come, where one is wrong.
+    pub(crate) expected: Option<u8>,
+    /// The byte that came, where one is wrong.
+    pub(crate) got: Option<u8>,
+    /// The same in words.
+    pub(crate) message: String,
+}
+
+impl Fault {
+    fn new(kind: Kind, connection: u32, position: Option<u64>, message: String) -> Self {
+        Self {
+            kind,
+            connection,
+            position,
+            expected: None,
+            got: None,
+            message,
+        }
+    }
+
+    /// It could not be opened.
+    pub(crate) fn connecting(connection: u32, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::TimedOut => Kind::ConnectTimedOut,
+            _ => Kind::of(error),
+        };
+        Self::new(kind, connection, None, format!("connecting: {error}"))
+    }
+
+    /// It was not open in time.
+    pub(crate) fn connect_timed_out(connection: u32, after: Duration) -> Self {
+        let message = format!("not connected after {after:?}");
+        Self::new(Kind::ConnectTimedOut, connection, None, message)
+    }
+
+    /// The system broke it off.
+    pub(crate) fn broken(connection: u32, position: u64, error: &io::Error) -> Self {
+        let message = error.to_string();
+        Self::new(Kind::of(error), connection, Some(position), message)
+    }
+
+    /// A FIN with `outstanding` bytes to come, or before ours.
+    pub(crate) fn closed_early(connection: u32, position: u64, outstanding: u64) -> Self {
+        let message = format!("the server closed with {outstanding} bytes outstanding");
+        Self::new(Kind::ClosedEarly, connection, Some(position), message)
+    }
+
+    /// A wrong byte.
+    pub(crate) fn corrupted(connection: u32, mismatch: Mismatch) -> Self {
+        let Mismatch {
+            position,
+            expected,
+            got,
+        } = mismatch;
+        let message = format!("expected byte {expected:#04x}, got {got:#04x}");
+        let fault = Self::new(Kind::Corrupted, connection, Some(position), message);
+        Self {
+            expected: Some(expected),
+            got: Some(got),
+            ..fault
+        }
+    }
+
+    /// Bytes beyond those sent.
+    pub(crate) fn too_much(connection: u32, position: u64, more: u64) -> Self {
+        let message = format!("{more} bytes more than were sent");
+        Self::new(Kind::TooMuch, connection, Some(position), message)
+    }
+
+    /// Nothing came for a time.
+    pub(crate) fn unanswered(connection: u32, position: u64, outstanding: u64) -> Self {
+        let message = format!("{outstanding} bytes had not come back when the wait was over");
+        Self::new(Kind::Unanswered, connection, Some(position), message)
+    }
+
+    /// Our FIN was not answered.
+    pub(crate) fn not_closed(connection: u32, position: u64, after: Duration) -> Self {
+        let message = format!("no FIN {after:?} after ours");
+        Self::new(Kind::NotClosed, connection, Some(position), message)
+    }
+
+    /// A mistake in this program.
+    pub(crate) fn panicked(connection: u32) -> Self {
+        let message = "a connection's task panicked".to_owned();
+        Self::new(Kind::Other, connection, None, message)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: connection {}", self.kind.words(), self.connection)?;
+        if let Some(position) = self.position {
+            write!(f, ", stream position {position}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{Fault, Kind};
+    use crate::pattern::Mismatch;
+
+    #[test]
+    fn each_says_what_and_where() {
+        let mismatch = Mismatch {
+            position: 77,
+            expected: 0x0a,
+            got: 0xf5,
+        };
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        for (fault, text) in [
+            (
+                Fault::corrupted(3, mismatch),
+                "corrupted: connection 3, stream position 77: expected byte 0x0a, got 0xf5",
+            ),
+            (
+                Fault::closed_early(0, 640, 64),
+                "closed early: connection 0, stream position 640: the server closed with 64 bytes \
+                 outstanding",
+            ),
+            (
+                Fault::broken(1, 5, &reset),
+                "reset: connection 1, stream position 5: connection reset",
+            ),
+            (
+                Fault::connecting(2, &refused),
+                "refused: connection 2: connecting: connection refused",
+            ),
+        ] {
+            assert_eq!(fault.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_kinds_are_listed_in_their_order() {
+        for (place, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+        }
+    }
+}

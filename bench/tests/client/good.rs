@@ -1,0 +1,241 @@
+//! The client against an honest echo server, on every poller: whatever the shape of the load, all
+//! comes back right, and is counted.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::process::Command;
+use std::sync::mpsc::channel;
+
+use crate::servers::{Answer, client, echo, finish, good, pollers, run, serve};
+use serde_json::Value;
+
+/// Runs a load with the JSON on standard output, and looks at what every good run has.
+fn good_run(target: &str, poller: &str, more: &[&str]) -> Value {
+    let fixed = ["run", target, "--poller", poller, "--json", "-"];
+    let answer = run(&[&fixed, more].concat());
+    assert_eq!(answer.code, Some(0), "{more:?}: {answer:?}");
+    let json = answer.json();
+    assert_eq!(json["errors_total"], 0, "{answer:?}");
+    assert_eq!(json["poller"], poller);
+    assert_eq!(json["connections_failed"], 0);
+    json
+}
+
+#[test]
+fn every_shape_of_load_comes_back_right() {
+    let target = good().to_string();
+    // Connections, size, pipeline, lanes, messages.
+    let shapes = [
+        ["1", "1", "1", "1", "100"],
+        ["1", "64", "1", "1", "1000"],
+        ["50", "64", "1", "1", "5000"],
+        ["7", "100", "1", "3", "1000"],
+        ["3", "7", "64", "1", "3000"],
+        ["2", "16KiB", "3", "2", "200"],
+        ["2", "16385", "1", "1", "100"],
+        ["3", "1MiB", "1", "1", "20"],
+        ["2", "300k", "16", "1", "60"],
+        ["20", "64", "1", "2", "7"],
+    ];
+    for poller in pollers() {
+        for [connections, size, pipeline, lanes, count] in shapes {
+            let json = good_run(
+                &target,
+                poller,
+                &[
+                    "--connections",
+                    connections,
+                    "--size",
+                    size,
+                    "--pipeline",
+                    pipeline,
+                    "--lanes",
+                    lanes,
+                    "--count",
+                    count,
+                ],
+            );
+            let count: u64 = count.parse().unwrap();
+            let bytes = count * json["size_bytes"].as_u64().unwrap();
+            assert_eq!(json["messages"], count, "{poller} {json}");
+            assert_eq!(json["latency_ns"]["count"], count, "{poller} {json}");
+            assert_eq!(json["sent_bytes"], bytes, "{poller} {json}");
+            assert_eq!(json["received_bytes"], bytes, "{poller} {json}");
+            let opened: u64 = connections.parse().unwrap();
+            assert_eq!(json["connections_opened"], opened);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_answers_byte_by_byte_is_verified_all_the_same() {
+    let target = serve(|mut stream| {
+        let mut buffer = [0; 50];
+        while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+            for byte in &buffer[..bytes] {
+                if stream.write_all(&[*byte]).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    for poller in pollers() {
+        let load = ["--connections", "3", "--size", "333", "--count", "30"];
+        good_run(&target.to_string(), poller, &load);
+    }
+}
+
+#[test]
+fn a_run_by_time_measures_what_comes_back_after_the_warm_up() {
+    let target = good().to_string();
+    for poller in pollers() {
+        let time = ["--duration", "200ms", "--warmup", "50ms"];
+        let json = good_run(&target, poller, &time);
+        assert!(json["messages"].as_u64().unwrap() > 0, "{json}");
+        assert_eq!(json["elapsed_ns"], 200_000_000, "{json}");
+        assert_eq!(json["duration_ns"], 200_000_000, "{json}");
+        assert_eq!(json["warmup_ns"], 50_000_000, "{json}");
+        assert_eq!(json["connections"], 50, "{json}");
+        let rate = json["messages_per_second"].as_f64().unwrap();
+        let expected = json["messages"].as_f64().unwrap() / 0.2;
+        assert!((rate - expected).abs() < 1e-6 * expected, "{json}");
+    }
+}
+
+#[test]
+fn a_warm_up_adds_to_the_count_and_is_not_in_it() {
+    let target = good().to_string();
+    for poller in pollers() {
+        let load = ["--count", "500", "--warmup", "20ms", "--pipeline", "3"];
+        let json = good_run(&target, poller, &load);
+        assert_eq!(json["messages"], 500, "{json}");
+        assert_eq!(json["latency_ns"]["count"], 500, "{json}");
+    }
+}
+
+#[test]
+fn the_text_says_what_was_run_and_what_it_means() {
+    let target = good().to_string();
+    let answer = run(&["run", &target, "--count", "100", "--connections", "2"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    for part in [
+        "2 connections, 64 bytes a message, 1 under way each, every byte verified",
+        "measured for 100 messages",
+        "2 opened, 0 failed",
+        "p99 n/a  p99.9 n/a",
+        "none",
+        "(coordinated omission)",
+    ] {
+        assert!(answer.stdout.contains(part), "{part}: {answer:?}");
+    }
+    assert_eq!(answer.stderr, "");
+}
+
+#[test]
+fn quiet_prints_nothing_and_still_writes_the_file() {
+    let target = good().to_string();
+    let name = format!("corelane-bench-{}.json", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    // What was there before is gone afterwards.
+    fs::write(&path, "x".repeat(100_000)).unwrap();
+    let file = path.to_str().unwrap();
+    let answer = run(&["run", &target, "--count", "10", "-q", "--json", file]);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert_eq!((&*answer.stdout, &*answer.stderr), ("", ""));
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["messages"], 10);
+}
+
+#[test]
+fn a_host_name_and_no_verification() {
+    let port = good().port();
+    let target = format!("localhost:{port}");
+    let json = good_run(&target, "epoll", &["--count", "10", "--no-verify"]);
+    assert_eq!(json["target"], target);
+    assert_eq!(json["address"], format!("127.0.0.1:{port}"));
+    assert_eq!(json["verify"], false);
+}
+
+#[test]
+fn the_server_process_is_looked_at() {
+    let target = good().to_string();
+    let pid = std::process::id().to_string();
+    let load = ["--count", "5000", "--server-pid", &pid];
+    let server = &good_run(&target, "epoll", &load)["server"];
+    assert_eq!(server["pid"], std::process::id());
+    assert!(server["cpu_ns"].is_u64(), "{server}");
+    assert!(server["cpu_per_message_ns"].is_f64(), "{server}");
+    assert!(server["rss_before_bytes"].as_u64().unwrap() > 0, "{server}");
+    assert!(server["rss_held_bytes"].as_u64().unwrap() > 0, "{server}");
+}
+
+#[test]
+fn idle_holds_the_connections_then_uses_each_once() {
+    let target = good().to_string();
+    let pid = std::process::id().to_string();
+    for poller in pollers() {
+        let answer = run(&[
+            "idle",
+            &target,
+            "--connections",
+            "100",
+            "--duration",
+            "50ms",
+            "--poller",
+            poller,
+            "--server-pid",
+            &pid,
+            "--json",
+            "-",
+        ]);
+        assert_eq!(answer.code, Some(0), "{answer:?}");
+        let json = answer.json();
+        assert_eq!(json["verb"], "idle");
+        assert_eq!(json["messages"], 100);
+        assert_eq!(json["connections_opened"], 100);
+        assert!(json["server"]["cpu_hold_ns"].is_u64(), "{json}");
+        assert!(answer.stderr.contains("connections held for 50ms"));
+    }
+}
+
+/// Starts a load that would never end, and interrupts it in the middle.
+fn interrupted(poller: &str) -> Answer {
+    let (seen, messages) = channel();
+    let target = serve(move |stream| {
+        echo(stream, |_, bytes| {
+            // Nobody listens any more once the client is interrupted.
+            _ = seen.send(());
+            bytes
+        });
+    });
+    let target = target.to_string();
+    let fixed = ["run", &target, "--duration", "1d", "--warmup", "0s"];
+    let child = client(&[&fixed[..], &["--poller", poller, "--json", "-"]].concat())
+        .spawn()
+        .unwrap();
+    for _ in 0..1000 {
+        messages.recv().unwrap();
+    }
+    let signal = Command::new("sh")
+        .args(["-c", &format!("kill -INT {}", child.id())])
+        .status();
+    assert!(signal.unwrap().success());
+    finish(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn an_interrupted_run_shows_its_results() {
+    for poller in pollers() {
+        let answer = interrupted(poller);
+        assert_eq!(answer.code, Some(0), "{answer:?}");
+        let json = answer.json();
+        assert_eq!(json["interrupted"], true);
+        assert_eq!(json["errors_total"], 0, "{json}");
+        assert!(json["messages"].as_u64().unwrap() > 0, "{json}");
+        let elapsed = json["elapsed_ns"].as_u64().unwrap();
+        assert!((1..3_600_000_000_000).contains(&elapsed), "{json}");
+        assert!(answer.stderr.contains("Interrupted"), "{answer:?}");
+    }
+}

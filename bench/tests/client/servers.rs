@@ -1,0 +1,89 @@
+//! Servers for the tests, good and bad, on `std::net` and threads; and the client as a child.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use corelane::poller::io_uring_refusal;
+use serde_json::Value;
+
+/// Serves every connection with `serve`, on a thread each, as long as the test's process lives.
+pub(crate) fn serve(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+    let accept = move || {
+        for stream in listener.incoming() {
+            let serve = serve.clone();
+            let stream = stream.unwrap();
+            stream.set_nodelay(true).unwrap();
+            thread("connection").spawn(move || serve(stream)).unwrap();
+        }
+    };
+    thread("accept").spawn(accept).unwrap();
+    address
+}
+
+/// Sends back what comes, passed through `change` with its position in the stream, until the FIN.
+pub(crate) fn echo(mut stream: TcpStream, change: impl Fn(u64, Vec<u8>) -> Vec<u8>) {
+    let mut position = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+        let changed = change(position, buffer[..bytes].to_vec());
+        if stream.write_all(&changed).is_err() {
+            return;
+        }
+        position += bytes as u64;
+    }
+}
+
+/// An honest echo.
+pub(crate) fn good() -> SocketAddr {
+    serve(|stream| echo(stream, |_, bytes| bytes))
+}
+
+/// What the client left behind.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Answer {
+    /// Its standard output, as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+pub(crate) fn client(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_corelane-bench"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Answer {
+    finish(client(arguments).output().unwrap())
+}
+
+pub(crate) fn finish(output: std::process::Output) -> Answer {
+    Answer {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Every poller that this system permits.
+pub(crate) fn pollers() -> Vec<&'static str> {
+    match io_uring_refusal() {
+        None => vec!["io_uring", "epoll"],
+        Some(_) => vec!["epoll"],
+    }
+}

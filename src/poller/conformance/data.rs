@@ -1,0 +1,212 @@
+//! Bytes: all of them, in order, no more than asked for.
+#![expect(clippy::disallowed_methods, reason = "peers are threads that block")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::peer::{pattern, reads, same, writes};
+use super::world::{World, chain, take_held};
+use crate::buf::{Chain, Pool, PoolOptions};
+use crate::poller::{Event, Op, OpKind, RecvEnd};
+
+/// The very buffers that came go back.
+pub(super) fn echo(world: &mut World) {
+    let (socket, peer) = world.pair();
+    let data = pattern(1, 0, 300_000);
+    let (writer, reader) = (writes(&peer, data.clone()), reads(&peer, data.len()));
+    world.hold = true;
+    world.submit(socket, Op::Recv);
+    let mut echoed = 0;
+    while echoed < data.len() {
+        world.until("bytes to echo", |world| !world.held.is_empty());
+        let mut chain = Chain::default();
+        for buf in take_held(world) {
+            chain.push(buf);
+        }
+        let bytes = chain.len();
+        world.submit(socket, Op::Send(chain));
+        let (sent, result) = world.sent(socket);
+        result.unwrap();
+        assert_eq!(sent, bytes);
+        echoed += sent;
+    }
+    world.join("the writer", writer);
+    same(&world.join("the reader", reader), &data);
+}
+
+/// One completion, however small the pieces in which the kernel takes it.
+pub(super) fn short_send(world: &mut World) {
+    let (socket, peer) = world.pair();
+    world.tiny_send_buffer(socket);
+    let data = pattern(2, 0, 1 << 19);
+    let mut slow = peer.try_clone().unwrap();
+    let length = data.len();
+    let reader = thread::spawn(move || {
+        let mut got = vec![0; length];
+        for part in got.chunks_mut(1000) {
+            slow.read_exact(part).unwrap();
+        }
+        got
+    });
+    let chain = world.chain(&data);
+    world.submit(socket, Op::Send(chain));
+    let (sent, result) = world.sent(socket);
+    result.unwrap();
+    assert_eq!(sent, data.len());
+    same(&world.join("the slow reader", reader), &data);
+}
+
+/// Parts up to, at and beyond what one message takes, the last one partly filled.
+pub(super) fn gathered_send(world: &mut World) {
+    let options = PoolOptions {
+        buffer_bytes: 64,
+        buffers_max: 128,
+    };
+    let tiny = Pool::new(options).unwrap();
+    let (socket, mut peer) = world.pair();
+    for parts in [1, 2, 15, 16, 17, 32, 33, 100] {
+        let data = pattern(3, 0, parts * 64 - 7);
+        let chain = chain(&tiny, &data);
+        assert_eq!(chain.buffers(), parts);
+        world.submit(socket, Op::Send(chain));
+        let (sent, result) = world.sent(socket);
+        result.unwrap();
+        assert_eq!(sent, data.len());
+        assert_eq!(tiny.in_use(), 0, "what is sent comes back");
+        let mut got = vec![0; data.len()];
+        peer.read_exact(&mut got).unwrap();
+        same(&got, &data);
+    }
+}
+
+pub(super) fn empty_send(world: &mut World) {
+    let (socket, _peer) = world.pair();
+    world.submit(socket, Op::Send(Chain::default()));
+    let (sent, result) = world.sent(socket);
+    result.unwrap();
+    assert_eq!(sent, 0);
+}
+
+/// Either direction goes on after the other has ended.
+pub(super) fn half_close(world: &mut World) {
+    let (socket, mut peer) = world.pair();
+    peer.write_all(b"last").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    world.submit(socket, Op::Recv);
+    assert!(matches!(world.recv_end(socket), RecvEnd::Fin));
+    assert_eq!(world.take_got(socket), b"last");
+    let data = pattern(4, 0, 500_000);
+    let reader = reads(&peer, data.len());
+    let chain = world.chain(&data);
+    world.submit(socket, Op::Send(chain));
+    assert_eq!(world.sent(socket).0, data.len());
+    same(&world.join("the reader", reader), &data);
+
+    let (socket, mut peer) = world.pair();
+    world.submit(socket, Op::Recv);
+    world.shutdown(socket);
+    assert_eq!(peer.read(&mut [0]).unwrap(), 0, "our FIN");
+    let writer = writes(&peer, data.clone());
+    same(&world.receive(socket, data.len()), &data);
+    world.join("the writer", writer);
+    peer.shutdown(Shutdown::Write).unwrap();
+    assert!(matches!(world.recv_end(socket), RecvEnd::Fin));
+}
+
+/// Without a receive in flight nothing is read, and the peer is held up by TCP.
+pub(super) fn backpressure(world: &mut World) {
+    let (socket, mut peer) = world.pair();
+    world.submit(socket, Op::Recv);
+    peer.write_all(b"x").unwrap();
+    world.receive(socket, 1);
+    world.cancel(socket, OpKind::Recv);
+    assert!(matches!(world.recv_end(socket), RecvEnd::Cancelled));
+    peer.set_nonblocking(true).unwrap();
+    let data = pattern(5, 0, 32 << 20);
+    let mut written = 0;
+    // The peer's kernel says that it is full while ours still takes some: until it stays full.
+    let mut full = 0;
+    while full < 20 {
+        match peer.write(&data[written..]) {
+            Ok(bytes) => (written, full) = (written + bytes, 0),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => full += 1,
+            Err(e) => panic!("{e}"),
+        }
+        world.look();
+    }
+    assert!(written < data.len(), "nothing held the peer up");
+    assert_eq!(world.got(socket), 0, "received unasked");
+    world.submit(socket, Op::Recv);
+    same(&world.receive(socket, written), &data[..written]);
+}
+
+pub(super) fn idle_holds_no_buffer(world: &mut World) {
+    let idle: Vec<_> = (0..100).map(|_| world.pair()).collect();
+    for (socket, _) in &idle {
+        world.submit(*socket, Op::Recv);
+    }
+    for _ in 0..3 {
+        world.look();
+    }
+    // A completion-based poller lends the kernel some, for all sockets together.
+    assert!(world.pool.in_use() <= 64, "{}", world.pool.in_use());
+    for (socket, mut peer) in idle {
+        peer.write_all(b"awake").unwrap();
+        assert_eq!(world.receive(socket, 5), b"awake");
+    }
+    assert!(world.pool.in_use() <= 64, "{}", world.pool.in_use());
+}
+
+/// What arrives before a receive is asked for waits for it; what arrives after ends the sleep.
+pub(super) fn recv_before_and_after_data(world: &mut World) {
+    let (early, mut early_peer) = world.pair();
+    early_peer.write_all(b"before").unwrap();
+    world.submit(early, Op::Recv);
+    assert_eq!(world.receive(early, 6), b"before");
+    let (late, late_peer) = world.pair();
+    world.park(late, Op::Recv);
+    let writer = writes(&late_peer, b"after".to_vec());
+    assert_eq!(world.receive(late, 5), b"after");
+    world.join("the writer", writer);
+    early_peer.write_all(b"again").unwrap();
+    assert_eq!(world.receive(early, 5), b"again");
+}
+
+/// A connection that always has more to read does not keep another one's bytes.
+pub(super) fn fast_sender_starves_nobody(world: &mut World) {
+    let (fast, fast_peer) = world.pair();
+    let (slow, mut slow_peer) = world.pair();
+    let stop = Arc::new(AtomicBool::new(false));
+    let flood = flood(&fast_peer, Arc::clone(&stop));
+    world.submit(fast, Op::Recv);
+    world.submit(slow, Op::Recv);
+    for round in 0..20 {
+        world.until("the flood", |world| world.got(fast) > 1 << 20);
+        world.take_got(fast);
+        slow_peer.write_all(&[round]).unwrap();
+        let before = world.waits;
+        world.until("the slow one's byte", |world| world.got(slow) > 0);
+        assert_eq!(world.take_got(slow), [round]);
+        let waits = world.waits - before;
+        assert!(waits <= 16, "{waits} waits");
+    }
+    stop.store(true, Ordering::Relaxed);
+    world.join("the flood's end", flood);
+    assert!(!matches!(
+        world.take_final(fast, OpKind::Recv),
+        Some(Event::RecvEnded(_))
+    ));
+}
+
+fn flood(peer: &TcpStream, stop: Arc<AtomicBool>) -> thread::JoinHandle<()> {
+    let mut peer = peer.try_clone().unwrap();
+    thread::spawn(move || {
+        let data = vec![b'f'; 256 * 1024];
+        while !stop.load(Ordering::Relaxed) {
+            peer.write_all(&data).unwrap();
+        }
+    })
+}

@@ -1,0 +1,147 @@
+//! The one conformance suite: what every back end must do, run against each of them.
+//!
+//! A case is a function of a [`World`]: it drives real sockets on the loopback and states what must
+//! come. Each runs with ordinary options and again starved (queues of 4 and 16, 2 buffers), and
+//! after each the law is checked: every op was answered once, and every buffer is back.
+
+mod accepting;
+mod cancelling;
+mod closing;
+mod connecting;
+mod data;
+mod ends;
+mod many;
+mod model;
+mod peer;
+mod waking;
+mod world;
+
+use std::io::Write;
+
+use self::world::{Plenty, World};
+use super::{BackEnd, io_uring_refusal};
+
+/// Set where io_uring is known to be denied, or its cases fail instead of passing unseen.
+const DENIED: &str = "CORELANE_IO_URING_DENIED";
+
+/// Runs a case against a back end, if it is to be had here.
+fn run(back_end: BackEnd, case: fn(&mut World)) {
+    if let Some(reason) = unavailable(back_end) {
+        let known = std::env::var_os(DENIED).is_some_and(|value| value == "1");
+        assert!(
+            known,
+            "no {back_end}: {reason}; if that is meant: {DENIED}=1"
+        );
+        // Not through the harness, which keeps what a passing test prints.
+        writeln!(std::io::stderr(), "not run: no {back_end} here: {reason}").unwrap();
+        return;
+    }
+    for plenty in [Plenty::Ordinary, Plenty::Starved] {
+        let mut world = World::open(back_end, plenty);
+        case(&mut world);
+        world.finish();
+    }
+}
+
+fn unavailable(back_end: BackEnd) -> Option<String> {
+    match back_end {
+        BackEnd::IoUring => io_uring_refusal().map(|refusal| refusal.to_string()),
+        BackEnd::Epoll => None,
+    }
+}
+
+/// Makes a test of each case for each back end.
+macro_rules! suite {
+    ($($back_end:ident as $name:ident),+ : $cases:tt) => {
+        $(suite!(@one $back_end $name $cases);)+
+
+        #[test]
+        fn covers_every_back_end() {
+            assert_eq!(BackEnd::ALL, [$(BackEnd::$back_end),+]);
+        }
+    };
+    (@one $back_end:ident $name:ident { $($file:ident: $($case:ident)+;)+ }) => {
+        mod $name {
+            $($(
+                #[test]
+                fn $case() {
+                    super::run(super::BackEnd::$back_end, super::$file::$case);
+                }
+            )+)+
+        }
+    };
+}
+
+suite! { IoUring as io_uring, Epoll as epoll: {
+    data:
+        echo
+        short_send
+        gathered_send
+        empty_send
+        half_close
+        backpressure
+        idle_holds_no_buffer
+        recv_before_and_after_data
+        fast_sender_starves_nobody;
+    ends:
+        eof
+        eof_with_data
+        eof_again
+        reset_without_data
+        reset_with_data
+        reset_while_sending
+        reset_seen_by_the_send_first
+        reset_with_both_in_flight
+        send_to_a_dead_peer
+        read_ready_at_the_end;
+    connecting:
+        connects
+        connects_and_sends_at_once
+        refused
+        black_holed
+        black_holed_and_closed
+        closed_at_once;
+    accepting:
+        accepts
+        accept_storm
+        accept_storm_in_the_backlog
+        aborted_in_the_backlog
+        accept_cancelled
+        listener_closes_with_an_accept;
+    cancelling:
+        nothing_in_flight
+        each_kind_while_waiting
+        each_kind_when_done
+        each_kind_at_once
+        twice
+        part_of_a_send
+        then_again
+        then_close;
+    closing:
+        idle
+        with_every_op
+        with_a_send
+        with_answers_unread
+        with_cancelled_send
+        cancels_nothing_of_others
+        slot_used_again
+        descriptor_open_elsewhere
+        poller_dropped_with_everything;
+    waking:
+        notified_before_sleep
+        notified_asleep
+        notified_while_spinning
+        notified_ten_thousand_times
+        notified_in_a_look
+        never_early
+        longest_timeout
+        ready_is_a_level;
+    many:
+        thousand_ops
+        hundred_connections
+        all_buffers_held
+        buffers_go_round
+        starved_and_cancelled;
+    model:
+        random;
+}}

@@ -1,0 +1,130 @@
+//! Chains on their way out through io_uring, with the memory that the kernel reads meanwhile.
+#![expect(unsafe_code, reason = "pointers that the kernel follows")]
+
+use std::io::IoSlice;
+use std::mem;
+use std::ptr;
+
+use io_uring::opcode;
+use io_uring::squeue::Entry;
+use io_uring::types::Fd;
+
+use super::inflight::{Sending, Slab};
+use crate::buf::Chain;
+
+/// Parts handed to one `sendmsg`.
+const PARTS: usize = 16;
+/// Vectors kept for the next gathered send.
+const SPARE_VECTORS: usize = 64;
+/// Not `MSG_WAITALL`, which would spare a round for what the kernel takes in pieces: an error after
+/// the first piece is then taken off the socket and lost, and the receive in flight beside the send
+/// sees a FIN where there was a reset.
+const FLAGS: i32 = libc::MSG_NOSIGNAL;
+
+/// All chains that a ring is sending.
+#[derive(Debug)]
+pub(super) struct Sends {
+    outgoing: Slab<Outgoing>,
+    // Boxed: the kernel reads them where they are while they are in use.
+    #[expect(clippy::vec_box, reason = "they move between here and `outgoing`")]
+    spare: Vec<Box<Vectors>>,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    sending: Sending,
+    vectors: Option<Box<Vectors>>,
+}
+
+/// A message header and its parts, as `sendmsg(2)` wants them.
+struct Vectors {
+    header: libc::msghdr,
+    parts: [libc::iovec; PARTS],
+}
+
+impl std::fmt::Debug for Vectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vectors").finish_non_exhaustive()
+    }
+}
+
+impl Sends {
+    pub(super) const fn new() -> Self {
+        Self {
+            outgoing: Slab::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Keeps a chain until [`Sends::remove`], and says under which index.
+    pub(super) fn insert(&mut self, chain: Chain) -> u32 {
+        self.outgoing.insert(Outgoing {
+            sending: Sending::new(chain),
+            vectors: None,
+        })
+    }
+
+    /// The op that sends the rest of a chain. What it points to stays where it is until `remove`,
+    /// and is not to be changed before the op's completion.
+    pub(super) fn entry(&mut self, index: u32, fd: Fd) -> Entry {
+        let outgoing = self.outgoing.at(index);
+        let mut slices = [IoSlice::new(&[]); PARTS];
+        let count = outgoing.sending.chain.gather(&mut slices);
+        if count == 1 {
+            let part = &slices[0];
+            let bytes = u32::try_from(part.len()).expect("a buffer's length fits 32 bits");
+            return opcode::Send::new(fd, part.as_ptr(), bytes)
+                .flags(FLAGS)
+                .build();
+        }
+        let vectors = outgoing
+            .vectors
+            .get_or_insert_with(|| self.spare.pop().unwrap_or_else(Vectors::new));
+        opcode::SendMsg::new(fd, vectors.point_at(&slices[..count]))
+            .flags(FLAGS.cast_unsigned())
+            .build()
+    }
+
+    /// The kernel took `bytes`; says how many it has in all, and whether that is the chain.
+    pub(super) fn advance(&mut self, index: u32, bytes: usize) -> (usize, bool) {
+        let sending = &mut self.outgoing.at(index).sending;
+        let all = sending.advance(bytes);
+        (sending.sent, all)
+    }
+
+    /// Forgets a chain that the kernel no longer reads; its buffers go back to their pool.
+    pub(super) fn remove(&mut self, index: u32) {
+        let vectors = self.outgoing.remove(index).vectors;
+        if self.spare.len() < SPARE_VECTORS {
+            self.spare.extend(vectors);
+        }
+    }
+}
+
+impl Vectors {
+    fn new() -> Box<Self> {
+        // SAFETY: a header of null pointers and zero lengths is a valid one.
+        let header = unsafe { mem::zeroed() };
+        let empty = libc::iovec {
+            iov_base: ptr::null_mut(),
+            iov_len: 0,
+        };
+        Box::new(Self {
+            header,
+            parts: [empty; PARTS],
+        })
+    }
+
+    /// Points the header at the slices; valid as long as the box and what they point to.
+    fn point_at(&mut self, slices: &[IoSlice<'_>]) -> *const libc::msghdr {
+        for (part, slice) in self.parts.iter_mut().zip(slices) {
+            *part = libc::iovec {
+                iov_base: slice.as_ptr().cast_mut().cast(),
+                iov_len: slice.len(),
+            };
+        }
+        self.header.msg_iov = self.parts.as_mut_ptr();
+        self.header.msg_iovlen = slices.len();
+        &raw const self.header
+    }
+}

@@ -1,0 +1,58 @@
+//! What the io_uring back end knows of a socket.
+
+use super::inflight::Fault;
+use super::op::{Close, OpKind};
+use crate::sys::OsSocket;
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) fd: OsSocket,
+    /// One bit per kind of op that the kernel has.
+    pub(super) inflight: u8,
+    /// One bit per kind of op that is being cancelled.
+    pub(super) cancelled: u8,
+    /// One bit per kind of op in whose place the kernel has a poll: the socket is non-blocking, so
+    /// the op itself would not wait.
+    pub(super) polled: u8,
+    /// A receive waits for a buffer.
+    pub(super) starved: bool,
+    /// It is in the queue of the starved; maybe only since it was.
+    pub(super) queued: bool,
+    /// The wait that brought it bytes last.
+    pub(super) served_in: u32,
+    pub(super) closing: Option<Close>,
+    pub(super) fault: Fault,
+    /// Index in `sends` while a send is in flight.
+    pub(super) send: u32,
+    /// Index in `connects` while a connect is in flight.
+    pub(super) connect: u32,
+}
+
+impl State {
+    pub(super) fn new(fd: OsSocket) -> Self {
+        Self {
+            fd,
+            inflight: 0,
+            cancelled: 0,
+            polled: 0,
+            starved: false,
+            queued: false,
+            served_in: 0,
+            closing: None,
+            fault: Fault::default(),
+            send: 0,
+            connect: 0,
+        }
+    }
+
+    /// Whether this completion was that of a poll in the op's place.
+    pub(super) fn take_polled(&mut self, kind: OpKind) -> bool {
+        let polled = self.polled & kind.bit() != 0;
+        self.polled &= !kind.bit();
+        polled
+    }
+
+    pub(super) fn is_unanswered(&self, kind: OpKind) -> bool {
+        (self.inflight | self.cancelled) & kind.bit() != 0 || kind == OpKind::Recv && self.starved
+    }
+}

@@ -1,0 +1,290 @@
+//! One direction of a relay: receives from its source, sends to its sink, and does what the close
+//! engine says when either ends.
+//!
+//! Two data paths. *Interactive*: what the source's receive stream has brought leaves in one
+//! gathered send. *Bulk*: after sustained transfer the bytes go from kernel to kernel by the lane's
+//! mover, in pieces as large as the sink has room for, until the pieces become small. Which one is
+//! taken is nobody's choice but the transfer's.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::close::{Action, Held, Phase, Sink, Source, action};
+use super::deadline::Deadline;
+use super::record::Cause;
+use crate::buf::{BUFFER_BYTES, Chain};
+use crate::net::Stream;
+use crate::runtime::{Moved, Sent, Sleep, SourceSaid};
+use crate::sys::Time;
+
+/// Chains that one direction moves before the lane's other tasks get their turn.
+const BUDGET: usize = 8;
+/// Bytes received in whole buffers, with no smaller piece between, that make a transfer sustained.
+const SUSTAINED: usize = 256 * 1024;
+/// Bytes of one bulk move, at most. Other tasks get their turn after each.
+const MOVE_MAX: usize = 1024 * 1024;
+/// Moves in a row that are smaller than a buffer, after which a transfer is quiet again.
+const QUIET_MOVES: u8 = 4;
+/// How soon after a reset its sink's acknowledgements are looked at, at first and at last. The
+/// kernel has no event for "all acknowledged", and this is rare.
+const ACKS_FIRST: Duration = Duration::from_millis(1);
+const ACKS_LAST: Duration = Duration::from_millis(64);
+
+/// One socket of a session, and what is known of its end.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) stream: Stream,
+    pub(super) read: Cell<Source>,
+    /// A send has failed: the connection is gone, whatever its reads say.
+    write_failed: Cell<bool>,
+    /// What to record when it ends by FIN, and by reset.
+    pub(super) fin: Cause,
+    pub(super) reset: Cause,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Direction {
+    path: Path,
+    /// A send is in flight.
+    pub(super) sending: bool,
+    /// Nothing more will move.
+    pub(super) ended: bool,
+    /// Bytes that the sink's kernel took.
+    pub(super) bytes: u64,
+    /// When to look at a reset's acknowledgements again, and the pause before that. Boxed: few
+    /// sessions need it, and it is as large as the rest.
+    acks: Option<Box<(Sleep, Duration)>>,
+}
+
+/// How bytes are moved now.
+#[derive(Clone, Copy, Debug)]
+enum Path {
+    /// By the receive stream; so many bytes came in whole buffers lately.
+    Interactive(usize),
+    /// The receive stream is ending; what it still brings goes first.
+    Entering,
+    /// By the mover; so many moves were small lately.
+    Bulk(u8),
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        Self::Interactive(0)
+    }
+}
+
+/// What a step needs to know and to touch.
+pub(super) struct Pulse<'a, 'b> {
+    pub(super) context: &'a mut Context<'b>,
+    pub(super) deadline: &'a mut Deadline,
+    pub(super) phase: Phase,
+    pub(super) now: Time,
+}
+
+impl Side {
+    pub(super) fn new(stream: Stream, fin: Cause, reset: Cause) -> Self {
+        let (read, write_failed) = (Cell::new(Source::Open), Cell::new(false));
+        Self {
+            stream,
+            read,
+            write_failed,
+            fin,
+            reset,
+        }
+    }
+
+    pub(super) fn as_sink(&self) -> Sink {
+        let gone = self.write_failed.get() || self.read.get() == Source::Reset;
+        if gone { Sink::Gone } else { Sink::Open }
+    }
+
+    /// No more bytes: a FIN, unless a send has failed before. The kernel tells of a reset once, and
+    /// reads that follow look like a FIN.
+    fn on_end(&self) {
+        let reset = self.write_failed.get();
+        self.read
+            .set(if reset { Source::Reset } else { Source::Fin });
+    }
+}
+
+impl Direction {
+    /// Goes as far as it can without waiting.
+    pub(super) fn step(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) {
+        for _ in 0..BUDGET {
+            if self.ended {
+                return;
+            }
+            let held = self.held(source, sink);
+            let polled = match action(pulse.phase, source.read.get(), held, sink.as_sink()) {
+                Action::Move | Action::Flush if self.sending => self.finish_send(sink, pulse),
+                Action::Move | Action::Flush => self.receive(source, sink, pulse),
+                Action::SendFin => {
+                    self.ended = sink.stream.shutdown().is_ok();
+                    sink.write_failed.set(!self.ended);
+                    Poll::Ready(())
+                }
+                Action::AwaitAcks => self.await_acks(sink, pulse),
+                Action::ResetSink | Action::Discard | Action::ResetBoth => {
+                    self.ended = true;
+                    Poll::Ready(())
+                }
+                Action::Hold | Action::GiveUp => unreachable!("a relay has both ends"),
+            };
+            if polled.is_pending() {
+                return;
+            }
+        }
+        pulse.context.waker().wake_by_ref();
+    }
+
+    fn held(&self, source: &Side, sink: &Side) -> Held {
+        if self.sending {
+            return Held::User;
+        }
+        // Only a reset has to wait for the kernel's part, so only then is it asked.
+        let asked = source.read.get() == Source::Reset && sink.as_sink() == Sink::Open;
+        if asked && sink.stream.unacknowledged() > 0 {
+            Held::Kernel
+        } else {
+            Held::Nothing
+        }
+    }
+
+    fn receive(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
+        let received = match self.path {
+            Path::Interactive(_) => ready!(source.stream.poll_recv(pulse.context)),
+            Path::Entering => match ready!(source.stream.poll_recv_last(pulse.context)) {
+                Ok(Some(chain)) => Ok(chain),
+                Ok(None) => {
+                    self.path = enter_bulk(source, sink);
+                    return Poll::Ready(());
+                }
+                Err(error) => Err(error),
+            },
+            Path::Bulk(small) => return self.move_bulk(small, source, sink, pulse),
+        };
+        match received {
+            Ok(chain) if chain.is_empty() => source.on_end(),
+            Ok(chain) => {
+                self.observe(&chain);
+                pulse.deadline.alive(pulse.now);
+                self.send(chain, sink);
+            }
+            Err(_) => source.read.set(Source::Reset),
+        }
+        Poll::Ready(())
+    }
+
+    /// Notes how large the pieces are, and turns to the bulk path when they stay large.
+    fn observe(&mut self, chain: &Chain) {
+        if let Path::Interactive(so_far) = self.path {
+            let whole = chain.len() >= BUFFER_BYTES;
+            let so_far = if whole { so_far + chain.len() } else { 0 };
+            let sustained = so_far >= SUSTAINED;
+            self.path = if sustained {
+                Path::Entering
+            } else {
+                Path::Interactive(so_far)
+            };
+        }
+    }
+
+    /// One move on the bulk path; then the other tasks get their turn.
+    fn move_bulk(
+        &mut self,
+        small: u8,
+        source: &Side,
+        sink: &Side,
+        pulse: &mut Pulse<'_, '_>,
+    ) -> Poll<()> {
+        let least = sink.stream.lane().high_mark();
+        let Some(moved) = source.stream.move_to(&sink.stream, least, MOVE_MAX) else {
+            // Too few buffers for what may be left over: by the receive stream, which waits for
+            // its turn.
+            self.path = Path::default();
+            return Poll::Ready(());
+        };
+        let Moved {
+            bytes,
+            rest,
+            source: said,
+            sink_failed,
+        } = moved;
+        let total = bytes + rest.len();
+        if total > 0 {
+            pulse.deadline.alive(pulse.now);
+        }
+        self.bytes += bytes as u64;
+        if sink_failed {
+            sink.write_failed.set(true);
+            return Poll::Ready(());
+        }
+        self.send(rest, sink);
+        match said {
+            SourceSaid::Nothing => return source.stream.poll_readable(pulse.context),
+            // The receive stream confirms it: a splice of nothing is not always an end.
+            SourceSaid::Fin => self.path = Path::default(),
+            SourceSaid::Failed(_) => source.read.set(Source::Reset),
+            SourceSaid::More if total >= BUFFER_BYTES => {
+                self.path = Path::Bulk(0);
+                pulse.context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            SourceSaid::More if small + 1 < QUIET_MOVES => self.path = Path::Bulk(small + 1),
+            SourceSaid::More => self.path = Path::default(),
+        }
+        Poll::Ready(())
+    }
+
+    fn send(&mut self, chain: Chain, sink: &Side) {
+        if chain.is_empty() {
+            return;
+        }
+        match sink.stream.start_send(chain) {
+            Some(sent) => self.on_sent(&sent, sink),
+            None => self.sending = true,
+        }
+    }
+
+    fn finish_send(&mut self, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
+        let sent = ready!(sink.stream.poll_sent(pulse.context));
+        self.sending = false;
+        pulse.deadline.alive(pulse.now);
+        self.on_sent(&sent, sink);
+        Poll::Ready(())
+    }
+
+    fn on_sent(&mut self, sent: &Sent, sink: &Side) {
+        self.bytes += sent.bytes as u64;
+        if sent.result.is_err() {
+            sink.write_failed.set(true);
+        }
+    }
+
+    /// Looks again later; at first soon, since a peer that reads acknowledges soon.
+    fn await_acks(&mut self, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
+        let lane = sink.stream.lane();
+        let acks = self.acks.get_or_insert_with(|| {
+            Box::new((lane.sleep_until(pulse.now + ACKS_FIRST), ACKS_FIRST))
+        });
+        let (sleep, pause) = &mut **acks;
+        ready!(Pin::new(&mut *sleep).poll(pulse.context));
+        *pause = (*pause * 2).min(ACKS_LAST);
+        sleep.reset(pulse.now + *pause);
+        Poll::Ready(())
+    }
+}
+
+/// The path once the receive stream has ended: bulk, if both sockets can be read and written by
+/// calls that never wait.
+fn enter_bulk(source: &Side, sink: &Side) -> Path {
+    let ready = source
+        .stream
+        .set_nonblocking()
+        .and_then(|()| sink.stream.set_nonblocking());
+    ready.map_or_else(|_| Path::default(), |()| Path::Bulk(0))
+}

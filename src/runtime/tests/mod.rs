@@ -1,0 +1,107 @@
+//! Tests of the runtime: whole lanes, driven by hand or on threads of their own.
+//!
+//! Whatever touches a socket runs on every back end. Nothing here sleeps to synchronise.
+
+mod rounds;
+mod sockets;
+mod tasks;
+mod threads;
+mod time;
+
+use std::env;
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::lane::{Lane, LaneOptions};
+use super::sleep::timeout;
+use crate::poller::{BackEnd, io_uring_refusal};
+use crate::sys::{self, Time};
+
+/// How long anything may take: generous, for machines that do something else meanwhile.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs a test on every back end. One that the machine refuses is skipped only if the caller says
+/// that it is meant to be denied: otherwise half of the test would be missing unnoticed.
+#[expect(clippy::print_stderr, reason = "says which half of a test did not run")]
+fn on_every_back_end(test: impl Fn(BackEnd)) {
+    for &back_end in BackEnd::ALL {
+        if back_end == BackEnd::IoUring {
+            if let Some(refusal) = io_uring_refusal() {
+                eprintln!("not run on io_uring: {refusal}");
+                let meant = env::var_os("CORELANE_IO_URING_DENIED").is_some_and(|is| is == "1");
+                assert!(
+                    meant,
+                    "io_uring is refused; if that is meant, CORELANE_IO_URING_DENIED=1"
+                );
+                continue;
+            }
+        }
+        test(back_end);
+    }
+}
+
+/// A lane for tests that touch no socket.
+fn lane() -> Lane {
+    lane_on(BackEnd::Epoll)
+}
+
+fn lane_on(back_end: BackEnd) -> Lane {
+    Lane::open(LaneOptions::new(back_end), sys::now()).unwrap()
+}
+
+/// Runs `future` on the lane, which fails the test if it takes too long.
+fn run<T: 'static>(lane: &mut Lane, future: impl Future<Output = T> + 'static) -> T {
+    let sleep = lane.handle().sleep_until(sys::now() + PATIENCE);
+    let result = lane.block_on(&"test", timeout(sleep, future)).unwrap();
+    result.expect("the test's task ends in time")
+}
+
+/// One turn at `now` that does not sleep: whoever calls a lane has it come back.
+fn turn(lane: &mut Lane, now: Time) {
+    lane.handle().remote().call(|_| {});
+    lane.turn(now).unwrap();
+}
+
+/// A turn now.
+fn turn_now(lane: &mut Lane) {
+    turn(lane, sys::now());
+}
+
+/// The waker of the task that asks.
+async fn own_waker() -> Waker {
+    poll_fn(|context| Poll::Ready(context.waker().clone())).await
+}
+
+/// Counts its drops, and refuses to be dropped on another thread.
+struct Token {
+    drops: Rc<std::cell::Cell<usize>>,
+    thread: thread::ThreadId,
+}
+
+impl Token {
+    fn new(drops: &Rc<std::cell::Cell<usize>>) -> Self {
+        Self {
+            drops: Rc::clone(drops),
+            thread: thread::current().id(),
+        }
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.drops.set(self.drops.get() + 1);
+        assert_eq!(self.thread, thread::current().id(), "on its own thread");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own threads")]
+fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    thread::spawn(f)
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}

@@ -1,0 +1,615 @@
+//! Sockets: back-pressure, and futures that are dropped at the wrong moment. On every back end.
+
+use std::cell::{Cell, RefCell};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, LazyLock};
+use std::thread;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::{PATIENCE, lane_on, ms, on_every_back_end, run, spawn, turn_now};
+use crate::buf::{Chain, Pool};
+use crate::poller::{Close, PollerOptions};
+use crate::runtime::gate::{Either, either};
+use crate::runtime::io::LaneSocket;
+use crate::runtime::lane::{Handle, Lane, LaneOptions};
+use crate::runtime::sleep::{timeout, yield_now};
+use crate::sys::{self, OsSocket};
+
+/// Both ends of a connection; the client's gives up in time.
+fn pair() -> (OsSocket, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_write_timeout(Some(PATIENCE)).unwrap();
+    client.set_nodelay(true).unwrap();
+    (listener.accept().unwrap().0.into(), client)
+}
+
+/// Bytes of which any two stretches differ, unless they are a large prime apart.
+fn pattern(from: usize, bytes: usize) -> Vec<u8> {
+    const PERIOD: usize = 65_521;
+    static BLOCK: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let byte = |at: usize| u8::try_from((at * 7 + at / 251) % 256).unwrap();
+        (0..PERIOD).map(byte).collect()
+    });
+    let mut all = Vec::with_capacity(bytes);
+    while all.len() < bytes {
+        let rest = &BLOCK[(from + all.len()) % PERIOD..];
+        all.extend_from_slice(&rest[..rest.len().min(bytes - all.len())]);
+    }
+    all
+}
+
+/// A chain of the pool's buffers that holds these bytes.
+fn chain(pool: &Pool, bytes: &[u8]) -> Chain {
+    let mut chain = Chain::default();
+    for part in bytes.chunks(pool.buffer_bytes()) {
+        let mut buf = pool.take().unwrap();
+        buf.space()[..part.len()].copy_from_slice(part);
+        buf.fill(part.len());
+        chain.push(buf);
+    }
+    chain
+}
+
+fn bytes_of(chain: &Chain) -> Vec<u8> {
+    chain.parts().flatten().copied().collect()
+}
+
+/// Receives until the FIN.
+async fn recv_all(socket: &LaneSocket) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let chain = socket.recv().await.unwrap();
+        if chain.is_empty() {
+            return all;
+        }
+        all.extend(bytes_of(&chain));
+    }
+}
+
+#[test]
+fn what_arrives_is_received_in_order_then_the_fin_for_ever() {
+    on_every_back_end(|back_end| {
+        let (server, mut client) = pair();
+        let writer = spawn(move || {
+            for at in 0..300 {
+                client.write_all(&pattern(at * 1000, 1000)).unwrap();
+            }
+        });
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        let all = run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, server);
+            let all = recv_all(&socket).await;
+            assert!(socket.recv().await.unwrap().is_empty(), "still the FIN");
+            socket.close(Close::Fin);
+            all
+        });
+        writer.join().unwrap();
+        assert!(all == pattern(0, 300_000));
+    });
+}
+
+/// Writes as much as goes without waiting.
+fn write_what_fits(client: &mut TcpStream, from: usize, until: usize) -> usize {
+    let mut at = from;
+    while at < until {
+        match client.write(&pattern(at, (until - at).min(64 * 1024))) {
+            Ok(bytes) => at += bytes,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    at
+}
+
+/// Invariant I5: a task that does not receive holds a bounded number of buffers, whatever its peer
+/// sends; nothing is lost and all of it comes later.
+#[test]
+fn a_flood_to_a_task_that_does_not_receive_is_held_back() {
+    const ALL: usize = 8 << 20;
+    on_every_back_end(|back_end| {
+        let (server, mut client) = pair();
+        let small = 256 * 1024;
+        SockRef::from(&server).set_recv_buffer_size(small).unwrap();
+        SockRef::from(&client).set_send_buffer_size(small).unwrap();
+        let mut lane = Lane::open(
+            LaneOptions {
+                poller: PollerOptions {
+                    receive_buffers: 64,
+                    ..PollerOptions::default()
+                },
+                ..LaneOptions::new(back_end)
+            },
+            sys::now(),
+        )
+        .unwrap();
+        let handle = lane.handle();
+        let idle = handle.pool().in_use();
+        client.write_all(&pattern(0, 1)).unwrap();
+        let (socket, first) = run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, server);
+            let first = bytes_of(&socket.recv().await.unwrap());
+            (socket, first)
+        });
+        assert_eq!(first, pattern(0, 1));
+        client.set_nonblocking(true).unwrap();
+        // The stream stays armed; the task is busy with something else.
+        let (mut sent, mut most, mut quiet) = (1, 0, 0);
+        while quiet < 200 {
+            let before = sent;
+            sent = write_what_fits(&mut client, sent, ALL);
+            turn_now(&mut lane);
+            most = most.max(lane.handle().pool().in_use() - idle);
+            quiet = if sent == before { quiet + 1 } else { 0 };
+        }
+        assert!(sent < ALL, "nothing held the sender back");
+        assert!(most <= 64 + 48, "{back_end}: {most} buffers");
+        let writer = spawn(move || {
+            client.set_nonblocking(false).unwrap();
+            while sent < ALL {
+                let piece = pattern(sent, (ALL - sent).min(64 * 1024));
+                client.write_all(&piece).unwrap();
+                sent += piece.len();
+            }
+        });
+        let received = run(&mut lane, async move {
+            let mut at = 1;
+            loop {
+                let chain = socket.recv().await.unwrap();
+                if chain.is_empty() {
+                    return at;
+                }
+                assert_eq!(bytes_of(&chain), pattern(at, chain.len()), "at {at}");
+                at += chain.len();
+            }
+        });
+        writer.join().unwrap();
+        assert_eq!(received, ALL);
+    });
+}
+
+/// Two sends of one direction never mix, though the first one's future is gone.
+#[test]
+fn a_send_whose_future_was_dropped_is_not_mixed_with_the_next() {
+    const EACH: usize = 8 << 20;
+    on_every_back_end(|back_end| {
+        let (server, mut client) = pair();
+        SockRef::from(&server)
+            .set_send_buffer_size(512 * 1024)
+            .unwrap();
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        let (begin, begun) = channel::<()>();
+        let reader = spawn(move || {
+            begun.recv().unwrap();
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).unwrap();
+            all
+        });
+        run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, server);
+            let first = chain_of(&handle, &pattern(0, EACH));
+            let pause = async {
+                for _ in 0..10 {
+                    yield_now().await;
+                }
+            };
+            let ended = either(pause, socket.send(first)).await;
+            assert!(matches!(ended, Either::First(())), "it cannot be sent yet");
+            // A send that waits for the first to end, and is dropped before it began.
+            let never = chain_of(&handle, b"never sent");
+            let ended = either(yield_now(), socket.send(never)).await;
+            assert!(matches!(ended, Either::First(())), "it cannot begin yet");
+            begin.send(()).unwrap();
+            let second = chain_of(&handle, &pattern(EACH, EACH));
+            assert_eq!(socket.send(second).await.unwrap(), EACH);
+            let third = chain_of(&handle, &pattern(2 * EACH, 5));
+            assert_eq!(socket.send(third).await.unwrap(), 5);
+            socket.close(Close::Fin);
+        });
+        turn_now(&mut lane);
+        let all = reader.join().unwrap();
+        assert_eq!(all.len(), 2 * EACH + 5);
+        assert!(all == pattern(0, 2 * EACH + 5), "mixed");
+    });
+}
+
+fn chain_of(handle: &Handle, bytes: &[u8]) -> Chain {
+    chain(handle.pool(), bytes)
+}
+
+/// Pitfall of compio#746: a cancelled receive that had succeeded.
+#[test]
+fn a_receive_whose_future_is_dropped_loses_nothing() {
+    const ALL: usize = 3 << 20;
+    on_every_back_end(|back_end| {
+        let (server, mut client) = pair();
+        let writer = spawn(move || {
+            for at in (0..ALL).step_by(3000) {
+                let piece = pattern(at, 3000.min(ALL - at));
+                client.write_all(&piece).unwrap();
+            }
+        });
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        let (all, dropped) = run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, server);
+            let (mut all, mut dropped) = (Vec::new(), 0);
+            loop {
+                match either(socket.recv(), yield_now()).await {
+                    Either::First(chain) => {
+                        let chain = chain.unwrap();
+                        if chain.is_empty() {
+                            return (all, dropped);
+                        }
+                        all.extend(bytes_of(&chain));
+                    }
+                    Either::Second(()) => dropped += 1,
+                }
+            }
+        });
+        writer.join().unwrap();
+        assert!(dropped > 0, "the test dropped no future");
+        assert!(all == pattern(0, ALL), "{back_end}: {} bytes", all.len());
+    });
+}
+
+fn read_end(client: &mut TcpStream) -> Result<Vec<u8>, ErrorKind> {
+    let mut all = Vec::new();
+    match client.read_to_end(&mut all) {
+        Ok(_) => Ok(all),
+        Err(error) => Err(error.kind()),
+    }
+}
+
+/// What a socket is doing when it goes.
+#[derive(Clone, Copy, Debug)]
+enum Doing {
+    Nothing,
+    Receiving,
+    Sending,
+    Both,
+}
+
+const DOINGS: [Doing; 4] = [
+    Doing::Nothing,
+    Doing::Receiving,
+    Doing::Sending,
+    Doing::Both,
+];
+
+async fn do_it(doing: Doing, socket: &LaneSocket) {
+    if matches!(doing, Doing::Receiving | Doing::Both) {
+        drop(either(socket.recv(), yield_now()).await);
+    }
+    if matches!(doing, Doing::Sending | Doing::Both) {
+        let pool = socket.lane().pool().clone();
+        let large = chain(&pool, &vec![1; 16 << 20]);
+        drop(either(socket.send(large), yield_now()).await);
+    }
+}
+
+/// Case 12: who leaves in the middle does not look as if all were done.
+#[test]
+fn a_socket_that_is_dropped_resets_its_peer_whatever_it_was_doing() {
+    on_every_back_end(|back_end| {
+        for doing in DOINGS {
+            let (server, mut client) = pair();
+            let mut lane = lane_on(back_end);
+            let handle = lane.handle();
+            run(&mut lane, async move {
+                let socket = LaneSocket::attach(&handle, server);
+                do_it(doing, &socket).await;
+            });
+            let reader = spawn(move || read_end(&mut client));
+            while !reader.is_finished() {
+                turn_now(&mut lane);
+                thread::yield_now();
+            }
+            let end = reader.join().unwrap();
+            assert_eq!(end, Err(ErrorKind::ConnectionReset), "{back_end} {doing:?}");
+            assert_no_buffers_lent(&mut lane, back_end);
+        }
+    });
+}
+
+/// All buffers come back but those that an io_uring keeps ready.
+fn assert_no_buffers_lent(lane: &mut Lane, back_end: crate::poller::BackEnd) {
+    let fresh = {
+        let mut fresh = lane_on(back_end);
+        turn_now(&mut fresh);
+        fresh.handle().pool().in_use()
+    };
+    turn_now(lane);
+    turn_now(lane);
+    let held = lane.handle().pool().in_use();
+    assert!(held <= fresh * 2, "{back_end}: {held} of {fresh}");
+}
+
+#[test]
+fn a_close_sends_what_was_sent_and_then_a_fin() {
+    on_every_back_end(|back_end| {
+        for doing in [Doing::Nothing, Doing::Receiving] {
+            let (server, mut client) = pair();
+            let mut lane = lane_on(back_end);
+            let handle = lane.handle();
+            let reader = spawn(move || read_end(&mut client));
+            run(&mut lane, async move {
+                let socket = LaneSocket::attach(&handle, server);
+                do_it(doing, &socket).await;
+                let all = chain_of(&handle, &pattern(0, 1 << 20));
+                socket.send(all).await.unwrap();
+                socket.close(Close::Fin);
+            });
+            while !reader.is_finished() {
+                turn_now(&mut lane);
+                thread::yield_now();
+            }
+            assert!(
+                reader.join().unwrap() == Ok(pattern(0, 1 << 20)),
+                "{doing:?}"
+            );
+        }
+    });
+}
+
+/// A FIN after half of a send would pass for its end.
+#[test]
+fn a_close_in_the_middle_of_a_send_is_a_reset() {
+    on_every_back_end(|back_end| {
+        let (server, mut client) = pair();
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, server);
+            do_it(Doing::Sending, &socket).await;
+            socket.close(Close::Fin);
+        });
+        let reader = spawn(move || read_end(&mut client));
+        while !reader.is_finished() {
+            turn_now(&mut lane);
+            thread::yield_now();
+        }
+        assert_eq!(reader.join().unwrap(), Err(ErrorKind::ConnectionReset));
+    });
+}
+
+#[test]
+fn after_a_shutdown_the_other_direction_goes_on() {
+    on_every_back_end(|back_end| {
+        let (server, mut client) = pair();
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        let peer = spawn(move || {
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).unwrap();
+            client.write_all(&pattern(0, 1 << 20)).unwrap();
+            all
+        });
+        let received = run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, server);
+            socket.send(chain_of(&handle, b"request")).await.unwrap();
+            socket.shutdown().unwrap();
+            let all = recv_all(&socket).await;
+            socket.close(Close::Fin);
+            all
+        });
+        assert_eq!(peer.join().unwrap(), b"request");
+        assert!(received == pattern(0, 1 << 20));
+    });
+}
+
+#[test]
+fn what_came_before_a_reset_is_received_before_it() {
+    on_every_back_end(|back_end| {
+        let (server, mut client) = pair();
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        client.write_all(b"1").unwrap();
+        let socket = run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, server);
+            assert_eq!(bytes_of(&socket.recv().await.unwrap()), b"1");
+            socket
+        });
+        client.write_all(&pattern(0, 5000)).unwrap();
+        let end = sys::now() + PATIENCE;
+        let stats = Arc::clone(lane.handle().stats());
+        while stats.received_bytes.value() < 5001 {
+            assert!(sys::now() < end, "nothing arrives");
+            turn_now(&mut lane);
+        }
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(client);
+        run(&mut lane, async move {
+            assert_eq!(bytes_of(&socket.recv().await.unwrap()), pattern(0, 5000));
+            for _ in 0..2 {
+                let error = socket.recv().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+            }
+            let dead = chain_of(socket.lane(), b"to nobody");
+            assert!(socket.send(dead).await.is_err());
+        });
+    });
+}
+
+fn os_socket(handle: &Handle, to: SocketAddr) -> OsSocket {
+    sys::stream_socket(to, handle.connects_nonblocking()).unwrap()
+}
+
+#[test]
+fn a_connect_that_is_refused_says_so() {
+    on_every_back_end(|back_end| {
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = nobody.local_addr().unwrap();
+        drop(nobody);
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        let error = run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
+            socket.connect(to).await.unwrap_err()
+        });
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn a_connect_succeeds_and_then_bytes_flow() {
+    on_every_back_end(|back_end| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let peer = spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let mut all = Vec::new();
+            peer.read_to_end(&mut all).unwrap();
+            all
+        });
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
+            socket.connect(to).await.unwrap();
+            socket.send(chain_of(&handle, b"hello")).await.unwrap();
+            socket.close(Close::Fin);
+        });
+        turn_now(&mut lane);
+        assert_eq!(peer.join().unwrap(), b"hello");
+    });
+}
+
+/// A listener that takes nobody, with its backlog full: a connect to it does not end.
+fn black_hole() -> (TcpListener, Vec<TcpStream>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let listener = TcpListener::from(socket);
+    let to = listener.local_addr().unwrap();
+    let mut full = Vec::new();
+    while let Ok(client) = TcpStream::connect_timeout(&to, ms(300)) {
+        full.push(client);
+        assert!(full.len() < 10, "its backlog does not fill");
+    }
+    (listener, full)
+}
+
+#[test]
+fn a_connect_that_gets_no_answer_can_be_given_up() {
+    on_every_back_end(|back_end| {
+        let (hole, full) = black_hole();
+        let to = hole.local_addr().unwrap();
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        run(&mut lane, async move {
+            for _ in 0..3 {
+                let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
+                let limit = handle.sleep_until(handle.now() + ms(30));
+                assert!(timeout(limit, socket.connect(to)).await.is_err());
+            }
+            // The slot serves the next tenant.
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let to = listener.local_addr().unwrap();
+            let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
+            socket.connect(to).await.unwrap();
+        });
+        drop((hole, full));
+    });
+}
+
+#[test]
+fn a_connection_accepted_for_a_future_that_was_dropped_is_the_next_one_s() {
+    on_every_back_end(|back_end| {
+        let listener = sys::bind_shared("127.0.0.1:0".parse().unwrap()).unwrap();
+        sys::listen(std::os::fd::AsFd::as_fd(&listener), 64).unwrap();
+        let to = sys::local_address(std::os::fd::AsFd::as_fd(&listener)).unwrap();
+        let mut lane = lane_on(back_end);
+        let handle = lane.handle();
+        let clients = run(&mut lane, async move {
+            let socket = LaneSocket::attach(&handle, listener);
+            drop(either(socket.accept(), yield_now()).await);
+            let clients: Vec<_> = (0..5).map(|_| TcpStream::connect(to).unwrap()).collect();
+            let mut accepted = Vec::new();
+            while accepted.len() < 5 {
+                match either(yield_now(), socket.accept()).await {
+                    Either::First(()) => {}
+                    Either::Second(result) => accepted.push(result.unwrap()),
+                }
+            }
+            let mut peers: Vec<_> = accepted.iter().map(|(_, peer)| *peer).collect();
+            peers.sort_unstable();
+            peers.dedup();
+            assert_eq!(peers.len(), 5);
+            clients
+        });
+        drop(clients);
+    });
+}
+
+#[test]
+fn aborting_resets_every_socket() {
+    on_every_back_end(|back_end| {
+        let mut lane = lane_on(back_end);
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let (server, client) = pair();
+            clients.push(client);
+            let handle = lane.handle();
+            lane.handle().spawn(&"echo", async move {
+                let socket = LaneSocket::attach(&handle, server);
+                while let Ok(chain) = socket.recv().await {
+                    socket.send(chain).await.unwrap();
+                }
+            });
+        }
+        turn_now(&mut lane);
+        assert_eq!(lane.abort_tasks(), 20);
+        drop(lane);
+        for client in &mut clients {
+            assert_eq!(read_end(client), Err(ErrorKind::ConnectionReset));
+        }
+    });
+}
+
+/// Invariant I4.
+#[test]
+fn two_lanes_do_not_mix_what_they_receive() {
+    on_every_back_end(|back_end| {
+        let mut lanes = [lane_on(back_end), lane_on(back_end)];
+        let ends: Rc<RefCell<Vec<(usize, Vec<u8>)>>> = Rc::default();
+        let count = Rc::new(Cell::new(0));
+        let mut clients = Vec::new();
+        for place in 0..20_usize {
+            let (server, client) = pair();
+            clients.push(client);
+            let lane = &lanes[place % 2];
+            let (handle, ends) = (lane.handle(), Rc::clone(&ends));
+            let count = Rc::clone(&count);
+            lane.handle().spawn(&"reader", async move {
+                let socket = LaneSocket::attach(&handle, server);
+                let all = recv_all(&socket).await;
+                ends.borrow_mut().push((place, all));
+                count.set(count.get() + 1);
+            });
+        }
+        let mark = |place: usize| u8::try_from(place).unwrap();
+        for (place, mut client) in clients.into_iter().enumerate() {
+            client.write_all(&vec![mark(place); 1000 + place]).unwrap();
+        }
+        let end = sys::now() + PATIENCE;
+        while count.get() < 20 {
+            assert!(sys::now() < end, "only {} ended", count.get());
+            lanes.iter_mut().for_each(turn_now);
+        }
+        for (place, all) in ends.borrow().iter() {
+            assert!(*all == vec![mark(*place); 1000 + place], "of {place}");
+        }
+    });
+}

@@ -1,0 +1,266 @@
+//! Limits: sessions, descriptors, and what must come back after each session.
+
+use std::fs;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::{
+    End, Server, connect, echo, now, on_both, ping, proxy, read_pattern, reset, runtime, until,
+};
+
+/// I9: who is above the limit waits in the backlog, and is served as soon as there is room.
+#[test]
+fn the_sixth_of_five_waits_until_one_leaves() {
+    on_both(|poller| {
+        for lanes in [1, 2] {
+            let limit = "max_sessions = 5\n";
+            let mut server = Server::start(&(runtime(poller, lanes) + limit + &echo()));
+            let mut five: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+            five.iter().for_each(ping);
+            let sixth = server.connect();
+            assert!(is_silent(&sixth), "served above the limit");
+            five.iter().for_each(ping);
+            match lanes {
+                1 => drop(five.pop()),
+                _ => reset(five.pop().unwrap()),
+            }
+            ping_answered(&sixth);
+            drop((five, sixth));
+            server.read_log();
+            server.stop();
+        }
+    });
+}
+
+/// Sends a ping and hears nothing for a while.
+fn is_silent(mut client: &TcpStream) -> bool {
+    use std::io::{Read, Write};
+    client.write_all(b"ping").unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    let silent = client.read(&mut [0]).is_err();
+    crate::support::patient(client);
+    silent
+}
+
+/// The answer to the ping of `is_silent`.
+fn ping_answered(mut client: &TcpStream) {
+    let mut back = [0; 4];
+    std::io::Read::read_exact(&mut client, &mut back).unwrap();
+    assert_eq!(&back, b"ping");
+}
+
+/// Waves of sessions above the limit: never more than there may be, and each is served.
+#[test]
+fn a_storm_above_the_limit_is_served_wave_by_wave() {
+    on_both(|poller| {
+        let limit = "max_sessions = 10\n";
+        let server = Server::start(&(runtime(poller, 2) + limit + &echo()));
+        let idle = server.descriptors();
+        let address = server.address("echo");
+        let threads: Vec<_> = (0..20)
+            .map(|_| {
+                crate::support::spawn(move || {
+                    for _ in 0..10 {
+                        let client = connect(address);
+                        ping(&client);
+                        client.shutdown(std::net::Shutdown::Write).unwrap();
+                        assert_eq!(read_pattern(&client, 0), (0, End::Fin));
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|t| t.join().unwrap());
+        until("every descriptor is back", || server.descriptors() == idle);
+        server.stop();
+    });
+}
+
+fn limit_descriptors(server: &Server, max: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: max,
+        rlim_max: 20_000.max(max),
+    };
+    let pid = libc::pid_t::try_from(server.pid()).unwrap();
+    // SAFETY: the new limit is valid for a read, and the old one is not asked for.
+    let rc = unsafe {
+        libc::prlimit(
+            pid,
+            libc::RLIMIT_NOFILE,
+            &raw const limit,
+            std::ptr::null_mut(),
+        )
+    };
+    assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Case 28: no descriptor is left. Nobody is closed, nothing spins, the log stays short, and who
+/// waits in the backlog is served soon after one comes free.
+#[test]
+fn without_descriptors_clients_wait_and_nothing_spins() {
+    on_both(|poller| {
+        for lanes in [1, 2] {
+            let mut server = Server::echo(poller, lanes);
+            let idle = u64::try_from(server.descriptors()).unwrap();
+            limit_descriptors(&server, idle + 2);
+            let two: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
+            two.iter().for_each(ping);
+            let waiting: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+            server.await_line("cannot accept");
+            let (ticks, begun) = (server.cpu_ticks(), now());
+            for client in &waiting {
+                assert!(is_silent(client), "a descriptor out of nowhere");
+            }
+            two.iter().for_each(ping);
+            while now() - begun < Duration::from_millis(1500) {
+                assert!(is_quiet(&waiting[0]), "a descriptor out of nowhere");
+            }
+            let used = server.cpu_ticks() - ticks;
+            assert!(used <= 15, "{used} ticks of 10 ms in 1.5 s");
+            server.read_log();
+            let lines = server.log.iter().filter(|l| l.contains("cannot accept"));
+            let lines = lines.count();
+            assert!(lines <= 3 * lanes, "{:#?}", server.log);
+            limit_descriptors(&server, 1000);
+            waiting.iter().for_each(ping_answered);
+            two.iter().for_each(ping);
+            drop((two, waiting));
+            server.stop();
+        }
+    });
+}
+
+fn is_quiet(mut client: &TcpStream) -> bool {
+    client
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    let quiet = std::io::Read::read(&mut client, &mut [0]).is_err();
+    crate::support::patient(client);
+    quiet
+}
+
+/// Case 28's end: one descriptor comes free, and one who waits is served, not in a second.
+#[test]
+fn a_descriptor_that_comes_free_serves_who_waits() {
+    on_both(|poller| {
+        let mut server = Server::echo(poller, 1);
+        let idle = u64::try_from(server.descriptors()).unwrap();
+        limit_descriptors(&server, idle + 1);
+        let first = server.connect();
+        ping(&first);
+        let second = server.connect();
+        server.await_line("cannot accept");
+        let begun = now();
+        drop(first);
+        ping(&second);
+        let took = now() - begun;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        drop(second);
+        server.stop();
+    });
+}
+
+/// Case 29: none is left for the upstream's side. That client is told; the others go on.
+#[test]
+fn without_a_descriptor_for_the_upstream_its_client_is_reset() {
+    on_both(|poller| {
+        let behind = Server::echo(poller, 1);
+        let front = runtime(poller, 1) + &proxy(&[behind.address("echo")]);
+        let front = Server::start(&front);
+        let idle = u64::try_from(front.descriptors()).unwrap();
+        limit_descriptors(&front, idle + 3);
+        let first = connect(front.address("proxy"));
+        ping(&first);
+        let second = connect(front.address("proxy"));
+        assert_eq!(read_pattern(&second, 0), (0, End::Reset));
+        ping(&first);
+        limit_descriptors(&front, 1000);
+        ping(&connect(front.address("proxy")));
+        drop(first);
+        front.stop();
+        behind.stop();
+    });
+}
+
+/// I6: when all is quiet every descriptor is back.
+#[test]
+fn five_hundred_sessions_leave_no_descriptor() {
+    on_both(|poller| {
+        let behind = Server::echo(poller, 1);
+        let front = runtime(poller, 2) + &proxy(&[behind.address("echo")]);
+        let front = Server::start(&front);
+        let idle = (behind.descriptors(), front.descriptors());
+        for round in 0..500 {
+            let client = connect(front.address("proxy"));
+            match round % 5 {
+                0 => drop(client),
+                1 => reset(client),
+                2 => {
+                    ping(&client);
+                    reset(client);
+                }
+                _ => {
+                    ping(&client);
+                    client.shutdown(std::net::Shutdown::Write).unwrap();
+                    assert_eq!(read_pattern(&client, 0), (0, End::Fin));
+                }
+            }
+        }
+        until("every descriptor is back", || {
+            (behind.descriptors(), front.descriptors()) == idle
+        });
+        front.stop();
+        behind.stop();
+    });
+}
+
+/// Case 85: a program that a session's process would start inherits nothing of it.
+#[test]
+fn every_descriptor_is_close_on_exec() {
+    const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+    on_both(|poller| {
+        let behind = Server::echo(poller, 1);
+        let config = runtime(poller, 2) + &proxy(&[behind.address("echo")]) + &echo();
+        let server = Server::start(&config);
+        let clients = [connect(server.address("proxy")), server.connect()];
+        clients.iter().for_each(ping);
+        let process = format!("/proc/{}", server.pid());
+        let mut seen = 0;
+        for entry in fs::read_dir(format!("{process}/fd")).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if ["0", "1", "2"].contains(&name.as_str()) {
+                continue;
+            }
+            let Ok(info) = fs::read_to_string(format!("{process}/fdinfo/{name}")) else {
+                continue;
+            };
+            let flags = info.lines().find_map(|l| l.strip_prefix("flags:")).unwrap();
+            let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
+            let what = fs::read_link(format!("{process}/fd/{name}"));
+            assert_ne!(flags & CLOSE_ON_EXEC, 0, "{name} is {what:?}");
+            seen += 1;
+        }
+        assert!(seen >= 3 + 2 * 3, "only {seen} descriptors");
+        drop(clients);
+        server.stop();
+    });
+}
+
+/// An idle server does nothing at all, whether nobody or a thousand are connected.
+#[test]
+fn an_idle_server_uses_no_cpu() {
+    on_both(|poller| {
+        let server = Server::echo(poller, 2);
+        let clients: Vec<TcpStream> = (0..1000).map(|_| server.connect()).collect();
+        clients.iter().for_each(ping);
+        let (before, begun) = (server.cpu_ticks(), now());
+        while now() - begun < Duration::from_secs(2) {
+            assert!(is_quiet(&clients[0]));
+        }
+        let used = server.cpu_ticks() - before;
+        assert!(used <= 4, "{used} ticks of 10 ms in 2 s");
+        drop(clients);
+        server.stop();
+    });
+}
