@@ -133,6 +133,19 @@ pub(crate) fn acknowledged_total(socket: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(u64::from_ne_bytes(*total))
 }
 
+/// Whether the connection is over: reset, or both FINs acknowledged (`TCP_INFO`, tcp(7)).
+pub(crate) fn is_closed(socket: BorrowedFd<'_>) -> bool {
+    // Of the enum in the kernel's `net/tcp_states.h`, which is ABI since it is the state here.
+    const TCP_CLOSE: u8 = 7;
+    let mut state = 0_u8;
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+    let mut bytes: libc::socklen_t = 1;
+    let into = (&raw mut state).cast();
+    // SAFETY: `into` is valid for a write of one byte, the first of `struct tcp_info`.
+    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
+    rc == 0 && state == TCP_CLOSE
+}
+
 /// `TCP_FASTOPEN` on a listener: how many connections may have sent before their handshake is done
 /// (Linux 3.7).
 pub(crate) fn set_fast_open(socket: BorrowedFd<'_>, queue: u32) -> io::Result<()> {

@@ -16,7 +16,7 @@ mod unix;
 pub use clock::{Time, now};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    EventFd, Pipe, acknowledged_total, send_room, set_fast_open, set_fast_open_connect,
+    EventFd, Pipe, acknowledged_total, is_closed, send_room, set_fast_open, set_fast_open_connect,
     unacknowledged,
 };
 #[cfg(target_os = "linux")]
