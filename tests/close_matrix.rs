@@ -190,7 +190,10 @@ fn verdict(cell: Cell, direct: &[Both], seen: &Both, record: Option<&Fields>) ->
     if !words.contains(&record["ended"].as_str()) {
         wrong.push(format!("recorded as {}, not {words:?}", record["ended"]));
     }
-    for (at, key) in ["to_client_bytes", "from_client_bytes"].into_iter().enumerate() {
+    for (at, key) in ["to_client_bytes", "from_client_bytes"]
+        .into_iter()
+        .enumerate()
+    {
         let bytes: u64 = record[key].parse().unwrap();
         let (received, sent) = (seen[at].received, seen[1 - at].sent);
         let exact = seen[at].end == End::Fin;

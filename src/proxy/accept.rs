@@ -130,9 +130,9 @@ mod tests {
     use std::time::Duration;
 
     use super::{Acceptor, accept};
-    use crate::net::Listener;
+    use crate::net::{Listener, SocketOptions};
     use crate::poller::{BackEnd, io_uring_refusal};
-    use crate::proxy::{Service, SessionLimit};
+    use crate::proxy::{Service, SessionLimit, Timeouts};
     use crate::runtime::{Gate, Lane, LaneOptions};
     use crate::sys;
 
@@ -147,7 +147,8 @@ mod tests {
     impl Accepting {
         fn new(back_end: BackEnd, max_sessions: usize) -> Self {
             let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
-            let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), 64).unwrap();
+            let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
+            let listener = Listener::bind(any, 64, &options).unwrap();
             let listener = Listener::attach(&lane.handle(), listener).unwrap();
             let address = listener.address();
             let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(max_sessions));
@@ -155,6 +156,14 @@ mod tests {
                 name: "echo".into(),
                 service: Service::Echo,
                 limit: std::sync::Arc::clone(&limit),
+                timeouts: Timeouts {
+                    connect: Duration::from_secs(3),
+                    connect_total: Duration::from_secs(10),
+                    idle: None,
+                    half_close: Duration::from_secs(60),
+                    lifetime: None,
+                    lifetime_jitter_percent: 0,
+                },
                 stop: Rc::clone(&stop),
             };
             let handle = lane.handle();

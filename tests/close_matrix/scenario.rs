@@ -136,10 +136,7 @@ impl Cell {
         let stopped = pace == Pace::Stopped;
         let wait = move || stopped.then_some(Await);
         let (mut ender, mut other) = (Vec::new(), Vec::new());
-        let to_ender = matches!(
-            self.ending,
-            Ending::ResetUnread(_) | Ending::CrashUnread(_)
-        );
+        let to_ender = matches!(self.ending, Ending::ResetUnread(_) | Ending::CrashUnread(_));
         if self.path == Path::Bulk {
             let (from, to) = if to_ender {
                 (&mut other, &mut ender)
