@@ -15,8 +15,9 @@ const TICK_NANOS: u64 = 1_000_000;
 const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-/// Ticks that the wheel spans, 2.2 years; what lies beyond goes round again.
-const SPAN: u64 = 1 << (SLOT_BITS as usize * LEVELS);
+/// Ticks to the last slot of the top level that is not the present one, 2.1 years; what lies beyond
+/// waits there and goes round again. In the present slot it would be due at once, for ever.
+const SPAN: u64 = (SLOTS as u64 - 1) << (SLOT_BITS as usize * (LEVELS - 1));
 const NONE: u32 = u32::MAX;
 
 /// The timers of one lane, each carrying a `T`.
@@ -159,7 +160,7 @@ impl<T> Timers<T> {
     fn link(&mut self, index: u32) {
         // Past deadlines fire at the next tick; those beyond the span wait a round at the top.
         let tick = self.entries[index as usize].tick;
-        let tick = tick.clamp(self.elapsed + 1, self.elapsed + SPAN - 1);
+        let tick = tick.clamp(self.elapsed + 1, self.elapsed + SPAN);
         let differs = (self.elapsed ^ tick) | 1;
         let level = ((63 - differs.leading_zeros()) / SLOT_BITS) as usize;
         let level = level.min(LEVELS - 1);
@@ -310,6 +311,23 @@ mod tests {
             "beyond the wheel's span"
         );
         assert!(timers.is_empty());
+    }
+
+    /// It lay in the slot of the present, which was due at once and filled again: the lane hung.
+    #[test]
+    fn a_timer_at_the_end_of_time_is_never_due() {
+        for start in [0, 1, TICK_NANOS, 12_345 * TICK_NANOS, u64::MAX / 3] {
+            let mut timers = Timers::new(Time::from_nanos(start));
+            let never = timers.insert(Time::from_nanos(u64::MAX), 'n');
+            let now = Time::from_nanos(start) + TICK;
+            assert!(timers.next().is_some_and(|next| next > now), "from {start}");
+            let soon = Time::from_nanos(start) + 50 * DAY;
+            timers.insert(soon, 's');
+            assert_eq!(run(&mut timers, soon + TICK).len(), 1, "from {start}");
+            // Around and around.
+            assert_eq!(run(&mut timers, soon + 3000 * DAY).len(), 0, "from {start}");
+            assert_eq!(timers.remove(never), Some('n'));
+        }
     }
 
     #[test]
