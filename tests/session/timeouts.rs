@@ -91,15 +91,16 @@ fn a_stuck_reader_ends_within_two_idle_times() {
 #[test]
 fn a_slow_transfer_is_alive() {
     on_both(|poller| {
-        let mut rig = Rig::with(poller, "timeouts.idle = \"300ms\"", "");
+        // Longer than the kernel's probes of a closed window are apart (200 ms, then doubled).
+        let mut rig = Rig::with(poller, "timeouts.idle = \"1s\"", "");
         let mut client = rig.small_client();
         let upstream = accept(&rig.upstream);
         let sent = fill(&upstream, 64 << 20);
         upstream.shutdown(Shutdown::Write).unwrap();
         let (start, mut last, mut got) = (now(), now(), 0);
         let mut buffer = vec![0; 2000];
-        while start.elapsed() < Duration::from_millis(1500) {
-            if last.elapsed() > Duration::from_millis(50) {
+        while start.elapsed() < Duration::from_millis(2500) {
+            if last.elapsed() > Duration::from_millis(30) {
                 last = now();
                 let bytes = client.read(&mut buffer).unwrap();
                 assert!(buffer[..bytes] == pattern(got, bytes));
@@ -144,6 +145,32 @@ fn a_half_closed_session_ends_at_its_time() {
             record.assert_ended("half_close_timeout");
             rig.stop();
         }
+    });
+}
+
+/// A session that has been silent for longer than the half-close time was reset at once when one
+/// side sent its FIN: the silence before it was counted.
+#[test]
+fn silence_before_a_fin_does_not_count_after_it() {
+    on_both(|poller| {
+        let mut rig = Rig::with(poller, "timeouts.half_close = \"400ms\"", "");
+        let (client, mut upstream) = rig.pair();
+        let start = now();
+        while start.elapsed() < Duration::from_millis(600) {
+            pause();
+        }
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
+        let start = now();
+        while start.elapsed() < Duration::from_millis(150) {
+            pause();
+        }
+        upstream.write_all(&pattern(0, 1000)).unwrap();
+        drop(upstream);
+        assert_eq!(drain(&client), (1000, End::Fin));
+        rig.record(client.local_addr().unwrap())
+            .assert_ended("client_fin");
+        rig.stop();
     });
 }
 
