@@ -167,16 +167,23 @@ impl Stream {
     }
 
     /// Bytes sent that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)); 0 when the connection is
-    /// gone.
+    /// gone, for which the kernel's count stays as it was.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
-        self.socket.with_descriptor(sys::unacknowledged).unwrap_or(0)
+        let bytes = self.socket.with_descriptor(sys::unacknowledged);
+        match bytes.unwrap_or(0) {
+            0 => 0,
+            _ if self.socket.with_descriptor(sys::is_closed) => 0,
+            bytes => bytes,
+        }
     }
 
     /// Bytes that the peer has acknowledged so far (`TCP_INFO`, Linux 4.1); 0 when unknown.
     #[must_use]
     pub fn acknowledged_total(&self) -> u64 {
-        self.socket.with_descriptor(sys::acknowledged_total).unwrap_or(0)
+        self.socket
+            .with_descriptor(sys::acknowledged_total)
+            .unwrap_or(0)
     }
 
     /// Sends a FIN behind all that was sent; receiving goes on.
