@@ -42,13 +42,25 @@ pub async fn connect(
         sys::bind_source(socket.as_fd(), source)?;
     }
     let stream = Stream::of(lane, socket);
-    stream.socket.connect(to).await?;
+    match stream.socket.connect(to).await {
+        Ok(()) => {}
+        // It was there and has reset, all before anyone looked. What it said first is to be read.
+        Err(error) if is_of_connected(&error) && stream.holds_input() => stream.failed.set(true),
+        Err(error) => return Err(error),
+    }
     if stream.socket.with_descriptor(sys::is_connected_to_itself) {
         // A dial to a dead port of the ephemeral range can meet itself (simultaneous open,
         // RFC 9293 §3.5): nobody listens there.
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
+}
+
+/// Whether the error of a connect says that it had succeeded: a SYN that is not welcome is refused,
+/// only a connection can be reset (or broken, when its FIN came first).
+fn is_of_connected(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    kinds.contains(&error.kind())
 }
 
 /// Whether a connect failed for something that this machine lacks: descriptors, local ports,
@@ -214,6 +226,11 @@ impl Stream {
     /// counts as a reset, which never passes a part for the whole.)
     fn is_gone(&self) -> bool {
         self.failed.get() || self.sending.get() && self.socket.with_descriptor(sys::is_closed)
+    }
+
+    /// Whether bytes have arrived that nobody has read.
+    fn holds_input(&self) -> bool {
+        self.socket.with_descriptor(sys::unread).unwrap_or(0) > 0
     }
 
     fn note(&self, sent: &Sent) {

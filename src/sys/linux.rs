@@ -118,6 +118,14 @@ pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<usize> {
     checked(bytes)
 }
 
+/// Bytes received that nobody has read (`SIOCINQ`, tcp(7)).
+pub(crate) fn unread(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request writes one int (FIONREAD is SIOCINQ's number), which is valid for it.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
+    checked(bytes)
+}
+
 /// Bytes that the peer has acknowledged so far (`tcpi_bytes_acked` of `TCP_INFO`, Linux 4.1).
 pub(crate) fn acknowledged_total(socket: BorrowedFd<'_>) -> io::Result<u64> {
     // Eight bytes and 24 words, then two rates, come before it in `struct tcp_info`.

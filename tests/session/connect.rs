@@ -104,7 +104,10 @@ fn a_client_that_resets_before_the_connect_cancels_it() {
             let left = now();
             reset(client);
             let record = rig.record(address);
-            assert!(left.elapsed().as_secs() < 2, "only when the connect timed out");
+            assert!(
+                left.elapsed().as_secs() < 2,
+                "only when the connect timed out"
+            );
             record.assert_ended("client_rst");
             record.assert_bytes(0, 0);
             until("the connect is given up", || !syn_is_out(&rig));
@@ -219,7 +222,9 @@ fn a_session_leaves_no_connection_behind() {
         assert_eq!(drain(&client), (0, End::Fin));
         drop(client);
         // Until both FIN are acknowledged; what is left is TIME_WAIT, of the kernel's own.
-        until("the connection is over", || queues(its, ours).is_none_or(|q| q.sent == 0));
+        until("the connection is over", || {
+            queues(its, ours).is_none_or(|q| q.sent == 0)
+        });
         rig.stop();
     });
 }

@@ -151,7 +151,11 @@ fn an_orderly_end_has_no_reset() {
                 assert_eq!(to.read(&mut [0]).unwrap(), 0);
             }
             let record = rig.record(client.local_addr().unwrap());
-            record.assert_ended(if client_first { "client_fin" } else { "upstream_fin" });
+            record.assert_ended(if client_first {
+                "client_fin"
+            } else {
+                "upstream_fin"
+            });
             record.assert_bytes(0, 0);
             for end in [&client, &upstream] {
                 assert!(end.take_error().unwrap().is_none());

@@ -35,7 +35,9 @@ fn slow_readers(poller: &str, count: usize) {
     for _ in 0..count {
         let client = rig.small_client();
         let upstream = accept(&rig.upstream);
-        SockRef::from(&upstream).set_send_buffer_size(16 * 1024).unwrap();
+        SockRef::from(&upstream)
+            .set_send_buffer_size(16 * 1024)
+            .unwrap();
         upstream.set_nonblocking(true).unwrap();
         sessions.push((client, upstream));
     }
@@ -53,7 +55,10 @@ fn slow_readers(poller: &str, count: usize) {
         quiet > 50
     });
     let held = rig.server.memory().saturating_sub(before);
-    assert!(held < count * (HELD_MAX + SESSION_MAX), "{held} bytes for {count}, {taken} taken");
+    assert!(
+        held < count * (HELD_MAX + SESSION_MAX),
+        "{held} bytes for {count}, {taken} taken"
+    );
     ping(&client);
     let addresses: Vec<_> = sessions.iter().map(|s| s.0.local_addr().unwrap()).collect();
     drop(sessions);

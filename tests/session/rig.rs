@@ -43,7 +43,8 @@ impl Rig {
         of_listener: &str,
         of_upstream: &str,
     ) -> Self {
-        let tables = proxy(endpoints).replace("[[upstream]]", &format!("{of_listener}\n[[upstream]]"));
+        let tables =
+            proxy(endpoints).replace("[[upstream]]", &format!("{of_listener}\n[[upstream]]"));
         let log = "[log]\nlevel = \"debug\"\n";
         let config = runtime(poller, 1) + log + &tables + of_upstream + "\n";
         let server = Server::start(&config);
@@ -142,7 +143,11 @@ pub(crate) struct Queues {
 pub(crate) fn queues(local: SocketAddr, remote: SocketAddr) -> Option<Queues> {
     let (local, remote) = (hexadecimal(local), hexadecimal(remote));
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let words = |line: &str| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let its = |words: &Vec<String>| words[1] == local && words[2] == remote;
     let words = table.lines().map(words).find(its)?;
     let (sent, received) = words[4].split_once(':').unwrap();
@@ -158,5 +163,9 @@ fn hexadecimal(address: SocketAddr) -> String {
         panic!("{address}: the tests connect by IPv4");
     };
     let ip: &Ipv4Addr = address.ip();
-    format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port())
+    format!(
+        "{:08X}:{:04X}",
+        u32::from_ne_bytes(ip.octets()),
+        address.port()
+    )
 }

@@ -46,7 +46,9 @@ fn a_stop_waits_for_a_slow_session() {
         until("it is held back", || is_held_back(&rig, &client));
         rig.server.signal("TERM");
         rig.server.await_line("stopping");
-        until("it accepts no more", || std::net::TcpStream::connect(rig.address).is_err());
+        until("it accepts no more", || {
+            std::net::TcpStream::connect(rig.address).is_err()
+        });
         assert_eq!(drain(&client), (QUEUED, End::Fin));
         writer.join().unwrap();
         drop(client);
