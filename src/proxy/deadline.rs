@@ -67,9 +67,12 @@ impl Deadline {
         self.last = now;
     }
 
-    /// One direction has ended.
-    pub(super) fn half_closed(&mut self) {
-        self.half_closed = true;
+    /// One direction has ended. From the first time on, the other has its own time for it: silence
+    /// before does not count.
+    pub(super) fn half_closed(&mut self, now: Time) {
+        if !std::mem::replace(&mut self.half_closed, true) {
+            self.last = now;
+        }
     }
 
     /// When to look next; the end of time if never.
@@ -137,17 +140,20 @@ mod tests {
     #[test]
     fn a_half_closed_session_has_the_shorter_time() {
         let mut deadline = Deadline::new(&timeouts(), at(0), 0);
-        deadline.half_closed();
+        deadline.half_closed(at(8));
         assert_eq!(
-            (deadline.at(), deadline.expired(at(3))),
-            (at(3), Some(Expired::HalfClose))
+            (deadline.at(), deadline.expired(at(10))),
+            (at(11), None),
+            "what was silent before its FIN has not used up the time after it"
         );
+        deadline.half_closed(at(9));
+        assert_eq!(deadline.expired(at(11)), Some(Expired::HalfClose));
         let short_idle = Timeouts {
             idle: Some(2 * SECOND),
             ..timeouts()
         };
         let mut deadline = Deadline::new(&short_idle, at(0), 0);
-        deadline.half_closed();
+        deadline.half_closed(at(0));
         assert_eq!(deadline.expired(at(2)), Some(Expired::Idle));
         let never = Timeouts {
             idle: None,
@@ -155,7 +161,7 @@ mod tests {
         };
         let mut deadline = Deadline::new(&never, at(0), 0);
         assert_eq!(deadline.at(), Time::NEVER);
-        deadline.half_closed();
+        deadline.half_closed(at(0));
         assert_eq!(deadline.at(), at(3), "half-closed sessions always end");
     }
 

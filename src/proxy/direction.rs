@@ -101,14 +101,6 @@ impl Side {
         let gone = self.write_failed.get() || self.read.get() == Source::Reset;
         if gone { Sink::Gone } else { Sink::Open }
     }
-
-    /// No more bytes: a FIN, unless a send has failed before. The kernel tells of a reset once, and
-    /// reads that follow look like a FIN.
-    fn on_end(&self) {
-        let reset = self.write_failed.get();
-        self.read
-            .set(if reset { Source::Reset } else { Source::Fin });
-    }
 }
 
 impl Direction {
@@ -168,7 +160,7 @@ impl Direction {
             Path::Bulk(small) => return self.move_bulk(small, source, sink, pulse),
         };
         match received {
-            Ok(chain) if chain.is_empty() => source.on_end(),
+            Ok(chain) if chain.is_empty() => source.read.set(Source::Fin),
             Ok(chain) => {
                 self.observe(&chain);
                 pulse.deadline.alive(pulse.now);

@@ -86,7 +86,7 @@ impl Relay {
             return Poll::Ready(());
         }
         if self.up.ended || self.down.ended {
-            self.deadline.half_closed();
+            self.deadline.half_closed(now);
         }
         self.cause = Some(ready!(self.poll_deadline(context, now)));
         self.phase = Phase::Ending;

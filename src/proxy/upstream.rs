@@ -149,7 +149,10 @@ fn cause_of(error: &io::Error) -> Cause {
     }
     match error.kind() {
         io::ErrorKind::TimedOut => Cause::ConnectTimeout,
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Cause::ConnectRefused,
+        // Reset or broken: it had taken the connection, and let it go without a word.
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => Cause::ConnectRefused,
         _ => Cause::ConnectUnreachable,
     }
 }

@@ -15,8 +15,9 @@ const TICK_NANOS: u64 = 1_000_000;
 const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-/// Ticks of a slot of the highest level; the wheel spans 64 of them, 2.2 years.
-const WIDEST: u64 = 1 << (SLOT_BITS as usize * (LEVELS - 1));
+/// Ticks to the last slot of the top level that is not the present one, 2.1 years; what lies beyond
+/// waits there and goes round again. In the present slot it would be due at once, for ever.
+const SPAN: u64 = (SLOTS as u64 - 1) << (SLOT_BITS as usize * (LEVELS - 1));
 const NONE: u32 = u32::MAX;
 
 /// The timers of one lane, each carrying a `T`.
@@ -157,11 +158,9 @@ impl<T> Timers<T> {
     }
 
     fn link(&mut self, index: u32) {
-        // Past deadlines fire at the next tick. What lies beyond the span waits in the slot that
-        // comes last, and is looked at again there: never in the present one, which is behind us.
+        // Past deadlines fire at the next tick; those beyond the span wait a round at the top.
         let tick = self.entries[index as usize].tick;
-        let last = (self.elapsed / WIDEST + (SLOTS as u64 - 1)) * WIDEST;
-        let tick = tick.clamp(self.elapsed + 1, last);
+        let tick = tick.clamp(self.elapsed + 1, self.elapsed + SPAN);
         let differs = (self.elapsed ^ tick) | 1;
         let level = ((63 - differs.leading_zeros()) / SLOT_BITS) as usize;
         let level = level.min(LEVELS - 1);
@@ -337,6 +336,23 @@ mod tests {
             let fired: Vec<char> = fired.into_iter().map(|(_, name)| name).collect();
             assert_eq!(fired, ['d', 'f'], "from tick {start}");
             assert_eq!(timers.len(), 1);
+        }
+    }
+
+    /// It lay in the slot of the present, which was due at once and filled again: the lane hung.
+    #[test]
+    fn a_timer_at_the_end_of_time_is_never_due() {
+        for start in [0, 1, TICK_NANOS, 12_345 * TICK_NANOS, u64::MAX / 3] {
+            let mut timers = Timers::new(Time::from_nanos(start));
+            let never = timers.insert(Time::from_nanos(u64::MAX), 'n');
+            let now = Time::from_nanos(start) + TICK;
+            assert!(timers.next().is_some_and(|next| next > now), "from {start}");
+            let soon = Time::from_nanos(start) + 50 * DAY;
+            timers.insert(soon, 's');
+            assert_eq!(run(&mut timers, soon + TICK).len(), 1, "from {start}");
+            // Around and around.
+            assert_eq!(run(&mut timers, soon + 3000 * DAY).len(), 0, "from {start}");
+            assert_eq!(timers.remove(never), Some('n'));
         }
     }
 
