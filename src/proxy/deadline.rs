@@ -79,7 +79,7 @@ impl Deadline {
     pub(super) fn at(&self) -> Time {
         let quiet = self.quiet().map(|(limit, _)| self.last + limit);
         let first = [quiet, self.lifetime].into_iter().flatten().min();
-        first.unwrap_or(Time::from_nanos(u64::MAX))
+        first.unwrap_or(Time::NEVER)
     }
 
     /// Which time is over at `now`.
@@ -160,7 +160,7 @@ mod tests {
             ..timeouts()
         };
         let mut deadline = Deadline::new(&never, at(0), 0);
-        assert_eq!(deadline.at(), Time::from_nanos(u64::MAX));
+        assert_eq!(deadline.at(), Time::NEVER);
         deadline.half_closed(at(0));
         assert_eq!(deadline.at(), at(3), "half-closed sessions always end");
     }

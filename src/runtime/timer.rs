@@ -313,6 +313,32 @@ mod tests {
         assert!(timers.is_empty());
     }
 
+    /// A clamped deadline once landed in the present slot, and the wheel turned for ever.
+    #[test]
+    fn deadlines_beyond_the_span_do_not_stop_the_wheel() {
+        for start in [
+            0,
+            1,
+            63,
+            64,
+            1 << 29,
+            1 << 30,
+            (1 << 36) - 1,
+            1 << 36,
+            (1 << 36) + 12_345,
+        ] {
+            let now = Time::from_nanos(start * TICK_NANOS);
+            let mut timers = Timers::new(now);
+            timers.insert(Time::NEVER, 'n');
+            timers.insert(now + 3000 * DAY, 'f');
+            timers.insert(now + DAY, 'd');
+            let fired = run(&mut timers, now + 3001 * DAY);
+            let fired: Vec<char> = fired.into_iter().map(|(_, name)| name).collect();
+            assert_eq!(fired, ['d', 'f'], "from tick {start}");
+            assert_eq!(timers.len(), 1);
+        }
+    }
+
     /// It lay in the slot of the present, which was due at once and filled again: the lane hung.
     #[test]
     fn a_timer_at_the_end_of_time_is_never_due() {

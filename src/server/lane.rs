@@ -91,6 +91,9 @@ pub(super) fn serve(mut lane: Lane, plan: LanePlan) -> io::Result<usize> {
     lane.run_until(|lane| {
         if orders.stop.load(Acquire) && !stop.is_open() {
             lane.enter(|| stop.open());
+            // In the next turn the listeners end; what is left then is sessions, even if they are
+            // to be cut at once.
+            return lane.tasks() == 0;
         }
         stop.is_open() && (lane.tasks() == 0 || orders.abort.load(Acquire))
     })?;

@@ -7,7 +7,6 @@
 
 mod echo;
 mod limits;
-mod process;
 mod proxy;
 mod start;
 mod stop;

@@ -231,10 +231,14 @@ fn a_reader_that_stops_costs_little_and_loses_nothing() {
     const MAX: usize = 64 << 20;
     on_both(|poller| {
         let front = Front::new(poller);
-        let (client, upstream) = front.pair();
-        ping_through(&client, &upstream);
-        let before = front.server.memory();
-        for (writer, reader) in [(&client, &upstream), (&upstream, &client)] {
+        for upward in [true, false] {
+            let (client, upstream) = front.pair();
+            ping_through(&client, &upstream);
+            let before = front.server.memory();
+            let (writer, reader) = match upward {
+                true => (&client, &upstream),
+                false => (&upstream, &client),
+            };
             let sent = fill(writer, MAX);
             assert!(sent < MAX, "nothing holds it back");
             let grown = front.server.memory().saturating_sub(before);

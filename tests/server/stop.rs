@@ -1,1 +1,251 @@
-//! placeholder
+//! Signals: how the server stops, and what of it its clients see.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use crate::support::{
+    End, Server, connect, echo, expect_pattern, fill, now, on_both, pattern, ping, proxy,
+    read_pattern, runtime, signal, until,
+};
+
+fn with_grace(poller: &str, lanes: usize, grace: &str) -> String {
+    let shutdown = format!("[shutdown]\ngrace = \"{grace}\"\n");
+    runtime(poller, lanes) + &shutdown + &echo()
+}
+
+/// Nobody is taken any more.
+fn until_closed(server: &Server) {
+    let address = server.address("echo");
+    until("it stops listening", || {
+        TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err()
+    });
+}
+
+#[test]
+fn either_signal_ends_an_idle_server_well() {
+    on_both(|poller| {
+        for name in ["TERM", "INT"] {
+            let mut server = Server::echo(poller, 2);
+            server.signal(name);
+            assert_eq!(server.wait(), Some(0));
+            let last = server.log.last().unwrap();
+            assert!(last.contains("drained"), "{:#?}", server.log);
+            let all = server.log.join("\n");
+            assert!(all.contains(&format!("SIG{name}")), "{all}");
+        }
+    });
+}
+
+/// A grace of nothing is no reason to fail when nobody is there to be cut.
+#[test]
+fn an_idle_server_is_drained_without_grace_too() {
+    on_both(|poller| {
+        for _ in 0..10 {
+            let mut server = Server::start(&with_grace(poller, 2, "0s"));
+            server.signal("TERM");
+            assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+        }
+    });
+}
+
+#[test]
+fn live_sessions_finish_and_nobody_new_is_taken() {
+    on_both(|poller| {
+        for lanes in [1, 2] {
+            let mut server = Server::echo(poller, lanes);
+            let clients: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
+            clients.iter().for_each(ping);
+            server.signal("TERM");
+            server.await_line("stopping");
+            until_closed(&server);
+            clients.iter().for_each(ping);
+            for mut client in &clients {
+                client.write_all(&pattern(0, 100_000)).unwrap();
+                client.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(read_pattern(client, 0), (100_000, End::Fin));
+            }
+            assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+            server.assert_calm();
+        }
+    });
+}
+
+/// A client that had its handshake before the signal is served, whoever has seen it by then. The
+/// signal comes while clients connect, so that they are in every state.
+#[test]
+fn who_is_in_the_backlog_at_the_signal_is_served() {
+    on_both(|poller| {
+        for lanes in [1, 2] {
+            for _ in 0..10 {
+                let mut server = Server::echo(poller, lanes);
+                // As busy as can be, so that the backlog is not empty.
+                let clients: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
+                server.signal("TERM");
+                for (own, mut client) in clients.iter().enumerate() {
+                    client.write_all(&pattern(own, 1000)).unwrap();
+                    client.shutdown(Shutdown::Write).unwrap();
+                    assert_eq!(read_pattern(client, own), (1000, End::Fin));
+                }
+                assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+            }
+        }
+    });
+}
+
+/// The same with a server that cannot run before the signal is there: all are in the backlog.
+#[test]
+fn a_whole_backlog_is_served() {
+    on_both(|poller| {
+        let mut server = Server::echo(poller, 2);
+        signal(server.pid(), "STOP");
+        let clients: Vec<TcpStream> = (0..300).map(|_| server.connect()).collect();
+        signal(server.pid(), "TERM");
+        signal(server.pid(), "CONT");
+        for mut client in &clients {
+            client.write_all(&pattern(0, 10)).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(read_pattern(client, 0), (10, End::Fin));
+        }
+        assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+    });
+}
+
+/// Case 22: what was queued for a slow reader is delivered within the grace.
+#[test]
+fn what_is_under_way_at_the_signal_is_delivered() {
+    on_both(|poller| {
+        let mut server = Server::echo(poller, 1);
+        let client = server.connect();
+        let sent = fill(&client, 64 << 20);
+        server.signal("TERM");
+        server.await_line("stopping");
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_pattern(&client, 0), (sent, End::Fin));
+        assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+    });
+}
+
+#[test]
+fn sessions_left_when_the_grace_is_over_are_reset() {
+    on_both(|poller| {
+        for lanes in [1, 2] {
+            let mut server = Server::start(&with_grace(poller, lanes, "300ms"));
+            let clients: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
+            clients.iter().for_each(ping);
+            server.signal("TERM");
+            for client in &clients {
+                assert_eq!(read_pattern(client, 0), (0, End::Reset));
+            }
+            assert_eq!(server.wait(), Some(1));
+            let last = server.log.last().unwrap();
+            let expected = "stopped before it was drained: sessions reset: 3";
+            assert!(last.ends_with(expected), "{:#?}", server.log);
+        }
+    });
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    on_both(|poller| {
+        let mut server = Server::start(&with_grace(poller, 2, "1h"));
+        let client = server.connect();
+        ping(&client);
+        server.signal("TERM");
+        server.await_line("stopping");
+        ping(&client);
+        let begun = now();
+        server.signal("INT");
+        assert_eq!(read_pattern(&client, 0), (0, End::Reset));
+        assert_eq!(server.wait(), Some(1));
+        assert!(now() - begun < Duration::from_secs(10));
+        let last = server.log.last().unwrap();
+        assert!(last.ends_with("sessions reset: 1"), "{:#?}", server.log);
+    });
+}
+
+/// Both at once, before any lane has turned: what is counted is sessions.
+#[test]
+fn two_signals_at_once_count_sessions_only() {
+    on_both(|poller| {
+        for _ in 0..10 {
+            let mut server = Server::start(&with_grace(poller, 2, "1h"));
+            let client = server.connect();
+            ping(&client);
+            signal(server.pid(), "STOP");
+            server.signal("TERM");
+            server.signal("INT");
+            signal(server.pid(), "CONT");
+            assert_eq!(read_pattern(&client, 0), (0, End::Reset));
+            assert_eq!(server.wait(), Some(1));
+            let last = server.log.last().unwrap();
+            assert!(last.ends_with("sessions reset: 1"), "{:#?}", server.log);
+        }
+    });
+}
+
+#[test]
+fn a_hangup_is_survived() {
+    on_both(|poller| {
+        let mut server = Server::echo(poller, 1);
+        let client = server.connect();
+        for _ in 0..3 {
+            server.signal("HUP");
+            server.await_line("SIGHUP");
+            ping(&client);
+        }
+        ping(&server.connect());
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_pattern(&client, 0), (0, End::Fin));
+        server.stop();
+    });
+}
+
+/// The stop finds each lane in its sleep or out of it, over and over: none misses it.
+#[test]
+fn a_busy_server_stops_as_an_idle_one_does() {
+    on_both(|poller| {
+        for round in 0..10 {
+            let mut server = Server::echo(poller, 2);
+            let idle = server.connect();
+            ping(&idle);
+            let address = server.address("echo");
+            let busy = crate::support::spawn(move || {
+                let client = connect(address);
+                (0..50 + round * 20).for_each(|_| ping(&client));
+                client.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(read_pattern(&client, 0), (0, End::Fin));
+            });
+            let client = connect(address);
+            (0..20).for_each(|_| ping(&client));
+            drop(client);
+            server.signal("TERM");
+            busy.join().unwrap();
+            idle.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(read_pattern(&idle, 0), (0, End::Fin));
+            assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+        }
+    });
+}
+
+/// Relays, too, are let finish: half of one at the signal, its other half afterwards.
+#[test]
+fn a_relay_finishes_after_the_signal() {
+    on_both(|poller| {
+        let (upstream, address) = crate::support::listener();
+        let mut server = Server::start(&(runtime(poller, 1) + &proxy(&[address])));
+        let mut client = connect(server.address("proxy"));
+        let mut upstream = crate::support::accept(&upstream);
+        client.write_all(&pattern(0, 10)).unwrap();
+        expect_pattern(&upstream, 0, 10);
+        server.signal("TERM");
+        server.await_line("stopping");
+        client.write_all(&pattern(10, 10)).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_pattern(&upstream, 10), (10, End::Fin));
+        upstream.write_all(&pattern(0, 1 << 20)).unwrap();
+        drop(upstream);
+        assert_eq!(read_pattern(&client, 0), (1 << 20, End::Fin));
+        assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+    });
+}
