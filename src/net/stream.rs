@@ -1,10 +1,11 @@
 //! Connections.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::options::SocketOptions;
 use crate::buf::Chain;
@@ -13,8 +14,17 @@ use crate::sys::{self, OsSocket};
 
 /// A TCP connection of one lane, owned by one task. Dropping it resets the connection; see
 /// [`Stream::close`].
+///
+/// The kernel tells of a reset once, to whichever call comes first; reads that come after look like
+/// a FIN. A stream remembers, so that its readers are told of a reset whoever learnt of it.
 #[derive(Debug)]
-pub struct Stream(LaneSocket);
+pub struct Stream {
+    socket: LaneSocket,
+    /// A send is in flight.
+    sending: Cell<bool>,
+    /// A call has been told that the connection is gone.
+    failed: Cell<bool>,
+}
 
 /// Connects, from the address `source` if one is given; dropping the future gives up.
 ///
@@ -32,13 +42,25 @@ pub async fn connect(
         sys::bind_source(socket.as_fd(), source)?;
     }
     let stream = Stream::of(lane, socket);
-    stream.0.connect(to).await?;
-    if stream.0.with_descriptor(sys::is_connected_to_itself) {
+    match stream.socket.connect(to).await {
+        Ok(()) => {}
+        // It was there and has reset, all before anyone looked. What it said first is to be read.
+        Err(error) if is_of_connected(&error) && stream.holds_input() => stream.failed.set(true),
+        Err(error) => return Err(error),
+    }
+    if stream.socket.with_descriptor(sys::is_connected_to_itself) {
         // A dial to a dead port of the ephemeral range can meet itself (simultaneous open,
         // RFC 9293 §3.5): nobody listens there.
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
+}
+
+/// Whether the error of a connect says that it had succeeded: a SYN that is not welcome is refused,
+/// only a connection can be reset (or broken, when its FIN came first).
+fn is_of_connected(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    kinds.contains(&error.kind())
 }
 
 /// Whether a connect failed for something that this machine lacks: descriptors, local ports,
@@ -57,13 +79,17 @@ pub fn is_out_of_ports(error: &io::Error) -> bool {
 impl Stream {
     /// Takes a socket over.
     pub(super) fn of(lane: &Handle, socket: OsSocket) -> Self {
-        Self(LaneSocket::attach(lane, socket))
+        Self {
+            socket: LaneSocket::attach(lane, socket),
+            sending: Cell::new(false),
+            failed: Cell::new(false),
+        }
     }
 
     /// The lane that it belongs to.
     #[must_use]
     pub fn lane(&self) -> &Handle {
-        self.0.lane()
+        self.socket.lane()
     }
 
     /// Everything that has arrived, waiting if that is nothing; an empty chain is the peer's FIN.
@@ -72,7 +98,7 @@ impl Stream {
     /// # Errors
     /// `ConnectionReset` and its kin, once what came before it is taken.
     pub async fn recv(&self) -> io::Result<Chain> {
-        self.0.recv().await
+        poll_fn(|context| self.poll_recv(context)).await
     }
 
     /// Sends all of a chain and says how many bytes that was.
@@ -80,12 +106,16 @@ impl Stream {
     /// # Errors
     /// `BrokenPipe`, `ConnectionReset` and their kin.
     pub async fn send(&self, chain: Chain) -> io::Result<usize> {
-        self.0.send(chain).await
+        self.socket.send(chain).await
     }
 
     /// [`Stream::recv`] as a poll.
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<Chain>> {
-        self.0.poll_recv(context)
+        let received = ready!(self.socket.poll_recv(context));
+        if matches!(&received, Ok(chain) if chain.is_empty()) && self.is_gone() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Poll::Ready(received)
     }
 
     /// Starts to send all of a chain. `None`: [`Stream::poll_sent`] will say how it went.
@@ -94,29 +124,45 @@ impl Stream {
     /// When another send is in flight.
     #[must_use]
     pub fn start_send(&self, chain: Chain) -> Option<Sent> {
-        self.0.start_send(chain)
+        let sent = self.socket.start_send(chain);
+        match &sent {
+            Some(sent) => self.note(sent),
+            None => self.sending.set(true),
+        }
+        sent
     }
 
     /// Waits for the end of the send in flight.
     pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
-        self.0.poll_sent(context)
+        let sent = ready!(self.socket.poll_sent(context));
+        self.sending.set(false);
+        self.note(&sent);
+        Poll::Ready(sent)
     }
 
     /// Ends the receive stream, to be read by hand instead: gives what it still brings, then `None`
     /// when nothing of it is left, or an empty chain for the peer's FIN.
     pub fn poll_recv_last(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Chain>>> {
-        self.0.poll_recv_last(context)
+        let received = ready!(self.socket.poll_recv_last(context));
+        if matches!(&received, Ok(Some(chain)) if chain.is_empty()) && self.is_gone() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Poll::Ready(received)
     }
 
     /// Waits until a read would not block. Not while the receive stream runs.
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_readable(context)
+        self.socket.poll_readable(context)
     }
 
     /// Moves bytes from this connection's kernel to `sink`'s; see [`LaneSocket::move_to`].
     #[must_use]
     pub fn move_to(&self, sink: &Self, min: usize, max: usize) -> Option<Moved> {
-        self.0.move_to(&sink.0, min, max)
+        let moved = self.socket.move_to(&sink.socket, min, max);
+        if moved.as_ref().is_some_and(|moved| moved.sink_failed) {
+            sink.failed.set(true);
+        }
+        moved
     }
 
     /// Makes reads and writes by hand never wait.
@@ -124,25 +170,32 @@ impl Stream {
     /// # Errors
     /// What `fcntl(2)` says.
     pub fn set_nonblocking(&self) -> io::Result<()> {
-        self.0.set_nonblocking()
+        self.socket.set_nonblocking()
     }
 
     /// Ends when the connection has failed; what arrives queues up.
     pub async fn failed(&self) {
-        poll_fn(|context| self.0.poll_failed(context)).await;
+        poll_fn(|context| self.socket.poll_failed(context)).await;
     }
 
     /// Bytes sent that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)); 0 when the connection is
-    /// gone.
+    /// gone, for which the kernel's count stays as it was.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
-        self.0.with_descriptor(sys::unacknowledged).unwrap_or(0)
+        let bytes = self.socket.with_descriptor(sys::unacknowledged);
+        match bytes.unwrap_or(0) {
+            0 => 0,
+            _ if self.socket.with_descriptor(sys::is_closed) => 0,
+            bytes => bytes,
+        }
     }
 
     /// Bytes that the peer has acknowledged so far (`TCP_INFO`, Linux 4.1); 0 when unknown.
     #[must_use]
     pub fn acknowledged_total(&self) -> u64 {
-        self.0.with_descriptor(sys::acknowledged_total).unwrap_or(0)
+        self.socket
+            .with_descriptor(sys::acknowledged_total)
+            .unwrap_or(0)
     }
 
     /// Sends a FIN behind all that was sent; receiving goes on.
@@ -150,12 +203,12 @@ impl Stream {
     /// # Errors
     /// `NotConnected` when the connection is gone.
     pub fn shutdown(&self) -> io::Result<()> {
-        self.0.shutdown()
+        self.socket.shutdown()
     }
 
     /// Closes the connection. With unread input the kernel makes a reset of a FIN.
     pub fn close(self, how: Close) {
-        self.0.close(how);
+        self.socket.close(how);
     }
 
     /// Who is at the other end.
@@ -163,6 +216,26 @@ impl Stream {
     /// # Errors
     /// `NotConnected` when the connection is gone.
     pub fn peer_address(&self) -> io::Result<SocketAddr> {
-        self.0.with_descriptor(sys::peer_address)
+        self.socket.with_descriptor(sys::peer_address)
+    }
+
+    /// Whether what looks like a FIN is a reset.
+    ///
+    /// A send in flight may have been told of it already, though its answer has not come: a FIN
+    /// leaves the socket open to send, a reset closes it. (A FIN with a reset right behind it then
+    /// counts as a reset, which never passes a part for the whole.)
+    fn is_gone(&self) -> bool {
+        self.failed.get() || self.sending.get() && self.socket.with_descriptor(sys::is_closed)
+    }
+
+    /// Whether bytes have arrived that nobody has read.
+    fn holds_input(&self) -> bool {
+        self.socket.with_descriptor(sys::unread).unwrap_or(0) > 0
+    }
+
+    fn note(&self, sent: &Sent) {
+        if sent.result.is_err() {
+            self.failed.set(true);
+        }
     }
 }

@@ -141,3 +141,35 @@ fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
             .unwrap_or(i32::MAX)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Epoll, milliseconds};
+    use crate::poller::readiness::EventQueue;
+    use crate::sys;
+
+    /// A kernel before 5.11 sleeps in whole milliseconds, and not too few of them.
+    #[test]
+    fn never_early_without_pwait2() {
+        let cases = [
+            (Some(0), 0),
+            (Some(1), 1),
+            (Some(999), 1),
+            (Some(1000), 1),
+            (Some(1001), 2),
+            (None, -1),
+        ];
+        for (micros, expected) in cases {
+            let time = micros.map(Duration::from_micros);
+            assert_eq!(milliseconds(time), expected, "{micros:?}");
+        }
+        assert_eq!(milliseconds(Some(Duration::MAX)), i32::MAX);
+        let mut epoll = Epoll::open().unwrap();
+        epoll.nanoseconds = false;
+        let (time, before) = (Duration::from_micros(1500), sys::now());
+        assert!(!epoll.wait(Some(time), &mut Vec::new()).unwrap());
+        assert!(sys::now().since(before) >= time);
+    }
+}

@@ -1,8 +1,9 @@
 //! The close engine: what one direction of a relay does next, as a table.
 //!
 //! A direction moves bytes from a *source* to a *sink*; a session has two, each other's mirror.
-//! [`action`] is pure and total: the state of a direction in, one action out. `relay` carries the
-//! actions out and decides nothing. What it upholds:
+//! [`action`] is pure and total: the state of a direction in, one action out. When both directions
+//! have ended, [`closing`] says of each socket how it is closed. `relay` and `direction` carry that
+//! out and decide nothing. What the tables uphold:
 //!
 //! - **Bytes before ends.** What the source sent before its end goes to the sink first: TCP
 //!   delivers data in order before a FIN (RFC 9293 §3.6), and what was received before a reset
@@ -108,6 +109,32 @@ pub(super) fn action(phase: Phase, source: Source, held: Held, sink: Sink) -> Ac
     }
 }
 
+/// How a socket is closed, once both directions have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Closing {
+    /// Quietly: its kernel delivers what it holds, and the FIN behind that.
+    Fin,
+    /// Not yet: its kernel holds what a reset would destroy.
+    AwaitAcks,
+    /// By reset.
+    Reset,
+}
+
+/// The table of the last step. A session is orderly when both sources have sent their FIN and
+/// neither sink has failed; `held` is what this socket holds of the direction it is the sink of,
+/// which may have ended by FIN before the session ended otherwise.
+pub(super) fn closing(phase: Phase, orderly: bool, held: Held, socket: Sink) -> Closing {
+    use {Held as H, Phase as P, Sink as K};
+    match (phase, orderly, held, socket) {
+        // corelane's own end does not wait.
+        (P::Ending, _, _, _) => Closing::Reset,
+        (_, true, _, _) => Closing::Fin,
+        // The other socket was reset, this one takes what came before that.
+        (_, false, H::Kernel | H::User, K::Open) => Closing::AwaitAcks,
+        (_, false, H::Nothing, K::Open) | (_, false, _, K::Gone) => Closing::Reset,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -115,7 +142,7 @@ mod tests {
     use proptest::prelude::{Just, Strategy, prop_oneof};
     use proptest::{collection, prop_assert, prop_assert_eq, proptest};
 
-    use super::{Action, Held, Phase, Sink, Source, action};
+    use super::{Action, Closing, Held, Phase, Sink, Source, action, closing};
 
     const PHASES: [Phase; 3] = [Phase::Connecting, Phase::Relaying, Phase::Ending];
     const SOURCES: [Source; 3] = [Source::Open, Source::Fin, Source::Reset];
@@ -170,6 +197,32 @@ mod tests {
             }
             if phase == Phase::Ending {
                 assert_eq!(action, Action::ResetBoth, "our own end is a reset: {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_socket_is_closed_as_its_session_ended() {
+        for (phase, _, held, socket) in all() {
+            for orderly in [true, false] {
+                let closing = closing(phase, orderly, held, socket);
+                let row = format!("{phase:?} {orderly} {held:?} {socket:?} -> {closing:?}");
+                if closing == Closing::Fin {
+                    assert!(orderly && phase != Phase::Ending, "no FIN for less: {row}");
+                }
+                if closing == Closing::Reset && phase != Phase::Ending && socket == Sink::Open {
+                    assert!(
+                        !orderly && held == Held::Nothing,
+                        "bytes before the reset: {row}"
+                    );
+                }
+                if closing == Closing::AwaitAcks {
+                    assert_eq!(
+                        socket,
+                        Sink::Open,
+                        "one that is gone acknowledges nothing: {row}"
+                    );
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::sys::Time;
+use crate::runtime::Time;
 
 /// How long a session may take over what.
 #[derive(Clone, Copy, Debug)]
@@ -67,16 +67,19 @@ impl Deadline {
         self.last = now;
     }
 
-    /// One direction has ended.
-    pub(super) fn half_closed(&mut self) {
-        self.half_closed = true;
+    /// One direction has ended. From the first time on, the other has its own time for it: silence
+    /// before does not count.
+    pub(super) fn half_closed(&mut self, now: Time) {
+        if !std::mem::replace(&mut self.half_closed, true) {
+            self.last = now;
+        }
     }
 
     /// When to look next; the end of time if never.
     pub(super) fn at(&self) -> Time {
         let quiet = self.quiet().map(|(limit, _)| self.last + limit);
         let first = [quiet, self.lifetime].into_iter().flatten().min();
-        first.unwrap_or(Time::from_nanos(u64::MAX))
+        first.unwrap_or(Time::NEVER)
     }
 
     /// Which time is over at `now`.
@@ -106,7 +109,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Deadline, Expired, Timeouts};
-    use crate::sys::Time;
+    use crate::runtime::Time;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -137,25 +140,28 @@ mod tests {
     #[test]
     fn a_half_closed_session_has_the_shorter_time() {
         let mut deadline = Deadline::new(&timeouts(), at(0), 0);
-        deadline.half_closed();
+        deadline.half_closed(at(8));
         assert_eq!(
-            (deadline.at(), deadline.expired(at(3))),
-            (at(3), Some(Expired::HalfClose))
+            (deadline.at(), deadline.expired(at(10))),
+            (at(11), None),
+            "what was silent before its FIN has not used up the time after it"
         );
+        deadline.half_closed(at(9));
+        assert_eq!(deadline.expired(at(11)), Some(Expired::HalfClose));
         let short_idle = Timeouts {
             idle: Some(2 * SECOND),
             ..timeouts()
         };
         let mut deadline = Deadline::new(&short_idle, at(0), 0);
-        deadline.half_closed();
+        deadline.half_closed(at(0));
         assert_eq!(deadline.expired(at(2)), Some(Expired::Idle));
         let never = Timeouts {
             idle: None,
             ..timeouts()
         };
         let mut deadline = Deadline::new(&never, at(0), 0);
-        assert_eq!(deadline.at(), Time::from_nanos(u64::MAX));
-        deadline.half_closed();
+        assert_eq!(deadline.at(), Time::NEVER);
+        deadline.half_closed(at(0));
         assert_eq!(deadline.at(), at(3), "half-closed sessions always end");
     }
 

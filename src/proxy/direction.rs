@@ -12,13 +12,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::close::{Action, Held, Phase, Sink, Source, action};
+use super::close::{Action, Closing, Held, Phase, Sink, Source, action, closing};
 use super::deadline::Deadline;
 use super::record::Cause;
 use crate::buf::{BUFFER_BYTES, Chain};
 use crate::net::Stream;
-use crate::runtime::{Moved, Sent, Sleep, SourceSaid};
-use crate::sys::Time;
+use crate::runtime::{Close, Moved, Sent, Sleep, SourceSaid, Time};
 
 /// Chains that one direction moves before the lane's other tasks get their turn.
 const BUDGET: usize = 8;
@@ -101,14 +100,6 @@ impl Side {
         let gone = self.write_failed.get() || self.read.get() == Source::Reset;
         if gone { Sink::Gone } else { Sink::Open }
     }
-
-    /// No more bytes: a FIN, unless a send has failed before. The kernel tells of a reset once, and
-    /// reads that follow look like a FIN.
-    fn on_end(&self) {
-        let reset = self.write_failed.get();
-        self.read
-            .set(if reset { Source::Reset } else { Source::Fin });
-    }
 }
 
 impl Direction {
@@ -118,7 +109,7 @@ impl Direction {
             if self.ended {
                 return;
             }
-            let held = self.held(source, sink);
+            let held = self.held(source.read.get() == Source::Reset, sink);
             let polled = match action(pulse.phase, source.read.get(), held, sink.as_sink()) {
                 Action::Move | Action::Flush if self.sending => self.finish_send(sink, pulse),
                 Action::Move | Action::Flush => self.receive(source, sink, pulse),
@@ -141,12 +132,12 @@ impl Direction {
         pulse.context.waker().wake_by_ref();
     }
 
-    fn held(&self, source: &Side, sink: &Side) -> Held {
+    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is it asked.
+    fn held(&self, for_reset: bool, sink: &Side) -> Held {
         if self.sending {
             return Held::User;
         }
-        // Only a reset has to wait for the kernel's part, so only then is it asked.
-        let asked = source.read.get() == Source::Reset && sink.as_sink() == Sink::Open;
+        let asked = for_reset && sink.as_sink() == Sink::Open;
         if asked && sink.stream.unacknowledged() > 0 {
             Held::Kernel
         } else {
@@ -168,7 +159,7 @@ impl Direction {
             Path::Bulk(small) => return self.move_bulk(small, source, sink, pulse),
         };
         match received {
-            Ok(chain) if chain.is_empty() => source.on_end(),
+            Ok(chain) if chain.is_empty() => source.read.set(Source::Fin),
             Ok(chain) => {
                 self.observe(&chain);
                 pulse.deadline.alive(pulse.now);
@@ -262,6 +253,24 @@ impl Direction {
         self.bytes += sent.bytes as u64;
         if sent.result.is_err() {
             sink.write_failed.set(true);
+        }
+    }
+
+    /// Waits, once both directions have ended, until its sink can be closed as the close engine
+    /// says; gives how.
+    pub(super) fn settle(
+        &mut self,
+        sink: &Side,
+        orderly: bool,
+        pulse: &mut Pulse<'_, '_>,
+    ) -> Poll<Close> {
+        loop {
+            let held = self.held(!orderly, sink);
+            match closing(pulse.phase, orderly, held, sink.as_sink()) {
+                Closing::Fin => return Poll::Ready(Close::Fin),
+                Closing::Reset => return Poll::Ready(Close::Reset),
+                Closing::AwaitAcks => ready!(self.await_acks(sink, pulse)),
+            }
         }
     }
 

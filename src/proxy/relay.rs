@@ -13,8 +13,7 @@ use super::deadline::{Deadline, Expired, Timeouts};
 use super::direction::{Direction, Pulse, Side};
 use super::record::{Cause, Record};
 use crate::net::Stream;
-use crate::runtime::{Close, Sleep};
-use crate::sys::Time;
+use crate::runtime::{Close, Sleep, Time};
 
 /// A session that relays.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ impl Relay {
 
     /// Relays to the end, closes both sockets, and says in `record` what moved and why it ended.
     pub(super) async fn run(mut self, record: &mut Record) {
-        poll_fn(|context| {
+        let (of_client, of_upstream) = poll_fn(|context| {
             let polled = self.poll(context);
             // Kept up to date, so that it is right too when the lane drops this task.
             record.from_client = self.up.bytes;
@@ -67,34 +66,30 @@ impl Relay {
             polled
         })
         .await;
-        let cause = self.cause.unwrap_or(Cause::Internal);
-        record.end(cause);
-        let how = if cause.is_orderly() {
-            Close::Fin
-        } else {
-            Close::Reset
-        };
-        self.client.stream.close(how);
+        record.end(self.cause.unwrap_or(Cause::Internal));
+        self.client.stream.close(of_client);
         if let Some(upstream) = self.upstream {
-            upstream.stream.close(how);
+            upstream.stream.close(of_upstream);
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready when all is done; says how the client's and the upstream's socket are to be closed.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<(Close, Close)> {
         let now = self.client.stream.lane().now();
-        if self.step(context, now).is_ready() {
-            return Poll::Ready(());
+        if let Poll::Ready(how) = self.step(context, now) {
+            return Poll::Ready(how);
         }
         if self.up.ended || self.down.ended {
-            self.deadline.half_closed();
+            self.deadline.half_closed(now);
         }
         self.cause = Some(ready!(self.poll_deadline(context, now)));
         self.phase = Phase::Ending;
         self.step(context, now)
     }
 
-    /// Takes both directions as far as they go without waiting; ready when both have ended.
-    fn step(&mut self, context: &mut Context<'_>, now: Time) -> Poll<()> {
+    /// Takes both directions as far as they go without waiting; ready when both have ended, and what
+    /// they have sent is safe.
+    fn step(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
         loop {
             let before = self.ends();
             let (deadline, phase) = (&mut self.deadline, self.phase);
@@ -116,13 +111,32 @@ impl Relay {
             }
             self.note_cause();
             if self.up.ended && self.down.ended {
-                return Poll::Ready(());
+                return self.settle(context, now);
             }
             // What one direction has learnt, the other has not acted upon yet.
             if self.ends() == before {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Says how each socket is to be closed, once that can be done.
+    fn settle(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
+        let orderly = self.cause.is_some_and(Cause::is_orderly);
+        let (deadline, phase) = (&mut self.deadline, self.phase);
+        let pulse = &mut Pulse {
+            context,
+            deadline,
+            phase,
+            now,
+        };
+        let Some(upstream) = &self.upstream else {
+            let how = ready!(self.up.settle(&self.client, orderly, pulse));
+            return Poll::Ready((how, how));
+        };
+        let of_upstream = self.up.settle(upstream, orderly, pulse);
+        let of_client = self.down.settle(&self.client, orderly, pulse);
+        Poll::Ready((ready!(of_client), ready!(of_upstream)))
     }
 
     /// Why the session's time is over. What still moves in the kernel keeps it alive, since a

@@ -8,8 +8,7 @@ use std::time::Duration;
 use super::deadline::Timeouts;
 use super::record::Cause;
 use crate::net::{self, SocketOptions, Stream};
-use crate::runtime::{Handle, timeout};
-use crate::sys::Time;
+use crate::runtime::{Handle, Time, timeout};
 
 /// How often failing connects of an upstream are logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -149,7 +148,10 @@ fn cause_of(error: &io::Error) -> Cause {
     }
     match error.kind() {
         io::ErrorKind::TimedOut => Cause::ConnectTimeout,
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Cause::ConnectRefused,
+        // Reset or broken: it had taken the connection, and let it go without a word.
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => Cause::ConnectRefused,
         _ => Cause::ConnectUnreachable,
     }
 }

@@ -46,6 +46,7 @@ impl Future for Sleep {
         let mut timers = this.lane.0.timers.borrow_mut();
         match this.timer.and_then(|timer| timers.find(timer)) {
             Some(waker) => waker.clone_from(context.waker()),
+            None if this.deadline == Time::NEVER => {}
             None => this.timer = Some(timers.insert(this.deadline, context.waker().clone())),
         }
         Poll::Pending

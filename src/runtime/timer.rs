@@ -15,8 +15,9 @@ const TICK_NANOS: u64 = 1_000_000;
 const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-/// Ticks that the wheel spans, 2.2 years; what lies beyond goes round again.
-const SPAN: u64 = 1 << (SLOT_BITS as usize * LEVELS);
+/// Ticks to the last slot of the top level that is not the present one, 2.1 years; what lies beyond
+/// waits there and goes round again. In the present slot it would be due at once, for ever.
+const SPAN: u64 = (SLOTS as u64 - 1) << (SLOT_BITS as usize * (LEVELS - 1));
 const NONE: u32 = u32::MAX;
 
 /// The timers of one lane, each carrying a `T`.
@@ -159,7 +160,7 @@ impl<T> Timers<T> {
     fn link(&mut self, index: u32) {
         // Past deadlines fire at the next tick; those beyond the span wait a round at the top.
         let tick = self.entries[index as usize].tick;
-        let tick = tick.clamp(self.elapsed + 1, self.elapsed + SPAN - 1);
+        let tick = tick.clamp(self.elapsed + 1, self.elapsed + SPAN);
         let differs = (self.elapsed ^ tick) | 1;
         let level = ((63 - differs.leading_zeros()) / SLOT_BITS) as usize;
         let level = level.min(LEVELS - 1);
@@ -236,7 +237,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::{SPAN, TICK, TICK_NANOS, TimerKey, Timers};
+    use super::{TICK, TICK_NANOS, TimerKey, Timers};
     use crate::sys::Time;
 
     const DAY: Duration = Duration::from_hours(24);
@@ -312,54 +313,46 @@ mod tests {
         assert!(timers.is_empty());
     }
 
-    /// Seen as a lane that looped for ever: beyond the span, a deadline fell into the slot of the
-    /// top level that is passing now, and was put back there again and again.
+    /// A clamped deadline once landed in the present slot, and the wheel turned for ever.
     #[test]
-    fn a_deadline_beyond_the_span_waits_whenever_it_is_set() {
-        let span = SPAN * TICK_NANOS;
-        let slot = span / 64;
+    fn deadlines_beyond_the_span_do_not_stop_the_wheel() {
         for start in [
             0,
             1,
-            TICK_NANOS,
-            slot - 1,
-            slot,
-            3 * slot + 5,
-            63 * slot + 7,
-            span + 9,
+            63,
+            64,
+            1 << 29,
+            1 << 30,
+            (1 << 36) - 1,
+            1 << 36,
+            (1 << 36) + 12_345,
         ] {
-            for after in [
-                span - slot - 1,
-                span - slot,
-                span - TICK_NANOS,
-                span,
-                span + slot / 2,
-                5 * span,
-                u64::MAX,
-            ] {
-                let start = Time::from_nanos(start);
-                let deadline = start + Duration::from_nanos(after);
-                let mut timers = Timers::new(start);
-                timers.insert(deadline, deadline);
-                let mut fired = Vec::new();
-                let mut now = start;
-                for _ in 0..50 {
-                    now = now + Duration::from_nanos(slot / 10);
-                    timers.advance(now, &mut fired);
-                    assert!(fired.is_empty(), "at {now:?} for {deadline:?}");
-                }
-                let mut rounds = 0;
-                while let Some(next) = timers.next().filter(|_| after <= 5 * span) {
-                    assert!(next > now && fired.is_empty());
-                    now = next;
-                    timers.advance(now, &mut fired);
-                    rounds += 1;
-                    assert!(rounds < 1000, "no end in sight");
-                }
-                for at in fired {
-                    assert!(now >= at && now.since(at) <= TICK, "{now:?} for {at:?}");
-                }
-            }
+            let now = Time::from_nanos(start * TICK_NANOS);
+            let mut timers = Timers::new(now);
+            timers.insert(Time::NEVER, 'n');
+            timers.insert(now + 3000 * DAY, 'f');
+            timers.insert(now + DAY, 'd');
+            let fired = run(&mut timers, now + 3001 * DAY);
+            let fired: Vec<char> = fired.into_iter().map(|(_, name)| name).collect();
+            assert_eq!(fired, ['d', 'f'], "from tick {start}");
+            assert_eq!(timers.len(), 1);
+        }
+    }
+
+    /// It lay in the slot of the present, which was due at once and filled again: the lane hung.
+    #[test]
+    fn a_timer_at_the_end_of_time_is_never_due() {
+        for start in [0, 1, TICK_NANOS, 12_345 * TICK_NANOS, u64::MAX / 3] {
+            let mut timers = Timers::new(Time::from_nanos(start));
+            let never = timers.insert(Time::from_nanos(u64::MAX), 'n');
+            let now = Time::from_nanos(start) + TICK;
+            assert!(timers.next().is_some_and(|next| next > now), "from {start}");
+            let soon = Time::from_nanos(start) + 50 * DAY;
+            timers.insert(soon, 's');
+            assert_eq!(run(&mut timers, soon + TICK).len(), 1, "from {start}");
+            // Around and around.
+            assert_eq!(run(&mut timers, soon + 3000 * DAY).len(), 0, "from {start}");
+            assert_eq!(timers.remove(never), Some('n'));
         }
     }
 

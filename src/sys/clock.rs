@@ -14,6 +14,9 @@ impl Time {
     /// The first moment.
     pub const ZERO: Self = Self(0);
 
+    /// The last moment, which never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// The moment `nanos` nanoseconds after [`Time::ZERO`].
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {

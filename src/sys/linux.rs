@@ -118,6 +118,14 @@ pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<usize> {
     checked(bytes)
 }
 
+/// Bytes received that nobody has read (`SIOCINQ`, tcp(7)).
+pub(crate) fn unread(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request writes one int (FIONREAD is SIOCINQ's number), which is valid for it.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
+    checked(bytes)
+}
+
 /// Bytes that the peer has acknowledged so far (`tcpi_bytes_acked` of `TCP_INFO`, Linux 4.1).
 pub(crate) fn acknowledged_total(socket: BorrowedFd<'_>) -> io::Result<u64> {
     // Eight bytes and 24 words, then two rates, come before it in `struct tcp_info`.
@@ -131,6 +139,19 @@ pub(crate) fn acknowledged_total(socket: BorrowedFd<'_>) -> io::Result<u64> {
     checked(rc)?;
     let total = info.last_chunk().expect("it is longer than a word");
     Ok(u64::from_ne_bytes(*total))
+}
+
+/// Whether the connection is over: reset, or both FINs acknowledged (`TCP_INFO`, tcp(7)).
+pub(crate) fn is_closed(socket: BorrowedFd<'_>) -> bool {
+    // Of the enum in the kernel's `net/tcp_states.h`, which is ABI since it is the state here.
+    const TCP_CLOSE: u8 = 7;
+    let mut state = 0_u8;
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+    let mut bytes: libc::socklen_t = 1;
+    let into = (&raw mut state).cast();
+    // SAFETY: `into` is valid for a write of one byte, the first of `struct tcp_info`.
+    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
+    rc == 0 && state == TCP_CLOSE
 }
 
 /// `TCP_FASTOPEN` on a listener: how many connections may have sent before their handshake is done

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -22,8 +22,8 @@ pub(crate) struct Corelane {
     lines: Receiver<String>,
     /// Sessions that ended while another one's record was waited for.
     records: Vec<Fields>,
-    /// Open descriptors before the first session.
-    descriptors: usize,
+    /// Open sockets before the first session.
+    sockets: usize,
     config: PathBuf,
 }
 
@@ -88,10 +88,10 @@ impl Corelane {
             address: address.expect("it says where it listens before it is ready"),
             lines,
             records: Vec::new(),
-            descriptors: 0,
+            sockets: 0,
             config,
         };
-        corelane.descriptors = corelane.open_descriptors();
+        corelane.sockets = corelane.open_sockets();
         Some(corelane)
     }
 
@@ -111,20 +111,20 @@ impl Corelane {
         }
     }
 
-    /// Checks that nothing is left: no second record of a session, no descriptor.
+    /// Checks that nothing is left: no second record of a session, no socket.
     pub(crate) fn assert_quiet(&mut self) {
-        let mut left = self.open_descriptors();
+        let mut left = self.open_sockets();
         for _ in 0..200 {
-            if left == self.descriptors {
+            if left == self.sockets {
                 break;
             }
             // Closes are asynchronous; a line that comes meanwhile is one too many.
             if let Ok(line) = self.lines.recv_timeout(Duration::from_millis(10)) {
                 assert!(!line.contains(" session "), "one record too many: {line}");
             }
-            left = self.open_descriptors();
+            left = self.open_sockets();
         }
-        assert_eq!(left, self.descriptors, "descriptors leak");
+        assert_eq!(left, self.sockets, "sockets leak");
         let extra: Vec<_> = self.lines.try_iter().collect();
         assert!(
             !extra.iter().any(|line| line.contains(" session ")),
@@ -133,9 +133,13 @@ impl Corelane {
         assert!(self.records.is_empty(), "{:?}", self.records);
     }
 
-    fn open_descriptors(&self) -> usize {
+    fn open_sockets(&self) -> usize {
         let path = format!("/proc/{}/fd", self.child.id());
-        fs::read_dir(path).unwrap().count()
+        // One that is closed meanwhile has no link any more.
+        let link = |entry: io::Result<fs::DirEntry>| fs::read_link(entry.unwrap().path()).ok();
+        let links = fs::read_dir(path).unwrap().filter_map(link);
+        let is_socket = |link: &PathBuf| link.to_string_lossy().starts_with("socket:");
+        links.filter(is_socket).count()
     }
 }
 

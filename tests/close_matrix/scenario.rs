@@ -145,6 +145,12 @@ impl Cell {
             };
             from.push(SendAll(BULK));
             to.push(Receive(BULK, Pace::Fast));
+            // What follows is all that is on its way then. A process that is to crash cannot
+            // wait; its FIN stands behind all of it anyway.
+            if !to_ender && !matches!(self.ending, Ending::Crash(_)) {
+                to.push(Tell);
+                from.push(Await);
+            }
         }
         let side = match self.ending {
             Ending::Fin(side) => {

@@ -128,6 +128,31 @@ pub(super) fn buffers_go_round(world: &mut World) {
     }
 }
 
+/// The one with something to read is not forgotten behind idle ones that starve as well.
+pub(super) fn starved_while_idle(world: &mut World) {
+    world.starve();
+    let (greedy, mut greedy_peer) = world.pair();
+    world.submit(greedy, Op::Recv);
+    exhaust(world, greedy, &mut greedy_peer);
+    let idle: Vec<_> = (0..20).map(|_| world.pair()).collect();
+    for (socket, _) in &idle {
+        world.submit(*socket, Op::Recv);
+        world.look();
+    }
+    let (last, mut last_peer) = world.pair();
+    world.submit(last, Op::Recv);
+    world.look();
+    last_peer.write_all(b"and me").unwrap();
+    world.look();
+    world.close(greedy, Close::Fin);
+    for _ in 0..3 {
+        world.look();
+    }
+    world.hold = false;
+    drop(take_held(world));
+    assert_eq!(world.receive(last, 6), b"and me");
+}
+
 /// Cancelled, asked for again, and closed while it starves.
 pub(super) fn starved_and_cancelled(world: &mut World) {
     world.starve();

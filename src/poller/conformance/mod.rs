@@ -141,6 +141,7 @@ suite! { IoUring as io_uring, Epoll as epoll: {
         hundred_connections
         all_buffers_held
         buffers_go_round
+        starved_while_idle
         starved_and_cancelled;
     model:
         random;

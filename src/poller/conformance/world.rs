@@ -101,6 +101,10 @@ impl World {
 
     /// Drops the poller with whatever is in flight.
     pub(super) fn abandon(self) {
+        if self.poller.back_end() == BackEnd::IoUring {
+            let stale = self.poller.stale();
+            assert_eq!(stale, 0, "a slot is kept until the kernel has let go");
+        }
         let Self {
             poller,
             pool,

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use super::{PATIENCE, lane, lane_on, ms, on_every_back_end, run, spawn, turn_now};
 use crate::poller::BackEnd;
-use crate::runtime::lane::{Lane, LaneOptions, Remote};
+use crate::runtime::lane::{Lane, LaneOptions};
+use crate::runtime::remote::Remote;
 use crate::runtime::watchdog::{Heart, Watchdog};
 use crate::sys;
 

@@ -1,0 +1,230 @@
+//! Connecting: what becomes of a session before there is an upstream.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+
+use crate::rig::{Rig, drain, queues};
+use crate::support::{
+    End, accept, black_hole, dead_address, fill, listener, now, on_both, pattern, reset, signal,
+    until,
+};
+
+/// A backlog that is full, so that the proxy's connect waits; room comes with [`Door::open`], and
+/// the kernel's next SYN, a second after the first, gets in.
+struct Door {
+    waiting: Vec<TcpStream>,
+}
+
+impl Door {
+    fn closed() -> (Self, TcpListener) {
+        let (listener, waiting) = black_hole();
+        (Self { waiting }, listener)
+    }
+
+    fn open(self, listener: &TcpListener) {
+        for _ in &self.waiting {
+            drop(accept(listener));
+        }
+    }
+}
+
+fn behind_a_door(poller: &str) -> (Door, Rig) {
+    let (door, listener) = Door::closed();
+    let endpoint = listener.local_addr().unwrap();
+    let rig = Rig::before(poller, &[endpoint], listener, "", "");
+    (door, rig)
+}
+
+/// An upstream that resets as soon as it has greeted was taken for one that refuses when the proxy
+/// came late to look, and its greeting was lost.
+#[test]
+fn a_reset_right_behind_a_greeting_is_no_refusal() {
+    on_both(|poller| {
+        let (door, mut rig) = behind_a_door(poller);
+        let client = rig.client();
+        until("it waits for the upstream", || syn_is_out(&rig));
+        signal(rig.server.pid(), "STOP");
+        door.open(&rig.upstream);
+        let mut upstream = accept(&rig.upstream);
+        upstream.write_all(&pattern(0, 50_000)).unwrap();
+        reset(upstream);
+        signal(rig.server.pid(), "CONT");
+        assert_eq!(drain(&client), (50_000, End::Reset));
+        let record = rig.record(client.local_addr().unwrap());
+        record.assert_ended("upstream_rst");
+        record.assert_bytes(0, 50_000);
+        rig.stop();
+    });
+}
+
+/// Whether the proxy's connect has sent its SYN and has no answer yet.
+fn syn_is_out(rig: &Rig) -> bool {
+    let port = rig.upstream.local_addr().unwrap().port();
+    let remote = format!(":{port:04X} 02 ");
+    std::fs::read_to_string("/proc/net/tcp")
+        .unwrap()
+        .contains(&remote)
+}
+
+/// Case 4, with as much as fits: what the client has sent, and its FIN, arrive once there is an
+/// upstream, and so does the answer.
+#[test]
+fn a_client_that_has_ended_before_the_connect_loses_nothing() {
+    on_both(|poller| {
+        for bytes in [0, 10_000, 4 << 20] {
+            let (door, mut rig) = behind_a_door(poller);
+            let client = rig.client();
+            let sent = fill(&client, bytes);
+            client.shutdown(Shutdown::Write).unwrap();
+            door.open(&rig.upstream);
+            let mut upstream = accept(&rig.upstream);
+            assert_eq!(drain(&upstream), (sent, End::Fin));
+            upstream.write_all(&pattern(0, 10_000)).unwrap();
+            drop(upstream);
+            assert_eq!(drain(&client), (10_000, End::Fin));
+            let record = rig.record(client.local_addr().unwrap());
+            record.assert_ended("client_fin");
+            record.assert_bytes(sent, 10_000);
+            rig.stop();
+        }
+    });
+}
+
+/// Case 38: a client that resets while its upstream is being connected leaves nothing behind, long
+/// before the connect would have timed out.
+#[test]
+fn a_client_that_resets_before_the_connect_cancels_it() {
+    on_both(|poller| {
+        let (_door, mut rig) = behind_a_door(poller);
+        for bytes in [0, 10_000] {
+            let mut client = rig.client();
+            let address = client.local_addr().unwrap();
+            client.write_all(&pattern(0, bytes)).unwrap();
+            until("it waits for the upstream", || syn_is_out(&rig));
+            let left = now();
+            reset(client);
+            let record = rig.record(address);
+            assert!(
+                left.elapsed().as_secs() < 2,
+                "only when the connect timed out"
+            );
+            record.assert_ended("client_rst");
+            record.assert_bytes(0, 0);
+            until("the connect is given up", || !syn_is_out(&rig));
+        }
+        rig.stop();
+    });
+}
+
+/// Case 36: what refuses is recorded as refused, with as many tries as there were endpoints, and
+/// the client is reset within milliseconds.
+#[test]
+fn refusals_are_bounded_and_recorded() {
+    on_both(|poller| {
+        let endpoints = [(); 5].map(|()| dead_address());
+        let mut rig = Rig::before(poller, &endpoints, listener().0, "", "tries = 4");
+        let mut client = rig.client();
+        // A reset may come before the send or after it.
+        drop(client.write_all(b"hello"));
+        assert_eq!(drain(&client), (0, End::Reset));
+        let record = rig.record(client.local_addr().unwrap());
+        record.assert_ended("connect_refused");
+        record.assert_bytes(0, 0);
+        assert_eq!(record.number("tries"), 4);
+        assert!(!record.has("endpoint"), "{record:?}");
+        rig.stop();
+    });
+}
+
+/// Case 37: what does not answer is recorded as timed out, after the listener's own time.
+#[test]
+fn a_connect_timeout_is_exact_and_recorded() {
+    on_both(|poller| {
+        let (listener, _full) = black_hole();
+        let endpoint = listener.local_addr().unwrap();
+        let of_listener = "timeouts = { connect = \"400ms\", connect_total = \"600ms\" }";
+        let endpoints = [endpoint; 1];
+        let mut rig = Rig::before(poller, &endpoints, listener, of_listener, "");
+        let client = rig.client();
+        let start = now();
+        assert_eq!(drain(&client), (0, End::Reset));
+        assert!(start.elapsed().as_millis() >= 390, "{:?}", start.elapsed());
+        let record = rig.record(client.local_addr().unwrap());
+        record.assert_ended("connect_timeout");
+        let took = record.number("total_us");
+        assert!((400_000..1_400_000).contains(&took), "{record:?}");
+        rig.stop();
+    });
+}
+
+/// Case 46: what an endpoint has been sent is never sent to another, however it ends.
+#[test]
+fn bytes_are_never_sent_twice() {
+    on_both(|poller| {
+        let (first, first_address) = listener();
+        let (second, second_address) = listener();
+        let endpoints = [first_address, second_address];
+        let mut rig = Rig::before(poller, &endpoints, first, "", "");
+        second.set_nonblocking(true).unwrap();
+        for _ in 0..2 {
+            let mut client = rig.client();
+            client.write_all(b"once").unwrap();
+            // They take turns, so one of the two is the first endpoint's.
+            let mut upstream = None;
+            rig.upstream.set_nonblocking(true).unwrap();
+            until("one of them is connected", || {
+                let taken = rig.upstream.accept().or_else(|_| second.accept());
+                upstream = taken.ok().map(|(stream, _)| stream);
+                upstream.is_some()
+            });
+            let mut upstream = upstream.unwrap();
+            upstream.set_nonblocking(false).unwrap();
+            upstream.read_exact(&mut [0; 4]).unwrap();
+            reset(upstream);
+            assert_eq!(drain(&client), (0, End::Reset));
+            let record = rig.record(client.local_addr().unwrap());
+            record.assert_ended("upstream_rst");
+            assert_eq!(record.number("tries"), 1);
+        }
+        assert!(rig.upstream.accept().is_err() && second.accept().is_err());
+        rig.stop();
+    });
+}
+
+/// A client that has reset before it was even accepted: one record, and nothing hangs.
+#[test]
+fn a_client_that_is_gone_at_once_has_a_record() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        signal(rig.server.pid(), "STOP");
+        let clients: Vec<TcpStream> = (0..20).map(|_| rig.client()).collect();
+        let addresses: Vec<_> = clients.iter().map(|c| c.local_addr().unwrap()).collect();
+        clients.into_iter().for_each(reset);
+        signal(rig.server.pid(), "CONT");
+        for address in addresses {
+            rig.record(address).assert_ended("client_rst");
+        }
+        rig.stop();
+    });
+}
+
+/// The proxy's own socket of a session is gone when the session is.
+#[test]
+fn a_session_leaves_no_connection_behind() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        let (client, upstream) = rig.pair();
+        let (ours, its) = (
+            upstream.local_addr().unwrap(),
+            upstream.peer_addr().unwrap(),
+        );
+        drop(upstream);
+        assert_eq!(drain(&client), (0, End::Fin));
+        drop(client);
+        // Until both FIN are acknowledged; what is left is TIME_WAIT, of the kernel's own.
+        until("the connection is over", || {
+            queues(its, ours).is_none_or(|q| q.sent == 0)
+        });
+        rig.stop();
+    });
+}

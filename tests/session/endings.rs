@@ -1,0 +1,202 @@
+//! Ends that come at an awkward moment.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use crate::rig::{Rig, drain, queues};
+use crate::support::{End, accept, on_both, pattern, reset, signal, until};
+
+/// More than a client with a small buffer takes, less than a socket's send buffer.
+const REPLY: usize = 300_000;
+
+/// Waits until the proxy has handed the whole reply to its kernel, of which the client reads
+/// nothing yet.
+fn await_reply_in_kernel(proxy: SocketAddr, client: SocketAddr) {
+    until("the reply waits in the kernel", || {
+        let (from, to) = (queues(proxy, client), queues(client, proxy));
+        matches!((from, to), (Some(from), Some(to)) if from.sent + to.received >= REPLY)
+    });
+}
+
+/// A reset waits until the client has acknowledged what came before it. A client that leaves
+/// meanwhile never will, and the kernel's count of what is outstanding then stays as it is: the
+/// session lasted until its half-close timeout.
+#[test]
+fn a_client_may_leave_while_a_reset_waits_for_its_acknowledgements() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        for _ in 0..10 {
+            let client = rig.small_client();
+            let address = client.local_addr().unwrap();
+            let mut upstream = accept(&rig.upstream);
+            upstream.write_all(&pattern(0, REPLY)).unwrap();
+            await_reply_in_kernel(rig.address, address);
+            reset(upstream);
+            reset(client);
+            let record = rig.record(address);
+            record.assert_bytes(0, REPLY);
+        }
+        rig.stop();
+    });
+}
+
+/// Case 9: the same, and the client reads after all: every byte, then the reset.
+#[test]
+fn a_reset_comes_behind_the_reply() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        let client = rig.small_client();
+        let mut upstream = accept(&rig.upstream);
+        upstream.write_all(&pattern(0, REPLY)).unwrap();
+        await_reply_in_kernel(rig.address, client.local_addr().unwrap());
+        reset(upstream);
+        assert_eq!(drain(&client), (REPLY, End::Reset));
+        rig.record(client.local_addr().unwrap())
+            .assert_ended("upstream_rst");
+        rig.stop();
+    });
+}
+
+/// Case 11, of the kernel's making: the upstream has sent its reply and its FIN, and is gone when
+/// more of the client's bytes come, which it resets. The reply is on its way by then and must
+/// arrive, with its FIN.
+#[test]
+fn a_reset_behind_a_fin_does_not_destroy_the_reply() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        let mut client = rig.small_client();
+        let address = client.local_addr().unwrap();
+        let mut upstream = accept(&rig.upstream);
+        let (ours, its) = (
+            upstream.local_addr().unwrap(),
+            upstream.peer_addr().unwrap(),
+        );
+        client.write_all(b"request").unwrap();
+        upstream.read_exact(&mut [0; 7]).unwrap();
+        upstream.write_all(&pattern(0, REPLY)).unwrap();
+        drop(upstream);
+        await_reply_in_kernel(rig.address, address);
+        for _ in 0..2 {
+            // The first is answered by a reset, the second learns of it.
+            client.write_all(b"more").unwrap();
+            until("the proxy has read it", || {
+                queues(rig.address, address).is_none_or(|queues| queues.received == 0)
+            });
+            until("the upstream has reset", || queues(its, ours).is_none());
+        }
+        let mut got = vec![0; REPLY];
+        client.read_exact(&mut got).unwrap();
+        assert!(got == pattern(0, REPLY));
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "the FIN, too");
+        rig.record(address).assert_ended("upstream_rst");
+        rig.stop();
+    });
+}
+
+/// Case 6: bytes and the end in one event, since the proxy does not run while they come.
+#[test]
+fn bytes_that_come_together_with_their_end_go_first() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        for (end, word) in [(End::Fin, "upstream_fin"), (End::Reset, "upstream_rst")] {
+            let (client, mut upstream) = rig.pair();
+            signal(rig.server.pid(), "STOP");
+            upstream.write_all(&pattern(0, 50_000)).unwrap();
+            close(upstream, end);
+            signal(rig.server.pid(), "CONT");
+            assert_eq!(drain(&client), (50_000, end));
+            let address = client.local_addr().unwrap();
+            drop(client);
+            rig.record(address).assert_ended(word);
+        }
+        for (end, word) in [(End::Fin, "client_fin"), (End::Reset, "client_rst")] {
+            let (mut client, upstream) = rig.pair();
+            let address = client.local_addr().unwrap();
+            signal(rig.server.pid(), "STOP");
+            client.write_all(&pattern(0, 50_000)).unwrap();
+            close(client, end);
+            signal(rig.server.pid(), "CONT");
+            assert_eq!(drain(&upstream), (50_000, end));
+            drop(upstream);
+            let record = rig.record(address);
+            record.assert_ended(word);
+            record.assert_bytes(50_000, 0);
+        }
+        rig.stop();
+    });
+}
+
+fn close(stream: TcpStream, end: End) {
+    match end {
+        End::Fin => drop(stream),
+        End::Reset => reset(stream),
+    }
+}
+
+/// Case 10: FIN and FIN, and no reset on either leg: both ends can still be read to a FIN, and
+/// neither socket has an error.
+#[test]
+fn an_orderly_end_has_no_reset() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        for client_first in [true, false] {
+            let (client, upstream) = rig.pair();
+            let (first, second) = if client_first {
+                (&client, &upstream)
+            } else {
+                (&upstream, &client)
+            };
+            for (from, mut to) in [(first, second), (second, first)] {
+                from.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(to.read(&mut [0]).unwrap(), 0);
+            }
+            let record = rig.record(client.local_addr().unwrap());
+            record.assert_ended(if client_first {
+                "client_fin"
+            } else {
+                "upstream_fin"
+            });
+            record.assert_bytes(0, 0);
+            for end in [&client, &upstream] {
+                assert!(end.take_error().unwrap().is_none());
+            }
+        }
+        rig.stop();
+    });
+}
+
+/// Case 12 from the client's side: an upstream that sees a FIN has seen all that the client sent.
+#[test]
+fn a_half_sent_request_is_no_request() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        let (mut client, upstream) = rig.pair();
+        let address = client.local_addr().unwrap();
+        client.write_all(&pattern(0, 1000)).unwrap();
+        // Unread input when it closes, so its kernel resets.
+        (&upstream).write_all(b"early answer").unwrap();
+        client.peek(&mut [0]).unwrap();
+        drop(client);
+        assert_eq!(drain(&upstream), (1000, End::Reset));
+        rig.record(address).assert_ended("client_rst");
+        rig.stop();
+    });
+}
+
+/// Case 14: a write that fails ends the pair at once, though the other direction is blocked full.
+#[test]
+fn a_failed_write_ends_a_session_that_is_blocked_the_other_way() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        let (client, upstream) = rig.pair();
+        let address = client.local_addr().unwrap();
+        let sent = crate::support::fill(&client, 64 << 20);
+        reset(upstream);
+        let (got, end) = drain(&client);
+        assert_eq!((got, end), (0, End::Reset));
+        let record = rig.record(address);
+        record.assert_ended("upstream_rst");
+        assert!(record.number("from_client_bytes") <= sent);
+        rig.stop();
+    });
+}

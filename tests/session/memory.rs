@@ -1,0 +1,104 @@
+//! What slow readers cost.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use socket2::SockRef;
+
+use crate::rig::{Rig, drain};
+use crate::support::{End, accept, on_both, ping, spawn, until};
+
+/// Sent to each reader that does not read: more than the marks and the buffers let through.
+const FLOOD: usize = 512 * 1024;
+/// User-space bytes that one direction may hold: the high mark of the configuration, and the
+/// buffers that a poller is ahead of its cancel.
+const HELD_MAX: usize = (64 + 64) * 1024;
+/// Beyond that, what a session is: its task, its sockets' entries.
+const SESSION_MAX: usize = 8 * 1024;
+
+/// Case 25: readers that stop cost at most the high mark each, others go on, and all of it comes
+/// back when they have gone.
+fn slow_readers(poller: &str, count: usize) {
+    // Small buffers in the kernel, so that the flood reaches the proxy's own.
+    let small = "socket = { send_buffer = \"16KiB\" }";
+    let mut rig = Rig::with(poller, small, "socket = { receive_buffer = \"16KiB\" }");
+    let (client, upstream) = rig.pair();
+    let echo = upstream;
+    spawn(move || {
+        let mut reader = echo.try_clone().unwrap();
+        drop(std::io::copy(&mut reader, &mut &echo));
+    });
+    ping(&client);
+    let before = rig.server.memory();
+    let mut sessions: Vec<(TcpStream, TcpStream)> = Vec::new();
+    let piece = vec![7; FLOOD];
+    for _ in 0..count {
+        let client = rig.small_client();
+        let upstream = accept(&rig.upstream);
+        SockRef::from(&upstream)
+            .set_send_buffer_size(16 * 1024)
+            .unwrap();
+        upstream.set_nonblocking(true).unwrap();
+        sessions.push((client, upstream));
+    }
+    let mut taken = 0;
+    let mut quiet = 0;
+    // Full speed, until nobody takes anything any more.
+    until("all are held back", || {
+        let mut round = 0;
+        for (_, upstream) in &sessions {
+            let mut upstream: &TcpStream = upstream;
+            round += upstream.write(&piece).unwrap_or(0);
+        }
+        taken += round;
+        quiet = if round == 0 { quiet + 1 } else { 0 };
+        quiet > 50
+    });
+    let held = rig.server.memory().saturating_sub(before);
+    assert!(
+        held < count * (HELD_MAX + SESSION_MAX),
+        "{held} bytes for {count}, {taken} taken"
+    );
+    ping(&client);
+    let addresses: Vec<_> = sessions.iter().map(|s| s.0.local_addr().unwrap()).collect();
+    drop(sessions);
+    for address in addresses {
+        rig.record(address);
+    }
+    ping(&client);
+    // Pages go back a while after their buffers.
+    until("the memory comes back", || {
+        rig.server.memory().saturating_sub(before) < held / 4 + count * SESSION_MAX
+    });
+    drop(client);
+    rig.stop();
+}
+
+#[test]
+fn a_thousand_slow_readers_cost_what_the_marks_allow() {
+    on_both(|poller| slow_readers(poller, 1000));
+}
+
+#[test]
+#[ignore = "takes 40,000 descriptors and a minute"]
+fn ten_thousand_slow_readers_cost_what_the_marks_allow() {
+    on_both(|poller| slow_readers(poller, 10_000));
+}
+
+/// A reader that stops in the middle of a bulk transfer costs no more, and loses nothing.
+#[test]
+fn a_stopped_bulk_reader_resumes() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        let before = rig.server.memory();
+        let (client, upstream) = rig.pair();
+        let sent = crate::support::fill(&upstream, 256 << 20);
+        let held = rig.server.memory().saturating_sub(before);
+        // The pipe is the kernel's; what did not fit the sink is in the pool.
+        assert!(held < 4 << 20, "{held} bytes");
+        drop(upstream);
+        assert_eq!(drain(&client), (sent, End::Fin));
+        drop(client);
+        rig.stop();
+    });
+}

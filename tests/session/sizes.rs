@@ -1,0 +1,148 @@
+//! Payloads of every size, in every piece.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::rig::{Rig, drain};
+use crate::support::{End, now, on_both, pattern, pause, send_pattern, spawn};
+
+/// Sends `bytes` both ways at once through one session; all arrive, then the FIN.
+fn exchange(rig: &mut Rig, bytes: usize, piece: usize) {
+    let (client, upstream) = rig.pair();
+    let address = client.local_addr().unwrap();
+    let up = send_pattern(&client, bytes, piece);
+    let down = send_pattern(&upstream, bytes, piece);
+    let reader = spawn(move || drain(&upstream));
+    assert_eq!(drain(&client), (bytes, End::Fin), "to the client");
+    assert_eq!(reader.join().unwrap(), (bytes, End::Fin), "to the upstream");
+    up.join().unwrap();
+    down.join().unwrap();
+    rig.record(address).assert_bytes(bytes, bytes);
+}
+
+/// Case 19: nothing, one byte, every power of two and its neighbours up to 64 MiB.
+#[test]
+fn every_size_arrives() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        exchange(&mut rig, 0, 1);
+        for power in 0..=26 {
+            let size = 1_usize << power;
+            // The neighbours of the largest say nothing that those of smaller ones do not.
+            let around = if power <= 21 { -1..=1 } else { 0..=0 };
+            for by in around {
+                exchange(&mut rig, size.checked_add_signed(by).unwrap(), 256 * 1024);
+            }
+        }
+        rig.stop();
+    });
+}
+
+/// Case 19: 5 GiB, which no 32-bit count survives.
+#[test]
+#[ignore = "takes a minute"]
+fn five_gibibytes_arrive() {
+    on_both(|poller| {
+        const BYTES: usize = 5 << 30;
+        let mut rig = Rig::new(poller);
+        let (client, upstream) = rig.pair();
+        let address = client.local_addr().unwrap();
+        let sender = spawn(move || send_all(upstream, BYTES));
+        assert_eq!(drain(&client), (BYTES, End::Fin));
+        sender.join().unwrap();
+        drop(client);
+        rig.record(address).assert_bytes(0, BYTES);
+        rig.stop();
+    });
+}
+
+fn send_all(mut stream: TcpStream, bytes: usize) {
+    let mut sent = 0;
+    while sent < bytes {
+        let piece = pattern(sent, (bytes - sent).min(1 << 20));
+        stream.write_all(&piece).unwrap();
+        sent += piece.len();
+    }
+}
+
+/// Case 20: byte by byte with waits between, and in pieces of odd sizes; both ways at once.
+#[test]
+fn sliced_payloads_arrive() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        for (piece, bytes) in [(1, 2000), (7, 20_000), (1447, 1 << 20), (65_537, 8 << 20)] {
+            exchange(&mut rig, bytes, piece);
+        }
+        let (client, mut upstream) = rig.pair();
+        let writer = spawn(move || {
+            for at in 0..300 {
+                upstream.write_all(&pattern(at, 1)).unwrap();
+                pause();
+            }
+        });
+        assert_eq!(drain(&client), (300, End::Fin));
+        writer.join().unwrap();
+        drop(client);
+        rig.stop();
+    });
+}
+
+/// Cases 13 and 20: messages go both ways while one direction of the same session moves in bulk.
+#[test]
+fn messages_pass_while_the_other_direction_moves_in_bulk() {
+    on_both(|poller| {
+        const BULK: usize = 48 << 20;
+        let mut rig = Rig::new(poller);
+        let (mut client, upstream) = rig.pair();
+        let address = client.local_addr().unwrap();
+        let sender = send_pattern(&upstream, BULK, 1 << 20);
+        let reader = client.try_clone().unwrap();
+        let reader = spawn(move || drain(&reader));
+        let mut messages = 0;
+        let mut one = [0];
+        while !sender.is_finished() || messages < 100 {
+            client.write_all(b"m").unwrap();
+            (&upstream).read_exact(&mut one).unwrap();
+            messages += 1;
+        }
+        sender.join().unwrap();
+        assert_eq!(reader.join().unwrap(), (BULK, End::Fin));
+        drop(client);
+        rig.record(address).assert_bytes(messages, BULK);
+        rig.stop();
+    });
+}
+
+/// Bulk, quiet, bulk again, many times over: no byte is lost where the paths change.
+#[test]
+fn the_paths_change_without_a_seam() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        let (mut client, mut upstream) = rig.pair();
+        let address = client.local_addr().unwrap();
+        let mut sent = 0;
+        let start = now();
+        for round in 0..40 {
+            // Large, then some small ones, of which every fourth round waits for each.
+            for bytes in [3 << 20, 1, 100, 1 << 14, 5, 70_000, 2, 2, 2, 2, 2] {
+                let piece = pattern(sent, bytes);
+                let mut from = upstream.try_clone().unwrap();
+                let writer = spawn(move || from.write_all(&piece).unwrap());
+                crate::support::expect_pattern(&client, sent, bytes);
+                writer.join().unwrap();
+                sent += bytes;
+                if round % 4 == 0 {
+                    client.write_all(b"k").unwrap();
+                    upstream.read_exact(&mut [0]).unwrap();
+                }
+            }
+        }
+        assert!(start.elapsed() < Duration::from_secs(60));
+        drop(upstream);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        drop(client);
+        rig.record(address).assert_bytes(110, sent);
+        rig.stop();
+    });
+}

@@ -1,0 +1,249 @@
+//! Time that is over: which time, when, and how both ends learn of it.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::rig::{Rig, drain};
+use crate::support::{End, accept, fill, now, on_both, pattern, pause};
+
+/// The timers' tick and the machine's mood: later than this after its time is too late.
+const LATE: Duration = Duration::from_millis(500);
+
+/// Both ends are reset, not before `at` after `start` and not long after.
+fn assert_cut(start: Instant, at: Duration, ends: [&TcpStream; 2]) {
+    for stream in ends {
+        assert_eq!(drain(stream), (0, End::Reset));
+    }
+    let took = start.elapsed();
+    assert!(took >= at && took < at + LATE, "{took:?}, not {at:?}");
+}
+
+/// Case 57: silence in both directions for the idle time, to the tick, and a reset for both ends,
+/// since neither has said that it is done.
+#[test]
+fn an_idle_session_ends_at_its_time() {
+    on_both(|poller| {
+        let mut rig = Rig::with(poller, "timeouts.idle = \"300ms\"", "");
+        let start = now();
+        let (client, upstream) = rig.pair();
+        assert_cut(start, Duration::from_millis(300), [&client, &upstream]);
+        let record = rig.record(client.local_addr().unwrap());
+        record.assert_ended("idle_timeout");
+        let took = record.number("total_us");
+        assert!((300_000..800_000).contains(&took), "{record:?}");
+        rig.stop();
+    });
+}
+
+/// Case 57: a byte in one direction is life for the session, and each counts.
+#[test]
+fn one_direction_keeps_a_session_alive() {
+    on_both(|poller| {
+        for from_client in [true, false] {
+            let mut rig = Rig::with(poller, "timeouts.idle = \"400ms\"", "");
+            let (client, upstream) = rig.pair();
+            let (mut from, mut to) = if from_client {
+                (&client, &upstream)
+            } else {
+                (&upstream, &client)
+            };
+            let start = now();
+            let mut last = start;
+            // Three times the idle time, a byte every now and then.
+            while start.elapsed() < Duration::from_millis(1200) {
+                if last.elapsed() > Duration::from_millis(100) {
+                    last = now();
+                    from.write_all(b"x").unwrap();
+                    to.read_exact(&mut [0]).unwrap();
+                }
+                pause();
+            }
+            assert_cut(last, Duration::from_millis(400), [&client, &upstream]);
+            rig.record(client.local_addr().unwrap())
+                .assert_ended("idle_timeout");
+            rig.stop();
+        }
+    });
+}
+
+/// Case 58: a reader that is stuck with bytes outstanding does not keep a session: it has one more
+/// round, since only the second look can say that nothing moved, and is reset.
+#[test]
+fn a_stuck_reader_ends_within_two_idle_times() {
+    on_both(|poller| {
+        let mut rig = Rig::with(poller, "timeouts.idle = \"300ms\"", "");
+        let (client, upstream) = rig.pair();
+        let sent = fill(&upstream, 64 << 20);
+        let filled = now();
+        assert_eq!(drain(&upstream), (0, End::Reset));
+        assert!(filled.elapsed() < Duration::from_millis(600) + LATE);
+        let (got, end) = drain(&client);
+        assert!(got <= sent && end == End::Reset, "{got} of {sent}, {end:?}");
+        rig.record(client.local_addr().unwrap())
+            .assert_ended("idle_timeout");
+        rig.stop();
+    });
+}
+
+/// Case 59: one long send to a slow reader is alive as long as the reader takes something, though
+/// the relay itself sees no byte for longer than the idle time.
+#[test]
+fn a_slow_transfer_is_alive() {
+    on_both(|poller| {
+        // Longer than the kernel's probes of a closed window are apart (200 ms, then doubled).
+        let mut rig = Rig::with(poller, "timeouts.idle = \"1s\"", "");
+        let mut client = rig.small_client();
+        let upstream = accept(&rig.upstream);
+        let sent = fill(&upstream, 64 << 20);
+        upstream.shutdown(Shutdown::Write).unwrap();
+        let (start, mut last, mut got) = (now(), now(), 0);
+        let mut buffer = vec![0; 2000];
+        while start.elapsed() < Duration::from_millis(2500) {
+            if last.elapsed() > Duration::from_millis(30) {
+                last = now();
+                let bytes = client.read(&mut buffer).unwrap();
+                assert!(buffer[..bytes] == pattern(got, bytes));
+                got += bytes;
+            }
+            pause();
+        }
+        let (rest, end) = crate::support::read_pattern(&client, got);
+        assert_eq!((got + rest, end), (sent, End::Fin));
+        let address = client.local_addr().unwrap();
+        drop(client);
+        rig.record(address).assert_ended("upstream_fin");
+        rig.stop();
+    });
+}
+
+/// Case 15: one side has ended and the other says nothing: the half-close time, then a reset.
+#[test]
+fn a_half_closed_session_ends_at_its_time() {
+    on_both(|poller| {
+        for client_ends in [true, false] {
+            let mut rig = Rig::with(poller, "timeouts.half_close = \"300ms\"", "");
+            let (client, upstream) = rig.pair();
+            let (first, mut second) = if client_ends {
+                (&client, &upstream)
+            } else {
+                (&upstream, &client)
+            };
+            let start = now();
+            first.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(second.read(&mut [0]).unwrap(), 0);
+            assert_eq!(drain(first), (0, End::Reset));
+            let took = start.elapsed();
+            assert!(took >= Duration::from_millis(300), "{took:?}");
+            assert!(took < Duration::from_millis(300) + LATE, "{took:?}");
+            // It has had its FIN; what it sends now is answered by a reset.
+            assert!((0..2000).any(|_| {
+                pause();
+                second.write_all(b"late").is_err()
+            }));
+            let record = rig.record(client.local_addr().unwrap());
+            record.assert_ended("half_close_timeout");
+            rig.stop();
+        }
+    });
+}
+
+/// A session that has been silent for longer than the half-close time was reset at once when one
+/// side sent its FIN: the silence before it was counted.
+#[test]
+fn silence_before_a_fin_does_not_count_after_it() {
+    on_both(|poller| {
+        let mut rig = Rig::with(poller, "timeouts.half_close = \"400ms\"", "");
+        let (client, mut upstream) = rig.pair();
+        let start = now();
+        while start.elapsed() < Duration::from_millis(600) {
+            pause();
+        }
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
+        let start = now();
+        while start.elapsed() < Duration::from_millis(150) {
+            pause();
+        }
+        upstream.write_all(&pattern(0, 1000)).unwrap();
+        drop(upstream);
+        assert_eq!(drain(&client), (1000, End::Fin));
+        rig.record(client.local_addr().unwrap())
+            .assert_ended("client_fin");
+        rig.stop();
+    });
+}
+
+/// Case 15: bytes the other way are life for a half-closed session, too.
+#[test]
+fn a_half_closed_session_lives_while_bytes_move() {
+    on_both(|poller| {
+        let mut rig = Rig::with(poller, "timeouts.half_close = \"300ms\"", "");
+        let (client, mut upstream) = rig.pair();
+        client.shutdown(Shutdown::Write).unwrap();
+        let (start, mut last, mut sent) = (now(), now(), 0);
+        while start.elapsed() < Duration::from_millis(1000) {
+            if last.elapsed() > Duration::from_millis(80) {
+                last = now();
+                upstream.write_all(&pattern(sent, 1)).unwrap();
+                sent += 1;
+            }
+            pause();
+        }
+        drop(upstream);
+        assert_eq!(drain(&client), (sent, End::Fin));
+        rig.record(client.local_addr().unwrap())
+            .assert_ended("client_fin");
+        rig.stop();
+    });
+}
+
+/// Case 60: a lifetime ends a busy session, never later than it says, and earlier by its jitter at
+/// most.
+#[test]
+fn a_lifetime_ends_a_busy_session() {
+    on_both(|poller| {
+        let limits = "timeouts = { lifetime = \"800ms\", lifetime_jitter = \"50%\" }";
+        let mut rig = Rig::with(poller, limits, "");
+        for _ in 0..4 {
+            let start = now();
+            let (mut client, mut upstream) = rig.pair();
+            let mut last = now();
+            let exchange = |client: &mut TcpStream, upstream: &mut TcpStream| {
+                client.write_all(b"x")?;
+                upstream.read_exact(&mut [0])
+            };
+            while exchange(&mut client, &mut upstream).is_ok() {
+                assert!(start.elapsed() < Duration::from_secs(5), "it never ends");
+                last = now();
+            }
+            let took = last - start;
+            assert!(took > Duration::from_millis(350), "{took:?}");
+            assert!(took < Duration::from_millis(800) + LATE, "{took:?}");
+            let record = rig.record(client.local_addr().unwrap());
+            record.assert_ended("lifetime");
+            let lasted = record.number("total_us");
+            assert!((400_000..900_000).contains(&lasted), "{record:?}");
+        }
+        rig.stop();
+    });
+}
+
+/// No idle time: silence is nobody's business.
+#[test]
+fn without_an_idle_time_silence_is_fine() {
+    on_both(|poller| {
+        let limits = "timeouts = { idle = \"off\", half_close = \"100ms\" }";
+        let mut rig = Rig::with(poller, limits, "");
+        let (mut client, mut upstream) = rig.pair();
+        let start = now();
+        while start.elapsed() < Duration::from_millis(500) {
+            pause();
+        }
+        client.write_all(b"x").unwrap();
+        upstream.read_exact(&mut [0]).unwrap();
+        drop(client);
+        drop(upstream);
+        rig.stop();
+    });
+}
