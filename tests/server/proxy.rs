@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::{
     End, Server, accept, black_hole, dead_address, echo, echo_all, fill, is_reset, listener, now,
-    on_both, pattern, ping, proxy, read_pattern, reset, runtime, send_pattern, spawn, until,
+    on_both, pattern, ping, proxy, read_pattern, reset, runtime, send_pattern, spawn,
 };
 
 /// A proxy in front of a listener of the test's own.
@@ -263,7 +263,7 @@ fn ping_through(mut from: &TcpStream, mut to: &TcpStream) {
 fn an_upstream_s_reset_is_the_client_s() {
     on_both(|poller| {
         let front = Front::new(poller);
-        let idle = front.server.descriptors();
+        let idle = front.server.sockets();
         for bytes in [0, 1, 100_000] {
             let (client, mut upstream) = front.pair();
             upstream.write_all(&pattern(0, bytes)).unwrap();
@@ -277,9 +277,7 @@ fn an_upstream_s_reset_is_the_client_s() {
         reset(upstream);
         assert_eq!(read_pattern(&client, 0).1, End::Reset);
         drop(client);
-        until("every descriptor is back", || {
-            front.server.descriptors() == idle
-        });
+        front.server.until_sockets(idle);
         front.server.stop();
     });
 }
@@ -289,7 +287,7 @@ fn an_upstream_s_reset_is_the_client_s() {
 fn a_client_s_reset_is_the_upstream_s() {
     on_both(|poller| {
         let front = Front::new(poller);
-        let idle = front.server.descriptors();
+        let idle = front.server.sockets();
         for bytes in [0, 1, 100_000] {
             let (mut client, upstream) = front.pair();
             client.write_all(&pattern(0, bytes)).unwrap();
@@ -302,9 +300,7 @@ fn a_client_s_reset_is_the_upstream_s() {
         reset(client);
         assert_eq!(read_pattern(&upstream, 0).1, End::Reset);
         drop(upstream);
-        until("every descriptor is back", || {
-            front.server.descriptors() == idle
-        });
+        front.server.until_sockets(idle);
         front.server.stop();
     });
 }
@@ -314,7 +310,7 @@ fn a_client_s_reset_is_the_upstream_s() {
 fn when_one_leg_breaks_the_other_ends() {
     on_both(|poller| {
         let front = Front::new(poller);
-        let idle = front.server.descriptors();
+        let idle = front.server.sockets();
         let (client, upstream) = front.pair();
         ping_through(&client, &upstream);
         // The upstream closes with unread input: a reset for who writes to it.
@@ -322,9 +318,7 @@ fn when_one_leg_breaks_the_other_ends() {
         drop(upstream);
         assert_eq!(read_pattern(&client, 0).0, 0);
         drop(client);
-        until("every descriptor is back", || {
-            front.server.descriptors() == idle
-        });
+        front.server.until_sockets(idle);
         front.server.stop();
     });
 }

@@ -204,7 +204,7 @@ fn json_lines_are_objects() {
             "\"listener\":\"echo\"",
             "\"from_client_bytes\":1000",
             "\"to_client_bytes\":1000",
-            "\"ended\":\"fin\"",
+            "\"ended\":\"client_fin\"",
         ] {
             assert!(session.contains(field), "{session}");
         }
@@ -230,7 +230,7 @@ fn each_session_has_one_line_at_its_end() {
         for part in [
             "from_client_bytes=12345",
             "to_client_bytes=12345",
-            "ended=\"fin\"",
+            "ended=client_fin",
         ] {
             assert!(line.contains(part), "{line}");
         }
@@ -241,7 +241,7 @@ fn each_session_has_one_line_at_its_end() {
         for part in [
             "from_client_bytes=4 ",
             "to_client_bytes=4 ",
-            "reset by peer",
+            "ended=client_rst",
         ] {
             assert!(line.contains(part), "{line}");
         }

@@ -17,6 +17,9 @@ use socket2::{Domain, SockRef, Socket, Type};
 /// How long anything may take: generous, for machines that do something else meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Pipes that the lanes of a test's server may keep between bulk transfers.
+const PIPES_MAX: usize = 64;
+
 /// A running server. Killed, if it still runs, when this goes.
 pub(crate) struct Server {
     child: Child,
@@ -231,10 +234,35 @@ impl Server {
         }
     }
 
-    pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid()))
-            .unwrap()
-            .count()
+    /// What each of its descriptors is.
+    fn open(&self) -> Vec<String> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        entries
+            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+            .map(|what| what.display().to_string())
+            .collect()
+    }
+
+    /// How many sockets it has.
+    pub(crate) fn sockets(&self) -> usize {
+        let sockets = self.open();
+        sockets.iter().filter(|w| w.starts_with("socket:")).count()
+    }
+
+    /// Waits until it has so many sockets, and no more pipes than lanes keep for the next bulk
+    /// transfer.
+    pub(crate) fn until_sockets(&self, expected: usize) {
+        let end = now() + PATIENCE;
+        while self.sockets() != expected {
+            assert!(now() < end, "not {expected}: {:#?}", self.open());
+            pause();
+        }
+        let pipes = self
+            .open()
+            .iter()
+            .filter(|w| w.starts_with("pipe:"))
+            .count();
+        assert!(pipes <= 2 * PIPES_MAX + 3, "{pipes} ends of pipes");
     }
 
     /// Resident memory, in bytes.
