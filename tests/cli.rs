@@ -194,16 +194,7 @@ name = "web"
 endpoints = ["10.0.0.1:0"]
 "#;
 
-const BROKEN_ANSWER: &str = r#"a.toml:4: listener[0].bind[1] = "localhost": host names are not looked up in this version; write IP:PORT, e.g. "127.0.0.1:7008" or "[::1]:7008"
-a.toml:6: listener[0].upstream = "wab": no upstream has this name; did you mean "web"?
-a.toml:8: listener[1].name: missing; write a name, e.g. name = "echo"
-a.toml:9: listener[1].bind = "0.0.0.0:80": this address is on line 4 already; write another
-a.toml:11: listener[1].protocol = "udp": unknown key; known here: name, bind, service, upstream, backlog, timeouts, socket
-a.toml:14: runtime.lanes = 0: out of range; write 1 to 1024: one for each CPU is enough
-a.toml:15: runtime.pin = "yes": not a boolean; write true or false, without quotes
-a.toml:16: runtime.idle_spin = "1h": out of range; write "0s" to "1ms": a longer spin burns a core and saves nothing, a wake takes some 50us
-a.toml:20: upstream[0].endpoints[0] = "10.0.0.1:0": nothing listens on port 0; write a port from 1 to 65535
-"#;
+const BROKEN_ANSWER: &str = include_str!("cli/broken_answer.txt");
 
 #[test]
 fn every_mistake_is_shown_in_one_run_in_the_order_of_lines() {

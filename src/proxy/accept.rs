@@ -11,8 +11,7 @@ use super::deadline::Timeouts;
 use super::limit::{Permit, SessionLimit};
 use super::session::{Service, session};
 use crate::net::{Listener, Stream};
-use crate::runtime::{Either, Gate, Handle, either, yield_now};
-use crate::sys::Time;
+use crate::runtime::{Either, Gate, Handle, Time, either, yield_now};
 
 /// Connections accepted before other tasks get their turn, so that a storm does not starve the
 /// sessions that are there.

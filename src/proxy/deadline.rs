@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::sys::Time;
+use crate::runtime::Time;
 
 /// How long a session may take over what.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +109,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Deadline, Expired, Timeouts};
-    use crate::sys::Time;
+    use crate::runtime::Time;
 
     const SECOND: Duration = Duration::from_secs(1);
 

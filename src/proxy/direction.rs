@@ -17,8 +17,7 @@ use super::deadline::Deadline;
 use super::record::Cause;
 use crate::buf::{BUFFER_BYTES, Chain};
 use crate::net::Stream;
-use crate::runtime::{Close, Moved, Sent, Sleep, SourceSaid};
-use crate::sys::Time;
+use crate::runtime::{Close, Moved, Sent, Sleep, SourceSaid, Time};
 
 /// Chains that one direction moves before the lane's other tasks get their turn.
 const BUDGET: usize = 8;

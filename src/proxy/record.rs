@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
-use crate::runtime::Handle;
-use crate::sys::Time;
+use crate::runtime::{Handle, Time};
 
 /// Why a session ended; the word in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

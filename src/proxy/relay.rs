@@ -13,8 +13,7 @@ use super::deadline::{Deadline, Expired, Timeouts};
 use super::direction::{Direction, Pulse, Side};
 use super::record::{Cause, Record};
 use crate::net::Stream;
-use crate::runtime::{Close, Sleep};
-use crate::sys::Time;
+use crate::runtime::{Close, Sleep, Time};
 
 /// A session that relays.
 #[derive(Debug)]

@@ -8,8 +8,7 @@ use std::time::Duration;
 use super::deadline::Timeouts;
 use super::record::Cause;
 use crate::net::{self, SocketOptions, Stream};
-use crate::runtime::{Handle, timeout};
-use crate::sys::Time;
+use crate::runtime::{Handle, Time, timeout};
 
 /// How often failing connects of an upstream are logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,24 +1,25 @@
 //! The lane: one core's run queue, timers, inbox and poller, and the turn that drives them.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
-use super::inbox::{Receiver, Sender, inbox};
+use super::inbox::{Receiver, inbox};
 use super::mover::Mover;
+use super::remote::{Message, Remote};
 use super::run_queue::RunQueue;
+use super::shared::{Current, Shared, Tasks};
 use super::sockets::Sockets;
-use super::task::{Task, TaskId, TaskName};
+use super::spin::Spin;
+use super::task::{Task, TaskName};
 use super::timer::Timers;
-use super::watchdog::Heart;
 use crate::buf::{Pool, PoolOptions};
-use crate::poller::{BackEnd, Completion, Notifier, Poller, PollerOptions, Wait};
+use crate::poller::{BackEnd, Completion, Poller, PollerOptions, Wait};
 use crate::stats::LaneStats;
 use crate::sys::{self, Time};
 
@@ -31,11 +32,6 @@ const BUDGET: usize = 256;
 const INBOX_INTERVAL: usize = 61;
 /// How often memory that is not used goes back to the system.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// The lane whose turn it is on this thread.
-    static CURRENT: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
-}
 
 /// What a lane is opened with.
 #[derive(Clone, Copy, Debug)]
@@ -69,21 +65,6 @@ impl LaneOptions {
     }
 }
 
-/// What other threads can say to a lane.
-pub(super) enum Message {
-    Wake(Task),
-    Call(Box<dyn FnOnce(&Handle) + Send>),
-}
-
-impl fmt::Debug for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Wake(_) => "Wake",
-            Self::Call(_) => "Call",
-        })
-    }
-}
-
 /// One core's scheduler and poller. Stays on the thread that opened it.
 #[derive(Debug)]
 pub struct Lane {
@@ -95,47 +76,9 @@ pub struct Lane {
     trimmed: Time,
 }
 
-#[derive(Debug)]
-pub(super) struct Shared {
-    now: Cell<Time>,
-    pub(super) poller: RefCell<Poller>,
-    pub(super) sockets: RefCell<Sockets>,
-    pub(super) mover: RefCell<Mover>,
-    pub(super) timers: RefCell<Timers<Waker>>,
-    pub(super) pool: Pool,
-    pub(super) stats: Arc<LaneStats>,
-    queue: RefCell<RunQueue<Task>>,
-    /// This turn is not to sleep: who drives the lane has something to see.
-    roused: Cell<bool>,
-    random: Cell<u64>,
-    high_mark: usize,
-    /// The task that is running, so what is woken now was woken by it.
-    running: Cell<Option<TaskId>>,
-    tasks: RefCell<Tasks>,
-    remote: Remote,
-}
-
-/// The lane's own references to its tasks: as long as it has one, the future is alive.
-#[derive(Debug, Default)]
-struct Tasks {
-    slots: Vec<Option<Task>>,
-    free: Vec<u32>,
-}
-
 /// A lane, as its tasks see it. Cheap to clone; stays on its thread.
 #[derive(Clone, Debug)]
 pub struct Handle(pub(super) Rc<Shared>);
-
-/// A lane, as other threads see it.
-#[derive(Clone, Debug)]
-pub struct Remote(Arc<Parts>);
-
-#[derive(Debug)]
-struct Parts {
-    sender: Sender<Message>,
-    notifier: Notifier,
-    heart: Heart,
-}
 
 impl Lane {
     /// Opens a lane on the calling thread.
@@ -146,11 +89,7 @@ impl Lane {
         let pool = Pool::new(options.pool)?;
         let poller = Poller::open(options.back_end, options.poller, &pool)?;
         let (sender, receiver) = inbox(INBOX);
-        let parts = Parts {
-            sender,
-            notifier: poller.notifier(),
-            heart: Heart::new(),
-        };
+        let remote = Remote::new(sender, poller.notifier());
         let shared = Shared {
             now: Cell::new(now),
             poller: RefCell::new(poller),
@@ -165,7 +104,7 @@ impl Lane {
             high_mark: 2 * options.queue_buffers * options.pool.buffer_bytes,
             running: Cell::new(None),
             tasks: RefCell::new(Tasks::default()),
-            remote: Remote(Arc::new(parts)),
+            remote,
         };
         Ok(Self {
             shared: Rc::new(shared),
@@ -360,90 +299,6 @@ impl Drop for Lane {
     }
 }
 
-impl Shared {
-    pub(super) fn now(&self) -> Time {
-        self.now.get()
-    }
-
-    fn heart(&self) -> &Heart {
-        self.remote.heart()
-    }
-
-    fn pop(&self) -> Option<Task> {
-        self.queue.borrow_mut().pop()
-    }
-
-    fn run(&self, task: &Task) {
-        self.running.set(Some(task.id()));
-        self.stats.polls.add(1);
-        self.heart().enter(task.name());
-        let result = panic::catch_unwind(AssertUnwindSafe(|| task.poll()));
-        match result {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(())) => self.end(task),
-            Err(panic) => {
-                self.stats.panics.add(1);
-                let what = panic_text(&*panic);
-                tracing::error!(
-                    task = task.name(),
-                    panic = what,
-                    "a task panicked and was ended"
-                );
-                self.end(task);
-            }
-        }
-        self.heart().leave();
-        self.running.set(None);
-    }
-
-    fn end(&self, task: &Task) {
-        if panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())).is_err() {
-            self.stats.panics.add(1);
-        }
-        let mut tasks = self.tasks.borrow_mut();
-        let own = tasks.slots.get_mut(task.slot() as usize);
-        // A task that was woken while it ended comes here again; its slot may be another's.
-        if let Some(own) = own.filter(|own| own.as_ref().is_some_and(|own| own.id() == task.id())) {
-            let last = own.take();
-            tasks.free.push(task.slot());
-            if tasks.free.len() == tasks.slots.len() {
-                self.roused.set(true);
-            }
-            drop(tasks);
-            drop(last);
-        }
-    }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
-}
-
-/// Queues a task that was woken: with its own lane if that has its turn on this thread, through
-/// the lane's inbox otherwise.
-pub(super) fn schedule(task: &Task) {
-    if !task.claim() {
-        return;
-    }
-    let local = CURRENT.with_borrow(|current| {
-        let own = current.as_ref().filter(|lane| task.is_of(&lane.remote));
-        own.map(|lane| {
-            let mut queue = lane.queue.borrow_mut();
-            // One that wakes itself yields: it goes behind the others.
-            if lane.running.get().is_some_and(|by| by != task.id()) {
-                queue.push_next(task.clone());
-            } else {
-                queue.push(task.clone());
-            }
-        })
-    });
-    if local.is_none() {
-        task.wake_lane();
-    }
-}
-
 impl Handle {
     /// Starts a task. It runs in this turn or the next, and lives until it ends or the lane does.
     pub fn spawn<F>(&self, name: TaskName, future: F)
@@ -518,115 +373,11 @@ impl Handle {
     }
 }
 
-impl Remote {
-    /// Runs `call` on the lane in its next turn. Never blocks.
-    pub fn call(&self, call: impl FnOnce(&Handle) + Send + 'static) {
-        self.send(Message::Call(Box::new(call)));
-    }
-
-    pub(super) fn send(&self, message: Message) {
-        if self.0.sender.send(message) {
-            self.0.notifier.notify();
-        }
-    }
-
-    /// Whether both are of one lane.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// The lane's heart, for a watchdog.
-    #[must_use]
-    pub fn heart(&self) -> &Heart {
-        &self.0.heart
-    }
-
-    /// How many refer to the lane's inbox: this, the lane, its tasks and what is said to it.
-    #[cfg(test)]
-    pub(super) fn references(&self) -> usize {
-        Arc::strong_count(&self.0)
-    }
-}
-
-/// Makes a lane the current one of this thread until dropped; the one before comes back then.
-struct Current(Option<Rc<Shared>>);
-
-impl Current {
-    fn enter(lane: &Rc<Shared>) -> Self {
-        Self(CURRENT.replace(Some(Rc::clone(lane))))
-    }
-}
-
-impl Drop for Current {
-    fn drop(&mut self) {
-        CURRENT.set(self.0.take());
-    }
-}
-
 /// Has the turn in which it is dropped come back at once.
 struct RouseOnDrop(Handle);
 
 impl Drop for RouseOnDrop {
     fn drop(&mut self) {
         self.0.0.roused.set(true);
-    }
-}
-
-/// Whether to poll a little before sleeping: only as long as that finds something often enough.
-///
-/// A sleep and its wake cost several microseconds on both sides, so a reply that comes within
-/// `limit` is cheaper to wait for awake. A lane whose replies take longer stops trying.
-#[derive(Debug)]
-pub(super) struct Spin {
-    limit: Duration,
-    /// Spins that may still fail.
-    credit: u32,
-    /// Waits to sit out before trying again.
-    pause: u32,
-    /// When the turn began that ended in a spin.
-    spun: Option<Time>,
-    turn: Time,
-}
-
-impl Spin {
-    const CREDIT: u32 = 4;
-    const CREDIT_MAX: u32 = 16;
-    const PAUSE: u32 = 128;
-
-    pub(super) const fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            credit: Self::CREDIT,
-            pause: 0,
-            spun: None,
-            turn: Time::ZERO,
-        }
-    }
-
-    /// A turn begins; if the last one spun, it paid if this one is not long after it.
-    pub(super) fn learn(&mut self, now: Time) {
-        if let Some(before) = self.spun.take() {
-            if now.since(before) <= 2 * self.limit {
-                self.credit = (self.credit + 2).min(Self::CREDIT_MAX);
-            } else if self.credit > 1 {
-                self.credit -= 1;
-            } else {
-                (self.credit, self.pause) = (Self::CREDIT, Self::PAUSE);
-            }
-        }
-        self.turn = now;
-    }
-
-    pub(super) fn skip(&mut self) {
-        self.spun = None;
-    }
-
-    pub(super) fn before_sleep(&mut self) -> Duration {
-        if self.limit.is_zero() || self.pause > 0 {
-            self.pause = self.pause.saturating_sub(1);
-            return Duration::ZERO;
-        }
-        self.spun = Some(self.turn);
-        self.limit
     }
 }

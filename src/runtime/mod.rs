@@ -9,9 +9,12 @@ mod inbox;
 mod io;
 mod lane;
 mod mover;
+mod remote;
 mod run_queue;
+mod shared;
 mod sleep;
 mod sockets;
+mod spin;
 mod task;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -20,10 +23,12 @@ mod watchdog;
 
 pub use self::gate::{Either, Gate, both, either};
 pub use self::io::{LaneSocket, Sent};
-pub use self::lane::{Handle, Lane, LaneOptions, Remote};
+pub use self::lane::{Handle, Lane, LaneOptions};
 pub use self::mover::{Moved, SourceSaid};
+pub use self::remote::Remote;
 pub use self::sleep::{Elapsed, Sleep, timeout, yield_now};
 pub use self::task::TaskName;
 pub use self::timer::{TICK, TimerKey, Timers};
 pub use self::watchdog::{Heart, Stall, Watchdog};
 pub use crate::poller::Close;
+pub use crate::sys::Time;

@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Waker};
 
-use super::lane::Shared;
+use super::shared::Shared;
 use crate::buf::{Buf, Chain};
 use crate::poller::{Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
 use crate::sys::OsSocket;

@@ -17,7 +17,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::lane::{Message, Remote, schedule};
+use super::remote::{Message, Remote};
+use super::shared::schedule;
 
 /// What a task is called in logs: a reference to a literal, so that it costs one word.
 pub type TaskName = &'static &'static str;

@@ -15,9 +15,9 @@ const BAD: &[(&str, &str, &str)] = &[
         "net may not import proxy",
     ),
     (
-        "src/log.rs",
+        "src/stats.rs",
         "use crate::server::A;",
-        "log may not import server",
+        "stats may not import server",
     ),
     (
         "src/other/a.rs",

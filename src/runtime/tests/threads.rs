@@ -12,7 +12,8 @@ use std::thread;
 
 use super::{PATIENCE, lane, lane_on, ms, on_every_back_end, run, spawn, turn_now};
 use crate::poller::BackEnd;
-use crate::runtime::lane::{Lane, Remote};
+use crate::runtime::lane::Lane;
+use crate::runtime::remote::Remote;
 use crate::runtime::watchdog::{Heart, Watchdog};
 use crate::sys;
 

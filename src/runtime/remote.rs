@@ -1,0 +1,74 @@
+//! A lane as other threads see it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::inbox::Sender;
+use super::lane::Handle;
+use super::task::Task;
+use super::watchdog::Heart;
+use crate::poller::Notifier;
+
+/// What other threads can say to a lane.
+pub(super) enum Message {
+    Wake(Task),
+    Call(Box<dyn FnOnce(&Handle) + Send>),
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wake(_) => "Wake",
+            Self::Call(_) => "Call",
+        })
+    }
+}
+
+/// A lane, as other threads see it.
+#[derive(Clone, Debug)]
+pub struct Remote(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    sender: Sender<Message>,
+    notifier: Notifier,
+    heart: Heart,
+}
+
+impl Remote {
+    pub(super) fn new(sender: Sender<Message>, notifier: Notifier) -> Self {
+        Self(Arc::new(Parts {
+            sender,
+            notifier,
+            heart: Heart::new(),
+        }))
+    }
+
+    /// Runs `call` on the lane in its next turn. Never blocks.
+    pub fn call(&self, call: impl FnOnce(&Handle) + Send + 'static) {
+        self.send(Message::Call(Box::new(call)));
+    }
+
+    pub(super) fn send(&self, message: Message) {
+        if self.0.sender.send(message) {
+            self.0.notifier.notify();
+        }
+    }
+
+    /// Whether both are of one lane.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The lane's heart, for a watchdog.
+    #[must_use]
+    pub fn heart(&self) -> &Heart {
+        &self.0.heart
+    }
+
+    /// How many refer to the lane's inbox: this, the lane, its tasks and what is said to it.
+    #[cfg(test)]
+    pub(super) fn references(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+}
