@@ -73,7 +73,9 @@ pub struct Lane {
     spin: Spin,
     completions: Vec<Completion>,
     fired: Vec<Waker>,
+    /// When memory last went back to the system, and the polls there had been by then.
     trimmed: Time,
+    polls_trimmed: u64,
 }
 
 /// A lane, as its tasks see it. Cheap to clone; stays on its thread.
@@ -113,6 +115,7 @@ impl Lane {
             completions: Vec::new(),
             fired: Vec::new(),
             trimmed: now,
+            polls_trimmed: 0,
         })
     }
 
@@ -184,6 +187,7 @@ impl Lane {
         self.run_tasks();
         if now.since(self.trimmed) >= TRIM_INTERVAL {
             self.trimmed = now;
+            self.polls_trimmed = self.shared.stats.polls.value();
             self.shared.pool.trim();
         }
         let wait = self.fall_asleep(now);
@@ -275,7 +279,12 @@ impl Lane {
             self.spin.skip();
             return Wait::NOT;
         }
-        let timeout = self.shared.timers.borrow().next().map(|at| at.since(now));
+        let first = self.shared.timers.borrow().next();
+        // Memory that has come free since it was last looked at goes back though nothing else
+        // happens: one more turn after the last task has run.
+        let untrimmed = self.shared.stats.polls.value() != self.polls_trimmed;
+        let trim = untrimmed.then(|| self.trimmed + TRIM_INTERVAL);
+        let timeout = first.into_iter().chain(trim).min().map(|at| at.since(now));
         if timeout == Some(Duration::ZERO) {
             self.spin.skip();
             return Wait::NOT;

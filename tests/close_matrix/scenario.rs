@@ -80,6 +80,10 @@ impl Ending {
             // Nothing was sent, so nothing is unread.
             Self::CrashUnread(Client) if flight == Flight::Nothing => &["client_fin"],
             Self::CrashUnread(Server) if flight == Flight::Nothing => &["upstream_fin"],
+            // Without a word, and perhaps before its connect was looked at.
+            Self::Reset(Server) if flight == Flight::Nothing => {
+                &["upstream_rst", "connect_refused"]
+            }
             Self::Fin(Client) | Self::Crash(Client) => &["client_fin"],
             Self::Fin(Server) | Self::Crash(Server) => &["upstream_fin"],
             Self::Reset(Client)

@@ -8,6 +8,7 @@
 mod connect;
 mod endings;
 mod memory;
+mod namespace;
 mod rig;
 mod sizes;
 mod stop;

@@ -62,6 +62,11 @@ impl Rig {
         connect(self.address)
     }
 
+    /// One more session, of a client of the test's own.
+    pub(crate) fn expect_session(&mut self) {
+        self.sessions += 1;
+    }
+
     /// A client that takes little before it reads.
     pub(crate) fn small_client(&mut self) -> TcpStream {
         self.sessions += 1;
@@ -108,6 +113,10 @@ impl Rig {
 impl Record {
     pub(crate) fn assert_ended(&self, word: &str) {
         assert_eq!(self.0["ended"], word, "{self:?}");
+    }
+
+    pub(crate) fn ended(&self) -> &str {
+        &self.0["ended"]
     }
 
     pub(crate) fn assert_bytes(&self, from_client: usize, to_client: usize) {

@@ -1,0 +1,211 @@
+//! Local ports, in a network namespace that a test makes for itself: this program runs once more
+//! inside `unshare -n`, which takes root. Without that the tests say so and do nothing.
+
+use std::env;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::rig::{Rig, drain};
+use crate::support::{End, accept, on_both, patient, pause};
+
+/// Set for the run inside.
+const INSIDE: &str = "CORELANE_TEST_NAMESPACE";
+/// The local ports that connects may use there.
+const PORT_RANGE: &str = "40000 40099";
+const PORTS: usize = 100;
+
+/// Runs a test inside a namespace with that port range; `name` is its path in this program.
+#[expect(clippy::print_stderr, reason = "says that a test did not run, and why")]
+fn in_namespace(name: &str, test: impl FnOnce()) {
+    if env::var_os(INSIDE).is_some() {
+        narrow(PORT_RANGE);
+        return test();
+    }
+    let up = "ip link set lo up && test -w /proc/sys/net/ipv4/ip_local_port_range";
+    let possible = Command::new("unshare")
+        .args(["-n", "sh", "-c", up])
+        .output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        eprintln!("{name} not run: it takes root, unshare(1) and ip(8)");
+        return;
+    }
+    let status = Command::new("unshare")
+        .args(["-n", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "inside the namespace: {status}");
+}
+
+/// A client from a port of its own, outside the range: a port that somebody has bound, to whatever
+/// address, is none that a connect may take.
+fn client(rig: &mut Rig) -> TcpStream {
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    let from = SocketAddr::from((Ipv4Addr::LOCALHOST, NEXT.fetch_add(1, Ordering::Relaxed)));
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect(&rig.address.into()).unwrap();
+    rig.expect_session();
+    let client = TcpStream::from(socket);
+    patient(&client);
+    client
+}
+
+/// Opens so many sessions and keeps them; gives those that were served, and how the others ended.
+fn open(rig: &mut Rig, count: usize) -> (Vec<(TcpStream, TcpStream)>, Vec<String>) {
+    let (mut served, mut refused) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let mut client = client(rig);
+        // It may be reset already.
+        drop(client.write_all(b"x"));
+        rig.upstream.set_nonblocking(true).unwrap();
+        loop {
+            if let Ok((mut upstream, _)) = rig.upstream.accept() {
+                upstream.set_nonblocking(false).unwrap();
+                upstream.read_exact(&mut [0]).unwrap();
+                served.push((client, upstream));
+                break;
+            }
+            client.set_nonblocking(true).unwrap();
+            let ended = client.peek(&mut [0]);
+            client.set_nonblocking(false).unwrap();
+            if ended.is_ok()
+                || ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset)
+            {
+                let record = rig.record(client.local_addr().unwrap());
+                refused.push(record.ended().to_owned());
+                break;
+            }
+            pause();
+        }
+    }
+    (served, refused)
+}
+
+/// Case 40: no local port left is this machine's fault, never the endpoint's: the sessions that
+/// have one go on, the others are reset and recorded as such, and it passes when ports come back.
+#[test]
+fn no_port_left_is_no_fault_of_the_endpoint() {
+    let name = "namespace::no_port_left_is_no_fault_of_the_endpoint";
+    in_namespace(name, || {
+        on_both(|poller| {
+            let upstream = listener_outside_the_range();
+            let endpoint = upstream.local_addr().unwrap();
+            let mut rig = Rig::before(poller, &[endpoint], upstream, "", "");
+            let (served, refused) = open(&mut rig, 2 * PORTS);
+            assert!(served.len() >= PORTS - 5, "{} served", served.len());
+            assert_eq!(served.len() + refused.len(), 2 * PORTS);
+            assert!(
+                refused.iter().all(|word| word == "local_resources"),
+                "{refused:?}"
+            );
+            let warned = |line: &&String| line.contains("WARN") && line.contains("local_resources");
+            let warnings = rig.server.log.iter().filter(warned).count();
+            assert!((1..10).contains(&warnings), "{:#?}", rig.server.log);
+            // The upstream ends first, so the proxy's ports come back at once.
+            for (client, upstream) in served {
+                drop(upstream);
+                assert_eq!(drain(&client), (0, End::Fin));
+            }
+            let (served, refused) = open(&mut rig, 10);
+            assert_eq!((served.len(), refused), (10, Vec::new()));
+            drop(served);
+            rig.stop();
+        });
+    });
+}
+
+/// Case 40: with a pool of source addresses each has a range of its own.
+#[test]
+fn a_pool_of_sources_has_more_ports() {
+    let name = "namespace::a_pool_of_sources_has_more_ports";
+    in_namespace(name, || {
+        on_both(|poller| {
+            let upstream = listener_outside_the_range();
+            let endpoint = upstream.local_addr().unwrap();
+            let source = "source = [\"127.0.0.11\", \"127.0.0.12\", \"127.0.0.13\"]";
+            let mut rig = Rig::before(poller, &[endpoint], upstream, "", source);
+            let (served, refused) = open(&mut rig, 2 * PORTS + PORTS / 2);
+            assert_eq!((served.len(), refused), (2 * PORTS + PORTS / 2, Vec::new()));
+            for address in ["127.0.0.11", "127.0.0.12", "127.0.0.13"] {
+                let its = |(_, upstream): &&(TcpStream, TcpStream)| {
+                    upstream.peer_addr().unwrap().ip().to_string() == address
+                };
+                assert!(served.iter().filter(its).count() > PORTS / 2, "{address}");
+            }
+            for (client, upstream) in served {
+                drop(upstream);
+                assert_eq!(drain(&client), (0, End::Fin));
+            }
+            rig.stop();
+        });
+    });
+}
+
+/// Case 41: every port comes back, once: many more sessions than ports, one after the other.
+#[test]
+fn every_port_comes_back() {
+    let name = "namespace::every_port_comes_back";
+    in_namespace(name, || {
+        on_both(|poller| {
+            let upstream = listener_outside_the_range();
+            let endpoint = upstream.local_addr().unwrap();
+            let mut rig = Rig::before(poller, &[endpoint], upstream, "", "tries = 1");
+            for round in 0..20 * PORTS {
+                let client = client(&mut rig);
+                let upstream = accept(&rig.upstream);
+                drop(upstream);
+                assert_eq!(drain(&client), (0, End::Fin), "round {round}");
+            }
+            rig.stop();
+        });
+    });
+}
+
+/// Case 39: a connect to a dead port of the range may meet itself, and then what the client sends
+/// would come back to it. It is a refusal.
+#[test]
+fn a_connect_that_meets_itself_is_refused() {
+    let name = "namespace::a_connect_that_meets_itself_is_refused";
+    in_namespace(name, || {
+        on_both(|poller| {
+            for port in [40_000, 40_001_u16] {
+                let dead = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into();
+                let unused = listener_outside_the_range();
+                let mut rig = Rig::before(poller, &[dead], unused, "", "tries = 1");
+                // The proxy's own listener would take one of the two.
+                narrow("40000 40001");
+                for _ in 0..10 {
+                    let mut client = client(&mut rig);
+                    let from = client.local_addr().unwrap();
+                    // A send that fails has been told of the reset, and no read will be again.
+                    if client.write_all(b"who is there").is_ok() {
+                        assert_eq!(drain(&client), (0, End::Reset));
+                    }
+                    rig.record(from).assert_ended("connect_refused");
+                }
+                rig.stop();
+                narrow(PORT_RANGE);
+            }
+        });
+    });
+}
+
+/// Sets the range of the namespace.
+fn narrow(range: &str) {
+    fs::write("/proc/sys/net/ipv4/ip_local_port_range", range).unwrap();
+}
+
+/// A port that is in nobody's way.
+fn listener_outside_the_range() -> TcpListener {
+    (30_000..31_000)
+        .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .unwrap()
+}
