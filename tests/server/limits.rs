@@ -5,8 +5,9 @@ use std::fs;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::proxy::assert_reset;
 use crate::support::{
-    End, Server, connect, echo, is_reset, now, on_both, ping, proxy, read_pattern, reset, runtime,
+    End, Server, connect, echo, now, on_both, ping, proxy, read_pattern, reset, runtime,
 };
 
 /// I9: who is above the limit waits in the backlog, and is served as soon as there is room.
@@ -211,7 +212,7 @@ fn without_a_descriptor_for_the_upstream_its_client_is_reset() {
         leave_descriptors(&front, 3);
         let first = connect(front.address("proxy"));
         ping(&first);
-        is_reset(front.address("proxy"));
+        assert_reset(front.address("proxy"));
         ping(&first);
         free_descriptors(&front);
         ping(&connect(front.address("proxy")));

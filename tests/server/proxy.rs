@@ -2,13 +2,13 @@
 //!
 //! The upstream is the test's own, so that it sees what a server behind corelane would see.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::support::{
-    End, Server, accept, black_hole, dead_address, echo, echo_all, fill, is_reset, listener, now,
-    on_both, pattern, ping, proxy, read_pattern, reset, runtime, send_pattern, spawn,
+    End, PATIENCE, Server, accept, black_hole, dead_address, echo, echo_all, fill, listener, now,
+    on_both, patient, pattern, ping, proxy, read_pattern, reset, runtime, send_pattern, spawn,
 };
 
 /// A proxy in front of a listener of the test's own.
@@ -167,7 +167,7 @@ fn a_client_whose_endpoints_all_refuse_is_reset() {
         let front = Server::start(&(runtime(poller, 1) + &proxy(&endpoints)));
         let begun = now();
         for _ in 0..5 {
-            is_reset(front.address("proxy"));
+            assert_reset(front.address("proxy"));
         }
         assert!(now() - begun < Duration::from_secs(5), "quickly");
         front.stop();
@@ -254,7 +254,7 @@ fn a_reader_that_stops_costs_little_and_loses_nothing() {
 fn ping_through(mut from: &TcpStream, mut to: &TcpStream) {
     let mut got = [0; 4];
     from.write_all(b"ping").unwrap();
-    std::io::Read::read_exact(&mut to, &mut got).unwrap();
+    io::Read::read_exact(&mut to, &mut got).unwrap();
     assert_eq!(&got, b"ping");
 }
 
@@ -321,4 +321,15 @@ fn when_one_leg_breaks_the_other_ends() {
         front.server.until_sockets(idle);
         front.server.stop();
     });
+}
+
+/// Connects and is reset at once, perhaps before it has learnt that it is connected.
+pub(crate) fn assert_reset(to: SocketAddr) {
+    match TcpStream::connect_timeout(&to, PATIENCE) {
+        Ok(stream) => {
+            patient(&stream);
+            assert_eq!(read_pattern(&stream, 0), (0, End::Reset));
+        }
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+    }
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -63,9 +63,8 @@ pub(crate) fn pollers() -> &'static [&'static str] {
 /// Runs a test on both pollers, named in what it prints if it fails.
 pub(crate) fn on_both(test: impl Fn(&str)) {
     for poller in pollers() {
-        let named = Named(poller);
+        let _named = Named(poller);
         test(poller);
-        std::mem::forget(named);
     }
 }
 
@@ -74,7 +73,9 @@ struct Named(&'static str);
 impl Drop for Named {
     #[expect(clippy::print_stderr, reason = "the harness shows it with the failure")]
     fn drop(&mut self) {
-        eprintln!("on {}", self.0);
+        if thread::panicking() {
+            eprintln!("on {}", self.0);
+        }
     }
 }
 
@@ -472,17 +473,6 @@ pub(crate) fn echo_all(stream: &TcpStream, bytes: usize, piece: usize) {
     sender.join().unwrap();
 }
 
-/// Connects and is reset at once, perhaps before it has learnt that it is connected.
-pub(crate) fn is_reset(to: SocketAddr) {
-    match TcpStream::connect_timeout(&to, PATIENCE) {
-        Ok(stream) => {
-            patient(&stream);
-            assert_eq!(read_pattern(&stream, 0), (0, End::Reset));
-        }
-        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
-    }
-}
-
 /// Sends the pattern until nothing goes any more for a while: the reader is held back, or `max`.
 pub(crate) fn fill(stream: &TcpStream, max: usize) -> usize {
     stream.set_nonblocking(true).unwrap();
@@ -501,17 +491,4 @@ pub(crate) fn fill(stream: &TcpStream, max: usize) -> usize {
     }
     stream.set_nonblocking(false).unwrap();
     sent
-}
-
-/// Below a folder of the build: examples lie beside the folder of the test programs.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let tests = env::current_exe().unwrap();
-    let path = tests
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join(Path::new("examples"))
-        .join(name);
-    assert!(path.exists(), "{} is missing", path.display());
-    path
 }
