@@ -1,5 +1,6 @@
 //! The record of a session: one line at its end, on every path, with what moved and why it ended.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -80,7 +81,7 @@ pub(super) struct Record {
     /// Which of the upstream's endpoints was used.
     endpoint: Option<u16>,
     /// Endpoints that were tried.
-    pub(super) tries: u16,
+    pub(super) tries: Cell<u16>,
     cause: Option<Cause>,
     /// Bytes from the client that its sink's kernel took.
     pub(super) from_client: u64,
@@ -98,7 +99,7 @@ impl Record {
             start: lane.now(),
             connect_us: None,
             endpoint: None,
-            tries: 0,
+            tries: Cell::new(0),
             cause: None,
             from_client: 0,
             to_client: 0,
@@ -138,7 +139,7 @@ impl Drop for Record {
             listener = &*self.acceptor.name,
             client = %self.client,
             endpoint = self.endpoint().map(tracing::field::display),
-            tries = self.tries,
+            tries = self.tries.get(),
             connect_us = self.connect_us,
             total_us = u64::try_from(total.as_micros()).ok(),
             from_client_bytes = self.from_client,

@@ -1,6 +1,7 @@
 //! A session: one client connection from its start to its record.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 
 use super::accept::Acceptor;
@@ -69,13 +70,15 @@ async fn connect(
     acceptor: &Acceptor,
     record: &mut Record,
 ) -> Option<Stream> {
-    let lane = client.lane();
-    let connecting = upstream.connect(lane, &acceptor.timeouts, &mut record.tries);
-    let client_ends = async {
-        client.failed().await;
-        action(Phase::Connecting, Source::Reset, Held::Nothing, Sink::Open)
+    let ended = {
+        let connecting = upstream.connect(client.lane(), &acceptor.timeouts, &record.tries);
+        let client_ends = async {
+            client.failed().await;
+            action(Phase::Connecting, Source::Reset, Held::Nothing, Sink::Open)
+        };
+        either(pin!(connecting), pin!(client_ends)).await
     };
-    match either(connecting, client_ends).await {
+    match ended {
         Either::First(Ok((stream, endpoint))) => {
             record.connected(endpoint);
             Some(stream)

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use super::deadline::Timeouts;
@@ -73,7 +74,7 @@ impl Upstream {
         &self,
         lane: &Handle,
         timeouts: &Timeouts,
-        tries: &mut u16,
+        tries: &Cell<u16>,
     ) -> Result<(Stream, usize), Cause> {
         let endpoints = &self.options.endpoints;
         let first = self.endpoint.get();
@@ -86,9 +87,9 @@ impl Upstream {
             if lane.now() >= end {
                 break;
             }
-            *tries += 1;
+            tries.set(tries.get().saturating_add(1));
             let limit = lane.sleep_until(end.min(lane.now() + timeouts.connect));
-            let error = match timeout(limit, self.dial(lane, endpoint)).await {
+            let error = match timeout(limit, pin!(self.dial(lane, endpoint))).await {
                 Ok(Ok(stream)) => return Ok((stream, index)),
                 Ok(Err(error)) => error,
                 Err(elapsed) => io::Error::new(io::ErrorKind::TimedOut, elapsed),

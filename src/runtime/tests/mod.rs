@@ -55,7 +55,9 @@ fn lane_on(back_end: BackEnd) -> Lane {
 /// Runs `future` on the lane, which fails the test if it takes too long.
 fn run<T: 'static>(lane: &mut Lane, future: impl Future<Output = T> + 'static) -> T {
     let sleep = lane.handle().sleep_until(sys::now() + PATIENCE);
-    let result = lane.block_on(&"test", timeout(sleep, future)).unwrap();
+    let result = lane
+        .block_on(&"test", timeout(sleep, Box::pin(future)))
+        .unwrap();
     result.expect("the test's task ends in time")
 }
 
