@@ -182,7 +182,7 @@ mod tests {
         }
 
         /// Turns until all tasks have ended, by when the client has its echo and its FIN.
-        fn is_served(mut self) {
+        fn await_service(mut self) {
             let mut client = self.clients.pop().unwrap();
             client.write_all(b"hello").unwrap();
             client.shutdown(std::net::Shutdown::Write).unwrap();
@@ -216,7 +216,7 @@ mod tests {
                 let mut accepting = Accepting::new(back_end, 5);
                 (0..turns).for_each(|_| accepting.turn());
                 accepting.stop();
-                accepting.is_served();
+                accepting.await_service();
             }
         });
     }
@@ -229,7 +229,7 @@ mod tests {
             (0..4).for_each(|_| accepting.turn());
             drop(only);
             accepting.stop();
-            accepting.is_served();
+            accepting.await_service();
         });
     }
 
