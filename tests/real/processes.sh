@@ -88,7 +88,7 @@ END
 }
 
 is_ready() {
-    gone "$corelane_pid" || grep -q ' ready ' "$corelane_log"
+    gone "$corelane_pid" || grep -qs " ready " "$corelane_log"
 }
 
 # Asks corelane to drain; prints what is wrong with how it ended, and with its log.
