@@ -4,6 +4,8 @@
 
 STOP_SECONDS_MAX=15
 servers=()
+# corelane's lanes, unless a case says otherwise.
+lanes='"auto"'
 corelane_pid=''
 client=''
 
@@ -64,6 +66,7 @@ start_corelane() {
     corelane_log=$case_dir/$1.log
     cat >"$config" <<END
 [runtime]
+lanes = $lanes
 # The clients and the servers use the same CPUs.
 pin = false
 poller = "$1"
