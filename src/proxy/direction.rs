@@ -132,7 +132,8 @@ impl Direction {
         pulse.context.waker().wake_by_ref();
     }
 
-    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is it asked.
+    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is the
+    /// kernel asked.
     fn held(&self, for_reset: bool, sink: &Side) -> Held {
         if self.sending {
             return Held::User;
