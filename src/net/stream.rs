@@ -211,6 +211,11 @@ impl Stream {
         self.socket.close(how);
     }
 
+    /// Says how the connection is closed when it is dropped; by reset, unless this says otherwise.
+    pub fn close_by(&self, how: Close) {
+        self.socket.close_by(how);
+    }
+
     /// Who is at the other end.
     ///
     /// # Errors

@@ -1,16 +1,15 @@
 //! Accepting: takes connections off a listener's backlog and starts a session for each.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::deadline::Timeouts;
-use super::limit::{Permit, SessionLimit};
-use super::session::{Service, session};
-use crate::net::{Listener, Stream};
+use super::limit::SessionLimit;
+use super::session::{Service, start};
+use crate::net::Listener;
 use crate::runtime::{Either, Gate, Handle, Time, either, yield_now};
 
 /// Connections accepted before other tasks get their turn, so that a storm does not starve the
@@ -59,6 +58,7 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
             Either::First(()) => break,
             Either::Second(Ok(permit)) => {
                 if let Some(connection) = taken.take() {
+                    lane.stats().accepted.add(1);
                     start(&lane, connection, permit, &acceptor);
                     streak += 1;
                 }
@@ -82,20 +82,10 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
         let Some(connection) = taken.take().or_else(|| listener.accept_waiting()) else {
             break;
         };
+        lane.stats().accepted.add(1);
         start(&lane, connection, permit, &acceptor);
     }
     listener.close();
-}
-
-fn start(
-    lane: &Handle,
-    (client, peer): (Stream, SocketAddr),
-    permit: Permit,
-    acceptor: &Rc<Acceptor>,
-) {
-    lane.stats().accepted.add(1);
-    let session = session(client, peer, permit, Rc::clone(acceptor));
-    lane.spawn(&"session", session);
 }
 
 /// Accepts that failed since they were last logged.
@@ -192,7 +182,7 @@ mod tests {
         }
 
         /// Turns until all tasks have ended, by when the client has its echo and its FIN.
-        fn is_served(mut self) {
+        fn await_service(mut self) {
             let mut client = self.clients.pop().unwrap();
             client.write_all(b"hello").unwrap();
             client.shutdown(std::net::Shutdown::Write).unwrap();
@@ -226,7 +216,7 @@ mod tests {
                 let mut accepting = Accepting::new(back_end, 5);
                 (0..turns).for_each(|_| accepting.turn());
                 accepting.stop();
-                accepting.is_served();
+                accepting.await_service();
             }
         });
     }
@@ -239,7 +229,7 @@ mod tests {
             (0..4).for_each(|_| accepting.turn());
             drop(only);
             accepting.stop();
-            accepting.is_served();
+            accepting.await_service();
         });
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::{
     End, Server, connect, echo, echo_all, expect_pattern, fill, on_both, pattern, ping,
-    read_pattern, reset, runtime, send_pattern, until,
+    read_pattern, reset, runtime, send_pattern,
 };
 
 /// Cases 6 and 19: every size, with its FIN right behind it.
@@ -19,7 +19,7 @@ fn every_size_comes_back_and_then_the_fin() {
             sizes.extend([(1 << power) - 1, 1 << power, (1 << power) + 1]);
         }
         for size in sizes {
-            echo_all(&server.connect(), size, usize::MAX.min(size.max(1)));
+            echo_all(&server.connect(), size, size.max(1));
         }
         server.stop();
     });
@@ -141,7 +141,7 @@ fn clients_that_do_not_read_cost_little_and_lose_nothing() {
 fn a_reset_ends_its_own_session_only() {
     on_both(|poller| {
         let server = Server::echo(poller, 2);
-        let idle = server.descriptors();
+        let idle = server.sockets();
         let others: Vec<_> = (0..10).map(|_| server.connect()).collect();
         for round in 0..20 {
             let mut client = server.connect();
@@ -158,7 +158,7 @@ fn a_reset_ends_its_own_session_only() {
             client.shutdown(Shutdown::Write).unwrap();
             assert_eq!(read_pattern(&client, 0), (0, End::Fin));
         }
-        until("every descriptor is back", || server.descriptors() == idle);
+        server.until_sockets(idle);
         server.stop();
     });
 }
@@ -186,7 +186,7 @@ fn slow_clients_hold_up_nobody() {
 /// So many connections at once, each used, half of them at a time from another thread.
 fn hold(poller: &str, count: usize) {
     let server = Server::echo(poller, 2);
-    let idle = server.descriptors();
+    let idle = server.sockets();
     let address = server.address("echo");
     let holders: Vec<_> = (0..2)
         .map(|_| {
@@ -207,13 +207,13 @@ fn hold(poller: &str, count: usize) {
             expect_pattern(client, own + at * 10, 10);
         }
     }
-    assert_eq!(server.descriptors(), idle + count / 2 * 2);
+    assert_eq!(server.sockets(), idle + count / 2 * 2);
     for client in &clients {
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_pattern(client, 0), (0, End::Fin));
     }
     drop(clients);
-    until("every descriptor is back", || server.descriptors() == idle);
+    server.until_sockets(idle);
     server.stop();
 }
 
@@ -250,7 +250,7 @@ fn spinning_before_sleeping_changes_nothing() {
 fn clients_that_reset_in_the_backlog_are_skipped() {
     on_both(|poller| {
         let server = Server::echo(poller, 1);
-        let idle = server.descriptors();
+        let idle = server.sockets();
         for _ in 0..200 {
             let socket =
                 socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -259,7 +259,7 @@ fn clients_that_reset_in_the_backlog_are_skipped() {
             drop(socket);
         }
         ping(&server.connect());
-        until("every descriptor is back", || server.descriptors() == idle);
+        server.until_sockets(idle);
         server.stop();
     });
 }

@@ -5,8 +5,9 @@ use std::fs;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::proxy::assert_reset;
 use crate::support::{
-    End, Server, connect, echo, now, on_both, ping, proxy, read_pattern, reset, runtime, until,
+    End, Server, connect, echo, now, on_both, ping, proxy, read_pattern, reset, runtime,
 };
 
 /// I9: who is above the limit waits in the backlog, and is served as soon as there is room.
@@ -58,7 +59,7 @@ fn a_storm_above_the_limit_is_served_wave_by_wave() {
     on_both(|poller| {
         let limit = "max_sessions = 10\n";
         let server = Server::start(&(runtime(poller, 2) + limit + &echo()));
-        let idle = server.descriptors();
+        let idle = server.sockets();
         let address = server.address("echo");
         let threads: Vec<_> = (0..20)
             .map(|_| {
@@ -73,7 +74,7 @@ fn a_storm_above_the_limit_is_served_wave_by_wave() {
             })
             .collect();
         threads.into_iter().for_each(|t| t.join().unwrap());
-        until("every descriptor is back", || server.descriptors() == idle);
+        server.until_sockets(idle);
         server.stop();
     });
 }
@@ -211,8 +212,7 @@ fn without_a_descriptor_for_the_upstream_its_client_is_reset() {
         leave_descriptors(&front, 3);
         let first = connect(front.address("proxy"));
         ping(&first);
-        let second = connect(front.address("proxy"));
-        assert_eq!(read_pattern(&second, 0), (0, End::Reset));
+        assert_reset(front.address("proxy"));
         ping(&first);
         free_descriptors(&front);
         ping(&connect(front.address("proxy")));
@@ -229,7 +229,7 @@ fn five_hundred_sessions_leave_no_descriptor() {
         let behind = Server::echo(poller, 1);
         let front = runtime(poller, 2) + &proxy(&[behind.address("echo")]);
         let front = Server::start(&front);
-        let idle = (behind.descriptors(), front.descriptors());
+        let idle = (behind.sockets(), front.sockets());
         for round in 0..500 {
             let client = connect(front.address("proxy"));
             match round % 5 {
@@ -246,9 +246,8 @@ fn five_hundred_sessions_leave_no_descriptor() {
                 }
             }
         }
-        until("every descriptor is back", || {
-            (behind.descriptors(), front.descriptors()) == idle
-        });
+        behind.until_sockets(idle.0);
+        front.until_sockets(idle.1);
         front.stop();
         behind.stop();
     });

@@ -2,13 +2,13 @@
 //!
 //! The upstream is the test's own, so that it sees what a server behind corelane would see.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::support::{
-    End, Server, accept, black_hole, dead_address, echo, echo_all, fill, listener, now, on_both,
-    pattern, ping, proxy, read_pattern, reset, runtime, send_pattern, spawn, until,
+    End, PATIENCE, Server, accept, black_hole, dead_address, echo, echo_all, fill, listener, now,
+    on_both, patient, pattern, ping, proxy, read_pattern, reset, runtime, send_pattern, spawn,
 };
 
 /// A proxy in front of a listener of the test's own.
@@ -167,8 +167,7 @@ fn a_client_whose_endpoints_all_refuse_is_reset() {
         let front = Server::start(&(runtime(poller, 1) + &proxy(&endpoints)));
         let begun = now();
         for _ in 0..5 {
-            let client = crate::support::connect(front.address("proxy"));
-            assert_eq!(read_pattern(&client, 0), (0, End::Reset));
+            assert_reset(front.address("proxy"));
         }
         assert!(now() - begun < Duration::from_secs(5), "quickly");
         front.stop();
@@ -255,7 +254,7 @@ fn a_reader_that_stops_costs_little_and_loses_nothing() {
 fn ping_through(mut from: &TcpStream, mut to: &TcpStream) {
     let mut got = [0; 4];
     from.write_all(b"ping").unwrap();
-    std::io::Read::read_exact(&mut to, &mut got).unwrap();
+    io::Read::read_exact(&mut to, &mut got).unwrap();
     assert_eq!(&got, b"ping");
 }
 
@@ -264,7 +263,7 @@ fn ping_through(mut from: &TcpStream, mut to: &TcpStream) {
 fn an_upstream_s_reset_is_the_client_s() {
     on_both(|poller| {
         let front = Front::new(poller);
-        let idle = front.server.descriptors();
+        let idle = front.server.sockets();
         for bytes in [0, 1, 100_000] {
             let (client, mut upstream) = front.pair();
             upstream.write_all(&pattern(0, bytes)).unwrap();
@@ -278,9 +277,7 @@ fn an_upstream_s_reset_is_the_client_s() {
         reset(upstream);
         assert_eq!(read_pattern(&client, 0).1, End::Reset);
         drop(client);
-        until("every descriptor is back", || {
-            front.server.descriptors() == idle
-        });
+        front.server.until_sockets(idle);
         front.server.stop();
     });
 }
@@ -290,7 +287,7 @@ fn an_upstream_s_reset_is_the_client_s() {
 fn a_client_s_reset_is_the_upstream_s() {
     on_both(|poller| {
         let front = Front::new(poller);
-        let idle = front.server.descriptors();
+        let idle = front.server.sockets();
         for bytes in [0, 1, 100_000] {
             let (mut client, upstream) = front.pair();
             client.write_all(&pattern(0, bytes)).unwrap();
@@ -303,9 +300,7 @@ fn a_client_s_reset_is_the_upstream_s() {
         reset(client);
         assert_eq!(read_pattern(&upstream, 0).1, End::Reset);
         drop(upstream);
-        until("every descriptor is back", || {
-            front.server.descriptors() == idle
-        });
+        front.server.until_sockets(idle);
         front.server.stop();
     });
 }
@@ -315,7 +310,7 @@ fn a_client_s_reset_is_the_upstream_s() {
 fn when_one_leg_breaks_the_other_ends() {
     on_both(|poller| {
         let front = Front::new(poller);
-        let idle = front.server.descriptors();
+        let idle = front.server.sockets();
         let (client, upstream) = front.pair();
         ping_through(&client, &upstream);
         // The upstream closes with unread input: a reset for who writes to it.
@@ -323,9 +318,18 @@ fn when_one_leg_breaks_the_other_ends() {
         drop(upstream);
         assert_eq!(read_pattern(&client, 0).0, 0);
         drop(client);
-        until("every descriptor is back", || {
-            front.server.descriptors() == idle
-        });
+        front.server.until_sockets(idle);
         front.server.stop();
     });
+}
+
+/// Connects and is reset at once, perhaps before it has learnt that it is connected.
+pub(crate) fn assert_reset(to: SocketAddr) {
+    match TcpStream::connect_timeout(&to, PATIENCE) {
+        Ok(stream) => {
+            patient(&stream);
+            assert_eq!(read_pattern(&stream, 0), (0, End::Reset));
+        }
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+    }
 }

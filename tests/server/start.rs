@@ -1,11 +1,12 @@
 //! Starting: what is said, what is refused and how, which poller is taken.
 
+use std::env;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{
-    Server, connect, corelane, echo, echo_all, example, listener, on_both, ping, pollers, proxy,
-    runtime,
+    Server, connect, corelane, echo, echo_all, listener, on_both, ping, pollers, proxy, runtime,
 };
 
 /// Starts a server that fails: its exit code and the reason in its last line.
@@ -204,7 +205,7 @@ fn json_lines_are_objects() {
             "\"listener\":\"echo\"",
             "\"from_client_bytes\":1000",
             "\"to_client_bytes\":1000",
-            "\"ended\":\"fin\"",
+            "\"ended\":\"client_fin\"",
         ] {
             assert!(session.contains(field), "{session}");
         }
@@ -230,7 +231,7 @@ fn each_session_has_one_line_at_its_end() {
         for part in [
             "from_client_bytes=12345",
             "to_client_bytes=12345",
-            "ended=\"fin\"",
+            "ended=client_fin",
         ] {
             assert!(line.contains(part), "{line}");
         }
@@ -241,7 +242,7 @@ fn each_session_has_one_line_at_its_end() {
         for part in [
             "from_client_bytes=4 ",
             "to_client_bytes=4 ",
-            "reset by peer",
+            "ended=client_rst",
         ] {
             assert!(line.contains(part), "{line}");
         }
@@ -250,6 +251,19 @@ fn each_session_has_one_line_at_its_end() {
         let lines = server.log.iter().filter(|l| l.contains(" session "));
         assert_eq!(lines.count(), 2, "{:#?}", server.log);
     });
+}
+
+/// Below a folder of the build: examples lie beside the folder of the test programs.
+fn example(name: &str) -> PathBuf {
+    let tests = env::current_exe().unwrap();
+    let path = tests
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join(Path::new("examples"))
+        .join(name);
+    assert!(path.exists(), "{} is missing", path.display());
+    path
 }
 
 /// Below the runner that denies io_uring, with the error that is given.

@@ -210,8 +210,8 @@ fn a_busy_server_stops_as_an_idle_one_does() {
             let idle = server.connect();
             ping(&idle);
             let address = server.address("echo");
+            let client = connect(address);
             let busy = crate::support::spawn(move || {
-                let client = connect(address);
                 (0..50 + round * 20).for_each(|_| ping(&client));
                 client.shutdown(Shutdown::Write).unwrap();
                 assert_eq!(read_pattern(&client, 0), (0, End::Fin));

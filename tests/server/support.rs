@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +16,9 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 /// How long anything may take: generous, for machines that do something else meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Pipes that the lanes of a test's server may keep between bulk transfers.
+const PIPES_MAX: usize = 64;
 
 /// A running server. Killed, if it still runs, when this goes.
 pub(crate) struct Server {
@@ -60,9 +63,8 @@ pub(crate) fn pollers() -> &'static [&'static str] {
 /// Runs a test on both pollers, named in what it prints if it fails.
 pub(crate) fn on_both(test: impl Fn(&str)) {
     for poller in pollers() {
-        let named = Named(poller);
+        let _named = Named(poller);
         test(poller);
-        std::mem::forget(named);
     }
 }
 
@@ -71,7 +73,9 @@ struct Named(&'static str);
 impl Drop for Named {
     #[expect(clippy::print_stderr, reason = "the harness shows it with the failure")]
     fn drop(&mut self) {
-        eprintln!("on {}", self.0);
+        if thread::panicking() {
+            eprintln!("on {}", self.0);
+        }
     }
 }
 
@@ -231,10 +235,35 @@ impl Server {
         }
     }
 
-    pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid()))
-            .unwrap()
-            .count()
+    /// What each of its descriptors is.
+    fn open(&self) -> Vec<String> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        entries
+            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+            .map(|what| what.display().to_string())
+            .collect()
+    }
+
+    /// How many sockets it has.
+    pub(crate) fn sockets(&self) -> usize {
+        let sockets = self.open();
+        sockets.iter().filter(|w| w.starts_with("socket:")).count()
+    }
+
+    /// Waits until it has so many sockets, and no more pipes than lanes keep for the next bulk
+    /// transfer.
+    pub(crate) fn until_sockets(&self, expected: usize) {
+        let end = now() + PATIENCE;
+        while self.sockets() != expected {
+            assert!(now() < end, "not {expected}: {:#?}", self.open());
+            pause();
+        }
+        let pipes = self
+            .open()
+            .iter()
+            .filter(|w| w.starts_with("pipe:"))
+            .count();
+        assert!(pipes <= 2 * PIPES_MAX + 3, "{pipes} ends of pipes");
     }
 
     /// Resident memory, in bytes.
@@ -403,6 +432,8 @@ pub(crate) fn read_pattern(mut stream: &TcpStream, from: usize) -> (usize, End) 
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                 return (at - from, End::Reset);
             }
+            // A child's end may do that to a socket that has a timeout (signal(7)).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => panic!("after {} bytes: {error}", at - from),
         }
     }
@@ -450,6 +481,7 @@ pub(crate) fn fill(stream: &TcpStream, max: usize) -> usize {
         let piece = pattern(sent, 64 * 1024);
         match (&*stream).write(&piece) {
             Ok(bytes) => (sent, quiet) = (sent + bytes, 0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 quiet += 1;
                 pause();
@@ -459,17 +491,4 @@ pub(crate) fn fill(stream: &TcpStream, max: usize) -> usize {
     }
     stream.set_nonblocking(false).unwrap();
     sent
-}
-
-/// Below a folder of the build: examples lie beside the folder of the test programs.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let tests = env::current_exe().unwrap();
-    let path = tests
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join(Path::new("examples"))
-        .join(name);
-    assert!(path.exists(), "{} is missing", path.display());
-    path
 }

@@ -1,7 +1,9 @@
 //! Tests of the runtime: whole lanes, driven by hand or on threads of their own.
 //!
 //! Whatever touches a socket runs on every back end. Nothing here sleeps to synchronise.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod closing;
 mod rounds;
 mod sockets;
 mod tasks;
@@ -28,16 +30,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[expect(clippy::print_stderr, reason = "says which half of a test did not run")]
 fn on_every_back_end(test: impl Fn(BackEnd)) {
     for &back_end in BackEnd::ALL {
-        if back_end == BackEnd::IoUring {
-            if let Some(refusal) = io_uring_refusal() {
-                eprintln!("not run on io_uring: {refusal}");
-                let meant = env::var_os("CORELANE_IO_URING_DENIED").is_some_and(|is| is == "1");
-                assert!(
-                    meant,
-                    "io_uring is refused; if that is meant, CORELANE_IO_URING_DENIED=1"
-                );
-                continue;
-            }
+        let refusal = match back_end {
+            BackEnd::IoUring => io_uring_refusal(),
+            BackEnd::Epoll => None,
+        };
+        if let Some(refusal) = refusal {
+            eprintln!("not run on io_uring: {refusal}");
+            let meant = env::var_os("CORELANE_IO_URING_DENIED").is_some_and(|is| is == "1");
+            assert!(
+                meant,
+                "io_uring is refused; if that is meant, CORELANE_IO_URING_DENIED=1"
+            );
+            continue;
         }
         test(back_end);
     }
@@ -55,7 +59,9 @@ fn lane_on(back_end: BackEnd) -> Lane {
 /// Runs `future` on the lane, which fails the test if it takes too long.
 fn run<T: 'static>(lane: &mut Lane, future: impl Future<Output = T> + 'static) -> T {
     let sleep = lane.handle().sleep_until(sys::now() + PATIENCE);
-    let result = lane.block_on(&"test", timeout(sleep, future)).unwrap();
+    let result = lane
+        .block_on(&"test", timeout(sleep, Box::pin(future)))
+        .unwrap();
     result.expect("the test's task ends in time")
 }
 

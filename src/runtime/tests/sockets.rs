@@ -3,11 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, LazyLock};
-use std::thread;
-use std::time::Duration;
 
 use socket2::SockRef;
 
@@ -21,7 +20,7 @@ use crate::runtime::sleep::{timeout, yield_now};
 use crate::sys::{self, OsSocket};
 
 /// Both ends of a connection; the client's gives up in time.
-fn pair() -> (OsSocket, TcpStream) {
+pub(super) fn pair() -> (OsSocket, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -31,7 +30,7 @@ fn pair() -> (OsSocket, TcpStream) {
 }
 
 /// Bytes of which any two stretches differ, unless they are a large prime apart.
-fn pattern(from: usize, bytes: usize) -> Vec<u8> {
+pub(super) fn pattern(from: usize, bytes: usize) -> Vec<u8> {
     const PERIOD: usize = 65_521;
     static BLOCK: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let byte = |at: usize| u8::try_from((at * 7 + at / 251) % 256).unwrap();
@@ -46,7 +45,7 @@ fn pattern(from: usize, bytes: usize) -> Vec<u8> {
 }
 
 /// A chain of the pool's buffers that holds these bytes.
-fn chain(pool: &Pool, bytes: &[u8]) -> Chain {
+pub(super) fn chain(pool: &Pool, bytes: &[u8]) -> Chain {
     let mut chain = Chain::default();
     for part in bytes.chunks(pool.buffer_bytes()) {
         let mut buf = pool.take().unwrap();
@@ -57,12 +56,12 @@ fn chain(pool: &Pool, bytes: &[u8]) -> Chain {
     chain
 }
 
-fn bytes_of(chain: &Chain) -> Vec<u8> {
+pub(super) fn bytes_of(chain: &Chain) -> Vec<u8> {
     chain.parts().flatten().copied().collect()
 }
 
 /// Receives until the FIN.
-async fn recv_all(socket: &LaneSocket) -> Vec<u8> {
+pub(super) async fn recv_all(socket: &LaneSocket) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
         let chain = socket.recv().await.unwrap();
@@ -201,11 +200,11 @@ fn a_send_whose_future_was_dropped_is_not_mixed_with_the_next() {
                     yield_now().await;
                 }
             };
-            let ended = either(pause, socket.send(first)).await;
+            let ended = either(pin!(pause), pin!(socket.send(first))).await;
             assert!(matches!(ended, Either::First(())), "it cannot be sent yet");
             // A send that waits for the first to end, and is dropped before it began.
             let never = chain_of(&handle, b"never sent");
-            let ended = either(yield_now(), socket.send(never)).await;
+            let ended = either(pin!(yield_now()), pin!(socket.send(never))).await;
             assert!(matches!(ended, Either::First(())), "it cannot begin yet");
             begin.send(()).unwrap();
             let second = chain_of(&handle, &pattern(EACH, EACH));
@@ -221,7 +220,7 @@ fn a_send_whose_future_was_dropped_is_not_mixed_with_the_next() {
     });
 }
 
-fn chain_of(handle: &Handle, bytes: &[u8]) -> Chain {
+pub(super) fn chain_of(handle: &Handle, bytes: &[u8]) -> Chain {
     chain(handle.pool(), bytes)
 }
 
@@ -243,7 +242,7 @@ fn a_receive_whose_future_is_dropped_loses_nothing() {
             let socket = LaneSocket::attach(&handle, server);
             let (mut all, mut dropped) = (Vec::new(), 0);
             loop {
-                match either(socket.recv(), yield_now()).await {
+                match either(pin!(socket.recv()), pin!(yield_now())).await {
                     Either::First(chain) => {
                         let chain = chain.unwrap();
                         if chain.is_empty() {
@@ -258,186 +257,6 @@ fn a_receive_whose_future_is_dropped_loses_nothing() {
         writer.join().unwrap();
         assert!(dropped > 0, "the test dropped no future");
         assert!(all == pattern(0, ALL), "{back_end}: {} bytes", all.len());
-    });
-}
-
-fn read_end(client: &mut TcpStream) -> Result<Vec<u8>, ErrorKind> {
-    let mut all = Vec::new();
-    match client.read_to_end(&mut all) {
-        Ok(_) => Ok(all),
-        Err(error) => Err(error.kind()),
-    }
-}
-
-/// What a socket is doing when it goes.
-#[derive(Clone, Copy, Debug)]
-enum Doing {
-    Nothing,
-    Receiving,
-    Sending,
-    Both,
-}
-
-const DOINGS: [Doing; 4] = [
-    Doing::Nothing,
-    Doing::Receiving,
-    Doing::Sending,
-    Doing::Both,
-];
-
-async fn do_it(doing: Doing, socket: &LaneSocket) {
-    if matches!(doing, Doing::Receiving | Doing::Both) {
-        drop(either(socket.recv(), yield_now()).await);
-    }
-    if matches!(doing, Doing::Sending | Doing::Both) {
-        let pool = socket.lane().pool().clone();
-        let large = chain(&pool, &vec![1; 16 << 20]);
-        drop(either(socket.send(large), yield_now()).await);
-    }
-}
-
-/// Case 12: who leaves in the middle does not look as if all were done.
-#[test]
-fn a_socket_that_is_dropped_resets_its_peer_whatever_it_was_doing() {
-    on_every_back_end(|back_end| {
-        for doing in DOINGS {
-            let (server, mut client) = pair();
-            let mut lane = lane_on(back_end);
-            let handle = lane.handle();
-            run(&mut lane, async move {
-                let socket = LaneSocket::attach(&handle, server);
-                do_it(doing, &socket).await;
-            });
-            let reader = spawn(move || read_end(&mut client));
-            while !reader.is_finished() {
-                turn_now(&mut lane);
-                thread::yield_now();
-            }
-            let end = reader.join().unwrap();
-            assert_eq!(end, Err(ErrorKind::ConnectionReset), "{back_end} {doing:?}");
-            assert_no_buffers_lent(&mut lane, back_end);
-        }
-    });
-}
-
-/// All buffers come back but those that an io_uring keeps ready.
-fn assert_no_buffers_lent(lane: &mut Lane, back_end: crate::poller::BackEnd) {
-    let fresh = {
-        let mut fresh = lane_on(back_end);
-        turn_now(&mut fresh);
-        fresh.handle().pool().in_use()
-    };
-    turn_now(lane);
-    turn_now(lane);
-    let held = lane.handle().pool().in_use();
-    assert!(held <= fresh * 2, "{back_end}: {held} of {fresh}");
-}
-
-#[test]
-fn a_close_sends_what_was_sent_and_then_a_fin() {
-    on_every_back_end(|back_end| {
-        for doing in [Doing::Nothing, Doing::Receiving] {
-            let (server, mut client) = pair();
-            let mut lane = lane_on(back_end);
-            let handle = lane.handle();
-            let reader = spawn(move || read_end(&mut client));
-            run(&mut lane, async move {
-                let socket = LaneSocket::attach(&handle, server);
-                do_it(doing, &socket).await;
-                let all = chain_of(&handle, &pattern(0, 1 << 20));
-                socket.send(all).await.unwrap();
-                socket.close(Close::Fin);
-            });
-            while !reader.is_finished() {
-                turn_now(&mut lane);
-                thread::yield_now();
-            }
-            assert!(
-                reader.join().unwrap() == Ok(pattern(0, 1 << 20)),
-                "{doing:?}"
-            );
-        }
-    });
-}
-
-/// A FIN after half of a send would pass for its end.
-#[test]
-fn a_close_in_the_middle_of_a_send_is_a_reset() {
-    on_every_back_end(|back_end| {
-        let (server, mut client) = pair();
-        let mut lane = lane_on(back_end);
-        let handle = lane.handle();
-        run(&mut lane, async move {
-            let socket = LaneSocket::attach(&handle, server);
-            do_it(Doing::Sending, &socket).await;
-            socket.close(Close::Fin);
-        });
-        let reader = spawn(move || read_end(&mut client));
-        while !reader.is_finished() {
-            turn_now(&mut lane);
-            thread::yield_now();
-        }
-        assert_eq!(reader.join().unwrap(), Err(ErrorKind::ConnectionReset));
-    });
-}
-
-#[test]
-fn after_a_shutdown_the_other_direction_goes_on() {
-    on_every_back_end(|back_end| {
-        let (server, mut client) = pair();
-        let mut lane = lane_on(back_end);
-        let handle = lane.handle();
-        let peer = spawn(move || {
-            let mut all = Vec::new();
-            client.read_to_end(&mut all).unwrap();
-            client.write_all(&pattern(0, 1 << 20)).unwrap();
-            all
-        });
-        let received = run(&mut lane, async move {
-            let socket = LaneSocket::attach(&handle, server);
-            socket.send(chain_of(&handle, b"request")).await.unwrap();
-            socket.shutdown().unwrap();
-            let all = recv_all(&socket).await;
-            socket.close(Close::Fin);
-            all
-        });
-        assert_eq!(peer.join().unwrap(), b"request");
-        assert!(received == pattern(0, 1 << 20));
-    });
-}
-
-#[test]
-fn what_came_before_a_reset_is_received_before_it() {
-    on_every_back_end(|back_end| {
-        let (server, mut client) = pair();
-        let mut lane = lane_on(back_end);
-        let handle = lane.handle();
-        client.write_all(b"1").unwrap();
-        let socket = run(&mut lane, async move {
-            let socket = LaneSocket::attach(&handle, server);
-            assert_eq!(bytes_of(&socket.recv().await.unwrap()), b"1");
-            socket
-        });
-        client.write_all(&pattern(0, 5000)).unwrap();
-        let end = sys::now() + PATIENCE;
-        let stats = Arc::clone(lane.handle().stats());
-        while stats.received_bytes.value() < 5001 {
-            assert!(sys::now() < end, "nothing arrives");
-            turn_now(&mut lane);
-        }
-        SockRef::from(&client)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
-        drop(client);
-        run(&mut lane, async move {
-            assert_eq!(bytes_of(&socket.recv().await.unwrap()), pattern(0, 5000));
-            for _ in 0..2 {
-                let error = socket.recv().await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-            }
-            let dead = chain_of(socket.lane(), b"to nobody");
-            assert!(socket.send(dead).await.is_err());
-        });
     });
 }
 
@@ -512,7 +331,7 @@ fn a_connect_that_gets_no_answer_can_be_given_up() {
             for _ in 0..3 {
                 let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
                 let limit = handle.sleep_until(handle.now() + ms(30));
-                assert!(timeout(limit, socket.connect(to)).await.is_err());
+                assert!(timeout(limit, pin!(socket.connect(to))).await.is_err());
             }
             // The slot serves the next tenant.
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -534,11 +353,11 @@ fn a_connection_accepted_for_a_future_that_was_dropped_is_the_next_one_s() {
         let handle = lane.handle();
         let clients = run(&mut lane, async move {
             let socket = LaneSocket::attach(&handle, listener);
-            drop(either(socket.accept(), yield_now()).await);
+            drop(either(pin!(socket.accept()), pin!(yield_now())).await);
             let clients: Vec<_> = (0..5).map(|_| TcpStream::connect(to).unwrap()).collect();
             let mut accepted = Vec::new();
             while accepted.len() < 5 {
-                match either(yield_now(), socket.accept()).await {
+                match either(pin!(yield_now()), pin!(socket.accept())).await {
                     Either::First(()) => {}
                     Either::Second(result) => accepted.push(result.unwrap()),
                 }
@@ -553,38 +372,12 @@ fn a_connection_accepted_for_a_future_that_was_dropped_is_the_next_one_s() {
     });
 }
 
-#[test]
-fn aborting_resets_every_socket() {
-    on_every_back_end(|back_end| {
-        let mut lane = lane_on(back_end);
-        let mut clients = Vec::new();
-        for _ in 0..20 {
-            let (server, client) = pair();
-            clients.push(client);
-            let handle = lane.handle();
-            lane.handle().spawn(&"echo", async move {
-                let socket = LaneSocket::attach(&handle, server);
-                while let Ok(chain) = socket.recv().await {
-                    socket.send(chain).await.unwrap();
-                }
-            });
-        }
-        turn_now(&mut lane);
-        assert_eq!(lane.abort_tasks(), 20);
-        drop(lane);
-        for client in &mut clients {
-            assert_eq!(read_end(client), Err(ErrorKind::ConnectionReset));
-        }
-    });
-}
-
 /// Invariant I4.
 #[test]
 fn two_lanes_do_not_mix_what_they_receive() {
     on_every_back_end(|back_end| {
         let mut lanes = [lane_on(back_end), lane_on(back_end)];
-        let ends: Rc<RefCell<Vec<(usize, Vec<u8>)>>> = Rc::default();
-        let count = Rc::new(Cell::new(0));
+        let (ends, count) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(0)));
         let mut clients = Vec::new();
         for place in 0..20_usize {
             let (server, client) = pair();

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use super::{PATIENCE, lane, lane_on, ms, on_every_back_end, run, spawn, turn_now};
 use crate::poller::BackEnd;
-use crate::runtime::lane::Lane;
+use crate::runtime::lane::{Lane, LaneOptions};
 use crate::runtime::remote::Remote;
 use crate::runtime::watchdog::{Heart, Watchdog};
 use crate::sys;
@@ -26,11 +27,19 @@ struct Thread {
 
 impl Thread {
     fn start(back_end: BackEnd) -> Self {
+        Self::spinning(back_end, Duration::ZERO)
+    }
+
+    fn spinning(back_end: BackEnd, idle_spin: Duration) -> Self {
         let (sender, receiver) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let join = spawn(move || {
-            let mut lane = lane_on(back_end);
+            let options = LaneOptions {
+                idle_spin,
+                ..LaneOptions::new(back_end)
+            };
+            let mut lane = Lane::open(options, sys::now()).unwrap();
             sender.send(lane.handle().remote().clone()).unwrap();
             lane.run_until(|_| stopped.load(Acquire)).unwrap();
         });
@@ -55,22 +64,35 @@ impl Drop for Thread {
 #[test]
 fn no_call_is_lost_to_a_lane_that_falls_asleep() {
     on_every_back_end(|back_end| {
-        let lane = Thread::start(back_end);
-        let callers: Vec<_> = (0..2)
-            .map(|_| {
-                let remote = lane.remote.clone();
-                spawn(move || {
-                    let (sender, answers) = channel();
-                    for number in 0..5000 {
-                        let sender = sender.clone();
-                        remote.call(move |_| sender.send(number).unwrap());
-                        assert_eq!(answers.recv_timeout(PATIENCE), Ok(number), "lost");
-                    }
-                })
-            })
-            .collect();
-        callers.into_iter().for_each(|c| c.join().unwrap());
+        call_and_wait(&Thread::start(back_end));
     });
+}
+
+/// A poll that does not sleep, before one that does, must not swallow the wake.
+#[test]
+fn no_call_is_lost_to_a_lane_that_spins() {
+    on_every_back_end(|back_end| {
+        for spin in [1, 20, 200] {
+            call_and_wait(&Thread::spinning(back_end, Duration::from_micros(spin)));
+        }
+    });
+}
+
+fn call_and_wait(lane: &Thread) {
+    let callers: Vec<_> = (0..2)
+        .map(|_| {
+            let remote = lane.remote.clone();
+            spawn(move || {
+                let (sender, answers) = channel();
+                for number in 0..5000 {
+                    let sender = sender.clone();
+                    remote.call(move |_| sender.send(number).unwrap());
+                    assert_eq!(answers.recv_timeout(PATIENCE), Ok(number), "lost");
+                }
+            })
+        })
+        .collect();
+    callers.into_iter().for_each(|c| c.join().unwrap());
 }
 
 #[test]
