@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use super::unix::checked;
 
@@ -181,6 +182,22 @@ fn set_option(
     let from = (&raw const value).cast();
     // SAFETY: `from` is valid for reads of `bytes`.
     checked(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, from, bytes) }).map(drop)
+}
+
+/// The calling thread, by the system's number (`gettid(2)`).
+pub(crate) fn thread_id() -> u32 {
+    // SAFETY: no arguments, never fails.
+    unsafe { libc::gettid() }.cast_unsigned()
+}
+
+/// How long a thread of this process has waited for a CPU while it could have run
+/// (`/proc/PID/schedstat`, second field); zero where the kernel does not count it.
+pub(crate) fn waited_for_cpu(thread: u32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"));
+    let nanos = text
+        .ok()
+        .and_then(|text| text.split(' ').nth(1)?.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
 }
 
 /// The value of `kernel.io_uring_disabled` (0 on, 1 privileged only, 2 off), if there is one
