@@ -133,6 +133,27 @@ fn close(stream: TcpStream, end: End) {
     }
 }
 
+/// Case 8 with a reply on its way: the send to the client is told of its reset, and what is left
+/// for the receive looks like a FIN, which the upstream must not take for a half-close.
+#[test]
+fn a_reset_is_one_though_a_send_learns_of_it_first() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        for _ in 0..10 {
+            let client = rig.small_client();
+            let address = client.local_addr().unwrap();
+            let upstream = accept(&rig.upstream);
+            fill(&upstream, 64 << 20);
+            signal(rig.server.pid(), "STOP");
+            reset(client);
+            signal(rig.server.pid(), "CONT");
+            assert_eq!(drain(&upstream), (0, End::Reset));
+            rig.record(address).assert_ended("client_rst");
+        }
+        rig.stop();
+    });
+}
+
 /// Case 10: FIN and FIN, and no reset on either leg: both ends can still be read to a FIN, and
 /// neither socket has an error.
 #[test]
