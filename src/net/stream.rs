@@ -140,6 +140,12 @@ impl Stream {
         Poll::Ready(sent)
     }
 
+    /// How many bytes the kernel has taken of a send whose end nobody has been told of.
+    #[must_use]
+    pub fn sent_so_far(&self) -> usize {
+        self.socket.sent_so_far()
+    }
+
     /// Ends the receive stream, to be read by hand instead: gives what it still brings, then `None`
     /// when nothing of it is left, or an empty chain for the peer's FIN.
     pub fn poll_recv_last(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Chain>>> {

@@ -52,8 +52,8 @@ pub(super) struct Direction {
     pub(super) sending: bool,
     /// Nothing more will move.
     pub(super) ended: bool,
-    /// Bytes that the sink's kernel took.
-    pub(super) bytes: u64,
+    /// Bytes that the sink's kernel took, without those of a send in flight.
+    bytes: u64,
     /// When to look at a reset's acknowledgements again, and the pause before that. Boxed: few
     /// sessions need it, and it is as large as the rest.
     acks: Option<Box<(Sleep, Duration)>>,
@@ -103,6 +103,16 @@ impl Side {
 }
 
 impl Direction {
+    /// Bytes that the sink's kernel has taken by now.
+    pub(super) fn moved(&self, sink: &Side) -> u64 {
+        let in_flight = if self.sending {
+            sink.stream.sent_so_far()
+        } else {
+            0
+        };
+        self.bytes + in_flight as u64
+    }
+
     /// Goes as far as it can without waiting.
     pub(super) fn step(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) {
         for _ in 0..BUDGET {
@@ -132,7 +142,8 @@ impl Direction {
         pulse.context.waker().wake_by_ref();
     }
 
-    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is it asked.
+    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is the
+    /// kernel asked.
     fn held(&self, for_reset: bool, sink: &Side) -> Held {
         if self.sending {
             return Held::User;

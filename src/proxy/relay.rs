@@ -78,8 +78,8 @@ impl Relay {
         self.step(context, now)
     }
 
-    /// Takes both directions as far as they go without waiting; ready when both have ended, and what
-    /// they have sent is safe.
+    /// Takes both directions as far as they go without waiting; ready when both have ended, and
+    /// what they have sent is safe.
     fn step(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
         loop {
             let before = self.ends();
@@ -213,12 +213,9 @@ impl Future for Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         // However it ends: also when the lane drops it in the middle.
-        self.record.from_client = self.up.bytes;
-        let down = if self.upstream.is_some() {
-            &self.down
-        } else {
-            &self.up
+        (self.record.from_client, self.record.to_client) = match &self.upstream {
+            Some(upstream) => (self.up.moved(upstream), self.down.moved(&self.client)),
+            None => (self.up.moved(&self.client), self.up.moved(&self.client)),
         };
-        self.record.to_client = down.bytes;
     }
 }

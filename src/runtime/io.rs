@@ -149,6 +149,16 @@ impl LaneSocket {
         Poll::Pending
     }
 
+    /// How many bytes the kernel has taken of a send whose end nobody has been told of.
+    #[must_use]
+    pub fn sent_so_far(&self) -> usize {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        match &sockets.at(self.socket).sending.result {
+            Some(outcome) => outcome.parts().0,
+            None => self.lane.0.poller.borrow_mut().sent_so_far(self.socket),
+        }
+    }
+
     /// Waits until the connection has failed; what arrives queues up. Pending for ever if it ends
     /// well.
     pub fn poll_failed(&self, context: &mut Context<'_>) -> Poll<()> {

@@ -95,6 +95,16 @@ impl Rig {
         Record(pairs.collect())
     }
 
+    /// Waits until so many sessions have their record.
+    pub(crate) fn await_records(&mut self, count: usize) {
+        let is_record = |line: &&String| line.contains(" session ");
+        let mut there = self.server.log.iter().filter(is_record).count();
+        while there < count {
+            self.server.await_line(" session ");
+            there += 1;
+        }
+    }
+
     /// Stops the proxy; there was one record for each session, and no panic.
     pub(crate) fn stop(mut self) {
         self.server.signal("TERM");
