@@ -192,7 +192,8 @@ impl Direction {
         sink: &Side,
         pulse: &mut Pulse<'_, '_>,
     ) -> Poll<()> {
-        let least = sink.stream.lane().high_mark();
+        // A mark above one move would ask for more than the most.
+        let least = sink.stream.lane().high_mark().min(MOVE_MAX);
         let Some(moved) = source.stream.move_to(&sink.stream, least, MOVE_MAX) else {
             // Too few buffers for what may be left over: by the receive stream, which waits for
             // its turn.
