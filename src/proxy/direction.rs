@@ -25,7 +25,8 @@ const BUDGET: usize = 8;
 const SUSTAINED: usize = 256 * 1024;
 /// Bytes of one bulk move, at most. Other tasks get their turn after each.
 const MOVE_MAX: usize = 1024 * 1024;
-/// Moves in a row that are smaller than a buffer, after which a transfer is quiet again.
+/// Moves in a row that are smaller than a buffer, or of nothing, after which a transfer is quiet
+/// again.
 const QUIET_MOVES: u8 = 4;
 /// How soon after a reset its sink's acknowledgements are looked at, at first and at last. The
 /// kernel has no event for "all acknowledged", and this is rare.
@@ -132,7 +133,8 @@ impl Direction {
         pulse.context.waker().wake_by_ref();
     }
 
-    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is it asked.
+    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is it
+    /// asked.
     fn held(&self, for_reset: bool, sink: &Side) -> Held {
         if self.sending {
             return Held::User;
@@ -217,7 +219,6 @@ impl Direction {
         }
         self.send(rest, sink);
         match said {
-            SourceSaid::Nothing => return source.stream.poll_readable(pulse.context),
             // The receive stream confirms it: a splice of nothing is not always an end.
             SourceSaid::Fin => self.path = Path::default(),
             SourceSaid::Failed(_) => source.read.set(Source::Reset),
@@ -226,8 +227,14 @@ impl Direction {
                 pulse.context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            SourceSaid::More if small + 1 < QUIET_MOVES => self.path = Path::Bulk(small + 1),
-            SourceSaid::More => self.path = Path::default(),
+            // Also when there is something that only a read gets past: urgent data (tcp(7)), where
+            // a splice stops for ever.
+            _ if small + 1 >= QUIET_MOVES => self.path = Path::default(),
+            SourceSaid::More => self.path = Path::Bulk(small + 1),
+            SourceSaid::Nothing => {
+                self.path = Path::Bulk(small + 1);
+                return source.stream.poll_readable(pulse.context);
+            }
         }
         Poll::Ready(())
     }

@@ -163,10 +163,14 @@ pub(crate) fn is_connected_to_itself(socket: BorrowedFd<'_>) -> bool {
 
 /// A new TCP socket of the address's family, close-on-exec.
 ///
+/// It reads urgent data in its place among the rest, as RFC 6093 wants it (`SO_OOBINLINE`,
+/// socket(7)): otherwise the kernel would take the byte out of the stream, for nobody.
+///
 /// # Errors
 /// What `socket(2)` says: out of descriptors, out of memory, family unknown.
 pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_out_of_band_inline(true)?;
     if nonblocking {
         socket.set_nonblocking(true)?;
     }
@@ -176,7 +180,8 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
 /// A non-blocking socket bound to an address that it shares with the other lanes'
 /// (`SO_REUSEPORT`); then [`listen`].
 ///
-/// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
+/// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side. Those that
+/// it accepts read urgent data in its place: they inherit that; see [`stream_socket`].
 ///
 /// # Errors
 /// What `bind(2)` says.
@@ -189,6 +194,7 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
+    socket.set_out_of_band_inline(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
