@@ -78,8 +78,8 @@ impl Relay {
         self.step(context, now)
     }
 
-    /// Takes both directions as far as they go without waiting; ready when both have ended, and what
-    /// they have sent is safe.
+    /// Takes both directions as far as they go without waiting; ready when both have ended, and
+    /// what they have sent is safe.
     fn step(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
         loop {
             let before = self.ends();

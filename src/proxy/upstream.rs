@@ -67,9 +67,9 @@ impl Upstream {
         self.options.endpoints[index]
     }
 
-    /// Connects to the next endpoint in turn, and says which that is; if it does not answer to the one after it, within
-    /// the tries and the time that there are. Nothing has been sent by then, so nothing is ever
-    /// sent twice.
+    /// Connects to the next endpoint in turn, and says which that is; if it does not answer to the
+    /// one after it, within the tries and the time that there are. Nothing has been sent by then,
+    /// so nothing is ever sent twice.
     pub(super) async fn connect(
         &self,
         lane: &Handle,

@@ -97,7 +97,7 @@ impl Mover {
         }
     }
 
-    fn scratch() -> Self {
+    pub(super) fn scratch() -> Self {
         Self::Scratch(vec![0; SCRATCH_BYTES].into_boxed_slice())
     }
 
