@@ -342,3 +342,39 @@ fn retry_accept<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 pub(super) fn checked<N: TryInto<usize>>(count: N) -> io::Result<usize> {
     count.try_into().map_err(|_| io::Error::last_os_error())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+
+    use super::{is_of_one_connection, is_out_of_resources, retry_accept};
+
+    /// Cases 31 and 32: what is of one connection is passed over, what is of the machine is told.
+    #[test]
+    fn an_accept_passes_over_what_is_gone_and_tells_the_rest() {
+        let gone = [
+            libc::ECONNABORTED,
+            libc::EPROTO,
+            libc::EINTR,
+            libc::ENETDOWN,
+        ];
+        for told in [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            libc::EAGAIN,
+        ] {
+            let mut errors: VecDeque<i32> = gone.into_iter().chain([told]).collect();
+            let result: io::Result<()> = retry_accept(|| {
+                let code = errors.pop_front().expect("it has been told");
+                Err(io::Error::from_raw_os_error(code))
+            });
+            let error = result.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(told));
+            assert!(!is_of_one_connection(&error));
+            assert_eq!(is_out_of_resources(&error), told != libc::EAGAIN);
+        }
+    }
+}
