@@ -5,6 +5,7 @@
 //! the lane's pool.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::os::fd::BorrowedFd;
 
 use crate::buf::{Chain, Pool};
@@ -79,9 +80,23 @@ impl Mover {
         max: usize,
         pool: &Pool,
     ) -> Moved {
-        if matches!(self, Self::Closed) {
-            *self = Pipe::open(PIPE_BYTES).map_or_else(|_| Self::scratch(), Self::Pipe);
-        }
+        // Taken out meanwhile: a panic must not leave it here with bytes in it.
+        let mut mover = match mem::take(self) {
+            Self::Closed => Pipe::open(PIPE_BYTES).map_or_else(|_| Self::scratch(), Self::Pipe),
+            open => open,
+        };
+        let moved = mover.transfer(from, to, max, pool);
+        *self = mover;
+        moved
+    }
+
+    fn transfer(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        max: usize,
+        pool: &Pool,
+    ) -> Moved {
         match self.fill(from, max) {
             Ok(0) => Moved::nothing(SourceSaid::Fin),
             Ok(bytes) => self.empty(to, bytes, pool),
@@ -122,6 +137,7 @@ impl Mover {
                 Self::Closed => unreachable!("it was opened"),
             };
             match taken {
+                Ok(0) => break,
                 Ok(taken) => bytes += taken,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
@@ -176,6 +192,7 @@ mod tests {
     use std::io::{ErrorKind, Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};
     use std::os::fd::AsFd;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::time::Duration;
 
     use socket2::SockRef;
@@ -338,6 +355,32 @@ mod tests {
             let moved = run(&mut mover, &source, &sink, &pool);
             assert!(moved.sink_failed && moved.rest.is_empty(), "{moved:?}");
             assert_eq!((moved.bytes, pool.in_use()), (0, 0));
+            let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
+            writer.write_all(&pattern(0, 50_000)).unwrap();
+            expect(&mut mover, &source, &sink, &pool, &mut reader, 50_000);
+            assert!(!sys::is_readable(reader.as_fd()), "more than was sent");
+        });
+    }
+
+    /// Case 17: nor do they after a panic in the middle, which ends its session and not the lane.
+    #[test]
+    fn bytes_of_a_move_that_panicked_reach_nobody_else() {
+        by_either(|mut mover| {
+            let none = Pool::new(PoolOptions {
+                buffers_max: 1,
+                ..PoolOptions::default()
+            })
+            .unwrap();
+            let ((source, mut writer), (sink, reader)) = (pair(), pair());
+            writer.write_all(&vec![0xdd; 100_000]).unwrap();
+            await_readable(&source);
+            while (&sink).write(&[7; 65_536]).is_ok() {}
+            let unwound = catch_unwind(AssertUnwindSafe(|| {
+                drop(run(&mut mover, &source, &sink, &none));
+            }));
+            assert!(unwound.is_err(), "there is no room");
+            let pool = pool();
+            drop((source, sink, reader));
             let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
             writer.write_all(&pattern(0, 50_000)).unwrap();
             expect(&mut mover, &source, &sink, &pool, &mut reader, 50_000);

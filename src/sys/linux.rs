@@ -6,7 +6,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use super::unix::checked;
+use super::unix::{checked, retry};
 
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
 ///
@@ -78,9 +78,9 @@ impl Pipe {
 
     /// Reads bytes out of the pipe.
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let (fd, bytes) = (self.read.as_raw_fd(), into.len());
         // SAFETY: `into` is valid for writes of its length.
-        let n = unsafe { libc::read(self.read.as_raw_fd(), into.as_mut_ptr().cast(), into.len()) };
-        checked(n)
+        retry(|| checked(unsafe { libc::read(fd, into.as_mut_ptr().cast(), bytes) }))
     }
 }
 
@@ -91,7 +91,7 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<us
         libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK,
     );
     // SAFETY: null offsets are what sockets and pipes want.
-    checked(unsafe { libc::splice(from, no_offset, to, no_offset, max, flags) })
+    retry(|| checked(unsafe { libc::splice(from, no_offset, to, no_offset, max, flags) }))
 }
 
 /// Bytes that the socket's send buffer has room for, as the kernel accounts for them (`SO_MEMINFO`,
