@@ -209,7 +209,7 @@ fn bulk_sessions_may_end_at_any_moment() {
                 0 => (client, upstream),
                 _ => (upstream, client),
             };
-            let sent = fill_no_wait(&from, (round * 123_457) % (6 << 20));
+            let sent = fill_no_wait(&from, 0, (round * 123_457) % (6 << 20));
             let read = (round * 77_777) % (sent + 1);
             if round % 3 > 0 {
                 expect_pattern(&to, 0, read);
@@ -240,10 +240,10 @@ fn bulk_sessions_may_end_at_any_moment() {
     });
 }
 
-/// Writes the pattern as far as it goes at once.
-fn fill_no_wait(mut stream: &TcpStream, max: usize) -> usize {
+/// Writes the pattern from `at` on, as far as it goes at once.
+fn fill_no_wait(mut stream: &TcpStream, at: usize, max: usize) -> usize {
     stream.set_nonblocking(true).unwrap();
-    let all = pattern(0, max);
+    let all = pattern(at, max);
     let mut sent = 0;
     while sent < max
         && let Ok(bytes) = stream.write(&all[sent..])
@@ -345,5 +345,57 @@ fn bulk_comes_and_goes_on_one_connection() {
         }
         rig.record(address).assert_bytes(at[0], at[1]);
         rig.stop();
+    });
+}
+
+/// Case 25, in bulk: readers that stop in the middle of a transfer cost no more than the high mark
+/// and what a poller is ahead, also where little may wait unsent in the kernel. A move used to
+/// leave a megabyte over for each of them.
+#[test]
+fn stopped_bulk_readers_cost_what_the_marks_allow() {
+    const READERS: usize = 40;
+    /// The high mark, the buffers of a receive stream that is cancelled, and the session.
+    const EACH_MAX: usize = (64 + 64 + 16) * 1024;
+    on_both(|poller| {
+        for lowat in ["", "socket = { notsent_lowat = \"16KiB\" }"] {
+            let mut rig = Rig::with(poller, lowat, "");
+            // What a first transfer takes for all of them: the pipe, the ring of receive buffers.
+            for _ in 0..4 {
+                let (client, upstream) = rig.pair();
+                let sender = send_pattern(&upstream, 8 << 20, 1 << 20);
+                assert_eq!(drain(&client), (8 << 20, End::Fin));
+                sender.join().unwrap();
+            }
+            let before = rig.server.memory();
+            let mut sessions = Vec::new();
+            for _ in 0..READERS {
+                let (client, upstream) = rig.pair();
+                let sender = send(&upstream, 0, 2 << 20);
+                expect_pattern(&client, 0, 2 << 20);
+                sender.join().unwrap();
+                let sent = fill_no_wait(&upstream, 2 << 20, 16 << 20);
+                sessions.push((client, upstream, sent));
+            }
+            let mut quiet = 0;
+            until("all are held back", || {
+                let more = |(_, upstream, sent): &mut (TcpStream, TcpStream, usize)| {
+                    upstream.set_nonblocking(true).unwrap();
+                    let bytes = (&*upstream).write(&pattern((2 << 20) + *sent, 1 << 16));
+                    upstream.set_nonblocking(false).unwrap();
+                    *sent += bytes.as_ref().map_or(0, |bytes| *bytes);
+                    bytes.is_ok()
+                };
+                let moved = sessions.iter_mut().map(more).filter(|moved| *moved).count();
+                quiet = if moved == 0 { quiet + 1 } else { 0 };
+                quiet > 50
+            });
+            let held = rig.server.memory().saturating_sub(before);
+            assert!(held < READERS * EACH_MAX, "{held} bytes, {lowat:?}");
+            for (client, upstream, _) in sessions {
+                reset(upstream);
+                drop(client);
+            }
+            rig.stop();
+        }
     });
 }
