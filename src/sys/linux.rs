@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::unix::checked;
+use super::unix::{checked, retry};
 
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
 ///
@@ -79,9 +79,9 @@ impl Pipe {
 
     /// Reads bytes out of the pipe.
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let (fd, bytes) = (self.read.as_raw_fd(), into.len());
         // SAFETY: `into` is valid for writes of its length.
-        let n = unsafe { libc::read(self.read.as_raw_fd(), into.as_mut_ptr().cast(), into.len()) };
-        checked(n)
+        retry(|| checked(unsafe { libc::read(fd, into.as_mut_ptr().cast(), bytes) }))
     }
 }
 
@@ -92,11 +92,11 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<us
         libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK,
     );
     // SAFETY: null offsets are what sockets and pipes want.
-    checked(unsafe { libc::splice(from, no_offset, to, no_offset, max, flags) })
+    retry(|| checked(unsafe { libc::splice(from, no_offset, to, no_offset, max, flags) }))
 }
 
 /// Bytes that the socket's send buffer has room for, as the kernel accounts for them (`SO_MEMINFO`,
-/// Linux 4.12).
+/// Linux 4.12), and no more than may still wait unsent if that is limited (`TCP_NOTSENT_LOWAT`).
 pub(crate) fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
     /// Places in the array (`SK_MEMINFO_*` of `linux/sock_diag.h`).
     const SNDBUF: usize = 3;
@@ -108,7 +108,28 @@ pub(crate) fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
     // SAFETY: `into` is valid for writes of `bytes`.
     let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
     checked(rc)?;
-    Ok(usize::try_from(info[SNDBUF].saturating_sub(info[WMEM_QUEUED])).unwrap_or(usize::MAX))
+    let room = info[SNDBUF].saturating_sub(info[WMEM_QUEUED]);
+    let unsent_room = unsent_room(socket)?.unwrap_or(u32::MAX);
+    Ok(usize::try_from(room.min(unsent_room)).unwrap_or(usize::MAX))
+}
+
+/// Bytes that may wait unsent beside those that do; `None` when the socket has no limit of its own.
+fn unsent_room(socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
+    /// Of the kernel's `linux/sockios.h`.
+    const SIOCOUTQNSD: libc::Ioctl = 0x894b;
+    let (mut most, mut unsent) = (0_u32, 0_u32);
+    let mut bytes = libc::socklen_t::try_from(size_of_val(&most)).expect("four bytes");
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT);
+    let into = (&raw mut most).cast();
+    // SAFETY: `into` is valid for writes of `bytes`.
+    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
+    checked(rc)?;
+    if most == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the request writes one int, which is valid for it.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCOUTQNSD, &raw mut unsent) })?;
+    Ok(Some(most.saturating_sub(unsent)))
 }
 
 /// Bytes sent that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)).

@@ -47,7 +47,19 @@ impl Rig {
             proxy(endpoints).replace("[[upstream]]", &format!("{of_listener}\n[[upstream]]"));
         let log = "[log]\nlevel = \"debug\"\n";
         let config = runtime(poller, 1) + log + &tables + of_upstream + "\n";
-        let server = Server::start(&config);
+        Self::of(&config, upstream)
+    }
+
+    /// With more lines in the table of the runtime.
+    pub(crate) fn with_runtime(poller: &str, of_runtime: &str) -> Self {
+        let (upstream, endpoint) = listener();
+        let log = "\n[log]\nlevel = \"debug\"\n";
+        let config = runtime(poller, 1) + of_runtime + log + &proxy(&[endpoint]);
+        Self::of(&config, upstream)
+    }
+
+    fn of(config: &str, upstream: TcpListener) -> Self {
+        let server = Server::start(config);
         let address = server.address("proxy");
         Self {
             server,
