@@ -1,10 +1,12 @@
 //! The close matrix: cell by cell, what both ends see through corelane against what they see on a
 //! direct connection. See [`verdict`] for what must be equal.
 //!
-//! Bytes are compared with the pattern of their direction, each one. What a direct connection shows
-//! is measured in the same run, [`DIRECT_RUNS`] times, since some of it is racy in the network stack
-//! itself: a reset throws away what its sender's kernel has not yet handed over, and how much that
-//! is depends on how fast the other side reads.
+//! Bytes are compared with the pattern of their direction, each one. What a direct connection
+//! shows is measured in the same run, [`DIRECT_RUNS`] times, since some of it is racy in the
+//! network stack itself: a reset throws away what its sender's kernel has not yet handed over, and
+//! how much that is depends on how fast the other side reads.
+//!
+//! Two rows have no direct connection of their own: see `close_matrix/unconnected.rs`.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stdout, reason = "a table of what failed is the output")]
 #![expect(
@@ -30,6 +32,8 @@ mod corelane;
 mod peer;
 #[path = "close_matrix/scenario.rs"]
 mod scenario;
+#[path = "close_matrix/unconnected.rs"]
+mod unconnected;
 
 /// How often each cell is run without corelane.
 const DIRECT_RUNS: usize = 3;
@@ -52,6 +56,16 @@ fn io_uring_ends_as_a_direct_connection_does() {
 #[test]
 fn epoll_ends_as_a_direct_connection_does() {
     matrix("epoll");
+}
+
+#[test]
+fn io_uring_ends_sessions_without_an_upstream() {
+    unconnected::rows("io_uring");
+}
+
+#[test]
+fn epoll_ends_sessions_without_an_upstream() {
+    unconnected::rows("epoll");
 }
 
 fn matrix(poller: &str) {
@@ -124,16 +138,7 @@ fn take(next: &AtomicUsize, end: usize) -> Option<usize> {
 /// Runs a cell: a client that connects to `to`, and a server that takes it off `listener`.
 fn run(cell: Cell, to: SocketAddr, listener: &TcpListener) -> (Both, SocketAddr) {
     let [client_script, server_script] = cell.scripts();
-    let (to_server, from_client) = channel();
-    let (to_client, from_server) = channel();
-    let client_whisper = Whisper {
-        tell: to_server,
-        hear: from_server,
-    };
-    let server_whisper = Whisper {
-        tell: to_client,
-        hear: from_client,
-    };
+    let (client_whisper, server_whisper) = whispers();
     thread::scope(|scope| {
         let client = scope.spawn(move || {
             let stream = TcpStream::connect(to).unwrap();
@@ -146,6 +151,21 @@ fn run(cell: Cell, to: SocketAddr, listener: &TcpListener) -> (Both, SocketAddr)
         let (client, address) = client.join().unwrap();
         ([client, server], address)
     })
+}
+
+/// The two ends of a talk.
+fn whispers() -> (Whisper, Whisper) {
+    let (to_server, from_client) = channel();
+    let (to_client, from_server) = channel();
+    let client = Whisper {
+        tell: to_server,
+        hear: from_server,
+    };
+    let server = Whisper {
+        tell: to_client,
+        hear: from_client,
+    };
+    (client, server)
 }
 
 /// What is wrong with a cell; empty when nothing is.

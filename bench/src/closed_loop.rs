@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -86,7 +87,12 @@ impl<'a> Exchange<'a> {
     /// Ends when the server's FIN has answered ours, or with the first fault.
     async fn run(&self) -> Result<(), Fault> {
         // The order matters: what was received lets more be sent, and knows best why it ended.
-        match either(self.receive(), either(self.send(), self.overdue())).await {
+        match either(
+            pin!(self.receive()),
+            pin!(either(pin!(self.send()), pin!(self.overdue()))),
+        )
+        .await
+        {
             Either::First(result) => result,
             Either::Second(Either::First(fault) | Either::Second(fault)) => Err(fault),
         }
@@ -266,7 +272,7 @@ impl<'a> Exchange<'a> {
 
     /// Ends with a fault when answers are outstanding too long.
     async fn overdue(&self) -> Fault {
-        either(self.shared.stop.pass(), self.silence()).await;
+        either(pin!(self.shared.stop.pass()), pin!(self.silence())).await;
         if self.shared.stop.is_open() {
             self.sleep(CLOSE_MAX).await;
         }

@@ -204,11 +204,9 @@ async fn connect(handle: Handle, shared: Rc<Shared>) {
             break;
         };
         let deadline = handle.sleep_until(handle.now() + CONNECT_MAX);
-        let connect = timeout(
-            deadline,
-            net::connect(&handle, shared.address, None, &shared.options),
-        );
-        let result = match either(connect, stopped.as_mut()).await {
+        let connect = pin!(net::connect(&handle, shared.address, None, &shared.options));
+        let connect = timeout(deadline, connect);
+        let result = match either(pin!(connect), stopped.as_mut()).await {
             Either::First(result) => result,
             Either::Second(()) => break,
         };

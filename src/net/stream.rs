@@ -140,6 +140,12 @@ impl Stream {
         Poll::Ready(sent)
     }
 
+    /// How many bytes the kernel has taken of a send whose end nobody has been told of.
+    #[must_use]
+    pub fn sent_so_far(&self) -> usize {
+        self.socket.sent_so_far()
+    }
+
     /// Ends the receive stream, to be read by hand instead: gives what it still brings, then `None`
     /// when nothing of it is left, or an empty chain for the peer's FIN.
     pub fn poll_recv_last(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Chain>>> {
@@ -209,6 +215,11 @@ impl Stream {
     /// Closes the connection. With unread input the kernel makes a reset of a FIN.
     pub fn close(self, how: Close) {
         self.socket.close(how);
+    }
+
+    /// Says how the connection is closed when it is dropped; by reset, unless this says otherwise.
+    pub fn close_by(&self, how: Close) {
+        self.socket.close_by(how);
     }
 
     /// Who is at the other end.

@@ -127,6 +127,14 @@ impl Poller {
         forward!(self, poller => poller.cancel(socket, kind));
     }
 
+    /// How many bytes of the send in flight the kernel has taken so far; 0 when there is none.
+    ///
+    /// # Panics
+    /// When the socket was closed.
+    pub fn sent_so_far(&mut self, socket: Socket) -> usize {
+        forward!(self, poller => poller.sent_so_far(socket))
+    }
+
     /// Closes a socket: its ops are cancelled, nothing more is answered for it, and the descriptor
     /// is closed once the kernel has let go of all their memory.
     ///

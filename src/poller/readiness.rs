@@ -163,6 +163,14 @@ impl<Q: EventQueue> Readiness<Q> {
         self.answers.push(Answer { socket, kind, sent });
     }
 
+    pub(super) fn sent_so_far(&mut self, socket: Socket) -> usize {
+        let state = self.table.find(socket).expect("the socket is open");
+        if !state.waits(OpKind::Send) {
+            return 0;
+        }
+        self.sends.at(state.send).sent
+    }
+
     pub(super) fn close(&mut self, socket: Socket, how: Close) {
         let state = self.table.remove(socket).expect("the socket is open");
         if state.waits(OpKind::Send) {

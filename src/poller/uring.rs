@@ -140,6 +140,14 @@ impl Uring {
         self.push_silent(opcode::AsyncCancel::new(user_data(socket, kind)).build());
     }
 
+    pub(super) fn sent_so_far(&mut self, socket: Socket) -> usize {
+        let state = self.table.find(socket).expect("the socket is open");
+        if state.inflight & OpKind::Send.bit() == 0 {
+            return 0;
+        }
+        self.sends.advance(state.send, 0).0
+    }
+
     pub(super) fn close(&mut self, socket: Socket, how: Close) {
         let state = self.table.at(socket);
         assert!(state.closing.is_none(), "the socket is open");

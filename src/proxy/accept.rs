@@ -1,16 +1,15 @@
 //! Accepting: takes connections off a listener's backlog and starts a session for each.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::deadline::Timeouts;
-use super::limit::{Permit, SessionLimit};
-use super::session::{Service, session};
-use crate::net::{Listener, Stream};
+use super::limit::SessionLimit;
+use super::session::{Service, start};
+use crate::net::Listener;
 use crate::runtime::{Either, Gate, Handle, Time, either, yield_now};
 
 /// Connections accepted before other tasks get their turn, so that a storm does not starve the
@@ -27,6 +26,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Acceptor {
     /// What the listener is called in the configuration.
     pub name: Arc<str>,
+    /// Which lane it accepts for.
+    pub lane: usize,
     /// What each connection gets.
     pub service: Service,
     /// How many sessions there may be.
@@ -59,6 +60,7 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
             Either::First(()) => break,
             Either::Second(Ok(permit)) => {
                 if let Some(connection) = taken.take() {
+                    lane.stats().accepted.add(1);
                     start(&lane, connection, permit, &acceptor);
                     streak += 1;
                 }
@@ -82,20 +84,10 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
         let Some(connection) = taken.take().or_else(|| listener.accept_waiting()) else {
             break;
         };
+        lane.stats().accepted.add(1);
         start(&lane, connection, permit, &acceptor);
     }
     listener.close();
-}
-
-fn start(
-    lane: &Handle,
-    (client, peer): (Stream, SocketAddr),
-    permit: Permit,
-    acceptor: &Rc<Acceptor>,
-) {
-    lane.stats().accepted.add(1);
-    let session = session(client, peer, permit, Rc::clone(acceptor));
-    lane.spawn(&"session", session);
 }
 
 /// Accepts that failed since they were last logged.
@@ -153,6 +145,7 @@ mod tests {
             let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(max_sessions));
             let acceptor = Acceptor {
                 name: "echo".into(),
+                lane: 0,
                 service: Service::Echo,
                 limit: std::sync::Arc::clone(&limit),
                 timeouts: Timeouts {

@@ -32,31 +32,33 @@ pub(super) enum Expired {
     Lifetime,
 }
 
-/// One session's clock.
+/// One session's clock. Every session has one, so it is kept small.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
-    idle: Option<Duration>,
-    half_close: Duration,
-    lifetime: Option<Time>,
+    idle: Limit,
+    half_close: Limit,
+    /// The end of the session's lifetime.
+    end: Time,
     last: Time,
     half_closed: bool,
 }
 
+/// A duration in nanoseconds; the largest is for ever.
+type Limit = u64;
+
 impl Deadline {
     /// A session that begins at `now`. `random` shifts the lifetime within its jitter.
     pub(super) fn new(timeouts: &Timeouts, now: Time, random: u64) -> Self {
-        let lifetime = timeouts.lifetime.map(|lifetime| {
+        let end = timeouts.lifetime.map_or(Time::NEVER, |lifetime| {
             let span = lifetime * u32::from(timeouts.lifetime_jitter_percent) / 100;
             let parts = u32::try_from(random % 1001).expect("at most 1000");
             now + lifetime.saturating_sub(span / 1000 * parts)
         });
-        let Timeouts {
-            idle, half_close, ..
-        } = *timeouts;
+        let limit = |duration: Duration| Limit::try_from(duration.as_nanos()).unwrap_or(Limit::MAX);
         Self {
-            idle,
-            half_close,
-            lifetime,
+            idle: timeouts.idle.map_or(Limit::MAX, limit),
+            half_close: limit(timeouts.half_close),
+            end,
             last: now,
             half_closed: false,
         }
@@ -77,30 +79,26 @@ impl Deadline {
 
     /// When to look next; the end of time if never.
     pub(super) fn at(&self) -> Time {
-        let quiet = self.quiet().map(|(limit, _)| self.last + limit);
-        let first = [quiet, self.lifetime].into_iter().flatten().min();
-        first.unwrap_or(Time::NEVER)
+        self.end
+            .min(self.last + Duration::from_nanos(self.quiet().0))
     }
 
     /// Which time is over at `now`.
     pub(super) fn expired(&self, now: Time) -> Option<Expired> {
-        if self.lifetime.is_some_and(|end| now >= end) {
+        if now >= self.end {
             return Some(Expired::Lifetime);
         }
-        let (limit, which) = self.quiet()?;
-        (now >= self.last + limit).then_some(which)
+        let (limit, which) = self.quiet();
+        (now >= self.last + Duration::from_nanos(limit)).then_some(which)
     }
 
     /// How long nothing may move.
-    fn quiet(&self) -> Option<(Duration, Expired)> {
-        let half_close = self
-            .half_closed
-            .then_some((self.half_close, Expired::HalfClose));
-        let idle = self.idle.map(|idle| (idle, Expired::Idle));
-        [half_close, idle]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(limit, _)| *limit)
+    fn quiet(&self) -> (Limit, Expired) {
+        if self.half_closed && self.half_close <= self.idle {
+            (self.half_close, Expired::HalfClose)
+        } else {
+            (self.idle, Expired::Idle)
+        }
     }
 }
 

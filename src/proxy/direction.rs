@@ -25,7 +25,8 @@ const BUDGET: usize = 8;
 const SUSTAINED: usize = 256 * 1024;
 /// Bytes of one bulk move, at most. Other tasks get their turn after each.
 const MOVE_MAX: usize = 1024 * 1024;
-/// Moves in a row that are smaller than a buffer, after which a transfer is quiet again.
+/// Moves in a row that are smaller than a buffer, or of nothing, after which a transfer is quiet
+/// again.
 const QUIET_MOVES: u8 = 4;
 /// How soon after a reset its sink's acknowledgements are looked at, at first and at last. The
 /// kernel has no event for "all acknowledged", and this is rare.
@@ -52,8 +53,8 @@ pub(super) struct Direction {
     pub(super) sending: bool,
     /// Nothing more will move.
     pub(super) ended: bool,
-    /// Bytes that the sink's kernel took.
-    pub(super) bytes: u64,
+    /// Bytes that the sink's kernel took, without those of a send in flight.
+    bytes: u64,
     /// When to look at a reset's acknowledgements again, and the pause before that. Boxed: few
     /// sessions need it, and it is as large as the rest.
     acks: Option<Box<(Sleep, Duration)>>,
@@ -103,6 +104,16 @@ impl Side {
 }
 
 impl Direction {
+    /// Bytes that the sink's kernel has taken by now.
+    pub(super) fn moved(&self, sink: &Side) -> u64 {
+        let in_flight = if self.sending {
+            sink.stream.sent_so_far()
+        } else {
+            0
+        };
+        self.bytes + in_flight as u64
+    }
+
     /// Goes as far as it can without waiting.
     pub(super) fn step(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) {
         for _ in 0..BUDGET {
@@ -132,7 +143,8 @@ impl Direction {
         pulse.context.waker().wake_by_ref();
     }
 
-    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is it asked.
+    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is the
+    /// kernel asked.
     fn held(&self, for_reset: bool, sink: &Side) -> Held {
         if self.sending {
             return Held::User;
@@ -192,7 +204,8 @@ impl Direction {
         sink: &Side,
         pulse: &mut Pulse<'_, '_>,
     ) -> Poll<()> {
-        let least = sink.stream.lane().high_mark();
+        // A mark above one move would ask for more than the most.
+        let least = sink.stream.lane().high_mark().min(MOVE_MAX);
         let Some(moved) = source.stream.move_to(&sink.stream, least, MOVE_MAX) else {
             // Too few buffers for what may be left over: by the receive stream, which waits for
             // its turn.
@@ -216,7 +229,6 @@ impl Direction {
         }
         self.send(rest, sink);
         match said {
-            SourceSaid::Nothing => return source.stream.poll_readable(pulse.context),
             // The receive stream confirms it: a splice of nothing is not always an end.
             SourceSaid::Fin => self.path = Path::default(),
             SourceSaid::Failed(_) => source.read.set(Source::Reset),
@@ -225,8 +237,14 @@ impl Direction {
                 pulse.context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            SourceSaid::More if small + 1 < QUIET_MOVES => self.path = Path::Bulk(small + 1),
-            SourceSaid::More => self.path = Path::default(),
+            // Also when there is something that only a read gets past: urgent data (tcp(7)), where
+            // a splice stops for ever.
+            _ if small + 1 >= QUIET_MOVES => self.path = Path::default(),
+            SourceSaid::More => self.path = Path::Bulk(small + 1),
+            SourceSaid::Nothing => {
+                self.path = Path::Bulk(small + 1);
+                return source.stream.poll_readable(pulse.context);
+            }
         }
         Poll::Ready(())
     }

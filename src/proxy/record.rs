@@ -1,10 +1,13 @@
 //! The record of a session: one line at its end, on every path, with what moved and why it ended.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::thread;
 
+use super::accept::Acceptor;
+use super::session::Service;
 use crate::runtime::{Handle, Time};
 
 /// Why a session ended; the word in the log.
@@ -70,42 +73,56 @@ impl fmt::Display for Cause {
 #[derive(Debug)]
 pub(super) struct Record {
     lane: Handle,
-    listener: Arc<str>,
+    acceptor: Rc<Acceptor>,
     client: SocketAddr,
     start: Time,
-    /// When an endpoint had answered.
-    pub(super) connected: Option<Time>,
-    /// The endpoint that was used.
-    pub(super) endpoint: Option<SocketAddr>,
+    /// Microseconds from the start until an endpoint had answered.
+    connect_us: Option<u32>,
+    /// Which of the upstream's endpoints was used.
+    endpoint: Option<u16>,
     /// Endpoints that were tried.
-    pub(super) tries: u32,
+    pub(super) tries: Cell<u16>,
+    cause: Option<Cause>,
     /// Bytes from the client that its sink's kernel took.
     pub(super) from_client: u64,
     /// Bytes that the client's kernel took.
     pub(super) to_client: u64,
-    cause: Option<Cause>,
 }
 
 impl Record {
     /// A session that begins now.
-    pub(super) fn new(lane: &Handle, listener: Arc<str>, client: SocketAddr) -> Self {
+    pub(super) fn new(lane: &Handle, acceptor: Rc<Acceptor>, client: SocketAddr) -> Self {
         Self {
             lane: lane.clone(),
-            listener,
+            acceptor,
             client,
             start: lane.now(),
-            connected: None,
+            connect_us: None,
             endpoint: None,
-            tries: 0,
+            tries: Cell::new(0),
+            cause: None,
             from_client: 0,
             to_client: 0,
-            cause: None,
         }
+    }
+
+    /// Says which endpoint answered, now.
+    pub(super) fn connected(&mut self, endpoint: usize) {
+        self.endpoint = u16::try_from(endpoint).ok();
+        self.connect_us = u32::try_from(self.lane.now().since(self.start).as_micros()).ok();
     }
 
     /// Says why it ended.
     pub(super) fn end(&mut self, cause: Cause) {
         self.cause = Some(cause);
+    }
+
+    fn endpoint(&self) -> Option<SocketAddr> {
+        let Service::Proxy(upstream) = &self.acceptor.service else {
+            return None;
+        };
+        self.endpoint
+            .map(|index| upstream.endpoint(usize::from(index)))
     }
 }
 
@@ -117,14 +134,15 @@ impl Drop for Record {
         } else {
             Cause::Shutdown
         };
-        let microseconds = |time: Time| u64::try_from(time.since(self.start).as_micros()).ok();
+        let total = self.lane.now().since(self.start);
         tracing::debug!(
-            listener = &*self.listener,
+            listener = &*self.acceptor.name,
+            lane = self.acceptor.lane,
             client = %self.client,
-            endpoint = self.endpoint.map(tracing::field::display),
-            tries = self.tries,
-            connect_us = self.connected.and_then(microseconds),
-            total_us = microseconds(self.lane.now()),
+            endpoint = self.endpoint().map(tracing::field::display),
+            tries = self.tries.get(),
+            connect_us = self.connect_us,
+            total_us = u64::try_from(total.as_micros()).ok(),
             from_client_bytes = self.from_client,
             to_client_bytes = self.to_client,
             ended = %self.cause.unwrap_or(without),

@@ -4,18 +4,20 @@
 //! back). Written as one poll rather than as two tasks: what one direction learns of a socket, that
 //! it was reset, say, the other one must act upon at once.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::close::{Phase, Sink, Source};
 use super::deadline::{Deadline, Expired, Timeouts};
 use super::direction::{Direction, Pulse, Side};
+use super::limit::Permit;
 use super::record::{Cause, Record};
 use crate::net::Stream;
 use crate::runtime::{Close, Sleep, Time};
 
-/// A session that relays.
+/// A session that relays; a future, and all that an idle session keeps in memory besides its
+/// sockets.
 #[derive(Debug)]
 pub(super) struct Relay {
     client: Side,
@@ -31,11 +33,19 @@ pub(super) struct Relay {
     /// Acknowledged in all when the deadline was last looked at, if bytes were outstanding.
     acknowledged: Option<u64>,
     cause: Option<Cause>,
+    record: Record,
+    _permit: Permit,
 }
 
 impl Relay {
     /// A relay between a client and an upstream; without one, back to the client.
-    pub(super) fn new(client: Stream, upstream: Option<Stream>, timeouts: &Timeouts) -> Self {
+    pub(super) fn new(
+        client: Stream,
+        upstream: Option<Stream>,
+        timeouts: &Timeouts,
+        record: Record,
+        permit: Permit,
+    ) -> Self {
         let lane = client.lane();
         let deadline = Deadline::new(timeouts, lane.now(), lane.random());
         let sleep = lane.sleep_until(deadline.at());
@@ -49,32 +59,13 @@ impl Relay {
             sleep,
             acknowledged: None,
             cause: None,
-        }
-    }
-
-    /// Relays to the end, closes both sockets, and says in `record` what moved and why it ended.
-    pub(super) async fn run(mut self, record: &mut Record) {
-        let (of_client, of_upstream) = poll_fn(|context| {
-            let polled = self.poll(context);
-            // Kept up to date, so that it is right too when the lane drops this task.
-            record.from_client = self.up.bytes;
-            record.to_client = if self.upstream.is_some() {
-                self.down.bytes
-            } else {
-                self.up.bytes
-            };
-            polled
-        })
-        .await;
-        record.end(self.cause.unwrap_or(Cause::Internal));
-        self.client.stream.close(of_client);
-        if let Some(upstream) = self.upstream {
-            upstream.stream.close(of_upstream);
+            record,
+            _permit: permit,
         }
     }
 
     /// Ready when all is done; says how the client's and the upstream's socket are to be closed.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<(Close, Close)> {
+    fn go_on(&mut self, context: &mut Context<'_>) -> Poll<(Close, Close)> {
         let now = self.client.stream.lane().now();
         if let Poll::Ready(how) = self.step(context, now) {
             return Poll::Ready(how);
@@ -87,8 +78,8 @@ impl Relay {
         self.step(context, now)
     }
 
-    /// Takes both directions as far as they go without waiting; ready when both have ended, and what
-    /// they have sent is safe.
+    /// Takes both directions as far as they go without waiting; ready when both have ended, and
+    /// what they have sent is safe.
     fn step(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
         loop {
             let before = self.ends();
@@ -201,5 +192,30 @@ impl Relay {
             .as_ref()
             .map_or((Source::Open, Sink::Open), of);
         [of(&self.client), upstream]
+    }
+}
+
+impl Future for Relay {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let (of_client, of_upstream) = ready!(this.go_on(context));
+        this.record.end(this.cause.unwrap_or(Cause::Internal));
+        this.client.stream.close_by(of_client);
+        if let Some(upstream) = &this.upstream {
+            upstream.stream.close_by(of_upstream);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // However it ends: also when the lane drops it in the middle.
+        (self.record.from_client, self.record.to_client) = match &self.upstream {
+            Some(upstream) => (self.up.moved(upstream), self.down.moved(&self.client)),
+            None => (self.up.moved(&self.client), self.up.moved(&self.client)),
+        };
     }
 }

@@ -1,8 +1,8 @@
 //! A session: one client connection from its start to its record.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::accept::Acceptor;
 use super::close::{Action, Held, Phase, Sink, Source, action};
@@ -11,7 +11,7 @@ use super::record::{Cause, Record};
 use super::relay::Relay;
 use super::upstream::Upstream;
 use crate::net::Stream;
-use crate::runtime::{Close, Either, either};
+use crate::runtime::{Either, Handle, either};
 
 /// What a listener does with a connection.
 #[derive(Clone, Debug)]
@@ -22,29 +22,44 @@ pub enum Service {
     Proxy(Rc<Upstream>),
 }
 
-/// Serves one connection.
-pub(super) async fn session(
-    client: Stream,
-    peer: SocketAddr,
+/// Starts to serve one connection.
+pub(super) fn start(
+    lane: &Handle,
+    (client, peer): (Stream, SocketAddr),
     permit: Permit,
-    acceptor: Rc<Acceptor>,
+    acceptor: &Rc<Acceptor>,
 ) {
-    let mut record = Record::new(client.lane(), Arc::clone(&acceptor.name), peer);
-    let relay = match &acceptor.service {
-        Service::Echo => Relay::new(client, None, &acceptor.timeouts),
-        Service::Proxy(upstream) => {
-            // Boxed: what connecting takes is given back before the session idles.
-            let connected = Box::pin(connect(&client, upstream, &acceptor, &mut record)).await;
-            let Some(stream) = connected else {
-                // It must not take silence for an answer.
-                client.close(Close::Reset);
-                return;
-            };
-            Relay::new(client, Some(stream), &acceptor.timeouts)
+    let record = Record::new(lane, Rc::clone(acceptor), peer);
+    let timeouts = &acceptor.timeouts;
+    match &acceptor.service {
+        Service::Echo => {
+            lane.spawn(
+                &"session",
+                Relay::new(client, None, timeouts, record, permit),
+            );
         }
+        Service::Proxy(_) => {
+            lane.spawn(
+                &"connect",
+                proxy(client, record, permit, Rc::clone(acceptor)),
+            );
+        }
+    }
+}
+
+/// Connects for a client and starts the relay, as a task of its own: what connecting takes is given
+/// back before the session idles.
+async fn proxy(client: Stream, mut record: Record, permit: Permit, acceptor: Rc<Acceptor>) {
+    let Service::Proxy(upstream) = &acceptor.service else {
+        return;
     };
-    relay.run(&mut record).await;
-    drop(permit);
+    let Some(stream) = connect(&client, upstream, &acceptor, &mut record).await else {
+        // Dropping resets the client: it must not take silence for an answer.
+        return;
+    };
+    let lane = client.lane().clone();
+    let relay = Relay::new(client, Some(stream), &acceptor.timeouts, record, permit);
+    lane.spawn(&"session", relay);
 }
 
 /// Connects to an endpoint, unless the client leaves first. A client that has sent its FIN has not
@@ -55,15 +70,17 @@ async fn connect(
     acceptor: &Acceptor,
     record: &mut Record,
 ) -> Option<Stream> {
-    let lane = client.lane();
-    let connecting = upstream.connect(lane, &acceptor.timeouts, &mut record.tries);
-    let client_ends = async {
-        client.failed().await;
-        action(Phase::Connecting, Source::Reset, Held::Nothing, Sink::Open)
+    let ended = {
+        let connecting = upstream.connect(client.lane(), &acceptor.timeouts, &record.tries);
+        let client_ends = async {
+            client.failed().await;
+            action(Phase::Connecting, Source::Reset, Held::Nothing, Sink::Open)
+        };
+        either(pin!(connecting), pin!(client_ends)).await
     };
-    match either(connecting, client_ends).await {
+    match ended {
         Either::First(Ok((stream, endpoint))) => {
-            (record.endpoint, record.connected) = (Some(endpoint), Some(lane.now()));
+            record.connected(endpoint);
             Some(stream)
         }
         Either::First(Err(cause)) => {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use super::deadline::Timeouts;
@@ -61,32 +62,35 @@ impl Upstream {
         }
     }
 
-    /// Connects to the next endpoint in turn, and if it does not answer to the one after it, within
-    /// the tries and the time that there are. Nothing has been sent by then, so nothing is ever
-    /// sent twice.
+    /// The endpoint of that index.
+    pub(super) fn endpoint(&self, index: usize) -> SocketAddr {
+        self.options.endpoints[index]
+    }
+
+    /// Connects to the next endpoint in turn, and says which that is; if it does not answer to the
+    /// one after it, within the tries and the time that there are. Nothing has been sent by then,
+    /// so nothing is ever sent twice.
     pub(super) async fn connect(
         &self,
         lane: &Handle,
         timeouts: &Timeouts,
-        tries: &mut u32,
-    ) -> Result<(Stream, SocketAddr), Cause> {
+        tries: &Cell<u16>,
+    ) -> Result<(Stream, usize), Cause> {
         let endpoints = &self.options.endpoints;
         let first = self.endpoint.get();
         self.endpoint.set((first + 1) % endpoints.len());
         let end = lane.now() + timeouts.connect_total;
         let mut cause = Cause::ConnectTimeout;
-        for &endpoint in endpoints[first..]
-            .iter()
-            .chain(&endpoints[..first])
-            .take(self.options.tries)
-        {
+        let in_turn = (first..endpoints.len()).chain(0..first);
+        for index in in_turn.take(self.options.tries) {
+            let endpoint = endpoints[index];
             if lane.now() >= end {
                 break;
             }
-            *tries += 1;
+            tries.set(tries.get().saturating_add(1));
             let limit = lane.sleep_until(end.min(lane.now() + timeouts.connect));
-            let error = match timeout(limit, self.dial(lane, endpoint)).await {
-                Ok(Ok(stream)) => return Ok((stream, endpoint)),
+            let error = match timeout(limit, pin!(self.dial(lane, endpoint))).await {
+                Ok(Ok(stream)) => return Ok((stream, index)),
                 Ok(Err(error)) => error,
                 Err(elapsed) => io::Error::new(io::ErrorKind::TimedOut, elapsed),
             };
@@ -153,5 +157,43 @@ fn cause_of(error: &io::Error) -> Cause {
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::BrokenPipe => Cause::ConnectRefused,
         _ => Cause::ConnectUnreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{Cause, cause_of};
+    use crate::net;
+
+    /// Case 31: what this machine lacks is its own fault; what the other end or the way says is
+    /// not.
+    #[test]
+    fn every_error_of_a_connect_has_its_cause() {
+        for (code, cause) in [
+            (libc::EMFILE, Cause::LocalResources),
+            (libc::ENFILE, Cause::LocalResources),
+            (libc::ENOBUFS, Cause::LocalResources),
+            (libc::ENOMEM, Cause::LocalResources),
+            (libc::EADDRNOTAVAIL, Cause::LocalResources),
+            (libc::ECONNREFUSED, Cause::ConnectRefused),
+            (libc::ECONNRESET, Cause::ConnectRefused),
+            (libc::EPIPE, Cause::ConnectRefused),
+            (libc::ETIMEDOUT, Cause::ConnectTimeout),
+            (libc::EHOSTUNREACH, Cause::ConnectUnreachable),
+            (libc::ENETUNREACH, Cause::ConnectUnreachable),
+            (libc::EACCES, Cause::ConnectUnreachable),
+            (libc::EPERM, Cause::ConnectUnreachable),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(cause_of(&error), cause, "{error}");
+            assert_eq!(net::is_local(&error), cause == Cause::LocalResources);
+            let is_out_of_ports = code == libc::EADDRNOTAVAIL;
+            assert_eq!(net::is_out_of_ports(&error), is_out_of_ports, "{error}");
+        }
+        let error = io::Error::new(io::ErrorKind::TimedOut, "ours");
+        assert_eq!(cause_of(&error), Cause::ConnectTimeout);
+        assert!(!net::is_local(&error));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::{Poll, Waker};
 
 /// Closed at first; once open, open for good. Those who wait are let through. One lane's.
@@ -48,26 +48,27 @@ impl Gate {
     }
 }
 
-/// Waits until both futures have ended well, or one has failed; the other is dropped then.
+/// Waits until both futures have ended well, or one has failed.
+///
+/// Takes them pinned, as [`either`] does.
 ///
 /// # Errors
 /// The first error.
-pub async fn both<A, B, E>(first: A, second: B) -> Result<(), E>
+pub fn both<A, B, E>(mut first: A, mut second: B) -> impl Future<Output = Result<(), E>>
 where
-    A: Future<Output = Result<(), E>>,
-    B: Future<Output = Result<(), E>>,
+    A: Future<Output = Result<(), E>> + Unpin,
+    B: Future<Output = Result<(), E>> + Unpin,
 {
-    let (mut first, mut second) = (pin!(first), pin!(second));
     let (mut first_ended, mut second_ended) = (false, false);
-    poll_fn(|context| {
+    poll_fn(move |context| {
         if !first_ended {
-            match first.as_mut().poll(context) {
+            match Pin::new(&mut first).poll(context) {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 polled => first_ended = polled.is_ready(),
             }
         }
         if !second_ended {
-            match second.as_mut().poll(context) {
+            match Pin::new(&mut second).poll(context) {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 polled => second_ended = polled.is_ready(),
             }
@@ -78,7 +79,6 @@ where
             Poll::Pending
         }
     })
-    .await
 }
 
 /// Which of two futures ended first.
@@ -90,14 +90,22 @@ pub enum Either<A, B> {
     Second(B),
 }
 
-/// Waits for the first of two futures to end; if both have, the first counts. The other is dropped.
-pub async fn either<A: Future, B: Future>(first: A, second: B) -> Either<A::Output, B::Output> {
-    let (mut first, mut second) = (pin!(first), pin!(second));
-    poll_fn(|context| {
-        if let Poll::Ready(output) = first.as_mut().poll(context) {
+/// Waits for the first of two futures to end; if both have, the first counts.
+///
+/// Takes them pinned (`pin!`), so that a task keeps each future once: an `async fn` would keep an
+/// argument beside the place where it is polled.
+pub fn either<A, B>(
+    mut first: A,
+    mut second: B,
+) -> impl Future<Output = Either<A::Output, B::Output>>
+where
+    A: Future + Unpin,
+    B: Future + Unpin,
+{
+    poll_fn(move |context| {
+        if let Poll::Ready(output) = Pin::new(&mut first).poll(context) {
             return Poll::Ready(Either::First(output));
         }
-        second.as_mut().poll(context).map(Either::Second)
+        Pin::new(&mut second).poll(context).map(Either::Second)
     })
-    .await
 }

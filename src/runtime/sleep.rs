@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::lane::Handle;
@@ -83,19 +83,23 @@ impl fmt::Display for Elapsed {
 
 impl std::error::Error for Elapsed {}
 
-/// Gives `future` until the sleep ends.
+/// Gives `future`, pinned (`pin!`), until the sleep ends.
 ///
 /// # Errors
-/// [`Elapsed`] when the time is over first; the future is dropped then.
-pub async fn timeout<F: Future>(sleep: Sleep, future: F) -> Result<F::Output, Elapsed> {
-    let (mut sleep, mut future) = (pin!(sleep), pin!(future));
-    poll_fn(|context| {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
+/// [`Elapsed`] when the time is over first.
+pub fn timeout<F>(
+    mut sleep: Sleep,
+    mut future: F,
+) -> impl Future<Output = Result<F::Output, Elapsed>>
+where
+    F: Future + Unpin,
+{
+    poll_fn(move |context| {
+        if let Poll::Ready(output) = Pin::new(&mut future).poll(context) {
             return Poll::Ready(Ok(output));
         }
-        sleep.as_mut().poll(context).map(|()| Err(Elapsed))
+        Pin::new(&mut sleep).poll(context).map(|()| Err(Elapsed))
     })
-    .await
 }
 
 /// Lets the other tasks run first.

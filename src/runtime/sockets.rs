@@ -62,9 +62,37 @@ pub(super) enum End {
 pub(super) struct Sending {
     pub(super) in_flight: bool,
     /// The result of what was in flight, for who waits.
-    pub(super) result: Option<(usize, Result<(), i32>)>,
+    pub(super) result: Option<Outcome>,
     pub(super) waiting: bool,
     pub(super) waker: Option<Waker>,
+}
+
+/// The end of a send or a connect, small.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcome {
+    bytes: u32,
+    /// An error's number; 0 is none.
+    code: i32,
+}
+
+impl Outcome {
+    fn new(bytes: usize, result: &io::Result<()>) -> Self {
+        let bytes = u32::try_from(bytes).expect("a chain's length fits 32 bits");
+        Self {
+            bytes,
+            code: result.as_ref().err().map_or(0, code),
+        }
+    }
+
+    /// Bytes sent, and whether that was all.
+    pub(super) fn parts(self) -> (usize, io::Result<()>) {
+        let result = if self.code == 0 {
+            Ok(())
+        } else {
+            Err(error(self.code))
+        };
+        (self.bytes as usize, result)
+    }
 }
 
 /// A listener's accept.
@@ -188,9 +216,9 @@ impl Shared {
             }
             Event::Sent(bytes, result) => {
                 self.stats.sent_bytes.add(bytes as u64);
-                sending.finish(bytes, result);
+                sending.finish(bytes, &result);
             }
-            Event::Connected(result) => sending.finish(0, result),
+            Event::Connected(result) => sending.finish(0, &result),
             Event::Accepted(result) => {
                 let accepting = entry.accepting.get_or_insert_default();
                 (accepting.in_flight, accepting.result) = (false, Some(result));
@@ -206,9 +234,9 @@ impl Shared {
 }
 
 impl Sending {
-    fn finish(&mut self, bytes: usize, result: io::Result<()>) {
+    fn finish(&mut self, bytes: usize, result: &io::Result<()>) {
         self.in_flight = false;
-        self.result = Some((bytes, result.map_err(|error| code(&error))));
+        self.result = Some(Outcome::new(bytes, result));
         wake(&mut self.waiting, self.waker.as_ref());
     }
 }
@@ -227,15 +255,18 @@ fn wake(waiting: &mut bool, waker: Option<&Waker>) {
     }
 }
 
-/// Errors are kept by number, so that they can be given more than once; 0 is one without.
+/// The number of an error that has none of its own.
+const NAMELESS: i32 = -1;
+
+/// Errors are kept by number, so that they can be given more than once.
 fn code(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(0)
+    error.raw_os_error().unwrap_or(NAMELESS)
 }
 
 /// The error of that number.
 pub(super) fn error(code: i32) -> io::Error {
     match code {
-        0 => io::ErrorKind::Other.into(),
+        NAMELESS => io::ErrorKind::Other.into(),
         code => io::Error::from_raw_os_error(code),
     }
 }

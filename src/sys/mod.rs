@@ -17,7 +17,7 @@ pub use clock::{Time, now};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     EventFd, Pipe, acknowledged_total, is_closed, send_room, set_fast_open, set_fast_open_connect,
-    unacknowledged, unread,
+    thread_id, unacknowledged, unread, waited_for_cpu,
 };
 #[cfg(target_os = "linux")]
 pub use linux::{cpus, io_uring_disabled, pin_to};

@@ -2,7 +2,7 @@
 //!
 //! Only the inbox and the notifier are modelled, so only they take their atomics from here.
 
-#[cfg(loom)]
+#[cfg(all(loom, test))]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, fence};
-#[cfg(not(loom))]
+#[cfg(not(all(loom, test)))]
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, fence};

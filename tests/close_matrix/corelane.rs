@@ -31,7 +31,8 @@ pub(crate) struct Corelane {
 pub(crate) type Fields = BTreeMap<String, String>;
 
 impl Corelane {
-    /// Starts it with a poller; `None`, and a line that says so, where that poller is not to be had.
+    /// Starts it with a poller; `None`, and a line that says so, where that poller is not to be
+    /// had.
     pub(crate) fn start(poller: &str, upstream: SocketAddr) -> Option<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -97,13 +98,18 @@ impl Corelane {
 
     /// The record of the session of the client with this address; `None` when it does not come.
     pub(crate) fn record(&mut self, client: SocketAddr) -> Option<Fields> {
+        self.record_within(DEADLINE, client)
+    }
+
+    /// The same, giving up when nothing at all is said for so long.
+    pub(crate) fn record_within(&mut self, time: Duration, client: SocketAddr) -> Option<Fields> {
         let client = client.to_string();
         let is_its = |fields: &Fields| fields.get("client") == Some(&client);
         loop {
             if let Some(at) = self.records.iter().position(is_its) {
                 return Some(self.records.swap_remove(at));
             }
-            let line = self.lines.recv_timeout(DEADLINE).ok()?;
+            let line = self.lines.recv_timeout(time).ok()?;
             assert!(!line.contains("panicked"), "{line}");
             if line.contains(" session ") {
                 self.records.push(fields(&line));

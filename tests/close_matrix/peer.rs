@@ -189,6 +189,7 @@ fn spawn(side: Side, stream: TcpStream, script: &[Step]) -> (std::process::Child
 }
 
 /// Plays the peer of a process that is to be killed. Does nothing in an ordinary run.
+#[expect(clippy::infinite_loop, reason = "it is killed")]
 pub(crate) fn play_alone() {
     let Ok(text) = std::env::var(SCRIPT) else {
         return;

@@ -48,7 +48,7 @@ pub(crate) enum Path {
 }
 
 /// One cell.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) ending: Ending,
     pub(crate) flight: Flight,
@@ -118,7 +118,13 @@ impl Cell {
         cells
     }
 
-    fn bytes(self) -> u64 {
+    /// Where it is in [`Cell::all`].
+    pub(crate) fn position(self) -> usize {
+        let all = Self::all();
+        all.iter().position(|&cell| cell == self).unwrap()
+    }
+
+    pub(crate) fn bytes(self) -> u64 {
         match self.flight {
             Flight::Nothing => 0,
             Flight::Small => SMALL,
@@ -140,22 +146,7 @@ impl Cell {
         let stopped = pace == Pace::Stopped;
         let wait = move || stopped.then_some(Await);
         let (mut ender, mut other) = (Vec::new(), Vec::new());
-        let to_ender = matches!(self.ending, Ending::ResetUnread(_) | Ending::CrashUnread(_));
-        if self.path == Path::Bulk {
-            let (from, to) = if to_ender {
-                (&mut other, &mut ender)
-            } else {
-                (&mut ender, &mut other)
-            };
-            from.push(SendAll(BULK));
-            to.push(Receive(BULK, Pace::Fast));
-            // What follows is all that is on its way then. A process that is to crash cannot
-            // wait; its FIN stands behind all of it anyway.
-            if !to_ender && !matches!(self.ending, Ending::Crash(_)) {
-                to.push(Tell);
-                from.push(Await);
-            }
-        }
+        self.precede(&mut ender, &mut other);
         let side = match self.ending {
             Ending::Fin(side) => {
                 ender.extend([Send(bytes), Fin, Tell]);
@@ -212,5 +203,26 @@ impl Cell {
             }
         };
         (side, [ender, other])
+    }
+
+    /// What comes before, so that the path is the one that the cell asks for.
+    fn precede(self, ender: &mut Vec<Step>, other: &mut Vec<Step>) {
+        if self.path == Path::Interactive {
+            return;
+        }
+        let to_ender = matches!(self.ending, Ending::ResetUnread(_) | Ending::CrashUnread(_));
+        let (from, to) = if to_ender {
+            (other, ender)
+        } else {
+            (ender, other)
+        };
+        from.push(SendAll(BULK));
+        to.push(Receive(BULK, Pace::Fast));
+        // What follows is all that is on its way then. A process that is to crash cannot wait; its
+        // FIN stands behind all of it anyway.
+        if !to_ender && !matches!(self.ending, Ending::Crash(_)) {
+            to.push(Tell);
+            from.push(Await);
+        }
     }
 }

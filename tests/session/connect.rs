@@ -158,6 +158,26 @@ fn a_connect_timeout_is_exact_and_recorded() {
     });
 }
 
+/// Case 37: all tries together have their time, too: three endpoints that do not answer, and time
+/// for one and a half.
+#[test]
+fn all_tries_together_have_their_time() {
+    on_both(|poller| {
+        let holes = [(); 3].map(|()| black_hole());
+        let endpoints = [0, 1, 2].map(|at: usize| holes[at].0.local_addr().unwrap());
+        let of_listener = "timeouts = { connect = \"400ms\", connect_total = \"600ms\" }";
+        let mut rig = Rig::before(poller, &endpoints, listener().0, of_listener, "");
+        let client = rig.client();
+        assert_eq!(drain(&client), (0, End::Reset));
+        let record = rig.record(client.local_addr().unwrap());
+        record.assert_ended("connect_timeout");
+        assert_eq!(record.number("tries"), 2, "{record:?}");
+        let took = record.number("total_us");
+        assert!((600_000..1_600_000).contains(&took), "{record:?}");
+        rig.stop();
+    });
+}
+
 /// Case 46: what an endpoint has been sent is never sent to another, however it ends.
 #[test]
 fn bytes_are_never_sent_twice() {

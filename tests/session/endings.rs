@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use crate::rig::{Rig, drain, queues};
-use crate::support::{End, accept, on_both, pattern, reset, signal, until};
+use crate::support::{End, accept, expect_pattern, fill, on_both, pattern, reset, signal, until};
 
 /// More than a client with a small buffer takes, less than a socket's send buffer.
 const REPLY: usize = 300_000;
@@ -133,6 +133,27 @@ fn close(stream: TcpStream, end: End) {
     }
 }
 
+/// Case 8 with a reply on its way: the send to the client is told of its reset, and what is left
+/// for the receive looks like a FIN, which the upstream must not take for a half-close.
+#[test]
+fn a_reset_is_one_though_a_send_learns_of_it_first() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        for _ in 0..10 {
+            let client = rig.small_client();
+            let address = client.local_addr().unwrap();
+            let upstream = accept(&rig.upstream);
+            fill(&upstream, 64 << 20);
+            signal(rig.server.pid(), "STOP");
+            reset(client);
+            signal(rig.server.pid(), "CONT");
+            assert_eq!(drain(&upstream), (0, End::Reset));
+            rig.record(address).assert_ended("client_rst");
+        }
+        rig.stop();
+    });
+}
+
 /// Case 10: FIN and FIN, and no reset on either leg: both ends can still be read to a FIN, and
 /// neither socket has an error.
 #[test]
@@ -190,7 +211,7 @@ fn a_failed_write_ends_a_session_that_is_blocked_the_other_way() {
         let mut rig = Rig::new(poller);
         let (client, upstream) = rig.pair();
         let address = client.local_addr().unwrap();
-        let sent = crate::support::fill(&client, 64 << 20);
+        let sent = fill(&client, 64 << 20);
         reset(upstream);
         let (got, end) = drain(&client);
         assert_eq!((got, end), (0, End::Reset));
@@ -199,4 +220,51 @@ fn a_failed_write_ends_a_session_that_is_blocked_the_other_way() {
         assert!(record.number("from_client_bytes") <= sent);
         rig.stop();
     });
+}
+
+/// What the client's kernel took of a send that was cut by the end is counted, too.
+#[test]
+fn a_send_that_is_cut_is_counted_as_far_as_it_came() {
+    on_both(|poller| {
+        let mut rig = Rig::with(poller, IN_FLIGHT, "");
+        for read in [0, 1000, 10_000] {
+            cut(&mut rig, read, "client_rst");
+        }
+        rig.stop();
+        let idle = format!("{IN_FLIGHT}\ntimeouts.idle = \"1s\"");
+        let mut rig = Rig::with(poller, &idle, "");
+        cut(&mut rig, 1000, "idle_timeout");
+        rig.stop();
+    });
+}
+
+/// Buffers so small that a send is in flight nearly always.
+const IN_FLIGHT: &str = "socket = { send_buffer = \"8KiB\" }";
+
+/// A client reads so many bytes of a stream, and then no more until the session ends.
+fn cut(rig: &mut Rig, read: usize, end: &str) {
+    let client = rig.small_client();
+    let address = client.local_addr().unwrap();
+    let upstream = accept(&rig.upstream);
+    fill(&upstream, 16 << 20);
+    expect_pattern(&client, 0, read);
+    let waiting = || queues(address, rig.address).map_or(0, |q| q.received);
+    let held = || queues(rig.address, address).map_or(0, |q| q.sent);
+    let mut before = (0, 0);
+    until("nothing moves", || {
+        let still = before == (waiting(), held()) && before.1 > 0;
+        before = (waiting(), held());
+        still
+    });
+    if end == "client_rst" {
+        reset(client);
+    }
+    let record = rig.record(address);
+    record.assert_ended(end);
+    let counted = record.number("to_client_bytes");
+    let least = read + before.0;
+    assert!(counted >= least, "{counted} counted, {least} at the client");
+    // What is outstanding moves a little while one looks.
+    let most = least + before.1 + 64 * 1024;
+    assert!(counted <= most, "{counted} counted, {most} at most");
 }

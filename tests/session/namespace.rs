@@ -158,7 +158,7 @@ fn every_port_comes_back() {
             let upstream = listener_outside_the_range();
             let endpoint = upstream.local_addr().unwrap();
             let mut rig = Rig::before(poller, &[endpoint], upstream, "", "tries = 1");
-            for round in 0..20 * PORTS {
+            for round in 0..10 * PORTS {
                 let client = client(&mut rig);
                 let upstream = accept(&rig.upstream);
                 drop(upstream);

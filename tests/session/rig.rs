@@ -47,7 +47,19 @@ impl Rig {
             proxy(endpoints).replace("[[upstream]]", &format!("{of_listener}\n[[upstream]]"));
         let log = "[log]\nlevel = \"debug\"\n";
         let config = runtime(poller, 1) + log + &tables + of_upstream + "\n";
-        let server = Server::start(&config);
+        Self::of(&config, upstream)
+    }
+
+    /// With more lines in the table of the runtime.
+    pub(crate) fn with_runtime(poller: &str, of_runtime: &str) -> Self {
+        let (upstream, endpoint) = listener();
+        let log = "\n[log]\nlevel = \"debug\"\n";
+        let config = runtime(poller, 1) + of_runtime + log + &proxy(&[endpoint]);
+        Self::of(&config, upstream)
+    }
+
+    fn of(config: &str, upstream: TcpListener) -> Self {
+        let server = Server::start(config);
         let address = server.address("proxy");
         Self {
             server,
@@ -93,6 +105,16 @@ impl Rig {
         let pairs = line.split(' ').filter_map(|word| word.split_once('='));
         let pairs = pairs.map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()));
         Record(pairs.collect())
+    }
+
+    /// Waits until so many sessions have their record.
+    pub(crate) fn await_records(&mut self, count: usize) {
+        let is_record = |line: &&String| line.contains(" session ");
+        let mut there = self.server.log.iter().filter(is_record).count();
+        while there < count {
+            self.server.await_line(" session ");
+            there += 1;
+        }
     }
 
     /// Stops the proxy; there was one record for each session, and no panic.

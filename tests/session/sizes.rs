@@ -146,3 +146,35 @@ fn the_paths_change_without_a_seam() {
         rig.stop();
     });
 }
+
+/// A session that has moved in bulk and is quiet costs nothing, whichever way it waits.
+#[test]
+fn a_quiet_session_takes_no_time_after_a_bulk_transfer() {
+    on_both(|poller| {
+        const BULK: usize = 16 << 20;
+        let mut rig = Rig::new(poller);
+        let (client, mut upstream) = rig.pair();
+        let writer = spawn(move || {
+            upstream.write_all(&pattern(0, BULK)).unwrap();
+            upstream
+        });
+        crate::support::expect_pattern(&client, 0, BULK);
+        let mut upstream = writer.join().unwrap();
+        for trickle in 0..10 {
+            upstream.write_all(&pattern(BULK + trickle, 1)).unwrap();
+            crate::support::expect_pattern(&client, BULK + trickle, 1);
+            let (start, ticks) = (now(), rig.server.cpu_ticks());
+            while start.elapsed() < Duration::from_millis(200) {
+                pause();
+            }
+            let used = rig.server.cpu_ticks() - ticks;
+            assert!(
+                used <= 5,
+                "{used} of 20 ticks, after {trickle} small pieces"
+            );
+        }
+        drop(upstream);
+        drop(client);
+        rig.stop();
+    });
+}

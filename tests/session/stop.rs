@@ -36,7 +36,7 @@ fn is_held_back(rig: &Rig, client: &std::net::TcpStream) -> bool {
     proxy.is_some_and(|queues| queues.sent > 1 << 20)
 }
 
-/// Case 22: SIGTERM in that state: nobody new is let in, the session drains, and the end is good.
+/// Case 22: SIGTERM in that state: the session drains, and the end is good.
 #[test]
 fn a_stop_waits_for_a_slow_session() {
     on_both(|poller| {
@@ -46,9 +46,6 @@ fn a_stop_waits_for_a_slow_session() {
         until("it is held back", || is_held_back(&rig, &client));
         rig.server.signal("TERM");
         rig.server.await_line("stopping");
-        until("it accepts no more", || {
-            std::net::TcpStream::connect(rig.address).is_err()
-        });
         assert_eq!(drain(&client), (QUEUED, End::Fin));
         writer.join().unwrap();
         drop(client);

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -43,12 +44,12 @@ const DOINGS: [Doing; 4] = [
 
 async fn do_it(doing: Doing, socket: &LaneSocket) {
     if matches!(doing, Doing::Receiving | Doing::Both) {
-        drop(either(socket.recv(), yield_now()).await);
+        drop(either(pin!(socket.recv()), pin!(yield_now())).await);
     }
     if matches!(doing, Doing::Sending | Doing::Both) {
         let pool = socket.lane().pool().clone();
         let large = chain(&pool, &vec![1; 16 << 20]);
-        drop(either(socket.send(large), yield_now()).await);
+        drop(either(pin!(socket.send(large)), pin!(yield_now())).await);
     }
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod closing;
+mod moving;
 mod rounds;
 mod sockets;
 mod tasks;
@@ -59,7 +60,9 @@ fn lane_on(back_end: BackEnd) -> Lane {
 /// Runs `future` on the lane, which fails the test if it takes too long.
 fn run<T: 'static>(lane: &mut Lane, future: impl Future<Output = T> + 'static) -> T {
     let sleep = lane.handle().sleep_until(sys::now() + PATIENCE);
-    let result = lane.block_on(&"test", timeout(sleep, future)).unwrap();
+    let result = lane
+        .block_on(&"test", timeout(sleep, Box::pin(future)))
+        .unwrap();
     result.expect("the test's task ends in time")
 }
 

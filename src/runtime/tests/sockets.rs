@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::LazyLock;
 use std::sync::mpsc::channel;
@@ -199,11 +200,11 @@ fn a_send_whose_future_was_dropped_is_not_mixed_with_the_next() {
                     yield_now().await;
                 }
             };
-            let ended = either(pause, socket.send(first)).await;
+            let ended = either(pin!(pause), pin!(socket.send(first))).await;
             assert!(matches!(ended, Either::First(())), "it cannot be sent yet");
             // A send that waits for the first to end, and is dropped before it began.
             let never = chain_of(&handle, b"never sent");
-            let ended = either(yield_now(), socket.send(never)).await;
+            let ended = either(pin!(yield_now()), pin!(socket.send(never))).await;
             assert!(matches!(ended, Either::First(())), "it cannot begin yet");
             begin.send(()).unwrap();
             let second = chain_of(&handle, &pattern(EACH, EACH));
@@ -241,7 +242,7 @@ fn a_receive_whose_future_is_dropped_loses_nothing() {
             let socket = LaneSocket::attach(&handle, server);
             let (mut all, mut dropped) = (Vec::new(), 0);
             loop {
-                match either(socket.recv(), yield_now()).await {
+                match either(pin!(socket.recv()), pin!(yield_now())).await {
                     Either::First(chain) => {
                         let chain = chain.unwrap();
                         if chain.is_empty() {
@@ -330,7 +331,7 @@ fn a_connect_that_gets_no_answer_can_be_given_up() {
             for _ in 0..3 {
                 let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
                 let limit = handle.sleep_until(handle.now() + ms(30));
-                assert!(timeout(limit, socket.connect(to)).await.is_err());
+                assert!(timeout(limit, pin!(socket.connect(to))).await.is_err());
             }
             // The slot serves the next tenant.
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -352,11 +353,11 @@ fn a_connection_accepted_for_a_future_that_was_dropped_is_the_next_one_s() {
         let handle = lane.handle();
         let clients = run(&mut lane, async move {
             let socket = LaneSocket::attach(&handle, listener);
-            drop(either(socket.accept(), yield_now()).await);
+            drop(either(pin!(socket.accept()), pin!(yield_now())).await);
             let clients: Vec<_> = (0..5).map(|_| TcpStream::connect(to).unwrap()).collect();
             let mut accepted = Vec::new();
             while accepted.len() < 5 {
-                match either(yield_now(), socket.accept()).await {
+                match either(pin!(yield_now()), pin!(socket.accept())).await {
                     Either::First(()) => {}
                     Either::Second(result) => accepted.push(result.unwrap()),
                 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -108,7 +109,7 @@ fn a_sleep_that_is_dropped_leaves_no_timer() {
             let mut sleep = handle.sleep_until(Time::ZERO + ms(50));
             assert!(poll_once(&mut sleep).await.is_pending());
         }
-        let ended = timeout(handle.sleep_until(Time::ZERO + ms(50)), ready(3)).await;
+        let ended = timeout(handle.sleep_until(Time::ZERO + ms(50)), pin!(ready(3))).await;
         assert_eq!(ended, Ok(3));
     });
     turn(&mut lane, Time::ZERO);
@@ -128,11 +129,11 @@ fn timeout_ends_with_the_first_of_the_two_and_drops_the_other() {
             let _token = token;
             pending::<()>().await;
         };
-        assert_eq!(timeout(soon(), never).await, Err(Elapsed));
-        assert_eq!(timeout(soon(), async { 5 }).await, Ok(5));
+        assert_eq!(timeout(soon(), pin!(never)).await, Err(Elapsed));
+        assert_eq!(timeout(soon(), pin!(async { 5 })).await, Ok(5));
         // Both are ready: what was asked for counts.
         let over = handle.sleep_until(Time::ZERO);
-        assert_eq!(timeout(over, ready(1)).await, Ok(1));
+        assert_eq!(timeout(over, pin!(ready(1))).await, Ok(1));
     });
     assert_eq!(drops.get(), 1);
 }
@@ -221,7 +222,7 @@ fn either_gives_the_first_and_drops_the_loser() {
         let (result, gone) = run(&mut lane, {
             let drops = Rc::clone(&drops);
             async move {
-                let result = either(first, second).await;
+                let result = either(pin!(first), pin!(second)).await;
                 (result, drops.borrow().len())
             }
         });
@@ -259,7 +260,7 @@ fn both_waits_for_both_unless_one_fails() {
         let (result, gone) = run(&mut lane, {
             let drops = Rc::clone(&drops);
             async move {
-                let result = both(first, second).await;
+                let result = both(pin!(first), pin!(second)).await;
                 (result, drops.borrow().len())
             }
         });

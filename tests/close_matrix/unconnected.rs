@@ -1,0 +1,197 @@
+//! The rows in which the session ends before it has an upstream.
+//!
+//! *Refused*: a direct client's connect is refused; corelane has accepted its client by then, so
+//! the nearest thing to it is a reset without a byte. *Before the connect*: a direct client cannot
+//! end before it is connected, so the cell is compared with the one in which it ends right after;
+//! its reset may also leave nothing to be seen by a server, since the connect is given up.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::corelane::{Corelane, DEADLINE};
+use crate::peer::{End, Pace, Seen, Side, Step, Whisper, play};
+use crate::scenario::{Cell, Ending, Flight, Path};
+use crate::{Both, direct, row, verdict, whispers};
+
+const FLIGHTS: [Flight; 3] = [Flight::Nothing, Flight::Small, Flight::Large];
+const PACES: [Pace; 3] = [Pace::Fast, Pace::Slow, Pace::Stopped];
+/// How long a connect to a full backlog is given; Linux answers at once or not at all.
+const FILL: Duration = Duration::from_millis(300);
+/// Between two looks at a listener.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Runs all of them on one poller.
+pub(crate) fn rows(poller: &str) {
+    let cell = |ending, flight, pace| Cell {
+        ending,
+        flight,
+        pace,
+        path: Path::Interactive,
+    };
+    let mut failures = Vec::new();
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for flight in FLIGHTS {
+            let reset = cell(Ending::Reset(Side::Client), flight, Pace::Fast);
+            running.push(scope.spawn(move || refused(poller, flight)));
+            running.push(scope.spawn(move || reset_before_connect(poller, reset)));
+            for pace in PACES {
+                let fin = cell(Ending::Fin(Side::Client), flight, pace);
+                running.push(scope.spawn(move || fin_before_connect(poller, fin)));
+            }
+        }
+        for cell in running {
+            failures.extend(cell.join().unwrap());
+        }
+    });
+    assert!(failures.is_empty(), "{poller}:\n{}", failures.join("\n"));
+}
+
+/// The client of a cell, on its own.
+fn client(to: SocketAddr, script: &[Step], whisper: &Whisper) -> (Seen, Option<SocketAddr>) {
+    match TcpStream::connect(to) {
+        Ok(stream) => {
+            let address = stream.local_addr().unwrap();
+            (play(Side::Client, stream, script, whisper), Some(address))
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            let end = End::Refused;
+            (
+                Seen {
+                    end,
+                    ..Seen::default()
+                },
+                None,
+            )
+        }
+    }
+}
+
+fn refused(poller: &str, flight: Flight) -> Vec<String> {
+    // Bound and not listening: nobody else gets the port, and connects to it are refused.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).unwrap();
+    let dead = socket.local_addr().unwrap().as_socket().unwrap();
+    let cell = Cell {
+        ending: Ending::Fin(Side::Client),
+        flight,
+        pace: Pace::Fast,
+        path: Path::Interactive,
+    };
+    let script = [Step::Send(cell.bytes()), Step::ReceiveToEnd(Pace::Fast)];
+    let (whisper, _other) = whispers();
+    let direct = client(dead, &script, &whisper).0;
+    assert_eq!(direct.end, End::Refused);
+    let Some(mut corelane) = Corelane::start(poller, dead) else {
+        return Vec::new();
+    };
+    let (seen, address) = client(corelane.address, &script, &whisper);
+    let record = corelane.record(address.expect("corelane accepts")).unwrap();
+    corelane.assert_quiet();
+    let as_told = (seen.end, seen.received, record["ended"].as_str());
+    if as_told == (End::Reset, 0, "connect_refused") {
+        return Vec::new();
+    }
+    vec![format!(
+        "refused, {flight:?}: direct {direct}, corelane {seen}, {record:?}"
+    )]
+}
+
+/// A listener whose backlog is full of these.
+fn full_listener() -> (TcpListener, Vec<TcpStream>) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let listener = TcpListener::from(socket);
+    let to = listener.local_addr().unwrap();
+    let full = std::iter::from_fn(|| TcpStream::connect_timeout(&to, FILL).ok()).collect();
+    (listener, full)
+}
+
+/// The client's FIN stands behind its bytes before there is anybody to send them to.
+fn fin_before_connect(poller: &str, cell: Cell) -> Vec<String> {
+    let (listener, full) = full_listener();
+    let Some(mut corelane) = Corelane::start(poller, listener.local_addr().unwrap()) else {
+        return Vec::new();
+    };
+    let (client_whisper, server_whisper) = whispers();
+    let [mut client_script, server_script] = cell.scripts();
+    let end = client_script
+        .iter()
+        .position(|step| matches!(step, Step::Fin));
+    // Once more, for who opens the door.
+    client_script.insert(end.unwrap() + 1, Step::Tell);
+    let to = corelane.address;
+    let (seen, address): (Both, _) = thread::scope(|scope| {
+        let client = scope.spawn(move || client(to, &client_script, &client_whisper));
+        server_whisper.hear.recv().unwrap();
+        for _ in full {
+            listener.accept().unwrap();
+        }
+        let (stream, _) = listener.accept().unwrap();
+        let server = play(Side::Server, stream, &server_script, &server_whisper);
+        let (client, address) = client.join().unwrap();
+        ([client, server], address.expect("corelane accepts"))
+    });
+    let record = corelane.record(address);
+    corelane.assert_quiet();
+    let direct = &direct()[cell.position()];
+    let wrong = verdict(cell, direct, &seen, record.as_ref());
+    if wrong.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "before the connect: {}",
+        row(cell, direct, &seen, &wrong)
+    )]
+}
+
+/// The client resets while its upstream is being connected.
+fn reset_before_connect(poller: &str, cell: Cell) -> Vec<String> {
+    let (listener, full) = full_listener();
+    let Some(mut corelane) = Corelane::start(poller, listener.local_addr().unwrap()) else {
+        return Vec::new();
+    };
+    let (whisper, other) = whispers();
+    let script = [Step::Send(cell.bytes()), Step::Reset];
+    let (seen, address) = client(corelane.address, &script, &whisper);
+    for _ in full {
+        listener.accept().unwrap();
+    }
+    let address = address.expect("corelane accepts");
+    let mut failures = Vec::new();
+    let mut fail =
+        |what: String| failures.push(format!("reset before the connect, {cell:?}: {what}"));
+    // Either the session ends without a server, or there is one, which then sees what a direct one
+    // would: the session ends when that has taken what came before the reset.
+    listener.set_nonblocking(true).unwrap();
+    let record = (0..DEADLINE.as_millis() / LOOK.as_millis()).find_map(|_| {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(false).unwrap();
+            let server = play(
+                Side::Server,
+                stream,
+                &[Step::ReceiveToEnd(Pace::Fast)],
+                &other,
+            );
+            if server.end != End::Reset || server.corrupt || server.received > seen.sent {
+                fail(format!("the server: {server}"));
+            }
+        }
+        corelane.record_within(LOOK, address)
+    });
+    match record {
+        None => fail("no record".to_owned()),
+        Some(record) if record["ended"] != "client_rst" => fail(format!("{record:?}")),
+        Some(_) => {}
+    }
+    corelane.assert_quiet();
+    failures
+}
