@@ -16,13 +16,12 @@ use crate::sys::{self, OsSocket};
 /// [`Stream::close`].
 ///
 /// The kernel tells of a reset once, to whichever call comes first; reads that come after look like
-/// a FIN. A stream remembers, so that its readers are told of a reset whoever learnt of it.
+/// a FIN. The poller sees to that for what is sent and received; a stream remembers what a connect
+/// or a move was told.
 #[derive(Debug)]
 pub struct Stream {
     socket: LaneSocket,
-    /// A send is in flight.
-    sending: Cell<bool>,
-    /// A call has been told that the connection is gone.
+    /// A connect or a move was told that the connection is gone.
     failed: Cell<bool>,
 }
 
@@ -81,7 +80,6 @@ impl Stream {
     pub(super) fn of(lane: &Handle, socket: OsSocket) -> Self {
         Self {
             socket: LaneSocket::attach(lane, socket),
-            sending: Cell::new(false),
             failed: Cell::new(false),
         }
     }
@@ -112,7 +110,7 @@ impl Stream {
     /// [`Stream::recv`] as a poll.
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<Chain>> {
         let received = ready!(self.socket.poll_recv(context));
-        if matches!(&received, Ok(chain) if chain.is_empty()) && self.is_gone() {
+        if matches!(&received, Ok(chain) if chain.is_empty()) && self.failed.get() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(received)
@@ -124,20 +122,12 @@ impl Stream {
     /// When another send is in flight.
     #[must_use]
     pub fn start_send(&self, chain: Chain) -> Option<Sent> {
-        let sent = self.socket.start_send(chain);
-        match &sent {
-            Some(sent) => self.note(sent),
-            None => self.sending.set(true),
-        }
-        sent
+        self.socket.start_send(chain)
     }
 
     /// Waits for the end of the send in flight.
     pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
-        let sent = ready!(self.socket.poll_sent(context));
-        self.sending.set(false);
-        self.note(&sent);
-        Poll::Ready(sent)
+        self.socket.poll_sent(context)
     }
 
     /// How many bytes the kernel has taken of a send whose end nobody has been told of.
@@ -150,7 +140,7 @@ impl Stream {
     /// when nothing of it is left, or an empty chain for the peer's FIN.
     pub fn poll_recv_last(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Chain>>> {
         let received = ready!(self.socket.poll_recv_last(context));
-        if matches!(&received, Ok(Some(chain)) if chain.is_empty()) && self.is_gone() {
+        if matches!(&received, Ok(Some(chain)) if chain.is_empty()) && self.failed.get() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(received)
@@ -230,23 +220,8 @@ impl Stream {
         self.socket.with_descriptor(sys::peer_address)
     }
 
-    /// Whether what looks like a FIN is a reset.
-    ///
-    /// A send in flight may have been told of it already, though its answer has not come: a FIN
-    /// leaves the socket open to send, a reset closes it. (A FIN with a reset right behind it then
-    /// counts as a reset, which never passes a part for the whole.)
-    fn is_gone(&self) -> bool {
-        self.failed.get() || self.sending.get() && self.socket.with_descriptor(sys::is_closed)
-    }
-
     /// Whether bytes have arrived that nobody has read.
     fn holds_input(&self) -> bool {
         self.socket.with_descriptor(sys::unread).unwrap_or(0) > 0
-    }
-
-    fn note(&self, sent: &Sent) {
-        if sent.result.is_err() {
-            self.failed.set(true);
-        }
     }
 }

@@ -81,7 +81,7 @@ impl Ending {
             Self::CrashUnread(Client) if flight == Flight::Nothing => &["client_fin"],
             Self::CrashUnread(Server) if flight == Flight::Nothing => &["upstream_fin"],
             // Without a word, and perhaps before its connect was looked at.
-            Self::Reset(Server) if flight == Flight::Nothing => {
+            Self::Reset(Server) | Self::ResetUnread(Server) if flight == Flight::Nothing => {
                 &["upstream_rst", "connect_refused"]
             }
             Self::Fin(Client) | Self::Crash(Client) => &["client_fin"],
