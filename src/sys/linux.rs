@@ -84,8 +84,8 @@ impl Pipe {
     }
 }
 
-/// Whether a failed splice says that it is not to be had, and nothing of the sockets: not for these,
-/// not on this system, not in this sandbox, or not without memory (splice(2)).
+/// Whether a failed splice says that it is not to be had, and nothing of the sockets: not for
+/// these, not on this system, not in this sandbox, or not without memory (splice(2)).
 pub(crate) fn is_without_splice(error: &io::Error) -> bool {
     let codes = [libc::EINVAL, libc::ENOSYS, libc::EPERM, libc::ENOMEM];
     error
