@@ -103,8 +103,8 @@ impl Mover {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Moved::nothing(SourceSaid::Nothing)
             }
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                // Not a socket that can be spliced: read it instead, from now on.
+            Err(error) if matches!(self, Self::Pipe(_)) && sys::is_without_splice(&error) => {
+                // Read it instead, from now on.
                 *self = Self::scratch();
                 Moved::nothing(SourceSaid::More)
             }

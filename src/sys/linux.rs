@@ -85,6 +85,15 @@ impl Pipe {
     }
 }
 
+/// Whether a failed splice says that it is not to be had, and nothing of the sockets: not for
+/// these, not on this system, not in this sandbox, or not without memory (splice(2)).
+pub(crate) fn is_without_splice(error: &io::Error) -> bool {
+    let codes = [libc::EINVAL, libc::ENOSYS, libc::EPERM, libc::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
+}
+
 fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
     let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
     let (no_offset, flags) = (

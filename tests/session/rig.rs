@@ -189,6 +189,13 @@ pub(crate) fn queues(local: SocketAddr, remote: SocketAddr) -> Option<Queues> {
     })
 }
 
+/// Whether somebody listens there, as the kernel sees it.
+pub(crate) fn listens(address: SocketAddr) -> bool {
+    let listening = format!("{} 00000000:0000 0A", hexadecimal(address));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.contains(&listening)
+}
+
 fn hexadecimal(address: SocketAddr) -> String {
     let SocketAddr::V4(address) = address else {
         panic!("{address}: the tests connect by IPv4");
