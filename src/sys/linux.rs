@@ -220,14 +220,26 @@ pub(crate) fn thread_id() -> u32 {
     unsafe { libc::gettid() }.cast_unsigned()
 }
 
-/// How long a thread of this process has waited for a CPU while it could have run
-/// (`/proc/PID/schedstat`, second field); zero where the kernel does not count it.
-pub(crate) fn waited_for_cpu(thread: u32) -> Duration {
-    let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"));
-    let nanos = text
-        .ok()
-        .and_then(|text| text.split(' ').nth(1)?.parse().ok());
-    Duration::from_nanos(nanos.unwrap_or(0))
+/// What a thread has done, and whether it would do more if it had a CPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadProgress {
+    /// CPU time that it has had.
+    pub(crate) cpu: Duration,
+    /// It runs or waits for a CPU; else it waits for something in the kernel.
+    pub(crate) runnable: bool,
+}
+
+/// How far a thread of this process has come (`/proc/PID/schedstat`, first field, and the state in
+/// `/proc/PID/stat`); nothing, and runnable, where the kernel does not say.
+pub(crate) fn thread_progress(thread: u32) -> ThreadProgress {
+    let read = |file| fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).ok();
+    let nanos = read("schedstat").and_then(|text| text.split(' ').next()?.parse().ok());
+    // The state stands behind the name, which may hold anything but ends at the last parenthesis.
+    let state = read("stat").and_then(|text| text.rsplit_once(") ")?.1.chars().next());
+    ThreadProgress {
+        cpu: Duration::from_nanos(nanos.unwrap_or(0)),
+        runnable: state.is_none_or(|state| state == 'R'),
+    }
 }
 
 /// The value of `kernel.io_uring_disabled` (0 on, 1 privileged only, 2 off), if there is one
