@@ -101,6 +101,7 @@ impl Lane {
             pool,
             stats: Arc::new(LaneStats::default()),
             queue: RefCell::new(RunQueue::new()),
+            yielded: RefCell::new(Vec::new()),
             roused: Cell::new(false),
             random: Cell::new(options.seed),
             high_mark: 2 * options.queue_buffers * options.pool.buffer_bytes,
@@ -185,6 +186,7 @@ impl Lane {
         self.fire_timers(now);
         self.read_inbox();
         self.run_tasks();
+        self.shared.requeue_yielded();
         if now.since(self.trimmed) >= TRIM_INTERVAL {
             self.trimmed = now;
             self.polls_trimmed = self.shared.stats.polls.value();

@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) pool: Pool,
     pub(super) stats: Arc<LaneStats>,
     pub(super) queue: RefCell<RunQueue<Task>>,
+    /// Woke themselves while they ran: they have more to do, and run again in the next turn.
+    pub(super) yielded: RefCell<Vec<Task>>,
     /// This turn is not to sleep: who drives the lane has something to see.
     pub(super) roused: Cell<bool>,
     pub(super) random: Cell<u64>,
@@ -58,6 +60,15 @@ impl Shared {
 
     pub(super) fn heart(&self) -> &Heart {
         self.remote.heart()
+    }
+
+    /// Queues those that have yielded, for the next turn.
+    pub(super) fn requeue_yielded(&self) {
+        let mut queue = self.queue.borrow_mut();
+        self.yielded
+            .borrow_mut()
+            .drain(..)
+            .for_each(|task| queue.push(task));
     }
 
     pub(super) fn pop(&self) -> Option<Task> {
@@ -122,11 +133,12 @@ pub(super) fn schedule(task: &Task) {
         let own = current.as_ref().filter(|lane| task.is_of(&lane.remote));
         own.map(|lane| {
             let mut queue = lane.queue.borrow_mut();
-            // One that wakes itself yields: it goes behind the others.
-            if lane.running.get().is_some_and(|by| by != task.id()) {
-                queue.push_next(task.clone());
-            } else {
-                queue.push(task.clone());
+            match lane.running.get() {
+                // One that wakes itself yields, to the lane's sockets and timers too: run again in
+                // the same turn, one that moves a MiB each time would keep them waiting for long.
+                Some(by) if by == task.id() => lane.yielded.borrow_mut().push(task.clone()),
+                Some(_) => queue.push_next(task.clone()),
+                None => queue.push(task.clone()),
             }
         })
     });
