@@ -26,6 +26,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Acceptor {
     /// What the listener is called in the configuration.
     pub name: Arc<str>,
+    /// Which lane it accepts for.
+    pub lane: usize,
     /// What each connection gets.
     pub service: Service,
     /// How many sessions there may be.
@@ -143,6 +145,7 @@ mod tests {
             let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(max_sessions));
             let acceptor = Acceptor {
                 name: "echo".into(),
+                lane: 0,
                 service: Service::Echo,
                 limit: std::sync::Arc::clone(&limit),
                 timeouts: Timeouts {

@@ -137,6 +137,7 @@ impl Drop for Record {
         let total = self.lane.now().since(self.start);
         tracing::debug!(
             listener = &*self.acceptor.name,
+            lane = self.acceptor.lane,
             client = %self.client,
             endpoint = self.endpoint().map(tracing::field::display),
             tries = self.tries.get(),

@@ -67,9 +67,9 @@ impl Upstream {
         self.options.endpoints[index]
     }
 
-    /// Connects to the next endpoint in turn, and says which that is; if it does not answer to the one after it, within
-    /// the tries and the time that there are. Nothing has been sent by then, so nothing is ever
-    /// sent twice.
+    /// Connects to the next endpoint in turn, and says which that is; if it does not answer to the
+    /// one after it, within the tries and the time that there are. Nothing has been sent by then,
+    /// so nothing is ever sent twice.
     pub(super) async fn connect(
         &self,
         lane: &Handle,
@@ -157,5 +157,43 @@ fn cause_of(error: &io::Error) -> Cause {
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::BrokenPipe => Cause::ConnectRefused,
         _ => Cause::ConnectUnreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{Cause, cause_of};
+    use crate::net;
+
+    /// Case 31: what this machine lacks is its own fault; what the other end or the way says is
+    /// not.
+    #[test]
+    fn every_error_of_a_connect_has_its_cause() {
+        for (code, cause) in [
+            (libc::EMFILE, Cause::LocalResources),
+            (libc::ENFILE, Cause::LocalResources),
+            (libc::ENOBUFS, Cause::LocalResources),
+            (libc::ENOMEM, Cause::LocalResources),
+            (libc::EADDRNOTAVAIL, Cause::LocalResources),
+            (libc::ECONNREFUSED, Cause::ConnectRefused),
+            (libc::ECONNRESET, Cause::ConnectRefused),
+            (libc::EPIPE, Cause::ConnectRefused),
+            (libc::ETIMEDOUT, Cause::ConnectTimeout),
+            (libc::EHOSTUNREACH, Cause::ConnectUnreachable),
+            (libc::ENETUNREACH, Cause::ConnectUnreachable),
+            (libc::EACCES, Cause::ConnectUnreachable),
+            (libc::EPERM, Cause::ConnectUnreachable),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(cause_of(&error), cause, "{error}");
+            assert_eq!(net::is_local(&error), cause == Cause::LocalResources);
+            let is_out_of_ports = code == libc::EADDRNOTAVAIL;
+            assert_eq!(net::is_out_of_ports(&error), is_out_of_ports, "{error}");
+        }
+        let error = io::Error::new(io::ErrorKind::TimedOut, "ours");
+        assert_eq!(cause_of(&error), Cause::ConnectTimeout);
+        assert!(!net::is_local(&error));
     }
 }

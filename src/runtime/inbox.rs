@@ -91,9 +91,13 @@ impl<T: Send> Sender<T> {
         let shared = &*self.0;
         let ticket = shared.ticket();
         match ticket {
-            Some(ticket) => shared
-                .slot(ticket)
-                .store(Box::into_raw(Box::new(message)), Release),
+            Some(ticket) => {
+                // All writes of a slot are swaps: loom's memory model does not let a swap see a
+                // plain store that is not ordered before it.
+                let message = Box::into_raw(Box::new(message));
+                let before = shared.slot(ticket).swap(message, AcqRel);
+                debug_assert!(before.is_null(), "a ticket's slot is empty");
+            }
             None => shared.spill(message),
         }
         // Either this sees the lane asleep, or the lane's last look sees the message: the two
@@ -144,7 +148,7 @@ impl<T> Shared<T> {
             if self.slot(ticket).load(Acquire).is_null() {
                 return;
             }
-            let message = self.slot(ticket).swap(ptr::null_mut(), Acquire);
+            let message = self.slot(ticket).swap(ptr::null_mut(), AcqRel);
             if !message.is_null() {
                 // SAFETY: boxed by a sender, and the swap made it this caller's.
                 drop(unsafe { Box::from_raw(message) });
@@ -154,7 +158,7 @@ impl<T> Shared<T> {
         if self.spill.load(Acquire).is_null() {
             return;
         }
-        let mut node = self.spill.swap(ptr::null_mut(), Acquire);
+        let mut node = self.spill.swap(ptr::null_mut(), AcqRel);
         while !node.is_null() {
             // SAFETY: boxed by a sender; the swap made the whole list this caller's.
             let spilled = unsafe { Box::from_raw(node) };
@@ -191,13 +195,13 @@ impl<T> Receiver<T> {
         let message = shared.slot(head).load(Acquire);
         if !message.is_null() {
             // The slot is this receiver's until the head has moved.
-            shared.slot(head).store(ptr::null_mut(), Relaxed);
+            shared.slot(head).swap(ptr::null_mut(), AcqRel);
             shared.head.store(head.wrapping_add(1), Release);
             // SAFETY: the sender boxed it and gave it away with the store that the load saw.
             return Some(*unsafe { Box::from_raw(message) });
         }
         if self.spilled.is_empty() && !shared.spill.load(Relaxed).is_null() {
-            let mut node = shared.spill.swap(ptr::null_mut(), Acquire);
+            let mut node = shared.spill.swap(ptr::null_mut(), AcqRel);
             while !node.is_null() {
                 // SAFETY: the sender boxed it; the swap made the whole list this receiver's.
                 let spilled = *unsafe { Box::from_raw(node) };

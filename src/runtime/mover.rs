@@ -5,6 +5,7 @@
 //! the lane's pool.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::os::fd::BorrowedFd;
 
 use crate::buf::{Chain, Pool};
@@ -43,9 +44,10 @@ pub struct Moved {
 pub enum SourceSaid {
     /// There may be more.
     More,
-    /// Nothing, for now.
+    /// Nothing, for now; or nothing that a splice gets at, since it stops at urgent data.
     Nothing,
-    /// Its FIN.
+    /// Its FIN, behind which a splice sees nothing: also not the urgent data (tcp(7)) before it, at
+    /// which it stops. A read says whether this is the end.
     Fin,
     /// It has failed.
     Failed(io::Error),
@@ -78,17 +80,31 @@ impl Mover {
         max: usize,
         pool: &Pool,
     ) -> Moved {
-        if matches!(self, Self::Closed) {
-            *self = Pipe::open(PIPE_BYTES).map_or_else(|_| Self::scratch(), Self::Pipe);
-        }
+        // Taken out meanwhile: a panic must not leave it here with bytes in it.
+        let mut mover = match mem::take(self) {
+            Self::Closed => Pipe::open(PIPE_BYTES).map_or_else(|_| Self::scratch(), Self::Pipe),
+            open => open,
+        };
+        let moved = mover.transfer(from, to, max, pool);
+        *self = mover;
+        moved
+    }
+
+    fn transfer(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        max: usize,
+        pool: &Pool,
+    ) -> Moved {
         match self.fill(from, max) {
             Ok(0) => Moved::nothing(SourceSaid::Fin),
             Ok(bytes) => self.empty(to, bytes, pool),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Moved::nothing(SourceSaid::Nothing)
             }
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                // Not a socket that can be spliced: read it instead, from now on.
+            Err(error) if matches!(self, Self::Pipe(_)) && sys::is_without_splice(&error) => {
+                // Read it instead, from now on.
                 *self = Self::scratch();
                 Moved::nothing(SourceSaid::More)
             }
@@ -96,7 +112,7 @@ impl Mover {
         }
     }
 
-    fn scratch() -> Self {
+    pub(super) fn scratch() -> Self {
         Self::Scratch(vec![0; SCRATCH_BYTES].into_boxed_slice())
     }
 
@@ -121,6 +137,7 @@ impl Mover {
                 Self::Closed => unreachable!("it was opened"),
             };
             match taken {
+                Ok(0) => break,
                 Ok(taken) => bytes += taken,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
@@ -167,5 +184,306 @@ impl Mover {
             rest.push(buf);
         }
         rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Duration;
+
+    use socket2::SockRef;
+
+    use super::{Moved, Mover, SCRATCH_BYTES, SourceSaid};
+    use crate::buf::{Pool, PoolOptions};
+    use crate::sys;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const MAX: usize = 1024 * 1024;
+
+    /// A mover's socket, non-blocking, and the peer that it is connected to.
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        peer.set_nodelay(true).unwrap();
+        let ours = listener.accept().unwrap().0;
+        ours.set_nonblocking(true).unwrap();
+        (ours, peer)
+    }
+
+    fn pool() -> Pool {
+        Pool::new(PoolOptions::default()).unwrap()
+    }
+
+    fn pattern(from: usize, bytes: usize) -> Vec<u8> {
+        let byte = |at: usize| u8::try_from((at * 7 + at / 251) % 256).unwrap();
+        (from..from + bytes).map(byte).collect()
+    }
+
+    /// Every test runs by a pipe, and as if none were to be had (case 18).
+    fn by_either(test: impl Fn(Mover)) {
+        test(Mover::Closed);
+        test(Mover::scratch());
+    }
+
+    fn run(mover: &mut Mover, from: &TcpStream, to: &TcpStream, pool: &Pool) -> Moved {
+        mover.run(from.as_fd(), to.as_fd(), MAX, pool)
+    }
+
+    fn reset(stream: TcpStream) {
+        let linger = Some(Duration::ZERO);
+        SockRef::from(&stream).set_linger(linger).unwrap();
+        drop(stream);
+    }
+
+    /// On loopback what a peer did is there when its call returns, but for a machine that is busy.
+    fn await_readable(socket: &TcpStream) {
+        let end = sys::now() + PATIENCE;
+        while !sys::is_readable(socket.as_fd()) {
+            assert!(sys::now() < end, "nothing comes");
+        }
+    }
+
+    /// Case 16: nothing is nothing, a FIN is a FIN, a reset is a reset; bytes before each.
+    #[test]
+    fn a_source_says_what_happened() {
+        by_either(|mut mover| {
+            let pool = pool();
+            let (sink, mut reader) = pair();
+            for bytes in [0, 1, 100_000] {
+                let (source, mut writer) = pair();
+                let said = run(&mut mover, &source, &sink, &pool).source;
+                assert!(matches!(said, SourceSaid::Nothing), "{said:?}");
+                writer.write_all(&pattern(0, bytes)).unwrap();
+                expect(&mut mover, &source, &sink, &pool, &mut reader, bytes);
+                let said = run(&mut mover, &source, &sink, &pool).source;
+                assert!(matches!(said, SourceSaid::Nothing), "{said:?}");
+                writer.shutdown(Shutdown::Write).unwrap();
+                await_readable(&source);
+                let moved = run(&mut mover, &source, &sink, &pool);
+                assert!(matches!(moved.source, SourceSaid::Fin), "{moved:?}");
+                assert!(moved.bytes == 0 && moved.rest.is_empty() && !moved.sink_failed);
+            }
+            for bytes in [0, 1, 100_000] {
+                let (source, mut writer) = pair();
+                writer.write_all(&pattern(0, bytes)).unwrap();
+                reset(writer);
+                expect(&mut mover, &source, &sink, &pool, &mut reader, bytes);
+                await_readable(&source);
+                let moved = run(&mut mover, &source, &sink, &pool);
+                let SourceSaid::Failed(error) = &moved.source else {
+                    panic!("{moved:?}");
+                };
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+                assert!(moved.bytes == 0 && moved.rest.is_empty() && !moved.sink_failed);
+            }
+            assert_eq!(pool.in_use(), 0);
+        });
+    }
+
+    /// Moves until so many bytes have gone, and has the reader see them.
+    fn expect(
+        mover: &mut Mover,
+        source: &TcpStream,
+        sink: &TcpStream,
+        pool: &Pool,
+        reader: &mut TcpStream,
+        bytes: usize,
+    ) {
+        let (mut done, end) = (0, sys::now() + PATIENCE);
+        while done < bytes {
+            assert!(sys::now() < end, "only {done} of {bytes}");
+            let moved = run(mover, source, sink, pool);
+            assert!(!moved.sink_failed && moved.rest.is_empty(), "{moved:?}");
+            done += moved.bytes;
+        }
+        let mut got = vec![0; bytes];
+        reader.read_exact(&mut got).unwrap();
+        assert!(got == pattern(0, bytes));
+    }
+
+    /// Cases 16 and 27: a splice stops at urgent data, and with a FIN somewhere behind it says 0,
+    /// which is why only a read may say that it is the end.
+    #[test]
+    fn what_a_splice_does_not_see_a_read_does() {
+        let (mut mover, pool) = (Mover::Closed, pool());
+        let ((sink, mut reader), (source, mut writer)) = (pair(), pair());
+        SockRef::from(&source).set_out_of_band_inline(true).unwrap();
+        writer.write_all(b"ab").unwrap();
+        SockRef::from(&writer).send_out_of_band(b"c").unwrap();
+        writer.write_all(b"de").unwrap();
+        await_readable(&source);
+        let mut got = [0; 2];
+        let mut done = 0;
+        while done < 2 {
+            done += run(&mut mover, &source, &sink, &pool).bytes;
+        }
+        reader.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"ab");
+        let said = run(&mut mover, &source, &sink, &pool).source;
+        assert!(matches!(said, SourceSaid::Nothing), "{said:?}");
+        assert!(
+            sys::is_readable(source.as_fd()),
+            "though there is something"
+        );
+        writer.shutdown(Shutdown::Write).unwrap();
+        let (mut all, end) = (Vec::new(), sys::now() + PATIENCE);
+        while !matches!(
+            run(&mut mover, &source, &sink, &pool).source,
+            SourceSaid::Fin
+        ) {
+            assert!(sys::now() < end, "no end");
+        }
+        (&source).read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"cde");
+    }
+
+    /// Case 17: the sink is gone while the pipe holds bytes for it; nobody else gets them.
+    #[test]
+    fn bytes_for_a_dead_sink_reach_nobody_else() {
+        by_either(|mut mover| {
+            let pool = pool();
+            let ((source, mut writer), (sink, reader)) = (pair(), pair());
+            writer.write_all(&vec![0xdd; 100_000]).unwrap();
+            await_readable(&source);
+            reset(reader);
+            await_readable(&sink);
+            let moved = run(&mut mover, &source, &sink, &pool);
+            assert!(moved.sink_failed && moved.rest.is_empty(), "{moved:?}");
+            assert_eq!((moved.bytes, pool.in_use()), (0, 0));
+            let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
+            writer.write_all(&pattern(0, 50_000)).unwrap();
+            expect(&mut mover, &source, &sink, &pool, &mut reader, 50_000);
+            assert!(!sys::is_readable(reader.as_fd()), "more than was sent");
+        });
+    }
+
+    /// Case 17: nor do they after a panic in the middle, which ends its session and not the lane.
+    #[test]
+    fn bytes_of_a_move_that_panicked_reach_nobody_else() {
+        by_either(|mut mover| {
+            let none = Pool::new(PoolOptions {
+                buffers_max: 1,
+                ..PoolOptions::default()
+            })
+            .unwrap();
+            let ((source, mut writer), (sink, reader)) = (pair(), pair());
+            writer.write_all(&vec![0xdd; 100_000]).unwrap();
+            await_readable(&source);
+            while (&sink).write(&[7; 65_536]).is_ok() {}
+            let unwound = catch_unwind(AssertUnwindSafe(|| {
+                drop(run(&mut mover, &source, &sink, &none));
+            }));
+            assert!(unwound.is_err(), "there is no room");
+            let pool = pool();
+            drop((source, sink, reader));
+            let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
+            writer.write_all(&pattern(0, 50_000)).unwrap();
+            expect(&mut mover, &source, &sink, &pool, &mut reader, 50_000);
+            assert!(!sys::is_readable(reader.as_fd()), "more than was sent");
+        });
+    }
+
+    /// Cases 18 and 23: a reader that stops and resumes: what its kernel does not take comes out,
+    /// in order; all arrives, and every buffer comes back.
+    #[test]
+    fn the_rest_comes_out_in_order() {
+        const ALL: usize = 16 << 20;
+        by_either(|mut mover| {
+            let pool = pool();
+            let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
+            SockRef::from(&sink)
+                .set_send_buffer_size(64 * 1024)
+                .unwrap();
+            SockRef::from(&reader)
+                .set_recv_buffer_size(64 * 1024)
+                .unwrap();
+            writer.set_nonblocking(true).unwrap();
+            reader.set_nonblocking(true).unwrap();
+            let all = pattern(0, ALL);
+            let (mut sent, mut got, mut rests) = (0, Vec::with_capacity(ALL), 0);
+            let mut buffer = vec![0; 1 << 20];
+            let end = sys::now() + PATIENCE;
+            let mut rest = crate::buf::Chain::default();
+            while got.len() < ALL {
+                assert!(sys::now() < end, "only {} of {ALL}", got.len());
+                while let Ok(bytes) = writer.write(&all[sent..])
+                    && bytes > 0
+                {
+                    sent += bytes;
+                }
+                if rest.is_empty() {
+                    let moved = run(&mut mover, &source, &sink, &pool);
+                    assert!(!moved.sink_failed);
+                    rest = moved.rest;
+                    rests += usize::from(!rest.is_empty());
+                }
+                while !rest.is_empty() {
+                    let part = rest.parts().next().unwrap_or_default();
+                    let Ok(bytes) = (&sink).write(part) else {
+                        break;
+                    };
+                    rest.skip(bytes);
+                }
+                // As much as is there, and then nothing for a while.
+                while let Ok(bytes) = reader.read(&mut buffer) {
+                    got.extend_from_slice(&buffer[..bytes]);
+                }
+            }
+            assert!(got == all);
+            assert!(rests > 10, "only {rests} moves left something over");
+            assert_eq!(pool.in_use(), 0);
+        });
+    }
+
+    /// Case 18: never more than the pool could hold.
+    #[test]
+    fn room_is_what_one_call_may_leave_over() {
+        let (buffer_bytes, buffers_max) = (4096, 8);
+        let pool = Pool::new(PoolOptions {
+            buffer_bytes,
+            buffers_max,
+        })
+        .unwrap();
+        let held: Vec<_> = (0..4).map(|_| pool.take().unwrap()).collect();
+        assert!(Mover::has_room(&pool, 3 * buffer_bytes));
+        assert!(!Mover::has_room(&pool, 3 * buffer_bytes + 1));
+        let ((source, mut writer), (sink, reader)) = (pair(), pair());
+        SockRef::from(&sink).set_send_buffer_size(4096).unwrap();
+        writer.write_all(&pattern(0, 60_000)).unwrap();
+        await_readable(&source);
+        // Nobody reads: full before the first move.
+        while (&sink).write(&[7; 4096]).is_ok() {}
+        let mut mover = Mover::Closed;
+        let max = 3 * buffer_bytes;
+        let moved = mover.run(source.as_fd(), sink.as_fd(), max, &pool);
+        assert_eq!(moved.bytes + moved.rest.len(), max);
+        let rest: Vec<u8> = moved.rest.parts().flatten().copied().collect();
+        assert!(rest == pattern(moved.bytes, max - moved.bytes));
+        drop((moved, held, reader));
+        assert_eq!(pool.in_use(), 0);
+    }
+
+    /// Case 18: what stands in for a pipe moves no more than it holds.
+    #[test]
+    fn without_a_pipe_a_move_is_as_large_as_the_buffer() {
+        let (mut mover, pool) = (Mover::scratch(), pool());
+        let ((source, mut writer), (sink, reader)) = (pair(), pair());
+        SockRef::from(&source)
+            .set_recv_buffer_size(1 << 20)
+            .unwrap();
+        SockRef::from(&writer)
+            .set_send_buffer_size(1 << 20)
+            .unwrap();
+        writer.set_nonblocking(true).unwrap();
+        while writer.write(&[1; 65_536]).is_ok() {}
+        let moved = run(&mut mover, &source, &sink, &pool);
+        assert!(moved.bytes + moved.rest.len() <= SCRATCH_BYTES, "{moved:?}");
+        assert!(moved.bytes > 0);
+        drop(reader);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use super::task::{NameCell, TaskName};
-use crate::sys::{self, Time};
+use crate::sys::{self, ThreadProgress, Time};
 
 /// A lane that has had this long without turning is stalled: 2,500 times a long turn. Time
 /// that it waited for a CPU does not count: a busy machine is no fault of a task.
@@ -71,7 +71,7 @@ pub struct Stall {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watchdog {
     turns: u64,
-    /// When this turn was first seen to last, and how long the lane had waited for a CPU by then.
+    /// When this turn was first seen to last, and the CPU time that the lane had had by then.
     since: Option<(Time, Duration)>,
     reported: bool,
 }
@@ -79,14 +79,14 @@ pub struct Watchdog {
 impl Watchdog {
     /// Looks at a heart; says if the lane has stalled, once per stall.
     pub fn look(&mut self, heart: &Heart, now: Time) -> Option<Stall> {
-        self.look_with(heart, now, || sys::waited_for_cpu(heart.thread))
+        self.look_with(heart, now, || sys::thread_progress(heart.thread))
     }
 
     fn look_with(
         &mut self,
         heart: &Heart,
         now: Time,
-        waited: impl FnOnce() -> Duration,
+        progress: impl FnOnce() -> ThreadProgress,
     ) -> Option<Stall> {
         let turns = heart.turns.load(Acquire);
         if turns != self.turns || heart.asleep.load(Acquire) {
@@ -98,11 +98,14 @@ impl Watchdog {
             return None;
         }
         let task = heart.task.name();
-        let waited = waited();
-        let (since, waited_before) = *self.since.get_or_insert((now, waited));
-        let lasted = now
-            .since(since)
-            .saturating_sub(waited.saturating_sub(waited_before));
+        let ThreadProgress { cpu, runnable } = progress();
+        let (since, cpu_before) = *self.since.get_or_insert((now, cpu));
+        // One that waits in the kernel is stalled by a call that blocks.
+        let lasted = if runnable {
+            cpu.saturating_sub(cpu_before)
+        } else {
+            now.since(since)
+        };
         if self.reported || lasted < STALL || heart.turns.load(Acquire) != turns {
             return None;
         }
@@ -116,15 +119,23 @@ mod tests {
     use std::time::Duration;
 
     use super::{Heart, STALL, Stall, Watchdog};
-    use crate::sys::Time;
+    use crate::sys::{ThreadProgress, Time};
 
-    fn at(ms: u64) -> Time {
-        Time::ZERO + Duration::from_millis(ms)
+    /// Looks at `ms`, when the lane has had `cpu` ms of CPU time in all.
+    fn look(watchdog: &mut Watchdog, heart: &Heart, ms: u64, cpu: u64) -> Option<Stall> {
+        look_at(watchdog, heart, ms, cpu, true)
     }
 
-    /// Looks at `ms`, when the lane has waited `waited` ms for a CPU in all.
-    fn look(watchdog: &mut Watchdog, heart: &Heart, ms: u64, waited: u64) -> Option<Stall> {
-        watchdog.look_with(heart, at(ms), || Duration::from_millis(waited))
+    fn look_at(
+        watchdog: &mut Watchdog,
+        heart: &Heart,
+        ms: u64,
+        cpu: u64,
+        runnable: bool,
+    ) -> Option<Stall> {
+        let cpu = Duration::from_millis(cpu);
+        let now = Time::ZERO + Duration::from_millis(ms);
+        watchdog.look_with(heart, now, || ThreadProgress { cpu, runnable })
     }
 
     #[test]
@@ -134,23 +145,23 @@ mod tests {
         heart.enter(&"busy");
         assert_eq!(look(&mut watchdog, &heart, 0, 0), None, "a new turn");
         assert_eq!(
-            look(&mut watchdog, &heart, 25, 0),
+            look(&mut watchdog, &heart, 25, 25),
             None,
             "from here it counts"
         );
-        assert_eq!(look(&mut watchdog, &heart, 74, 0), None);
+        assert_eq!(look(&mut watchdog, &heart, 74, 74), None);
         let stall = Stall {
             task: Some("busy"),
             lasted: STALL,
         };
-        assert_eq!(look(&mut watchdog, &heart, 75, 0), Some(stall));
-        assert_eq!(look(&mut watchdog, &heart, 500, 0), None, "once");
+        assert_eq!(look(&mut watchdog, &heart, 75, 75), Some(stall));
+        assert_eq!(look(&mut watchdog, &heart, 500, 500), None, "once");
         heart.leave();
         heart.beat();
-        assert_eq!(look(&mut watchdog, &heart, 501, 0), None);
-        assert_eq!(look(&mut watchdog, &heart, 525, 0), None);
+        assert_eq!(look(&mut watchdog, &heart, 501, 501), None);
+        assert_eq!(look(&mut watchdog, &heart, 525, 525), None);
         assert!(
-            look(&mut watchdog, &heart, 600, 0).is_some(),
+            look(&mut watchdog, &heart, 600, 600).is_some(),
             "a new stall is reported"
         );
     }
@@ -160,10 +171,13 @@ mod tests {
         let (heart, mut watchdog) = (Heart::new(), Watchdog::default());
         heart.beat();
         heart.fall_asleep();
-        assert_eq!(look(&mut watchdog, &heart, 10_000, 0), None);
+        assert_eq!(look(&mut watchdog, &heart, 10_000, 10_000), None);
         for second in 11..20 {
             heart.beat();
-            assert_eq!(look(&mut watchdog, &heart, second * 1000, 0), None);
+            assert_eq!(
+                look(&mut watchdog, &heart, second * 1000, second * 1000),
+                None
+            );
         }
     }
 
@@ -172,16 +186,26 @@ mod tests {
     fn a_lane_that_waits_for_a_cpu_is_well() {
         let (heart, mut watchdog) = (Heart::new(), Watchdog::default());
         heart.beat();
-        assert_eq!(look(&mut watchdog, &heart, 0, 100), None);
-        assert_eq!(look(&mut watchdog, &heart, 25, 120), None);
+        assert_eq!(look(&mut watchdog, &heart, 0, 0), None);
+        assert_eq!(look(&mut watchdog, &heart, 25, 5), None);
         assert_eq!(
-            look(&mut watchdog, &heart, 125, 200),
+            look(&mut watchdog, &heart, 125, 15),
             None,
-            "80 of 100 ms were not its own"
+            "it had 10 ms of the 100"
         );
         assert!(
-            look(&mut watchdog, &heart, 200, 200).is_some(),
-            "the rest was"
+            look(&mut watchdog, &heart, 200, 60).is_some(),
+            "now it had 55"
         );
+    }
+
+    #[test]
+    fn a_lane_in_a_call_that_blocks_is_stalled() {
+        let (heart, mut watchdog) = (Heart::new(), Watchdog::default());
+        heart.beat();
+        for ms in [0, 25, 74] {
+            assert_eq!(look_at(&mut watchdog, &heart, ms, 0, false), None);
+        }
+        assert!(look_at(&mut watchdog, &heart, 75, 0, false).is_some());
     }
 }

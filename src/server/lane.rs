@@ -123,6 +123,7 @@ fn start_listeners(
         let listener = Listener::attach(&handle, socket)?;
         let acceptor = Acceptor {
             name: configured.name.as_str().into(),
+            lane: index,
             service,
             limit: Arc::clone(limit),
             timeouts: options::timeouts(&configured.timeouts),

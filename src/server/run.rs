@@ -78,7 +78,10 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         ended: 0,
         cut: 0,
     };
-    let pollers = server.await_start(plan.lanes.len())?;
+    let Some(pollers) = server.await_start(plan.lanes.len())? else {
+        tracing::info!("stopped before the start: nothing was served");
+        return Ok(());
+    };
     announce(&plan, &pollers, &config, &bound);
     watch(server.remotes.clone()).map_err(system("cannot start a thread"))?;
     server.serve()?;
@@ -97,7 +100,8 @@ struct Server {
 }
 
 impl Server {
-    fn await_start(&mut self, lanes: usize) -> Result<Vec<BackEnd>, ServerError> {
+    /// The lanes' pollers once all are open; `None` when somebody asks to stop before that.
+    fn await_start(&mut self, lanes: usize) -> Result<Option<Vec<BackEnd>>, ServerError> {
         let mut pollers = Vec::new();
         while pollers.len() < lanes {
             match self.next(None)? {
@@ -105,14 +109,11 @@ impl Server {
                     self.remotes.push(remote);
                     pollers.push(back_end);
                 }
-                // A signal before the start: nothing serves yet, so nothing is to be drained.
-                Some(Event::Request(Request::Stop(_))) => {
-                    return Err(ServerError::Cut { sessions: 0 });
-                }
+                Some(Event::Request(Request::Stop(_))) => return Ok(None),
                 _ => {}
             }
         }
-        Ok(pollers)
+        Ok(Some(pollers))
     }
 
     /// Until somebody asks to stop.

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::unix::checked;
+use super::unix::{checked, retry};
 
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
 ///
@@ -79,10 +79,19 @@ impl Pipe {
 
     /// Reads bytes out of the pipe.
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let (fd, bytes) = (self.read.as_raw_fd(), into.len());
         // SAFETY: `into` is valid for writes of its length.
-        let n = unsafe { libc::read(self.read.as_raw_fd(), into.as_mut_ptr().cast(), into.len()) };
-        checked(n)
+        retry(|| checked(unsafe { libc::read(fd, into.as_mut_ptr().cast(), bytes) }))
     }
+}
+
+/// Whether a failed splice says that it is not to be had, and nothing of the sockets: not for
+/// these, not on this system, not in this sandbox, or not without memory (splice(2)).
+pub(crate) fn is_without_splice(error: &io::Error) -> bool {
+    let codes = [libc::EINVAL, libc::ENOSYS, libc::EPERM, libc::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
@@ -92,11 +101,11 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<us
         libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK,
     );
     // SAFETY: null offsets are what sockets and pipes want.
-    checked(unsafe { libc::splice(from, no_offset, to, no_offset, max, flags) })
+    retry(|| checked(unsafe { libc::splice(from, no_offset, to, no_offset, max, flags) }))
 }
 
 /// Bytes that the socket's send buffer has room for, as the kernel accounts for them (`SO_MEMINFO`,
-/// Linux 4.12).
+/// Linux 4.12), and no more than may still wait unsent if that is limited (`TCP_NOTSENT_LOWAT`).
 pub(crate) fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
     /// Places in the array (`SK_MEMINFO_*` of `linux/sock_diag.h`).
     const SNDBUF: usize = 3;
@@ -108,7 +117,28 @@ pub(crate) fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
     // SAFETY: `into` is valid for writes of `bytes`.
     let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
     checked(rc)?;
-    Ok(usize::try_from(info[SNDBUF].saturating_sub(info[WMEM_QUEUED])).unwrap_or(usize::MAX))
+    let room = info[SNDBUF].saturating_sub(info[WMEM_QUEUED]);
+    let unsent_room = unsent_room(socket)?.unwrap_or(u32::MAX);
+    Ok(usize::try_from(room.min(unsent_room)).unwrap_or(usize::MAX))
+}
+
+/// Bytes that may wait unsent beside those that do; `None` when the socket has no limit of its own.
+fn unsent_room(socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
+    /// Of the kernel's `linux/sockios.h`.
+    const SIOCOUTQNSD: libc::Ioctl = 0x894b;
+    let (mut most, mut unsent) = (0_u32, 0_u32);
+    let mut bytes = libc::socklen_t::try_from(size_of_val(&most)).expect("four bytes");
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT);
+    let into = (&raw mut most).cast();
+    // SAFETY: `into` is valid for writes of `bytes`.
+    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
+    checked(rc)?;
+    if most == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the request writes one int, which is valid for it.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCOUTQNSD, &raw mut unsent) })?;
+    Ok(Some(most.saturating_sub(unsent)))
 }
 
 /// Bytes sent that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)).
@@ -190,14 +220,26 @@ pub(crate) fn thread_id() -> u32 {
     unsafe { libc::gettid() }.cast_unsigned()
 }
 
-/// How long a thread of this process has waited for a CPU while it could have run
-/// (`/proc/PID/schedstat`, second field); zero where the kernel does not count it.
-pub(crate) fn waited_for_cpu(thread: u32) -> Duration {
-    let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"));
-    let nanos = text
-        .ok()
-        .and_then(|text| text.split(' ').nth(1)?.parse().ok());
-    Duration::from_nanos(nanos.unwrap_or(0))
+/// What a thread has done, and whether it would do more if it had a CPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadProgress {
+    /// CPU time that it has had.
+    pub(crate) cpu: Duration,
+    /// It runs or waits for a CPU; else it waits for something in the kernel.
+    pub(crate) runnable: bool,
+}
+
+/// How far a thread of this process has come (`/proc/PID/schedstat`, first field, and the state in
+/// `/proc/PID/stat`); nothing, and runnable, where the kernel does not say.
+pub(crate) fn thread_progress(thread: u32) -> ThreadProgress {
+    let read = |file| fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).ok();
+    let nanos = read("schedstat").and_then(|text| text.split(' ').next()?.parse().ok());
+    // The state stands behind the name, which may hold anything but ends at the last parenthesis.
+    let state = read("stat").and_then(|text| text.rsplit_once(") ")?.1.chars().next());
+    ThreadProgress {
+        cpu: Duration::from_nanos(nanos.unwrap_or(0)),
+        runnable: state.is_none_or(|state| state == 'R'),
+    }
 }
 
 /// The value of `kernel.io_uring_disabled` (0 on, 1 privileged only, 2 off), if there is one

@@ -16,8 +16,8 @@ mod unix;
 pub use clock::{Time, now};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    EventFd, Pipe, acknowledged_total, is_closed, send_room, set_fast_open, set_fast_open_connect,
-    thread_id, unacknowledged, unread, waited_for_cpu,
+    EventFd, Pipe, ThreadProgress, acknowledged_total, is_closed, is_without_splice, send_room,
+    set_fast_open, set_fast_open_connect, thread_id, thread_progress, unacknowledged, unread,
 };
 #[cfg(target_os = "linux")]
 pub use linux::{cpus, io_uring_disabled, pin_to};

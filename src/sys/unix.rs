@@ -163,10 +163,14 @@ pub(crate) fn is_connected_to_itself(socket: BorrowedFd<'_>) -> bool {
 
 /// A new TCP socket of the address's family, close-on-exec.
 ///
+/// It reads urgent data in its place among the rest, as RFC 6093 wants it (`SO_OOBINLINE`,
+/// socket(7)): otherwise the kernel would take the byte out of the stream, for nobody.
+///
 /// # Errors
 /// What `socket(2)` says: out of descriptors, out of memory, family unknown.
 pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_out_of_band_inline(true)?;
     if nonblocking {
         socket.set_nonblocking(true)?;
     }
@@ -176,7 +180,8 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
 /// A non-blocking socket bound to an address that it shares with the other lanes'
 /// (`SO_REUSEPORT`); then [`listen`].
 ///
-/// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
+/// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side. Those that
+/// it accepts read urgent data in its place: they inherit that; see [`stream_socket`].
 ///
 /// # Errors
 /// What `bind(2)` says.
@@ -189,6 +194,7 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
+    socket.set_out_of_band_inline(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -313,7 +319,7 @@ impl Drop for Region {
 }
 
 /// Calls again while a signal interrupts.
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -335,4 +341,40 @@ fn retry_accept<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 /// A system call's count, or its error.
 pub(super) fn checked<N: TryInto<usize>>(count: N) -> io::Result<usize> {
     count.try_into().map_err(|_| io::Error::last_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+
+    use super::{is_of_one_connection, is_out_of_resources, retry_accept};
+
+    /// Cases 31 and 32: what is of one connection is passed over, what is of the machine is told.
+    #[test]
+    fn an_accept_passes_over_what_is_gone_and_tells_the_rest() {
+        let gone = [
+            libc::ECONNABORTED,
+            libc::EPROTO,
+            libc::EINTR,
+            libc::ENETDOWN,
+        ];
+        for told in [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            libc::EAGAIN,
+        ] {
+            let mut errors: VecDeque<i32> = gone.into_iter().chain([told]).collect();
+            let result: io::Result<()> = retry_accept(|| {
+                let code = errors.pop_front().expect("it has been told");
+                Err(io::Error::from_raw_os_error(code))
+            });
+            let error = result.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(told));
+            assert!(!is_of_one_connection(&error));
+            assert_eq!(is_out_of_resources(&error), told != libc::EAGAIN);
+        }
+    }
 }

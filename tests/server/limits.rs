@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::proxy::assert_reset;
 use crate::support::{
     End, Server, connect, echo, now, on_both, ping, proxy, read_pattern, reset, runtime,
+    send_pattern,
 };
 
 /// I9: who is above the limit waits in the backlog, and is served as soon as there is room.
@@ -217,6 +218,32 @@ fn without_a_descriptor_for_the_upstream_its_client_is_reset() {
         free_descriptors(&front);
         ping(&connect(front.address("proxy")));
         drop(first);
+        front.stop();
+        behind.stop();
+    });
+}
+
+/// Case 18: no descriptor is left for a pipe. Bulk moves without one, both ways, also to a client
+/// that now and then stops: the same bytes, and the end.
+#[test]
+fn without_a_descriptor_for_a_pipe_bulk_goes_on() {
+    const BULK: usize = 24 << 20;
+    on_both(|poller| {
+        let behind = Server::echo(poller, 1);
+        let front = runtime(poller, 1) + &proxy(&[behind.address("echo")]);
+        let front = Server::start(&front);
+        let client = connect(front.address("proxy"));
+        ping(&client);
+        let pipes = (front.pipes(), behind.pipes());
+        leave_descriptors(&front, 0);
+        let sent = crate::support::fill(&client, 8 << 20);
+        crate::support::expect_pattern(&client, 0, sent);
+        let sender = send_pattern(&client, BULK, 1 << 20);
+        assert_eq!(read_pattern(&client, 0), (BULK, End::Fin));
+        sender.join().unwrap();
+        assert_eq!(front.pipes(), pipes.0, "a pipe out of nowhere");
+        assert!(behind.pipes() > pipes.1, "it was not in bulk");
+        free_descriptors(&front);
         front.stop();
         behind.stop();
     });

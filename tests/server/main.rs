@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod echo;
+mod faults;
+mod flood;
 mod limits;
 mod proxy;
 mod start;

@@ -258,12 +258,14 @@ impl Server {
             assert!(now() < end, "not {expected}: {:#?}", self.open());
             pause();
         }
-        let pipes = self
-            .open()
-            .iter()
-            .filter(|w| w.starts_with("pipe:"))
-            .count();
+        let pipes = self.pipes();
         assert!(pipes <= 2 * PIPES_MAX + 3, "{pipes} ends of pipes");
+    }
+
+    /// How many ends of pipes it has.
+    pub(crate) fn pipes(&self) -> usize {
+        let open = self.open();
+        open.iter().filter(|w| w.starts_with("pipe:")).count()
     }
 
     /// Resident memory, in bytes.

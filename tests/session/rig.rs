@@ -47,7 +47,19 @@ impl Rig {
             proxy(endpoints).replace("[[upstream]]", &format!("{of_listener}\n[[upstream]]"));
         let log = "[log]\nlevel = \"debug\"\n";
         let config = runtime(poller, 1) + log + &tables + of_upstream + "\n";
-        let server = Server::start(&config);
+        Self::of(&config, upstream)
+    }
+
+    /// With more lines in the table of the runtime.
+    pub(crate) fn with_runtime(poller: &str, of_runtime: &str) -> Self {
+        let (upstream, endpoint) = listener();
+        let log = "\n[log]\nlevel = \"debug\"\n";
+        let config = runtime(poller, 1) + of_runtime + log + &proxy(&[endpoint]);
+        Self::of(&config, upstream)
+    }
+
+    fn of(config: &str, upstream: TcpListener) -> Self {
+        let server = Server::start(config);
         let address = server.address("proxy");
         Self {
             server,
@@ -175,6 +187,13 @@ pub(crate) fn queues(local: SocketAddr, remote: SocketAddr) -> Option<Queues> {
         sent: number(sent),
         received: number(received),
     })
+}
+
+/// Whether somebody listens there, as the kernel sees it.
+pub(crate) fn listens(address: SocketAddr) -> bool {
+    let listening = format!("{} 00000000:0000 0A", hexadecimal(address));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.contains(&listening)
 }
 
 fn hexadecimal(address: SocketAddr) -> String {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use crate::rig::{Rig, drain, queues};
+use crate::rig::{Rig, drain, listens, queues};
 use crate::support::{End, on_both, pattern, read_pattern, spawn, until};
 
 /// Case 21 asks for this much; more than all buffers on the way, so most of it waits at its source.
@@ -46,6 +46,8 @@ fn a_stop_waits_for_a_slow_session() {
         until("it is held back", || is_held_back(&rig, &client));
         rig.server.signal("TERM");
         rig.server.await_line("stopping");
+        // Seen from outside: a connect that is still let in would be a session of its own.
+        until("it accepts no more", || !listens(rig.address));
         assert_eq!(drain(&client), (QUEUED, End::Fin));
         writer.join().unwrap();
         drop(client);

@@ -1,12 +1,12 @@
 //! What a turn does in which order, and that nothing starves: budget, inbox, spinning.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use super::{lane, lane_on, ms, on_every_back_end, run, turn_now};
@@ -65,24 +65,26 @@ fn the_inbox_is_looked_at_every_61_tasks() {
     turn_now(&mut lane);
     let stats = Arc::clone(lane.handle().stats());
     let remote = lane.handle().remote().clone();
-    let waits = Rc::new(Cell::new(u64::MAX));
-    let worst = Rc::clone(&waits);
+    let waits = Rc::new(RefCell::new(Vec::new()));
+    let all = Rc::clone(&waits);
     lane.handle().spawn(&"caller", async move {
-        let answered = Arc::new(AtomicUsize::new(0));
-        let before = stats.polls.value();
-        let (place, polls) = (Arc::clone(&answered), Arc::clone(&stats));
-        remote.call(move |_| {
-            place.store(usize::try_from(polls.polls.value()).unwrap(), Relaxed);
-        });
-        while answered.load(Relaxed) == 0 {
-            yield_now().await;
+        // As often as it takes to have called from every place in a turn.
+        for _ in 0..100 {
+            let answered = Arc::new(AtomicU64::new(0));
+            let before = stats.polls.value();
+            let (place, polls) = (Arc::clone(&answered), Arc::clone(&stats));
+            remote.call(move |_| place.store(polls.polls.value(), Relaxed));
+            while answered.load(Relaxed) == 0 {
+                yield_now().await;
+            }
+            all.borrow_mut().push(answered.load(Relaxed) - before);
         }
-        worst.set(answered.load(Relaxed) as u64 - before);
     });
-    while waits.get() == u64::MAX {
+    while waits.borrow().len() < 100 {
         turn_now(&mut lane);
     }
-    assert!(waits.get() <= 61, "{} polls later", waits.get());
+    let worst = waits.borrow().iter().copied().max();
+    assert!(worst <= Some(61), "{worst:?} polls later");
 }
 
 #[test]
@@ -100,7 +102,7 @@ fn a_turn_runs_no_more_than_its_budget() {
 #[test]
 fn more_tasks_than_ring_and_budget_hold_all_run_in_order() {
     let mut lane = lane();
-    let order = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let order = Rc::new(RefCell::new(Vec::new()));
     for number in 0..2000 {
         let order = Rc::clone(&order);
         lane.handle()

@@ -1,0 +1,266 @@
+//! Bulk moves between sockets of a lane, and what is in flight when they are dropped. On every back
+//! end.
+
+use std::future::poll_fn;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+
+use socket2::SockRef;
+
+use super::sockets::{pair, pattern};
+use super::{lane_on, on_every_back_end, run, spawn, turn_now};
+use crate::buf::PoolOptions;
+use crate::poller::{BackEnd, Close, PollerOptions};
+use crate::runtime::io::LaneSocket;
+use crate::runtime::lane::{Handle, Lane, LaneOptions};
+use crate::runtime::mover::{Mover, SourceSaid};
+use crate::sys::{self, OsSocket};
+
+const MIN: usize = 64 * 1024;
+const MAX: usize = 1024 * 1024;
+
+fn bulk(handle: &Handle, socket: OsSocket) -> LaneSocket {
+    let socket = LaneSocket::attach(handle, socket);
+    socket.set_nonblocking().unwrap();
+    socket
+}
+
+/// Waits for the source's next bytes and moves them; `None` at its end.
+async fn step(source: &LaneSocket, sink: &LaneSocket) -> Option<usize> {
+    loop {
+        let moved = source.move_to(sink, MIN, MAX).expect("the pool has room");
+        assert!(!moved.sink_failed);
+        let all = moved.bytes + moved.rest.len();
+        if !moved.rest.is_empty() {
+            sink.send(moved.rest).await.unwrap();
+        }
+        match moved.source {
+            SourceSaid::Fin => return None,
+            SourceSaid::Nothing => poll_fn(|context| source.poll_readable(context)).await,
+            SourceSaid::More => return Some(all),
+            SourceSaid::Failed(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Case 18: with a pipe or without one the same bytes arrive, to a reader that now and then stops.
+#[test]
+fn bulk_moves_need_no_pipe() {
+    const ALL: usize = 12 << 20;
+    on_every_back_end(|back_end| {
+        for has_pipe in [true, false] {
+            let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
+            let mut lane = lane_on(back_end);
+            let handle = lane.handle();
+            if !has_pipe {
+                *handle.0.mover.borrow_mut() = Mover::scratch();
+            }
+            let writer = spawn(move || writer.write_all(&pattern(0, ALL)).unwrap());
+            let reader = spawn(move || {
+                let mut all = Vec::new();
+                let mut piece = vec![0; 3 << 20];
+                loop {
+                    let bytes = reader.read(&mut piece).unwrap();
+                    if bytes == 0 {
+                        return all;
+                    }
+                    all.extend_from_slice(&piece[..bytes]);
+                    (0..100).for_each(|_| std::thread::yield_now());
+                }
+            });
+            run(&mut lane, async move {
+                let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
+                while step(&source, &sink).await.is_some() {}
+                sink.close(Close::Fin);
+            });
+            writer.join().unwrap();
+            while !reader.is_finished() {
+                turn_now(&mut lane);
+            }
+            assert!(reader.join().unwrap() == pattern(0, ALL), "{back_end}");
+            assert_buffers_back(&mut lane, back_end);
+            let is_scratch = matches!(*lane.handle().0.mover.borrow(), Mover::Scratch(_));
+            assert_eq!(is_scratch, !has_pipe);
+        }
+    });
+}
+
+/// All but those that an io_uring keeps ready.
+fn assert_buffers_back(lane: &mut Lane, back_end: BackEnd) {
+    let kept = match back_end {
+        BackEnd::IoUring => usize::from(PollerOptions::default().receive_buffers),
+        BackEnd::Epoll => 0,
+    };
+    let end = sys::now() + super::PATIENCE;
+    while lane.handle().pool().in_use() > kept {
+        assert!(sys::now() < end, "{} lent", lane.handle().pool().in_use());
+        turn_now(lane);
+    }
+}
+
+/// Case 18: a pool that could not hold what may be left over moves nothing, and says so.
+#[test]
+fn without_buffers_nothing_moves() {
+    on_every_back_end(|back_end| {
+        let mut lane = Lane::open(
+            LaneOptions {
+                pool: PoolOptions {
+                    buffers_max: 256,
+                    ..PoolOptions::default()
+                },
+                poller: PollerOptions {
+                    receive_buffers: 8,
+                    ..PollerOptions::default()
+                },
+                ..LaneOptions::new(back_end)
+            },
+            sys::now(),
+        )
+        .unwrap();
+        let handle = lane.handle();
+        let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
+        writer.write_all(&pattern(0, 1000)).unwrap();
+        run(&mut lane, async move {
+            let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
+            let pool = handle.pool().clone();
+            let held: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
+            assert!(source.move_to(&sink, MIN, MAX).is_none());
+            drop(held);
+            assert_eq!(step(&source, &sink).await, Some(1000));
+        });
+        let mut got = vec![0; 1000];
+        reader.read_exact(&mut got).unwrap();
+        assert!(got == pattern(0, 1000));
+    });
+}
+
+/// Case 24: sockets that go while a move's rest is being sent, while the source is waited for, and
+/// while its receive stream is being cancelled with bytes in its queue: no answer reaches anybody,
+/// and every buffer comes back.
+#[test]
+fn sockets_may_go_with_anything_in_flight() {
+    on_every_back_end(|back_end| {
+        for doing in 0..4 {
+            let mut lane = lane_on(back_end);
+            let handle = lane.handle();
+            let ((source, mut writer), (sink, reader)) = (pair(), pair());
+            SockRef::from(&sink)
+                .set_send_buffer_size(32 * 1024)
+                .unwrap();
+            writer.set_nonblocking(true).unwrap();
+            while writer.write(&[1; 65_536]).is_ok() {}
+            run(&mut lane, async move {
+                let (source, sink) = (LaneSocket::attach(&handle, source), bulk(&handle, sink));
+                if doing > 0 {
+                    // Its stream runs, and is told to stop before it has been heard of.
+                    drop(source.recv().await.unwrap());
+                    poll_fn(|context| {
+                        drop(source.poll_recv_last(context));
+                        std::task::Poll::Ready(())
+                    })
+                    .await;
+                }
+                if doing > 1 {
+                    while let Some(last) = poll_fn(|context| source.poll_recv_last(context))
+                        .await
+                        .unwrap()
+                    {
+                        drop(last);
+                    }
+                    source.set_nonblocking().unwrap();
+                    // Nobody reads, so there is a rest sooner or later.
+                    let rest = loop {
+                        let moved = source.move_to(&sink, MIN, MAX).unwrap();
+                        if !moved.rest.is_empty() {
+                            break moved.rest;
+                        }
+                    };
+                    assert!(sink.start_send(rest).is_none(), "nobody reads");
+                }
+                if doing > 2 {
+                    poll_fn(|context| {
+                        _ = source.poll_readable(context);
+                        std::task::Poll::Ready(())
+                    })
+                    .await;
+                }
+            });
+            (0..10).for_each(|_| turn_now(&mut lane));
+            assert_buffers_back(&mut lane, back_end);
+            assert_is_reset(&mut lane, writer);
+            drop(reader);
+            // The slots' next tenants get nothing of it.
+            let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
+            writer.write_all(&pattern(0, 100_000)).unwrap();
+            drop(writer);
+            let handle = lane.handle();
+            run(&mut lane, async move {
+                let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
+                while step(&source, &sink).await.is_some() {}
+                sink.close(Close::Fin);
+            });
+            turn_now(&mut lane);
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).unwrap();
+            assert!(all == pattern(0, 100_000), "{back_end} {doing}");
+        }
+    });
+}
+
+fn assert_is_reset(lane: &mut Lane, mut client: TcpStream) {
+    let end = sys::now() + super::PATIENCE;
+    while let Err(error) = client.read(&mut [0])
+        && error.kind() == ErrorKind::WouldBlock
+    {
+        assert!(sys::now() < end, "it is not reset");
+        turn_now(lane);
+    }
+}
+
+/// Case 23: a reader that stops over and over: what a move leaves over is no more than the mark,
+/// since that is what a direction may hold, also where the sink takes less than it has room for.
+#[test]
+fn a_rest_is_bounded_by_the_mark() {
+    const ALL: usize = 48 << 20;
+    on_every_back_end(|back_end| {
+        for lowat in [None, Some(16 * 1024)] {
+            let mut lane = lane_on(back_end);
+            let handle = lane.handle();
+            let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
+            if let Some(lowat) = lowat {
+                sys::set_notsent_lowat(sink.as_fd(), lowat).unwrap();
+            }
+            let writer = spawn(move || writer.write_all(&pattern(0, ALL)).unwrap());
+            let reader = spawn(move || {
+                let (mut at, mut piece) = (0, vec![0; 1 << 20]);
+                while at < ALL {
+                    let bytes = reader.read(&mut piece).unwrap();
+                    assert!(piece[..bytes] == pattern(at, bytes), "at {at}");
+                    at += bytes;
+                    (0..50).for_each(|_| std::thread::yield_now());
+                }
+            });
+            let most = run(&mut lane, async move {
+                let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
+                let (mut done, mut most) = (0, 0);
+                while done < ALL {
+                    let moved = source.move_to(&sink, MIN, MAX).unwrap();
+                    done += moved.bytes + moved.rest.len();
+                    most = most.max(moved.rest.len());
+                    if !moved.rest.is_empty() {
+                        sink.send(moved.rest).await.unwrap();
+                    }
+                    if matches!(moved.source, SourceSaid::Nothing) {
+                        poll_fn(|context| source.poll_readable(context)).await;
+                    }
+                }
+                sink.close(Close::Fin);
+                most
+            });
+            writer.join().unwrap();
+            reader.join().unwrap();
+            assert!(most <= MIN, "{back_end}, {lowat:?}: {most}");
+        }
+    });
+}
