@@ -51,33 +51,40 @@ pub(crate) fn rows(poller: &str) {
     assert!(failures.is_empty(), "{poller}:\n{}", failures.join("\n"));
 }
 
-/// The client of a cell, on its own.
-fn client(to: SocketAddr, script: &[Step], whisper: &Whisper) -> (Seen, Option<SocketAddr>) {
-    match TcpStream::connect(to) {
-        Ok(stream) => {
-            let address = stream.local_addr().unwrap();
-            (play(Side::Client, stream, script, whisper), Some(address))
-        }
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-            let end = End::Refused;
-            (
-                Seen {
-                    end,
-                    ..Seen::default()
-                },
-                None,
-            )
-        }
-    }
+/// The client of a cell, on its own, and its address.
+fn client(to: SocketAddr, script: &[Step], whisper: &Whisper) -> (Seen, SocketAddr) {
+    let socket = bound();
+    let address = address_of(&socket);
+    let end = match socket.connect(&to.into()) {
+        Ok(()) => return (play(Side::Client, socket.into(), script, whisper), address),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => End::Refused,
+        // Connected, and reset before the connect had looked.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => End::Reset,
+        Err(error) => panic!("{error}"),
+    };
+    let seen = Seen {
+        end,
+        ..Seen::default()
+    };
+    (seen, address)
+}
+
+/// A socket with an address of its own.
+fn bound() -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).unwrap();
+    socket
+}
+
+fn address_of(socket: &Socket) -> SocketAddr {
+    socket.local_addr().unwrap().as_socket().unwrap()
 }
 
 fn refused(poller: &str, flight: Flight) -> Vec<String> {
     // Bound and not listening: nobody else gets the port, and connects to it are refused.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    socket.bind(&any.into()).unwrap();
-    let dead = socket.local_addr().unwrap().as_socket().unwrap();
+    let socket = bound();
+    let dead = address_of(&socket);
     let cell = Cell {
         ending: Ending::Fin(Side::Client),
         flight,
@@ -92,7 +99,7 @@ fn refused(poller: &str, flight: Flight) -> Vec<String> {
         return Vec::new();
     };
     let (seen, address) = client(corelane.address, &script, &whisper);
-    let record = corelane.record(address.expect("corelane accepts")).unwrap();
+    let record = corelane.record(address).unwrap();
     corelane.assert_quiet();
     let as_told = (seen.end, seen.received, record["ended"].as_str());
     if as_told == (End::Reset, 0, "connect_refused") {
@@ -105,9 +112,7 @@ fn refused(poller: &str, flight: Flight) -> Vec<String> {
 
 /// A listener whose backlog is full of these.
 fn full_listener() -> (TcpListener, Vec<TcpStream>) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    socket.bind(&any.into()).unwrap();
+    let socket = bound();
     socket.listen(0).unwrap();
     let listener = TcpListener::from(socket);
     let to = listener.local_addr().unwrap();
@@ -138,7 +143,7 @@ fn fin_before_connect(poller: &str, cell: Cell) -> Vec<String> {
         let (stream, _) = listener.accept().unwrap();
         let server = play(Side::Server, stream, &server_script, &server_whisper);
         let (client, address) = client.join().unwrap();
-        ([client, server], address.expect("corelane accepts"))
+        ([client, server], address)
     });
     let record = corelane.record(address);
     corelane.assert_quiet();
@@ -165,7 +170,6 @@ fn reset_before_connect(poller: &str, cell: Cell) -> Vec<String> {
     for _ in full {
         listener.accept().unwrap();
     }
-    let address = address.expect("corelane accepts");
     let mut failures = Vec::new();
     let mut fail =
         |what: String| failures.push(format!("reset before the connect, {cell:?}: {what}"));

@@ -1,12 +1,14 @@
 //! Connecting: what becomes of a session before there is an upstream.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::rig::{Rig, drain, queues};
 use crate::support::{
-    End, accept, black_hole, dead_address, fill, listener, now, on_both, pattern, reset, signal,
-    until,
+    End, accept, black_hole, dead_address, fill, listener, now, on_both, patient, pattern, reset,
+    signal, until,
 };
 
 /// A backlog that is full, so that the proxy's connect waits; room comes with [`Door::open`], and
@@ -123,12 +125,20 @@ fn refusals_are_bounded_and_recorded() {
     on_both(|poller| {
         let endpoints = [(); 5].map(|()| dead_address());
         let mut rig = Rig::before(poller, &endpoints, listener().0, "", "tries = 4");
-        let mut client = rig.client();
-        // A send that fails has been told of the reset, and no read will be again.
-        if client.write_all(b"hello").is_ok() {
+        // Bound first: the connect itself may learn of the reset already.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&any.into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let connected = socket.connect(&rig.address.into()).is_ok();
+        rig.expect_session();
+        let mut client = TcpStream::from(socket);
+        // Whatever is told of the reset first, nothing after it will be.
+        if connected && client.write_all(b"hello").is_ok() {
+            patient(&client);
             assert_eq!(drain(&client), (0, End::Reset));
         }
-        let record = rig.record(client.local_addr().unwrap());
+        let record = rig.record(address);
         record.assert_ended("connect_refused");
         record.assert_bytes(0, 0);
         assert_eq!(record.number("tries"), 4);
