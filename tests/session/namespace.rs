@@ -178,8 +178,9 @@ fn a_connect_that_meets_itself_is_refused() {
             for port in [40_000, 40_001_u16] {
                 let dead = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into();
                 let unused = listener_outside_the_range();
+                // The proxy's own listener must not take one of the two.
+                narrow("40002 40099");
                 let mut rig = Rig::before(poller, &[dead], unused, "", "tries = 1");
-                // The proxy's own listener would take one of the two.
                 narrow("40000 40001");
                 for _ in 0..10 {
                     let mut client = client(&mut rig);
