@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 
 use super::options::SocketOptions;
 use super::stream::Stream;
@@ -29,8 +28,8 @@ impl Listener {
         options: &SocketOptions,
     ) -> io::Result<OsSocket> {
         let socket = sys::bind_shared(address)?;
-        options.apply(socket.as_fd(), true)?;
-        sys::listen(socket.as_fd(), backlog)?;
+        options.apply(sys::borrow(&socket), true)?;
+        sys::listen(sys::borrow(&socket), backlog)?;
         Ok(socket)
     }
 
@@ -39,7 +38,7 @@ impl Listener {
     /// # Errors
     /// What `getsockname(2)` says.
     pub fn address_of(socket: &OsSocket) -> io::Result<SocketAddr> {
-        sys::local_address(socket.as_fd())
+        sys::local_address(sys::borrow(socket))
     }
 
     /// Takes a listening socket over.

@@ -4,10 +4,9 @@
 //! accept(2)), so that an accepted connection costs no system call for them.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use crate::sys;
+use crate::sys::{self, SocketRef};
 
 /// Options of TCP sockets; what is `None` is left to the system.
 #[derive(Clone, Debug)]
@@ -67,7 +66,7 @@ const FAST_OPEN_QUEUE: u32 = 256;
 
 impl SocketOptions {
     /// Sets them on a listener, before it listens, or on a socket to be connected.
-    pub(super) fn apply(&self, socket: BorrowedFd<'_>, listens: bool) -> io::Result<()> {
+    pub(super) fn apply(&self, socket: SocketRef<'_>, listens: bool) -> io::Result<()> {
         if self.nodelay {
             sys::set_nodelay(socket)?;
         }

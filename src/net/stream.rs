@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 
 use super::options::SocketOptions;
@@ -36,9 +35,9 @@ pub async fn connect(
     options: &SocketOptions,
 ) -> io::Result<Stream> {
     let socket = sys::stream_socket(to, lane.connects_nonblocking())?;
-    options.apply(socket.as_fd(), false)?;
+    options.apply(sys::borrow(&socket), false)?;
     if let Some(source) = source {
-        sys::bind_source(socket.as_fd(), source)?;
+        sys::bind_source(sys::borrow(&socket), source)?;
     }
     let stream = Stream::of(lane, socket);
     match stream.socket.connect(to).await {

@@ -1,7 +1,6 @@
 //! Tables that the back ends keep: sockets by slot and generation, and chains being sent.
 
 use std::io;
-use std::os::fd::AsFd;
 
 use super::op::{Completion, Event, OpKind, RecvEnd, Socket};
 use crate::buf::Chain;
@@ -112,7 +111,7 @@ impl<S> Table<S> {
 
 /// Takes a connection off a listener's queue; `None` when there is none.
 pub(super) fn accept(listener: &OsSocket) -> Option<Event> {
-    match sys::accept(listener.as_fd()) {
+    match sys::accept(sys::borrow(listener)) {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
         result => Some(Event::Accepted(result)),
     }

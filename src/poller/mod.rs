@@ -32,10 +32,9 @@ mod uring_socket;
 mod uring_test;
 
 use std::io;
-use std::os::fd::BorrowedFd;
 
 use crate::buf::Pool;
-use crate::sys::OsSocket;
+use crate::sys::{OsSocket, SocketRef};
 
 use self::epoll::Epoll;
 pub use self::op::{Cancelled, Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
@@ -105,7 +104,7 @@ impl Poller {
     ///
     /// # Panics
     /// When the socket was closed.
-    pub fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
+    pub fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
         match &self.0 {
             Inner::Uring(poller) => poller.descriptor(socket),
             Inner::Epoll(poller) => poller.descriptor(socket),

@@ -7,14 +7,13 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::inflight::{Answer, Fault, Sending, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::{Chain, Pool};
-use crate::sys::{self, ConnectStart, OsSocket};
+use crate::sys::{self, ConnectStart, OsSocket, SocketRef};
 
 /// Parts handed to one `sendmsg`.
 const PARTS: usize = 16;
@@ -22,7 +21,7 @@ const PARTS: usize = 16;
 /// What the operating system's event queue must offer.
 pub(super) trait EventQueue {
     /// Watches a descriptor for edges of both directions; the present state is the first edge.
-    fn register(&mut self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()>;
+    fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()>;
     /// Appends what has become ready; sleeps at most `timeout` (`None`: for ever) for it. Says
     /// whether the notifier ended it: that is said once.
     fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool>;
@@ -112,12 +111,8 @@ impl<Q: EventQueue> Readiness<Q> {
         })
     }
 
-    pub(super) fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
-        self.table
-            .peek(socket)
-            .expect("the socket is open")
-            .fd
-            .as_fd()
+    pub(super) fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
+        sys::borrow(&self.table.peek(socket).expect("the socket is open").fd)
     }
 
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
@@ -126,16 +121,18 @@ impl<Q: EventQueue> Readiness<Q> {
         assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
         let done = match op {
             Op::Accept => accept(&state.fd),
-            Op::Connect(to) => match sys::connect(state.fd.as_fd(), to) {
+            Op::Connect(to) => match sys::connect(sys::borrow(&state.fd), to) {
                 Ok(ConnectStart::Done) => Some(Event::Connected(Ok(()))),
                 Ok(ConnectStart::InProgress) => None,
                 Err(e) => Some(Event::Connected(Err(e))),
             },
             Op::Recv => None,
             Op::Send(chain) => self.start_send(socket, chain),
-            Op::ReadReady => sys::is_readable(state.fd.as_fd()).then_some(Event::ReadReady(Ok(()))),
+            Op::ReadReady => {
+                sys::is_readable(sys::borrow(&state.fd)).then_some(Event::ReadReady(Ok(())))
+            }
             Op::WriteReady => {
-                sys::is_writable(state.fd.as_fd()).then_some(Event::WriteReady(Ok(())))
+                sys::is_writable(sys::borrow(&state.fd)).then_some(Event::WriteReady(Ok(())))
             }
         };
         if let Some(event) = done {
@@ -178,7 +175,7 @@ impl<Q: EventQueue> Readiness<Q> {
         }
         if state.is_unanswered(OpKind::Send) || how == Close::Reset {
             // A socket that cannot be reset any more is dead already; closing it is all there is.
-            drop(sys::reset_on_close(state.fd.as_fd()));
+            drop(sys::reset_on_close(sys::borrow(&state.fd)));
         }
     }
 
@@ -242,7 +239,7 @@ impl<Q: EventQueue> Readiness<Q> {
     fn arm(&mut self, socket: Socket, kind: OpKind) -> io::Result<()> {
         let state = self.table.at(socket);
         if !state.registered {
-            self.queue.register(state.fd.as_fd(), token(socket))?;
+            self.queue.register(sys::borrow(&state.fd), token(socket))?;
             state.registered = true;
         }
         state.armed |= kind.bit();
@@ -286,7 +283,7 @@ impl<Q: EventQueue> Readiness<Q> {
             answer(state, OpKind::Accept, event);
         }
         if event.writable && state.waits(OpKind::Connect) {
-            let result = sys::take_error(state.fd.as_fd());
+            let result = sys::take_error(sys::borrow(&state.fd));
             answer(state, OpKind::Connect, Event::Connected(result));
         }
         if event.readable && state.waits(OpKind::ReadReady) {
@@ -333,7 +330,7 @@ impl<Q: EventQueue> Readiness<Q> {
                 self.starved.push_back(socket);
                 return;
             };
-            let event = match sys::recv(state.fd.as_fd(), buf.space()) {
+            let event = match sys::recv(sys::borrow(&state.fd), buf.space()) {
                 Ok(0) => Event::RecvEnded(state.fault.end()),
                 Ok(bytes) => {
                     buf.fill(bytes);
@@ -374,7 +371,7 @@ impl<Q> Drop for Readiness<Q> {
     fn drop(&mut self) {
         for state in self.table.iter() {
             // See `close`.
-            drop(sys::reset_on_close(state.fd.as_fd()));
+            drop(sys::reset_on_close(sys::borrow(&state.fd)));
         }
     }
 }
@@ -384,7 +381,7 @@ fn push(fd: &OsSocket, sending: &mut Sending, fault: &mut Fault) -> Option<io::R
     while !sending.chain.is_empty() {
         let mut parts = [IoSlice::new(&[]); PARTS];
         let count = sending.chain.gather(&mut parts);
-        match sys::send(fd.as_fd(), &parts[..count]) {
+        match sys::send(sys::borrow(fd), &parts[..count]) {
             Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
             Ok(bytes) => sending.advance(bytes),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
 use super::lane::Handle;
@@ -12,7 +11,7 @@ use super::mover::{Moved, Mover};
 use super::sockets::{End, error, register};
 use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, Socket, Submitted};
-use crate::sys::{self, OsSocket};
+use crate::sys::{self, OsSocket, SocketRef};
 
 /// The end of a send: how many bytes the kernel took, and the error that kept it from the rest.
 #[derive(Debug)]
@@ -264,7 +263,7 @@ impl LaneSocket {
     }
 
     /// Runs `f` on the descriptor, to read or set its options.
-    pub fn with_descriptor<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    pub fn with_descriptor<T>(&self, f: impl FnOnce(SocketRef<'_>) -> T) -> T {
         f(self.lane.0.poller.borrow().descriptor(self.socket))
     }
 

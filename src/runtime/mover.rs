@@ -6,10 +6,9 @@
 
 use std::io::{self, IoSlice};
 use std::mem;
-use std::os::fd::BorrowedFd;
 
 use crate::buf::{Chain, Pool};
-use crate::sys::{self, Pipe};
+use crate::sys::{self, Pipe, SocketRef};
 
 /// Bytes of the pipe. As much as an unprivileged process is given (pipe(7), `pipe-max-size`).
 const PIPE_BYTES: i32 = 1024 * 1024;
@@ -75,8 +74,8 @@ impl Mover {
     /// [`Mover::has_room`].
     pub(super) fn run(
         &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
+        from: SocketRef<'_>,
+        to: SocketRef<'_>,
         max: usize,
         pool: &Pool,
     ) -> Moved {
@@ -92,8 +91,8 @@ impl Mover {
 
     fn transfer(
         &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
+        from: SocketRef<'_>,
+        to: SocketRef<'_>,
         max: usize,
         pool: &Pool,
     ) -> Moved {
@@ -116,7 +115,7 @@ impl Mover {
         Self::Scratch(vec![0; SCRATCH_BYTES].into_boxed_slice())
     }
 
-    fn fill(&mut self, from: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
+    fn fill(&mut self, from: SocketRef<'_>, max: usize) -> io::Result<usize> {
         match self {
             Self::Pipe(pipe) => pipe.fill(from, max),
             Self::Scratch(buffer) => {
@@ -128,7 +127,7 @@ impl Mover {
     }
 
     /// Hands `held` bytes to the sink; what it does not take comes back as buffers.
-    fn empty(&mut self, to: BorrowedFd<'_>, held: usize, pool: &Pool) -> Moved {
+    fn empty(&mut self, to: SocketRef<'_>, held: usize, pool: &Pool) -> Moved {
         let mut bytes = 0;
         while bytes < held {
             let taken = match self {

@@ -29,9 +29,9 @@ pub(crate) use options::{
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(unix)]
 pub(crate) use unix::{
-    ConnectStart, Region, accept, bind_shared, bind_source, connect, is_connected_to_itself,
-    is_out_of_resources, is_readable, is_writable, listen, local_address, recv, reset_on_close,
-    send, set_nonblocking, shutdown_write, take_error,
+    ConnectStart, Region, accept, bind_shared, bind_source, borrow, connect,
+    is_connected_to_itself, is_out_of_resources, is_readable, is_writable, listen, local_address,
+    recv, reset_on_close, send, set_nonblocking, shutdown_write, take_error,
 };
 #[cfg(unix)]
-pub use unix::{OsSocket, file_limit, peer_address, port_is_taken, stream_socket};
+pub use unix::{OsSocket, SocketRef, file_limit, peer_address, port_is_taken, stream_socket};

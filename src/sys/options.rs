@@ -1,19 +1,20 @@
 //! Options of TCP sockets, one function each; see tcp(7) and socket(7).
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
+use super::SocketRef;
+
 /// `TCP_NODELAY`.
-pub(crate) fn set_nodelay(socket: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn set_nodelay(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_nodelay(true)
 }
 
 /// `SO_KEEPALIVE` with `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`; whole seconds.
 pub(crate) fn set_keepalive(
-    socket: BorrowedFd<'_>,
+    socket: SocketRef<'_>,
     idle: Duration,
     interval: Duration,
     count: u32,
@@ -26,26 +27,26 @@ pub(crate) fn set_keepalive(
 }
 
 /// `TCP_USER_TIMEOUT`.
-pub(crate) fn set_user_timeout(socket: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
+pub(crate) fn set_user_timeout(socket: SocketRef<'_>, time: Duration) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_user_timeout(Some(time))
 }
 
 /// `SO_SNDBUF`.
-pub(crate) fn set_send_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+pub(crate) fn set_send_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
     SockRef::from(&socket).set_send_buffer_size(bytes)
 }
 
 /// `SO_RCVBUF`; before listen or connect, or the window is not scaled for it.
-pub(crate) fn set_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+pub(crate) fn set_receive_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
     SockRef::from(&socket).set_recv_buffer_size(bytes)
 }
 
 /// `TCP_NOTSENT_LOWAT`.
-pub(crate) fn set_notsent_lowat(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+pub(crate) fn set_notsent_lowat(socket: SocketRef<'_>, bytes: u32) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_notsent_lowat(bytes)
 }
 
 /// `TCP_CONGESTION`; `NotFound` when the kernel has none of that name.
-pub(crate) fn set_congestion(socket: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+pub(crate) fn set_congestion(socket: SocketRef<'_>, name: &str) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_congestion(name.as_bytes())
 }

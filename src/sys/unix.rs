@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -15,11 +15,18 @@ use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockRef, Socket, Type
 
 /// An open socket, closed when dropped.
 pub type OsSocket = OwnedFd;
+/// An open socket that somebody else owns.
+pub type SocketRef<'a> = BorrowedFd<'a>;
+
+/// The socket, for a call.
+pub(crate) fn borrow(socket: &OsSocket) -> SocketRef<'_> {
+    socket.as_fd()
+}
 
 const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 
 /// Reads what is there without waiting (`recv(2)`); 0 is the peer's FIN.
-pub(crate) fn recv(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn recv(socket: SocketRef<'_>, into: &mut [u8]) -> io::Result<usize> {
     retry(|| {
         // SAFETY: `into` is valid for writes of its length during the call.
         let n = unsafe {
@@ -35,7 +42,7 @@ pub(crate) fn recv(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize>
 }
 
 /// Writes as much of `parts` as fits without waiting (`sendmsg(2)`), never raising `SIGPIPE`.
-pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     let socket = SockRef::from(&socket);
     match parts {
         [one] => retry(|| socket.send_with_flags(one, NO_SIGNAL)),
@@ -44,7 +51,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<
 }
 
 /// Takes one connection off a non-blocking listener's queue (`accept4(2)`), close-on-exec.
-pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OsSocket, SocketAddr)> {
+pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
     let mut storage = SockAddrStorage::zeroed();
     let mut length = storage.size_of();
     let fd = retry_accept(|| {
@@ -63,16 +70,16 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OsSocket, SocketAd
 }
 
 /// Whether a read would not block: data, FIN, error, or a connection to accept (`poll(2)`).
-pub(crate) fn is_readable(socket: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_readable(socket: SocketRef<'_>) -> bool {
     poll(socket, libc::POLLIN | libc::POLLRDHUP)
 }
 
 /// Whether a write would not block.
-pub(crate) fn is_writable(socket: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_writable(socket: SocketRef<'_>) -> bool {
     poll(socket, libc::POLLOUT)
 }
 
-fn poll(socket: BorrowedFd<'_>, events: libc::c_short) -> bool {
+fn poll(socket: SocketRef<'_>, events: libc::c_short) -> bool {
     let mut entry = libc::pollfd {
         fd: socket.as_raw_fd(),
         events,
@@ -110,7 +117,7 @@ pub(crate) enum ConnectStart {
 }
 
 /// Starts to connect a non-blocking socket (`connect(2)`).
-pub(crate) fn connect(socket: BorrowedFd<'_>, to: SocketAddr) -> io::Result<ConnectStart> {
+pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<ConnectStart> {
     match SockRef::from(&socket).connect(&to.into()) {
         Ok(()) => Ok(ConnectStart::Done),
         // A connect that a signal interrupts goes on (POSIX), as if it were non-blocking.
@@ -122,22 +129,22 @@ pub(crate) fn connect(socket: BorrowedFd<'_>, to: SocketAddr) -> io::Result<Conn
 }
 
 /// The error pending on a socket, taken off it (`SO_ERROR`).
-pub(crate) fn take_error(socket: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn take_error(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).take_error()?.map_or(Ok(()), Err)
 }
 
 /// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5).
-pub(crate) fn reset_on_close(socket: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))
 }
 
 /// Makes the socket's reads and writes never wait (`O_NONBLOCK`), for calls that take no flag.
-pub(crate) fn set_nonblocking(socket: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_nonblocking(true)
 }
 
 /// Sends a FIN behind what was sent (`shutdown(2)` of the write side).
-pub(crate) fn shutdown_write(socket: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).shutdown(Shutdown::Write)
 }
 
@@ -145,19 +152,19 @@ pub(crate) fn shutdown_write(socket: BorrowedFd<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// `NotConnected` when nobody is.
-pub fn peer_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+pub fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
     let address = SockRef::from(&socket).peer_addr()?;
     Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
 }
 
 /// Where the socket is bound.
-pub(crate) fn local_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+pub(crate) fn local_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
     let address = SockRef::from(&socket).local_addr()?;
     Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
 }
 
 /// Whether both ends of the connection are this socket.
-pub(crate) fn is_connected_to_itself(socket: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
     matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
 }
 
@@ -203,13 +210,13 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
 }
 
 /// Starts to listen (`listen(2)`); the system caps the backlog at `net.core.somaxconn`.
-pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
     SockRef::from(&socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
 /// Binds a socket to an address to connect from. The port is chosen by the connect, so that one
 /// port serves many destinations (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
-pub(crate) fn bind_source(socket: BorrowedFd<'_>, source: IpAddr) -> io::Result<()> {
+pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<()> {
     super::linux::choose_port_at_connect(socket)?;
     SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
 }
