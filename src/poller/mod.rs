@@ -18,6 +18,8 @@ mod readiness;
 
 #[cfg(target_os = "linux")]
 mod epoll;
+#[cfg(feature = "sim")]
+mod sim;
 #[cfg(target_os = "linux")]
 mod uring;
 #[cfg(target_os = "linux")]
@@ -36,10 +38,13 @@ use std::io;
 use crate::buf::Pool;
 use crate::sys::{OsSocket, SocketRef};
 
+#[cfg(not(feature = "sim"))]
 use self::epoll::Epoll;
 pub use self::op::{Cancelled, Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 pub use self::options::{BackEnd, Notifier, PollerOptions, Wait};
 use self::readiness::Readiness;
+#[cfg(feature = "sim")]
+use self::sim::Queue as Epoll;
 use self::uring::Uring;
 pub use self::uring_test::{Refusal, io_uring_refusal};
 

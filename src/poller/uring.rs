@@ -24,8 +24,12 @@ use socket2::SockAddr;
 
 use super::inflight::{Answer, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+#[cfg(feature = "sim")]
+use super::sim::Ring;
 use super::uring_buffers::{Buffers, GROUP};
-use super::uring_ring::{Ring, from_user_data, user_data};
+#[cfg(not(feature = "sim"))]
+use super::uring_ring::Ring;
+use super::uring_ring::{from_user_data, user_data};
 use super::uring_send::Sends;
 use super::uring_socket::State;
 use super::{Notifier, PollerOptions, Wait};
@@ -63,7 +67,7 @@ pub(super) struct Uring {
 impl Uring {
     pub(super) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
         let ring = Ring::open(options.submissions, options.completions)?;
-        let buffers = Buffers::register(&ring.submitter(), options.receive_buffers)?;
+        let buffers = Buffers::register(&ring, options.receive_buffers)?;
         Ok(Self {
             ring,
             buffers,

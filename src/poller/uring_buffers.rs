@@ -8,9 +8,12 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
+#[cfg(feature = "sim")]
+use super::sim::Ring;
+#[cfg(not(feature = "sim"))]
+use super::uring_ring::Ring;
 use crate::buf::{Buf, Pool};
 use crate::sys::Region;
 
@@ -35,12 +38,12 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// Registers an empty ring of `entries`, a power of two.
-    pub(super) fn register(submitter: &Submitter<'_>, entries: u16) -> io::Result<Self> {
+    pub(super) fn register(ring: &Ring, entries: u16) -> io::Result<Self> {
         let region = Region::reserve(usize::from(entries) * size_of::<BufRingEntry>())?;
         let address = region.base().as_ptr() as u64;
         // SAFETY: the region is page-aligned, holds `entries` entries, and lives in `self`, which
         // the poller drops after the ring.
-        unsafe { submitter.register_buf_ring_with_flags(address, entries, GROUP, 0) }?;
+        unsafe { ring.register_buffers(address, entries, GROUP) }?;
         Ok(Self {
             region,
             entries,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use io_uring::squeue::Entry;
 use io_uring::types::Timespec;
-use io_uring::{EnterFlags, IoUring, Submitter, cqueue};
+use io_uring::{EnterFlags, IoUring, cqueue};
 
 use super::Wait;
 use super::op::{OpKind, Socket};
@@ -80,8 +80,19 @@ impl Ring {
         })
     }
 
-    pub(super) fn submitter(&self) -> Submitter<'_> {
-        self.ring.submitter()
+    /// Makes a stretch of memory the ring of buffers of `group`.
+    ///
+    /// # Safety
+    /// It is page-aligned, holds that many entries, and lives longer than the ring.
+    pub(super) unsafe fn register_buffers(
+        &self,
+        address: u64,
+        entries: u16,
+        group: u16,
+    ) -> io::Result<()> {
+        let submitter = self.ring.submitter();
+        // SAFETY: by this function's contract.
+        unsafe { submitter.register_buf_ring_with_flags(address, entries, group, 0) }
     }
 
     /// Queues an entry, entering the kernel first if the queue is full.

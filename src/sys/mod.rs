@@ -9,29 +9,51 @@ mod clock;
 mod linux;
 #[cfg(unix)]
 mod options;
+mod seeded;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sync;
 #[cfg(unix)]
 mod unix;
 
-pub use clock::{Time, now};
-#[cfg(target_os = "linux")]
+pub use clock::Time;
+#[cfg(not(feature = "sim"))]
+pub use clock::now;
+#[cfg(all(target_os = "linux", not(feature = "sim")))]
 pub(crate) use linux::{
-    EventFd, Pipe, ThreadProgress, acknowledged_total, is_closed, is_without_splice, send_room,
-    set_fast_open, set_fast_open_connect, thread_id, thread_progress, unacknowledged, unread,
+    EventFd, Pipe, acknowledged_total, is_closed, send_room, set_fast_open, set_fast_open_connect,
+    unacknowledged, unread,
 };
 #[cfg(target_os = "linux")]
+pub(crate) use linux::{ThreadProgress, is_without_splice, thread_id, thread_progress};
+#[cfg(target_os = "linux")]
 pub use linux::{cpus, io_uring_disabled, pin_to};
-#[cfg(unix)]
+#[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use options::{
     set_congestion, set_keepalive, set_nodelay, set_notsent_lowat, set_receive_buffer,
     set_send_buffer, set_user_timeout,
 };
+pub(crate) use seeded::{Bug, seeded};
+#[cfg(feature = "sim")]
+pub(crate) use sim::{
+    EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
+    is_closed, is_connected_to_itself, is_readable, is_writable, listen, local_address, recv,
+    reset_on_close, send, send_room, set_congestion, set_fast_open, set_fast_open_connect,
+    set_keepalive, set_nodelay, set_nonblocking, set_notsent_lowat, set_receive_buffer,
+    set_send_buffer, set_user_timeout, shutdown_write, take_error, unacknowledged, unread,
+};
+#[cfg(feature = "sim")]
+pub use sim::{OsSocket, now, peer_address, stream_socket};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(unix)]
-pub(crate) use unix::{
-    ConnectStart, Region, accept, bind_shared, bind_source, borrow, connect,
-    is_connected_to_itself, is_out_of_resources, is_readable, is_writable, listen, local_address,
-    recv, reset_on_close, send, set_nonblocking, shutdown_write, take_error,
-};
+pub(crate) use unix::{ConnectStart, Region, is_out_of_resources};
+#[cfg(all(unix, not(feature = "sim")))]
+pub use unix::{OsSocket, peer_address, stream_socket};
 #[cfg(unix)]
-pub use unix::{OsSocket, SocketRef, file_limit, peer_address, port_is_taken, stream_socket};
+pub use unix::{SocketRef, file_limit, port_is_taken};
+#[cfg(all(unix, not(feature = "sim")))]
+pub(crate) use unix::{
+    accept, bind_shared, bind_source, borrow, connect, is_connected_to_itself, is_readable,
+    is_writable, listen, local_address, recv, reset_on_close, send, set_nonblocking,
+    shutdown_write, take_error,
+};

@@ -1,0 +1,93 @@
+//! Defects that the simulator's tests switch on one by one, to see that each is found.
+//!
+//! In the product `seeded` is `false` at compile time, and every defect is gone with it.
+
+/// A defect that the code was written to be without. Each has one place, where it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "sim"),
+    expect(dead_code, reason = "looked at by the simulator")
+)]
+pub(crate) enum Bug {
+    /// The rest of a send goes out after what was sent later.
+    SendReordered,
+    /// A chain's buffers go back to the pool while the kernel reads them.
+    BufferFreedEarly,
+    /// What arrives while a task runs wakes nobody.
+    WakeLost,
+    /// A FIN goes out before the bytes that are still being sent.
+    FinBeforeData,
+    /// A source that was reset gives its sink a FIN.
+    ResetTurnedIntoFin,
+    /// A closed socket's slot is never used again.
+    SlotLeaked,
+    /// A session's place does not come back.
+    PermitLeaked,
+    /// A timer that moves to a lower level of the wheel is dropped.
+    TimerLost,
+    /// A second send starts while the first is in flight.
+    TwoSendsInFlight,
+    /// A receive stream that the kernel ends is not started again.
+    RearmForgotten,
+    /// Slots are told apart by their number alone.
+    GenerationIgnored,
+    /// What is left over of a splice is forgotten.
+    SpliceResidueForgotten,
+    /// The limit is looked at, and counted later.
+    LimitRaced,
+    /// A socket is closed twice.
+    ClosedTwice,
+    /// A full queue does not stop the stream.
+    BackPressureIgnored,
+    /// What was received before a reset is thrown away.
+    BytesBeforeResetLost,
+    /// A record counts what was received, not what was sent.
+    RecordInexact,
+    /// A send's error is taken for its success.
+    SendErrorIgnored,
+}
+
+#[cfg(not(feature = "sim"))]
+pub(crate) const fn seeded(_: Bug) -> bool {
+    false
+}
+
+#[cfg(feature = "sim")]
+thread_local! {
+    static SEEDED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether that defect is switched on, on this thread.
+#[cfg(feature = "sim")]
+pub(crate) fn seeded(bug: Bug) -> bool {
+    SEEDED.get() == Some(bug)
+}
+
+#[cfg(feature = "sim")]
+impl Bug {
+    pub(crate) const ALL: &[Self] = &[
+        Self::SendReordered,
+        Self::BufferFreedEarly,
+        Self::WakeLost,
+        Self::FinBeforeData,
+        Self::ResetTurnedIntoFin,
+        Self::SlotLeaked,
+        Self::PermitLeaked,
+        Self::TimerLost,
+        Self::TwoSendsInFlight,
+        Self::RearmForgotten,
+        Self::GenerationIgnored,
+        Self::SpliceResidueForgotten,
+        Self::LimitRaced,
+        Self::ClosedTwice,
+        Self::BackPressureIgnored,
+        Self::BytesBeforeResetLost,
+        Self::RecordInexact,
+        Self::SendErrorIgnored,
+    ];
+
+    /// Switches a defect on for this thread, or all off.
+    pub(crate) fn seed(bug: Option<Self>) {
+        SEEDED.set(bug);
+    }
+}

@@ -1,0 +1,438 @@
+//! The system calls as the layers above know them, sent to whichever kernel a socket belongs to.
+//!
+//! What opens something asks the simulated kernel if this thread is in a world; what uses something
+//! goes by its number.
+#![expect(unsafe_code, reason = "descriptors by number")]
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use super::kernel::FIRST_DESCRIPTOR;
+use super::{is_installed, with};
+use crate::sys::unix::{self, ConnectStart};
+use crate::sys::{SocketRef, Time, clock, linux, options};
+
+/// An open socket of either kernel, closed when dropped.
+#[derive(Debug)]
+pub struct OsSocket(RawFd);
+
+impl Drop for OsSocket {
+    fn drop(&mut self) {
+        close(self.0);
+    }
+}
+
+/// Closes a descriptor of either kernel. One whose world is gone is gone with it.
+fn close(descriptor: RawFd) {
+    if descriptor < FIRST_DESCRIPTOR {
+        // SAFETY: the caller owns it and does not use it again.
+        drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    } else if is_installed() {
+        with(|kernel| kernel.close(descriptor));
+    }
+}
+
+impl AsFd for OsSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: it stays open as long as `self`, if it is a real one; a simulated number is
+        // looked at by the functions of this file only.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+impl AsRawFd for OsSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+impl IntoRawFd for OsSocket {
+    fn into_raw_fd(self) -> RawFd {
+        std::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl<T: Into<RealSocket>> From<T> for OsSocket {
+    fn from(socket: T) -> Self {
+        Self(socket.into().0.into_raw_fd())
+    }
+}
+
+/// A socket of the real kernel.
+#[derive(Debug)]
+pub struct RealSocket(OwnedFd);
+
+impl From<OwnedFd> for RealSocket {
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+}
+
+impl From<TcpStream> for RealSocket {
+    fn from(socket: TcpStream) -> Self {
+        Self(socket.into())
+    }
+}
+
+impl From<TcpListener> for RealSocket {
+    fn from(socket: TcpListener) -> Self {
+        Self(socket.into())
+    }
+}
+
+impl From<socket2::Socket> for RealSocket {
+    fn from(socket: socket2::Socket) -> Self {
+        Self(socket.into())
+    }
+}
+
+pub(crate) fn borrow(socket: &OsSocket) -> SocketRef<'_> {
+    socket.as_fd()
+}
+
+/// The number of a simulated socket.
+fn simulated(socket: SocketRef<'_>) -> Option<i32> {
+    let number = socket.as_raw_fd();
+    (number >= FIRST_DESCRIPTOR).then_some(number)
+}
+
+/// What the kernel of a socket says: the simulated one, or the real one.
+fn either<T>(
+    socket: SocketRef<'_>,
+    simulation: impl FnOnce(&mut super::Kernel, i32) -> Result<T, i32>,
+    reality: impl FnOnce(SocketRef<'_>) -> io::Result<T>,
+) -> io::Result<T> {
+    match simulated(socket) {
+        Some(number) => {
+            with(|kernel| simulation(kernel, number)).map_err(io::Error::from_raw_os_error)
+        }
+        None => reality(socket),
+    }
+}
+
+pub(crate) fn recv(socket: SocketRef<'_>, into: &mut [u8]) -> io::Result<usize> {
+    match simulated(socket) {
+        Some(number) => {
+            with(|kernel| kernel.receive(number, into)).map_err(io::Error::from_raw_os_error)
+        }
+        None => unix::recv(socket, into),
+    }
+}
+
+pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    either(socket, |k, n| k.send(n, parts), |s| unix::send(s, parts))
+}
+
+pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        let (socket, address) = kernel.accept(number)?;
+        Ok((OsSocket(socket), address))
+    };
+    either(listener, simulation, |socket| {
+        let (socket, address) = unix::accept(socket)?;
+        Ok((socket.into(), address))
+    })
+}
+
+pub(crate) fn is_readable(socket: SocketRef<'_>) -> bool {
+    match simulated(socket) {
+        Some(number) => with(|kernel| kernel.readable(number)),
+        None => unix::is_readable(socket),
+    }
+}
+
+pub(crate) fn is_writable(socket: SocketRef<'_>) -> bool {
+    match simulated(socket) {
+        Some(number) => with(|kernel| kernel.writable(number)),
+        None => unix::is_writable(socket),
+    }
+}
+
+pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<ConnectStart> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        kernel.connect(number, to)?;
+        Ok(ConnectStart::InProgress)
+    };
+    either(socket, simulation, |s| unix::connect(s, to))
+}
+
+pub(crate) fn take_error(socket: SocketRef<'_>) -> io::Result<()> {
+    let simulation = |kernel: &mut super::Kernel, number| match kernel.take_error(number) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    };
+    either(socket, simulation, unix::take_error)
+}
+
+pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        kernel.set_reset_on_close(number);
+        Ok(())
+    };
+    either(socket, simulation, unix::reset_on_close)
+}
+
+pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        kernel.set_nonblocking(number);
+        Ok(())
+    };
+    either(socket, simulation, unix::set_nonblocking)
+}
+
+pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
+    either(socket, super::Kernel::shutdown, unix::shutdown_write)
+}
+
+/// Who is at the other end.
+///
+/// # Errors
+/// `NotConnected` when nobody is.
+pub fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        let (_, remote) = kernel.addresses(number);
+        remote.ok_or(libc::ENOTCONN)
+    };
+    either(socket, simulation, unix::peer_address)
+}
+
+pub(crate) fn local_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        let (local, _) = kernel.addresses(number);
+        local.ok_or(libc::EINVAL)
+    };
+    either(socket, simulation, unix::local_address)
+}
+
+pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
+    matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
+}
+
+/// A new TCP socket.
+///
+/// # Errors
+/// What `socket(2)` says.
+pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
+    if is_installed() {
+        let socket = with(|kernel| kernel.open_socket(nonblocking));
+        return socket.map(OsSocket).map_err(io::Error::from_raw_os_error);
+    }
+    Ok(unix::stream_socket(to, nonblocking)?.into())
+}
+
+pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
+    if is_installed() {
+        let socket = with(|kernel| {
+            let socket = kernel.open_socket(true)?;
+            kernel.bind(socket, address);
+            Ok(socket)
+        });
+        return socket.map(OsSocket).map_err(io::Error::from_raw_os_error);
+    }
+    Ok(unix::bind_shared(address)?.into())
+}
+
+pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        kernel.listen(number, backlog);
+        Ok(())
+    };
+    either(socket, simulation, |s| unix::listen(s, backlog))
+}
+
+pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<()> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        kernel.bind(number, SocketAddr::new(source, 0));
+        Ok(())
+    };
+    either(socket, simulation, |s| unix::bind_source(s, source))
+}
+
+/// An option that the simulated kernel takes note of.
+fn note(
+    socket: SocketRef<'_>,
+    simulation: impl FnOnce(&mut super::Kernel, i32),
+    reality: impl FnOnce(SocketRef<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        simulation(kernel, number);
+        Ok(())
+    };
+    either(socket, simulation, reality)
+}
+
+pub(crate) fn set_nodelay(socket: SocketRef<'_>) -> io::Result<()> {
+    note(socket, |_, _| {}, options::set_nodelay)
+}
+
+pub(crate) fn set_keepalive(
+    socket: SocketRef<'_>,
+    idle: Duration,
+    interval: Duration,
+    count: u32,
+) -> io::Result<()> {
+    let all = idle.as_secs() + interval.as_secs() * u64::from(count);
+    note(
+        socket,
+        |kernel, number| kernel.set_patience(number, Some(all), None),
+        |socket| options::set_keepalive(socket, idle, interval, count),
+    )
+}
+
+pub(crate) fn set_user_timeout(socket: SocketRef<'_>, time: Duration) -> io::Result<()> {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    note(
+        socket,
+        |kernel, number| kernel.set_patience(number, None, Some(nanos)),
+        |socket| options::set_user_timeout(socket, time),
+    )
+}
+
+pub(crate) fn set_send_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
+    note(
+        socket,
+        |kernel, number| kernel.set_buffers(number, Some(2 * bytes), None),
+        |socket| options::set_send_buffer(socket, bytes),
+    )
+}
+
+pub(crate) fn set_receive_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
+    note(
+        socket,
+        |kernel, number| kernel.set_buffers(number, None, Some(2 * bytes)),
+        |socket| options::set_receive_buffer(socket, bytes),
+    )
+}
+
+pub(crate) fn set_notsent_lowat(socket: SocketRef<'_>, bytes: u32) -> io::Result<()> {
+    note(socket, |_, _| {}, |s| options::set_notsent_lowat(s, bytes))
+}
+
+pub(crate) fn set_congestion(socket: SocketRef<'_>, name: &str) -> io::Result<()> {
+    note(socket, |_, _| {}, |s| options::set_congestion(s, name))
+}
+
+pub(crate) fn set_fast_open(socket: SocketRef<'_>, queue: u32) -> io::Result<()> {
+    note(socket, |_, _| {}, |s| linux::set_fast_open(s, queue))
+}
+
+pub(crate) fn set_fast_open_connect(socket: SocketRef<'_>) -> io::Result<()> {
+    note(socket, |_, _| {}, linux::set_fast_open_connect)
+}
+
+pub(crate) fn send_room(socket: SocketRef<'_>) -> io::Result<usize> {
+    either(socket, |k, n| Ok(k.figures(n).room), linux::send_room)
+}
+
+pub(crate) fn unacknowledged(socket: SocketRef<'_>) -> io::Result<usize> {
+    let simulation = |kernel: &mut super::Kernel, n| Ok(kernel.figures(n).unacknowledged);
+    either(socket, simulation, linux::unacknowledged)
+}
+
+pub(crate) fn unread(socket: SocketRef<'_>) -> io::Result<usize> {
+    either(socket, |k, n| Ok(k.figures(n).unread), linux::unread)
+}
+
+pub(crate) fn acknowledged_total(socket: SocketRef<'_>) -> io::Result<u64> {
+    let simulation = |kernel: &mut super::Kernel, n| Ok(kernel.figures(n).acknowledged);
+    either(socket, simulation, linux::acknowledged_total)
+}
+
+pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
+    match simulated(socket) {
+        Some(number) => with(|kernel| kernel.figures(number).is_closed),
+        None => linux::is_closed(socket),
+    }
+}
+
+/// The present moment: of the world that runs on this thread, or of the machine.
+#[must_use]
+pub fn now() -> Time {
+    if is_installed() {
+        return Time::from_nanos(with(|kernel| {
+            // Whoever spins until a moment gets there.
+            kernel.now += 100;
+            kernel.now
+        }));
+    }
+    clock::now()
+}
+
+/// A counter that wakes whoever polls it.
+#[derive(Debug)]
+pub(crate) enum EventFd {
+    Real(linux::EventFd),
+    Simulated(OsSocket),
+}
+
+impl EventFd {
+    pub(crate) fn open() -> io::Result<Self> {
+        if is_installed() {
+            let counter = with(super::Kernel::open_counter);
+            let counter = counter.map_err(io::Error::from_raw_os_error)?;
+            return Ok(Self::Simulated(OsSocket(counter)));
+        }
+        Ok(Self::Real(linux::EventFd::open()?))
+    }
+
+    pub(crate) fn signal(&self) {
+        match self {
+            Self::Real(counter) => counter.signal(),
+            Self::Simulated(counter) if is_installed() => {
+                with(|kernel| kernel.signal(counter.0));
+            }
+            Self::Simulated(_) => {}
+        }
+    }
+}
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Real(counter) => counter.as_fd(),
+            Self::Simulated(counter) => counter.as_fd(),
+        }
+    }
+}
+
+/// A kernel buffer through which bytes go from socket to socket.
+#[derive(Debug)]
+pub(crate) enum Pipe {
+    Real(linux::Pipe),
+    Simulated(OsSocket),
+}
+
+impl Pipe {
+    pub(crate) fn open(bytes: i32) -> io::Result<Self> {
+        if is_installed() {
+            let pipe = with(super::Kernel::open_pipe).map_err(io::Error::from_raw_os_error)?;
+            return Ok(Self::Simulated(OsSocket(pipe)));
+        }
+        Ok(Self::Real(linux::Pipe::open(bytes)?))
+    }
+
+    pub(crate) fn fill(&self, from: SocketRef<'_>, max: usize) -> io::Result<usize> {
+        match self {
+            Self::Real(pipe) => pipe.fill(from, max),
+            Self::Simulated(pipe) => with(|k| k.splice_in(pipe.0, from.as_raw_fd(), max))
+                .map_err(io::Error::from_raw_os_error),
+        }
+    }
+
+    pub(crate) fn drain(&self, to: SocketRef<'_>, max: usize) -> io::Result<usize> {
+        match self {
+            Self::Real(pipe) => pipe.drain(to, max),
+            Self::Simulated(pipe) => with(|k| k.splice_out(pipe.0, to.as_raw_fd(), max))
+                .map_err(io::Error::from_raw_os_error),
+        }
+    }
+
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Real(pipe) => pipe.read(into),
+            Self::Simulated(pipe) => Ok(with(|kernel| kernel.read_pipe(pipe.0, into))),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The simulated kernel: its clock, its descriptor table and what will happen next.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+
+use super::fault::{Fault, Faults, Mark, Marks, Random};
+use super::poll::Polling;
+use super::socket::{Owner, Sock};
+use super::trace::Trace;
+
+/// Nanoseconds in a microsecond, a millisecond and a second.
+pub(crate) const MICRO: u64 = 1_000;
+pub(crate) const MILLI: u64 = 1_000 * MICRO;
+pub(crate) const SECOND: u64 = 1_000 * MILLI;
+
+/// Simulated descriptors begin here, so that they are told from real ones by their number.
+pub(crate) const FIRST_DESCRIPTOR: i32 = 1 << 24;
+/// How long the ports of a connection stay taken after it was closed first from here (RFC 9293
+/// §3.3.2, and Linux).
+pub(super) const TIME_WAIT: u64 = 60 * SECOND;
+
+/// What a world's kernel is like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Descriptors that corelane may have open.
+    pub(crate) descriptors: usize,
+    /// Local ports for one source and destination.
+    pub(crate) ports: u16,
+    /// Bytes of a socket's send and receive buffer.
+    pub(crate) send_buffer: usize,
+    pub(crate) receive_buffer: usize,
+}
+
+/// A socket, told from a later one in the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SockRef {
+    pub(super) index: u32,
+    pub(super) generation: u32,
+}
+
+/// What a descriptor stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum File {
+    Socket(u32),
+    Event(u32),
+    Pipe(u32),
+}
+
+/// What happens at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A SYN reaches its destination, after so many that did not.
+    Syn {
+        from: SockRef,
+        to: SocketAddr,
+        lost: u32,
+    },
+    SynAck {
+        to: SockRef,
+        refused: bool,
+    },
+    Data {
+        to: SockRef,
+        bytes: u32,
+    },
+    Ack {
+        to: SockRef,
+        bytes: u32,
+    },
+    Window {
+        to: SockRef,
+    },
+    Fin {
+        to: SockRef,
+    },
+    FinAck {
+        to: SockRef,
+    },
+    Reset {
+        to: SockRef,
+    },
+    /// Nobody has answered for too long.
+    GiveUp {
+        to: SockRef,
+        error: i32,
+    },
+    /// Somebody outside wants to go on.
+    Actor(u32),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Timed {
+    at: u64,
+    order: u64,
+    event: Event,
+}
+
+impl Ord for Timed {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Timed {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// What became of a connection that corelane had, once its descriptor is closed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    /// Bytes that corelane has read from it and that its kernel has taken.
+    pub(crate) read: u64,
+    pub(crate) written: u64,
+}
+
+/// The kernel of one world. One thread has one at a time.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(crate) now: u64,
+    pub(crate) random: Random,
+    pub(crate) faults: Faults,
+    pub(crate) marks: Marks,
+    pub(crate) trace: Trace,
+    pub(crate) limits: Limits,
+    /// While set, faults that could go on for ever do not strike.
+    pub(crate) calm: bool,
+    pub(super) files: Vec<Option<File>>,
+    pub(super) lowest_free: usize,
+    pub(super) open: usize,
+    pub(super) socks: Vec<Sock>,
+    pub(super) free_socks: Vec<u32>,
+    pub(super) listeners: Vec<(SocketAddr, u32)>,
+    pub(super) counters: Vec<(u64, Vec<(u32, u32)>)>,
+    pub(super) pipes: Vec<Option<std::collections::VecDeque<u8>>>,
+    pub(super) polling: Vec<Option<Polling>>,
+    /// Local ports that are taken, until when, by source and destination.
+    pub(super) ports: HashMap<(IpAddr, u16, SocketAddr), u64>,
+    /// Who outside has something to see.
+    pub(crate) roused: Vec<u32>,
+    pub(crate) closed: Vec<Closed>,
+    /// Connections of corelane that are open now, and the most there ever were.
+    pub(crate) accepted_open: usize,
+    pub(crate) accepted_peak: usize,
+    events: BinaryHeap<Reverse<Timed>>,
+    order: u64,
+    pub(super) outside_addresses: u32,
+}
+
+impl Kernel {
+    pub(crate) fn new(random: Random, faults: Faults, limits: Limits) -> Self {
+        Self {
+            now: SECOND,
+            random,
+            faults,
+            marks: Marks::default(),
+            trace: Trace::default(),
+            limits,
+            calm: false,
+            files: Vec::new(),
+            lowest_free: 0,
+            open: 0,
+            socks: Vec::new(),
+            free_socks: Vec::new(),
+            listeners: Vec::new(),
+            counters: Vec::new(),
+            pipes: Vec::new(),
+            polling: Vec::new(),
+            ports: HashMap::new(),
+            roused: Vec::new(),
+            closed: Vec::new(),
+            accepted_open: 0,
+            accepted_peak: 0,
+            events: BinaryHeap::new(),
+            order: 0,
+            outside_addresses: 0,
+        }
+    }
+
+    /// Whether a fault is on and strikes now, once in `n` times.
+    pub(crate) fn strikes(&mut self, fault: Fault, n: usize) -> bool {
+        let strikes = self.faults.has(fault) && self.random.one_in(n);
+        if strikes {
+            self.marks.strike(fault);
+        }
+        strikes
+    }
+
+    pub(crate) fn pass(&mut self, mark: Mark) {
+        self.marks.pass(mark);
+    }
+
+    /// Lets something happen at `at`, or now if that is past.
+    pub(super) fn at(&mut self, at: u64, event: Event) {
+        self.order += 1;
+        self.events.push(Reverse(Timed {
+            at: at.max(self.now),
+            order: self.order,
+            event,
+        }));
+    }
+
+    /// Wakes somebody outside after a while.
+    pub(crate) fn wake_actor(&mut self, actor: u32, after: u64) {
+        self.at(self.now.saturating_add(after), Event::Actor(actor));
+    }
+
+    /// When the next thing happens.
+    pub(crate) fn next_at(&self) -> Option<u64> {
+        self.events.peek().map(|Reverse(timed)| timed.at)
+    }
+
+    /// Lets the next thing happen if it is due.
+    pub(crate) fn step(&mut self) -> bool {
+        if self.next_at().is_none_or(|at| at > self.now) {
+            return false;
+        }
+        let Some(Reverse(timed)) = self.events.pop() else {
+            return false;
+        };
+        self.happen(timed.event);
+        true
+    }
+
+    /// How many descriptors corelane has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.open
+    }
+
+    /// Whether corelane may open `count` more descriptors.
+    pub(super) fn may_open(&self, count: usize) -> bool {
+        self.open + count <= self.limits.descriptors
+    }
+
+    /// Takes the lowest free descriptor, as POSIX wants it.
+    pub(super) fn install(&mut self, file: File) -> i32 {
+        let from = self.lowest_free;
+        let free = self.files[from..].iter().position(Option::is_none);
+        let place = free.map_or(self.files.len(), |free| from + free);
+        if place == self.files.len() {
+            self.files.push(None);
+        } else {
+            self.pass(Mark::DescriptorUsedAgain);
+        }
+        self.files[place] = Some(file);
+        self.lowest_free = place + 1;
+        self.open += 1;
+        FIRST_DESCRIPTOR + i32::try_from(place).expect("few descriptors")
+    }
+
+    pub(super) fn file(&self, descriptor: i32) -> Option<File> {
+        let place = usize::try_from(descriptor - FIRST_DESCRIPTOR).ok()?;
+        *self.files.get(place)?
+    }
+
+    /// The socket under a descriptor.
+    ///
+    /// # Panics
+    /// When there is none: a descriptor that is used after its close, or closed twice, is the
+    /// gravest error that a server can make.
+    pub(super) fn socket(&self, descriptor: i32) -> u32 {
+        match self.file(descriptor) {
+            Some(File::Socket(index)) => index,
+            other => panic!("invariant I4: descriptor {descriptor} is no socket but {other:?}"),
+        }
+    }
+
+    /// Closes a descriptor.
+    pub(crate) fn close(&mut self, descriptor: i32) {
+        let file = self.file(descriptor);
+        assert!(file.is_some(), "invariant I6: a descriptor is closed twice");
+        let place = usize::try_from(descriptor - FIRST_DESCRIPTOR).expect("found above");
+        self.files[place] = None;
+        self.lowest_free = self.lowest_free.min(place);
+        self.open -= 1;
+        match file {
+            Some(File::Socket(index)) => {
+                self.unwatch(index);
+                self.let_go(index);
+            }
+            Some(File::Pipe(pipe)) => {
+                // Both ends are closed together.
+                self.pipes[pipe as usize] = None;
+                self.open -= 1;
+            }
+            Some(File::Event(_)) | None => {}
+        }
+    }
+
+    pub(super) fn sock(&mut self, to: SockRef) -> Option<&mut Sock> {
+        let sock = &mut self.socks[to.index as usize];
+        (sock.generation == to.generation && !sock.is_free).then_some(sock)
+    }
+
+    pub(super) fn reference(&self, index: u32) -> SockRef {
+        let generation = self.socks[index as usize].generation;
+        SockRef { index, generation }
+    }
+
+    pub(super) fn new_sock(&mut self, owner: Owner) -> u32 {
+        let (send, receive) = (self.limits.send_buffer, self.limits.receive_buffer);
+        let index = self.free_socks.pop().unwrap_or_else(|| {
+            self.socks.push(Sock::default());
+            u32::try_from(self.socks.len() - 1).expect("few sockets")
+        });
+        self.socks[index as usize].begin(owner, send, receive);
+        index
+    }
+
+    /// One holder less: a descriptor, or an op that had it.
+    pub(super) fn let_go(&mut self, index: u32) {
+        let sock = &mut self.socks[index as usize];
+        sock.holders -= 1;
+        if sock.holders == 0 {
+            self.app_closes(index);
+        }
+    }
+
+    /// Frees the place of a socket that is dead and that nobody holds.
+    pub(super) fn free_if_done(&mut self, index: u32) {
+        let sock = &mut self.socks[index as usize];
+        if sock.holders == 0 && sock.is_dead() && !sock.is_free {
+            sock.is_free = true;
+            sock.generation += 1;
+            self.free_socks.push(index);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The simulated kernel: sockets, TCP, descriptors, io_uring, event queues, pipes and a clock, in
+//! one thread, where a seed decides every order and every fault.
+//!
+//! Built into `corelane-sim` only (`feature = "sim"`). `calls` stands in for the real system calls
+//! there: a descriptor's number says which kernel it belongs to, so that the same build runs on
+//! both, and what the simulated one does can be compared with what the real one does.
+
+mod calls;
+mod fault;
+mod files;
+mod kernel;
+mod network;
+mod outside;
+mod poll;
+mod ring;
+mod socket;
+mod trace;
+
+use std::cell::RefCell;
+
+pub(crate) use self::calls::{
+    EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
+    is_closed, is_connected_to_itself, is_readable, is_writable, listen, local_address, recv,
+    reset_on_close, send, send_room, set_congestion, set_fast_open, set_fast_open_connect,
+    set_keepalive, set_nodelay, set_nonblocking, set_notsent_lowat, set_receive_buffer,
+    set_send_buffer, set_user_timeout, shutdown_write, take_error, unacknowledged, unread,
+};
+pub use self::calls::{OsSocket, RealSocket, now, peer_address, stream_socket};
+pub use self::fault::{Fault, Faults, Mark, Marks, Random};
+pub(crate) use self::kernel::{Kernel, Limits, MICRO, MILLI, SECOND, SockRef};
+pub(crate) use self::outside::Got;
+pub(crate) use self::poll::{Edge, Sleep};
+pub(crate) use self::ring::{Ask, Buffers, Completion, Entry, Memory};
+
+thread_local! {
+    /// The kernel of the world that runs on this thread.
+    static KERNEL: RefCell<Option<Kernel>> = const { RefCell::new(None) };
+}
+
+/// Makes `kernel` this thread's, for good or until it is taken out again.
+pub(crate) fn install(kernel: Kernel) {
+    KERNEL.set(Some(kernel));
+}
+
+/// Takes this thread's kernel out: from now on system calls go to the real one.
+pub(crate) fn uninstall() -> Option<Kernel> {
+    KERNEL.take()
+}
+
+/// Whether this thread is in a simulated world.
+pub(crate) fn is_installed() -> bool {
+    KERNEL.with_borrow(Option::is_some)
+}
+
+/// Runs `f` on this thread's kernel.
+///
+/// # Panics
+/// When there is none.
+pub(crate) fn with<T>(f: impl FnOnce(&mut Kernel) -> T) -> T {
+    KERNEL.with_borrow_mut(|kernel| f(kernel.as_mut().expect("a world runs on this thread")))
+}

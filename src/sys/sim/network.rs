@@ -1,0 +1,504 @@
+//! The simulated network and TCP's rules: what arrives, in what order, and what that does.
+//!
+//! Sources: RFC 9293; where it leaves a choice, Linux (`tcp_reset`, `tcp_close`, `tcp_recvmsg`).
+
+use std::net::SocketAddr;
+
+use super::fault::{Fault, Mark};
+use super::kernel::{Event, Kernel, MICRO, MILLI, SECOND, SockRef, TIME_WAIT};
+use super::socket::{NOWHERE, Owner, Stage};
+
+/// Largest segment.
+const SEGMENT: usize = 1 << 16;
+/// SYNs are repeated after 1, 2, 4 ... seconds, six times, before the connect fails (tcp(7),
+/// `tcp_syn_retries`).
+const SYN_TRIES: u32 = 6;
+/// How long data is sent again before the connection is given up (tcp(7), `tcp_retries2`).
+const RETRANSMISSION: u64 = 924 * SECOND;
+
+impl Kernel {
+    fn latency(&mut self) -> u64 {
+        if self.strikes(Fault::SlowNetwork, 4) {
+            return self.random.between(1, 40) as u64 * MILLI;
+        }
+        self.random.between(2, 60) as u64 * MICRO
+    }
+
+    /// Sends a segment from a socket behind those before it.
+    fn transmit(&mut self, from: u32, event: Event) {
+        let arrival = self.now + self.latency();
+        let sock = &mut self.socks[from as usize];
+        sock.last_arrival = sock.last_arrival.max(arrival);
+        let arrival = sock.last_arrival;
+        self.at(arrival, event);
+    }
+
+    /// The live socket at the other end, unless nothing reaches it.
+    fn peer_of(&mut self, index: u32) -> Option<SockRef> {
+        let sock = &self.socks[index as usize];
+        if sock.is_cut_off {
+            return None;
+        }
+        sock.peer
+    }
+
+    /// Puts on the wire what the window allows, and the FIN behind the last of it.
+    pub(super) fn pump(&mut self, index: u32) {
+        let sock = &self.socks[index as usize];
+        if sock.stage != Stage::Open {
+            return;
+        }
+        if sock.is_cut_off {
+            if !sock.output.is_empty() || sock.fin_wanted && !sock.fin_sent {
+                let patience = sock.user_timeout.unwrap_or(RETRANSMISSION);
+                self.give_up_after(index, patience, libc::ETIMEDOUT);
+            }
+            return;
+        }
+        let Some(peer) = sock.peer else { return };
+        while !self.socks[index as usize].output.is_empty() {
+            // To a peer that is gone all goes, to be answered by a reset.
+            let window = self.sock(peer).map_or(SEGMENT, |peer| peer.window());
+            let most = self.socks[index as usize]
+                .output
+                .len()
+                .min(window)
+                .min(SEGMENT);
+            if most == 0 {
+                self.pass(Mark::ReceiveWindowFull);
+                return;
+            }
+            let bytes = if most > 1 && self.strikes(Fault::SplitSegments, 3) {
+                self.random.between(1, most)
+            } else {
+                most
+            };
+            self.put_on_wire(index, peer, bytes);
+        }
+        let sock = &mut self.socks[index as usize];
+        if sock.fin_wanted && !sock.fin_sent {
+            sock.fin_sent = true;
+            self.transmit(index, Event::Fin { to: peer });
+        }
+    }
+
+    fn put_on_wire(&mut self, index: u32, peer: SockRef, bytes: usize) {
+        let mut output = std::mem::take(&mut self.socks[index as usize].output);
+        if self.sock(peer).is_some() {
+            let wire = &mut self.socks[peer.index as usize].wire;
+            wire.extend(output.drain(..bytes));
+        } else {
+            output.drain(..bytes);
+        }
+        let sock = &mut self.socks[index as usize];
+        sock.output = output;
+        sock.unacknowledged += bytes;
+        let bytes = u32::try_from(bytes).expect("a segment");
+        self.transmit(index, Event::Data { to: peer, bytes });
+    }
+
+    /// Whatever is due happens.
+    pub(super) fn happen(&mut self, event: Event) {
+        match event {
+            Event::Syn { from, to, lost } => self.on_syn(from, to, lost),
+            Event::SynAck { to, refused } => self.on_syn_ack(to, refused),
+            Event::Data { to, bytes } => self.on_data(to, bytes),
+            Event::Ack { to, bytes } => self.on_ack(to, bytes as usize),
+            Event::Window { to } => {
+                if self.sock(to).is_some() {
+                    self.pump(to.index);
+                }
+            }
+            Event::Fin { to } => self.on_fin(to),
+            Event::FinAck { to } => {
+                if let Some(sock) = self.sock(to) {
+                    sock.fin_acknowledged = true;
+                    self.close_if_over(to.index);
+                }
+            }
+            Event::Reset { to } => self.on_reset(to),
+            Event::GiveUp { to, error } => self.on_give_up(to, error),
+            Event::Actor(actor) => self.roused.push(actor),
+        }
+    }
+
+    fn on_data(&mut self, to: SockRef, bytes: u32) {
+        let Some(sock) = self.sock(to) else { return };
+        if sock.is_cut_off || sock.is_dead() {
+            return;
+        }
+        let from = sock.peer;
+        let arrived: usize = bytes as usize;
+        if sock.is_orphan {
+            // Nobody will read it: RFC 1122 §4.2.2.13.
+            self.pass(Mark::ResetForLateData);
+            self.reset(to.index);
+            return;
+        }
+        let (first, last) = sock.wire.as_slices();
+        let from_first = arrived.min(first.len());
+        sock.input.extend(&first[..from_first]);
+        sock.input.extend(&last[..arrived - from_first]);
+        sock.wire.drain(..arrived);
+        self.wake(to.index);
+        let Some(from) = from else { return };
+        let delay = if self.strikes(Fault::SlowAcks, 3) {
+            self.random.between(1, 40) as u64 * MILLI
+        } else {
+            self.random.between(2, 30) as u64 * MICRO
+        };
+        self.at(self.now + delay, Event::Ack { to: from, bytes });
+    }
+
+    fn on_ack(&mut self, to: SockRef, bytes: usize) {
+        let Some(sock) = self.sock(to) else { return };
+        if sock.stage != Stage::Open {
+            return;
+        }
+        sock.unacknowledged -= bytes;
+        sock.acknowledged += bytes as u64;
+        let wakes = sock.is_full && sock.is_writable();
+        if wakes {
+            sock.is_full = false;
+        }
+        self.pump(to.index);
+        if wakes {
+            self.wake(to.index);
+        }
+        self.close_if_over(to.index);
+    }
+
+    fn on_fin(&mut self, to: SockRef) {
+        let Some(sock) = self.sock(to) else { return };
+        if sock.is_cut_off || sock.is_dead() {
+            return;
+        }
+        debug_assert!(sock.wire.is_empty(), "a FIN arrives behind the data");
+        sock.fin_received = true;
+        let (with_data, simultaneous) = (sock.read + sock.input.len() as u64, sock.fin_sent);
+        self.pass(if with_data > 0 {
+            Mark::FinAfterData
+        } else {
+            Mark::FinWithoutData
+        });
+        if simultaneous {
+            self.pass(Mark::SimultaneousClose);
+        }
+        self.wake(to.index);
+        if let Some(peer) = self.socks[to.index as usize].peer {
+            let delay = self.random.between(2, 30) as u64 * MICRO;
+            self.at(self.now + delay, Event::FinAck { to: peer });
+        }
+        self.close_if_over(to.index);
+    }
+
+    /// Both FINs have gone and are acknowledged: the connection is over. Who closed first keeps its
+    /// ports for a while.
+    fn close_if_over(&mut self, index: u32) {
+        let now = self.now;
+        let sock = &mut self.socks[index as usize];
+        let acknowledged = sock.fin_acknowledged && sock.output.is_empty();
+        if sock.stage != Stage::Open || !sock.fin_received || !acknowledged {
+            return;
+        }
+        sock.stage = Stage::Dead;
+        let corelanes = sock.owner == Some(Owner::Corelane);
+        if let (true, Some(local), Some(remote)) = (corelanes, sock.local, sock.remote) {
+            let key = (local.ip(), local.port(), remote);
+            if let Some(until) = self.ports.get_mut(&key) {
+                *until = now + TIME_WAIT;
+                self.pass(Mark::TimeWaitHeldPort);
+            }
+        }
+        self.wake(index);
+        self.free_if_done(index);
+    }
+
+    fn on_reset(&mut self, to: SockRef) {
+        let Some(sock) = self.sock(to) else { return };
+        if sock.is_dead() || sock.is_cut_off {
+            return;
+        }
+        // `tcp_reset`: what the state says.
+        let error = match sock.stage {
+            Stage::Connecting => libc::ECONNREFUSED,
+            _ if sock.fin_received => libc::EPIPE,
+            _ => libc::ECONNRESET,
+        };
+        if !sock.was_accepted && sock.holders == 0 && !sock.is_orphan {
+            self.pass(Mark::ResetBeforeAccept);
+        }
+        self.die(to.index, Some(error));
+    }
+
+    fn on_give_up(&mut self, to: SockRef, error: i32) {
+        let Some(sock) = self.sock(to) else { return };
+        if sock.is_dead() {
+            return;
+        }
+        let connecting = sock.stage == Stage::Connecting;
+        if !connecting && !sock.is_cut_off {
+            return;
+        }
+        if !connecting {
+            let busy = !sock.output.is_empty() || sock.unacknowledged > 0 || sock.fin_wanted;
+            self.pass(if busy {
+                Mark::RetransmissionGaveUp
+            } else {
+                Mark::KeepaliveGaveUp
+            });
+        }
+        self.die(to.index, Some(error));
+    }
+
+    pub(super) fn give_up_after(&mut self, index: u32, after: u64, error: i32) {
+        let to = self.reference(index);
+        self.at(self.now.saturating_add(after), Event::GiveUp { to, error });
+    }
+
+    /// The connection is over at this end: what was not sent is lost, what came can be read.
+    pub(super) fn die(&mut self, index: u32, error: Option<i32>) {
+        let sock = &mut self.socks[index as usize];
+        sock.stage = Stage::Dead;
+        sock.error = error;
+        sock.output.clear();
+        sock.wire.clear();
+        sock.unacknowledged = 0;
+        if sock.is_orphan {
+            sock.input.clear();
+        }
+        self.free_port(index);
+        self.wake(index);
+        self.free_if_done(index);
+    }
+
+    fn free_port(&mut self, index: u32) {
+        let sock = &self.socks[index as usize];
+        if let (Some(Owner::Corelane), Some(local), Some(remote)) =
+            (sock.owner, sock.local, sock.remote)
+        {
+            self.ports.remove(&(local.ip(), local.port(), remote));
+        }
+    }
+
+    /// Ends a connection by a reset, behind what is on the wire.
+    pub(super) fn reset(&mut self, index: u32) {
+        if self.socks[index as usize].stage == Stage::Open
+            && let Some(to) = self.peer_of(index)
+        {
+            self.transmit(index, Event::Reset { to });
+        }
+        self.die(index, None);
+    }
+
+    /// The last holder is gone: close(2) as the application sees it.
+    pub(super) fn app_closes(&mut self, index: u32) {
+        let sock = &mut self.socks[index as usize];
+        sock.is_orphan = true;
+        if sock.was_accepted && sock.owner == Some(Owner::Corelane) {
+            self.accepted_open -= 1;
+        }
+        let sock = &mut self.socks[index as usize];
+        let unread = !sock.input.is_empty();
+        sock.input.clear();
+        if sock.owner == Some(Owner::Corelane) && sock.remote.is_some() {
+            let (local, remote) = (
+                sock.local.unwrap_or(NOWHERE),
+                sock.remote.unwrap_or(NOWHERE),
+            );
+            let (read, written) = (sock.read, sock.written);
+            self.closed.push(super::kernel::Closed {
+                local,
+                remote,
+                read,
+                written,
+            });
+        }
+        let sock = &mut self.socks[index as usize];
+        match sock.stage {
+            Stage::Listening => self.stop_listening(index),
+            Stage::Open if unread => {
+                self.pass(Mark::ResetForUnreadInput);
+                self.reset(index);
+            }
+            Stage::Open if sock.reset_on_close => {
+                self.pass(Mark::ResetOnPurpose);
+                self.reset(index);
+            }
+            Stage::Open => {
+                sock.fin_wanted = true;
+                self.pump(index);
+                self.close_if_over(index);
+            }
+            Stage::Connecting => {
+                if let Some(to) = sock.peer {
+                    // The other end took it for connected.
+                    self.transmit(index, Event::Reset { to });
+                }
+                self.die(index, None);
+            }
+            Stage::New => self.die(index, None),
+            Stage::Dead => self.free_if_done(index),
+        }
+    }
+
+    fn stop_listening(&mut self, index: u32) {
+        self.listeners.retain(|&(_, listener)| listener != index);
+        while let Some(waiting) = self.socks[index as usize].queue.pop_front() {
+            self.pass(Mark::BacklogResetByClose);
+            self.socks[waiting as usize].is_orphan = true;
+            self.reset(waiting);
+            self.free_if_done(waiting);
+        }
+        self.die(index, None);
+    }
+
+    /// Starts a connect from a socket that has its address.
+    pub(super) fn start_connect(&mut self, index: u32, to: SocketAddr) {
+        let from = self.reference(index);
+        let sock = &mut self.socks[index as usize];
+        sock.stage = Stage::Connecting;
+        sock.remote = Some(to);
+        let corelanes = sock.owner == Some(Owner::Corelane);
+        if corelanes && self.strikes(Fault::ConnectUnreachable, 8) {
+            let after = self.random.between(1, 2_000) as u64 * MILLI;
+            self.give_up_after(index, after, libc::EHOSTUNREACH);
+            return;
+        }
+        if corelanes && self.strikes(Fault::ConnectBlackHole, 8) {
+            self.give_up_after(index, 127 * SECOND, libc::ETIMEDOUT);
+            return;
+        }
+        let delay = if corelanes && self.strikes(Fault::ConnectLate, 4) {
+            self.random.between(1, 5_000) as u64 * MILLI
+        } else {
+            self.latency()
+        };
+        let lost = 0;
+        self.at(self.now + delay, Event::Syn { from, to, lost });
+    }
+
+    fn on_syn(&mut self, from: SockRef, to: SocketAddr, lost: u32) {
+        let Some(client) = self.sock(from) else {
+            return;
+        };
+        if client.stage != Stage::Connecting {
+            return;
+        }
+        let (corelanes, remote) = (client.owner == Some(Owner::Corelane), client.local);
+        let itself = remote == Some(to);
+        let refused = corelanes && self.strikes(Fault::ConnectRefused, 6);
+        let group: Vec<u32> = self
+            .listeners
+            .iter()
+            .filter(|(address, _)| *address == to)
+            .map(|&(_, listener)| listener)
+            .collect();
+        if itself && group.is_empty() {
+            self.meet_itself(from);
+            return;
+        }
+        if refused || group.is_empty() {
+            let delay = self.latency();
+            let refused = true;
+            self.at(self.now + delay, Event::SynAck { to: from, refused });
+            return;
+        }
+        let listener = self.random.pick(&group);
+        let waiting = &self.socks[listener as usize];
+        if waiting.queue.len() > waiting.backlog {
+            self.pass(Mark::BacklogOverflow);
+            if lost == SYN_TRIES {
+                self.give_up_after(from.index, 0, libc::ETIMEDOUT);
+            } else {
+                let at = self.now + (SECOND << lost);
+                let lost = lost + 1;
+                self.at(at, Event::Syn { from, to, lost });
+            }
+            return;
+        }
+        if lost > 0 {
+            self.pass(Mark::ConnectAfterSynRetry);
+        }
+        self.queue_up(listener, from, to, remote);
+    }
+
+    /// A connection joins a listener's backlog, and its client is told.
+    fn queue_up(
+        &mut self,
+        listener: u32,
+        from: SockRef,
+        to: SocketAddr,
+        remote: Option<SocketAddr>,
+    ) {
+        let parent = &self.socks[listener as usize];
+        let owner = parent.owner.expect("somebody listens");
+        let (user_timeout, keepalive) = (parent.user_timeout, parent.keepalive);
+        let index = self.new_sock(owner);
+        let sock = &mut self.socks[index as usize];
+        sock.holders = 0;
+        sock.stage = Stage::Open;
+        (sock.local, sock.remote, sock.peer) = (Some(to), remote, Some(from));
+        (sock.user_timeout, sock.keepalive) = (user_timeout, keepalive);
+        self.socks[listener as usize].queue.push_back(index);
+        let server = self.reference(index);
+        self.socks[from.index as usize].peer = Some(server);
+        self.wake(listener);
+        // Nothing overtakes the answer.
+        self.transmit(
+            index,
+            Event::SynAck {
+                to: from,
+                refused: false,
+            },
+        );
+    }
+
+    /// A simultaneous open with itself (RFC 9293 §3.5).
+    fn meet_itself(&mut self, from: SockRef) {
+        self.pass(Mark::ConnectedToItself);
+        let sock = &mut self.socks[from.index as usize];
+        sock.stage = Stage::Open;
+        sock.peer = Some(from);
+        self.wake(from.index);
+    }
+
+    fn on_syn_ack(&mut self, to: SockRef, refused: bool) {
+        let Some(sock) = self.sock(to) else {
+            return;
+        };
+        if sock.stage != Stage::Connecting {
+            return;
+        }
+        if refused {
+            self.die(to.index, Some(libc::ECONNREFUSED));
+            return;
+        }
+        sock.stage = Stage::Open;
+        self.wake(to.index);
+        // What the server has written meanwhile waits for this.
+        if let Some(peer) = self.socks[to.index as usize].peer {
+            self.at(self.now, Event::Window { to: peer });
+        }
+    }
+
+    /// From now on nothing goes from one end to the other, either way.
+    pub(super) fn cut_off(&mut self, index: u32) {
+        let both = [Some(self.reference(index)), self.socks[index as usize].peer];
+        for end in both.into_iter().flatten() {
+            let Some(sock) = self.sock(end) else { continue };
+            if sock.is_dead() {
+                continue;
+            }
+            sock.is_cut_off = true;
+            let busy = !sock.output.is_empty() || sock.unacknowledged > 0;
+            let patience = match (busy, sock.keepalive) {
+                (true, _) => Some(sock.user_timeout.unwrap_or(RETRANSMISSION)),
+                (false, keepalive) => keepalive,
+            };
+            if let Some(patience) = patience {
+                self.give_up_after(end.index, patience, libc::ETIMEDOUT);
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What waits for simulated sockets: rings and event queues, and how a change reaches them.
+
+use std::collections::VecDeque;
+
+use super::fault::{Fault, Mark};
+use super::kernel::{File, Kernel};
+use super::ring::Ring;
+use super::socket::{Owner, Watch};
+
+/// How long whoever waits is willing to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    /// Not at all: it comes again at once.
+    Not,
+    /// Until that moment; `None` for ever.
+    Until(Option<u64>),
+}
+
+/// One poller's part of the kernel.
+#[derive(Debug)]
+pub(crate) struct Polling {
+    pub(super) kind: Kind,
+    /// What it asked for when it last waited.
+    pub(super) sleep: Sleep,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Ring(Ring),
+    Queue(Queue),
+}
+
+/// An epoll-like queue of edges.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Tokens of what has changed, each once.
+    ready: VecDeque<Changed>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Changed {
+    Socket { index: u32, token: u64 },
+    Counter { token: u64 },
+}
+
+/// One event of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edge {
+    pub(crate) token: u64,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) ended: bool,
+}
+
+impl Kernel {
+    pub(super) fn new_polling(&mut self, kind: Kind) -> u32 {
+        let sleep = Sleep::Not;
+        self.polling.push(Some(Polling { kind, sleep }));
+        u32::try_from(self.polling.len() - 1).expect("few pollers")
+    }
+
+    /// Opens an event queue.
+    pub(crate) fn open_queue(&mut self) -> u32 {
+        self.new_polling(Kind::Queue(Queue::default()))
+    }
+
+    /// How many pollers were ever opened; the last one has the number before that.
+    pub(crate) fn pollers(&self) -> u32 {
+        u32::try_from(self.polling.len()).expect("few pollers")
+    }
+
+    pub(super) fn queue(&mut self, poller: u32) -> &mut Queue {
+        match &mut self.polling[poller as usize] {
+            Some(Polling {
+                kind: Kind::Queue(queue),
+                ..
+            }) => queue,
+            other => panic!("no event queue but {other:?}"),
+        }
+    }
+
+    /// Whether somebody who waits has something to see, and until when they sleep otherwise.
+    pub(crate) fn poller_state(&self, poller: u32) -> (bool, Sleep) {
+        match &self.polling[poller as usize] {
+            None => (false, Sleep::Until(None)),
+            Some(Polling { kind, sleep }) => {
+                let ready = match kind {
+                    Kind::Ring(ring) => ring.has_something(),
+                    Kind::Queue(queue) => !queue.ready.is_empty(),
+                };
+                (ready, *sleep)
+            }
+        }
+    }
+
+    pub(super) fn falls_asleep(&mut self, poller: u32, sleep: Sleep) {
+        if matches!(sleep, Sleep::Until(_)) {
+            self.pass(Mark::LaneFellAsleep);
+        }
+        if let Some(polling) = &mut self.polling[poller as usize] {
+            polling.sleep = sleep;
+        }
+    }
+
+    /// Tells everybody who waits for a socket that something about it has changed.
+    pub(super) fn wake(&mut self, index: u32) {
+        let sock = &mut self.socks[index as usize];
+        if let Some(Owner::Outside(actor)) = sock.owner {
+            self.roused.push(actor);
+            return;
+        }
+        if let Some(watch) = sock.watch {
+            self.edge(watch, index);
+        }
+        for place in 0..self.socks[index as usize].ops.len() {
+            let Watch { poller, token } = self.socks[index as usize].ops[place];
+            self.ring(poller).rouse(token);
+        }
+    }
+
+    fn edge(&mut self, watch: Watch, index: u32) {
+        let token = watch.token;
+        let changed = Changed::Socket { index, token };
+        let queue = self.queue(watch.poller);
+        if queue.ready.contains(&changed) {
+            self.pass(Mark::EdgeCoalesced);
+        } else {
+            queue.ready.push_back(changed);
+        }
+    }
+
+    /// Watches a socket from now on; its present state is the first edge.
+    pub(crate) fn watch(&mut self, poller: u32, descriptor: i32, token: u64) -> Result<(), i32> {
+        match self.file(descriptor) {
+            Some(File::Event(counter)) => {
+                let watcher = (poller, u32::MAX);
+                self.counters[counter as usize].1.push(watcher);
+                Ok(())
+            }
+            _ => {
+                if !self.calm && self.strikes(Fault::WatchRefused, 12) {
+                    return Err(libc::ENOMEM);
+                }
+                let index = self.socket(descriptor);
+                let watch = Watch { poller, token };
+                self.socks[index as usize].watch = Some(watch);
+                self.edge(watch, index);
+                Ok(())
+            }
+        }
+    }
+
+    /// A descriptor that is closed is watched no more.
+    pub(super) fn unwatch(&mut self, index: u32) {
+        if let Some(watch) = self.socks[index as usize].watch.take() {
+            let token = watch.token;
+            let queue = self.queue(watch.poller);
+            queue
+                .ready
+                .retain(|changed| *changed != Changed::Socket { index, token });
+        }
+    }
+
+    /// What has changed, and whether the counter was among it. `None` is for ever.
+    pub(crate) fn take_edges(
+        &mut self,
+        poller: u32,
+        timeout: Option<u64>,
+        edges: &mut Vec<Edge>,
+    ) -> bool {
+        let until = timeout.map(|t| self.now.saturating_add(t));
+        let sleep = if timeout == Some(0) {
+            Sleep::Not
+        } else {
+            Sleep::Until(until)
+        };
+        let mut ready = std::mem::take(&mut self.queue(poller).ready);
+        let mut notified = false;
+        if self.faults.has(Fault::ShuffledCompletions) && ready.len() > 1 {
+            self.marks.strike(Fault::ShuffledCompletions);
+            shuffle(ready.make_contiguous(), &mut self.random);
+        }
+        let asleep = if ready.is_empty() { sleep } else { Sleep::Not };
+        for changed in ready.drain(..) {
+            match changed {
+                Changed::Counter { .. } => notified = true,
+                Changed::Socket { index, token } => self.report(index, token, edges),
+            }
+        }
+        if self.strikes(Fault::SpuriousEdge, 6) {
+            self.spurious_edge(poller, edges);
+        }
+        self.falls_asleep(poller, asleep);
+        notified
+    }
+
+    /// An edge says what is true when it is looked at.
+    fn report(&mut self, index: u32, token: u64, edges: &mut Vec<Edge>) {
+        let sock = &self.socks[index as usize];
+        let ended = sock.is_ended();
+        let edge = Edge {
+            token,
+            readable: ended || sock.is_readable(),
+            writable: sock.is_writable(),
+            ended,
+        };
+        if edge.readable || edge.writable {
+            edges.push(edge);
+        }
+    }
+
+    fn spurious_edge(&mut self, poller: u32, edges: &mut Vec<Edge>) {
+        let index = self.random.below(self.socks.len().max(1));
+        let Some(sock) = self.socks.get(index) else {
+            return;
+        };
+        if let Some(watch) = sock.watch.filter(|watch| watch.poller == poller) {
+            self.pass(Mark::EdgeSpurious);
+            let index = u32::try_from(index).expect("few sockets");
+            self.report(index, watch.token, edges);
+        }
+    }
+
+    /// Closes a poller.
+    pub(crate) fn close_poller(&mut self, poller: u32) {
+        if let Some(Polling {
+            kind: Kind::Ring(ring),
+            ..
+        }) = self.polling[poller as usize].take()
+        {
+            assert!(
+                ring.is_quiet(),
+                "invariant I6: a ring is closed with operations in flight"
+            );
+        }
+    }
+
+    /// A new counter that wakes whoever polls it; a descriptor.
+    pub(crate) fn open_counter(&mut self) -> Result<i32, i32> {
+        // A lane's own; not what the limit on descriptors is to be tried on.
+        self.counters.push((0, Vec::new()));
+        let counter = u32::try_from(self.counters.len() - 1).expect("few counters");
+        Ok(self.install(File::Event(counter)))
+    }
+
+    pub(crate) fn signal(&mut self, descriptor: i32) {
+        let Some(File::Event(counter)) = self.file(descriptor) else {
+            // Its lane is gone.
+            return;
+        };
+        self.counters[counter as usize].0 += 1;
+        let watchers = self.counters[counter as usize].1.clone();
+        for (poller, token) in watchers {
+            let Some(polling) = &mut self.polling[poller as usize] else {
+                continue;
+            };
+            if matches!(polling.sleep, Sleep::Until(_)) {
+                self.marks.pass(Mark::NotifierWokeSleeper);
+            }
+            match &mut polling.kind {
+                Kind::Ring(ring) => ring.rouse(u64::from(token)),
+                Kind::Queue(queue) => {
+                    let changed = Changed::Counter {
+                        token: u64::from(token),
+                    };
+                    if !queue.ready.contains(&changed) {
+                        queue.ready.push_back(changed);
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn shuffle<T>(slice: &mut [T], random: &mut super::fault::Random) {
+    for last in (1..slice.len()).rev() {
+        slice.swap(last, random.below(last + 1));
+    }
+}

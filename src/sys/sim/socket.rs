@@ -1,0 +1,174 @@
+//! A simulated TCP socket: what it knows of itself, and what a poll of it would say.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use super::kernel::SockRef;
+
+/// No address yet.
+pub(super) const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+
+/// Who has a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The server under test, by descriptors.
+    Corelane,
+    /// A client or an upstream, by number.
+    Outside(u32),
+}
+
+/// Where a socket stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    #[default]
+    New,
+    Listening,
+    Connecting,
+    /// Connected, until both directions are closed.
+    Open,
+    /// Reset, timed out, or closed by both sides.
+    Dead,
+}
+
+/// A poller's interest in a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Watch {
+    pub(super) poller: u32,
+    pub(super) token: u64,
+}
+
+/// One socket.
+#[derive(Debug, Default)]
+pub(super) struct Sock {
+    pub(super) generation: u32,
+    pub(super) is_free: bool,
+    pub(super) owner: Option<Owner>,
+    /// Descriptors and ops that hold it.
+    pub(super) holders: u32,
+    pub(super) stage: Stage,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) remote: Option<SocketAddr>,
+    pub(super) peer: Option<SockRef>,
+    pub(super) nonblocking: bool,
+    pub(super) reset_on_close: bool,
+    /// Nobody of the application has it any more.
+    pub(super) is_orphan: bool,
+    /// It went through an accept of corelane.
+    pub(super) was_accepted: bool,
+
+    // Written here.
+    pub(super) output: VecDeque<u8>,
+    /// On their way or not acknowledged.
+    pub(super) unacknowledged: usize,
+    pub(super) send_buffer: usize,
+    pub(super) fin_wanted: bool,
+    pub(super) fin_sent: bool,
+    pub(super) fin_acknowledged: bool,
+    pub(super) written: u64,
+    pub(super) acknowledged: u64,
+    /// A send found no room: its return is an edge.
+    pub(super) is_full: bool,
+
+    // To be read here.
+    pub(super) input: VecDeque<u8>,
+    /// On their way to here.
+    pub(super) wire: VecDeque<u8>,
+    pub(super) receive_buffer: usize,
+    pub(super) fin_received: bool,
+    pub(super) read: u64,
+
+    /// Told to one call, then forgotten.
+    pub(super) error: Option<i32>,
+    /// When the last segment to the peer arrives: none arrives before it.
+    pub(super) last_arrival: u64,
+    /// Segments of this connection are lost.
+    pub(super) is_cut_off: bool,
+    pub(super) user_timeout: Option<u64>,
+    /// When silence kills it: idle time, interval times probes.
+    pub(super) keepalive: Option<u64>,
+
+    // Listening.
+    pub(super) backlog: usize,
+    pub(super) queue: VecDeque<u32>,
+
+    // Who wants to know.
+    pub(super) ops: Vec<Watch>,
+    pub(super) watch: Option<Watch>,
+}
+
+impl Sock {
+    /// Begins a new life, keeping the memory of the last.
+    pub(super) fn begin(&mut self, owner: Owner, send_buffer: usize, receive_buffer: usize) {
+        let mut old = std::mem::take(self);
+        let clear = |queue: &mut VecDeque<u8>| {
+            queue.clear();
+            std::mem::take(queue)
+        };
+        old.ops.clear();
+        *self = Self {
+            generation: old.generation,
+            owner: Some(owner),
+            holders: 1,
+            send_buffer,
+            receive_buffer,
+            output: clear(&mut old.output),
+            input: clear(&mut old.input),
+            wire: clear(&mut old.wire),
+            ops: std::mem::take(&mut old.ops),
+            ..Self::default()
+        };
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.stage == Stage::Dead
+    }
+
+    /// Bytes that a send would take.
+    pub(super) fn room(&self) -> usize {
+        self.send_buffer
+            .saturating_sub(self.output.len() + self.unacknowledged)
+    }
+
+    /// Bytes that may be sent to here.
+    pub(super) fn window(&self) -> usize {
+        self.receive_buffer
+            .saturating_sub(self.input.len() + self.wire.len())
+    }
+
+    /// Nothing more can be written.
+    pub(super) fn is_write_closed(&self) -> bool {
+        self.fin_wanted || self.is_dead()
+    }
+
+    /// A read would not block.
+    pub(super) fn is_readable(&self) -> bool {
+        match self.stage {
+            Stage::Listening => !self.queue.is_empty(),
+            Stage::New | Stage::Connecting => self.error.is_some(),
+            Stage::Open | Stage::Dead => {
+                !self.input.is_empty() || self.is_ended() || self.error.is_some()
+            }
+        }
+    }
+
+    /// FIN, reset or error has arrived.
+    pub(super) fn is_ended(&self) -> bool {
+        self.fin_received || self.is_dead() || self.error.is_some()
+    }
+
+    /// A write would not block; a third of the buffer must be free, as in Linux.
+    pub(super) fn is_writable(&self) -> bool {
+        match self.stage {
+            Stage::New | Stage::Listening | Stage::Connecting => self.error.is_some(),
+            Stage::Open if !self.fin_wanted => {
+                self.room() > 0 && 3 * self.room() >= self.send_buffer
+            }
+            Stage::Open | Stage::Dead => true,
+        }
+    }
+
+    /// The error that waits, taken off it.
+    pub(super) fn take_error(&mut self) -> Option<i32> {
+        self.error.take()
+    }
+}

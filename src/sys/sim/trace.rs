@@ -1,0 +1,43 @@
+//! What has happened, as a hash of all of it and as words of the last of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+/// How many words are kept.
+const KEPT: usize = 120;
+
+/// The trace of one world: two runs of a seed have the same.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    hash: u64,
+    /// Words are kept only when somebody will read them.
+    pub(crate) verbose: bool,
+    words: VecDeque<String>,
+}
+
+impl Trace {
+    /// Adds something that happened: numbers into the hash, words if they are kept.
+    pub(crate) fn note(&mut self, what: u64, words: impl FnOnce() -> String) {
+        // FNV with a rotation: cheap, and every bit counts.
+        self.hash = (self.hash.rotate_left(5) ^ what).wrapping_mul(0x0100_0000_01B3);
+        if self.verbose {
+            if self.words.len() == KEPT {
+                self.words.pop_front();
+            }
+            self.words.push_back(words());
+        }
+    }
+
+    /// Adds words only.
+    pub(crate) fn say(&mut self, words: impl fmt::Display) {
+        self.note(1, || words.to_string());
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(String::as_str)
+    }
+}
