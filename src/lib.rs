@@ -8,5 +8,7 @@ pub mod poller;
 pub mod proxy;
 pub mod runtime;
 pub mod server;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod stats;
 pub mod sys;

@@ -183,6 +183,9 @@ impl Lane {
         self.shared.stats.turns.add(1);
         self.shared.heart().beat();
         self.spin.learn(now);
+        // Here rather than behind the wait, so that a lane sleeps from turn to turn for whoever
+        // turns it by hand.
+        self.receiver.wake_up();
         self.fire_timers(now);
         self.read_inbox();
         self.run_tasks();
@@ -199,7 +202,6 @@ impl Lane {
             .borrow_mut()
             .wait(wait, &mut self.completions);
         self.shared.heart().wake_up();
-        self.receiver.wake_up();
         for completion in self.completions.drain(..) {
             self.shared.complete(completion);
         }

@@ -10,7 +10,7 @@ use crate::net::Listener;
 use crate::sys::{self, OsSocket};
 
 /// The listening sockets of one lane, each with the index of its listener in the configuration.
-pub(super) type LaneListeners = Vec<(usize, OsSocket)>;
+pub(crate) type LaneListeners = Vec<(usize, OsSocket)>;
 
 /// Where each listener of the configuration, by its index, is bound.
 pub(super) type Bound = Vec<(usize, SocketAddr)>;

@@ -13,42 +13,42 @@ use crate::net::Listener;
 use crate::poller::BackEnd;
 use crate::proxy::{Acceptor, Service, SessionLimit, Upstream, accept};
 use crate::runtime::{Gate, Lane, LaneOptions};
-use crate::sys;
+use crate::sys::{self, Time};
 
 /// What the lanes are to do; they look after each turn.
 #[derive(Debug, Default)]
-pub(super) struct Orders {
+pub(crate) struct Orders {
     stop: AtomicBool,
     abort: AtomicBool,
 }
 
 impl Orders {
     /// Accept no more, end when the last session has ended. Wake the lanes afterwards.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.store(true, Release);
     }
 
     /// Reset what is left. Wake the lanes afterwards.
-    pub(super) fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.abort.store(true, Release);
     }
 }
 
 /// What a lane is made of.
 #[derive(Debug)]
-pub(super) struct LanePlan {
-    pub(super) index: usize,
-    pub(super) cpu: Option<usize>,
-    pub(super) options: LaneOptions,
-    pub(super) may_fall_back: bool,
-    pub(super) listeners: LaneListeners,
-    pub(super) config: Arc<Config>,
-    pub(super) limit: Arc<SessionLimit>,
-    pub(super) orders: Arc<Orders>,
+pub(crate) struct LanePlan {
+    pub(crate) index: usize,
+    pub(crate) cpu: Option<usize>,
+    pub(crate) options: LaneOptions,
+    pub(crate) may_fall_back: bool,
+    pub(crate) listeners: LaneListeners,
+    pub(crate) config: Arc<Config>,
+    pub(crate) limit: Arc<SessionLimit>,
+    pub(crate) orders: Arc<Orders>,
 }
 
 /// Opens a lane on the calling thread, pinned.
-pub(super) fn open(plan: &LanePlan) -> io::Result<Lane> {
+pub(crate) fn open(plan: &LanePlan) -> io::Result<Lane> {
     if let Some(cpu) = plan.cpu {
         sys::pin_to(cpu)?;
     }
@@ -76,19 +76,42 @@ fn halve(options: &mut LaneOptions) -> bool {
     enough
 }
 
-/// Serves until told to stop; says how many sessions were reset.
-pub(super) fn serve(mut lane: Lane, plan: LanePlan) -> io::Result<usize> {
-    let stop = Rc::new(Gate::default());
-    start_listeners(
-        &lane,
-        plan.listeners,
-        plan.index,
-        &plan.config,
-        &plan.limit,
-        &stop,
-    )?;
-    let orders = plan.orders;
-    lane.run_until(|lane| {
+/// A lane that serves until it is told to stop.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    lane: Lane,
+    stop: Rc<Gate>,
+    orders: Arc<Orders>,
+}
+
+impl Serving {
+    /// Starts to accept on the plan's listeners.
+    pub(crate) fn start(lane: Lane, plan: LanePlan) -> io::Result<Self> {
+        let stop = Rc::new(Gate::default());
+        start_listeners(
+            &lane,
+            plan.listeners,
+            plan.index,
+            &plan.config,
+            &plan.limit,
+            &stop,
+        )?;
+        let orders = plan.orders;
+        Ok(Self { lane, stop, orders })
+    }
+
+    /// Looks at the orders and turns once; when the lane has ended, gives how many sessions were
+    /// reset.
+    pub(crate) fn turn(&mut self, now: Time) -> io::Result<Option<usize>> {
+        if self.is_over() {
+            return Ok(Some(self.lane.abort_tasks()));
+        }
+        self.lane.turn(now)?;
+        Ok(None)
+    }
+
+    fn is_over(&self) -> bool {
+        let (lane, stop, orders) = (&self.lane, &self.stop, &self.orders);
         if orders.stop.load(Acquire) && !stop.is_open() {
             lane.enter(|| stop.open());
             // In the next turn the listeners end; what is left then is sessions, even if they are
@@ -96,8 +119,17 @@ pub(super) fn serve(mut lane: Lane, plan: LanePlan) -> io::Result<usize> {
             return lane.tasks() == 0;
         }
         stop.is_open() && (lane.tasks() == 0 || orders.abort.load(Acquire))
-    })?;
-    Ok(lane.abort_tasks())
+    }
+}
+
+/// Serves until told to stop; says how many sessions were reset.
+pub(super) fn serve(lane: Lane, plan: LanePlan) -> io::Result<usize> {
+    let mut serving = Serving::start(lane, plan)?;
+    loop {
+        if let Some(cut) = serving.turn(sys::now())? {
+            return Ok(cut);
+        }
+    }
 }
 
 fn start_listeners(

@@ -14,4 +14,8 @@ mod run;
 mod signals;
 
 pub use self::error::ServerError;
+#[cfg(feature = "sim")]
+pub(crate) use self::lane::{LanePlan, Orders, Serving, open};
+#[cfg(feature = "sim")]
+pub(crate) use self::options::socket;
 pub use self::run::run;

@@ -15,7 +15,7 @@ pub(super) fn timeouts(written: &config::Timeouts) -> Timeouts {
     }
 }
 
-pub(super) fn socket(written: &config::SocketOptions) -> SocketOptions {
+pub(crate) fn socket(written: &config::SocketOptions) -> SocketOptions {
     let keepalive = |keepalive: config::Keepalive| Keepalive {
         idle: keepalive.idle,
         interval: keepalive.interval,

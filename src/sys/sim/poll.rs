@@ -180,7 +180,6 @@ impl Kernel {
             self.marks.strike(Fault::ShuffledCompletions);
             shuffle(ready.make_contiguous(), &mut self.random);
         }
-        let asleep = if ready.is_empty() { sleep } else { Sleep::Not };
         for changed in ready.drain(..) {
             match changed {
                 Changed::Counter { .. } => notified = true,
@@ -190,6 +189,11 @@ impl Kernel {
         if self.strikes(Fault::SpuriousEdge, 6) {
             self.spurious_edge(poller, edges);
         }
+        let asleep = if notified || !edges.is_empty() {
+            Sleep::Not
+        } else {
+            sleep
+        };
         self.falls_asleep(poller, asleep);
         notified
     }

@@ -1,0 +1,180 @@
+//! Many worlds, on all cores, and what they found.
+
+use std::cell::RefCell;
+use std::panic;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, Once};
+use std::thread;
+use std::time::Duration;
+
+use super::plan::Cut;
+use super::records;
+use super::world::{Outcome, Violation, run};
+use crate::sys::sim::{Fault, Marks};
+
+/// One seed in so many is run twice, and both traces have to be the same (I12).
+const TWICE: u64 = 128;
+/// Failures that are looked into before a campaign gives up.
+const FAILURES_MAX: usize = 5;
+/// Runs that may be spent to make a failure smaller.
+const SHRINK_RUNS: usize = 300;
+
+/// What is to be run.
+#[derive(Clone, Copy, Debug)]
+pub struct Campaign {
+    /// The first seed.
+    pub from: u64,
+    /// How many there are.
+    pub seeds: u64,
+    /// Threads that run them.
+    pub threads: usize,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Seeds that were run.
+    pub seeds: u64,
+    /// Connections that clients have made in them.
+    pub connections: u64,
+    /// What was seen in them.
+    pub marks: Marks,
+    /// Each failure: the seed, what broke, and the least that fails the same way.
+    pub failures: Vec<(u64, Violation, Cut)>,
+}
+
+thread_local! {
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static QUIET: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// What the last panic on this thread said, and where.
+pub(super) fn last_panic() -> String {
+    let text = PANIC.take();
+    text.unwrap_or_else(|| "a task panicked".to_owned())
+}
+
+/// Keeps panics of this thread for [`last_panic`] instead of printing them.
+pub(super) fn keep_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if QUIET.with_borrow(|quiet| *quiet) {
+                PANIC.set(Some(info.to_string()));
+            } else {
+                print(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+}
+
+/// Runs a campaign; `progress` is told now and then how many seeds and connections there were.
+///
+/// # Panics
+/// When a thread cannot be started.
+pub fn campaign(what: &Campaign, progress: impl Fn(u64, u64, usize) + Sync) -> Report {
+    let (next, done, connections) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let report = Mutex::new(Report::default());
+    let failed = || report.lock().map_or(FAILURES_MAX, |r| r.failures.len());
+    let work = || {
+        keep_panics();
+        let _records = records::collect();
+        let mut marks = Marks::default();
+        while failed() < FAILURES_MAX {
+            let index = next.fetch_add(1, Relaxed);
+            if index >= what.seeds {
+                break;
+            }
+            let seed = what.from + index;
+            let outcome = run(seed, &Cut::default(), false);
+            marks.add(&outcome.marks);
+            done.fetch_add(1, Relaxed);
+            connections.fetch_add(outcome.connections, Relaxed);
+            let violation = outcome
+                .violation
+                .clone()
+                .or_else(|| differs(seed, &outcome));
+            if let Some(violation) = violation {
+                let cut = shrink(seed, &outcome);
+                if let Ok(mut report) = report.lock() {
+                    report.failures.push((seed, violation, cut));
+                }
+            }
+        }
+        if let Ok(mut report) = report.lock() {
+            report.marks.add(&marks);
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..what.threads).map(|_| scope.spawn(work)).collect();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            thread::park_timeout(Duration::from_millis(200));
+            progress(done.load(Relaxed), connections.load(Relaxed), failed());
+        }
+    });
+    let mut report = report.into_inner().unwrap_or_default();
+    (report.seeds, report.connections) = (done.load(Relaxed), connections.load(Relaxed));
+    report
+}
+
+/// I12, for some seeds.
+fn differs(seed: u64, outcome: &Outcome) -> Option<Violation> {
+    if seed % TWICE != 0 {
+        return None;
+    }
+    let again = run(seed, &Cut::default(), false);
+    (again.trace != outcome.trace)
+        .then(|| Violation::new("I12", "the same seed took another course"))
+}
+
+/// Finds a smaller cut of the seed's plan that still fails, however it fails.
+fn shrink(seed: u64, outcome: &Outcome) -> Cut {
+    let mut cut = Cut::default();
+    let mut runs = 0;
+    let mut fails = |cut: &Cut| {
+        runs += 1;
+        runs <= SHRINK_RUNS && run(seed, cut, false).violation.is_some()
+    };
+    let mut clients = usize::try_from(outcome.connections).unwrap_or(usize::MAX);
+    while clients > 1 {
+        // From the largest step down.
+        let smaller = [clients / 2, clients * 3 / 4, clients - 1];
+        let found = smaller.into_iter().find(|&clients| {
+            let clients = Some(clients);
+            fails(&Cut { clients, ..cut })
+        });
+        let Some(found) = found else { break };
+        (clients, cut.clients) = (found, Some(found));
+    }
+    let faults: Vec<Fault> = outcome.faults.clone();
+    for fault in faults {
+        let mut without = cut;
+        without.faults.add(fault);
+        if fails(&without) {
+            cut = without;
+        }
+    }
+    cut
+}
+
+/// Runs one seed and says in words what happened last; `Ok` when nothing broke.
+///
+/// # Errors
+/// The violation, the words, and what may be left out of the seed without it going away.
+pub fn explain(seed: u64, cut: Option<Cut>) -> Result<Outcome, (Violation, Cut, Vec<String>)> {
+    keep_panics();
+    let _records = records::collect();
+    let outcome = run(seed, &cut.unwrap_or_default(), false);
+    if outcome.violation.is_none() {
+        return Ok(outcome);
+    }
+    let cut = cut.unwrap_or_else(|| shrink(seed, &outcome));
+    let outcome = run(seed, &cut, true);
+    match outcome.violation {
+        Some(violation) => Err((violation, cut, outcome.words)),
+        None => Ok(outcome),
+    }
+}

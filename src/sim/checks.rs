@@ -1,0 +1,325 @@
+//! The invariants, as far as they are seen from outside.
+
+use std::collections::{HashMap, HashSet};
+
+use super::party::{End, Party};
+use super::records::{self, Record};
+use super::world::{UPSTREAM_NAME, Violation, World};
+use crate::sys::sim::{Mark, with};
+
+impl World {
+    fn party(&self, name: u64) -> Option<&Party> {
+        let index = if name >= UPSTREAM_NAME {
+            self.plan.clients as u64 + (name - UPSTREAM_NAME)
+        } else {
+            name.checked_sub(1)?
+        };
+        self.parties.get(usize::try_from(index).ok()?)?.as_ref()
+    }
+
+    /// I2 and I3: a FIN is seen only behind all bytes of a source that has sent one.
+    pub(super) fn check_fin(&self, index: usize) -> Result<(), Violation> {
+        let sink = self.parties[index]
+            .as_ref()
+            .expect("it has just seen a FIN");
+        let is_client = index < self.plan.clients;
+        let echoes = is_client && !self.is_relayed(index);
+        let source = match sink.reader.name() {
+            _ if echoes => Some(sink),
+            Some(name) => self.party(name),
+            None => None,
+        };
+        let received = sink.reader.received;
+        let Some(source) = source else {
+            // Too few bytes to tell whose they are: somebody's, then.
+            let sources = if is_client {
+                &self.parties[self.plan.clients..]
+            } else {
+                &self.parties[..self.plan.clients]
+            };
+            let some = sources
+                .iter()
+                .flatten()
+                .any(|p| p.sent_fin && p.sent == received);
+            return some.then_some(()).ok_or_else(|| {
+                let what = format!("party {} saw a FIN that nobody sent", sink.name);
+                Violation::new("I3", what)
+            });
+        };
+        if !source.sent_fin {
+            let what = format!(
+                "party {} saw a FIN, party {} has sent none ({:?})",
+                sink.name, source.name, source.did
+            );
+            return Err(Violation::new("I3", what));
+        }
+        if received != source.sent {
+            let what = format!(
+                "party {} saw a FIN after {received} bytes of the {} of party {}",
+                sink.name, source.sent, source.name
+            );
+            return Err(Violation::new("I2", what));
+        }
+        Ok(())
+    }
+
+    /// I4: one end's bytes go to one other end, and that one's come back.
+    pub(super) fn check_pair(&mut self, index: usize) -> Result<(), Violation> {
+        let party = self.parties[index]
+            .as_ref()
+            .expect("it has just done something");
+        let Some(from) = party.reader.name() else {
+            return Ok(());
+        };
+        let (to, echoes) = (
+            party.name,
+            index < self.plan.clients && !self.is_relayed(index),
+        );
+        if self.pairs.get(&to) == Some(&from) {
+            return Ok(());
+        }
+        let other = self.pairs.insert(to, from);
+        let is_client = index < self.plan.clients;
+        let right_kind = match (echoes, is_client) {
+            (true, _) => from == to,
+            (false, true) => from >= UPSTREAM_NAME,
+            (false, false) => from < UPSTREAM_NAME,
+        };
+        let mutual = self.pairs.get(&from).is_none_or(|&back| back == to);
+        let exists = self.party(from).is_some();
+        if other.is_some() || !right_kind || !mutual || !exists {
+            let what = format!("party {to} got bytes of party {from}");
+            return Err(Violation::new("I4", what));
+        }
+        Ok(())
+    }
+
+    /// I5: what corelane has read of a stream and not yet written is bounded.
+    pub(super) fn check_held(&self, index: usize) -> Result<(), Violation> {
+        let Some(sink) = &self.parties[index] else {
+            return Ok(());
+        };
+        let source = sink.reader.name().and_then(|name| self.party(name));
+        let Some((source, from)) = source.and_then(|s| Some((s, s.socket?))) else {
+            return Ok(());
+        };
+        let Some(to) = sink.socket else { return Ok(()) };
+        let ends = with(|kernel| Some((kernel.other_end(from)?, kernel.other_end(to)?)));
+        let Some(((read, _), (_, written))) = ends else {
+            return Ok(());
+        };
+        let held = usize::try_from(read.saturating_sub(written)).unwrap_or(usize::MAX);
+        let lane = |options: &crate::runtime::LaneOptions| {
+            2 * (options.queue_buffers + 2) * options.pool.buffer_bytes
+        };
+        // A stream that is being cancelled brings what the kernel has at that moment.
+        let mark = self.plan.lanes.iter().map(lane).max().unwrap_or(0);
+        let bound = mark + 2 * self.plan.limits.receive_buffer + (1 << 20);
+        let bound = if self.plan.faults.has(crate::sys::sim::Fault::Bulk) {
+            bound
+        } else {
+            bound - (1 << 20)
+        };
+        if held > bound {
+            let what = format!(
+                "corelane holds {held} bytes from party {} for party {}, {bound} at most",
+                source.name, sink.name
+            );
+            return Err(Violation::new("I5", what));
+        }
+        Ok(())
+    }
+}
+
+/// What must hold once everything is quiet.
+pub(super) fn at_the_end(world: World) -> Result<(), Violation> {
+    for generation in &world.generations {
+        if !generation.is_over() {
+            return Err(Violation::new(
+                "I7",
+                "a lane does not end though its sessions could",
+            ));
+        }
+        if generation.limit.live() > 0 {
+            let live = generation.limit.live();
+            return Err(Violation::new(
+                "I6",
+                format!("{live} places did not come back"),
+            ));
+        }
+        for lane in &generation.lanes {
+            let used = lane.pool.in_use();
+            if used > 0 {
+                return Err(Violation::new(
+                    "I6",
+                    format!("{used} buffers did not come back"),
+                ));
+            }
+        }
+    }
+    every_end(&world)?;
+    let records = records::take();
+    every_record(&world, &records)?;
+    let World { generations, .. } = world;
+    drop(generations);
+    let (descriptors, accepted) = with(|kernel| (kernel.descriptors(), kernel.accepted_open));
+    if descriptors > 0 || accepted > 0 {
+        let what = format!("{descriptors} descriptors are still open");
+        return Err(Violation::new("I6", what));
+    }
+    Ok(())
+}
+
+/// I1, I2 and I7 of every party.
+fn every_end(world: &World) -> Result<(), Violation> {
+    for (index, party) in world.parties.iter().enumerate() {
+        let Some(party) = party else { continue };
+        let source = party.reader.name().and_then(|name| world.party(name));
+        let sent = source.map_or(u64::MAX, |source| source.sent);
+        if party.reader.received > sent {
+            let what = format!("party {} got more than was sent", party.name);
+            return Err(Violation::new("I1", what));
+        }
+        if !party.is_over() && party.is_connected {
+            return Err(Violation::new(
+                "I7",
+                format!("party {} never ends: {party:?}", party.name),
+            ));
+        }
+        if index < world.plan.clients {
+            clean_client(world, index, party)?;
+        }
+    }
+    Ok(())
+}
+
+/// Two ends that behave get all of each other, and a FIN behind it.
+fn clean_client(world: &World, index: usize, client: &Party) -> Result<(), Violation> {
+    if !client.is_innocent() || !client.is_connected || world.was_aborted {
+        return Ok(());
+    }
+    let relayed = world.is_relayed(index);
+    let arrived = world.pairs.iter().find(|&(_, &from)| from == client.name);
+    let other = match (relayed, client.reader.name()) {
+        (false, _) => Some(client),
+        (true, Some(name)) => world.party(name),
+        (true, None) => arrived.and_then(|(&to, _)| world.party(to)),
+    };
+    let Some(other) = other else {
+        return if world.plan.may_not_serve() || !relayed {
+            Ok(())
+        } else if every_upstream_is_innocent(world) {
+            let what = format!("client {} was not served: {client:?}", client.name);
+            Err(Violation::new("I7", what))
+        } else {
+            Ok(())
+        };
+    };
+    let excused = world.plan.may_break_off() || !relayed && world.plan.may_not_serve();
+    if !other.is_innocent() || excused {
+        return Ok(());
+    }
+    for (source, sink) in [(client, other), (other, client)] {
+        if sink.saw != End::Fin || sink.reader.received != source.sent {
+            let what = format!(
+                "party {} behaved, party {} too; the second got {} of {} bytes and saw {:?}",
+                source.name, sink.name, sink.reader.received, source.sent, sink.saw
+            );
+            return Err(Violation::new("I2", what));
+        }
+    }
+    Ok(())
+}
+
+fn every_upstream_is_innocent(world: &World) -> bool {
+    world.parties[world.plan.clients..]
+        .iter()
+        .flatten()
+        .all(Party::is_innocent)
+}
+
+/// I8 and I10: one record per session, its bytes exact, of one configuration.
+fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
+    let closed = with(|kernel| {
+        for record in records {
+            if let Some(mark) = mark_of(&record.ended) {
+                kernel.pass(mark);
+            }
+            if record.tries > 1 {
+                kernel.pass(Mark::SecondEndpointTried);
+            }
+        }
+        std::mem::take(&mut kernel.closed)
+    });
+    let written: HashMap<_, _> = closed.iter().map(|c| (c.remote, c)).collect();
+    let by_local: HashMap<_, _> = closed.iter().map(|c| ((c.local, c.remote), c)).collect();
+    let clients: HashMap<_, usize> = (0..).zip(&world.addresses).map(|(i, a)| (a.0, i)).collect();
+    let mut seen = HashSet::new();
+    for record in records {
+        let bad = |what: &str| {
+            let violation = Violation::new("I8", format!("{what}: {record:?}"));
+            Err(violation)
+        };
+        let Some(address) = record.client else {
+            return bad("a record without its client");
+        };
+        if !seen.insert(address) {
+            return bad("a second record of a session");
+        }
+        let (Some(end), Some(&client)) = (written.get(&address), clients.get(&address)) else {
+            return bad("a record of a session that was not");
+        };
+        if record.to_client != end.written {
+            return bad(&format!("the client's kernel took {} bytes", end.written));
+        }
+        if record.from_client > end.read {
+            return bad("more from the client than was read");
+        }
+        let name = client as u64 + 1;
+        let upstream = world
+            .pairs
+            .iter()
+            .find(|&(_, &from)| from == name && world.is_relayed(client));
+        if let Some((&to, _)) = upstream {
+            let arrival = usize::try_from(to - UPSTREAM_NAME).expect("few");
+            let (local, endpoint) = world.arrivals[arrival];
+            let generation: usize = record.listener.ends_with("-1").into();
+            if !world.plan.endpoints(generation).any(|e| e == endpoint) {
+                let what = format!("{record:?} went to {endpoint}");
+                return Err(Violation::new("I10", what));
+            }
+            let end = local.and_then(|local| by_local.get(&(local, endpoint)));
+            if end.is_some_and(|end| end.written != record.from_client) {
+                let written = end.map_or(0, |end| end.written);
+                return bad(&format!("the upstream's kernel took {written} bytes"));
+            }
+        }
+    }
+    let sessions = closed
+        .iter()
+        .filter(|c| clients.contains_key(&c.remote))
+        .count();
+    if sessions != records.len() {
+        let what = format!("{} records of {sessions} sessions", records.len());
+        return Err(Violation::new("I8", what));
+    }
+    Ok(())
+}
+
+fn mark_of(ended: &str) -> Option<Mark> {
+    Some(match ended {
+        "client_fin" => Mark::EndedClientFin,
+        "upstream_fin" => Mark::EndedUpstreamFin,
+        "client_rst" => Mark::EndedClientRst,
+        "upstream_rst" => Mark::EndedUpstreamRst,
+        "idle_timeout" => Mark::EndedIdleTimeout,
+        "half_close_timeout" => Mark::EndedHalfCloseTimeout,
+        "lifetime" => Mark::EndedLifetime,
+        "connect_refused" => Mark::EndedConnectRefused,
+        "connect_timeout" => Mark::EndedConnectTimeout,
+        "connect_unreachable" => Mark::EndedConnectUnreachable,
+        "local_resources" => Mark::EndedLocalResources,
+        "shutdown" => Mark::EndedShutdown,
+        _ => return None,
+    })
+}

@@ -1,0 +1,167 @@
+//! The server of one configuration: its lanes, as `server` starts and stops them.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::plan::Plan;
+use super::world::Violation;
+use crate::buf::Pool;
+use crate::config::Config;
+use crate::net::Listener;
+use crate::proxy::SessionLimit;
+use crate::runtime::{Handle, Remote, TICK, Time};
+use crate::server::{LanePlan, Orders, Serving, open, socket};
+use crate::stats::LaneStats;
+use crate::sys::sim::{Mark, Random, with};
+
+/// The lanes of one configuration.
+pub(super) struct Generation {
+    pub(super) lanes: Vec<LaneState>,
+    pub(super) limit: Arc<SessionLimit>,
+    orders: Arc<Orders>,
+    pub(super) is_stopping: bool,
+}
+
+/// One lane, and what of it is watched from outside.
+pub(super) struct LaneState {
+    /// `None` once it has ended. In a box that a failing world leaves behind: what it would do when
+    /// it is dropped in the middle of a failure says nothing.
+    pub(super) serving: Option<Box<Serving>>,
+    pub(super) poller: u32,
+    pub(super) pool: Pool,
+    pub(super) stats: Arc<LaneStats>,
+    remote: Remote,
+    probes: Rc<Probes>,
+}
+
+/// Checks a lane's timers from within.
+#[derive(Default)]
+struct Probes {
+    /// The turn before the present one.
+    before: Cell<Time>,
+    broken: Cell<Option<(Time, Time)>>,
+}
+
+impl Generation {
+    /// Binds, opens the lanes and has them accept.
+    pub(super) fn start(plan: &Plan, number: usize) -> io::Result<Self> {
+        let text = plan.configuration(number);
+        let config = Config::parse(&text, "simulated").map_err(io::Error::other)?;
+        let config = Arc::new(config);
+        let limit = SessionLimit::new(plan.max_sessions);
+        let orders = Arc::new(Orders::default());
+        let mut lanes = Vec::new();
+        for (index, &options) in plan.lanes.iter().enumerate() {
+            let mut listeners = Vec::new();
+            for (place, listener) in config.listeners.iter().enumerate() {
+                let (backlog, options) = (listener.backlog, socket(&listener.socket));
+                for &address in &listener.bind {
+                    listeners.push((place, Listener::bind(address, backlog, &options)?));
+                }
+            }
+            let lane = LanePlan {
+                index,
+                cpu: None,
+                options,
+                may_fall_back: false,
+                listeners,
+                config: Arc::clone(&config),
+                limit: Arc::clone(&limit),
+                orders: Arc::clone(&orders),
+            };
+            lanes.push(LaneState::start(lane)?);
+        }
+        Ok(Self {
+            lanes,
+            limit,
+            orders,
+            is_stopping: false,
+        })
+    }
+
+    /// Stops accepting; ends when the last session has.
+    pub(super) fn stop(&mut self) {
+        self.is_stopping = true;
+        self.orders.stop();
+        self.wake();
+    }
+
+    /// Resets what is left.
+    pub(super) fn abort(&mut self) {
+        self.orders.abort();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for lane in &self.lanes {
+            lane.remote.call(|_| {});
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.serving.is_none())
+    }
+}
+
+impl LaneState {
+    fn start(plan: LanePlan) -> io::Result<Self> {
+        let lane = open(&plan)?;
+        let poller = with(|kernel| kernel.pollers()) - 1;
+        let handle = lane.handle();
+        let (pool, stats) = (handle.pool().clone(), Arc::clone(handle.stats()));
+        let remote = handle.remote().clone();
+        let probes = Rc::new(Probes::default());
+        let seed = plan.options.seed;
+        handle.spawn(&"probe", probe(handle.clone(), Rc::clone(&probes), seed));
+        Ok(Self {
+            serving: Some(Box::new(Serving::start(lane, plan)?)),
+            poller,
+            pool,
+            stats,
+            remote,
+            probes,
+        })
+    }
+
+    /// One turn; says how many sessions were reset if it was the last.
+    pub(super) fn turn(&mut self, now: Time) -> Result<Option<usize>, Violation> {
+        let Some(serving) = &mut self.serving else {
+            return Ok(None);
+        };
+        let over = serving
+            .turn(now)
+            .map_err(|error| Violation::new("I7", format!("a poller broke: {error}")))?;
+        self.probes.before.set(now);
+        if let Some((due, fired)) = self.probes.broken.get() {
+            let what = format!("a timer of {due:?} fired at {fired:?}");
+            return Err(Violation::new("I11", what));
+        }
+        if over.is_some() {
+            self.serving = None;
+        }
+        Ok(over)
+    }
+}
+
+/// A few sleeps, each of which has to end in its tick: at the first turn after it, and not before.
+async fn probe(lane: Handle, probes: Rc<Probes>, seed: u64) {
+    let mut random = Random::new(seed);
+    for _ in 0..8 {
+        let micros = match random.below(3) {
+            0 => random.between(1, 3_000),
+            1 => random.between(1, 300_000),
+            _ => random.between(1, 20_000_000),
+        };
+        let due = lane.now() + Duration::from_micros(micros as u64);
+        lane.sleep_until(due).await;
+        let (now, before) = (lane.now(), probes.before.get());
+        // It fires in the first turn of a later tick.
+        if now < due || before >= due + TICK {
+            probes.broken.set(Some((due, now)));
+        }
+        with(|kernel| kernel.pass(Mark::TimerFired));
+    }
+}

@@ -1,0 +1,19 @@
+//! The whole server in a deterministic simulator: the real lanes, tasks, timers, pollers, sessions,
+//! relay, close engine and drain, on a simulated kernel, in one thread, by a seed.
+//!
+//! [`run`] is one world. [`campaign`] runs many, on all cores. Same seed, same trace.
+
+mod campaign;
+mod checks;
+mod generation;
+mod party;
+mod plan;
+mod records;
+mod stream;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod world;
+
+pub use self::campaign::{Campaign, Report, campaign, explain};
+pub use self::plan::Cut;
+pub use self::world::{Outcome, Violation, run};

@@ -1,0 +1,339 @@
+//! What a seed decides before anything runs: the faults, the server, its configuration, the ends.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::party::{Conduct, Ending, PATIENCE, PAUSE_MAX, plain};
+use super::stream::HEADER;
+use crate::buf::PoolOptions;
+use crate::poller::{BackEnd, PollerOptions};
+use crate::runtime::LaneOptions;
+use crate::sys::sim::{Fault, Faults, Limits, MICRO, MILLI, Random, SECOND};
+
+/// Where corelane listens and upstreams do.
+pub(super) const ECHO: SocketAddr = address(7007);
+pub(super) const PROXY: SocketAddr = address(7008);
+const UPSTREAM: u16 = 9000;
+/// Endpoints of each generation's upstream.
+const ENDPOINTS: u16 = 2;
+
+const fn address(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// What is left out of a seed's plan, to find the least that fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cut {
+    /// Faults that are switched off.
+    pub faults: Faults,
+    /// How many clients there are at most.
+    pub clients: Option<usize>,
+}
+
+/// The plan of one world.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    seed: u64,
+    pub(super) faults: Faults,
+    pub(super) limits: Limits,
+    pub(super) lanes: Vec<LaneOptions>,
+    pub(super) clients: usize,
+    /// Clients come within this time.
+    pub(super) span: u64,
+    pub(super) max_sessions: usize,
+    /// The upstream has the last word, or else the client.
+    upstream_last: bool,
+    pub(super) drain_after: Option<u64>,
+    pub(super) abort_after: Option<u64>,
+    pub(super) reconfigure_after: Option<u64>,
+    pub(super) backlog: usize,
+}
+
+/// An independent source of numbers for a part of a seed.
+fn part(seed: u64, what: u64) -> Random {
+    let mut random = Random::new(seed ^ what.wrapping_mul(0xD6E8_FEB8_6659_FD93));
+    Random::new(random.next())
+}
+
+impl Plan {
+    pub(super) fn new(seed: u64, cut: &Cut) -> Self {
+        let faults = faults(seed, cut);
+        let mut random = part(seed, 2);
+        let bulk = faults.has(Fault::Bulk);
+        let has = |fault| faults.has(fault);
+        let all = if bulk {
+            random.between(2, 8)
+        } else {
+            random.between(40, 400)
+        };
+        let span = random.between(1, 3_000) as u64 * MILLI;
+        let clients = cut.clients.map_or(all, |most| most.min(all));
+        let lanes = random.between(1, 3);
+        let limits = limits(faults, bulk, clients, &mut random);
+        let lanes = (0..lanes).map(|lane| lane_options(seed, lane as u64, faults, bulk));
+        let max_sessions = if has(Fault::LowLimit) {
+            random.between(1, 8)
+        } else {
+            2 * all
+        };
+        let within = |random: &mut Random| random.between(1, 4_000) as u64 * MILLI;
+        Self {
+            seed,
+            faults,
+            limits,
+            lanes: lanes.collect(),
+            clients,
+            span,
+            max_sessions,
+            upstream_last: random.one_in(2),
+            drain_after: has(Fault::DrainEarly).then(|| within(&mut random)),
+            abort_after: has(Fault::GraceEnds).then(|| within(&mut random)),
+            reconfigure_after: has(Fault::Reconfigured).then(|| within(&mut random)),
+            backlog: if has(Fault::SmallBacklog) { 1 } else { 1024 },
+        }
+    }
+
+    /// The configuration of a generation, as an operator would write it.
+    pub(super) fn configuration(&self, generation: usize) -> String {
+        let mut random = part(self.seed, 3 + generation as u64);
+        let mut timeouts = String::new();
+        if self.faults.has(Fault::ShortTimeouts) {
+            let (idle, half) = (random.between(100, 3_000), random.between(100, 3_000));
+            write!(
+                timeouts,
+                "timeouts.idle = \"{idle}ms\"\ntimeouts.half_close = \"{half}ms\"\n"
+            )
+            .expect("a string takes all");
+            if random.one_in(2) {
+                let lifetime = random.between(100, 5_000);
+                writeln!(timeouts, "timeouts.lifetime = \"{lifetime}ms\"").expect("as above");
+            }
+        }
+        let endpoints: Vec<String> = self
+            .endpoints(generation)
+            .map(|e| format!("\"{e}\""))
+            .collect();
+        let source = if self.faults.has(Fault::FewPorts) {
+            "source = [\"127.0.0.2\", \"127.0.0.3\"]\n"
+        } else {
+            ""
+        };
+        format!(
+            "[[listener]]\nname = \"echo-{generation}\"\nbind = \"{ECHO}\"\nservice = \"echo\"\n\
+             {timeouts}\n[[listener]]\nname = \"proxy-{generation}\"\nbind = \"{PROXY}\"\n\
+             service = \"proxy\"\nupstream = \"up\"\n{timeouts}\n[[upstream]]\nname = \"up\"\n\
+             endpoints = [{}]\n{source}",
+            endpoints.join(", ")
+        )
+    }
+
+    /// Where a generation's sessions are relayed to.
+    pub(super) fn endpoints(&self, generation: usize) -> impl Iterator<Item = SocketAddr> + use<> {
+        let first = UPSTREAM + 100 * u16::try_from(generation).expect("two");
+        (0..ENDPOINTS).map(move |place| address(first + place))
+    }
+
+    /// When a client comes, where to, and how it behaves.
+    pub(super) fn client(&self, index: usize) -> (u64, SocketAddr, Conduct) {
+        let mut random = part(self.seed, 1000 + index as u64);
+        let at = random.below(usize::try_from(self.span).unwrap_or(usize::MAX)) as u64;
+        let to = if random.one_in(3) { ECHO } else { PROXY };
+        let mut conduct = self.conduct(&mut random, at);
+        let mut has = |fault, n| self.faults.has(fault) && random.one_in(n);
+        let breaks = [
+            has(Fault::ClientResets, 4),
+            has(Fault::ClientCrashes, 4),
+            has(Fault::PeerVanishes, 8),
+        ];
+        let (deaf, slow, bytewise) = (
+            has(Fault::ClientStopsReading, 6),
+            has(Fault::ClientSlow, 4),
+            has(Fault::ClientBytewise, 6),
+        );
+        let half_closes = has(Fault::ClientHalfCloses, 2);
+        if to == PROXY && !self.upstream_last && !half_closes {
+            conduct.ending = Ending::FinLast;
+        }
+        misbehave(&mut conduct, &mut random, breaks, deaf);
+        slow_down(&mut conduct, &mut random, slow, bytewise);
+        (at, to, conduct)
+    }
+
+    /// How what an upstream accepts as its `index`th connection behaves.
+    pub(super) fn upstream(&self, index: usize, now: u64) -> Conduct {
+        let mut random = part(self.seed, 1_000_000 + index as u64);
+        let mut conduct = self.conduct(&mut random, now);
+        let mut has = |fault, n| self.faults.has(fault) && random.one_in(n);
+        let breaks = [
+            has(Fault::UpstreamResets, 4),
+            has(Fault::UpstreamCrashes, 4),
+            has(Fault::PeerVanishes, 8),
+        ];
+        let (deaf, slow) = (
+            has(Fault::UpstreamStopsReading, 6),
+            has(Fault::UpstreamSlow, 4),
+        );
+        let (first, silent) = (
+            has(Fault::UpstreamEndsFirst, 2),
+            has(Fault::UpstreamSilent, 2),
+        );
+        if self.upstream_last && !first {
+            conduct.ending = Ending::FinLast;
+            conduct.listens_first = silent;
+        }
+        misbehave(&mut conduct, &mut random, breaks, deaf);
+        slow_down(&mut conduct, &mut random, slow, false);
+        conduct
+    }
+
+    fn conduct(&self, random: &mut Random, now: u64) -> Conduct {
+        let total = if self.faults.has(Fault::Bulk) {
+            random.between(100, 1_500) * 1024
+        } else {
+            match random.below(4) {
+                0 => 8,
+                1 => random.between(9, 64),
+                2 => random.between(65, 600),
+                _ => random.between(600, 3_000),
+            }
+        };
+        let mut conduct = plain(total as u64, now + PATIENCE);
+        if !self.faults.has(Fault::Bulk) && random.one_in(2) {
+            conduct.write_max = random.between(1, 500).max(total / 20);
+        }
+        if random.one_in(4) {
+            conduct.write_pause = random.between(1, 2_000) as u64 * MICRO;
+            conduct.write_max = conduct.write_max.max(total / 20);
+        }
+        conduct
+    }
+
+    /// Whether a session between two well-behaved ends may still be broken off, and why not to ask.
+    pub(super) fn may_break_off(&self) -> bool {
+        let causes = [
+            Fault::ShortTimeouts,
+            Fault::GraceEnds,
+            Fault::PeerVanishes,
+            Fault::WatchRefused,
+        ];
+        causes.iter().any(|&fault| self.faults.has(fault))
+    }
+
+    /// Whether a client may go unserved.
+    pub(super) fn may_not_serve(&self) -> bool {
+        let causes = [
+            Fault::ConnectRefused,
+            Fault::ConnectBlackHole,
+            Fault::ConnectLate,
+            Fault::ConnectUnreachable,
+            Fault::SmallBacklog,
+            Fault::FewPorts,
+            Fault::FewDescriptors,
+            Fault::LowLimit,
+            Fault::SlowNetwork,
+        ];
+        self.may_break_off() || causes.iter().any(|&fault| self.faults.has(fault))
+    }
+}
+
+fn faults(seed: u64, cut: &Cut) -> Faults {
+    let mut random = part(seed, 1);
+    // Some worlds have hardly any, some nearly all.
+    let one_in = random.pick(&[2, 3, 5, 5, 8, 8, 16, 100]);
+    let mut faults = Faults::NONE;
+    for &fault in Fault::ALL {
+        // Costs as much as a hundred others.
+        let rare = if fault == Fault::Bulk { 40 } else { 1 };
+        if random.one_in(one_in * rare) && !cut.faults.has(fault) {
+            faults.add(fault);
+        }
+    }
+    faults
+}
+
+fn limits(faults: Faults, bulk: bool, clients: usize, random: &mut Random) -> Limits {
+    let mut buffer = |tiny| match (faults.has(tiny), bulk) {
+        (true, false) => random.between(16, 400),
+        (true, true) => 16 * 1024,
+        (false, false) => random.between(1_000, 8_000),
+        (false, true) => random.between(64, 256) * 1024,
+    };
+    let (send_buffer, receive_buffer) = (
+        buffer(Fault::TinySendBuffer),
+        buffer(Fault::TinyReceiveBuffer),
+    );
+    let descriptors = if faults.has(Fault::FewDescriptors) {
+        random.between(20, 40)
+    } else {
+        8 * clients + 200
+    };
+    Limits {
+        descriptors,
+        ports: if faults.has(Fault::FewPorts) {
+            3
+        } else {
+            28_000
+        },
+        send_buffer,
+        receive_buffer,
+    }
+}
+
+fn lane_options(seed: u64, lane: u64, faults: Faults, bulk: bool) -> LaneOptions {
+    let mut random = part(seed, 100 + lane);
+    let back_end = random.pick(&[BackEnd::IoUring, BackEnd::Epoll]);
+    let few = faults.has(Fault::FewBuffers);
+    let small = faults.has(Fault::SmallQueues);
+    let few_receive = faults.has(Fault::FewReceiveBuffers);
+    LaneOptions {
+        poller: PollerOptions {
+            submissions: if small { 4 } else { 256 },
+            completions: if small { 8 } else { 1024 },
+            receive_buffers: if few_receive { 2 } else { 64 },
+            receive_budget: if random.one_in(3) { 1 } else { 4 },
+        },
+        pool: PoolOptions {
+            buffer_bytes: if bulk {
+                16 * 1024
+            } else {
+                random.pick(&[64, 128, 256, 1024, 4096])
+            },
+            buffers_max: match (few, bulk) {
+                (true, false) => random.between(3, 12),
+                (true, true) => random.between(8, 40),
+                (false, _) => 1024,
+            },
+        },
+        queue_buffers: random.between(1, 3),
+        idle_spin: std::time::Duration::ZERO,
+        seed: random.next(),
+        ..LaneOptions::new(back_end)
+    }
+}
+
+/// Has an end break off or go deaf.
+fn misbehave(conduct: &mut Conduct, random: &mut Random, breaks: [bool; 3], deaf: bool) {
+    let total = usize::try_from(conduct.total).expect("small");
+    let at = random.below(total + 1) as u64;
+    match breaks {
+        [true, _, _] => conduct.ending = Ending::Reset(at),
+        [_, true, _] => conduct.ending = Ending::Crash(at),
+        [_, _, true] => conduct.ending = Ending::Vanish(at),
+        _ => {}
+    }
+    if deaf {
+        conduct.deaf_after = Some(random.below(200) as u64);
+    }
+}
+
+fn slow_down(conduct: &mut Conduct, random: &mut Random, slow: bool, bytewise: bool) {
+    if slow {
+        let pause = random.between(1, usize::try_from(PAUSE_MAX / MICRO).expect("small"));
+        conduct.read_pause = pause as u64 * MICRO;
+        conduct.read_max = random.between(64, 2048);
+    }
+    if bytewise && conduct.total < 700 {
+        (conduct.write_max, conduct.write_pause) = (1, 20 * MICRO);
+    }
+    debug_assert!(conduct.total >= HEADER && conduct.patience > SECOND);
+}
