@@ -130,13 +130,15 @@ fn differs(seed: u64, outcome: &Outcome) -> Option<Violation> {
         .then(|| Violation::new("I12", "the same seed took another course"))
 }
 
-/// Finds a smaller cut of the seed's plan that still fails, however it fails.
+/// Finds a smaller cut of the seed's plan that breaks the same invariant.
 fn shrink(seed: u64, outcome: &Outcome) -> Cut {
+    let wanted = outcome.violation.as_ref().map_or("I12", |v| v.invariant);
     let mut cut = Cut::default();
     let mut runs = 0;
     let mut fails = |cut: &Cut| {
         runs += 1;
-        runs <= SHRINK_RUNS && run(seed, cut, false).violation.is_some()
+        let same = |violation: Violation| violation.invariant == wanted;
+        runs <= SHRINK_RUNS && run(seed, cut, false).violation.is_some_and(same)
     };
     let mut clients = usize::try_from(outcome.connections).unwrap_or(usize::MAX);
     while clients > 1 {

@@ -252,7 +252,11 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
         std::mem::take(&mut kernel.closed)
     });
     let written: HashMap<_, _> = closed.iter().map(|c| (c.remote, c)).collect();
-    let by_local: HashMap<_, _> = closed.iter().map(|c| ((c.local, c.remote), c)).collect();
+    // Ports are used again, so that several connections may have had the same two addresses.
+    let mut by_local: HashMap<_, Vec<u64>> = HashMap::new();
+    for c in &closed {
+        by_local.entry((c.local, c.remote)).or_default().push(c.written);
+    }
     let clients: HashMap<_, usize> = (0..).zip(&world.addresses).map(|(i, a)| (a.0, i)).collect();
     let mut seen = HashSet::new();
     for record in records {
@@ -269,7 +273,10 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
         let (Some(end), Some(&client)) = (written.get(&address), clients.get(&address)) else {
             return bad("a record of a session that was not");
         };
-        if record.to_client != end.written {
+        // A send whose answer has not come when a session is cut is not counted.
+        let orderly = record.ended.ends_with("_fin");
+        let fits = |taken: u64, said: u64| taken == said || !orderly && taken > said;
+        if !fits(end.written, record.to_client) {
             return bad(&format!("the client's kernel took {} bytes", end.written));
         }
         if record.from_client > end.read {
@@ -289,17 +296,15 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
                 return Err(Violation::new("I10", what));
             }
             let end = local.and_then(|local| by_local.get(&(local, endpoint)));
-            if end.is_some_and(|end| end.written != record.from_client) {
-                let written = end.map_or(0, |end| end.written);
-                return bad(&format!("the upstream's kernel took {written} bytes"));
+            let said = record.from_client;
+            if end.is_some_and(|all| !all.iter().any(|&taken| fits(taken, said))) {
+                return bad(&format!("the upstream's kernel took {end:?} bytes"));
             }
         }
     }
-    let sessions = closed
-        .iter()
-        .filter(|c| clients.contains_key(&c.remote))
-        .count();
-    if sessions != records.len() {
+    let lanes = world.generations.iter().flat_map(|g| &g.lanes);
+    let sessions: u64 = lanes.map(|lane| lane.stats.accepted.value()).sum();
+    if sessions != records.len() as u64 {
         let what = format!("{} records of {sessions} sessions", records.len());
         return Err(Violation::new("I8", what));
     }
