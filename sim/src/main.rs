@@ -31,6 +31,9 @@ struct Arguments {
     /// With --seed: so many clients at most
     #[arg(long, value_name = "N")]
     clients: Option<usize>,
+    /// With --seed: how many of the last events to print
+    #[arg(long, value_name = "N", default_value_t = 80)]
+    events: usize,
     /// Threads [default: one for each CPU]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -80,10 +83,11 @@ fn one(seed: u64, arguments: &Arguments, out: &mut impl Write) -> io::Result<boo
             )?;
             Ok(true)
         }
-        Err((violation, cut, words)) => {
-            for line in words {
+        Err((violation, cut, faults, words)) => {
+            for line in &words[words.len().saturating_sub(arguments.events)..] {
                 writeln!(out, "  {line}")?;
             }
+            writeln!(out, "faults: {faults:?}")?;
             writeln!(out, "seed {seed}: {violation}")?;
             writeln!(out, "again: {}", command(seed, &cut))?;
             Ok(false)

@@ -132,7 +132,13 @@ impl Direction {
                     Poll::Ready(())
                 }
                 Action::AwaitAcks => self.await_acks(sink, pulse),
-                Action::ResetSink | Action::Discard | Action::ResetBoth => {
+                Action::Discard => {
+                    // The other direction may need the buffers to get to its own end.
+                    source.stream.discard_input();
+                    self.ended = true;
+                    Poll::Ready(())
+                }
+                Action::ResetSink | Action::ResetBoth => {
                     self.ended = true;
                     Poll::Ready(())
                 }

@@ -200,6 +200,14 @@ impl LaneSocket {
         }
     }
 
+    /// Receives no more, and drops what was received: it holds no buffer from now on.
+    pub fn discard_input(&self) {
+        let lane = &*self.lane.0;
+        let mut sockets = lane.sockets.borrow_mut();
+        let receiving = &mut sockets.at(self.socket).receiving;
+        receiving.discard(self.socket, &mut lane.poller.borrow_mut());
+    }
+
     /// Waits until a read would not block. Not while the receive stream runs.
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
         let lane = &*self.lane.0;

@@ -38,6 +38,8 @@ pub(super) struct Receiving {
     pub(super) queue: Chain,
     pub(super) end: End,
     armed: bool,
+    /// Nobody wants what still arrives.
+    discarding: bool,
     /// Being cancelled, because the queue is full or the stream is to stop.
     pausing: bool,
     /// A wait for readiness is in flight.
@@ -121,6 +123,13 @@ impl Receiving {
         }
     }
 
+    /// Ends the stream for good, and drops what has arrived and what still does.
+    pub(super) fn discard(&mut self, socket: Socket, poller: &mut Poller) {
+        self.discarding = true;
+        self.queue = Chain::default();
+        self.stop(socket, poller);
+    }
+
     /// Says whether a read would not block; if not, the waker is called when it may not.
     pub(super) fn is_ready(&mut self, socket: Socket, poller: &mut Poller) -> bool {
         if self.readying || std::mem::take(&mut self.readable) {
@@ -149,6 +158,9 @@ impl Receiving {
     }
 
     fn on_bytes(&mut self, buf: Buf, limit: usize, socket: Socket, poller: &mut Poller) {
+        if self.discarding {
+            return;
+        }
         self.queue.push(buf);
         if self.queue.buffers() >= limit {
             self.stop(socket, poller);

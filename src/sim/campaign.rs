@@ -162,11 +162,15 @@ fn shrink(seed: u64, outcome: &Outcome) -> Cut {
     cut
 }
 
+/// What broke, what may be left out of the seed without it going away, the faults that are left, and
+/// the last events in words.
+pub type Failure = (Violation, Cut, Vec<Fault>, Vec<String>);
+
 /// Runs one seed and says in words what happened last; `Ok` when nothing broke.
 ///
 /// # Errors
-/// The violation, the words, and what may be left out of the seed without it going away.
-pub fn explain(seed: u64, cut: Option<Cut>) -> Result<Outcome, (Violation, Cut, Vec<String>)> {
+/// See [`Failure`].
+pub fn explain(seed: u64, cut: Option<Cut>) -> Result<Outcome, Failure> {
     keep_panics();
     let _records = records::collect();
     let outcome = run(seed, &cut.unwrap_or_default(), false);
@@ -176,7 +180,7 @@ pub fn explain(seed: u64, cut: Option<Cut>) -> Result<Outcome, (Violation, Cut, 
     let cut = cut.unwrap_or_else(|| shrink(seed, &outcome));
     let outcome = run(seed, &cut, true);
     match outcome.violation {
-        Some(violation) => Err((violation, cut, outcome.words)),
+        Some(violation) => Err((violation, cut, outcome.faults, outcome.words)),
         None => Ok(outcome),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 /// How many words are kept.
-const KEPT: usize = 120;
+const KEPT: usize = 1_000_000;
 
 /// The trace of one world: two runs of a seed have the same.
 #[derive(Debug, Default)]
