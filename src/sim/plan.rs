@@ -14,6 +14,8 @@ use crate::sys::sim::{Fault, Faults, Limits, MICRO, MILLI, Random, SECOND};
 pub(super) const ECHO: SocketAddr = address(7007);
 pub(super) const PROXY: SocketAddr = address(7008);
 const UPSTREAM: u16 = 9000;
+/// An endpoint without anybody.
+const DEAD: SocketAddr = address(32_769);
 /// Endpoints of each generation's upstream.
 const ENDPOINTS: u16 = 2;
 
@@ -109,11 +111,14 @@ impl Plan {
                 writeln!(timeouts, "timeouts.lifetime = \"{lifetime}ms\"").expect("as above");
             }
         }
-        let endpoints: Vec<String> = self
+        let mut endpoints: Vec<String> = self
             .endpoints(generation)
             .map(|e| format!("\"{e}\""))
             .collect();
-        let source = if self.faults.has(Fault::FewPorts) {
+        // One where nobody listens, of the ports that are connected from.
+        let few_ports = self.faults.has(Fault::FewPorts);
+        endpoints.extend((few_ports && self.seed % 2 == 0).then(|| format!("\"{DEAD}\"")));
+        let source = if few_ports && self.seed % 2 == 1 {
             "source = [\"127.0.0.2\", \"127.0.0.3\"]\n"
         } else {
             ""
@@ -190,11 +195,11 @@ impl Plan {
         let total = if self.faults.has(Fault::Bulk) {
             random.between(100, 1_500) * 1024
         } else {
-            match random.below(4) {
-                0 => 8,
-                1 => random.between(9, 64),
-                2 => random.between(65, 600),
-                _ => random.between(600, 3_000),
+            match random.below(16) {
+                0..6 => 8,
+                6..12 => random.between(9, 64),
+                12..15 => random.between(65, 400),
+                _ => random.between(400, 3_000),
             }
         };
         let mut conduct = plain(total as u64, now + PATIENCE);
@@ -216,7 +221,14 @@ impl Plan {
             Fault::PeerVanishes,
             Fault::WatchRefused,
         ];
-        causes.iter().any(|&fault| self.faults.has(fault))
+        causes.iter().any(|&fault| self.faults.has(fault)) || self.may_starve()
+    }
+
+    /// Few buffers, and ends that read nothing for long: who waits for a buffer waits for them.
+    fn may_starve(&self) -> bool {
+        let holders = [Fault::ClientStopsReading, Fault::UpstreamStopsReading];
+        let held = holders.iter().any(|&fault| self.faults.has(fault));
+        held && self.faults.has(Fault::FewBuffers)
     }
 
     /// Whether a client may go unserved.
