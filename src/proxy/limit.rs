@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
-use crate::runtime::Handle;
+use crate::runtime::{Bug, Handle, seeded, yield_now};
 
 /// How often a lane looks whether another one has ended a session, while all are taken. The only
 /// state in which it looks, so it costs nothing otherwise.
@@ -55,6 +55,11 @@ impl SessionLimit {
     /// Takes a place, waiting until there is one.
     pub async fn acquire(self: &Arc<Self>, lane: &Handle) -> Permit {
         loop {
+            if seeded(Bug::LimitRaced) && self.live() < self.max {
+                yield_now().await;
+                self.live.fetch_add(1, AcqRel);
+                return Permit(Arc::clone(self));
+            }
             if let Some(permit) = self.try_acquire() {
                 return permit;
             }
@@ -65,6 +70,9 @@ impl SessionLimit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if seeded(Bug::PermitLeaked) {
+            return;
+        }
         self.0.live.fetch_sub(1, AcqRel);
     }
 }

@@ -11,7 +11,7 @@ use super::mover::{Moved, Mover};
 use super::sockets::{End, error, register};
 use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, Socket, Submitted};
-use crate::sys::{self, OsSocket, SocketRef};
+use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
 
 /// The end of a send: how many bytes the kernel took, and the error that kept it from the rest.
 #[derive(Debug)]
@@ -327,12 +327,19 @@ impl LaneSocket {
 
 impl Drop for LaneSocket {
     fn drop(&mut self) {
+        if seeded(Bug::SlotLeaked) {
+            return;
+        }
         let entry = self.lane.0.sockets.borrow_mut().remove(self.socket);
         self.lane
             .0
             .poller
             .borrow_mut()
             .close(self.socket, self.how.get());
+        if seeded(Bug::ClosedTwice) {
+            let how = self.how.get();
+            self.lane.0.poller.borrow_mut().close(self.socket, how);
+        }
         drop(entry);
     }
 }

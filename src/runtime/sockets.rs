@@ -12,7 +12,7 @@ use std::task::{Context, Waker};
 use super::shared::Shared;
 use crate::buf::{Buf, Chain};
 use crate::poller::{Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
-use crate::sys::OsSocket;
+use crate::sys::{Bug, OsSocket, seeded};
 
 /// The lane's sockets, by the poller's slots.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ impl Receiving {
             return;
         }
         self.queue.push(buf);
-        if self.queue.buffers() >= limit {
+        if self.queue.buffers() >= limit && !seeded(Bug::BackPressureIgnored) {
             self.stop(socket, poller);
         }
     }
@@ -172,7 +172,12 @@ impl Receiving {
         match end {
             RecvEnd::Cancelled => {}
             RecvEnd::Fin => self.end = End::Fin,
-            RecvEnd::Failed(error) => self.end = End::Failed(code(&error)),
+            RecvEnd::Failed(error) => {
+                self.end = End::Failed(code(&error));
+                if seeded(Bug::BytesBeforeResetLost) {
+                    self.queue = Chain::default();
+                }
+            }
         }
     }
 }
@@ -224,6 +229,9 @@ impl Shared {
             }
             Event::RecvEnded(end) => {
                 receiving.on_end(end);
+                if seeded(Bug::WakeLost) {
+                    return;
+                }
                 wake(&mut receiving.waiting, receiving.waker.as_ref());
             }
             Event::Sent(bytes, result) => {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::party::{End, Party};
 use super::records::{self, Record};
 use super::world::{UPSTREAM_NAME, Violation, World};
-use crate::sys::sim::{Mark, with};
+use crate::sys::sim::{Closed, Mark, with};
 
 impl World {
     fn party(&self, name: u64) -> Option<&Party> {
@@ -298,6 +298,7 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
                 let what = format!("{record:?} went to {endpoint}");
                 return Err(Violation::new("I10", what));
             }
+            before_reset(world, record, name, to, end)?;
             let end = local.and_then(|local| by_local.get(&(local, endpoint)));
             let said = record.from_client;
             if end.is_some_and(|all| !all.iter().any(|&taken| fits(taken, said))) {
@@ -310,6 +311,36 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
     if sessions != records.len() as u64 {
         let what = format!("{} records of {sessions} sessions", records.len());
         return Err(Violation::new("I8", what));
+    }
+    Ok(())
+}
+
+/// I1 again: what came before a client's reset is delivered to an upstream that goes on reading, as
+/// it would have been without a proxy between them.
+fn before_reset(
+    world: &World,
+    record: &Record,
+    client: u64,
+    upstream: u64,
+    end: &Closed,
+) -> Result<(), Violation> {
+    let (Some(client), Some(upstream)) = (world.party(client), world.party(upstream)) else {
+        return Ok(());
+    };
+    let applies = record.ended == "client_rst"
+        && client.did == End::Reset(0)
+        && upstream.is_innocent()
+        && upstream.saw != End::Open
+        && !world.was_aborted
+        && !world.plan.may_break_off();
+    if applies && (record.from_client != end.read || end.unread > 0) {
+        let what = format!(
+            "{} bytes came before the reset of party {}, {} were delivered: {record:?}",
+            end.read + end.unread,
+            client.name,
+            record.from_client
+        );
+        return Err(Violation::new("I1", what));
     }
     Ok(())
 }

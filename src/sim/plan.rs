@@ -32,6 +32,14 @@ pub struct Cut {
     pub clients: Option<usize>,
 }
 
+impl Cut {
+    /// The whole plan.
+    pub const NOTHING: Self = Self {
+        faults: Faults::NONE,
+        clients: None,
+    };
+}
+
 /// The plan of one world.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -144,11 +152,12 @@ impl Plan {
         let at = random.below(usize::try_from(self.span).unwrap_or(usize::MAX)) as u64;
         let to = if random.one_in(3) { ECHO } else { PROXY };
         let mut conduct = self.conduct(&mut random, at);
+        let low = self.faults.has(Fault::LowLimit);
         let mut has = |fault, n| self.faults.has(fault) && random.one_in(n);
         let breaks = [
             has(Fault::ClientResets, 4),
             has(Fault::ClientCrashes, 4),
-            has(Fault::PeerVanishes, 8),
+            has(Fault::PeerVanishes, 8) && !low,
         ];
         let (deaf, slow, bytewise) = (
             has(Fault::ClientStopsReading, 6),
@@ -160,6 +169,10 @@ impl Plan {
             conduct.ending = Ending::FinLast;
         }
         misbehave(&mut conduct, &mut random, breaks, deaf);
+        if deaf && low {
+            // Who waits for a place looks every 10 ms: for minutes, that is all a world would do.
+            conduct.patience -= PATIENCE - 3 * SECOND;
+        }
         slow_down(&mut conduct, &mut random, slow, bytewise);
         (at, to, conduct)
     }
@@ -168,11 +181,12 @@ impl Plan {
     pub(super) fn upstream(&self, index: usize, now: u64) -> Conduct {
         let mut random = part(self.seed, 1_000_000 + index as u64);
         let mut conduct = self.conduct(&mut random, now);
+        let low = self.faults.has(Fault::LowLimit);
         let mut has = |fault, n| self.faults.has(fault) && random.one_in(n);
         let breaks = [
             has(Fault::UpstreamResets, 4),
             has(Fault::UpstreamCrashes, 4),
-            has(Fault::PeerVanishes, 8),
+            has(Fault::PeerVanishes, 8) && !low,
         ];
         let (deaf, slow) = (
             has(Fault::UpstreamStopsReading, 6),
@@ -187,6 +201,10 @@ impl Plan {
             conduct.listens_first = silent;
         }
         misbehave(&mut conduct, &mut random, breaks, deaf);
+        if deaf && low {
+            // Who waits for a place looks every 10 ms: for minutes, that is all a world would do.
+            conduct.patience -= PATIENCE - 3 * SECOND;
+        }
         slow_down(&mut conduct, &mut random, slow, false);
         conduct
     }

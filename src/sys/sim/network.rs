@@ -311,7 +311,8 @@ impl Kernel {
             self.accepted_open -= 1;
         }
         let sock = &mut self.socks[index as usize];
-        let unread = !sock.input.is_empty();
+        let unread_bytes = sock.input.len() as u64;
+        let unread = unread_bytes > 0;
         sock.input.clear();
         let used = !sock.is_waiting && sock.remote.is_some();
         if sock.owner == Some(Owner::Corelane) && used {
@@ -325,6 +326,7 @@ impl Kernel {
                 remote,
                 read,
                 written,
+                unread: unread_bytes,
             });
         }
         let sock = &mut self.socks[index as usize];
