@@ -122,10 +122,7 @@ impl Direction {
             if self.ended {
                 return;
             }
-            let mut held = self.held(source.read.get() == Source::Reset, sink);
-            if seeded(Bug::FinBeforeData) {
-                held = Held::Nothing;
-            }
+            let held = self.held(source.read.get() == Source::Reset, sink);
             let polled = match action(pulse.phase, source.read.get(), held, sink.as_sink()) {
                 Action::Move | Action::Flush if self.sending && !seeded(Bug::TwoSendsInFlight) => {
                     self.finish_send(sink, pulse)

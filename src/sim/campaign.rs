@@ -71,11 +71,16 @@ pub(super) fn keep_panics() {
     QUIET.set(true);
 }
 
-/// Runs a campaign; `progress` is told now and then how many seeds and connections there were.
+/// Runs a campaign; `progress` is told now and then how many seeds, connections and failures there
+/// were, `failure` of each failure when it is found.
 ///
 /// # Panics
 /// When a thread cannot be started.
-pub fn campaign(what: &Campaign, progress: impl Fn(u64, u64, usize) + Sync) -> Report {
+pub fn campaign(
+    what: &Campaign,
+    progress: impl Fn(u64, u64, usize) + Sync,
+    failure: impl Fn(u64, &Violation, &Cut) + Sync,
+) -> Report {
     let (next, done, connections) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let report = Mutex::new(Report::default());
     let failed = || report.lock().map_or(FAILURES_MAX, |r| r.failures.len());
@@ -99,6 +104,7 @@ pub fn campaign(what: &Campaign, progress: impl Fn(u64, u64, usize) + Sync) -> R
                 .or_else(|| differs(seed, &outcome));
             if let Some(violation) = violation {
                 let cut = shrink(seed, &outcome);
+                failure(seed, &violation, &cut);
                 if let Ok(mut report) = report.lock() {
                     report.failures.push((seed, violation, cut));
                 }

@@ -15,7 +15,7 @@ pub(crate) enum Bug {
     BufferFreedEarly,
     /// The end of a stream wakes nobody.
     WakeLost,
-    /// A FIN goes out before the bytes that are still being sent.
+    /// A FIN is told before the bytes that came in front of it.
     FinBeforeData,
     /// A source that was reset gives its sink a FIN.
     ResetTurnedIntoFin,
