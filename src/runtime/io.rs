@@ -341,6 +341,11 @@ impl Drop for LaneSocket {
             let how = self.how.get();
             self.lane.0.poller.borrow_mut().close(self.socket, how);
         }
-        drop(entry);
+        let accepted = entry.accepting.and_then(|accepting| accepting.result);
+        if let Some(Ok((socket, _))) = accepted {
+            // Nobody came for it. Its client has been told that it is connected: a FIN would be an
+            // answer. A socket that cannot be reset any more is dead already.
+            drop(sys::reset_on_close(sys::borrow(&socket)));
+        }
     }
 }

@@ -23,6 +23,11 @@ const FOUND: &[(&str, u64, Cut)] = &[
         109,
         Cut::NOTHING,
     ),
+    (
+        "an accepted connection that nobody came for is reset, not ended by a FIN",
+        1_004_334,
+        Cut::NOTHING,
+    ),
 ];
 
 #[test]
