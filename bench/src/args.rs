@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use corelane::config::units;
 
+use crate::show::{CompareArguments, ReportArguments};
+
 /// The largest message, in bytes: one is never held whole, so this only keeps sums in 64 bits.
 const SIZE_MAX: u64 = 1 << 30;
 
@@ -29,6 +31,12 @@ pub(crate) enum Verb {
     ///
     /// Exits with 0 if everything came back right, 1 if anything failed, 2 if it could not start.
     Idle(IdleArguments),
+    /// Make one HTML file of the results of one run or several: plots, tables, verdicts
+    Report(ReportArguments),
+    /// Show two runs side by side, with ratios
+    ///
+    /// Exits with 0 if they could be compared; a run that is marked INVALID is refused.
+    Compare(CompareArguments),
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ mod plan;
 mod report;
 mod run;
 mod server_process;
+pub mod show;
 mod signals;
 pub mod stats;
 mod tally;

@@ -12,6 +12,7 @@ use crate::args::{Arguments, CommonArguments, Verb};
 use crate::plan::{Impossible, Plan};
 use crate::report::Report;
 use crate::run::{self, RunError};
+use crate::show;
 use crate::text::Text;
 
 /// How a load went that was made.
@@ -43,6 +44,8 @@ pub(crate) enum Failure {
     /// The report has no place to go to.
     Output(PathBuf, io::Error),
     Run(RunError),
+    /// Results that were made before cannot be shown.
+    Show(show::Failure),
 }
 
 impl Failure {
@@ -59,6 +62,8 @@ impl Failure {
             Self::Impossible(error) => (error.to_string(), 2),
             Self::Output(path, error) => (format!("cannot write {}: {error}", path.display()), 2),
             Self::Run(error) => (error.to_string(), 1),
+            Self::Show(error) if error.is_invalid_run() => (error.to_string(), 4),
+            Self::Show(error) => (error.to_string(), 2),
         };
         _ = writeln!(io::stderr(), "corelane-bench: {text}");
         code.into()
@@ -79,7 +84,14 @@ fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<Outcome, Failur
     match &arguments.verb {
         Verb::Run(arguments) => make(Plan::run(arguments), &arguments.common),
         Verb::Idle(arguments) => make(Plan::idle(arguments), &arguments.common),
+        Verb::Report(arguments) => shown(show::report(arguments)),
+        Verb::Compare(arguments) => shown(show::compare(arguments)),
     }
+}
+
+fn shown(result: Result<(), show::Failure>) -> Result<Outcome, Failure> {
+    result.map_err(Failure::Show)?;
+    Ok(Outcome::Good)
 }
 
 fn make(plan: Result<Plan, Impossible>, common: &CommonArguments) -> Result<Outcome, Failure> {
