@@ -45,46 +45,65 @@ fn whole(value: f64) -> u64 {
     value as u64
 }
 
-fn float(value: u64) -> f64 {
-    f64::from(u32::try_from(value).unwrap())
-}
-
 fn times() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600 * SECOND, 3).unwrap()
 }
 
-/// An open loop of twelve seconds, two of them warm-up, whose median is about `middle` nanoseconds.
-pub(crate) fn run(target: &str, middle: f64) -> Outcome {
-    let mut random = Random(whole(middle));
-    let (mut intended, mut service, mut lateness) = (times(), times(), times());
-    let mut series = Vec::new();
-    for row in 0..12_u64 {
-        let mut second = times();
-        for _ in 0..12_000 {
-            let time = random.latency(middle);
-            second.record(time).unwrap();
-            if row >= 2 {
-                intended.record(time).unwrap();
-                service.record(time * 4 / 5).unwrap();
-                lateness.record(random.latency(900.0)).unwrap();
+/// Twelve seconds, two of them warm-up, and what was measured of them.
+struct Measured {
+    series: Vec<Second>,
+    intended: Histogram<u64>,
+    service: Histogram<u64>,
+    lateness: Histogram<u64>,
+}
+
+impl Measured {
+    fn new(middle: f64) -> Self {
+        let mut random = Random(whole(middle));
+        let mut all = Self {
+            series: Vec::new(),
+            intended: times(),
+            service: times(),
+            lateness: times(),
+        };
+        for row in 0..12 {
+            let mut second = times();
+            for _ in 0..12_000 {
+                let time = random.latency(middle);
+                second.record(time).unwrap();
+                if row >= 2 {
+                    all.intended.record(time).unwrap();
+                    all.service.record(time * 4 / 5).unwrap();
+                    all.lateness.record(random.latency(900.0)).unwrap();
+                }
             }
+            all.series.push(row_of(row, &second, &mut random));
         }
-        let rate = 80_000.0 + 3_000.0 * (random.unit() - 0.5);
-        series.push(Second {
-            start_ns: (i64::try_from(row).unwrap() - 2) * 1_000_000_000,
-            length_ns: SECOND,
-            rate,
-            sent_bytes_per_second: rate * 64.0,
-            received_bytes_per_second: rate * 64.0,
-            latency: Percentiles::new(&second),
-            histogram: Some(Packed::new(&second)),
-            errors: 0,
-            connections: 50,
-            generator_cores: Some(0.4 + 0.05 * random.unit()),
-            server_cores: Some(0.7 + 0.1 * random.unit()),
-            server_rss_bytes: Some(8_000_000 + row * 100_000),
-        });
+        all
     }
+}
+
+fn row_of(row: u32, times: &Histogram<u64>, random: &mut Random) -> Second {
+    let rate = 80_000.0 + 3_000.0 * (random.unit() - 0.5);
+    Second {
+        start_ns: (i64::from(row) - 2) * 1_000_000_000,
+        length_ns: SECOND,
+        rate,
+        sent_bytes_per_second: rate * 64.0,
+        received_bytes_per_second: rate * 64.0,
+        latency: Percentiles::new(times),
+        histogram: Some(Packed::new(times)),
+        errors: 0,
+        connections: 50,
+        generator_cores: Some(0.4 + 0.05 * random.unit()),
+        server_cores: Some(0.7 + 0.1 * random.unit()),
+        server_rss_bytes: Some(8_000_000 + u64::from(row) * 100_000),
+    }
+}
+
+/// An open loop whose median is about `middle` nanoseconds.
+pub(crate) fn run(target: &str, middle: f64) -> Outcome {
+    let measured = Measured::new(middle);
     let target = Target {
         name: None,
         given: target.to_owned(),
@@ -109,27 +128,14 @@ pub(crate) fn run(target: &str, middle: f64) -> Outcome {
         environment: environment(),
         target,
         shape: shape(),
-        totals: Totals {
-            elapsed_ns: 10 * SECOND,
-            connections_opened: 50,
-            messages: 800_000,
-            messages_per_second: Some(80_000.0 + float(service.max() % 100)),
-            due: Some(800_000),
-            unsent: Some(0),
-            sent_bytes: 51_200_000,
-            sent_bytes_per_second: Some(5_120_000.0),
-            received_bytes: 51_200_000,
-            received_bytes_per_second: Some(5_120_000.0),
-            connecting_ns: Some(3_000_000),
-            ..Totals::default()
-        },
+        totals: totals(),
         latency: Latencies {
-            intended: Some(Distribution::new(&intended)),
-            service: Some(Distribution::new(&service)),
+            intended: Some(Distribution::new(&measured.intended)),
+            service: Some(Distribution::new(&measured.service)),
             connect: None,
         },
-        lateness: Some(Distribution::new(&lateness)),
-        series,
+        lateness: Some(Distribution::new(&measured.lateness)),
+        series: measured.series,
         server: Some(server(4711)),
         generator: Generator {
             cpu_ns: Some(5 * SECOND),
@@ -156,6 +162,23 @@ pub(crate) fn run(target: &str, middle: f64) -> Outcome {
         interrupted: false,
         sweep: None,
         duel: None,
+    }
+}
+
+fn totals() -> Totals {
+    Totals {
+        elapsed_ns: 10 * SECOND,
+        connections_opened: 50,
+        messages: 800_000,
+        messages_per_second: Some(80_000.0),
+        due: Some(800_000),
+        unsent: Some(0),
+        sent_bytes: 51_200_000,
+        sent_bytes_per_second: Some(5_120_000.0),
+        received_bytes: 51_200_000,
+        received_bytes_per_second: Some(5_120_000.0),
+        connecting_ns: Some(3_000_000),
+        ..Totals::default()
     }
 }
 

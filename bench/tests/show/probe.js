@@ -15,7 +15,7 @@
   const svg = document.querySelector("#rate .drawing");
   const at = svg.getBoundingClientRect();
   svg.dispatchEvent(new PointerEvent("pointermove",
-    { clientX: at.left + at.width / 2, clientY: at.top + 50, bubbles: true }));
+    { clientX: at.left + at.width * 0.62, clientY: at.top + 50, bubbles: true }));
   const tip = document.getElementById("tip");
   const wide = document.documentElement.scrollWidth > window.innerWidth;
   document.title = [drawn.length, seen, tip.hidden ? "no tip" : tip.innerText, wide].join("|");

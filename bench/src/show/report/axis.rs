@@ -104,11 +104,14 @@ impl Axis {
         let unit = step(self.unit, self.high);
         let range = (self.high - self.low) / unit;
         let rough = range / f64::from(TICKS_MAX);
-        let power = 10_f64.powf(rough.log10().floor());
+        let power = match (10_f64.powf(rough.log10().floor()), self.unit) {
+            (power, Unit::Count) => power.max(1.0),
+            (power, _) => power,
+        };
         let step = [1.0, 2.0, 2.5, 5.0, 10.0]
             .into_iter()
             .map(|step| step * power)
-            .find(|step| *step >= rough)
+            .find(|step| *step >= rough && (self.unit != Unit::Count || step.fract() == 0.0))
             .unwrap_or(10.0 * power)
             * unit;
         let first = (self.low / step).ceil();
@@ -246,6 +249,8 @@ mod tests {
                 Axis::from_zero(Unit::Memory, 17.0 * MIB),
                 &["0 MiB", "5 MiB", "10 MiB", "15 MiB"],
             ),
+            (Axis::from_zero(Unit::Count, 12.0), &["0", "5", "10"]),
+            (Axis::from_zero(Unit::Count, 2.0), &["0", "1", "2"]),
             (
                 Axis::from_zero(Unit::Cores, 1.0),
                 &["0", "0.2", "0.4", "0.6", "0.8", "1"],

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::axis::Axis;
-use super::markup::{Markup, pixels};
+use super::markup::{Attribute, Markup, pixels};
 
 /// Colours that `page.css` has; of more lines than that the first colour comes again.
 pub(crate) const COLORS: usize = 8;
@@ -64,14 +64,58 @@ impl Line {
     }
 }
 
+/// A line of the legend: a stroke, and what it stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    name: String,
+    /// Of the stroke.
+    class: String,
+}
+
+impl Entry {
+    /// What a colour stands for.
+    pub(crate) fn color(name: &str, color: usize) -> Self {
+        Self::of(&Line::new(name, color, Vec::new()))
+    }
+
+    /// What a kind of stroke stands for, in whatever colour.
+    pub(crate) fn dash(name: &str, dash: Dash) -> Self {
+        Self {
+            name: name.to_owned(),
+            class: format!("line ink{}", dash.class()),
+        }
+    }
+
+    fn of(line: &Line) -> Self {
+        let faint = false;
+        Self {
+            name: line.name.clone(),
+            class: class(&Line {
+                faint,
+                ..line.clone()
+            }),
+        }
+    }
+}
+
+impl Dash {
+    fn class(self) -> &'static str {
+        match self {
+            Self::Solid => "",
+            Self::Dashed => " dashed",
+            Self::Dotted => " dotted",
+        }
+    }
+}
+
 /// What is drawn behind the lines.
 #[derive(Clone, Debug)]
 pub(crate) enum Mark {
-    /// All before a value of x, shaded.
+    /// All before a value of x, shaded; its words are in the legend.
     Before(f64, String),
     /// A value of x.
     At(f64, String),
-    /// A value of y.
+    /// A value of y; its words are in the legend.
     Level(f64, String),
 }
 
@@ -87,6 +131,8 @@ pub(crate) struct Plot {
     pub(crate) y: Axis,
     pub(crate) marks: Vec<Mark>,
     pub(crate) lines: Vec<Line>,
+    /// What the legend explains instead of each line by its name.
+    pub(crate) legend: Option<Vec<Entry>>,
     /// As wide as the page, instead of half of it.
     pub(crate) wide: bool,
 }
@@ -146,24 +192,29 @@ impl Plot {
     }
 
     fn legend(&self, figure: &mut Markup) {
-        let mut named: Vec<&Line> = Vec::new();
-        for line in &self.lines {
-            if !line.is_empty() && !named.iter().any(|other| other.name == line.name) {
-                named.push(line);
+        figure.open("ul", &[("class", &"legend")]);
+        for entry in self.legend.clone().unwrap_or_else(|| self.each_line()) {
+            key(figure, &entry.class, &entry.name);
+        }
+        for mark in &self.marks {
+            match mark {
+                Mark::Before(_, text) => key(figure, "shade", text),
+                Mark::Level(_, text) => key(figure, "rule", text),
+                Mark::At(..) => {}
             }
         }
-        figure.open("ul", &[("class", &"legend")]);
-        for line in named {
-            figure.open("li", &[]);
-            figure.open(
-                "svg",
-                &[("viewBox", &"0 0 26 10"), ("aria-hidden", &"true")],
-            );
-            let class = class(line);
-            figure.empty("path", &[("class", &class), ("d", &"M1 5H25")]);
-            figure.raw("</svg>").text(&line.name).close("li");
-        }
         figure.close("ul");
+    }
+
+    /// Each name once.
+    fn each_line(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for line in self.lines.iter().filter(|line| !line.is_empty()) {
+            if !entries.iter().any(|other| other.name == line.name) {
+                entries.push(Entry::of(line));
+            }
+        }
+        entries
     }
 
     fn drawing(&self, figure: &mut Markup) {
@@ -193,7 +244,7 @@ impl Plot {
     /// What is shaded.
     fn behind(&self, figure: &mut Markup) {
         for mark in &self.marks {
-            if let Mark::Before(x, text) = mark {
+            if let Mark::Before(x, _) = mark {
                 let right = self.left_to_right(*x);
                 let height = self.height() - TOP - BOTTOM;
                 figure.empty(
@@ -206,7 +257,6 @@ impl Plot {
                         ("height", &pixels(height)),
                     ],
                 );
-                label(figure, "mark", (LEFT + 4.0, TOP + 12.0), "start", text);
             }
         }
     }
@@ -221,12 +271,17 @@ impl Plot {
                 label(figure, "tick", (LEFT - 8.0, y + 4.0), "end", name);
             }
         }
+        let mut free_from = 0.0;
         for tick in self.x.ticks() {
             let x = self.left_to_right(tick.value);
             let path = format!("M{} {}V{}", pixels(x), pixels(TOP), pixels(bottom));
             grid_line(figure, tick.name.is_some(), &path);
             if let Some(name) = &tick.name {
-                label(figure, "tick", (x, bottom + 19.0), "middle", name);
+                let half = half_width(name);
+                if x - half >= free_from {
+                    label(figure, "tick", (x, bottom + 19.0), "middle", name);
+                    free_from = x + half + 8.0;
+                }
             }
         }
     }
@@ -245,11 +300,10 @@ impl Plot {
                 };
                 label(figure, "mark", (x + off, TOP + 12.0), anchor, text);
             }
-            Mark::Level(y, text) => {
+            Mark::Level(y, _) => {
                 let y = self.top_to_bottom(*y);
                 let path = format!("M{} {}H{}", pixels(LEFT), pixels(y), pixels(right));
                 figure.empty("path", &[("class", &"rule"), ("d", &path)]);
-                label(figure, "mark", (right - 4.0, y - 5.0), "end", text);
             }
         }
     }
@@ -319,13 +373,31 @@ impl Plot {
 }
 
 fn class(line: &Line) -> String {
-    let dash = match line.dash {
-        Dash::Solid => "",
-        Dash::Dashed => " dashed",
-        Dash::Dotted => " dotted",
-    };
     let faint = if line.faint { " faint" } else { "" };
-    format!("line c{}{dash}{faint}", line.color % COLORS)
+    let color = line.color % COLORS;
+    format!("line c{color}{}{faint}", line.dash.class())
+}
+
+fn key(figure: &mut Markup, class: &str, name: &str) {
+    figure.open("li", &[]);
+    figure.open(
+        "svg",
+        &[("viewBox", &"0 0 26 10"), ("aria-hidden", &"true")],
+    );
+    match class {
+        "shade" => {
+            let size: [Attribute<'_>; 3] = [("class", &class), ("width", &"26"), ("height", &"10")];
+            figure.empty("rect", &size)
+        }
+        _ => figure.empty("path", &[("class", &class), ("d", &"M1 5H25")]),
+    };
+    figure.raw("</svg>").text(name).close("li");
+}
+
+/// About half of what a name on an axis takes: its digits are seven pixels wide.
+fn half_width(name: &str) -> f64 {
+    let length = u32::try_from(name.chars().count()).unwrap_or(u32::MAX);
+    f64::from(length) * 3.5
 }
 
 fn grid_line(figure: &mut Markup, named: bool, path: &str) {

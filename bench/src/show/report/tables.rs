@@ -6,7 +6,7 @@ use super::plot::COLORS;
 use crate::outcome::{Loop, Outcome, Step, Sweep};
 use crate::show::conditions::{self, Bearing, Condition};
 use crate::show::figures::{Unit, grouped, maybe};
-use crate::show::results;
+use crate::show::results::{self, Figure, Group};
 use crate::stats::float;
 
 /// What each run is, whether it can be believed, and whether it is good enough.
@@ -99,23 +99,58 @@ fn threshold_figure(condition: &str, measured: Option<f64>) -> String {
 
 /// A row for each run, a column for each figure that any of them has.
 pub(crate) fn results(runs: &[Run]) -> Markup {
-    let rows: Vec<Vec<results::Figure>> = runs
+    let rows: Vec<Vec<Figure>> = runs
         .iter()
         .map(|run| results::figures(&run.outcome))
         .collect();
+    let open = runs
+        .iter()
+        .any(|run| run.outcome.latency.intended.is_some());
+    let mut tables = Markup::default();
+    tables.markup(&results_of(Group::Main, runs, &rows));
+    tables.open("p", &[("class", &"note")]);
+    tables.raw(match open {
+        true => {
+            "p50 to max: from the time at which a message was meant to be sent where a run had a \
+             clock (an open loop), else from the time at which it was sent. "
+        }
+        false => "p50 to max: service time, from the time at which a message was sent. ",
+    });
+    tables.raw("n/a: not measured, or too few samples to say. ");
+    if runs.len() > 1 {
+        tables.raw("One run each: what differs by less than a repetition would is no difference.");
+    }
+    tables.close("p");
+    for (group, title) in [
+        (Group::Elsewhere, "Service time and connecting"),
+        (Group::Cost, "Cost"),
+    ] {
+        let values = rows.iter().flatten();
+        if values
+            .clone()
+            .any(|one| one.group == group && one.value.is_some())
+        {
+            tables.element("h3", &[("class", &"group")], title);
+            tables.markup(&results_of(group, runs, &rows));
+        }
+    }
+    tables
+}
+
+fn results_of(group: Group, runs: &[Run], rows: &[Vec<Figure>]) -> Markup {
     let mut names: Vec<&'static str> = Vec::new();
-    for figure in rows.iter().flatten() {
+    for figure in rows.iter().flatten().filter(|figure| figure.group == group) {
         if (figure.always || figure.value.is_some()) && !names.contains(&figure.name) {
             names.push(figure.name);
         }
     }
     let mut table = Markup::default();
-    table.raw("<div class=\"scroll\"><table class=\"results\"><thead><tr><th>run</th>");
+    table.raw("<div class=\"scroll\"><table class=\"results\"><thead><tr><th></th>");
     for name in &names {
         table.element("th", &[], name);
     }
     table.raw("</tr></thead><tbody>");
-    for (number, (run, row)) in runs.iter().zip(&rows).enumerate() {
+    for (number, (run, row)) in runs.iter().zip(rows).enumerate() {
         table.raw("<tr><th>");
         swatch(number, &mut table);
         table.text(&run.name).close("th");
@@ -127,24 +162,6 @@ pub(crate) fn results(runs: &[Run]) -> Markup {
         table.close("tr");
     }
     table.raw("</tbody></table></div>");
-    let note = match runs
-        .iter()
-        .any(|run| run.outcome.latency.intended.is_some())
-    {
-        true => {
-            "p50 to max are counted from the time at which a message was meant to be sent, if the \
-             run had a clock (an open loop); else, and under \u{201c}service\u{201d}, from the time \
-             at which it was sent. "
-        }
-        false => "p50 to max are service times: from the time at which a message was sent. ",
-    };
-    table.open("p", &[("class", &"note")]);
-    table.raw(note);
-    table.text("n/a: not measured, or fewer than ten samples lie above. ");
-    if runs.len() > 1 {
-        table.raw("One run each: what differs by less than a repetition would is no difference.");
-    }
-    table.close("p");
     table
 }
 
