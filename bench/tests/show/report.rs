@@ -43,7 +43,10 @@ fn lines<'a>(document: &'a Document<'a>, id: &str) -> Vec<&'a str> {
 }
 
 fn text_of(node: Node<'_, '_>) -> String {
-    node.descendants().filter_map(|node| node.text()).collect()
+    node.descendants()
+        .filter(Node::is_text)
+        .filter_map(|node| node.text())
+        .collect()
 }
 
 #[test]
@@ -117,10 +120,10 @@ fn several_runs_are_drawn_over_each_other() {
     let drawn = path.unwrap().attribute("d").unwrap();
     assert_eq!(drawn.matches('M').count(), 2, "{drawn}");
     // And what differs between the runs stands out.
-    let differing: Vec<String> = document
+    let differing: Vec<&str> = document
         .descendants()
         .filter(|node| node.attribute("class") == Some("differs"))
-        .filter_map(|node| Some(text_of(node.first_element_child()?)))
+        .filter_map(|node| node.first_element_child()?.text())
         .collect();
     assert_eq!(differing, ["loop", "rate"]);
 }
