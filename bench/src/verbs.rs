@@ -14,6 +14,7 @@ use crate::live::{Lines, Observer};
 use crate::outcome::Outcome;
 use crate::plan::{Impossible, Plan};
 use crate::run::{Engine, RunError};
+use crate::show::HdrFiles;
 use crate::text::Text;
 use crate::{duel, show, sweep};
 
@@ -126,6 +127,8 @@ fn one<'a>(plan: Result<Plan, Impossible>) -> Result<Job<'a>, Failure> {
 
 fn make(common: &CommonArguments, words: Vec<String>, job: Job<'_>) -> Result<End, Failure> {
     let json = common.json.as_deref().map(Json::open).transpose()?;
+    let hdr = common.hdr.as_deref().map(HdrFiles::open).transpose();
+    let hdr = hdr.map_err(Failure::Show)?;
     let invocation = Invocation::new(words);
     let mut engine = Engine::new(observers(common)).map_err(Failure::Run)?;
     let mut outcome = job(&mut engine, &invocation).map_err(Failure::Run)?;
@@ -134,6 +137,9 @@ fn make(common: &CommonArguments, words: Vec<String>, job: Job<'_>) -> Result<En
     tell(&outcome, common.quiet, json.as_ref())?;
     if let Some(json) = json {
         json.write(&outcome)?;
+    }
+    if let Some(hdr) = hdr {
+        hdr.write(&outcome).map_err(Failure::Show)?;
     }
     Ok(end(&outcome))
 }

@@ -97,6 +97,10 @@ pub(crate) struct CommonArguments {
     /// Write the results as JSON; - is standard output, and the text goes to standard error
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write PREFIX.hgrm and PREFIX.hlog for the tools of HdrHistogram: the percentiles, and an
+    /// interval log with a row for each second
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) hdr: Option<PathBuf>,
     /// Print no text but errors
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -11,6 +11,7 @@ use super::figures::{self, NONE, maybe};
 use super::results::{self, Figure};
 use super::{Failure, names, print};
 use crate::outcome::Outcome;
+use crate::text::quantity;
 
 /// `compare`, as written.
 #[derive(Debug, Args)]
@@ -153,7 +154,7 @@ impl Comparison<'_> {
                 writeln!(f, "{letter} is INVALID: {}", clean(&reasons(outcome)))?;
             }
             if outcome.errors.total > 0 {
-                let errors = figures::grouped(outcome.errors.total);
+                let errors = quantity::grouped(outcome.errors.total);
                 writeln!(
                     f,
                     "{letter} had {errors} errors: what failed is in none of its latencies"

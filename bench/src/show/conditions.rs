@@ -4,6 +4,7 @@
 use super::figures::{self, number, time};
 use crate::outcome::{Loop, Outcome};
 use crate::stats::float;
+use crate::text::quantity;
 
 /// What it means for a comparison when a condition differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ fn load(outcome: &Outcome) -> Vec<Condition> {
             "duration",
             shape.duration_ns.map(|nanos| time(float(nanos))),
         ),
-        load("count", shape.count.map(figures::grouped)),
+        load("count", shape.count.map(quantity::grouped)),
         load("hold", shape.hold_ns.map(|nanos| time(float(nanos)))),
         load("storm", shape.storm.then(|| yes_or_no(true))),
         load("source", text(&shape.source)),
@@ -99,7 +100,7 @@ fn machine(outcome: &Outcome) -> Vec<Condition> {
         machine("congestion control", environment.congestion.clone()),
         machine(
             "descriptor limit",
-            environment.descriptors_max.map(figures::grouped),
+            environment.descriptors_max.map(quantity::grouped),
         ),
         machine(
             "somaxconn",

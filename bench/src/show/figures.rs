@@ -1,6 +1,8 @@
 //! Figures as people read them: three digits and a unit. Called by everything that shows results;
 //! knows no result itself.
 
+use crate::text::quantity::grouped;
+
 /// Digits that are shown: what a histogram keeps.
 const DIGITS: usize = 3;
 
@@ -89,19 +91,6 @@ pub(crate) fn number(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// `1234567` as `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A rate with all its digits: `81,234/s`.
 pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
@@ -175,7 +164,7 @@ fn scaled(value: f64, units: &[(f64, &str)], blank: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{GIB, grouped, maybe, memory, number, rate, ratio, short, throughput, time};
+    use super::{GIB, maybe, memory, number, rate, ratio, short, throughput, time};
 
     #[test]
     fn times() {
@@ -219,13 +208,5 @@ mod tests {
         assert_eq!(rate(1.5), "1.50/s");
         assert_eq!(ratio(0.987), "0.99×");
         assert_eq!(maybe(None, time), "n/a");
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
     }
 }

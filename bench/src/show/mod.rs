@@ -4,6 +4,7 @@
 mod compare;
 mod conditions;
 mod figures;
+mod hdr;
 pub mod report;
 mod results;
 
@@ -13,6 +14,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::compare::{CompareArguments, compare};
+pub(crate) use self::hdr::HdrFiles;
 pub(crate) use self::report::{ReportArguments, report};
 use crate::outcome::{ReadError, Unreadable};
 

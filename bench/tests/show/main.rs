@@ -5,4 +5,5 @@
 mod compare;
 mod documents;
 mod folder;
+mod hdr;
 mod report;

@@ -5,9 +5,10 @@ use super::markup::Markup;
 use super::plot::COLORS;
 use crate::outcome::{Loop, Outcome, Step, Sweep};
 use crate::show::conditions::{self, Bearing, Condition};
-use crate::show::figures::{Unit, grouped, maybe};
+use crate::show::figures::{Unit, maybe};
 use crate::show::results::{self, Figure, Group};
 use crate::stats::float;
+use crate::text::quantity::grouped;
 
 /// What each run is, whether it can be believed, and whether it is good enough.
 pub(crate) fn verdicts(runs: &[Run]) -> Markup {
