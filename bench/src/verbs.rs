@@ -10,11 +10,11 @@ use clap::Parser;
 
 use crate::args::{Arguments, CommonArguments, Verb};
 use crate::assemble::{self, Invocation};
-use crate::live::{Lines, Observer};
+use crate::live::Observer;
 use crate::outcome::Outcome;
 use crate::plan::{Impossible, Plan};
 use crate::run::{Engine, RunError};
-use crate::show::HdrFiles;
+use crate::show::{HdrFiles, live};
 use crate::text::Text;
 use crate::{duel, show, sweep};
 
@@ -129,9 +129,12 @@ fn make(common: &CommonArguments, words: Vec<String>, job: Job<'_>) -> Result<En
     let json = common.json.as_deref().map(Json::open).transpose()?;
     let hdr = common.hdr.as_deref().map(HdrFiles::open).transpose();
     let hdr = hdr.map_err(Failure::Show)?;
+    let observers = observers(common, &words);
     let invocation = Invocation::new(words);
-    let mut engine = Engine::new(observers(common)).map_err(Failure::Run)?;
+    let mut engine = Engine::new(observers).map_err(Failure::Run)?;
     let mut outcome = job(&mut engine, &invocation).map_err(Failure::Run)?;
+    // And with it what the observers have drawn.
+    drop(engine);
     let judge = |condition: &crate::condition::Condition| condition.judge(&outcome);
     outcome.thresholds = common.fail_if.iter().map(judge).collect();
     tell(&outcome, common.quiet, json.as_ref())?;
@@ -144,10 +147,11 @@ fn make(common: &CommonArguments, words: Vec<String>, job: Job<'_>) -> Result<En
     Ok(end(&outcome))
 }
 
-fn observers(common: &CommonArguments) -> Vec<Box<dyn Observer>> {
+/// `words` are the command line's.
+fn observers(common: &CommonArguments, words: &[String]) -> Vec<Box<dyn Observer>> {
     match common.quiet {
         true => Vec::new(),
-        false => vec![Box::new(Lines)],
+        false => vec![live::observer(words.join(" "))],
     }
 }
 

@@ -5,6 +5,7 @@ mod compare;
 mod conditions;
 mod figures;
 mod hdr;
+pub(crate) mod live;
 pub mod report;
 mod results;
 

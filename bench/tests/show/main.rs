@@ -6,4 +6,5 @@ mod compare;
 mod documents;
 mod folder;
 mod hdr;
+mod live;
 mod report;
