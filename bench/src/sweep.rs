@@ -88,7 +88,7 @@ pub(crate) fn run(
             Some(_) => break "too many steps",
             None if search.kept.is_none() && !kept => break "the first rate broke it",
             None if kept && search.broken.is_none() => break "the highest rate allowed kept it",
-            None => break "the next rate above breaks it",
+            None => break ended(&steps),
         }
     };
     let mut outcome = best.expect("there was a step");
@@ -101,12 +101,23 @@ pub(crate) fn run(
         ended: ended.to_owned(),
         steps: steps.clone(),
     });
+    // Of one step there is a time, of all there is none.
+    totals.connecting_ns = None;
     totals.messages_per_second = outcome.totals.messages_per_second;
     totals.sent_bytes_per_second = outcome.totals.sent_bytes_per_second;
     totals.received_bytes_per_second = outcome.totals.received_bytes_per_second;
     outcome.totals = totals;
     outcome.errors = faults.told();
     Ok(outcome)
+}
+
+/// What stands above the knee.
+fn ended(steps: &[Step]) -> &'static str {
+    let broken = steps.iter().filter(|step| !step.kept);
+    match broken.min_by(|a, b| a.rate.total_cmp(&b.rate)) {
+        Some(step) if !step.valid => "above it this client is too slow to tell",
+        _ => "the next rate above breaks it",
+    }
 }
 
 fn step(outcome: &Outcome, slo: &Condition, rate: f64) -> Step {
@@ -152,7 +163,6 @@ pub(crate) fn add(sum: &mut Totals, more: &Totals) {
     let add = |sum: Option<u64>, more: Option<u64>| more.map(|more| sum.unwrap_or(0) + more);
     sum.due = add(sum.due, more.due);
     sum.unsent = add(sum.unsent, more.unsent);
-    sum.connecting_ns = add(sum.connecting_ns, more.connecting_ns);
     let seconds = float(sum.elapsed_ns) / 1e9;
     let rate = |amount: u64| (seconds > 0.0).then(|| float(amount) / seconds);
     sum.messages_per_second = rate(sum.messages);

@@ -1,6 +1,6 @@
 //! The client's verdict on itself: whether it measured the server, or its own slowness. Pure.
 
-use crate::outcome::{Doubt, Loop, Outcome, Reason, Verdict};
+use crate::outcome::{Doubt, Loop, Outcome, Percentiles, Reason, Verdict};
 use crate::stats::float;
 
 /// A message may leave so late, as a share of the median latency, that the latency is still the
@@ -27,13 +27,15 @@ pub(crate) fn of(outcome: &Outcome) -> Verdict {
 }
 
 fn late(outcome: &Outcome) -> Option<Reason> {
-    let lateness = outcome.lateness.as_ref()?.percentiles.p99?;
+    let Percentiles { p50, p90, p99, .. } = outcome.lateness.as_ref()?.percentiles;
+    // The highest that a small sample supports.
+    let lateness = p99.or(p90).or(p50)?;
     let median = outcome.latency.first()?.percentiles.p50?;
     (float(lateness) > LATENESS_MAX * float(median)).then(|| Reason {
         doubt: Doubt::SendLateness,
         message: format!(
-            "messages left late: 99 % of them within {}, more than a tenth of the median latency \
-             ({}); give the client a core of its own, more --lanes or a lower rate",
+            "messages left late: by up to {} (99th percentile), more than a tenth of the median \
+             latency ({}); give the client a core of its own, more --lanes or a lower rate",
             micros(lateness),
             micros(median),
         ),
@@ -77,7 +79,8 @@ fn notes(outcome: &Outcome) -> Vec<String> {
              answers: they are in no latency, which is therefore a lower bound"
         ));
     }
-    if outcome.shape.loop_ == Loop::Closed && outcome.latency.service.is_some() {
+    let exchanges = outcome.latency.service.is_some() && outcome.verb != "idle";
+    if outcome.shape.loop_ == Loop::Closed && exchanges {
         notes.push(
             "a closed loop: while the server stalls, the client sends nothing and measures \
              nothing; its latency is not what users who do not wait for each other see under load \
@@ -137,7 +140,10 @@ mod tests {
         assert_eq!(doubts(&with_times(9, 100)), []);
         assert_eq!(doubts(&with_times(11, 100)), [Doubt::SendLateness]);
         let reason = &of(&with_times(11, 100)).reasons[0].message;
-        assert!(reason.contains("within 11.0 us"), "{reason}");
+        assert!(
+            reason.contains("by up to 11.0 us (99th percentile)"),
+            "{reason}"
+        );
     }
 
     #[test]

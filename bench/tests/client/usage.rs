@@ -1,5 +1,5 @@
 //! What the client says when it cannot start: one clear line on standard error, nothing on standard
-//! output, exit code 2.
+//! output, exit code 1.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::servers::{good, run};
 /// Nothing of a run; what standard error says.
 fn refused(arguments: &[&str]) -> String {
     let answer = run(arguments);
-    assert_eq!(answer.code, Some(2), "{arguments:?}: {answer:?}");
+    assert_eq!(answer.code, Some(1), "{arguments:?}: {answer:?}");
     assert_eq!(answer.stdout, "", "{arguments:?}");
     answer.stderr
 }
@@ -78,7 +78,7 @@ fn more_connections_than_descriptors_is_said_with_the_limit() {
     let command = format!("ulimit -n 100; exec '{bench}' run 127.0.0.1:1 --connections 1000");
     let output = Command::new("sh").args(["-c", &command]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     let text = "--connections 1000: 1035 descriptors are needed and the limit is 100";
     assert!(stderr.contains(text), "{stderr}");
 }
@@ -109,5 +109,5 @@ fn help_and_version_work() {
         );
         assert!(!answer.stdout.is_empty());
     }
-    assert_eq!(run(&[]).code, Some(2));
+    assert_eq!(run(&[]).code, Some(1));
 }
