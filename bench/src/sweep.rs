@@ -11,7 +11,7 @@ use crate::tally::Faults;
 
 /// The knee is known well enough when the rates around it differ by less than this share.
 const GAP: f64 = 0.05;
-/// A rate that came back by less than this share was not served.
+/// When less than this share of what was due came back, the rate was not served.
 const SERVED_MIN: f64 = 0.95;
 /// Steps at most: doubling from 1/s to 1e9/s, and halving to [`GAP`].
 const STEPS_MAX: usize = 40;
@@ -121,13 +121,13 @@ fn ended(steps: &[Step]) -> &'static str {
 }
 
 fn step(outcome: &Outcome, slo: &Condition, rate: f64) -> Step {
-    let achieved = outcome.totals.messages_per_second;
+    let totals = &outcome.totals;
     let why = match slo.measure(outcome) {
         _ if outcome.errors.total > 0 => Some(format!("{} errors", outcome.errors.total)),
         None => Some("too few messages to say".to_owned()),
         _ if !outcome.verdict.valid => Some("INVALID: the client was too slow".to_owned()),
         Some(measured) if !slo.holds(measured) => Some("broken".to_owned()),
-        Some(_) if achieved.is_none_or(|back| back < SERVED_MIN * rate) => {
+        Some(_) if float(totals.messages) < SERVED_MIN * float(totals.due.unwrap_or(0)) => {
             Some("not served".to_owned())
         }
         Some(_) => None,
@@ -137,7 +137,7 @@ fn step(outcome: &Outcome, slo: &Condition, rate: f64) -> Step {
     };
     Step {
         rate,
-        achieved,
+        achieved: totals.messages_per_second,
         latency: percentiles(outcome.latency.first()),
         service: percentiles(outcome.latency.service.as_ref()),
         kept: why.is_none(),

@@ -8,7 +8,7 @@ use crate::stats::float;
 const LATENESS_MAX: f64 = 0.1;
 /// Above this share of a core a lane has no time left to be on time.
 const CORES_MAX: f64 = 0.85;
-/// Below this share of the rate asked for, it is told beside the result.
+/// When less than this share of what was due came back, it is told beside the result.
 const RATE_MIN: f64 = 0.99;
 /// Percent of the machine's CPU time; from here on the hypervisor's other guests show in a tail.
 const STEAL_MAX: f64 = 1.0;
@@ -66,8 +66,11 @@ fn nothing(outcome: &Outcome) -> Option<Reason> {
 fn notes(outcome: &Outcome) -> Vec<String> {
     let mut notes = Vec::new();
     let totals = &outcome.totals;
+    // Of random arrivals there may be fewer than on average: what was due counts.
     if let Some((asked, achieved)) = outcome.shape.rate.zip(totals.messages_per_second)
-        && achieved < RATE_MIN * asked
+        && totals
+            .due
+            .is_some_and(|due| float(totals.messages) < RATE_MIN * float(due))
     {
         notes.push(format!(
             "the rate was not reached: {asked:.0}/s asked for, {achieved:.0}/s came back"
@@ -170,6 +173,7 @@ mod tests {
         let mut outcome = with_times(1, 100);
         outcome.shape.rate = Some(1000.0);
         outcome.totals.messages_per_second = Some(900.0);
+        (outcome.totals.messages, outcome.totals.due) = (900, Some(1000));
         outcome.totals.unsent = Some(77);
         let verdict = of(&outcome);
         assert!(verdict.valid);

@@ -64,6 +64,44 @@ fn bad_arguments_are_refused_before_anything_starts() {
 }
 
 #[test]
+fn bad_arguments_of_the_other_verbs_are_refused_too() {
+    let cases: [(&[&str], &str); 14] = [
+        (&["run", "h:1", "--rate", "80 k"], "messages a second"),
+        (&["run", "h:1", "--rate", "0"], "messages a second"),
+        (&["run", "h:1", "--size", "64:90,16k"], "has no share"),
+        (&["run", "h:1", "--size", "lognormal:1k"], "lognormal:1k,2"),
+        (&["run", "h:1", "--source", "127.0.0.9-2"], "ends before"),
+        (
+            &["run", "127.0.0.1:1", "--source", "192.0.2.1"],
+            "--source 192.0.2.1: cannot be connected from",
+        ),
+        (
+            &["run", "127.0.0.1:1", "--congestion", "warp"],
+            "--congestion warp: this kernel has",
+        ),
+        (&["run", "h:1", "--proxy", "v3"], "possible values: v1, v2"),
+        (&["run", "h:1", "--fail-if", "p99=2ms"], "write p99<1ms"),
+        (&["sweep", "h:1"], "--slo <CONDITION>"),
+        (
+            &[
+                "sweep", "h:1", "--slo", "p99<1ms", "--from", "2k", "--to", "1k",
+            ],
+            "the first rate is above the highest",
+        ),
+        (
+            &["churn", "h:1", "--close", "x"],
+            "possible values: fin, rst",
+        ),
+        (&["bulk", "h:1", "--direction", "x"], "up, down, both"),
+        (&["duel", "A=h:1", "A=h:2"], "two targets, one name"),
+    ];
+    for (arguments, message) in cases {
+        let stderr = refused(arguments);
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn an_unknown_host_is_named() {
     // RFC 6761: no name below `invalid` exists.
     let stderr = refused(&["run", "nobody.invalid:7007"]);
@@ -99,6 +137,10 @@ fn help_and_version_work() {
         &["--help"][..],
         &["run", "--help"],
         &["idle", "--help"],
+        &["sweep", "--help"],
+        &["churn", "--help"],
+        &["bulk", "--help"],
+        &["duel", "--help"],
         &["--version"],
     ] {
         let answer = run(arguments);

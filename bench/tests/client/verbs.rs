@@ -1,5 +1,5 @@
-//! Every verb against an honest server, on every poller: what was asked for happens, is counted, and
-//! is told.
+//! Every verb against an honest server, on every poller: what was asked for happens, is counted,
+//! and is told.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
