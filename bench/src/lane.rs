@@ -161,12 +161,17 @@ fn turn(lane: &mut Lane, orders: &Orders, shared: &Shared, meter: &mut Meter) ->
         if shared.pacer.next().is_some_and(|due| due <= now) {
             lane.enter(|| shared.pacer.fire(now));
         }
-        let until = wake.until(now, shared.pacer.next());
         let polls = stats.polls.value();
-        lane.turn_until(now, until)?;
+        let mut awake = false;
+        // Asked when the tasks have run: they may have messages of their own to wait for.
+        lane.turn_within(now, || {
+            let limit = wake.limit(sys::now(), shared.pacer.next());
+            awake = limit == Some(Duration::ZERO);
+            limit
+        })?;
         let before = std::mem::replace(&mut now, sys::now());
         let did = stats.polls.value() != polls;
-        wake.learn(before, now, did, until == before);
+        wake.learn(before, now, did, awake);
         meter.spun.store(nanos(wake.spun), Relaxed);
         shared.obey(orders, lane, now);
         meter.look(shared.window.get(), now);

@@ -1,4 +1,5 @@
-//! Makes the rows of the series while a load runs, and tells the observers of each. Called by `run`.
+//! Makes the rows of the series while a load runs, and tells the observers of each. Called by
+//! `run`.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
