@@ -1,6 +1,6 @@
 //! `--hdr PREFIX`: the files of HdrHistogram's own tools. `PREFIX.hgrm` is the percentile
-//! distribution that its plotter draws, in milliseconds as usual; `PREFIX.hlog` is a V2 interval log
-//! of the measured time, one interval for each row of the series, with values in nanoseconds.
+//! distribution that its plotter draws, in milliseconds as usual; `PREFIX.hlog` is a V2 interval
+//! log of the measured time, one interval for each row of the series, values in nanoseconds.
 
 use std::fmt::Write as _;
 use std::fs::File;

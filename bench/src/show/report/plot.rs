@@ -278,9 +278,10 @@ impl Plot {
             grid_line(figure, tick.name.is_some(), &path);
             if let Some(name) = &tick.name {
                 let half = half_width(name);
-                if x - half >= free_from {
-                    label(figure, "tick", (x, bottom + 19.0), "middle", name);
-                    free_from = x + half + 8.0;
+                let middle = x.min(self.width() - half);
+                if middle - half >= free_from {
+                    label(figure, "tick", (middle, bottom + 19.0), "middle", name);
+                    free_from = middle + half + 8.0;
                 }
             }
         }
