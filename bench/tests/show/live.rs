@@ -1,10 +1,9 @@
 //! The live view, in a pseudo-terminal that `script` of util-linux makes; and what there is instead
 //! where there is no terminal.
 
-use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::folder::Folder;
+use crate::folder::{Folder, skipped};
 use crate::hdr::echo;
 
 const ENTER: &str = "\u{1b}[?1049h";
@@ -32,9 +31,7 @@ fn without_a_terminal_it_is_a_line_a_second() {
 fn on_a_terminal(term: &str, load: &str) -> Option<String> {
     let version = Command::new("script").arg("--version").output();
     if !version.is_ok_and(|output| output.stdout.starts_with(b"script from util-linux")) {
-        // Said aloud, so that a run without one is not taken for one with.
-        let said = "skipped: the live view in a pseudo-terminal: no script of util-linux";
-        writeln!(std::io::stderr(), "{said}").unwrap();
+        skipped("the live view in a pseudo-terminal: no script of util-linux");
         return None;
     }
     let bench = env!("CARGO_BIN_EXE_corelane-bench");

@@ -1,14 +1,13 @@
 //! The HTML report: what is in it, that it is well formed and complete in itself, and that a
 //! browser draws it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::documents::{bad, duel, run, sweep};
-use crate::folder::Folder;
+use crate::folder::{Folder, skipped};
 
 /// The report of these files, read as the tree that it is.
 fn parsed(text: &str) -> Document<'_> {
@@ -303,9 +302,7 @@ fn rendered(browser: &Path, folder: &Folder, file: &str) -> String {
 #[test]
 fn a_browser_draws_it() {
     let Some(browser) = browser() else {
-        // Said aloud, so that a run without a browser is not taken for one with.
-        let said = "skipped: a_browser_draws_it: no chromium is installed";
-        writeln!(std::io::stderr(), "{said}").unwrap();
+        skipped("a_browser_draws_it: no chromium is installed");
         return;
     };
     let folder = Folder::new("browser");
