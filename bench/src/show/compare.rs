@@ -191,7 +191,7 @@ fn told(f: &mut fmt::Formatter<'_>, differences: &[Difference]) -> fmt::Result {
         ),
         (
             Bearing::Load,
-            "NOT THE SAME LOAD: the ratios are those of the loads too",
+            "NOT THE SAME LOAD, which bears on every figure",
         ),
         (
             Bearing::Machine,

@@ -75,7 +75,7 @@ fn latencies(outcome: &Outcome) -> Vec<Figure> {
     let names = ["p50", "p90", "p99", "p99.9", "p99.99", "max"];
     let first = names.into_iter().zip(values(latency.first()));
     let first = first.map(|named| Figure {
-        always: true,
+        always: outcome.verb != "bulk",
         ..time(Group::Main, named)
     });
     // In a closed loop the service time is what stands above.

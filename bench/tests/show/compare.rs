@@ -55,7 +55,7 @@ fn another_load_is_named() {
     folder.write("b.json", &b);
     let answer = folder.run(&["compare", "a.json", "b.json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    let told = "NOT THE SAME LOAD: the ratios are those of the loads too:\n  \
+    let told = "NOT THE SAME LOAD, which bears on every figure:\n  \
                 connections: 50 and 500\n  message size: 64 B and 1024 B\n\n\
                 Not the same machine, or not in the same state:\n  \
                 kernel: Linux 6.18.0 and Linux 5.10\n";

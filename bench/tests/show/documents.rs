@@ -250,7 +250,7 @@ pub(crate) fn bad() -> Outcome {
             doubt: Doubt::GeneratorSaturated,
             message: "the client's busiest lane used 97 % of a core".to_owned(),
         }],
-        notes: Vec::new(),
+        notes: vec!["a closed loop: what that means".to_owned()],
     };
     let fault = Fault {
         kind: Kind::Corrupted,
@@ -265,6 +265,13 @@ pub(crate) fn bad() -> Outcome {
         kinds: BTreeMap::from([(Kind::Corrupted, 2), (Kind::Reset, 10)]),
         first: vec![fault],
     };
+    // The rest of a second, in which the last answer came.
+    outcome.series.push(Second {
+        start_ns: 10_000_000_000,
+        length_ns: 3_000_000,
+        connections: 0,
+        ..outcome.series[0].clone()
+    });
     outcome.series[5].errors = 12;
     outcome.series[6].latency = Percentiles::default();
     outcome

@@ -107,7 +107,7 @@ fn several_runs_are_drawn_over_each_other() {
         "10 reset, 2 corrupted",
         "byte 128 is 2 and should be 1",
         "and 11 more",
-        "coordinated omission",
+        "a closed loop: what that means",
         "1 of 1 thresholds failed",
     ] {
         assert!(text.contains(shown), "{shown}");

@@ -3,7 +3,7 @@
 use super::Run;
 use super::markup::Markup;
 use super::plot::COLORS;
-use crate::outcome::{Loop, Outcome, Step, Sweep};
+use crate::outcome::{Outcome, Step, Sweep};
 use crate::show::conditions::{self, Bearing, Condition};
 use crate::show::figures::{Unit, maybe};
 use crate::show::results::{self, Figure, Group};
@@ -72,14 +72,6 @@ fn remarks(outcome: &Outcome, to: &mut Markup) {
     }
     for note in &outcome.verdict.notes {
         to.element("li", &[], note);
-    }
-    if outcome.shape.loop_ == Loop::Closed && outcome.latency.service.is_some() {
-        to.element(
-            "li",
-            &[],
-            "A closed loop: while the server stalls it is asked nothing, so this latency is not \
-             what users see who do not wait for each other (coordinated omission).",
-        );
     }
     to.close("ul");
 }

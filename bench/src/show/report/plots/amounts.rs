@@ -1,6 +1,6 @@
 //! The plots of amounts over time: rate, bytes, CPU, memory, connections, errors.
 
-use super::{Gather, Points, each_run, highest, legend, points, timed};
+use super::{Gather, Points, each_run, highest, legend, points, rows, timed};
 use crate::show::figures::Unit;
 use crate::show::report::Run;
 use crate::show::report::axis::Axis;
@@ -22,7 +22,11 @@ pub(crate) fn of_amounts(runs: &[Run]) -> Vec<Plot> {
     .collect()
 }
 
+/// Things done over time, but where the bytes are the point.
 fn rate(runs: &[Run]) -> Option<Plot> {
+    if runs.iter().all(|run| run.outcome.verb == "bulk") {
+        return None;
+    }
     let lines = each_run(runs, |run| points(run, Gather::Mean, |row| Some(row.rate)));
     let axis = |lines: &[Line]| {
         let asked = runs.iter().filter_map(|run| run.outcome.shape.rate);
@@ -94,8 +98,9 @@ fn memory(runs: &[Run]) -> Option<Plot> {
 /// Connections, where their number changes.
 fn connections(runs: &[Run]) -> Option<Plot> {
     let changes = |run: &Run| {
-        let mut rows = run.outcome.series.windows(2);
-        rows.any(|pair| pair[0].connections != pair[1].connections)
+        let rows = rows(run);
+        let mut pairs = rows.windows(2);
+        pairs.any(|pair| pair[0].connections != pair[1].connections)
     };
     if !runs.iter().any(changes) {
         return None;

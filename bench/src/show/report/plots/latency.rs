@@ -14,6 +14,10 @@ use crate::stats::{ABOVE_MIN, float};
 /// between 5 and 10.
 const POINTS_A_HALVING: u32 = 8;
 
+/// Connects of which a distribution is drawn: fewer have no 90th percentile, and most loads open
+/// their connections all at once.
+const CONNECTS_MIN: u64 = 10 * ABOVE_MIN;
+
 type Read = fn(&Percentiles) -> Option<u64>;
 
 /// The percentiles of a plot over time.
@@ -106,10 +110,15 @@ fn distribution(runs: &[Run]) -> Option<Plot> {
             (&run.service, "service time", service),
             (&run.connect, "connect", Dash::Dotted),
         ];
-        for (place, (times, what, dash)) in kinds.into_iter().enumerate() {
-            let Some(times) = times.as_ref().filter(|times| !times.is_empty()) else {
-                continue;
+        let kinds = kinds.into_iter().filter_map(|(times, what, dash)| {
+            let least = match dash {
+                Dash::Dotted => CONNECTS_MIN,
+                _ => 1,
             };
+            let times = times.as_ref().filter(|times| times.len() >= least)?;
+            Some((times, what, dash))
+        });
+        for (place, (times, what, dash)) in kinds.enumerate() {
             let (name, color) = match runs.len() {
                 1 => (what.to_owned(), place),
                 _ => (format!("{}, {what}", run.name), number),
@@ -124,7 +133,7 @@ fn distribution(runs: &[Run]) -> Option<Plot> {
     let mut plot = percentile_plot("percentiles", "Latency by percentile", note, lines, true)?;
     if runs.len() > 1 {
         let intended = open.then_some(("from the intended time", Dash::Solid));
-        let connect = runs.iter().any(|run| run.connect.is_some());
+        let connect = plot.lines.iter().any(|line| line.dash == Dash::Dotted);
         let connect = connect.then_some(("connect", Dash::Dotted));
         let kinds = [intended, Some(("service time", service)), connect];
         plot.legend = Some(legend(runs, kinds.into_iter().flatten()));

@@ -15,6 +15,8 @@ use crate::stats::float;
 
 /// Points of a line, at most: about what a screen can tell apart.
 const POINTS_MAX: usize = 600;
+/// Which part of the longest row a row has at least, to be drawn.
+const PART_MIN: u64 = 4;
 
 type Points = Vec<(f64, Option<f64>)>;
 
@@ -40,7 +42,7 @@ fn timed(
     lines: Vec<Line>,
     axis: impl Fn(&[Line]) -> Option<Axis>,
 ) -> Option<Plot> {
-    let rows = || runs.iter().flat_map(|run| &run.outcome.series);
+    let rows = || runs.iter().flat_map(rows);
     let first = rows().map(|row| whole(row.start_ns)).fold(0.0, f64::min);
     let last = highest(rows().map(end))?;
     let y = axis(&lines)?;
@@ -73,13 +75,22 @@ enum Gather {
     Worst,
 }
 
+/// The rows that are long enough to be told as what they are: not the instant in which connections
+/// were opened, nor what was left of a second at the end, whose rates say nothing.
+fn rows(run: &Run) -> Vec<&Second> {
+    let rows = &run.outcome.series;
+    let longest = rows.iter().map(|row| row.length_ns).max().unwrap_or(0);
+    let long = |row: &&Second| row.length_ns >= longest / PART_MIN;
+    rows.iter().filter(long).collect()
+}
+
 /// One point a row, in its middle; of very many rows one for several.
 fn points(run: &Run, gather: Gather, read: impl Fn(&Second) -> Option<f64>) -> Points {
-    let rows = &run.outcome.series;
+    let rows = rows(run);
     let size = rows.len().div_ceil(POINTS_MAX).max(1);
-    let point = |rows: &[Second]| {
+    let point = |rows: &[&Second]| {
         let (first, last) = (rows.first()?, rows.last()?);
-        let values: Vec<f64> = rows.iter().filter_map(&read).collect();
+        let values: Vec<f64> = rows.iter().filter_map(|row| read(row)).collect();
         let value = match gather {
             Gather::Worst => highest(values.iter().copied()),
             Gather::Mean if values.is_empty() => None,
