@@ -67,7 +67,8 @@ impl Wake {
             self.pause = self.pause.saturating_sub(1);
             self.busy = now;
         } else if awake {
-            self.spun += now.since(before);
+            // One that took longer was not spinning all the while: the thread had no CPU.
+            self.spun += now.since(before).min(IDLE);
         }
     }
 }
@@ -141,5 +142,8 @@ mod tests {
         wake.learn(at(5), at(500), false, false);
         wake.learn(at(500), at(600), true, true);
         assert_eq!(wake.spun.as_micros(), 5);
+        // Four milliseconds without a CPU.
+        wake.learn(at(1000), at(5000), false, true);
+        assert_eq!(wake.spun.as_micros(), 25);
     }
 }

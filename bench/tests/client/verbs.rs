@@ -3,12 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::mpsc::channel;
 
 use corelane_bench::outcome::{Loop, Outcome};
 use serde_json::Value;
 
-use crate::servers::{echo, good, pollers, run, serve, sound};
+use crate::servers::{client, echo, finish, good, pollers, run, serve, sound};
 
 /// Runs a verb with the JSON on standard output, on one poller; what came of it, read back.
 fn made(poller: &str, arguments: &[&str]) -> Outcome {
@@ -352,5 +353,69 @@ fn the_series_has_a_row_for_each_second_and_holds_every_message() {
         let all: u64 = counts.map(|packed| packed.open().unwrap().len()).sum();
         assert!(all >= outcome.latency.intended.unwrap().count, "{all}");
         assert!(answer.stderr.contains("measuring"), "{answer:?}");
+    }
+}
+
+/// Starts a load that would take minutes against an echo, and interrupts it once it is under way.
+fn interrupted(arguments: impl Fn(&str) -> Vec<String>) -> Outcome {
+    let (seen, messages) = channel();
+    let target = serve(move |stream| {
+        echo(stream, |_, bytes| {
+            // Nobody listens any more once the client is interrupted.
+            _ = seen.send(());
+            bytes
+        });
+    });
+    let arguments = arguments(&target.to_string());
+    let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
+    let child = client(&[&arguments[..], &["--json", "-"]].concat())
+        .spawn()
+        .unwrap();
+    for _ in 0..100 {
+        messages.recv().unwrap();
+    }
+    let kill = ["-c", &format!("kill -INT {}", child.id())];
+    assert!(Command::new("sh").args(kill).status().unwrap().success());
+    let outcome = parsed(sound(&finish(child.wait_with_output().unwrap())));
+    assert!(outcome.interrupted);
+    assert!(outcome.totals.messages > 0);
+    outcome
+}
+
+#[test]
+fn an_interrupted_duel_tells_what_there_is() {
+    let outcome = interrupted(|target| {
+        let (a, b) = (format!("A={target}"), format!("B={target}"));
+        let time = ["--slice", "1m", "--warmup", "0s"].map(str::to_owned);
+        [&["duel".to_owned(), a, b][..], &time].concat()
+    });
+    assert_eq!(outcome.duel.unwrap().rounds, []);
+}
+
+#[test]
+fn an_interrupted_sweep_tells_what_there_is() {
+    let outcome = interrupted(|target| {
+        let slo = ["--slo", "p50<1h", "--step", "1m", "--warmup", "0s"];
+        [&["sweep", target][..], &slo]
+            .concat()
+            .iter()
+            .map(|&word| word.to_owned())
+            .collect()
+    });
+    let sweep = outcome.sweep.unwrap();
+    assert_eq!((sweep.steps.len(), &*sweep.ended), (1, "interrupted"));
+}
+
+#[test]
+fn several_lanes_share_the_load() {
+    let target = good().to_string();
+    for poller in pollers() {
+        let load = ["--lanes", "3", "--connections", "10", "--rate", "1k"];
+        let time = ["--duration", "300ms", "--warmup", "0s"];
+        let outcome = made(poller, &[&["run", &target][..], &load, &time].concat());
+        assert_eq!(outcome.shape.lanes, 3);
+        assert_eq!(outcome.totals.connections_opened, 10);
+        let due = outcome.totals.due.unwrap();
+        assert!((297..=303).contains(&due), "{due}");
     }
 }
