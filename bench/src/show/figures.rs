@@ -120,9 +120,9 @@ fn percentile(one_of: f64) -> String {
     format!("{}%", trimmed(&format!("{percent:.*}", more + 1)))
 }
 
-/// To a thousandth, without zeros at the end.
+/// To a ten thousandth, without zeros at the end.
 pub(crate) fn plain(value: f64) -> String {
-    trimmed(&format!("{value:.3}")).to_owned()
+    trimmed(&format!("{value:.4}")).to_owned()
 }
 
 /// Digits with a point among them, without zeros at the end.

@@ -31,12 +31,24 @@ struct Figure {
     read: fn(&Second) -> Option<f64>,
 }
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 9] = [
     Figure {
         name: "rate",
         unit: Unit::Rate,
         color: Color::Cyan,
         read: |row| Some(row.rate),
+    },
+    Figure {
+        name: "sent",
+        unit: Unit::Throughput,
+        color: Color::Cyan,
+        read: |row| Some(row.sent_bytes_per_second),
+    },
+    Figure {
+        name: "received",
+        unit: Unit::Throughput,
+        color: Color::Green,
+        read: |row| Some(row.received_bytes_per_second),
     },
     Figure {
         name: "p50",
@@ -129,8 +141,18 @@ impl View {
 
     /// Whether the figure has been measured, or is one whose absence is told.
     fn has(&self, figure: &Figure) -> bool {
-        let always = matches!(figure.unit, Unit::Rate | Unit::Time);
-        always || self.rows.iter().any(|row| (figure.read)(row).is_some())
+        match figure.unit {
+            Unit::Throughput => self.is_bulk(),
+            Unit::Rate | Unit::Time => !self.is_bulk(),
+            _ => self.rows.iter().any(|row| (figure.read)(row).is_some()),
+        }
+    }
+
+    /// Whether bytes flow and no messages.
+    fn is_bulk(&self) -> bool {
+        let bytes = |row: &Second| row.sent_bytes_per_second + row.received_bytes_per_second;
+        let messages = self.rows.iter().any(|row| row.rate > 0.0);
+        !messages && self.rows.iter().any(|row| bytes(row) > 0.0)
     }
 
     fn head(&self, frame: &mut Frame<'_>, first: Rect, second: Rect) {
@@ -294,6 +316,18 @@ mod tests {
                 "",
             ]
         );
+    }
+
+    #[test]
+    fn where_bytes_flow_and_no_messages_they_are_shown() {
+        let mut view = View::new("bulk".to_owned());
+        let mut bytes = snapshot(0.0, 0);
+        bytes.second.sent_bytes_per_second = 1.5e9;
+        view.add(&bytes);
+        let lines = drawn(&view, 60, 14);
+        assert_eq!(lines[3], " sent                    1.50 GB/s █");
+        assert_eq!(lines[4], " received                    0 B/s");
+        assert_eq!(lines[5], " server CPU             0.75 cores █");
     }
 
     #[test]

@@ -250,6 +250,10 @@ mod tests {
                 &["0 MiB", "5 MiB", "10 MiB", "15 MiB"],
             ),
             (Axis::from_zero(Unit::Count, 12.0), &["0", "5", "10"]),
+            (
+                Axis::from_zero(Unit::Cores, 0.002),
+                &["0", "0.0005", "0.001", "0.0015", "0.002"],
+            ),
             (Axis::from_zero(Unit::Count, 2.0), &["0", "1", "2"]),
             (
                 Axis::from_zero(Unit::Cores, 1.0),

@@ -65,7 +65,14 @@ fn header(runs: &[Run], page: &mut Markup) {
 }
 
 fn headline(run: &Run) -> String {
-    format!("{} {}", run.outcome.verb, run.outcome.target.given)
+    let outcome = &run.outcome;
+    match &outcome.duel {
+        Some(duel) => {
+            let [a, b] = &duel.targets;
+            format!("{} {} against {}", outcome.verb, a.given, b.given)
+        }
+        None => format!("{} {}", outcome.verb, outcome.target.given),
+    }
 }
 
 fn section(page: &mut Markup, title: &str, content: &Markup) {

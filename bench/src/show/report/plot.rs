@@ -334,7 +334,8 @@ impl Plot {
             "path",
             &[("class", &class), ("data-name", &line.name), ("d", &path)],
         );
-        for (x, y) in line.points.iter().filter(|_| line.dots) {
+        let dots = line.dots || line.values().count() == 1;
+        for (x, y) in line.points.iter().filter(|_| dots) {
             if let Some(y) = y {
                 let (x, y) = (self.left_to_right(*x), self.top_to_bottom(*y));
                 let class = format!("dot c{}", line.color % COLORS);
