@@ -65,7 +65,8 @@ struct Exchange<'a> {
     /// Messages begun, and those that came back whole.
     started: Cell<u64>,
     completed: Cell<u64>,
-    /// When there last was room for a message after there had been none.
+    /// When there last was room for a message after there had been none: too many were under way,
+    /// or the one before could not leave.
     free: Cell<Time>,
     /// The first message that is measured, if that is known.
     measured_from: Cell<Option<u64>>,
@@ -178,6 +179,10 @@ impl<'a> Exchange<'a> {
             self.shared.tally.borrow_mut().sent(bytes, measured);
             if let Err(error) = self.wire.stream.send(chain).await {
                 return self.wire.failed_to_send(&error).await;
+            }
+            if self.messages.len() > 1 {
+                // Nor is there room while the server takes nothing in.
+                self.free.set(sys::now());
             }
             if self.begun.get() > self.wire.sent.get() {
                 // More of a large message: what has come back meanwhile is taken first.
