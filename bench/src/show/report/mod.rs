@@ -1,5 +1,5 @@
 //! `report`: one HTML file with plots and tables of one run or several, that opens from disk with
-//! no network. [`page`] makes it; the verb reads the files and writes it.
+//! no network. [`page()`] makes it; the verb reads the files and writes it.
 
 mod axis;
 mod duel;
