@@ -1,4 +1,4 @@
-//! The verbs: arguments in, a load made and told, an exit code out. Called by `main` alone.
+//! The verbs: arguments in, a load made and told, an exit code out. Called by the binary alone.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -65,8 +65,16 @@ impl Failure {
     }
 }
 
-/// Does what the arguments ask for; the first is the name of the program.
-pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<Outcome, Failure> {
+/// Does what the arguments ask for, says what came of it, and gives the exit code. The first
+/// argument is the name of the program.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match obey(arguments) {
+        Ok(outcome) => outcome.code(),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<Outcome, Failure> {
     let arguments = Arguments::try_parse_from(arguments).map_err(Failure::Arguments)?;
     match &arguments.verb {
         Verb::Run(arguments) => make(Plan::run(arguments), &arguments.common),
