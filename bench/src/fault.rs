@@ -1,6 +1,6 @@
 //! What can go wrong with a connection, each named as what it is.
 //!
-//! Made by `lane` and `closed_loop`, counted by `tally`, told by the results.
+//! Made by `lane` and the kinds of work, counted by `tally`, told by the results.
 
 use std::fmt;
 use std::io;
@@ -167,6 +167,18 @@ impl Fault {
     pub(crate) fn unanswered(connection: u32, position: u64, outstanding: u64) -> Self {
         let message = format!("{outstanding} bytes had not come back when the wait was over");
         Self::new(Kind::Unanswered, connection, Some(position), message)
+    }
+
+    /// A server that is to send by itself sent nothing.
+    pub(crate) fn silent(connection: u32) -> Self {
+        let message = "the server sent nothing by itself".to_owned();
+        Self::new(Kind::Unanswered, connection, Some(0), message)
+    }
+
+    /// A server that is to read stopped reading.
+    pub(crate) fn not_taken(connection: u32) -> Self {
+        let message = "the server had stopped reading when the wait was over".to_owned();
+        Self::new(Kind::Unanswered, connection, None, message)
     }
 
     /// Our FIN was not answered.

@@ -4,25 +4,48 @@
 //! comparison, the peers' runner) uses [`outcome`] and [`stats`]; whoever shows a load while it
 //! runs implements [`live::Observer`].
 //!
-//! `args` (what was asked) → `plan` (what is meant, checked) → `run` (the main thread) → `lane` and
-//! `closed_loop` (the data path) → `tally` → `outcome` and `text`. Nothing starts before all that
-//! can be known to be wrong has been said.
+//! `args` (what was asked) → `plan` and `checks` (what is meant, and whether it can be) → `run` (the
+//! main thread; `sweep` and `duel` have it make several loads) → `lane` and `exchange`, `churn` or
+//! `bulk` (the data path) → `tally` → `assemble` → `outcome` → `text`. Nothing starts before all
+//! that can be known to be wrong has been said.
 
 mod args;
-mod closed_loop;
+mod assemble;
+mod bulk;
+mod checks;
+mod churn;
+mod condition;
+mod duel;
+mod exchange;
 pub mod fault;
 mod lane;
 pub mod live;
+mod machine;
+mod number;
+mod opening;
+mod orders;
 pub mod outcome;
+mod pacer;
 mod pattern;
 mod plan;
-mod report;
+mod proxy_header;
+mod rows;
 mod run;
+#[cfg(test)]
+mod sample;
+mod schedule;
+mod series;
 mod server_process;
 mod signals;
+mod size;
 pub mod stats;
+mod sweep;
 mod tally;
+mod target;
 mod text;
 mod verbs;
+mod verdict;
+mod wake;
+mod wire;
 
 pub use self::verbs::main;

@@ -1,8 +1,11 @@
 //! A load while it runs: a small value once a second, for whoever shows it.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Display, Formatter};
+use std::io::{self, Write};
 
 use crate::outcome::Second;
+use crate::text::Row;
+use crate::text::quantity::Rounded;
 
 /// Where a load is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,4 +48,52 @@ pub trait Observer: Debug {
 
     /// The load has ended; what was drawn may be taken back.
     fn end(&mut self) {}
+}
+
+/// One line a second, on standard error.
+#[derive(Debug)]
+pub(crate) struct Lines;
+
+impl Observer for Lines {
+    fn second(&mut self, snapshot: &Snapshot) {
+        // Nobody is left to tell if this fails.
+        _ = writeln!(io::stderr(), "{}", Line(snapshot));
+    }
+}
+
+struct Line<'a>(&'a Snapshot);
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Snapshot {
+            phase,
+            part,
+            connections,
+            second,
+            errors,
+            ..
+        } = self.0;
+        if let Some(part) = part {
+            write!(f, "{part}: ")?;
+        }
+        let phase = match phase {
+            Phase::Connecting => "connecting",
+            Phase::Holding => "holding",
+            Phase::Warmup => "warm-up",
+            Phase::Measuring => "measuring",
+            Phase::Finishing => "finishing",
+        };
+        let open = second.connections;
+        write!(
+            f,
+            "{phase}  {}/s  {}",
+            Rounded(second.rate),
+            Row(&second.latency)
+        )?;
+        write!(f, "  {open} of {connections} connections  {errors} errors")?;
+        if let Some(cores) = second.server_cores {
+            write!(f, "  server {:.0} %", 100.0 * cores)?;
+        }
+        Ok(())
+    }
 }

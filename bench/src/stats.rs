@@ -101,10 +101,6 @@ impl Random {
     }
 
     /// Evenly in `0..1`, never 1.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the arrivals of an open loop come next")
-    )]
     pub(crate) fn unit(&mut self) -> f64 {
         // 53 bits are what a double keeps.
         float(self.next() >> 11) / float(1 << 53)

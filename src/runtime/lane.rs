@@ -178,6 +178,16 @@ impl Lane {
     /// # Errors
     /// When the poller breaks.
     pub fn turn(&mut self, now: Time) -> io::Result<()> {
+        self.turn_until(now, Time::NEVER)
+    }
+
+    /// A turn that sleeps no longer than until `wake`, which may lie between two ticks: for a driver
+    /// with moments of its own that timers are too coarse for. With `wake` not after `now` it does
+    /// not sleep at all.
+    ///
+    /// # Errors
+    /// When the poller breaks.
+    pub fn turn_until(&mut self, now: Time, wake: Time) -> io::Result<()> {
         let _current = Current::enter(&self.shared);
         self.shared.now.set(now);
         self.shared.stats.turns.add(1);
@@ -192,7 +202,7 @@ impl Lane {
             self.polls_trimmed = self.shared.stats.polls.value();
             self.shared.pool.trim();
         }
-        let wait = self.fall_asleep(now);
+        let wait = self.fall_asleep(now, wake);
         let result = self
             .shared
             .poller
@@ -274,8 +284,8 @@ impl Lane {
         }
     }
 
-    /// Decides how long to wait.
-    fn fall_asleep(&mut self, now: Time) -> Wait {
+    /// Decides how long to wait, not beyond `wake`.
+    fn fall_asleep(&mut self, now: Time, wake: Time) -> Wait {
         let busy = self.shared.roused.take() || !self.shared.queue.borrow().is_empty();
         if busy || !self.receiver.fall_asleep() {
             self.spin.skip();
@@ -286,7 +296,9 @@ impl Lane {
         // happens: one more turn after the last task has run.
         let untrimmed = self.shared.stats.polls.value() != self.polls_trimmed;
         let trim = untrimmed.then(|| self.trimmed + TRIM_INTERVAL);
-        let timeout = first.into_iter().chain(trim).min().map(|at| at.since(now));
+        let wake = (wake != Time::NEVER).then_some(wake);
+        let first = first.into_iter().chain(trim).chain(wake).min();
+        let timeout = first.map(|at| at.since(now));
         if timeout == Some(Duration::ZERO) {
             self.spin.skip();
             return Wait::NOT;

@@ -43,6 +43,6 @@ pub enum Doubt {
     SendLateness,
     /// A lane used more than 85 % of a core: the client was measured, not the server.
     GeneratorSaturated,
-    /// The clock asked for messages that were not due yet, or none at all were measured.
+    /// Nothing came back within the measured time.
     NothingMeasured,
 }
