@@ -31,16 +31,25 @@ pub(crate) struct Rounds<'a> {
     pub(crate) documents: PathBuf,
 }
 
-/// The order in which `count` servers have their turns in a round: the beginning moves on, and every
-/// other round goes the other way, so that nobody always follows the same one.
+/// The order in which `count` servers have their turns in a round: every other round goes the other
+/// way, so that nobody always follows the same one, and with each pair of them the beginning moves.
 pub(crate) fn order(count: usize, round: usize) -> Vec<usize> {
-    // About five eighths of them: far from where the last rounds began.
-    let begin = round * (count * 5 / 8).max(1) % count.max(1);
+    let begin = round / 2 * stride(count) % count.max(1);
     let mut order: Vec<usize> = (0..count).map(|at| (begin + at) % count).collect();
     if round % 2 == 1 {
         order.reverse();
     }
     order
+}
+
+/// About five eighths of `count`, far from where the last rounds began, and without a divisor in
+/// common with it, so that everyone begins in time.
+fn stride(count: usize) -> usize {
+    let divides_both = |stride: usize| (2..=stride).find(|n| stride % n == 0 && count % n == 0);
+    let from = (count * 5 / 8).max(1);
+    (from..)
+        .find(|stride| divides_both(*stride).is_none())
+        .unwrap_or(1)
 }
 
 impl Rounds<'_> {
