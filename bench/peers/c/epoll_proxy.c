@@ -4,6 +4,7 @@
  * usage: epoll_proxy PORT UPSTREAM_PORT */
 #include "net.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 
 enum { BUFFER_BYTES = 256 << 10, PIPE_BYTES = 1 << 20, EVENTS = 512 };
@@ -213,6 +214,7 @@ static void accept_all(int listener) {
 int main(int argc, char **argv) {
     arguments(argc, argv, 2, "PORT UPSTREAM_PORT");
     raise_descriptors();
+    signal(SIGPIPE, SIG_IGN); /* splice knows no MSG_NOSIGNAL */
     upstream_address = loopback(argv[2]);
     epoll_fd = must(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     int listener = listen_on(argv[1], SOCK_NONBLOCK);

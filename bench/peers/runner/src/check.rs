@@ -44,7 +44,7 @@ pub(crate) fn run(servers: &[&'static Server], place: &Place) -> io::Result<bool
 
 fn check(server: &'static Server, service: Service, place: &Place) -> io::Result<String> {
     let instance = Instance::start(server, service, Upstream::Echo, place)?;
-    echo_and_half_close(&instance).map_err(|error| named("bytes and half-close", &error))?;
+    echo_and_half_close(&instance)?;
     if service == Service::Echo {
         return Ok(String::new());
     }

@@ -48,6 +48,8 @@ fn main() -> ExitCode {
 
 /// False: something that was asked for could not be done.
 fn run(options: &Options) -> io::Result<bool> {
+    // Before this process is bound to one core.
+    let environment = Environment::here();
     let place = place(options)?;
     let servers: Vec<&'static Server> = SERVERS
         .iter()
@@ -62,7 +64,7 @@ fn run(options: &Options) -> io::Result<bool> {
         command: options.command.clone(),
         date: date()?,
         took_s: 0,
-        environment: Environment::here(),
+        environment,
         server_core: options.server_core,
         client_core: options.client_core,
         warmup_ms: millis(options.slice().warmup),
@@ -216,11 +218,9 @@ fn report(results: &Results, place: &Place, documents: &Path) -> bool {
         match made {
             Ok(output) if output.status.success() => {}
             Ok(output) => {
-                eprintln!(
-                    "report of {}: {}",
-                    measured.cell,
-                    String::from_utf8_lossy(&output.stderr)
-                );
+                let said = String::from_utf8_lossy(&output.stderr);
+                let said = said.lines().next().unwrap_or_default();
+                eprintln!("report of {}: {said}", measured.cell);
                 good = false;
             }
             Err(error) => {

@@ -21,6 +21,8 @@ const BURST_BYTES: usize = 64 << 10;
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long an idle server is watched.
 const IDLE_WATCHED: Duration = Duration::from_secs(2);
+/// From so many connections on a slice is longer.
+const MANY: u32 = 5000;
 /// Attaching to a process that runs takes milliseconds.
 const ATTACH_MAX: u32 = 400;
 
@@ -34,8 +36,17 @@ pub(crate) struct Slice {
     pub(crate) measured: Duration,
 }
 
+impl Slice {
+    fn times(self, factor: u32) -> Self {
+        Self {
+            warmup: self.warmup * factor,
+            measured: self.measured * factor,
+        }
+    }
+}
+
 /// What a slice is made of beside the server.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Bench<'a> {
     pub(crate) place: &'a Place,
     pub(crate) slice: Slice,
@@ -85,15 +96,16 @@ impl Bench<'_> {
     fn work(&self, work: Work, instance: &Instance) -> io::Result<Values> {
         match work {
             Work::Exchange { connections, bytes } => {
+                let cycles = Bench {
+                    // One cycle through so many connections takes 100 ms.
+                    slice: self.slice.times(if connections >= MANY { 3 } else { 1 }),
+                    ..*self
+                };
                 let (connections, bytes) = (connections.to_string(), bytes.to_string());
                 let arguments = ["--connections", &connections, "--size", &bytes];
-                Ok(per_message(&self.load("run", &arguments, instance)?))
+                per_message(&cycles.load("run", &arguments, instance)?)
             }
-            Work::Churn => Ok(per_message(&self.load(
-                "churn",
-                &["--connections", "50"],
-                instance,
-            )?)),
+            Work::Churn => per_message(&self.load("churn", &["--connections", "50"], instance)?),
             Work::Bulk { streams, direction } => {
                 let streams = streams.to_string();
                 let arguments = ["--streams", &streams, "--direction", direction];
@@ -136,7 +148,7 @@ impl Bench<'_> {
             "poisson",
         ];
         let outcome = self.load("run", &arguments, instance)?;
-        let mut values = per_message(&outcome);
+        let mut values = per_message(&outcome)?;
         let Some(percentiles) = outcome.latency.first().map(|times| &times.percentiles) else {
             return Ok(values);
         };
@@ -295,16 +307,18 @@ impl Bench<'_> {
 }
 
 /// Of messages, or of connections made and closed.
-fn per_message(outcome: &Outcome) -> Values {
-    let mut values = Values::new();
-    let cpu = outcome
-        .server
-        .as_ref()
-        .and_then(|server| server.cpu_per_message_ns);
-    values.extend(cpu.map(|nanos| ("cpu".to_owned(), nanos / 1e3)));
+fn per_message(outcome: &Outcome) -> io::Result<Values> {
+    let server = outcome.server.as_ref();
+    let cpu = server.and_then(|server| server.cpu_per_message_ns);
     let rate = outcome.totals.messages_per_second;
-    values.extend(rate.map(|rate| ("rate".to_owned(), rate)));
-    values
+    match (cpu, rate) {
+        (Some(cpu), Some(rate)) => {
+            Ok([("cpu".to_owned(), cpu / 1e3), ("rate".to_owned(), rate)].into())
+        }
+        _ => Err(io::Error::other(
+            "no message came back in the measured time",
+        )),
+    }
 }
 
 /// A byte counts each time that it passes the server: both ways, twice.

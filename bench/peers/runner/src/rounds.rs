@@ -18,6 +18,8 @@ use crate::servers::{Server, Service};
 const FAILURES_MAX: usize = 2;
 /// Rounds that are made even if the time is up: fewer say nothing.
 const ROUNDS_MIN: u32 = 2;
+/// What the limit has to keep up to its knee; the next one where a busy machine keeps none.
+const OBJECTIVES: [&str; 3] = ["p99<1ms", "p99<10ms", "p99<100ms"];
 
 /// What a cell is measured with.
 #[derive(Debug)]
@@ -45,7 +47,9 @@ pub(crate) fn order(count: usize, round: usize) -> Vec<usize> {
 /// About five eighths of `count`, far from where the last rounds began, and without a divisor in
 /// common with it, so that everyone begins in time.
 fn stride(count: usize) -> usize {
-    let divides_both = |stride: usize| (2..=stride).find(|n| stride % n == 0 && count % n == 0);
+    let divides_both = |stride: usize| {
+        (2..=stride).find(|n| stride.is_multiple_of(*n) && count.is_multiple_of(*n))
+    };
     let from = (count * 5 / 8).max(1);
     (from..)
         .find(|stride| divides_both(*stride).is_none())
@@ -138,33 +142,46 @@ impl Rounds<'_> {
         .measure(cell.work, instance)
     }
 
-    /// Half of the highest rate at which one of the hand-written servers keeps a p99 of 1 ms.
+    /// Half of the highest rate at which one of the hand-written servers keeps an objective.
     fn half_knee(
         &self,
         connections: u32,
         servers: &[&'static Server],
         measured: &mut Measured,
     ) -> io::Result<Option<f64>> {
-        let mut highest = None;
-        for server in servers.iter().filter(|server| server.limit) {
-            match self.knee(connections, server) {
-                Ok(knee) => {
-                    measured.notes.push(format!(
-                        "knee of {}: {knee:.0} messages a second (p99 below 1 ms)",
-                        server.name
-                    ));
-                    highest = Some(knee.max(highest.unwrap_or(0.0)));
+        for objective in OBJECTIVES {
+            let mut highest: Option<f64> = None;
+            for server in servers.iter().filter(|server| server.limit) {
+                match self.knee(connections, server, objective) {
+                    Ok(Some(knee)) => {
+                        measured.notes.push(format!(
+                            "knee of {}: {knee:.0} messages a second ({objective})",
+                            server.name
+                        ));
+                        highest = Some(knee.max(highest.unwrap_or(0.0)));
+                    }
+                    Ok(None) => {
+                        let note = format!("no rate of {} keeps {objective}", server.name);
+                        measured.notes.push(note);
+                    }
+                    Err(error) => self.failed(server, &error, measured)?,
                 }
-                Err(error) => self.failed(server, &error, measured)?,
+            }
+            if let Some(knee) = highest {
+                let note = format!("rate of the rounds: {:.0} messages a second", knee / 2.0);
+                measured.notes.push(note);
+                return Ok(Some(knee / 2.0));
             }
         }
-        let half = highest.map(|knee| knee / 2.0);
-        let note = half.map(|rate| format!("rate of the rounds: {rate:.0} messages a second"));
-        measured.notes.extend(note);
-        Ok(half)
+        Ok(None)
     }
 
-    fn knee(&self, connections: u32, server: &'static Server) -> io::Result<f64> {
+    fn knee(
+        &self,
+        connections: u32,
+        server: &'static Server,
+        objective: &str,
+    ) -> io::Result<Option<f64>> {
         let behind = measure::upstream(Work::Latency { connections });
         let instance = Instance::start(server, Service::Echo, behind, self.place)?;
         let (address, connections) = (instance.address(), connections.to_string());
@@ -174,9 +191,9 @@ impl Rounds<'_> {
             "--connections",
             &connections,
             "--slo",
-            "p99<1ms",
+            objective,
             "--from",
-            "8k",
+            "4k",
             "--step",
             "500ms",
             "--warmup",
@@ -185,8 +202,7 @@ impl Rounds<'_> {
             "poisson",
         ];
         let outcome = load::run(&arguments, self.place, None::<&Path>)?;
-        let knee = outcome.sweep.and_then(|sweep| sweep.knee);
-        knee.ok_or_else(|| io::Error::other("no rate keeps a p99 of 1 ms"))
+        Ok(outcome.sweep.and_then(|sweep| sweep.knee))
     }
 
     /// Keeps a failure, unless it is Ctrl-C.
