@@ -16,6 +16,9 @@ use crate::stats::float;
 use crate::tally::Tally;
 use crate::verdict;
 
+/// Above this share of the time, waiting for a CPU is told beside the results.
+const WAITED_MAX: f64 = 0.05;
+
 /// What is known before the load begins.
 #[derive(Clone, Debug)]
 pub(crate) struct Invocation {
@@ -67,6 +70,7 @@ pub(crate) fn outcome(invocation: &Invocation, plan: &Plan, results: &Results) -
         duel: None,
     };
     outcome.verdict = verdict::of(&outcome);
+    outcome.verdict.notes.extend(starved(results));
     outcome
 }
 
@@ -201,6 +205,21 @@ fn server(pid: u32, costs: &Costs, plan: &Plan, tally: &Tally) -> Server {
             .filter(|_| tally.opened > 0 && !churns)
             .map(|held| (float(held) - float(before.rss_bytes)) / float(tally.opened)),
     }
+}
+
+/// A client that has to wait for a CPU adds that wait to what it measures.
+fn starved(results: &Results) -> Option<String> {
+    let shares = results.usage.iter().filter(|lane| !lane.wall.is_zero());
+    let worst = shares
+        .map(|lane| lane.waited.as_secs_f64() / lane.wall.as_secs_f64())
+        .reduce(f64::max)?;
+    (worst > WAITED_MAX).then(|| {
+        format!(
+            "a lane of this client was ready to run and had no CPU for {:.0} % of the time: its \
+             waits are in the times above",
+            100.0 * worst
+        )
+    })
 }
 
 fn generator(results: &Results) -> Generator {

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use corelane::net::Stream;
-use corelane::runtime::{Close, Either, both, either};
+use corelane::runtime::{Close, Either, both, either, yield_now};
 use corelane::sys;
 
 use crate::args::Direction;
@@ -100,6 +100,8 @@ impl Bulk<'_> {
             }
             let measured = self.shared.window.get().contains(sys::now());
             self.shared.tally.borrow_mut().sent(bytes, measured);
+            // As long as the kernel takes it, nothing else would have its turn.
+            yield_now().await;
         }
         match self.wire.shutdown() {
             Ok(()) => Ok(()),

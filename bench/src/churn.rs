@@ -2,14 +2,14 @@
 //! each that is under way at once.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use corelane::net::{self, Stream};
-use corelane::runtime::{Close, Either, Handle, both, either};
+use corelane::runtime::{Close, Either, Handle, both, either, yield_now};
 use corelane::sys::{self, Time};
 
 use crate::args::CloseChoice;
@@ -33,8 +33,9 @@ pub(crate) async fn churn(
     close: CloseChoice,
 ) {
     shared.go.pass().await;
+    let cut = Rc::new(Cell::new(false));
     let mut worker = Worker {
-        handle,
+        handle: handle.clone(),
         worker,
         numbers,
         seed: mix(shared.load.seed ^ mix(worker.into())),
@@ -42,9 +43,21 @@ pub(crate) async fn churn(
         schedule: None,
         measured: 0,
         close,
+        cut: Rc::clone(&cut),
         shared: &shared,
     };
-    worker.run().await;
+    either(pin!(worker.run()), pin!(watch(&shared, &handle, &cut))).await;
+}
+
+/// Looks at the clock from the stop on. One for a worker, not for a connection: a gate remembers
+/// each that has waited at it.
+async fn watch(shared: &Shared, handle: &Handle, cut: &Cell<bool>) {
+    shared.stop.pass().await;
+    handle.sleep_until(handle.now() + CLOSE_MAX).await;
+    cut.set(true);
+    // Has the other half of the task look.
+    yield_now().await;
+    pending().await
 }
 
 struct Worker<'a> {
@@ -58,6 +71,8 @@ struct Worker<'a> {
     /// Measured connections that were begun.
     measured: u64,
     close: CloseChoice,
+    /// The last answers have been waited for long enough.
+    cut: Rc<Cell<bool>>,
     shared: &'a Shared,
 }
 
@@ -98,30 +113,32 @@ impl Worker<'_> {
     /// Waits until the next connection is due and says when that was; `None` when there is none.
     async fn next(&mut self) -> Option<Option<Time>> {
         let load = &self.shared.load;
-        let mut stop = pin!(self.shared.stop.pass());
-        let due = poll_fn(|context| {
+        let all_begun = match load.length {
+            Length::For(_) => false,
+            Length::Count(count) => self.measured >= load.share(count, self.worker),
+        };
+        if all_begun {
+            return None;
+        }
+        // The stop wakes the task.
+        poll_fn(|context| {
+            if self.shared.stop.is_open() {
+                return Poll::Ready(None);
+            }
             let now = sys::now();
             match &mut self.schedule {
-                None => Poll::Ready(None),
-                Some(schedule) if schedule.next() <= now => Poll::Ready(Some(schedule.take())),
+                None => Poll::Ready(Some(None)),
+                Some(schedule) if schedule.next() <= now => {
+                    Poll::Ready(Some(Some(schedule.take())))
+                }
                 Some(schedule) => {
                     let next = schedule.next();
                     self.shared.pacer.wake_at(self.slot, next, context.waker());
                     Poll::Pending
                 }
             }
-        });
-        let all_begun = match load.length {
-            Length::For(_) => false,
-            Length::Count(count) => self.measured >= load.share(count, self.worker),
-        };
-        if all_begun || self.shared.stop.is_open() {
-            return None;
-        }
-        match either(pin!(due), stop.as_mut()).await {
-            Either::First(due) => Some(due),
-            Either::Second(()) => None,
-        }
+        })
+        .await
     }
 
     /// One connection's life; gives the moment at which its answer was there.
@@ -145,9 +162,10 @@ impl Worker<'_> {
         let source = shared.load.source_of(number);
         let deadline = self.handle.sleep_until(self.handle.now() + CONNECT_MAX);
         let connect = net::connect(&self.handle, shared.load.address, source, &shared.options);
-        let result = match either(pin!(connect), pin!(deadline)).await {
+        let (deadline, cut) = (pin!(deadline), pin!(self.is_cut()));
+        let result = match either(pin!(connect), pin!(either(deadline, cut))).await {
             Either::First(result) => result.map_err(|error| Fault::connecting(number, &error)),
-            Either::Second(()) => Err(Fault::connect_timed_out(number, CONNECT_MAX)),
+            Either::Second(_) => Err(Fault::connect_timed_out(number, CONNECT_MAX)),
         };
         let (mut tally, now) = (shared.tally.borrow_mut(), sys::now());
         match &result {
@@ -219,15 +237,19 @@ impl Worker<'_> {
 
     /// Ends with a fault when an answer is outstanding too long.
     async fn overdue(&self, wire: &Wire<'_>) -> Fault {
-        let stopped = async {
-            self.shared.stop.pass().await;
-            wire.sleep(CLOSE_MAX).await;
-        };
-        either(pin!(stopped), pin!(wire.sleep(SILENCE_MAX))).await;
+        either(pin!(self.is_cut()), pin!(wire.sleep(SILENCE_MAX))).await;
         match wire.fin_sent.get() {
             true => Fault::not_closed(wire.number, wire.received.get(), CLOSE_MAX),
             false => wire.unanswered(),
         }
+    }
+
+    async fn is_cut(&self) {
+        poll_fn(|_| match self.cut.get() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
     }
 
     fn count(&self, intended: Option<Time>, began: Time, answered: Time, measured: bool) {

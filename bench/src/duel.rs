@@ -101,6 +101,7 @@ fn document(
         }
         outcome.verdict.valid &= b.verdict.valid;
     }
+    outcome.totals.connecting_ns = None;
     outcome.errors = faults.told();
     let targets = plans.each_ref().map(|plan| plan.target.clone());
     let names = targets

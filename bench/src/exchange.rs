@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use corelane::net::Stream;
-use corelane::runtime::{Close, Either, either};
+use corelane::runtime::{Close, Either, either, yield_now};
 use corelane::sys::{self, Time};
 
 use crate::fault::Fault;
@@ -178,6 +178,10 @@ impl<'a> Exchange<'a> {
             self.shared.tally.borrow_mut().sent(bytes, measured);
             if let Err(error) = self.wire.stream.send(chain).await {
                 return self.wire.failed_to_send(&error).await;
+            }
+            if self.begun.get() > self.wire.sent.get() {
+                // More of a large message: what has come back meanwhile is taken first.
+                yield_now().await;
             }
         }
         if let Err(error) = self.wire.shutdown() {

@@ -17,7 +17,7 @@ use corelane::sys::{self, Time};
 
 use crate::churn::churn;
 use crate::fault::Fault;
-use crate::machine::ThreadClock;
+use crate::machine::{Spent, ThreadClock};
 use crate::opening::open_connections;
 use crate::orders::{Orders, Window};
 use crate::pacer::Pacer;
@@ -78,7 +78,9 @@ pub(crate) struct Done {
 pub(crate) struct Usage {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
-    /// What of it was spent awake for want of anything to do.
+    /// Ready to run, and waiting for a processor.
+    pub(crate) waited: Duration,
+    /// What of the CPU time was spent awake for want of anything to do.
     pub(crate) spun: Duration,
 }
 
@@ -161,12 +163,17 @@ fn turn(lane: &mut Lane, orders: &Orders, shared: &Shared, meter: &mut Meter) ->
         if shared.pacer.next().is_some_and(|due| due <= now) {
             lane.enter(|| shared.pacer.fire(now));
         }
-        let until = wake.until(now, shared.pacer.next());
         let polls = stats.polls.value();
-        lane.turn_until(now, until)?;
+        let mut awake = false;
+        // Asked when the tasks have run: they may have messages of their own to wait for.
+        lane.turn_within(now, || {
+            let limit = wake.limit(sys::now(), shared.pacer.next());
+            awake = limit == Some(Duration::ZERO);
+            limit
+        })?;
         let before = std::mem::replace(&mut now, sys::now());
         let did = stats.polls.value() != polls;
-        wake.learn(before, now, did, until == before);
+        wake.learn(before, now, did, awake);
         meter.spun.store(nanos(wake.spun), Relaxed);
         shared.obey(orders, lane, now);
         meter.look(shared.window.get(), now);
@@ -185,7 +192,7 @@ struct Meter {
 #[derive(Clone, Copy)]
 struct Reading {
     now: Time,
-    cpu: Option<Duration>,
+    spent: Option<Spent>,
     spun: u64,
 }
 
@@ -211,16 +218,18 @@ impl Meter {
     fn read(&self, now: Time) -> Reading {
         Reading {
             now,
-            cpu: self.clock.cpu(),
+            spent: self.clock.spent(),
             spun: self.spun.load(Relaxed),
         }
     }
 
     fn usage(&self, now: Time) -> Option<Usage> {
         let (start, end) = (self.start?, self.end.unwrap_or_else(|| self.read(now)));
+        let (spent, before) = (end.spent?, start.spent?);
         Some(Usage {
             wall: end.now.since(start.now),
-            cpu: end.cpu?.saturating_sub(start.cpu?),
+            cpu: spent.cpu.saturating_sub(before.cpu),
+            waited: spent.waited.saturating_sub(before.waited),
             spun: Duration::from_nanos(end.spun - start.spun),
         })
     }

@@ -4,10 +4,10 @@
 //! comparison, the peers' runner) uses [`outcome`] and [`stats`]; whoever shows a load while it
 //! runs implements [`live::Observer`].
 //!
-//! `args` (what was asked) → `plan` and `checks` (what is meant, and whether it can be) → `run` (the
-//! main thread; `sweep` and `duel` have it make several loads) → `lane` and `exchange`, `churn` or
-//! `bulk` (the data path) → `tally` → `assemble` → `outcome` → `text`. Nothing starts before all
-//! that can be known to be wrong has been said.
+//! `args` (what was asked) → `plan` and `checks` (what is meant, and whether it can be) → `run`
+//! (the main thread; `sweep` and `duel` have it make several loads) → `lane` and `exchange`,
+//! `churn` or `bulk` (the data path) → `tally` → `assemble` → `outcome` → `text`. Nothing starts
+//! before all that can be known to be wrong has been said.
 
 mod args;
 mod assemble;

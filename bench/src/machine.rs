@@ -85,24 +85,36 @@ impl ThreadClock {
         )
     }
 
-    /// CPU time that the thread has used; `None` where the kernel does not say, or it has ended.
-    pub(crate) fn cpu(&self) -> Option<Duration> {
+    /// What the thread has spent so far; `None` where the kernel does not say, or it has ended.
+    pub(crate) fn spent(&self) -> Option<Spent> {
         schedstat(&fs::read_to_string(self.0.as_ref()?).ok()?)
     }
 }
 
-/// The first field of `schedstat`: nanoseconds on a processor
-/// (Documentation/scheduler/sched-stats).
-fn schedstat(text: &str) -> Option<Duration> {
-    let nanos = text.split_whitespace().next()?.parse().ok()?;
-    Some(Duration::from_nanos(nanos))
+/// Where a thread's time went, but for its sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// On a processor.
+    pub(crate) cpu: Duration,
+    /// Ready to run, and waiting for a processor.
+    pub(crate) waited: Duration,
+}
+
+/// The first two fields of `schedstat`, in nanoseconds (Documentation/scheduler/sched-stats).
+fn schedstat(text: &str) -> Option<Spent> {
+    let mut fields = text.split_whitespace().map(|field| field.parse().ok());
+    let mut next = || fields.next()?.map(Duration::from_nanos);
+    Some(Spent {
+        cpu: next()?,
+        waited: next()?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Machine, counter, schedstat, ticks};
+    use super::{Machine, Spent, counter, schedstat, ticks};
 
     #[test]
     fn reads_what_linux_writes() {
@@ -116,7 +128,11 @@ mod tests {
             Some((36, 8))
         );
         assert_eq!(ticks("cpu  1 2 3\n"), None);
-        assert_eq!(schedstat("1500 7 2\n"), Some(Duration::from_nanos(1500)));
+        let spent = Spent {
+            cpu: Duration::from_nanos(1500),
+            waited: Duration::from_nanos(7),
+        };
+        assert_eq!(schedstat("1500 7 2\n"), Some(spent));
         assert_eq!(schedstat(""), None);
     }
 

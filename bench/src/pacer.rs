@@ -1,5 +1,5 @@
-//! Wakes connections at the moments of their schedules, exact to what the lane's driver makes of it:
-//! the lane's own timers have ticks of a millisecond. One lane's.
+//! Wakes connections at the moments of their schedules, exact to what the lane's driver makes of
+//! it: the lane's own timers have ticks of a millisecond. One lane's.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;

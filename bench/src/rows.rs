@@ -1,4 +1,5 @@
-//! Makes the rows of the series while a load runs, and tells the observers of each. Called by `run`.
+//! Makes the rows of the series while a load runs, and tells the observers of each. Called by
+//! `run`.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -183,7 +184,7 @@ impl Rows {
 
 impl Costs {
     fn look(&mut self, length: Duration, lanes: &[Here], server: Option<Cost>) {
-        let read = |lane: &Here| Some((lane.clock.cpu()?, lane.spun.load(Relaxed)));
+        let read = |lane: &Here| Some((lane.clock.spent()?.cpu, lane.spun.load(Relaxed)));
         let now: Vec<_> = lanes.iter().map(read).collect();
         let share = |used: Duration| match length.is_zero() {
             true => None,

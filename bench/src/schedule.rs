@@ -36,8 +36,8 @@ pub(crate) struct Schedule {
     arrival: Arrival,
     /// Mean time between two messages, in nanoseconds.
     gap: f64,
-    /// From the start to the next message, in nanoseconds. Never accumulated for even spacing, whose
-    /// rounding would add up.
+    /// From the start to the next message, in nanoseconds. Never accumulated for even spacing,
+    /// whose rounding would add up.
     next: f64,
     taken: u64,
     offset: f64,

@@ -11,7 +11,7 @@ use crate::tally::Faults;
 
 /// The knee is known well enough when the rates around it differ by less than this share.
 const GAP: f64 = 0.05;
-/// A rate that came back by less than this share was not served.
+/// When less than this share of what was due came back, the rate was not served.
 const SERVED_MIN: f64 = 0.95;
 /// Steps at most: doubling from 1/s to 1e9/s, and halving to [`GAP`].
 const STEPS_MAX: usize = 40;
@@ -88,7 +88,7 @@ pub(crate) fn run(
             Some(_) => break "too many steps",
             None if search.kept.is_none() && !kept => break "the first rate broke it",
             None if kept && search.broken.is_none() => break "the highest rate allowed kept it",
-            None => break "the next rate above breaks it",
+            None => break ended(&steps),
         }
     };
     let mut outcome = best.expect("there was a step");
@@ -101,6 +101,8 @@ pub(crate) fn run(
         ended: ended.to_owned(),
         steps: steps.clone(),
     });
+    // Of one step there is a time, of all there is none.
+    totals.connecting_ns = None;
     totals.messages_per_second = outcome.totals.messages_per_second;
     totals.sent_bytes_per_second = outcome.totals.sent_bytes_per_second;
     totals.received_bytes_per_second = outcome.totals.received_bytes_per_second;
@@ -109,14 +111,23 @@ pub(crate) fn run(
     Ok(outcome)
 }
 
+/// What stands above the knee.
+fn ended(steps: &[Step]) -> &'static str {
+    let broken = steps.iter().filter(|step| !step.kept);
+    match broken.min_by(|a, b| a.rate.total_cmp(&b.rate)) {
+        Some(step) if !step.valid => "above it this client is too slow to tell",
+        _ => "the next rate above breaks it",
+    }
+}
+
 fn step(outcome: &Outcome, slo: &Condition, rate: f64) -> Step {
-    let achieved = outcome.totals.messages_per_second;
+    let totals = &outcome.totals;
     let why = match slo.measure(outcome) {
         _ if outcome.errors.total > 0 => Some(format!("{} errors", outcome.errors.total)),
         None => Some("too few messages to say".to_owned()),
         _ if !outcome.verdict.valid => Some("INVALID: the client was too slow".to_owned()),
         Some(measured) if !slo.holds(measured) => Some("broken".to_owned()),
-        Some(_) if achieved.is_none_or(|back| back < SERVED_MIN * rate) => {
+        Some(_) if float(totals.messages) < SERVED_MIN * float(totals.due.unwrap_or(0)) => {
             Some("not served".to_owned())
         }
         Some(_) => None,
@@ -126,7 +137,7 @@ fn step(outcome: &Outcome, slo: &Condition, rate: f64) -> Step {
     };
     Step {
         rate,
-        achieved,
+        achieved: totals.messages_per_second,
         latency: percentiles(outcome.latency.first()),
         service: percentiles(outcome.latency.service.as_ref()),
         kept: why.is_none(),
@@ -152,7 +163,6 @@ pub(crate) fn add(sum: &mut Totals, more: &Totals) {
     let add = |sum: Option<u64>, more: Option<u64>| more.map(|more| sum.unwrap_or(0) + more);
     sum.due = add(sum.due, more.due);
     sum.unsent = add(sum.unsent, more.unsent);
-    sum.connecting_ns = add(sum.connecting_ns, more.connecting_ns);
     let seconds = float(sum.elapsed_ns) / 1e9;
     let rate = |amount: u64| (seconds > 0.0).then(|| float(amount) / seconds);
     sum.messages_per_second = rate(sum.messages);

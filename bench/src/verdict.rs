@@ -1,6 +1,6 @@
 //! The client's verdict on itself: whether it measured the server, or its own slowness. Pure.
 
-use crate::outcome::{Doubt, Loop, Outcome, Reason, Verdict};
+use crate::outcome::{Doubt, Loop, Outcome, Percentiles, Reason, Verdict};
 use crate::stats::float;
 
 /// A message may leave so late, as a share of the median latency, that the latency is still the
@@ -8,7 +8,7 @@ use crate::stats::float;
 const LATENESS_MAX: f64 = 0.1;
 /// Above this share of a core a lane has no time left to be on time.
 const CORES_MAX: f64 = 0.85;
-/// Below this share of the rate asked for, it is told beside the result.
+/// When less than this share of what was due came back, it is told beside the result.
 const RATE_MIN: f64 = 0.99;
 /// Percent of the machine's CPU time; from here on the hypervisor's other guests show in a tail.
 const STEAL_MAX: f64 = 1.0;
@@ -27,13 +27,15 @@ pub(crate) fn of(outcome: &Outcome) -> Verdict {
 }
 
 fn late(outcome: &Outcome) -> Option<Reason> {
-    let lateness = outcome.lateness.as_ref()?.percentiles.p99?;
+    let Percentiles { p50, p90, p99, .. } = outcome.lateness.as_ref()?.percentiles;
+    // The highest that a small sample supports.
+    let lateness = p99.or(p90).or(p50)?;
     let median = outcome.latency.first()?.percentiles.p50?;
     (float(lateness) > LATENESS_MAX * float(median)).then(|| Reason {
         doubt: Doubt::SendLateness,
         message: format!(
-            "messages left late: 99 % of them within {}, more than a tenth of the median latency \
-             ({}); give the client a core of its own, more --lanes or a lower rate",
+            "messages left late: by up to {} (99th percentile), more than a tenth of the median \
+             latency ({}); give the client a core of its own, more --lanes or a lower rate",
             micros(lateness),
             micros(median),
         ),
@@ -64,8 +66,11 @@ fn nothing(outcome: &Outcome) -> Option<Reason> {
 fn notes(outcome: &Outcome) -> Vec<String> {
     let mut notes = Vec::new();
     let totals = &outcome.totals;
+    // Of random arrivals there may be fewer than on average: what was due counts.
     if let Some((asked, achieved)) = outcome.shape.rate.zip(totals.messages_per_second)
-        && achieved < RATE_MIN * asked
+        && totals
+            .due
+            .is_some_and(|due| float(totals.messages) < RATE_MIN * float(due))
     {
         notes.push(format!(
             "the rate was not reached: {asked:.0}/s asked for, {achieved:.0}/s came back"
@@ -77,7 +82,8 @@ fn notes(outcome: &Outcome) -> Vec<String> {
              answers: they are in no latency, which is therefore a lower bound"
         ));
     }
-    if outcome.shape.loop_ == Loop::Closed && outcome.latency.service.is_some() {
+    let exchanges = outcome.latency.service.is_some() && outcome.verb != "idle";
+    if outcome.shape.loop_ == Loop::Closed && exchanges {
         notes.push(
             "a closed loop: while the server stalls, the client sends nothing and measures \
              nothing; its latency is not what users who do not wait for each other see under load \
@@ -137,7 +143,10 @@ mod tests {
         assert_eq!(doubts(&with_times(9, 100)), []);
         assert_eq!(doubts(&with_times(11, 100)), [Doubt::SendLateness]);
         let reason = &of(&with_times(11, 100)).reasons[0].message;
-        assert!(reason.contains("within 11.0 us"), "{reason}");
+        assert!(
+            reason.contains("by up to 11.0 us (99th percentile)"),
+            "{reason}"
+        );
     }
 
     #[test]
@@ -164,6 +173,7 @@ mod tests {
         let mut outcome = with_times(1, 100);
         outcome.shape.rate = Some(1000.0);
         outcome.totals.messages_per_second = Some(900.0);
+        (outcome.totals.messages, outcome.totals.due) = (900, Some(1000));
         outcome.totals.unsent = Some(77);
         let verdict = of(&outcome);
         assert!(verdict.valid);

@@ -18,7 +18,7 @@ const CREDIT: u32 = 4;
 const CREDIT_MAX: u32 = 16;
 const PAUSE: u32 = 128;
 
-/// Decides, before each turn, until when it may sleep.
+/// Decides, when a turn's tasks have run, how long the lane may sleep.
 #[derive(Debug)]
 pub(crate) struct Wake {
     /// When something last happened.
@@ -42,12 +42,12 @@ impl Wake {
         }
     }
 
-    /// Until when the turn at `now` may sleep, at most; `now` is not at all. `due` is the next
+    /// How long the lane may sleep at `now`, `None` for as long as it likes. `due` is the next
     /// message's moment.
-    pub(crate) fn until(&mut self, now: Time, due: Option<Time>) -> Time {
+    pub(crate) fn limit(&mut self, now: Time, due: Option<Time>) -> Option<Duration> {
         if self.pause == 0 && now.since(self.busy) < IDLE {
             self.looking = true;
-            return now;
+            return Some(Duration::ZERO);
         }
         if std::mem::take(&mut self.looking) {
             self.credit -= 1;
@@ -55,11 +55,7 @@ impl Wake {
                 (self.credit, self.pause) = (CREDIT, PAUSE);
             }
         }
-        match due {
-            Some(due) if due.since(now) <= AHEAD => now,
-            Some(due) => Time::from_nanos(due.as_nanos() - nanos(AHEAD)),
-            None => Time::NEVER,
-        }
+        Some(due?.since(now).saturating_sub(AHEAD))
     }
 
     /// A turn from `before` to `now` did something, or did not; `awake`: it was not to sleep.
@@ -71,20 +67,22 @@ impl Wake {
             self.pause = self.pause.saturating_sub(1);
             self.busy = now;
         } else if awake {
-            self.spun += now.since(before);
+            // One that took longer was not spinning all the while: the thread had no CPU.
+            self.spun += now.since(before).min(IDLE);
         }
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).expect("a short time")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use corelane::sys::Time;
 
     use super::{AHEAD, IDLE, PAUSE, Wake};
+
+    /// No sleep at all.
+    const NOT: Option<Duration> = Some(Duration::ZERO);
 
     fn at(micros: u64) -> Time {
         Time::from_nanos(micros * 1000)
@@ -98,22 +96,20 @@ mod tests {
     #[test]
     fn sleeps_until_shortly_before_the_next_message() {
         let mut wake = quiet();
-        assert_eq!(wake.until(at(1000), Some(at(5000))) + AHEAD, at(5000));
-        assert_eq!(wake.until(at(4900), Some(at(5000))), at(4900));
-        assert_eq!(
-            wake.until(at(6000), Some(at(5000))),
-            at(6000),
-            "it is late already"
-        );
-        assert_eq!(wake.until(at(1000), None), Time::NEVER);
+        let limit = wake.limit(at(1000), Some(at(5000))).unwrap();
+        assert_eq!(limit + AHEAD, Duration::from_millis(4));
+        for late in [4900, 5000, 6000] {
+            assert_eq!(wake.limit(at(late), Some(at(5000))), NOT, "{late}");
+        }
+        assert_eq!(wake.limit(at(1000), None), None);
     }
 
     #[test]
     fn looks_for_answers_a_while_and_sleeps_then() {
         let mut wake = quiet();
         wake.learn(at(100), at(101), true, false);
-        assert_eq!(wake.until(at(102), None), at(102));
-        assert_eq!(wake.until(at(101) + IDLE, None), Time::NEVER);
+        assert_eq!(wake.limit(at(102), None), NOT);
+        assert_eq!(wake.limit(at(101) + IDLE, None), None);
     }
 
     #[test]
@@ -123,8 +119,8 @@ mod tests {
         for round in 0..u64::from(2 * PAUSE) {
             let now = at(1000 * (round + 1));
             wake.learn(now, now, true, false);
-            looked += u32::from(wake.until(now, None) == now);
-            assert_eq!(wake.until(now + 2 * IDLE, None), Time::NEVER);
+            looked += u32::from(wake.limit(now, None) == NOT);
+            assert_eq!(wake.limit(now + 2 * IDLE, None), None);
         }
         assert!((5..20).contains(&looked), "{looked}");
     }
@@ -135,7 +131,7 @@ mod tests {
         for round in 0..1000 {
             let now = at(1000 * (round + 1));
             wake.learn(now, now, true, false);
-            assert_eq!(wake.until(now, None), now, "{round}");
+            assert_eq!(wake.limit(now, None), NOT, "{round}");
         }
     }
 
@@ -146,5 +142,8 @@ mod tests {
         wake.learn(at(5), at(500), false, false);
         wake.learn(at(500), at(600), true, true);
         assert_eq!(wake.spun.as_micros(), 5);
+        // Four milliseconds without a CPU.
+        wake.learn(at(1000), at(5000), false, true);
+        assert_eq!(wake.spun.as_micros(), 25);
     }
 }

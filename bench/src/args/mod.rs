@@ -18,9 +18,9 @@ use crate::proxy_header::ProxyVersion;
 
 /// A TCP load client that verifies every byte it gets back, and says when not to believe it.
 ///
-/// Exits with 0 if all is well; 1 if the arguments are wrong or the load could not be made; 2 if the
-/// target failed: a byte was wrong, lost or late for ever, or a connection broke; 3 if a threshold
-/// of --fail-if was crossed; 4 if the run is INVALID: the client itself was too slow.
+/// Exits with 0 if all is well; 1 if the arguments are wrong or the load could not be made; 2 if
+/// the target failed: a byte was wrong, lost or never came, or a connection broke; 3 if a condition
+/// of --fail-if held; 4 if the run is INVALID: the client itself was too slow.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
