@@ -1,6 +1,7 @@
-//! The cells: what is measured, and what corelane is to reach in each. One table, in the order and
-//! with the numbers of the table of targets. Measures nothing.
+//! The cells: what is done to which servers, and by which figures it is measured. One table, in the
+//! order and with the numbers of the table of targets. Measures nothing.
 
+use crate::figures::{self, Figure};
 use crate::servers::Service;
 
 /// What is done to a server in one slice.
@@ -29,41 +30,6 @@ pub(crate) enum Work {
     Elephant { connections: u32, rate: u32 },
 }
 
-/// Whom a figure is held against.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Against {
-    /// The better of the hand-written servers in that figure.
-    Limit,
-    /// The best server of all but corelane.
-    Best,
-    /// Every server that is neither corelane nor hand-written.
-    Peers,
-    /// The server of this name, and with it those of its configurations that have no target of
-    /// their own: `haproxy` is also `haproxy-tuned`.
-    Named(&'static str),
-    /// Nobody: the figure itself is bounded.
-    Nobody,
-}
-
-/// What is to hold: corelane's figure is at most so many times the other's, or if more is better at
-/// least; on io_uring, and on epoll.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Target {
-    pub(crate) against: Against,
-    pub(crate) bound: [f64; 2],
-}
-
-/// One number that a slice gives.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Figure {
-    /// As the slices call it.
-    pub(crate) key: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) unit: &'static str,
-    pub(crate) more_is_better: bool,
-    pub(crate) targets: &'static [Target],
-}
-
 /// One cell.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
@@ -82,32 +48,7 @@ pub(crate) struct Cell {
     pub(crate) rounds_max: u32,
 }
 
-use self::Against::{Best, Limit, Named, Nobody, Peers};
 use self::Service::{Echo, Proxy};
-
-const fn target(against: Against, bound: f64) -> Target {
-    Target {
-        against,
-        bound: [bound; 2],
-    }
-}
-
-const fn less(key: &'static str, name: &'static str, unit: &'static str) -> Figure {
-    Figure {
-        key,
-        name,
-        unit,
-        more_is_better: false,
-        targets: &[],
-    }
-}
-
-const fn cpu(targets: &'static [Target]) -> Figure {
-    Figure {
-        targets,
-        ..less("cpu", "server CPU a message", "µs")
-    }
-}
 
 const fn cell(
     number: u32,
@@ -145,184 +86,9 @@ const fn bulk(name: &'static str, what: &'static str, streams: u32, way: &'stati
             streams,
             direction: way,
         },
-        BULK,
+        figures::BULK,
     )
 }
-
-/// The rate only says in what the CPU time was spent.
-const RATE: Figure = Figure {
-    more_is_better: true,
-    ..less("rate", "rate", "1/s")
-};
-const ONE: &[Figure] = &[
-    cpu(&[target(Limit, 1.05), target(Named("tokio"), 1.0)]),
-    RATE,
-];
-const FIFTY: &[Figure] = &[
-    cpu(&[
-        target(Limit, 1.03),
-        target(Named("tokio"), 0.98),
-        target(Named("go"), 0.82),
-    ]),
-    RATE,
-];
-const THOUSAND: &[Figure] = &[
-    cpu(&[
-        target(Limit, 1.03),
-        target(Named("tokio"), 0.95),
-        target(Named("monoio"), 1.02),
-    ]),
-    RATE,
-];
-const MANY: &[Figure] = &[cpu(&[target(Limit, 1.05)]), RATE];
-const LARGE: &[Figure] = &[cpu(&[target(Best, 1.05)]), RATE];
-const PROXY_FIFTY: &[Figure] = &[
-    cpu(&[
-        target(Limit, 1.03),
-        target(Named("haproxy"), 0.92),
-        target(Named("nginx"), 0.98),
-        target(Named("envoy"), 0.70),
-        target(Named("go"), 0.74),
-    ]),
-    RATE,
-];
-const PROXY_THOUSAND: &[Figure] = &[
-    cpu(&[
-        target(Limit, 1.03),
-        target(Named("haproxy"), 0.66),
-        target(Named("nginx"), 0.82),
-        target(Named("envoy"), 0.47),
-        target(Named("go"), 0.67),
-    ]),
-    RATE,
-];
-/// "No less throughput" has to allow for noise, as the other bounds do: 5 %.
-const BULK: &[Figure] = &[
-    Figure {
-        targets: &[
-            target(Limit, 1.05),
-            target(Named("haproxy-tuned"), 0.65),
-            target(Named("haproxy"), 0.27),
-            target(Named("nginx"), 0.33),
-            target(Named("envoy"), 0.78),
-            target(Named("go"), 0.95),
-        ],
-        ..less("cpu_gb", "server CPU a GB", "s")
-    },
-    Figure {
-        more_is_better: true,
-        targets: &[target(Limit, 0.95)],
-        ..less("gbit", "throughput", "Gbit/s")
-    },
-];
-const CHURN_ECHO: &[Figure] = &[
-    Figure {
-        name: "server CPU a connection",
-        ..cpu(&[
-            target(Named("c-epoll"), 1.05),
-            target(Named("monoio"), 0.75),
-        ])
-    },
-    RATE,
-];
-const CHURN_PROXY: &[Figure] = &[
-    Figure {
-        name: "server CPU a connection",
-        ..cpu(&[
-            target(Named("c-epoll"), 1.05),
-            target(Named("haproxy"), 0.86),
-            target(Named("envoy"), 0.55),
-            target(Named("monoio"), 0.75),
-        ])
-    },
-    RATE,
-];
-/// Against what the idle connections held before the burst.
-const AFTER_BURST: Figure = Figure {
-    targets: &[target(Nobody, 1.2)],
-    ..less(
-        "burst",
-        "memory after a burst of 64 KB on each, against before",
-        "×",
-    )
-};
-const MEMORY_ECHO: &[Figure] = &[
-    Figure {
-        targets: &[target(Nobody, 256.0)],
-        ..less("bytes", "user memory a connection", "B")
-    },
-    AFTER_BURST,
-];
-const MEMORY_PROXY: &[Figure] = &[
-    Figure {
-        targets: &[target(Nobody, 512.0)],
-        ..less("bytes", "user memory a pair", "B")
-    },
-    AFTER_BURST,
-];
-const STORM: &[Figure] = &[
-    Figure {
-        targets: &[target(Named("c-epoll"), 1.2)],
-        ..less("time", "time until all are open", "ms")
-    },
-    Figure {
-        targets: &[target(Nobody, 0.0)],
-        ..less("overflows", "listen overflows", "")
-    },
-];
-const LATENCY: &[Figure] = &[
-    Figure {
-        targets: &[target(Limit, 1.05), target(Peers, 1.0)],
-        ..less("p50", "p50", "µs")
-    },
-    Figure {
-        targets: &[target(Limit, 1.05), target(Peers, 1.0)],
-        ..less("p99", "p99", "µs")
-    },
-    Figure {
-        targets: &[target(Limit, 1.10), target(Peers, 1.0)],
-        ..less("p999", "p99.9", "µs")
-    },
-];
-const fn calls(targets: &'static [Target]) -> Figure {
-    Figure {
-        targets,
-        ..less("calls", "system calls a message", "")
-    }
-}
-const CALLS_ONE: &[Figure] = &[calls(&[Target {
-    against: Nobody,
-    bound: [2.0, 2.15],
-}])];
-const CALLS_FIFTY: &[Figure] = &[calls(&[Target {
-    against: Nobody,
-    bound: [0.10, 2.15],
-}])];
-const IDLE: &[Figure] = &[Figure {
-    targets: &[target(Nobody, 0.5)],
-    ..less("core", "CPU while idle", "% of a core")
-}];
-const LANES: &[Figure] = &[
-    cpu(&[
-        Target {
-            against: Named("corelane"),
-            bound: [1.05, f64::INFINITY],
-        },
-        Target {
-            against: Named("corelane-epoll"),
-            bound: [f64::INFINITY, 1.05],
-        },
-    ]),
-    RATE,
-];
-const ELEPHANT: &[Figure] = &[
-    Figure {
-        targets: &[target(Nobody, 2.0)],
-        ..less("ratio", "p99 of the small ones, with against without", "×")
-    },
-    less("without", "p99 without", "µs"),
-    less("with", "p99 with", "µs"),
-];
 
 const LEAST: &[&str] = &["corelane", "corelane-epoll", "c-epoll", "c-uring"];
 
@@ -334,7 +100,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "echo, 64 B, 1 connection",
         Echo,
         exchange(1, 64),
-        ONE,
+        figures::ONE,
     ),
     cell(
         2,
@@ -342,7 +108,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "echo, 64 B, 50 connections",
         Echo,
         exchange(50, 64),
-        FIFTY,
+        figures::FIFTY,
     ),
     cell(
         3,
@@ -350,7 +116,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "echo, 64 B, 1,000 connections",
         Echo,
         exchange(1000, 64),
-        THOUSAND,
+        figures::THOUSAND,
     ),
     cell(
         4,
@@ -358,7 +124,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "echo, 64 B, 9,000 connections",
         Echo,
         exchange(9000, 64),
-        MANY,
+        figures::MANY,
     ),
     cell(
         5,
@@ -366,7 +132,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "echo, 16 KB, 50 connections",
         Echo,
         exchange(50, 16_384),
-        LARGE,
+        figures::LARGE,
     ),
     cell(
         6,
@@ -374,7 +140,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "proxy, 64 B, 50 connections",
         Proxy,
         exchange(50, 64),
-        PROXY_FIFTY,
+        figures::PROXY_FIFTY,
     ),
     cell(
         6,
@@ -382,7 +148,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "proxy, 64 B, 1,000 connections",
         Proxy,
         exchange(1000, 64),
-        PROXY_THOUSAND,
+        figures::PROXY_THOUSAND,
     ),
     bulk("bulk-1-up", "proxy, bulk, 1 stream up", 1, "up"),
     bulk("bulk-1-down", "proxy, bulk, 1 stream down", 1, "down"),
@@ -399,7 +165,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "echo: connect, 64 B, close",
         Echo,
         Work::Churn,
-        CHURN_ECHO,
+        figures::CHURN_ECHO,
     ),
     cell(
         8,
@@ -407,7 +173,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "proxy: connect, 64 B, close",
         Proxy,
         Work::Churn,
-        CHURN_PROXY,
+        figures::CHURN_PROXY,
     ),
     Cell {
         rounds_max: 3,
@@ -417,7 +183,7 @@ pub(crate) const CELLS: &[Cell] = &[
             "echo, 9,000 idle connections",
             Echo,
             Work::Memory { connections: 9000 },
-            MEMORY_ECHO,
+            figures::MEMORY_ECHO,
         )
     },
     Cell {
@@ -428,7 +194,7 @@ pub(crate) const CELLS: &[Cell] = &[
             "proxy, 9,000 idle pairs",
             Proxy,
             Work::Memory { connections: 9000 },
-            MEMORY_PROXY,
+            figures::MEMORY_PROXY,
         )
     },
     cell(
@@ -437,7 +203,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "echo, 9,000 connects at once",
         Echo,
         Work::Storm { connections: 9000 },
-        STORM,
+        figures::STORM,
     ),
     cell(
         11,
@@ -445,7 +211,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "echo, 64 B, 50 connections, Poisson arrivals at half of L's knee",
         Echo,
         Work::Latency { connections: 50 },
-        LATENCY,
+        figures::LATENCY,
     ),
     Cell {
         rounds_max: 3,
@@ -459,7 +225,7 @@ pub(crate) const CELLS: &[Cell] = &[
                 connections: 1,
                 messages: 5000,
             },
-            CALLS_ONE,
+            figures::CALLS_ONE,
         )
     },
     Cell {
@@ -474,7 +240,7 @@ pub(crate) const CELLS: &[Cell] = &[
                 connections: 50,
                 messages: 50_000,
             },
-            CALLS_FIFTY,
+            figures::CALLS_FIFTY,
         )
     },
     Cell {
@@ -488,7 +254,7 @@ pub(crate) const CELLS: &[Cell] = &[
             Work::Idle {
                 connections: 10_000,
             },
-            IDLE,
+            figures::IDLE,
         )
     },
     Cell {
@@ -505,7 +271,7 @@ pub(crate) const CELLS: &[Cell] = &[
             "echo, 64 B, 50 connections, two lanes on one core against one lane",
             Echo,
             exchange(50, 64),
-            LANES,
+            figures::LANES,
         )
     },
     Cell {
@@ -527,14 +293,15 @@ pub(crate) const CELLS: &[Cell] = &[
                 connections: 1000,
                 rate: 5000,
             },
-            ELEPHANT,
+            figures::ELEPHANT,
         )
     },
 ];
 
 #[cfg(test)]
 mod tests {
-    use super::{Against, CELLS};
+    use super::CELLS;
+    use crate::figures::Against;
     use crate::servers::SERVERS;
 
     #[test]

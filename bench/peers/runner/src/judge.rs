@@ -2,7 +2,8 @@
 
 use corelane_bench::stats::{self, Interval, RATIOS_MIN};
 
-use crate::cells::{Against, Cell, Figure, Target};
+use crate::cells::Cell;
+use crate::figures::{Against, Figure, Target};
 use crate::results::Measured;
 use crate::servers::{SERVERS, Server};
 

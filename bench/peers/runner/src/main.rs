@@ -1,8 +1,9 @@
-//! Runs corelane, the limit and the peers side by side and writes the table: `bench/peers/run` starts
-//! it with everything built. Options in, cells measured one after the other, files out.
+//! Runs corelane, the limit and the peers side by side and writes the table: `bench/peers/run`
+//! starts it with everything built. Options in, cells measured one after the other, files out.
 
 mod cells;
 mod check;
+mod figures;
 mod held;
 mod instance;
 mod judge;

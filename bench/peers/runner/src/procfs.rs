@@ -5,8 +5,9 @@ use std::io;
 
 /// CPU time of all threads of a process, in nanoseconds.
 ///
-/// `schedstat` of each thread (Documentation/scheduler/sched-stats.rst), since `stat` counts in ticks
-/// of 10 ms. A thread that runs at this moment is behind by up to a tick of the scheduler, 4 ms here.
+/// `schedstat` of each thread (Documentation/scheduler/sched-stats.rst), since `stat` counts in
+/// ticks of 10 ms. A thread that runs at this moment is behind by up to a tick of the scheduler,
+/// 4 ms here.
 ///
 /// # Errors
 /// There is no such process.

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::cells::{Against, CELLS, Cell, Figure, Target};
+use crate::cells::{CELLS, Cell};
+use crate::figures::{Against, Figure, Target};
 use crate::judge::{CLIENT_BOUND, Row, Spread, Verdict, rows};
 use crate::results::{Measured, Results};
 
@@ -13,15 +14,16 @@ pub(crate) struct Table<'a>(pub(crate) &'a Results);
 const HEAD: &str = "\
 # corelane, the limit and the peers, side by side
 
-Made by the command below; see `bench/peers/README.md` for what the servers are. Every server is alone
-on one core; the load client, and behind a proxy the upstream, are on the other. In each round every
-server has one slice; a ratio is corelane's figure divided by the other's inside one round. Medians with
-bootstrap 95 % intervals; of fewer than six rounds, marked ‡, the smallest and the largest.
+Made by the command below; see `bench/peers/README.md` for what the servers are. Every server is
+alone on one core; the load client, and behind a proxy the upstream, are on the other. In each round
+every server has one slice; a ratio is corelane's figure divided by the other's inside one round.
+Medians with bootstrap 95 % intervals; of fewer than six rounds, marked ‡, the smallest and the
+largest.
 
 - **L** is the limit: the better of the hand-written C servers in that figure.
 - **hit**: the far end of the interval keeps the bound. **hit (5 %)**: with the 5 % that epoll is
-  allowed. **open**: the bound lies inside the interval, so that neither is shown. **miss**: the whole
-  interval is beyond it.
+  allowed. **open**: the bound lies inside the interval, so that neither is shown. **miss**: the
+  whole interval is beyond it.
 - † the client's core was busy for more than 85 %: the rate is the client's, CPU figures stand.
 ";
 
@@ -400,8 +402,8 @@ mod tests {
             "2 of 4 bounds hold",
             "| c-epoll **L** | 4.90 [4.90–4.90] | 1.02 [1.02–1.02] | 1.43 [1.43–1.43] | ≤ 1.05 L | \
              hit | **miss** | – | – / – |",
-            "| tokio † | 6.00 [6.00–6.00] | 0.833 [0.833–0.833] | 1.17 [1.17–1.17] | ≤ 1.00 | hit | \
-             **miss** | – | – / 90 % |",
+            "| tokio † | 6.00 [6.00–6.00] | 0.833 [0.833–0.833] | 1.17 [1.17–1.17] | ≤ 1.00 | \
+             hit | **miss** | – | – / 90 % |",
             "- glommio failed: has ended",
             "| envoy | – | skipped: envoy could not be built or installed |",
         ] {
