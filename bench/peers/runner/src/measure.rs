@@ -36,15 +36,6 @@ pub(crate) struct Slice {
     pub(crate) measured: Duration,
 }
 
-impl Slice {
-    fn times(self, factor: u32) -> Self {
-        Self {
-            warmup: self.warmup * factor,
-            measured: self.measured * factor,
-        }
-    }
-}
-
 /// What a slice is made of beside the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bench<'a> {
@@ -96,11 +87,8 @@ impl Bench<'_> {
     fn work(&self, work: Work, instance: &Instance) -> io::Result<Values> {
         match work {
             Work::Exchange { connections, bytes } => {
-                let cycles = Bench {
-                    // One cycle through so many connections takes 100 ms.
-                    slice: self.slice.times(if connections >= MANY { 3 } else { 1 }),
-                    ..*self
-                };
+                // One cycle through so many connections takes 100 ms.
+                let cycles = self.longer(if connections >= MANY { 3 } else { 1 });
                 let (connections, bytes) = (connections.to_string(), bytes.to_string());
                 let arguments = ["--connections", &connections, "--size", &bytes];
                 per_message(&cycles.load("run", &arguments, instance)?)
@@ -134,6 +122,15 @@ impl Bench<'_> {
         load::run(&all, self.place, Some(self.keep))
     }
 
+    /// The same with slices so many times as long.
+    fn longer(&self, times: u32) -> Self {
+        let slice = Slice {
+            warmup: self.slice.warmup * times,
+            measured: self.slice.measured * times,
+        };
+        Self { slice, ..*self }
+    }
+
     fn latency(&self, connections: u32, instance: &Instance) -> io::Result<Values> {
         let rate = self
             .half_knee
@@ -147,8 +144,12 @@ impl Bench<'_> {
             "--arrival",
             "poisson",
         ];
-        let outcome = self.load("run", &arguments, instance)?;
+        // A p99.9 takes 10,000 messages.
+        let outcome = self.longer(2).load("run", &arguments, instance)?;
         let mut values = per_message(&outcome)?;
+        if !outcome.verdict.valid {
+            values.insert("invalid".to_owned(), 1.0);
+        }
         let Some(percentiles) = outcome.latency.first().map(|times| &times.percentiles) else {
             return Ok(values);
         };
@@ -272,8 +273,10 @@ impl Bench<'_> {
     fn elephant(&self, connections: u32, rate: u32, instance: &Instance) -> io::Result<Values> {
         let (connections, rate) = (connections.to_string(), rate.to_string());
         let arguments = ["--connections", &connections, "--rate", &rate];
+        // A p99 takes 1,000 messages, and those that a bulk transfer holds up come late.
+        let longer = self.longer(4);
         let p99 = || -> io::Result<f64> {
-            let outcome = self.load("run", &arguments, instance)?;
+            let outcome = longer.load("run", &arguments, instance)?;
             let p99 = outcome
                 .latency
                 .first()

@@ -168,6 +168,19 @@ fn cell_tables(f: &mut Formatter<'_>, cell: &Cell, measured: &Measured) -> fmt::
     for note in &measured.notes {
         writeln!(f, "- {note}")?;
     }
+    let slices = measured
+        .rounds
+        .iter()
+        .flat_map(|round| round.values.values());
+    let invalid = slices
+        .filter(|values| values.contains_key("invalid"))
+        .count();
+    if invalid > 0 {
+        writeln!(
+            f,
+            "- {invalid} slices are INVALID by the client's own verdict: it sent late"
+        )?;
+    }
     if !measured.notes.is_empty() {
         writeln!(f)?;
     }
