@@ -17,7 +17,11 @@ const ENTRIES: u32 = 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
-    let listen = address(&arguments.next().ok_or("usage: PORT [UPSTREAM_PORT [splice]]")?)?;
+    let listen = address(
+        &arguments
+            .next()
+            .ok_or("usage: PORT [UPSTREAM_PORT [splice]]")?,
+    )?;
     let upstream = arguments.next().as_deref().map(address).transpose()?;
     let splice = arguments.next().is_some();
     let mut runtime = RuntimeBuilder::<IoUringDriver>::new()

@@ -14,7 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
-    let listen = address(&arguments.next().ok_or("usage: PORT [UPSTREAM_PORT [BUFFER_BYTES]]")?)?;
+    let listen = address(
+        &arguments
+            .next()
+            .ok_or("usage: PORT [UPSTREAM_PORT [BUFFER_BYTES]]")?,
+    )?;
     let upstream = arguments.next().as_deref().map(address).transpose()?;
     let buffer_bytes = arguments.next().map(|text| text.parse()).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
