@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 
-enum { BUFFER_BYTES = 256 << 10, PIPE_BYTES = 1 << 20, EVENTS = 512 };
+enum { BUFFER_BYTES = 256 << 10, PIPE_BYTES = 1 << 20, EVENTS = 512, MOVES_MAX = 16 };
 
 /* One socket of a pair, and what waits to be written to it. */
 struct side {
@@ -127,6 +127,15 @@ static void finish(struct pair *p, void (*with)(int)) {
 
 static void close_fd(int fd) { close(fd); }
 
+/* Added, or modified to be told again of what is ready. */
+static void watch(struct side *s, int how) {
+    struct epoll_event event = {
+        .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+        .data.ptr = s,
+    };
+    must(epoll_ctl(epoll_fd, how, s->fd, &event), "epoll_ctl");
+}
+
 /* Moves what there is from one side to the other, as far as the other takes it. */
 static void pump(struct side *from, bool to_the_end) {
     struct side *to = from->other;
@@ -137,7 +146,9 @@ static void pump(struct side *from, bool to_the_end) {
         if (moved == FAILED) return finish(p, reset);
         if (moved == BLOCKED) return;
     }
-    while (!from->read_ended) {
+    for (int moves = 0; !from->read_ended; moves++) {
+        /* A fast stream must not keep the others waiting: the rest after them. */
+        if (moves == MOVES_MAX) return watch(from, EPOLL_CTL_MOD);
         ssize_t n = take(from, to);
         if (n < 0) {
             if (!would_block()) finish(p, reset);
@@ -176,14 +187,6 @@ static void serve(struct side *s, unsigned events) {
     if (!p->ended && (events & ~(unsigned)EPOLLOUT)) pump(s, to_the_end);
 }
 
-static void watch(struct side *s) {
-    struct epoll_event event = {
-        .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-        .data.ptr = s,
-    };
-    must(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, s->fd, &event), "epoll_ctl");
-}
-
 static void accept_all(int listener) {
     for (;;) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -206,8 +209,8 @@ static void accept_all(int listener) {
         p->upstream = (struct side){.fd = up, .other = &p->client, .pair = p};
         open_side(&p->client);
         open_side(&p->upstream);
-        watch(&p->client);
-        watch(&p->upstream);
+        watch(&p->client, EPOLL_CTL_ADD);
+        watch(&p->upstream, EPOLL_CTL_ADD);
     }
 }
 
