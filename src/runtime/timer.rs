@@ -485,6 +485,7 @@ mod tests {
                     for name in fired.drain(..) {
                         let (due, key) = model.pop_first().expect("what fires was waiting");
                         assert_eq!(name, due, "at tick {now}");
+                        assert!(due.0 <= now, "{due:?} is early at tick {now}");
                         stale[id as usize % stale.len()] = Some(key);
                     }
                     let left = model.keys().next();

@@ -26,7 +26,7 @@ pub(crate) use options::{
     set_congestion, set_keepalive, set_nodelay, set_notsent_lowat, set_receive_buffer,
     set_send_buffer, set_user_timeout,
 };
-pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
+pub(crate) use sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(unix)]
 pub(crate) use unix::{
     ConnectStart, Region, accept, bind_shared, bind_source, borrow, connect,
