@@ -237,7 +237,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::{TICK, TICK_NANOS, TimerKey, Timers};
+    use super::{SLOTS, TICK, TICK_NANOS, TimerKey, Timers, slot_of};
     use crate::sys::Time;
 
     const DAY: Duration = Duration::from_hours(24);
@@ -444,7 +444,8 @@ mod tests {
         let mut timers = Timers::new(Time::ZERO);
         let mut model: BTreeMap<(u64, u64), TimerKey> = BTreeMap::new();
         // Of timers that are gone: their keys find nothing, whoever has the place now.
-        let mut stale = [None; 64];
+        let mut stale = [None; SLOTS];
+        let place = |number: u64| slot_of(number, 0);
         let (mut now, mut fired) = (0_u64, Vec::new());
         for id in 0..operations {
             match random.next() % 8 {
@@ -462,11 +463,11 @@ mod tests {
                         model.remove(&name);
                         assert_eq!(timers.find(key), Some(&mut name.clone()));
                         assert_eq!(timers.remove(key), Some(name));
-                        stale[id as usize % stale.len()] = Some(key);
+                        stale[place(id)] = Some(key);
                     }
                 }
                 5 => {
-                    if let Some(key) = stale[random.next() as usize % stale.len()] {
+                    if let Some(key) = stale[place(random.next())] {
                         assert_eq!(timers.find(key), None);
                         assert_eq!(timers.remove(key), None);
                     }
@@ -486,7 +487,7 @@ mod tests {
                         let (due, key) = model.pop_first().expect("what fires was waiting");
                         assert_eq!(name, due, "at tick {now}");
                         assert!(due.0 <= now, "{due:?} is early at tick {now}");
-                        stale[id as usize % stale.len()] = Some(key);
+                        stale[place(id)] = Some(key);
                     }
                     let left = model.keys().next();
                     assert!(left.is_none_or(|&(tick, _)| tick > now), "lost at {now}");
