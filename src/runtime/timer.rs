@@ -409,7 +409,7 @@ mod tests {
                     waiting += 1;
                     count += 1;
                 }
-                while waiting > 2 || (waiting > 0 && random.next() % 4 > 0) {
+                while waiting > 2 || (waiting > 0 && !random.next().is_multiple_of(4)) {
                     now = timers.next().expect("a timer waits");
                     timers.advance(now, &mut fired);
                     wakes += 1;

@@ -4,6 +4,10 @@
 //! state, logs, or decides. The one folder, with `poller/mod.rs`, that may ask which platform it
 //! runs on.
 
+#[cfg_attr(
+    feature = "sim",
+    expect(unreachable_pub, reason = "behind the simulated one")
+)]
 mod clock;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -14,6 +18,10 @@ mod seeded;
 pub mod sim;
 mod sync;
 #[cfg(unix)]
+#[cfg_attr(
+    feature = "sim",
+    expect(dead_code, unreachable_pub, reason = "behind the simulated one")
+)]
 mod unix;
 
 pub use clock::Time;

@@ -61,7 +61,7 @@ pub(crate) fn seeded(bug: Bug) -> bool {
     SEEDED.get() == Some(bug)
 }
 
-#[cfg(feature = "sim")]
+#[cfg(all(feature = "sim", test, not(loom)))]
 impl Bug {
     pub(crate) const ALL: &[Self] = &[
         Self::SendReordered,

@@ -30,7 +30,7 @@ pub use self::fault::{Fault, Faults, Mark, Marks, Random};
 pub(crate) use self::kernel::{Closed, Kernel, Limits, MICRO, MILLI, SECOND, SockRef};
 pub(crate) use self::outside::Got;
 pub(crate) use self::poll::{Edge, Sleep};
-pub(crate) use self::ring::{Ask, Buffers, Completion, Entry, Memory};
+pub(crate) use self::ring::{Ask, Buffers, Entry, Memory};
 
 thread_local! {
     /// The kernel of the world that runs on this thread.
