@@ -15,6 +15,8 @@ mod inflight;
 mod op;
 mod options;
 mod readiness;
+#[cfg(any(test, feature = "sim"))]
+pub mod script;
 
 #[cfg(target_os = "linux")]
 mod epoll;

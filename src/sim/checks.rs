@@ -255,7 +255,10 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
     // Ports are used again, so that several connections may have had the same two addresses.
     let mut by_local: HashMap<_, Vec<u64>> = HashMap::new();
     for c in &closed {
-        by_local.entry((c.local, c.remote)).or_default().push(c.written);
+        by_local
+            .entry((c.local, c.remote))
+            .or_default()
+            .push(c.written);
     }
     let clients: HashMap<_, usize> = (0..).zip(&world.addresses).map(|(i, a)| (a.0, i)).collect();
     let mut seen = HashSet::new();
