@@ -244,7 +244,7 @@ pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
 
 pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<()> {
     let simulation = |kernel: &mut super::Kernel, number| {
-        kernel.bind(number, SocketAddr::new(source, 0));
+        kernel.bind_source(number, SocketAddr::new(source, 0));
         Ok(())
     };
     either(socket, simulation, |s| unix::bind_source(s, source))

@@ -8,6 +8,8 @@ use super::socket::{Owner, Stage};
 
 /// The first ephemeral port.
 const FIRST_PORT: u16 = 32_768;
+/// Below it, those that bind(2) chooses: one that is never given twice is always free.
+const FIRST_BOUND_PORT: u16 = 20_000;
 /// Bytes that a pipe holds.
 const PIPE: usize = 64 * 1024;
 
@@ -25,8 +27,18 @@ impl Kernel {
         Ok(self.install(File::Socket(index)))
     }
 
-    /// bind(2).
-    pub(crate) fn bind(&mut self, descriptor: i32, address: SocketAddr) {
+    /// bind(2). Port 0 is any that is free (ip(7)).
+    pub(crate) fn bind(&mut self, descriptor: i32, mut address: SocketAddr) {
+        if address.port() == 0 {
+            self.bound_ports += 1;
+            address.set_port(FIRST_BOUND_PORT + self.bound_ports);
+        }
+        self.bind_source(descriptor, address);
+    }
+
+    /// bind(2) of an address whose port the connect chooses, if it is 0
+    /// (`IP_BIND_ADDRESS_NO_PORT`, ip(7)).
+    pub(crate) fn bind_source(&mut self, descriptor: i32, address: SocketAddr) {
         let index = self.socket(descriptor);
         self.socks[index as usize].local = Some(address);
     }
@@ -86,6 +98,11 @@ impl Kernel {
 
     pub(super) fn begin_connect(&mut self, index: u32, to: SocketAddr) -> Result<()> {
         let bound = self.socks[index as usize].local;
+        if let Some(bound) = bound.filter(|bound| bound.port() != 0) {
+            self.ports.insert((bound.ip(), bound.port(), to), u64::MAX);
+            self.start_connect(index, to);
+            return Ok(());
+        }
         let source = bound.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |bound| bound.ip());
         let count = self.limits.ports;
         let start = self.random.below(count.into());
