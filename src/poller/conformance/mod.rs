@@ -135,7 +135,8 @@ suite! { IoUring as io_uring, Epoll as epoll: {
         cancels_nothing_of_others
         slot_used_again
         descriptor_open_elsewhere
-        poller_dropped_with_everything;
+        poller_dropped_with_everything
+        opened_again_and_again;
     waking:
         notified_before_sleep
         notified_asleep

@@ -6,11 +6,14 @@ use std::net::SocketAddr;
 use super::end::{End, Grip};
 use super::run::{Outcome, Stage, listener};
 use super::say;
-use crate::poller::Close;
+use crate::poller::{Close, OpKind, Wait};
 use crate::sys::{self, OsSocket};
 
 /// Bytes of one read or write.
 const CHUNK: usize = 64 * 1024;
+/// Turns after which a poller has closed a descriptor: one cancels what is in flight, one sees the
+/// end of that, one closes; a disturbed kernel holds back each a few times.
+const CLOSING_TURNS: u32 = 16;
 
 impl Stage {
     pub(super) fn listen(&mut self, who: &str, backlog: u32) -> Outcome {
@@ -207,8 +210,16 @@ impl Stage {
         let grip = std::mem::replace(&mut self.end(who)?.grip, Grip::Gone);
         match grip {
             Grip::Ours(socket) => {
+                if self.is_inflight(socket, OpKind::Send) {
+                    // Nobody will say how much of it was sent.
+                    self.outgoing(who)?.is_vague = true;
+                }
                 self.poller.close(socket, how);
                 self.books.close(socket);
+                // The descriptor goes when the kernel has let go of its ops.
+                for _ in 0..CLOSING_TURNS {
+                    self.turn(Wait::NOT)?;
+                }
             }
             Grip::Theirs(socket) => {
                 if reset {
