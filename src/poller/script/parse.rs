@@ -35,6 +35,7 @@ pub(super) enum Verb {
     Reset,
     Has(usize),
     Acked,
+    Unacked,
     Over,
     Readable,
     // Of the other end.
@@ -126,6 +127,7 @@ fn verb(words: &[&str]) -> Option<Verb> {
         ["reset"] => Verb::Reset,
         ["has", count] => Verb::Has(bytes(count)?),
         ["acked"] => Verb::Acked,
+        ["unacked"] => Verb::Unacked,
         ["over"] => Verb::Over,
         ["readable"] => Verb::Readable,
         ["listen"] => Verb::Listen(BACKLOG),

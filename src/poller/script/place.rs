@@ -159,6 +159,7 @@ impl Patience {
                 return false;
             };
             kernel.now = kernel.now.max(next);
+            self.looks = 0;
             kernel.step()
         })
     }

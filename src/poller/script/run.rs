@@ -110,6 +110,7 @@ impl Stage {
             Verb::Acked => self.condition(who, "unacknowledged", |socket| {
                 sys::unacknowledged(socket).is_ok_and(|left| left == 0)
             }),
+            Verb::Unacked => self.unacked(who),
             Verb::Over => self.condition(who, "not over", sys::is_closed),
             Verb::Readable => self.condition(who, "not readable", sys::is_readable),
             Verb::Listen(backlog) => self.listen(who, *backlog),
@@ -189,6 +190,12 @@ impl Stage {
         self.condition(who, "not that many bytes", |socket| {
             sys::unread(socket).is_ok_and(|unread| unread == bytes)
         })
+    }
+
+    /// Whether anything was sent and not acknowledged, a FIN included.
+    fn unacked(&mut self, who: &str) -> Outcome {
+        let left = sys::unacknowledged(self.socket(who)?).map_err(|e| format!("no count: {e}"))?;
+        Ok(if left > 0 { "some" } else { "none" }.to_owned())
     }
 
     pub(super) fn end(&mut self, who: &str) -> Outcome<&mut End> {

@@ -87,6 +87,7 @@ corpus! {
     fill_and_receive
     fin_again
     fin_before_accept
+    fin_behind_a_full_window
     fin_of_ours_with_data
     fin_with_data
     half_close_by_peer
@@ -97,6 +98,7 @@ corpus! {
     read_ready_is_a_level
     ready_at_a_reset
     refused
+    reset_after_both_shut_down
     reset_after_fin
     reset_after_fin_told_to_the_write
     reset_after_fin_with_data
@@ -118,6 +120,7 @@ corpus! {
     shutdown_twice
     splice
     splice_to_a_dead_peer
+    unacknowledged_after_a_reset
     window_full_then_drained
     write_ready
 }

@@ -293,7 +293,7 @@ pub(crate) fn set_user_timeout(socket: SocketRef<'_>, time: Duration) -> io::Res
 pub(crate) fn set_send_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
     note(
         socket,
-        |kernel, number| kernel.set_buffers(number, Some(2 * bytes), None),
+        |kernel, number| kernel.set_buffers(number, Some(bytes), None),
         |socket| options::set_send_buffer(socket, bytes),
     )
 }
@@ -301,7 +301,7 @@ pub(crate) fn set_send_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result
 pub(crate) fn set_receive_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
     note(
         socket,
-        |kernel, number| kernel.set_buffers(number, None, Some(2 * bytes)),
+        |kernel, number| kernel.set_buffers(number, None, Some(bytes)),
         |socket| options::set_receive_buffer(socket, bytes),
     )
 }

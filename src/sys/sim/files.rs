@@ -10,6 +10,9 @@ use super::socket::{Owner, Stage};
 const FIRST_PORT: u16 = 32_768;
 /// Below it, those that bind(2) chooses: one that is never given twice is always free.
 const FIRST_BOUND_PORT: u16 = 20_000;
+/// The smallest buffers: `SOCK_MIN_SNDBUF` and `SOCK_MIN_RCVBUF` of Linux on x86-64.
+const SEND_BUFFER_MIN: usize = 4608;
+const RECEIVE_BUFFER_MIN: usize = 2304;
 /// Bytes that a pipe holds.
 const PIPE: usize = 64 * 1024;
 
@@ -316,8 +319,10 @@ impl Kernel {
     ) {
         let index = self.socket(descriptor);
         let sock = &mut self.socks[index as usize];
-        sock.send_buffer = send.unwrap_or(sock.send_buffer);
-        sock.receive_buffer = receive.unwrap_or(sock.receive_buffer);
+        // Doubled, and never below what one segment needs (socket(7), `SOCK_MIN_SNDBUF`).
+        let size = |wanted: Option<usize>, least: usize| wanted.map(|bytes| least.max(2 * bytes));
+        sock.send_buffer = size(send, SEND_BUFFER_MIN).unwrap_or(sock.send_buffer);
+        sock.receive_buffer = size(receive, RECEIVE_BUFFER_MIN).unwrap_or(sock.receive_buffer);
     }
 
     /// Silence and unacknowledged data for how long, in seconds and nanoseconds.
@@ -345,7 +350,7 @@ impl Kernel {
         let sock = &self.socks[self.socket(descriptor) as usize];
         Figures {
             unread: sock.input.len(),
-            unacknowledged: sock.output.len() + sock.unacknowledged,
+            unacknowledged: sock.unacknowledged_in_all(),
             acknowledged: sock.acknowledged,
             is_closed: sock.is_dead(),
             room: sock.room(),
@@ -402,6 +407,10 @@ impl Kernel {
     /// splice(2) from a pipe into a socket.
     pub(crate) fn splice_out(&mut self, pipe: i32, socket: i32, max: usize) -> Result<usize> {
         let index = self.socket(socket);
+        // An empty pipe is looked at first (`splice_to_socket`).
+        if self.pipe(pipe).is_empty() {
+            return Err(libc::EAGAIN);
+        }
         if let Some(error) = self.send_error(index) {
             return Err(error);
         }

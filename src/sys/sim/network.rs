@@ -116,6 +116,9 @@ impl Kernel {
             Event::Fin { to } => self.on_fin(to),
             Event::FinAck { to } => {
                 if let Some(sock) = self.sock(to) {
+                    // And with it all that was sent before (RFC 9293 §3.4).
+                    sock.acknowledged += sock.unacknowledged as u64;
+                    sock.unacknowledged = 0;
                     sock.fin_acknowledged = true;
                     self.close_if_over(to.index);
                 }
@@ -159,6 +162,8 @@ impl Kernel {
         if sock.stage != Stage::Open {
             return;
         }
+        // What was acknowledged with a FIN is not again.
+        let bytes = bytes.min(sock.unacknowledged);
         sock.unacknowledged -= bytes;
         sock.acknowledged += bytes as u64;
         let wakes = sock.is_full && sock.is_writable();
@@ -226,7 +231,8 @@ impl Kernel {
         // `tcp_reset`: what the state says.
         let error = match sock.stage {
             Stage::Connecting => libc::ECONNREFUSED,
-            _ if sock.fin_received => libc::EPIPE,
+            // CLOSE_WAIT, and no later state.
+            _ if sock.fin_received && !sock.fin_wanted => libc::EPIPE,
             _ => libc::ECONNRESET,
         };
         if sock.is_waiting {
@@ -265,6 +271,7 @@ impl Kernel {
         let sock = &mut self.socks[index as usize];
         sock.stage = Stage::Dead;
         sock.error = error;
+        sock.lost += sock.output.len() + sock.unacknowledged;
         sock.output.clear();
         sock.wire.clear();
         sock.unacknowledged = 0;
