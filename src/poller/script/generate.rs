@@ -82,15 +82,7 @@ fn one_pair(number: usize, choices: &mut Choices<'_>, text: &mut String) -> Opti
                 say("OURS await write-ready");
             }
             13 => {
-                say(if choices.below(2)? == 0 {
-                    "OURS close"
-                } else {
-                    "OURS reset"
-                });
-                say("PEER drain");
-                say("PEER error");
-                say("PEER recv");
-                say("PEER close");
+                pair.we_go(choices.below(2)? == 0, &mut say);
                 return Some(());
             }
             14 => {
@@ -139,8 +131,10 @@ impl Pair {
         }
     }
 
+    /// Not beside a wait for readability: whether that still sees the bytes which a receive has
+    /// taken is not determined (`io_poll_check_events` looks again after two wakes, not after one).
     fn we_receive(&mut self, say: &mut impl FnMut(&str)) {
-        if self.receives {
+        if self.receives || self.awaits_readable {
             return;
         }
         say("OURS submit recv");
@@ -200,6 +194,9 @@ impl Pair {
     }
 
     fn wait_for_readability(&mut self, say: &mut impl FnMut(&str)) {
+        if self.receives {
+            return;
+        }
         if self.awaits_readable {
             self.awaits_readable = false;
             say("OURS cancel read-ready");
@@ -214,14 +211,27 @@ impl Pair {
         say("OURS await read-ready");
     }
 
+    /// Our end goes, by FIN or reset; with unread bytes it is a reset in any case.
+    fn we_go(&mut self, reset: bool, say: &mut impl FnMut(&str)) {
+        say(if reset { "OURS reset" } else { "OURS close" });
+        if reset || self.unread[0] > 0 || self.fin[1] {
+            // Else a FIN that came before would be read before the reset has.
+            say("PEER over");
+        }
+        say("PEER drain");
+        say("PEER error");
+        say("PEER recv");
+        say("PEER close");
+    }
+
     /// The other end goes, by FIN or reset; with unread bytes it is a reset in any case.
     fn peer_goes(&mut self, reset: bool, say: &mut impl FnMut(&str)) {
         say(if reset { "PEER reset" } else { "PEER close" });
+        self.readable_now(say);
         if !self.receives {
             say("OURS submit recv");
         }
         say("OURS await recv");
-        self.readable_now(say);
         say("OURS close");
     }
 }

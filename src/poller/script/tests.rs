@@ -33,10 +33,8 @@ fn places() -> Vec<(BackEnd, Place)> {
 fn agrees(text: &str) {
     let script = Script::parse(text).unwrap();
     for (back_end, place) in places() {
-        let trace = match run(&script, back_end, place) {
-            Ok(trace) => trace,
-            Err(e) => panic!("{back_end}, {place:?}: {e}"),
-        };
+        let trace = run(&script, back_end, place);
+        let trace = trace.unwrap_or_else(|e| panic!("{back_end}, {place:?}: {e}"));
         if std::env::var_os("SHOW").is_some() {
             println!("{back_end}, {place:?}\n{}", trace.join("\n"));
             continue;
@@ -137,12 +135,13 @@ fn random_scripts_agree() {
         let script = Script::parse(&text).unwrap();
         let mut first: Option<Vec<String>> = None;
         for &(back_end, place) in &places {
-            let trace = match run(&script, back_end, place) {
-                Ok(trace) => trace,
-                Err(e) => panic!("seed {seed}, {back_end}, {place:?}: {e}\n{text}"),
-            };
+            let here = format!("seed {seed}, {back_end}, {place:?}");
+            let trace =
+                run(&script, back_end, place).unwrap_or_else(|e| panic!("{here}: {e}\n{text}"));
             let first = first.get_or_insert_with(|| trace.clone());
-            assert_eq!(*first, trace, "seed {seed}, {back_end}, {place:?}");
+            for (one, other) in first.iter().zip(&trace) {
+                assert_eq!(one, other, "{here}, of\n{text}");
+            }
         }
     }
 }
