@@ -15,6 +15,8 @@ mod inflight;
 mod op;
 mod options;
 mod readiness;
+#[cfg(any(test, feature = "sim"))]
+pub mod script;
 
 #[cfg(target_os = "linux")]
 mod epoll;
@@ -45,7 +47,11 @@ pub use self::options::{BackEnd, Notifier, PollerOptions, Wait};
 use self::readiness::Readiness;
 #[cfg(feature = "sim")]
 use self::sim::Queue as Epoll;
+#[cfg(feature = "sim")]
+use self::sim::Ring;
 use self::uring::Uring;
+#[cfg(not(feature = "sim"))]
+use self::uring_ring::Ring;
 pub use self::uring_test::{Refusal, io_uring_refusal};
 
 /// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.

@@ -4,10 +4,6 @@
 
 /// A defect that the code was written to be without. Each has one place, where it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "sim"),
-    expect(dead_code, reason = "looked at by the simulator")
-)]
 pub(crate) enum Bug {
     /// The parts of a send go out in another order.
     SendReordered,

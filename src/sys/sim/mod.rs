@@ -6,8 +6,10 @@
 //! both, and what the simulated one does can be compared with what the real one does.
 
 mod calls;
+mod cancel;
 mod fault;
 mod files;
+mod handshake;
 mod kernel;
 mod network;
 mod outside;
