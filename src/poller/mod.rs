@@ -12,7 +12,8 @@
 #[cfg(test)]
 mod available;
 // The simulator's build has the same pollers: once is enough for what takes long.
-#[cfg(all(test, not(feature = "sim")))]
+#[cfg(test)]
+#[cfg(not(feature = "sim"))]
 mod conformance;
 mod inflight;
 mod op;

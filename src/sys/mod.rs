@@ -44,7 +44,7 @@ pub(crate) use sim::{
 };
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
-pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
+pub(crate) use sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(unix)]
 pub(crate) use unix::{ConnectStart, Region, is_out_of_resources};
 #[cfg(all(unix, not(feature = "sim")))]
