@@ -10,6 +10,10 @@
 //! The poller knows no future and no task.
 
 #[cfg(test)]
+mod available;
+// The simulator's build has the same pollers: once is enough for what takes long.
+#[cfg(test)]
+#[cfg(not(feature = "sim"))]
 mod conformance;
 mod inflight;
 mod op;

@@ -14,7 +14,8 @@ mod place;
 mod run;
 mod say;
 mod stream;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 mod theirs;
 
