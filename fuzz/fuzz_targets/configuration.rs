@@ -5,7 +5,10 @@ use config::Config;
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../src/config/mod.rs"]
-#[expect(unused, reason = "this target only reads, and only errors are looked at")]
+#[expect(
+    unused,
+    reason = "this target only reads, and only errors are looked at"
+)]
 mod config;
 
 fuzz_target!(|text: &str| {
