@@ -45,7 +45,8 @@ async fn step(source: &LaneSocket, sink: &LaneSocket) -> Option<usize> {
 }
 
 /// A reader's stop, of tens of microseconds. It does not give its time slice away: on a machine
-/// that has more to do, each time would cost a round of everybody else's, and the test its patience.
+/// that has more to do, each time would cost a round of everybody else's, and the test its
+/// patience.
 fn pause() {
     (0..1000).for_each(|_| std::hint::spin_loop());
 }
