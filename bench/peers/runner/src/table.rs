@@ -62,9 +62,9 @@ fn environment(f: &mut Formatter<'_>, results: &Results) -> fmt::Result {
     writeln!(f, "```text\n{}\n```\n", results.command)?;
     writeln!(
         f,
-        "{}; took {} min {} s. {}, {}, {} cores, congestion control {}, somaxconn {}; load averages \
-         before it began: {}. Servers on core {}, client and upstream on core {}. Slices of {} ms \
-         after {} ms of warm-up.\n",
+        "{}; took {} min {} s. {}, {}, {} cores, congestion control {}, somaxconn {}; load \
+         averages before it began: {}. Servers on core {}, client and upstream on core {}. Slices \
+         of {} ms after {} ms of warm-up.\n",
         results.date,
         results.took_s / 60,
         results.took_s % 60,
