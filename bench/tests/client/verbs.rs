@@ -237,11 +237,22 @@ fn an_objective_that_nothing_keeps_has_no_knee() {
     let sweep = parsed(sound(&answer)).sweep.unwrap();
     assert_eq!((sweep.knee, sweep.steps.len()), (None, 1));
     assert_eq!(sweep.broken_at, Some(1000.0));
-    assert!(
-        answer
-            .stderr
-            .contains("p50<1ns was not seen to hold; the first rate broke it"),
-        "{answer:?}"
+    let said = "p50<1ns was not seen to hold";
+    assert!(answer.stderr.contains(said), "{answer:?}");
+}
+
+#[test]
+fn a_step_of_too_few_messages_breaks_nothing() {
+    let target = good().to_string();
+    // At most a hundred messages, and the 99.9th percentile wants ten thousand.
+    let slo = [
+        "--slo", "p99.9<1h", "--from", "1k", "--step", "100ms", "--warmup", "0s",
+    ];
+    let answer = run(&[&["sweep", &target, "--json", "-"][..], &slo].concat());
+    let sweep = parsed(sound(&answer)).sweep.unwrap();
+    assert_eq!(
+        (sweep.knee, &*sweep.ended),
+        (None, "the first step could not tell")
     );
 }
 
