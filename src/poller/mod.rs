@@ -14,10 +14,19 @@ mod conformance;
 mod inflight;
 mod op;
 mod options;
+#[cfg(unix)]
 mod readiness;
 
 #[cfg(target_os = "linux")]
 mod epoll;
+#[cfg(windows)]
+mod iocp;
+#[cfg(windows)]
+mod iocp_calls;
+#[cfg(windows)]
+mod iocp_ops;
+#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+mod kqueue;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(target_os = "linux")]
@@ -32,21 +41,32 @@ mod uring_send;
 mod uring_socket;
 #[cfg(target_os = "linux")]
 mod uring_test;
+#[cfg(not(target_os = "linux"))]
+mod without_uring;
 
 use std::io;
 
 use crate::buf::Pool;
 use crate::sys::{OsSocket, SocketRef};
 
-#[cfg(not(feature = "sim"))]
+#[cfg(all(target_os = "linux", not(feature = "sim")))]
 use self::epoll::Epoll;
+#[cfg(windows)]
+use self::iocp::Iocp;
+#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+use self::kqueue::Kqueue;
 pub use self::op::{Cancelled, Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
-pub use self::options::{BackEnd, Notifier, PollerOptions, Wait};
+pub use self::options::{BackEnd, Notifier, PollerOptions, Refusal, Wait};
+#[cfg(unix)]
 use self::readiness::Readiness;
 #[cfg(feature = "sim")]
 use self::sim::Queue as Epoll;
+#[cfg(target_os = "linux")]
 use self::uring::Uring;
-pub use self::uring_test::{Refusal, io_uring_refusal};
+#[cfg(target_os = "linux")]
+pub use self::uring_test::io_uring_refusal;
+#[cfg(not(target_os = "linux"))]
+pub use self::without_uring::io_uring_refusal;
 
 /// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.
 #[derive(Debug)]
@@ -54,16 +74,58 @@ pub struct Poller(Inner);
 
 #[derive(Debug)]
 enum Inner {
+    #[cfg(target_os = "linux")]
     Uring(Box<Uring>),
+    #[cfg(target_os = "linux")]
     Epoll(Box<Readiness<Epoll>>),
+    #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+    Kqueue(Box<Readiness<Kqueue>>),
+    #[cfg(windows)]
+    Iocp(Box<Iocp>),
+}
+
+impl BackEnd {
+    /// Every back end of this platform, the preferred one first.
+    pub const ALL: &[Self] = &[
+        #[cfg(target_os = "linux")]
+        Self::IoUring,
+        #[cfg(target_os = "linux")]
+        Self::Epoll,
+        #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+        Self::Kqueue,
+        #[cfg(windows)]
+        Self::Iocp,
+    ];
+
+    /// Why this back end cannot be used here; `None` when it can.
+    #[must_use]
+    pub fn refusal(self) -> Option<Refusal> {
+        if !Self::ALL.contains(&self) {
+            let names: Vec<String> = Self::ALL.iter().map(Self::to_string).collect();
+            return Some(Refusal(format!("this system has {}", names.join(" and "))));
+        }
+        (self == Self::IoUring).then(io_uring_refusal).flatten()
+    }
 }
 
 /// Calls one method on whichever back end it is.
 macro_rules! forward {
     ($self:ident, $poller:ident => $call:expr) => {
-        match &mut $self.0 {
+        forward!(@ (&mut $self.0), $poller => $call)
+    };
+    (ref $self:ident, $poller:ident => $call:expr) => {
+        forward!(@ (&$self.0), $poller => $call)
+    };
+    (@ $inner:tt, $poller:ident => $call:expr) => {
+        match $inner {
+            #[cfg(target_os = "linux")]
             Inner::Uring($poller) => $call,
+            #[cfg(target_os = "linux")]
             Inner::Epoll($poller) => $call,
+            #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+            Inner::Kqueue($poller) => $call,
+            #[cfg(windows)]
+            Inner::Iocp($poller) => $call,
         }
     };
 }
@@ -76,11 +138,22 @@ impl Poller {
     /// What the kernel says; for io_uring see [`io_uring_refusal`].
     pub fn open(back_end: BackEnd, options: PollerOptions, pool: &Pool) -> io::Result<Self> {
         Ok(Self(match back_end {
+            #[cfg(target_os = "linux")]
             BackEnd::IoUring => Inner::Uring(Box::new(Uring::open(options, pool.clone())?)),
+            #[cfg(target_os = "linux")]
             BackEnd::Epoll => {
                 let readiness = Readiness::new(Epoll::open()?, options, pool.clone());
                 Inner::Epoll(Box::new(readiness))
             }
+            #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+            BackEnd::Kqueue => {
+                let readiness = Readiness::new(Kqueue::open()?, options, pool.clone());
+                Inner::Kqueue(Box::new(readiness))
+            }
+            #[cfg(windows)]
+            BackEnd::Iocp => Inner::Iocp(Box::new(Iocp::open(options, pool.clone())?)),
+            // The plan has seen to it; see `BackEnd::refusal`.
+            _ => return Err(io::ErrorKind::Unsupported.into()),
         }))
     }
 
@@ -88,15 +161,21 @@ impl Poller {
     #[must_use]
     pub fn back_end(&self) -> BackEnd {
         match self.0 {
+            #[cfg(target_os = "linux")]
             Inner::Uring(_) => BackEnd::IoUring,
+            #[cfg(target_os = "linux")]
             Inner::Epoll(_) => BackEnd::Epoll,
+            #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+            Inner::Kqueue(_) => BackEnd::Kqueue,
+            #[cfg(windows)]
+            Inner::Iocp(_) => BackEnd::Iocp,
         }
     }
 
     /// Whether sockets to be connected must be non-blocking here.
     #[must_use]
     pub fn connects_nonblocking(&self) -> bool {
-        matches!(self.0, Inner::Epoll(_))
+        self.back_end() != BackEnd::IoUring
     }
 
     /// Takes a socket over: a listener non-blocking, a stream in blocking mode (io_uring waits for
@@ -110,10 +189,7 @@ impl Poller {
     /// # Panics
     /// When the socket was closed.
     pub fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
-        match &self.0 {
-            Inner::Uring(poller) => poller.descriptor(socket),
-            Inner::Epoll(poller) => poller.descriptor(socket),
-        }
+        forward!(ref self, poller => poller.descriptor(socket))
     }
 
     /// Starts an op, which ends in the answer returned or in exactly one final completion.
@@ -159,18 +235,12 @@ impl Poller {
     /// A handle that ends this poller's wait from any thread.
     #[must_use]
     pub fn notifier(&self) -> Notifier {
-        match &self.0 {
-            Inner::Uring(poller) => poller.notifier(),
-            Inner::Epoll(poller) => poller.notifier(),
-        }
+        forward!(ref self, poller => poller.notifier())
     }
 
     /// How many answers came for sockets that were closed.
     #[must_use]
     pub fn stale(&self) -> u64 {
-        match &self.0 {
-            Inner::Uring(poller) => poller.stale(),
-            Inner::Epoll(poller) => poller.stale(),
-        }
+        forward!(ref self, poller => poller.stale())
     }
 }

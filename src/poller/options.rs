@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sys::EventFd;
-
 /// An implementation of the poller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackEnd {
@@ -13,11 +11,20 @@ pub enum BackEnd {
     IoUring,
     /// Linux, any kernel.
     Epoll,
+    /// macOS, FreeBSD and their kin.
+    Kqueue,
+    /// Windows.
+    Iocp,
 }
 
-impl BackEnd {
-    /// Every back end of this platform.
-    pub const ALL: &[Self] = &[Self::IoUring, Self::Epoll];
+/// Why a back end is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(pub(super) String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl fmt::Display for BackEnd {
@@ -25,6 +32,8 @@ impl fmt::Display for BackEnd {
         f.write_str(match self {
             Self::IoUring => "io_uring",
             Self::Epoll => "epoll",
+            Self::Kqueue => "kqueue",
+            Self::Iocp => "iocp",
         })
     }
 }
@@ -80,13 +89,19 @@ impl Wait {
     }
 }
 
+/// What ends a wait of one back end.
+pub(super) trait Wake: fmt::Debug + Send + Sync {
+    /// Makes the present or the next wait return.
+    fn wake(&self);
+}
+
 /// Ends a poller's wait from any thread.
 #[derive(Clone, Debug)]
-pub struct Notifier(pub(super) Arc<EventFd>);
+pub struct Notifier(pub(super) Arc<dyn Wake>);
 
 impl Notifier {
     /// Makes the present or the next wait return.
     pub fn notify(&self) {
-        self.0.signal();
+        self.0.wake();
     }
 }

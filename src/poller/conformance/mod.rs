@@ -19,14 +19,14 @@ mod world;
 use std::io::Write;
 
 use self::world::{Plenty, World};
-use super::{BackEnd, io_uring_refusal};
+use super::BackEnd;
 
 /// Set where io_uring is known to be denied, or its cases fail instead of passing unseen.
 const DENIED: &str = "CORELANE_IO_URING_DENIED";
 
 /// Runs a case against a back end, if it is to be had here.
 fn run(back_end: BackEnd, case: fn(&mut World)) {
-    if let Some(reason) = unavailable(back_end) {
+    if let Some(reason) = back_end.refusal() {
         let known = std::env::var_os(DENIED).is_some_and(|value| value == "1");
         assert!(
             known,
@@ -43,21 +43,14 @@ fn run(back_end: BackEnd, case: fn(&mut World)) {
     }
 }
 
-fn unavailable(back_end: BackEnd) -> Option<String> {
-    match back_end {
-        BackEnd::IoUring => io_uring_refusal().map(|refusal| refusal.to_string()),
-        BackEnd::Epoll => None,
-    }
-}
-
 /// Makes a test of each case for each back end.
 macro_rules! suite {
-    ($($back_end:ident as $name:ident),+ : $cases:tt) => {
-        $(suite!(@one $back_end $name $cases);)+
+    ($($(#[$cfg:meta])? $back_end:ident as $name:ident,)+ : $cases:tt) => {
+        $($(#[$cfg])? suite!(@one $back_end $name $cases);)+
 
         #[test]
         fn covers_every_back_end() {
-            assert_eq!(BackEnd::ALL, [$(BackEnd::$back_end),+]);
+            assert_eq!(BackEnd::ALL, [$($(#[$cfg])? BackEnd::$back_end),+]);
         }
     };
     (@one $back_end:ident $name:ident { $($file:ident: $($case:ident)+;)+ }) => {
@@ -72,7 +65,12 @@ macro_rules! suite {
     };
 }
 
-suite! { IoUring as io_uring, Epoll as epoll: {
+suite! {
+    #[cfg(target_os = "linux")] IoUring as io_uring,
+    #[cfg(target_os = "linux")] Epoll as epoll,
+    #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))] Kqueue as kqueue,
+    #[cfg(windows)] Iocp as iocp,
+: {
     data:
         echo
         short_send
