@@ -1,0 +1,549 @@
+//! The completion port of Windows: a back end of its own, since it tells what is done and not what
+//! is ready.
+//!
+//! *Receiving*: a receive of no bytes waits in the kernel, so that an idle connection holds no
+//! buffer; once it completes, the socket is read by hand into buffers of the pool, within the
+//! budget. A cancelled receive leaves it there: it touches no memory of ours but its block, and
+//! serves the next. *Sending*: a gathered `WSASend` of what is left of the chain, again until all
+//! is gone. *Accepting*: what is in the backlog is taken by hand, and only when that is nothing an
+//! `AcceptEx` waits, one per listener: more would take connections that `max_sessions` has no room
+//! for. *Ready*: a poll of the socket's driver (AFD), as select does it.
+//!
+//! A call's memory is an [`Operation`], which is untouched until its completion is here.
+#![expect(unsafe_code, reason = "takes completions")]
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
+
+use super::inflight::{Answer, Fault, Sending, Table, accept};
+use super::iocp_calls::{self as calls, Port};
+use super::iocp_ops::{Data, Flying, Operation, Started};
+use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use super::{Notifier, PollerOptions, Wait};
+use crate::buf::Pool;
+use crate::sys::{self, OsSocket, SocketRef};
+
+/// Completions taken in one call.
+const ENTRIES: u32 = 256;
+/// How long a dropped poller waits for the kernel to let go of its memory; what it has not let go
+/// of by then is leaked.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// One completion port and the sockets that it watches.
+pub(super) struct Iocp {
+    port: Arc<Port>,
+    pool: Pool,
+    receive_budget: u32,
+    table: Table<State>,
+    entries: Vec<OVERLAPPED_ENTRY>,
+    /// Sockets to read from in the next wait.
+    ready: VecDeque<Socket>,
+    /// Sockets that found the pool empty, in that order.
+    starved: VecDeque<Socket>,
+    /// Final answers to cancelled ops that the kernel has no part in.
+    answers: Vec<Answer>,
+    /// Operations in the kernel, those of closed sockets included.
+    flying: usize,
+}
+
+impl fmt::Debug for Iocp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Iocp")
+            .field("port", &self.port)
+            .field("flying", &self.flying)
+            .finish_non_exhaustive()
+    }
+}
+
+struct State {
+    fd: Rc<OsSocket>,
+    /// Calls that are done at once post no completion.
+    skips: bool,
+    /// One bit per kind of op that waits.
+    armed: u8,
+    /// One bit per kind of op that was cancelled and whose answer is not delivered yet.
+    cancelled: u8,
+    fault: Fault,
+    readable: bool,
+    /// In `ready` or `starved`.
+    queued: bool,
+    /// What is in the kernel, by kind. Waits for bytes or readiness may outlive their op.
+    flying: [Option<Flying>; OpKind::ALL.len()],
+}
+
+impl State {
+    fn waits(&self, kind: OpKind) -> bool {
+        self.armed & kind.bit() != 0
+    }
+
+    fn is_unanswered(&self, kind: OpKind) -> bool {
+        (self.armed | self.cancelled) & kind.bit() != 0
+    }
+}
+
+impl Iocp {
+    pub(super) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
+        Ok(Self {
+            port: Arc::new(Port::open()?),
+            pool,
+            receive_budget: options.receive_budget,
+            table: Table::new(),
+            entries: Vec::new(),
+            ready: VecDeque::new(),
+            starved: VecDeque::new(),
+            answers: Vec::new(),
+            flying: 0,
+        })
+    }
+
+    pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
+        sys::set_nonblocking(sys::borrow(&fd)).expect("an open socket has modes");
+        let skips = self.port.watch(&fd).expect("a socket that no other port watches");
+        self.table.insert(State {
+            fd: Rc::new(fd),
+            skips,
+            armed: 0,
+            cancelled: 0,
+            fault: Fault::default(),
+            readable: false,
+            queued: false,
+            flying: [None; OpKind::ALL.len()],
+        })
+    }
+
+    pub(super) fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
+        sys::borrow(&self.table.peek(socket).expect("the socket is open").fd)
+    }
+
+    pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
+        let kind = op.kind();
+        let state = self.table.at(socket);
+        assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
+        let done = match op {
+            Op::Accept => self.accept(socket),
+            Op::Connect(to) => self.connect(socket, to),
+            Op::Recv => self.probe(socket).map(Event::RecvEnded),
+            Op::Send(chain) => self.send(socket, Sending::new(chain)),
+            Op::ReadReady | Op::WriteReady => self.wait_ready(socket, kind),
+        };
+        if let Some(event) = done {
+            return Submitted::Done(event);
+        }
+        self.table.at(socket).armed |= kind.bit();
+        if kind == OpKind::Recv {
+            self.queue_if_readable(socket);
+        }
+        Submitted::Pending
+    }
+
+    fn accept(&mut self, listener: Socket) -> Option<Event> {
+        loop {
+            let state = self.table.at(listener);
+            if let Some(event) = accept(&state.fd) {
+                return Some(event);
+            }
+            let (fd, skips) = (Rc::clone(&state.fd), state.skips);
+            match Operation::accept(&fd, listener, skips) {
+                Ok(Started::Flying(flying)) => {
+                    self.fly(listener, OpKind::Accept, flying);
+                    return None;
+                }
+                Ok(Started::Done(operation, _)) => {
+                    if let Some(event) = take_accepted(*operation) {
+                        return Some(event);
+                    }
+                }
+                // It was gone before it could be taken.
+                Ok(Started::Failed(_, e)) if e.kind() == io::ErrorKind::ConnectionReset => {}
+                Ok(Started::Failed(_, e)) | Err(e) => return Some(Event::Accepted(Err(e))),
+            }
+        }
+    }
+
+    fn connect(&mut self, socket: Socket, to: SocketAddr) -> Option<Event> {
+        let state = self.table.at(socket);
+        let result = match Operation::connect(&state.fd, socket, to, state.skips) {
+            Ok(Started::Flying(flying)) => {
+                self.fly(socket, OpKind::Connect, flying);
+                return None;
+            }
+            Ok(Started::Done(operation, _)) => calls::connected(&operation.fd),
+            Ok(Started::Failed(_, e)) | Err(e) => Err(e),
+        };
+        Some(Event::Connected(result))
+    }
+
+    /// Lets a receive of no bytes wait, if none does. An end is given only if that cannot be done.
+    fn probe(&mut self, socket: Socket) -> Option<RecvEnd> {
+        let state = self.table.at(socket);
+        if state.readable || state.flying[OpKind::Recv as usize].is_some() {
+            return None;
+        }
+        match Operation::probe(&state.fd, socket, state.skips) {
+            Started::Flying(flying) => self.fly(socket, OpKind::Recv, flying),
+            Started::Done(..) => state.readable = true,
+            Started::Failed(_, error) if sys::is_out_of_resources(&error) => {
+                return Some(RecvEnd::Failed(error));
+            }
+            Started::Failed(_, error) => {
+                // What came before it is read first; then it is told.
+                state.fault.tell(error);
+                state.readable = true;
+            }
+        }
+        None
+    }
+
+    fn send(&mut self, socket: Socket, sending: Sending) -> Option<Event> {
+        let state = self.table.at(socket);
+        if sending.chain.is_empty() {
+            return Some(Event::Sent(sending.sent, Ok(())));
+        }
+        let data = Data::Send(sending);
+        let mut operation = Operation::new(&state.fd, socket, OpKind::Send, data);
+        loop {
+            match operation.send(state.skips) {
+                Started::Flying(flying) => {
+                    self.fly(socket, OpKind::Send, flying);
+                    return None;
+                }
+                Started::Done(mut landed, bytes) => {
+                    let sending = sending_of(&mut landed);
+                    if bytes == 0 {
+                        let error = io::ErrorKind::WriteZero.into();
+                        return Some(Event::Sent(sending.sent, Err(error)));
+                    }
+                    if sending.advance(bytes) {
+                        return Some(Event::Sent(sending.sent, Ok(())));
+                    }
+                    operation = landed;
+                }
+                Started::Failed(mut landed, error) => {
+                    let sent = sending_of(&mut landed).sent;
+                    return Some(Event::Sent(sent, Err(state.fault.tell(error))));
+                }
+            }
+        }
+    }
+
+    fn wait_ready(&mut self, socket: Socket, kind: OpKind) -> Option<Event> {
+        let state = self.table.at(socket);
+        let fd = sys::borrow(&state.fd);
+        let is_ready = if kind == OpKind::ReadReady {
+            sys::is_readable(fd)
+        } else {
+            sys::is_writable(fd)
+        };
+        if is_ready {
+            return Some(ready(kind, Ok(())));
+        }
+        if state.flying[kind as usize].is_some() {
+            return None;
+        }
+        match Operation::poll(&state.fd, socket, kind, state.skips) {
+            Started::Flying(flying) => {
+                self.fly(socket, kind, flying);
+                None
+            }
+            Started::Done(..) => Some(ready(kind, Ok(()))),
+            Started::Failed(_, error) => Some(ready(kind, Err(error))),
+        }
+    }
+
+    fn fly(&mut self, socket: Socket, kind: OpKind, flying: Flying) {
+        self.table.at(socket).flying[kind as usize] = Some(flying);
+        self.flying += 1;
+    }
+
+    pub(super) fn cancel(&mut self, socket: Socket, kind: OpKind) {
+        let Some(state) = self.table.find(socket) else {
+            return;
+        };
+        if !state.waits(kind) {
+            return;
+        }
+        match (kind, state.flying[kind as usize]) {
+            // The kernel has a part in it: its completion is the answer.
+            (OpKind::Accept | OpKind::Connect | OpKind::Send, Some(flying)) => {
+                flying.cancel(&state.fd);
+            }
+            _ => {
+                state.armed &= !kind.bit();
+                state.cancelled |= kind.bit();
+                let sent = 0;
+                self.answers.push(Answer { socket, kind, sent });
+            }
+        }
+    }
+
+    pub(super) fn sent_so_far(&mut self, socket: Socket) -> usize {
+        let state = self.table.find(socket).expect("the socket is open");
+        let flying = state.flying[OpKind::Send as usize];
+        flying.map_or(0, Flying::sent_before)
+    }
+
+    pub(super) fn close(&mut self, socket: Socket, how: Close) {
+        let state = self.table.remove(socket).expect("the socket is open");
+        let fd = sys::borrow(&state.fd);
+        if state.is_unanswered(OpKind::Send) || how == Close::Reset {
+            // A socket that cannot be reset any more is dead already; closing it is all there is.
+            drop(sys::reset_on_close(fd));
+        } else {
+            // Ahead of the cancels, which would make a reset of it. A listener has no FIN.
+            drop(sys::shutdown_write(fd));
+        }
+        // Closed with the last of these; see `Operation`.
+        if state.flying.iter().any(Option::is_some) {
+            calls::cancel(&state.fd, std::ptr::null());
+        }
+    }
+
+    pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
+        let budget = if self.starved.is_empty() {
+            self.receive_budget
+        } else {
+            // Buffers are scarce: one for each, so that nobody goes without.
+            1
+        };
+        self.feed_starved();
+        if wait.is_zero() || !self.ready.is_empty() || !self.answers.is_empty() {
+            self.port.wait(Some(Duration::ZERO), &mut self.entries, ENTRIES)?;
+        } else {
+            self.sleep(wait)?;
+        }
+        let mut entries = mem::take(&mut self.entries);
+        for entry in entries.drain(..) {
+            self.flying -= 1;
+            // SAFETY: it has come out of the port just now, and is not of a notifier.
+            let (operation, bytes, result) = unsafe { Flying::land(entry.lpOverlapped) };
+            self.on_landing(*operation, bytes, result, to);
+        }
+        self.entries = entries;
+        // Those that have more to read come again in the next wait.
+        for _ in 0..self.ready.len() {
+            let Some(socket) = self.ready.pop_front() else {
+                break;
+            };
+            self.receive(socket, budget, to);
+        }
+        for answer in self.answers.drain(..) {
+            if let Some(state) = self.table.find(answer.socket) {
+                state.cancelled &= !answer.kind.bit();
+                to.push(answer.completion());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn notifier(&self) -> Notifier {
+        Notifier(Arc::<Port>::clone(&self.port))
+    }
+
+    pub(super) fn stale(&self) -> u64 {
+        self.table.stale()
+    }
+
+    fn sleep(&mut self, wait: Wait) -> io::Result<()> {
+        if !wait.spin.is_zero() {
+            let until = sys::now() + wait.spin;
+            while sys::now() < until {
+                let notified = self.port.wait(Some(Duration::ZERO), &mut self.entries, ENTRIES)?;
+                if notified || !self.entries.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+        self.port.wait(wait.timeout, &mut self.entries, ENTRIES)?;
+        Ok(())
+    }
+
+    fn on_landing(
+        &mut self,
+        mut operation: Operation,
+        bytes: usize,
+        result: io::Result<()>,
+        to: &mut Vec<Completion>,
+    ) {
+        let (socket, kind) = (operation.socket, operation.kind);
+        let Some(state) = self.table.find_or_count(socket) else {
+            // Who had been accepted by a listener that is closed hears of it as if still in its
+            // backlog.
+            if let Data::Accept { accepted, .. } = &operation.data {
+                drop(sys::reset_on_close(sys::borrow(accepted)));
+            }
+            return;
+        };
+        state.flying[kind as usize] = None;
+        let cancelled = result.as_ref().is_err_and(calls::is_cancelled);
+        let event = match kind {
+            OpKind::Recv => {
+                state.readable = true;
+                if let Err(error) = result {
+                    // What came before it is read first; then it is told.
+                    state.fault.tell(error);
+                }
+                self.queue_if_readable(socket);
+                return;
+            }
+            OpKind::Send => {
+                let sending = mem::take(sending_of(&mut operation));
+                self.on_sent(socket, sending, bytes, result)
+            }
+            _ if cancelled => Some(Event::cancelled(kind, 0)),
+            OpKind::Accept => match result {
+                Ok(()) => take_accepted(operation).or_else(|| self.accept(socket)),
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => self.accept(socket),
+                Err(e) => Some(Event::Accepted(Err(e))),
+            },
+            OpKind::Connect => {
+                let result = result.and_then(|()| calls::connected(&operation.fd));
+                Some(Event::Connected(result))
+            }
+            // One that outlived its op serves nobody.
+            OpKind::ReadReady | OpKind::WriteReady if !state.waits(kind) => None,
+            OpKind::ReadReady | OpKind::WriteReady => Some(ready(kind, result)),
+        };
+        if let Some(event) = event {
+            self.table.at(socket).armed &= !kind.bit();
+            to.push(Completion { socket, event });
+        }
+    }
+
+    fn on_sent(
+        &mut self,
+        socket: Socket,
+        mut sending: Sending,
+        bytes: usize,
+        result: io::Result<()>,
+    ) -> Option<Event> {
+        let all = sending.advance(bytes.min(sending.chain.len()));
+        match result {
+            Ok(()) if all => Some(Event::Sent(sending.sent, Ok(()))),
+            Ok(()) => self.send(socket, sending),
+            Err(e) if calls::is_cancelled(&e) => Some(Event::cancelled(OpKind::Send, sending.sent)),
+            Err(e) => {
+                let error = self.table.at(socket).fault.tell(e);
+                Some(Event::Sent(sending.sent, Err(error)))
+            }
+        }
+    }
+
+    fn queue_if_readable(&mut self, socket: Socket) {
+        let state = self.table.at(socket);
+        if state.readable && state.waits(OpKind::Recv) && !state.queued {
+            state.queued = true;
+            self.ready.push_back(socket);
+        }
+    }
+
+    /// Reads a socket up to its budget of buffers.
+    fn receive(&mut self, socket: Socket, budget: u32, to: &mut Vec<Completion>) {
+        let Some(state) = self.table.find(socket) else {
+            return;
+        };
+        state.queued = false;
+        for _ in 0..budget {
+            if !state.waits(OpKind::Recv) || !state.readable {
+                break;
+            }
+            let Some(mut buf) = self.pool.take() else {
+                state.queued = true;
+                self.starved.push_back(socket);
+                return;
+            };
+            let event = match sys::recv(sys::borrow(&state.fd), buf.space()) {
+                Ok(0) => Event::RecvEnded(state.fault.end()),
+                Ok(bytes) => {
+                    buf.fill(bytes);
+                    // A short read has emptied the socket: the next probe says what else there is.
+                    state.readable = bytes == self.pool.buffer_bytes();
+                    Event::Received(buf)
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    state.readable = false;
+                    break;
+                }
+                Err(e) => Event::RecvEnded(RecvEnd::Failed(state.fault.tell(e))),
+            };
+            if matches!(event, Event::RecvEnded(_)) {
+                state.armed &= !OpKind::Recv.bit();
+            }
+            to.push(Completion { socket, event });
+        }
+        if !state.waits(OpKind::Recv) {
+            return;
+        }
+        if let Some(end) = self.probe(socket) {
+            self.table.at(socket).armed &= !OpKind::Recv.bit();
+            let event = Event::RecvEnded(end);
+            to.push(Completion { socket, event });
+        }
+        self.queue_if_readable(socket);
+    }
+
+    /// Lets as many starved sockets read as there are buffers, the longest-starved first and all
+    /// of them before the others.
+    fn feed_starved(&mut self) {
+        let free = self.pool.buffers_max() - self.pool.in_use();
+        let fed = free.min(self.starved.len());
+        for socket in self.starved.drain(..fed).rev() {
+            self.ready.push_front(socket);
+        }
+    }
+}
+
+impl Drop for Iocp {
+    fn drop(&mut self) {
+        for socket in self.table.sockets() {
+            self.close(socket, Close::Reset);
+        }
+        let end = sys::now() + FAREWELL;
+        while self.flying > 0 && sys::now() < end {
+            let left = end.since(sys::now());
+            if self.port.wait(Some(left), &mut self.entries, ENTRIES).is_err() {
+                return;
+            }
+            for entry in self.entries.drain(..) {
+                self.flying -= 1;
+                // SAFETY: it has come out of the port just now, and is not of a notifier.
+                drop(unsafe { Flying::land(entry.lpOverlapped) });
+            }
+        }
+    }
+}
+
+/// The accepted connection; `None` when it was gone before it could be taken.
+fn take_accepted(operation: Operation) -> Option<Event> {
+    let Data::Accept { accepted, addresses } = operation.data else {
+        unreachable!("an accept has a socket")
+    };
+    match calls::accepted(&operation.fd, &accepted, &addresses) {
+        Ok(peer) => Some(Event::Accepted(Ok((accepted, peer)))),
+        Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
+        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => None,
+        Err(e) => Some(Event::Accepted(Err(e))),
+    }
+}
+
+fn sending_of(operation: &mut Operation) -> &mut Sending {
+    match &mut operation.data {
+        Data::Send(sending) => sending,
+        _ => unreachable!("a send has a chain"),
+    }
+}
+
+fn ready(kind: OpKind, result: io::Result<()>) -> Event {
+    if kind == OpKind::ReadReady {
+        Event::ReadReady(result)
+    } else {
+        Event::WriteReady(result)
+    }
+}
