@@ -160,7 +160,7 @@ fn cause_of(error: &io::Error) -> Cause {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::io;
 

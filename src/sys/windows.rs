@@ -390,7 +390,7 @@ unsafe extern "system" fn on_console_event(event: u32) -> BOOL {
     };
     if let Some(sender) = &*CONSOLE.lock().unwrap_or_else(PoisonError::into_inner) {
         // The receiver lives as long as the process.
-        drop(sender.send(Request::Stop(name)));
+        let _lives = sender.send(Request::Stop(name)).is_ok();
     }
     if event == CTRL_CLOSE_EVENT {
         // The process ends with this handler: leave it the time to drain that the system gives.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod closing;
+#[cfg(unix)]
 mod moving;
 mod rounds;
 mod sockets;
