@@ -273,6 +273,7 @@ impl Iocp {
         match (kind, state.flying[kind as usize]) {
             // The kernel has a part in it: its completion is the answer.
             (OpKind::Accept | OpKind::Connect | OpKind::Send, Some(flying)) => {
+                state.cancelled |= kind.bit();
                 flying.cancel(&state.fd);
             }
             _ => {
@@ -373,15 +374,13 @@ impl Iocp {
         to: &mut Vec<Completion>,
     ) {
         let (socket, kind) = (operation.socket, operation.kind);
-        let Some(state) = self.table.find_or_count(socket) else {
-            // Who had been accepted by a listener that is closed hears of it as if still in its
-            // backlog.
-            if let Data::Accept { accepted, .. } = &operation.data {
-                drop(sys::reset_on_close(sys::borrow(accepted)));
-            }
+        let Some(state) = self.table.find(socket) else {
+            abandon(&operation);
             return;
         };
         state.flying[kind as usize] = None;
+        // What was cancelled may have been done all the same, but is not begun again.
+        let again = state.cancelled & kind.bit() == 0;
         let cancelled = result.as_ref().is_err_and(calls::is_cancelled);
         let event = match kind {
             OpKind::Recv => {
@@ -395,12 +394,14 @@ impl Iocp {
             }
             OpKind::Send => {
                 let sending = mem::take(sending_of(&mut operation));
-                self.on_sent(socket, sending, bytes, result)
+                self.on_sent(socket, sending, bytes, result, again)
             }
             _ if cancelled => Some(Event::cancelled(kind, 0)),
             OpKind::Accept => match result {
-                Ok(()) => take_accepted(operation).or_else(|| self.accept(socket)),
-                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => self.accept(socket),
+                Ok(()) => take_accepted(operation).or_else(|| self.accept_again(socket, again)),
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {
+                    self.accept_again(socket, again)
+                }
                 Err(e) => Some(Event::Accepted(Err(e))),
             },
             OpKind::Connect => {
@@ -412,9 +413,18 @@ impl Iocp {
             OpKind::ReadReady | OpKind::WriteReady => Some(ready(kind, result)),
         };
         if let Some(event) = event {
-            self.table.at(socket).armed &= !kind.bit();
+            let state = self.table.at(socket);
+            state.armed &= !kind.bit();
+            state.cancelled &= !kind.bit();
             to.push(Completion { socket, event });
         }
+    }
+
+    fn accept_again(&mut self, listener: Socket, again: bool) -> Option<Event> {
+        if again {
+            return self.accept(listener);
+        }
+        Some(Event::cancelled(OpKind::Accept, 0))
     }
 
     fn on_sent(
@@ -423,11 +433,13 @@ impl Iocp {
         mut sending: Sending,
         bytes: usize,
         result: io::Result<()>,
+        again: bool,
     ) -> Option<Event> {
         let all = sending.advance(bytes.min(sending.chain.len()));
         match result {
             Ok(()) if all => Some(Event::Sent(sending.sent, Ok(()))),
-            Ok(()) => self.send(socket, sending),
+            Ok(()) if again => self.send(socket, sending),
+            Ok(()) => Some(Event::cancelled(OpKind::Send, sending.sent)),
             Err(e) if calls::is_cancelled(&e) => Some(Event::cancelled(OpKind::Send, sending.sent)),
             Err(e) => {
                 let error = self.table.at(socket).fault.tell(e);
@@ -514,7 +526,7 @@ impl Drop for Iocp {
             for entry in self.entries.drain(..) {
                 self.flying -= 1;
                 // SAFETY: it has come out of the port just now, and is not of a notifier.
-                drop(unsafe { Flying::land(entry.lpOverlapped) });
+                abandon(&unsafe { Flying::land(entry.lpOverlapped) }.0);
             }
         }
     }
@@ -530,6 +542,14 @@ fn take_accepted(operation: Operation) -> Option<Event> {
         Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
         Err(e) if e.kind() == io::ErrorKind::ConnectionReset => None,
         Err(e) => Some(Event::Accepted(Err(e))),
+    }
+}
+
+/// Lets go of an operation whose socket was closed. Who had been accepted hears of it as if still
+/// in the backlog.
+fn abandon(operation: &Operation) {
+    if let Data::Accept { accepted, .. } = &operation.data {
+        drop(sys::reset_on_close(sys::borrow(accepted)));
     }
 }
 

@@ -170,7 +170,7 @@ pub(super) unsafe fn accept(
 }
 
 /// Makes an accepted socket one like others, and gives its peer's address, which `AcceptEx` has
-/// written.
+/// written; `NotConnected` when the peer is gone.
 pub(super) fn accepted(
     listener: &OsSocket,
     socket: &OsSocket,
@@ -205,13 +205,13 @@ pub(super) fn accepted(
     let mut storage = SockAddrStorage::zeroed();
     let length = usize::try_from(remote_length).unwrap_or(0);
     if remote.is_null() || length > size_of_val(&storage) {
-        return Err(io::ErrorKind::Unsupported.into());
+        return Err(io::ErrorKind::NotConnected.into());
     }
     // SAFETY: the address lies in the buffer, and fits the storage by the check above.
     unsafe { ptr::copy_nonoverlapping(remote.cast::<u8>(), (&raw mut storage).cast(), length) };
     // SAFETY: an address of this length was copied.
     let address = unsafe { SockAddr::new(storage, remote_length) };
-    address.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    address.as_socket().ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
 /// Starts to connect a bound socket.

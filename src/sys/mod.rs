@@ -65,7 +65,7 @@ pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(unix)]
 pub(crate) use signals::{Request, requests};
 #[cfg(unix)]
-pub(crate) use unix::{ConnectStart, Region, is_out_of_resources};
+pub(crate) use unix::{ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources};
 #[cfg(all(unix, not(feature = "sim")))]
 pub use unix::{OsSocket, peer_address, stream_socket};
 #[cfg(unix)]

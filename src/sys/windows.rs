@@ -68,9 +68,11 @@ pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAdd
             // Gone before it could be taken.
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {}
             Err(e) => return Err(e),
+            // Without a peer's name it is gone as well.
             Ok((socket, address)) => {
-                let address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
-                return Ok((socket.into(), address));
+                if let Some(address) = address.as_socket() {
+                    return Ok((socket.into(), address));
+                }
             }
         }
     }
