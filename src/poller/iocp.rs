@@ -106,7 +106,10 @@ impl Iocp {
 
     pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
         sys::set_nonblocking(sys::borrow(&fd)).expect("an open socket has modes");
-        let skips = self.port.watch(&fd).expect("a socket that no other port watches");
+        let skips = self
+            .port
+            .watch(&fd)
+            .expect("a socket that no other port watches");
         self.table.insert(State {
             fd: Rc::new(fd),
             skips,
@@ -316,7 +319,8 @@ impl Iocp {
         };
         self.feed_starved();
         if wait.is_zero() || !self.ready.is_empty() || !self.answers.is_empty() {
-            self.port.wait(Some(Duration::ZERO), &mut self.entries, ENTRIES)?;
+            self.port
+                .wait(Some(Duration::ZERO), &mut self.entries, ENTRIES)?;
         } else {
             self.sleep(wait)?;
         }
@@ -356,7 +360,9 @@ impl Iocp {
         if !wait.spin.is_zero() {
             let until = sys::now() + wait.spin;
             while sys::now() < until {
-                let notified = self.port.wait(Some(Duration::ZERO), &mut self.entries, ENTRIES)?;
+                let notified = self
+                    .port
+                    .wait(Some(Duration::ZERO), &mut self.entries, ENTRIES)?;
                 if notified || !self.entries.is_empty() {
                     return Ok(());
                 }
@@ -520,7 +526,11 @@ impl Drop for Iocp {
         let end = sys::now() + FAREWELL;
         while self.flying > 0 && sys::now() < end {
             let left = end.since(sys::now());
-            if self.port.wait(Some(left), &mut self.entries, ENTRIES).is_err() {
+            if self
+                .port
+                .wait(Some(left), &mut self.entries, ENTRIES)
+                .is_err()
+            {
                 return;
             }
             for entry in self.entries.drain(..) {
@@ -534,7 +544,11 @@ impl Drop for Iocp {
 
 /// The accepted connection; `None` when it was gone before it could be taken.
 fn take_accepted(operation: Operation) -> Option<Event> {
-    let Data::Accept { accepted, addresses } = operation.data else {
+    let Data::Accept {
+        accepted,
+        addresses,
+    } = operation.data
+    else {
         unreachable!("an accept has a socket")
     };
     match calls::accepted(&operation.fd, &accepted, &addresses) {

@@ -13,10 +13,10 @@ use std::time::Duration;
 use socket2::{SockAddr, SockAddrStorage};
 use windows_sys::Win32::Foundation::{HANDLE, INVALID_HANDLE_VALUE, WAIT_TIMEOUT};
 use windows_sys::Win32::Networking::WinSock::{
-    AcceptEx, GetAcceptExSockaddrs, LPFN_CONNECTEX, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET,
-    SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKADDR, SOL_SOCKET,
-    WSA_IO_PENDING, WSABUF, WSAESHUTDOWN, WSAGetLastError, WSAGetOverlappedResult,
-    WSAID_CONNECTEX, WSAIoctl, WSARecv, WSASend, setsockopt,
+    AcceptEx, GetAcceptExSockaddrs, LPFN_CONNECTEX, SIO_GET_EXTENSION_FUNCTION_POINTER,
+    SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKADDR, SOCKET, SOL_SOCKET,
+    WSA_IO_PENDING, WSABUF, WSAESHUTDOWN, WSAGetLastError, WSAGetOverlappedResult, WSAID_CONNECTEX,
+    WSAIoctl, WSARecv, WSASend, setsockopt,
 };
 use windows_sys::Win32::Storage::FileSystem::SetFileCompletionNotificationModes;
 use windows_sys::Win32::System::IO::{
@@ -78,12 +78,14 @@ impl Port {
         entries: &mut Vec<OVERLAPPED_ENTRY>,
         max: u32,
     ) -> io::Result<bool> {
-        entries.resize(usize::try_from(max).expect("few"), OVERLAPPED_ENTRY::default());
+        entries.resize(
+            usize::try_from(max).expect("few"),
+            OVERLAPPED_ENTRY::default(),
+        );
         let (port, into, mut count) = (self.0.as_raw_handle(), entries.as_mut_ptr(), 0);
         let millis = milliseconds(timeout);
         // SAFETY: `into` is valid for `max` writes, `count` for one.
-        let ok =
-            unsafe { GetQueuedCompletionStatusEx(port, into, max, &raw mut count, millis, 0) };
+        let ok = unsafe { GetQueuedCompletionStatusEx(port, into, max, &raw mut count, millis, 0) };
         if ok == 0 {
             let error = io::Error::last_os_error();
             entries.clear();
@@ -164,7 +166,16 @@ pub(super) unsafe fn accept(
     let into = addresses.cast();
     // SAFETY: by this function's contract.
     let ok = unsafe {
-        AcceptEx(listener, accepted, into, 0, bytes, bytes, &raw mut got, overlapped)
+        AcceptEx(
+            listener,
+            accepted,
+            into,
+            0,
+            bytes,
+            bytes,
+            &raw mut got,
+            overlapped,
+        )
     };
     begun(ok != 0, got)
 }
@@ -181,13 +192,20 @@ pub(super) fn accepted(
     let value = (&raw const from).cast();
     // SAFETY: the value is valid for a read of its length.
     let rc = unsafe {
-        setsockopt(raw(socket), SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, value, length)
+        setsockopt(
+            raw(socket),
+            SOL_SOCKET,
+            SO_UPDATE_ACCEPT_CONTEXT,
+            value,
+            length,
+        )
     };
     if rc != 0 {
         return Err(last_socket_error());
     }
     let bytes = u32::try_from(ADDRESS_BYTES).expect("144");
-    let (mut local, mut remote): (*mut SOCKADDR, *mut SOCKADDR) = (ptr::null_mut(), ptr::null_mut());
+    let (mut local, mut remote): (*mut SOCKADDR, *mut SOCKADDR) =
+        (ptr::null_mut(), ptr::null_mut());
     let (mut local_length, mut remote_length) = (0, 0);
     // SAFETY: the buffer is as `AcceptEx` has filled it; the rest is valid for a write each.
     unsafe {
@@ -211,7 +229,9 @@ pub(super) fn accepted(
     unsafe { ptr::copy_nonoverlapping(remote.cast::<u8>(), (&raw mut storage).cast(), length) };
     // SAFETY: an address of this length was copied.
     let address = unsafe { SockAddr::new(storage, remote_length) };
-    address.as_socket().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    address
+        .as_socket()
+        .ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
 /// Starts to connect a bound socket.
@@ -256,9 +276,19 @@ pub(super) unsafe fn connect(
 pub(super) fn connected(socket: &OsSocket) -> io::Result<()> {
     // SAFETY: without a value there is nothing to read.
     let rc = unsafe {
-        setsockopt(raw(socket), SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, ptr::null(), 0)
+        setsockopt(
+            raw(socket),
+            SOL_SOCKET,
+            SO_UPDATE_CONNECT_CONTEXT,
+            ptr::null(),
+            0,
+        )
     };
-    if rc == 0 { Ok(()) } else { Err(last_socket_error()) }
+    if rc == 0 {
+        Ok(())
+    } else {
+        Err(last_socket_error())
+    }
 }
 
 /// Starts to wait for bytes or the end, without a buffer.
@@ -340,7 +370,16 @@ pub(super) unsafe fn poll(
     let into = &raw mut got;
     // SAFETY: by this function's contract; in and out are one buffer, as the call wants it.
     let ok = unsafe {
-        DeviceIoControl(handle, IOCTL_AFD_POLL, poll, bytes, poll, bytes, into, overlapped)
+        DeviceIoControl(
+            handle,
+            IOCTL_AFD_POLL,
+            poll,
+            bytes,
+            poll,
+            bytes,
+            into,
+            overlapped,
+        )
     };
     begun(ok != 0, 0)
 }
@@ -363,7 +402,11 @@ pub(super) unsafe fn result(
     let (into, flags) = (&raw mut bytes, &raw mut flags);
     // SAFETY: by this function's contract; it does not wait.
     let ok = unsafe { WSAGetOverlappedResult(raw(socket), overlapped, into, 0, flags) };
-    let result = if ok == 0 { Err(last_socket_error()) } else { Ok(()) };
+    let result = if ok == 0 {
+        Err(last_socket_error())
+    } else {
+        Ok(())
+    };
     // Also a cancelled send tells what it had sent.
     // SAFETY: the call has completed, so the block is ours to read.
     let counted = unsafe { (*overlapped).InternalHigh };

@@ -124,7 +124,11 @@ impl Operation {
         let operation = Self::new(listener, socket, OpKind::Accept, data);
         Ok(operation.start(skips, |fd, data, block| {
             // SAFETY: the operation is ours until the call, and is not moved by it.
-            let Data::Accept { accepted, addresses } = (unsafe { &mut *data }) else {
+            let Data::Accept {
+                accepted,
+                addresses,
+            } = (unsafe { &mut *data })
+            else {
                 unreachable!("an accept has a socket")
             };
             let into = addresses.as_mut_ptr();

@@ -72,7 +72,9 @@ impl Spread {
             lane: fewest,
         });
         self.lanes[fewest].remote.call(move |lane| {
-            let services = lane.kept::<Services>().expect("a lane keeps them from its start");
+            let services = lane
+                .kept::<Services>()
+                .expect("a lane keeps them from its start");
             lane.stats().accepted.add(1);
             start(lane, connection.attach(lane), permit, &services.0[place]);
         });
@@ -188,12 +190,14 @@ mod tests {
             let tasks: Vec<usize> = lanes.lanes.iter().map(Lane::tasks).collect();
             tasks == [3, 2, 2]
         });
-        // Two of one lane leave: who comes next goes there. The lanes took turns.
+        // The lanes took turns: these two are of one lane.
         let mut clients = std::mem::take(&mut lanes.clients);
         for client in [clients.remove(4), clients.remove(1)] {
             client.shutdown(std::net::Shutdown::Write).unwrap();
         }
-        lanes.until("the second lane has none", |lanes| lanes.lanes[1].tasks() == 0);
+        lanes.until("the second lane has none", |lanes| {
+            lanes.lanes[1].tasks() == 0
+        });
         assert!(!lanes.spread.is_over());
         lanes.lanes[0].enter(|| lanes.stop.open());
         lanes.until("the accept loop ends", |lanes| lanes.spread.is_over());

@@ -160,7 +160,8 @@ fn cause_of(error: &io::Error) -> Cause {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::io;
 

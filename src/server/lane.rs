@@ -11,9 +11,7 @@ use super::options;
 use crate::config::{self, Config};
 use crate::net::Listener;
 use crate::poller::BackEnd;
-use crate::proxy::{
-    Acceptor, Service, Services, SessionLimit, Spread, Upstream, accept, keep,
-};
+use crate::proxy::{Acceptor, Service, Services, SessionLimit, Spread, Upstream, accept, keep};
 use crate::runtime::{Gate, Lane, LaneOptions};
 use crate::sys::{self, Time};
 

@@ -129,7 +129,12 @@ fn best_poller() -> (BackEnd, String) {
             None if poller == BackEnd::IoUring => {
                 return (poller, "its self-test passed".to_owned());
             }
-            None => return (poller, why.unwrap_or_else(|| "it is this system's".to_owned())),
+            None => {
+                return (
+                    poller,
+                    why.unwrap_or_else(|| "it is this system's".to_owned()),
+                );
+            }
         }
     }
     unreachable!("every system has a poller that is never refused")

@@ -237,11 +237,7 @@ fn control(queue: &OwnedFd, fd: BorrowedFd<'_>, events: i32, token: u64) -> io::
     }
 }
 
-fn poll_edges(
-    queue: &OwnedFd,
-    edges: &mut [libc::epoll_event],
-    millis: i32,
-) -> io::Result<usize> {
+fn poll_edges(queue: &OwnedFd, edges: &mut [libc::epoll_event], millis: i32) -> io::Result<usize> {
     let max = i32::try_from(edges.len()).expect("few");
     let (queue, into) = (queue.as_raw_fd(), edges.as_mut_ptr());
     // SAFETY: `into` is valid for `max` writes.

@@ -51,6 +51,8 @@ pub use linux::{cpus, io_uring_disabled, pin_to};
 #[cfg(not(feature = "sim"))]
 pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
 pub(crate) use seeded::{Bug, seeded};
+#[cfg(unix)]
+pub(crate) use signals::{Request, requests};
 #[cfg(feature = "sim")]
 pub(crate) use sim::{
     EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
@@ -62,8 +64,6 @@ pub(crate) use sim::{
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
-#[cfg(unix)]
-pub(crate) use signals::{Request, requests};
 #[cfg(unix)]
 pub(crate) use unix::{ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources};
 #[cfg(all(unix, not(feature = "sim")))]
@@ -77,8 +77,9 @@ pub(crate) use unix::{
     shutdown_write, take_error,
 };
 #[cfg(windows)]
-pub use windows::{OsSocket, SocketRef, cpus, file_limit, peer_address, pin_to, port_is_taken,
-    stream_socket};
+pub use windows::{
+    OsSocket, SocketRef, cpus, file_limit, peer_address, pin_to, port_is_taken, stream_socket,
+};
 #[cfg(windows)]
 pub(crate) use windows::{
     Region, Request, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,

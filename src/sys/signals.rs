@@ -22,5 +22,7 @@ pub(crate) fn requests() -> io::Result<impl Iterator<Item = Request> + Send> {
         SIGINT => Request::Stop("SIGINT"),
         _ => Request::Reload,
     };
-    Ok(std::iter::from_fn(move || signals.forever().next().map(request)))
+    Ok(std::iter::from_fn(move || {
+        signals.forever().next().map(request)
+    }))
 }

@@ -1,7 +1,7 @@
 //! Sockets, memory, affinity and console events on Windows.
 //!
-//! Every socket is non-blocking and overlapped: the poller waits by completions and reads and writes
-//! by hand, and both kinds of call go together on one socket.
+//! Every socket is non-blocking and overlapped: the poller waits by completions, reads by hand, and
+//! both kinds of call go together on one socket.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io::{self, IoSlice, Read, Write};
@@ -249,7 +249,9 @@ pub fn cpus() -> io::Result<Vec<usize>> {
 /// # Errors
 /// `InvalidInput` when the process may not use that CPU.
 pub fn pin_to(cpu: usize) -> io::Result<()> {
-    let bit = u32::try_from(cpu).ok().and_then(|cpu| 1_usize.checked_shl(cpu));
+    let bit = u32::try_from(cpu)
+        .ok()
+        .and_then(|cpu| 1_usize.checked_shl(cpu));
     let mask = bit.ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: no arguments; the handle needs no closing.
     let thread = unsafe { GetCurrentThread() };
