@@ -68,6 +68,13 @@ fn epoll_ends_sessions_without_an_upstream() {
     unconnected::rows("epoll");
 }
 
+/// On the emulation of `src/sys/kevent_emulated.rs`.
+#[cfg(kqueue_emulated)]
+#[test]
+fn kqueue_ends_as_a_direct_connection_does() {
+    matrix("kqueue");
+}
+
 fn matrix(poller: &str) {
     let cells = Cell::all();
     let direct = direct();
