@@ -1,20 +1,20 @@
 //! What can go wrong with a connection, each named as what it is.
 //!
-//! Made by `lane` and `closed_loop`, counted by `tally`, told by `report`.
+//! Made by `lane` and the kinds of work, counted by `tally`, told by the results.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use corelane::net;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::pattern::Mismatch;
 
 /// The kinds of fault; their names are those of the JSON report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Nobody listens there.
     Refused,
     /// The handshake took too long.
@@ -38,7 +38,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    /// All of them, in their order.
+    pub const ALL: [Self; 10] = [
         Self::Refused,
         Self::ConnectTimedOut,
         Self::Reset,
@@ -52,7 +53,8 @@ impl Kind {
     ];
 
     /// As people say it.
-    pub(crate) const fn words(self) -> &'static str {
+    #[must_use]
+    pub const fn words(self) -> &'static str {
         match self {
             Self::Refused => "refused",
             Self::ConnectTimedOut => "connect timed out",
@@ -83,20 +85,21 @@ impl Kind {
 }
 
 /// The end of a connection that should have gone on.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Fault {
-    pub(crate) kind: Kind,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Which kind.
+    pub kind: Kind,
     /// Which connection, from 0.
-    pub(crate) connection: u32,
+    pub connection: u32,
     /// How far the stream that came back was right, in bytes; absent before the first exchange.
     #[serde(rename = "stream_position_bytes")]
-    pub(crate) position: Option<u64>,
+    pub position: Option<u64>,
     /// The byte that should have come, where one is wrong.
-    pub(crate) expected: Option<u8>,
+    pub expected: Option<u8>,
     /// The byte that came, where one is wrong.
-    pub(crate) got: Option<u8>,
+    pub got: Option<u8>,
     /// The same in words.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 impl Fault {
@@ -164,6 +167,18 @@ impl Fault {
     pub(crate) fn unanswered(connection: u32, position: u64, outstanding: u64) -> Self {
         let message = format!("{outstanding} bytes had not come back when the wait was over");
         Self::new(Kind::Unanswered, connection, Some(position), message)
+    }
+
+    /// A server that is to send by itself sent nothing.
+    pub(crate) fn silent(connection: u32) -> Self {
+        let message = "the server sent nothing by itself".to_owned();
+        Self::new(Kind::Unanswered, connection, Some(0), message)
+    }
+
+    /// A server that is to read stopped reading.
+    pub(crate) fn not_taken(connection: u32) -> Self {
+        let message = "the server had stopped reading when the wait was over".to_owned();
+        Self::new(Kind::Unanswered, connection, None, message)
     }
 
     /// Our FIN was not answered.

@@ -3,8 +3,8 @@
 //!
 //! Pure. Eight bytes cost one round of splitmix64, wherever a piece begins and ends.
 
-/// The increment of splitmix64 (Steele, Lea, Flood 2014): 2^64 divided by the golden ratio.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+use crate::stats::{GOLDEN, mix};
+
 /// Bytes made at once.
 const WORD: usize = size_of::<u64>();
 const WORD_BYTES: u64 = WORD as u64;
@@ -89,14 +89,6 @@ impl Pattern {
 /// Bytes from a position to the next whole word.
 fn to_boundary(position: u64) -> usize {
     ((WORD_BYTES - position % WORD_BYTES) % WORD_BYTES) as usize
-}
-
-/// The finalizer of splitmix64.
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(GOLDEN);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
 
 #[cfg(test)]

@@ -2,38 +2,37 @@
 //! had, whether so many connections fit. Nothing has been started when this fails.
 
 use std::fmt;
-use std::fs;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::process;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use corelane::buf::PoolOptions;
-use corelane::poller::{BackEnd, PollerOptions, io_uring_refusal};
+use corelane::poller::PollerOptions;
 use corelane::runtime::LaneOptions;
-use corelane::sys;
 
-use crate::args::{CommonArguments, IdleArguments, PollerChoice, RunArguments};
-use crate::server_process::{Cost, ServerProcess};
+use crate::args::{
+    BulkArguments, ChurnArguments, CloseChoice, CommonArguments, Direction, DuelArguments,
+    IdleArguments, LoadArguments, PollerChoice, RunArguments, SweepArguments, TargetArguments,
+};
+use crate::checks;
+use crate::outcome;
+use crate::proxy_header::ProxyVersion;
+use crate::schedule::Pace;
+use crate::size::Sizes;
+use crate::target::resolve;
 
 const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_secs(1);
-/// Bytes in the message that ends an idle connection.
-const IDLE_SIZE: u64 = 64;
-/// Descriptors kept back: standard streams, the result, the signals, `/proc`.
-const SPARE_DESCRIPTORS: usize = 32;
-/// Descriptors of a lane: ring or epoll, and the notifier.
-const LANE_DESCRIPTORS: usize = 3;
 /// Buffers that a connection may hold: one queue being sent, one received, as much again being
 /// looked at, and what a poller that is ahead of its cancel delivers.
 const CONNECTION_BUFFERS: usize = 8;
 /// Address space of a lane's buffers, at most: 16 GiB.
 const BUFFERS_MAX: usize = 1 << 20;
-/// How long each of several addresses of one name has to answer.
-const PROBE_MAX: Duration = Duration::from_secs(2);
 
 /// What is wrong with the arguments.
 #[derive(Debug)]
-pub(crate) struct Impossible(String);
+pub(crate) struct Impossible(pub(crate) String);
 
 impl fmt::Display for Impossible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,17 +48,40 @@ pub(crate) enum Length {
     Count(u64),
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// One message after the other.
+    Exchange,
+    /// One message, then the next connection.
+    Churn(CloseChoice),
+    /// Bytes without an end.
+    Bulk(Direction),
+}
+
 /// What each connection does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Load {
-    pub(crate) size: u64,
+    pub(crate) work: Work,
+    pub(crate) sizes: Sizes,
     pub(crate) pipeline: usize,
     pub(crate) verify: bool,
     pub(crate) length: Length,
-    /// How many connections there are.
+    /// How many connections there are, or are made at a time.
     pub(crate) connections: u32,
+    /// Open loop, if there is one.
+    pub(crate) pace: Option<Pace>,
+    /// Time over which they begin.
+    pub(crate) ramp: Duration,
+    /// All are opened at once.
+    pub(crate) storm: bool,
     /// Tells this run's bytes from those of every other.
     pub(crate) seed: u64,
+    pub(crate) address: SocketAddr,
+    /// Local addresses, taken in turn; none: the system's choice.
+    pub(crate) sources: Arc<[IpAddr]>,
+    pub(crate) congestion: Option<String>,
+    pub(crate) proxy: Option<ProxyVersion>,
 }
 
 impl Load {
@@ -68,15 +90,25 @@ impl Load {
         let connections = u64::from(self.connections);
         count / connections + u64::from(u64::from(connection) < count % connections)
     }
+
+    /// How long after the start a connection begins.
+    pub(crate) fn ramp_of(&self, connection: u32) -> Duration {
+        self.ramp
+            .mul_f64(f64::from(connection) / f64::from(self.connections))
+    }
+
+    /// Where a connection comes from.
+    pub(crate) fn source_of(&self, connection: u32) -> Option<IpAddr> {
+        let place = (connection as usize).checked_rem(self.sources.len())?;
+        Some(self.sources[place])
+    }
 }
 
-/// All that is to be done.
-#[derive(Debug)]
+/// All that is to be done for one load.
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) verb: &'static str,
-    /// As given.
-    pub(crate) target: String,
-    pub(crate) address: SocketAddr,
+    pub(crate) target: outcome::Target,
     pub(crate) options: LaneOptions,
     pub(crate) may_fall_back: bool,
     pub(crate) lanes: u32,
@@ -84,76 +116,219 @@ pub(crate) struct Plan {
     /// How long the connections are held before the first message.
     pub(crate) hold: Option<Duration>,
     pub(crate) warmup: Duration,
-    pub(crate) server: Option<(ServerProcess, Cost)>,
+    /// As given.
+    pub(crate) source: Option<String>,
+}
+
+/// What distinguishes the verbs; the rest is the same for all.
+struct Outline<'a> {
+    verb: &'static str,
+    target: &'a str,
+    pid: Option<u32>,
+    name: Option<String>,
+    work: Work,
+    sizes: Sizes,
+    pipeline: u32,
+    length: Length,
+    connections: u32,
+    pace: Option<Pace>,
+    warmup: Duration,
+}
+
+impl<'a> Outline<'a> {
+    fn new(verb: &'static str, target: &'a TargetArguments, work: Work, length: Length) -> Self {
+        Self {
+            verb,
+            target: &target.target,
+            pid: target.server_pid,
+            name: None,
+            work,
+            sizes: Sizes::Fixed(64),
+            pipeline: 1,
+            length,
+            connections: 1,
+            pace: None,
+            warmup: Duration::ZERO,
+        }
+    }
+
+    fn loaded(self, load: &LoadArguments, rate: Option<f64>) -> Self {
+        Self {
+            sizes: load.size.clone(),
+            pipeline: load.pipeline,
+            connections: load.connections,
+            pace: rate.map(|rate| Pace {
+                rate,
+                arrival: load.arrival,
+            }),
+            ..self
+        }
+    }
 }
 
 impl Plan {
-    /// What `run` means.
     pub(crate) fn run(arguments: &RunArguments) -> Result<Self, Impossible> {
-        let length = match (arguments.count, arguments.duration) {
-            (Some(count), _) => Length::Count(count),
-            (None, duration) => Length::For(duration.unwrap_or(DURATION)),
-        };
-        let warmup = match length {
-            Length::For(_) => WARMUP,
-            Length::Count(_) => Duration::ZERO,
-        };
-        let load = Load {
-            size: arguments.size,
-            pipeline: arguments.pipeline as usize,
-            verify: !arguments.common.no_verify,
-            length,
-            connections: arguments.connections,
-            seed: seed(),
-        };
-        let warmup = arguments.warmup.unwrap_or(warmup);
-        Self::new("run", &arguments.common, load, warmup, None)
+        let (length, warmup) = length(arguments.count, arguments.duration, arguments.warmup);
+        let outline = Outline::new("run", &arguments.target, Work::Exchange, length);
+        let outline = outline.loaded(&arguments.load, arguments.rate);
+        let mut plan = Self::new(Outline { warmup, ..outline }, &arguments.common)?;
+        plan.load.ramp = arguments.ramp;
+        Ok(plan)
     }
 
-    /// What `idle` means: to hold, then one message for each connection.
+    /// A sweep's first step.
+    pub(crate) fn sweep(arguments: &SweepArguments) -> Result<Self, Impossible> {
+        let (from, to) = (arguments.from, arguments.to);
+        if from > to {
+            return Err(Impossible(format!(
+                "--from {from} --to {to}: the first rate is above the highest"
+            )));
+        }
+        let length = Length::For(arguments.step);
+        let outline = Outline::new("sweep", &arguments.target, Work::Exchange, length);
+        let outline = outline.loaded(&arguments.load, Some(from));
+        let warmup = arguments.warmup;
+        Self::new(Outline { warmup, ..outline }, &arguments.common)
+    }
+
+    pub(crate) fn churn(arguments: &ChurnArguments) -> Result<Self, Impossible> {
+        let (length, warmup) = length(arguments.count, arguments.duration, arguments.warmup);
+        let work = Work::Churn(arguments.close);
+        let outline = Outline {
+            sizes: arguments.size.clone(),
+            connections: arguments.connections,
+            pace: arguments.rate.map(|rate| Pace {
+                rate,
+                arrival: arguments.arrival,
+            }),
+            warmup,
+            ..Outline::new("churn", &arguments.target, work, length)
+        };
+        Self::new(outline, &arguments.common)
+    }
+
+    /// To hold, then one message for each connection.
     pub(crate) fn idle(arguments: &IdleArguments) -> Result<Self, Impossible> {
-        let load = Load {
-            size: IDLE_SIZE,
-            pipeline: 1,
-            verify: !arguments.common.no_verify,
-            length: Length::Count(arguments.connections.into()),
+        let length = Length::Count(arguments.connections.into());
+        let outline = Outline {
+            sizes: Sizes::Fixed(arguments.touch),
             connections: arguments.connections,
-            seed: seed(),
+            ..Outline::new("idle", &arguments.target, Work::Exchange, length)
         };
-        let hold = Some(arguments.duration);
-        Self::new("idle", &arguments.common, load, Duration::ZERO, hold)
+        let mut plan = Self::new(outline, &arguments.common)?;
+        plan.hold = Some(arguments.duration);
+        plan.load.storm = arguments.storm;
+        Ok(plan)
     }
 
-    fn new(
-        verb: &'static str,
-        common: &CommonArguments,
-        load: Load,
-        warmup: Duration,
-        hold: Option<Duration>,
-    ) -> Result<Self, Impossible> {
-        let lanes = common.lanes;
-        if lanes > load.connections {
-            let connections = load.connections;
+    pub(crate) fn bulk(arguments: &BulkArguments) -> Result<Self, Impossible> {
+        let work = Work::Bulk(arguments.direction);
+        let length = Length::For(arguments.duration);
+        let outline = Outline {
+            connections: arguments.streams,
+            warmup: arguments.warmup,
+            ..Outline::new("bulk", &arguments.target, work, length)
+        };
+        let mut plan = Self::new(outline, &arguments.common)?;
+        // What comes back is compared only where it is what was sent.
+        plan.load.verify &= arguments.direction == Direction::Both;
+        Ok(plan)
+    }
+
+    /// A duel's two targets.
+    pub(crate) fn duel(arguments: &DuelArguments) -> Result<[Self; 2], Impossible> {
+        let [a, b] = &arguments.sides[..] else {
+            return Err(Impossible("a duel has two targets".to_owned()));
+        };
+        if a.name == b.name {
+            let name = &a.name;
+            return Err(Impossible(format!("{name}={name}: two targets, one name")));
+        }
+        let plan = |side: &crate::args::values::Side| {
+            let target = TargetArguments {
+                target: side.target.clone(),
+                server_pid: side.pid,
+            };
+            let length = Length::For(arguments.slice);
+            let outline = Outline::new("duel", &target, Work::Exchange, length);
+            let outline = outline.loaded(&arguments.load, arguments.rate);
+            let outline = Outline {
+                name: Some(side.name.clone()),
+                warmup: arguments.warmup,
+                ..outline
+            };
+            Self::new(outline, &arguments.common)
+        };
+        Ok([plan(a)?, plan(b)?])
+    }
+
+    fn new(outline: Outline<'_>, common: &CommonArguments) -> Result<Self, Impossible> {
+        let (lanes, connections) = (common.lanes, outline.connections);
+        if lanes > connections {
             return Err(Impossible(format!(
                 "--lanes {lanes}: more lanes than connections (--connections {connections})"
             )));
         }
-        check_descriptors(load.connections, lanes, sys::file_limit().ok())?;
-        check_ports(load.connections, port_range().as_deref())?;
-        let back_end = back_end(common.poller)?;
-        let server = common.server_pid.map(server).transpose()?;
+        let sources = common.source.as_ref();
+        checks::descriptors(connections, lanes)?;
+        checks::ports(
+            connections,
+            sources.map_or(0, |sources| sources.addresses.len()),
+        )?;
+        checks::congestion(common.congestion.as_deref())?;
+        let back_end = checks::back_end(common.poller)?;
+        outline.pid.map_or(Ok(()), checks::server)?;
+        let address = resolve(outline.target)?;
+        checks::sources(sources, address)?;
+        let load = Load {
+            work: outline.work,
+            sizes: outline.sizes,
+            pipeline: outline.pipeline as usize,
+            verify: !common.no_verify,
+            length: outline.length,
+            connections,
+            pace: outline.pace,
+            ramp: Duration::ZERO,
+            storm: false,
+            seed: seed(),
+            address,
+            sources: sources.map_or_else(|| [].into(), |sources| sources.addresses[..].into()),
+            congestion: common.congestion.clone(),
+            proxy: common.proxy,
+        };
         Ok(Self {
-            verb,
-            target: common.target.clone(),
-            address: resolve(&common.target)?,
-            options: options(back_end, load.connections.div_ceil(lanes)),
+            verb: outline.verb,
+            target: outcome::Target {
+                name: outline.name,
+                given: outline.target.to_owned(),
+                address: address.to_string(),
+                pid: outline.pid,
+            },
+            options: LaneOptions {
+                seed: load.seed,
+                ..options(back_end, connections.div_ceil(lanes))
+            },
             may_fall_back: common.poller == PollerChoice::Auto,
             lanes,
             load,
-            hold,
-            warmup,
-            server,
+            hold: None,
+            warmup: outline.warmup,
+            source: sources.map(|sources| sources.text.clone()),
         })
+    }
+}
+
+fn length(
+    count: Option<u64>,
+    duration: Option<Duration>,
+    warmup: Option<Duration>,
+) -> (Length, Duration) {
+    match count {
+        Some(count) => (Length::Count(count), warmup.unwrap_or_default()),
+        None => (
+            Length::For(duration.unwrap_or(DURATION)),
+            warmup.unwrap_or(WARMUP),
+        ),
     }
 }
 
@@ -163,7 +338,7 @@ fn seed() -> u64 {
     now.as_secs() << 32 ^ u64::from(process::id())
 }
 
-fn options(back_end: BackEnd, connections: u32) -> LaneOptions {
+fn options(back_end: corelane::poller::BackEnd, connections: u32) -> LaneOptions {
     let poller = PollerOptions::default();
     let floor = 2 * usize::from(poller.receive_buffers);
     let buffers = floor + CONNECTION_BUFFERS * connections as usize;
@@ -177,113 +352,38 @@ fn options(back_end: BackEnd, connections: u32) -> LaneOptions {
     }
 }
 
-fn back_end(choice: PollerChoice) -> Result<BackEnd, Impossible> {
-    match (choice, io_uring_refusal()) {
-        (PollerChoice::Epoll, _) | (PollerChoice::Auto, Some(_)) => Ok(BackEnd::Epoll),
-        (PollerChoice::IoUring | PollerChoice::Auto, None) => Ok(BackEnd::IoUring),
-        (PollerChoice::IoUring, Some(refusal)) => Err(Impossible(format!(
-            "--poller io_uring: {refusal}; permit it, or say auto"
-        ))),
-    }
-}
-
-fn server(pid: u32) -> Result<(ServerProcess, Cost), Impossible> {
-    let server = ServerProcess { pid };
-    match server.cost() {
-        Ok(cost) => Ok((server, cost)),
-        Err(error) => Err(Impossible(format!(
-            "--server-pid {pid}: cannot be read: {error} (needs Linux, and the process on this \
-             machine)"
-        ))),
-    }
-}
-
-/// Looks a target up, once. Of several addresses the first that accepts a connection counts.
-fn resolve(target: &str) -> Result<SocketAddr, Impossible> {
-    if let Ok(address) = target.parse::<SocketAddr>() {
-        return check_port(target, address);
-    }
-    let has_port = target
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !has_port {
-        return Err(Impossible(format!(
-            "{target:?} is no HOST:PORT: write 127.0.0.1:7007, [::1]:7007 or localhost:7007"
-        )));
-    }
-    let addresses: Vec<SocketAddr> = target
-        .to_socket_addrs()
-        .map_err(|error| Impossible(format!("cannot find {target:?}: {error}")))?
-        .collect();
-    let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, PROBE_MAX).is_ok();
-    let chosen = match &addresses[..] {
-        [] => return Err(Impossible(format!("{target:?} has no address"))),
-        [one] => one,
-        // If none answers the run will say why.
-        [first, ..] => addresses.iter().find(answers).unwrap_or(first),
-    };
-    check_port(target, *chosen)
-}
-
-fn check_port(target: &str, address: SocketAddr) -> Result<SocketAddr, Impossible> {
-    match address.port() {
-        0 => Err(Impossible(format!(
-            "{target:?}: port 0 is no port to connect to"
-        ))),
-        _ => Ok(address),
-    }
-}
-
-/// `limit` is that on descriptors, raised as far as it goes.
-fn check_descriptors(connections: u32, lanes: u32, limit: Option<usize>) -> Result<(), Impossible> {
-    let needed = connections as usize + SPARE_DESCRIPTORS + LANE_DESCRIPTORS * lanes as usize;
-    match limit {
-        Some(limit) if needed > limit => Err(Impossible(format!(
-            "--connections {connections}: {needed} descriptors are needed and the limit is \
-             {limit}: raise it (ulimit -Hn, LimitNOFILE=)"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn port_range() -> Option<String> {
-    fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()
-}
-
-/// `range` is the first and the last port that connections are made from.
-fn check_ports(connections: u32, range: Option<&str>) -> Result<(), Impossible> {
-    let parsed = range.and_then(|range| {
-        let (first, last) = range.trim().split_once(char::is_whitespace)?;
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.trim().parse().ok()?);
-        Some((first, last, (last + 1).checked_sub(first)?))
-    });
-    match parsed {
-        Some((first, last, ports)) if connections > ports => Err(Impossible(format!(
-            "--connections {connections}: one address can have {ports} connections to another \
-             (net.ipv4.ip_local_port_range is {first} to {last}): widen the range, or run several \
-             clients against several addresses"
-        ))),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::net::SocketAddr;
     use std::time::Duration;
 
-    use super::{Length, Load, check_descriptors, check_ports, resolve};
+    use super::{Length, Load, Work};
+    use crate::size::Sizes;
+
+    /// A closed loop of so many connections.
+    pub(crate) fn load(connections: u32) -> Load {
+        Load {
+            work: Work::Exchange,
+            sizes: Sizes::Fixed(64),
+            pipeline: 1,
+            verify: true,
+            length: Length::For(Duration::ZERO),
+            connections,
+            pace: None,
+            ramp: Duration::ZERO,
+            storm: false,
+            seed: 0,
+            address: SocketAddr::from(([127, 0, 0, 1], 7007)),
+            sources: [].into(),
+            congestion: None,
+            proxy: None,
+        }
+    }
 
     #[test]
     fn shares_add_up() {
         for (count, connections) in [(10, 3), (3, 10), (1, 1), (50_000, 7), (0, 2)] {
-            let load = Load {
-                size: 64,
-                pipeline: 1,
-                verify: true,
-                length: Length::For(Duration::ZERO),
-                connections,
-                seed: 0,
-            };
+            let load = load(connections);
             let shares: Vec<u64> = (0..connections).map(|n| load.share(count, n)).collect();
             assert_eq!(shares.iter().sum::<u64>(), count, "{count} {connections}");
             assert!(shares[0] - shares[shares.len() - 1] <= 1);
@@ -291,55 +391,27 @@ mod tests {
     }
 
     #[test]
-    fn descriptors() {
-        assert!(check_descriptors(20_000, 1, None).is_ok());
-        assert!(check_descriptors(965, 1, Some(1000)).is_ok());
-        assert_eq!(
-            check_descriptors(966, 1, Some(1000))
-                .unwrap_err()
-                .to_string(),
-            "--connections 966: 1001 descriptors are needed and the limit is 1000: raise it \
-             (ulimit -Hn, LimitNOFILE=)"
-        );
-    }
-
-    #[test]
-    fn ports() {
-        let usual = Some("32768\t60999\n");
-        assert!(check_ports(28_232, usual).is_ok());
-        assert!(check_ports(1_000_000, None).is_ok());
-        assert!(check_ports(1_000_000, Some("?")).is_ok());
-        assert_eq!(
-            check_ports(28_233, usual).unwrap_err().to_string(),
-            "--connections 28233: one address can have 28232 connections to another \
-             (net.ipv4.ip_local_port_range is 32768 to 60999): widen the range, or run several \
-             clients against several addresses"
-        );
-    }
-
-    #[test]
-    fn targets() {
-        for target in ["127.0.0.1:7007", "[::1]:7007"] {
-            assert_eq!(resolve(target).unwrap().to_string(), target);
-        }
-        let form = |target: &str| {
-            format!(
-                "{target:?} is no HOST:PORT: write 127.0.0.1:7007, [::1]:7007 or localhost:7007"
-            )
+    fn a_ramp_spreads_the_connections_evenly() {
+        let load = Load {
+            ramp: Duration::from_secs(2),
+            ..load(4)
         };
-        for target in [
-            "localhost",
-            "127.0.0.1",
-            "localhost:http",
-            ":7",
-            "h:65536",
-            "",
-        ] {
-            assert_eq!(resolve(target).unwrap_err().to_string(), form(target));
-        }
-        assert_eq!(
-            resolve("127.0.0.1:0").unwrap_err().to_string(),
-            "\"127.0.0.1:0\": port 0 is no port to connect to"
-        );
+        let begin: Vec<u128> = (0..4).map(|n| load.ramp_of(n).as_millis()).collect();
+        assert_eq!(begin, [0, 500, 1000, 1500]);
+    }
+
+    #[test]
+    fn sources_are_taken_in_turn() {
+        assert_eq!(load(4).source_of(3), None);
+        let load = Load {
+            sources: ["127.0.0.2", "127.0.0.3"]
+                .map(|ip| ip.parse().unwrap())
+                .into(),
+            ..load(4)
+        };
+        let used: Vec<_> = (0..4)
+            .map(|n| load.source_of(n).unwrap().to_string())
+            .collect();
+        assert_eq!(used, ["127.0.0.2", "127.0.0.3", "127.0.0.2", "127.0.0.3"]);
     }
 }

@@ -1,5 +1,5 @@
 //! The main thread of a load: starts the lanes, gives the signals, looks at the server's process at
-//! the right moments, and collects the tallies.
+//! the right moments, tells the observers once a second, and collects the counts.
 
 use std::fmt;
 use std::io;
@@ -10,17 +10,23 @@ use std::thread;
 use std::time::Duration;
 
 use corelane::poller::BackEnd;
-use corelane::runtime::Remote;
 use corelane::sys::{self, Time};
 
-use crate::lane::{self, LanePlan, Orders, Ready, Window};
+use crate::lane::{self, Done, Here, LanePlan, Said, Usage};
+use crate::live::{Observer, Phase};
+use crate::machine::Machine;
+use crate::orders::{Go, Orders, Window};
+use crate::outcome;
 use crate::plan::{Length, Plan};
-use crate::server_process::Cost;
+use crate::rows::Rows;
+use crate::server_process::{Cost, ServerProcess};
 use crate::signals;
 use crate::tally::Tally;
 
 /// Longer than any load: some 292 years, so that sums stay in range.
 const FOR_EVER: Duration = Duration::from_nanos(u64::MAX / 2);
+/// How often a row of the series is made.
+const ROW: Duration = Duration::from_secs(1);
 
 /// Why there are no results.
 #[derive(Debug)]
@@ -53,6 +59,10 @@ pub(crate) struct Results {
     pub(crate) elapsed: Duration,
     pub(crate) interrupted: bool,
     pub(crate) costs: Option<Costs>,
+    pub(crate) series: Vec<outcome::Second>,
+    /// Of each lane that was measured.
+    pub(crate) usage: Vec<Usage>,
+    pub(crate) system: outcome::System,
 }
 
 /// What the server's process had cost at each mark; `None` where it could not be read any more.
@@ -69,50 +79,91 @@ pub(crate) struct Costs {
 }
 
 enum Event {
-    Ready(Ready),
-    Ended(Result<Box<Tally>, RunError>),
+    Said(Said),
+    Ended(Result<Box<Done>, RunError>),
     Signal,
 }
 
-/// Makes the load that is planned.
-pub(crate) fn run(plan: &Plan) -> Result<Results, RunError> {
-    let (sender, events) = channel();
-    signals::forward(sender.clone(), || Event::Signal).map_err(RunError::System)?;
-    let orders = Arc::new(Orders::new());
-    for lane in 0..plan.lanes {
-        start(lane_plan(plan, lane, &orders), sender.clone()).map_err(RunError::System)?;
+/// Makes loads, one at a time, for as long as nobody interrupts. One for a process.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    /// When the first signal came.
+    interrupted: Option<Time>,
+    observers: Vec<Box<dyn Observer>>,
+}
+
+impl Engine {
+    /// From now on signals end the load.
+    pub(crate) fn new(observers: Vec<Box<dyn Observer>>) -> Result<Self, RunError> {
+        let (sender, events) = channel();
+        signals::forward(sender.clone(), || Event::Signal).map_err(RunError::System)?;
+        Ok(Self {
+            sender,
+            events,
+            interrupted: None,
+            observers,
+        })
     }
-    let mut load = Running {
-        plan,
-        events,
-        orders,
-        remotes: Vec::new(),
-        back_ends: Vec::new(),
-        opened: 0,
-        ended: 0,
-        tally: Tally::new(),
-        interrupted: None,
-    };
-    load.connect()?;
-    let opened = load.cost();
-    if let Some(hold) = plan.hold.filter(|_| load.opened > 0) {
-        load.wait_until(sys::now() + hold)?;
+
+    /// Whether a signal came.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.is_some()
     }
-    let (start, end, window) = load.exchange()?;
-    let elapsed = load.finish(window)?;
-    let costs = plan.server.map(|(_, before)| Costs {
-        before,
-        opened,
-        start,
-        end,
-    });
-    Ok(Results {
-        tally: load.tally,
-        back_ends: load.back_ends,
-        elapsed,
-        interrupted: load.interrupted.is_some(),
-        costs,
-    })
+
+    /// Makes the load that is planned; `part` says which it is of several.
+    pub(crate) fn run(&mut self, plan: &Plan, part: Option<String>) -> Result<Results, RunError> {
+        let machine = Machine::now();
+        let mut server = plan.target.pid.map(ServerProcess::new);
+        let before = server.as_mut().and_then(|server| server.cost().ok());
+        let orders = Arc::new(Orders::new());
+        for lane in 0..plan.lanes {
+            let lane = lane_plan(plan, lane, &orders);
+            start(lane, self.sender.clone()).map_err(RunError::System)?;
+        }
+        let mut load = Running {
+            plan,
+            rows: Rows::new(plan, part, sys::now()),
+            engine: self,
+            orders,
+            server,
+            lanes: Vec::new(),
+            back_ends: Vec::new(),
+            opened: 0,
+            ended: 0,
+            tally: Tally::new(),
+            usage: Vec::new(),
+            next_row: sys::now() + ROW,
+        };
+        load.connect()?;
+        let opened = load.cost();
+        if let Some(hold) = plan.hold.filter(|_| load.opened > 0) {
+            load.rows.phase = Phase::Holding;
+            load.wait_until(sys::now() + hold)?;
+        }
+        let (start, end, window) = load.exchange()?;
+        let elapsed = load.finish(window)?;
+        let results = Results {
+            series: load.rows.finish(window.start),
+            back_ends: load.back_ends,
+            elapsed,
+            interrupted: load.engine.is_interrupted(),
+            costs: before.map(|before| Costs {
+                before,
+                opened,
+                start,
+                end,
+            }),
+            tally: load.tally,
+            usage: load.usage,
+            system: Machine::now().since(&machine),
+        };
+        for observer in &mut self.observers {
+            observer.end();
+        }
+        Ok(results)
+    }
 }
 
 /// An equal share of the connections.
@@ -124,9 +175,8 @@ fn lane_plan(plan: &Plan, lane: u32, orders: &Arc<Orders>) -> LanePlan {
     LanePlan {
         options: plan.options,
         may_fall_back: plan.may_fall_back,
-        address: plan.address,
         connections: bound(lane)..bound(lane + 1),
-        load: plan.load,
+        load: plan.load.clone(),
         orders: Arc::clone(orders),
     }
 }
@@ -137,11 +187,11 @@ fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
     thread::Builder::new()
         .name(format!("lane-of-{first}"))
         .spawn(move || {
-            let ready = to.clone();
+            let say = to.clone();
             let run = || {
-                lane::run(plan, move |lane| {
+                lane::run(plan, move |said| {
                     // The main thread waits for this until every lane has ended.
-                    drop(ready.send(Event::Ready(lane)));
+                    drop(say.send(Event::Said(said)));
                 })
             };
             let result = match panic::catch_unwind(AssertUnwindSafe(run)) {
@@ -157,17 +207,20 @@ fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
 /// The lanes, seen from the main thread.
 struct Running<'a> {
     plan: &'a Plan,
-    events: Receiver<Event>,
+    engine: &'a mut Engine,
     orders: Arc<Orders>,
-    remotes: Vec<Remote>,
+    server: Option<ServerProcess>,
+    lanes: Vec<Here>,
     back_ends: Vec<BackEnd>,
     /// Connections that are open.
     opened: u32,
     /// Lanes that have ended.
     ended: u32,
     tally: Tally,
-    /// When the first signal came.
-    interrupted: Option<Time>,
+    usage: Vec<Usage>,
+    rows: Rows,
+    /// When the row that is being made ends.
+    next_row: Time,
 }
 
 impl Running<'_> {
@@ -175,7 +228,7 @@ impl Running<'_> {
     fn connect(&mut self) -> Result<(), RunError> {
         while self.back_ends.len() < self.plan.lanes as usize {
             self.next(None)?;
-            if let Some(now) = self.interrupted {
+            if let Some(now) = self.engine.interrupted {
                 self.stop(now);
             }
         }
@@ -189,7 +242,7 @@ impl Running<'_> {
             Length::For(duration) => duration,
             Length::Count(_) => FOR_EVER,
         };
-        let start = now + self.plan.warmup;
+        let start = now + self.plan.load.ramp + self.plan.warmup;
         let window = Window {
             start,
             end: start + length,
@@ -197,16 +250,29 @@ impl Running<'_> {
         if self.opened == 0 {
             self.stop(now);
         }
-        self.orders.go(window);
+        self.align_rows(now, start);
+        self.rows.phase = Phase::Warmup;
+        self.orders.go(Go { at: now, window });
         self.wake();
         self.wait_until(window.start)?;
         let at_start = self.cost();
+        self.rows.measuring(window);
         self.wait_until(window.end)?;
         let at_end = self.cost();
-        let now = self.interrupted.unwrap_or_else(sys::now);
+        let now = self.engine.interrupted.unwrap_or_else(sys::now);
         self.stop(now);
+        self.rows.phase = Phase::Finishing;
         let end = window.end.min(now);
         Ok((at_start, at_end, Window { end, ..window }))
+    }
+
+    /// Has a row begin where the measured time does.
+    fn align_rows(&mut self, now: Time, start: Time) {
+        let ahead = u64::try_from(start.since(now).as_nanos() % ROW.as_nanos()).unwrap_or(0);
+        self.next_row = match ahead {
+            0 => now,
+            nanos => now + Duration::from_nanos(nanos),
+        };
     }
 
     /// Until every lane has closed its connections. Says how long was measured.
@@ -217,7 +283,7 @@ impl Running<'_> {
         }
         let by_count = matches!(self.plan.load.length, Length::Count(_));
         // All that was to be sent was sent, or nobody was left to send it.
-        let end = match ended_by_itself || by_count && self.interrupted.is_none() {
+        let end = match ended_by_itself || by_count && self.engine.interrupted.is_none() {
             true => self.tally.last,
             false => window.end,
         };
@@ -226,7 +292,7 @@ impl Running<'_> {
 
     /// Until then, or a signal, or until all lanes have ended.
     fn wait_until(&mut self, then: Time) -> Result<(), RunError> {
-        while self.interrupted.is_none() && !self.all_ended() {
+        while self.engine.interrupted.is_none() && !self.all_ended() {
             if !self.next(Some(then))? {
                 return Ok(());
             }
@@ -234,33 +300,66 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Takes one event; false when `until` has come first.
+    /// Takes one event, or makes a row; false when `until` has come first.
     fn next(&mut self, until: Option<Time>) -> Result<bool, RunError> {
-        let event = match until {
-            None => self
-                .events
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-            Some(until) => self.events.recv_timeout(until.since(sys::now())),
-        };
-        match event {
-            Ok(Event::Ready(lane)) => {
-                self.opened += lane.opened;
-                self.back_ends.push(lane.back_end);
-                self.remotes.push(lane.remote);
+        let now = sys::now();
+        if now >= self.next_row {
+            self.row(now);
+        }
+        let wait = until.map_or(self.next_row, |until| until.min(self.next_row));
+        match self.engine.events.recv_timeout(wait.since(now)) {
+            Ok(event) => self.on_event(event)?,
+            Err(RecvTimeoutError::Timeout) => {
+                let now = sys::now();
+                return Ok(until.is_none_or(|until| now < until));
             }
-            Ok(Event::Ended(result)) => {
-                self.tally.add(*result?);
-                self.ended += 1;
-            }
-            Ok(Event::Signal) if self.interrupted.is_some() => return Err(RunError::Cut),
-            Ok(Event::Signal) => self.interrupted = Some(sys::now()),
-            Err(RecvTimeoutError::Timeout) => return Ok(false),
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(RunError::System(io::ErrorKind::BrokenPipe.into()));
             }
         }
         Ok(true)
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), RunError> {
+        match event {
+            Event::Said(Said::Here(lane)) => self.lanes.push(lane),
+            Event::Said(Said::Ready(lane)) => {
+                self.opened += lane.opened;
+                self.back_ends.push(lane.back_end);
+            }
+            Event::Said(Said::Row(interval)) => {
+                self.rows.add(&interval, &mut self.engine.observers);
+            }
+            Event::Ended(done) => {
+                let done = *done?;
+                let owes = done.rows != self.orders.rows();
+                let observers = &mut self.engine.observers;
+                self.rows.add_last(&done.tally, owes, observers);
+                self.tally.add(done.tally);
+                self.usage.extend(done.usage);
+                self.ended += 1;
+            }
+            Event::Signal if self.engine.interrupted.is_some() => return Err(RunError::Cut),
+            Event::Signal => self.engine.interrupted = Some(sys::now()),
+        }
+        Ok(())
+    }
+
+    /// Ends a row: asks the lanes, which answer one by one.
+    fn row(&mut self, now: Time) {
+        self.next_row = self.next_row + ROW;
+        if self.next_row <= now {
+            self.next_row = now + ROW;
+        }
+        // A lane that has not answered for a whole row has been busy with one turn all the while.
+        if self.rows.is_waiting() {
+            return;
+        }
+        let alive = self.plan.lanes - self.ended;
+        let server = self.cost();
+        self.rows.end_row(now, alive, &self.lanes, server);
+        self.orders.ask_for_row();
+        self.wake();
     }
 
     fn stop(&self, now: Time) {
@@ -269,8 +368,8 @@ impl Running<'_> {
     }
 
     fn wake(&self) {
-        for remote in &self.remotes {
-            remote.call(|_| {});
+        for lane in &self.lanes {
+            lane.remote.call(|_| {});
         }
     }
 
@@ -279,7 +378,7 @@ impl Running<'_> {
     }
 
     /// What the server's process has cost so far.
-    fn cost(&self) -> Option<Cost> {
-        self.plan.server.and_then(|(server, _)| server.cost().ok())
+    fn cost(&mut self) -> Option<Cost> {
+        self.server.as_mut()?.cost().ok()
     }
 }

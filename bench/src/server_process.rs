@@ -1,6 +1,7 @@
 //! What the server's process has cost so far, from Linux's `/proc`. Elsewhere reading it fails, and
 //! says so before the load starts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::time::Duration;
@@ -9,83 +10,137 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(10);
 
 /// A process on this machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ServerProcess {
     pub(crate) pid: u32,
+    /// CPU time of each thread when it was last seen, in nanoseconds: those that end must not take
+    /// theirs with them.
+    threads: BTreeMap<u32, u64>,
 }
 
 /// What it has cost up to a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {
-    /// User and system time of all its threads, those that have ended included.
+    /// User and system time of all its threads.
     pub(crate) cpu: Duration,
     /// Memory that it has in use (resident set); socket buffers are the kernel's and not in it.
     pub(crate) rss_bytes: u64,
+    /// How many threads it has.
+    pub(crate) threads: u32,
 }
 
 impl ServerProcess {
-    /// Looks now.
+    pub(crate) fn new(pid: u32) -> Self {
+        Self {
+            pid,
+            threads: BTreeMap::new(),
+        }
+    }
+
+    /// Looks now. CPU time is in nanoseconds where the kernel counts them for each thread
+    /// (`schedstat`), else in ticks.
     ///
     /// # Errors
     /// There is no such process, it is another user's, or there is no `/proc`.
-    pub(crate) fn cost(self) -> io::Result<Cost> {
-        let read = |file: &str| {
-            let path = format!("/proc/{}/{file}", self.pid);
-            fs::read_to_string(&path)
-                .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
-        };
-        let (stat, status) = (read("stat")?, read("status")?);
-        cpu(&stat)
-            .zip(rss_bytes(&status))
-            .map(|(cpu, rss_bytes)| Cost { cpu, rss_bytes })
+    pub(crate) fn cost(&mut self) -> io::Result<Cost> {
+        let (stat, status) = (self.read("stat")?, self.read("status")?);
+        let fine = self.look_at_threads();
+        ticks(&stat)
+            .zip(number(&status, "VmRSS:"))
+            .map(|(coarse, kib)| Cost {
+                cpu: fine.unwrap_or(coarse),
+                rss_bytes: kib * 1024,
+                threads: number(&status, "Threads:").map_or(0, narrow),
+            })
             .ok_or_else(|| io::Error::other("its /proc files are not those of a running process"))
     }
+
+    fn read(&self, file: &str) -> io::Result<String> {
+        let path = format!("/proc/{}/{file}", self.pid);
+        fs::read_to_string(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
+    }
+
+    fn look_at_threads(&mut self) -> Option<Duration> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).ok()?;
+        for task in tasks.flatten() {
+            let id = task.file_name().to_str().and_then(|id| id.parse().ok());
+            let text = fs::read_to_string(task.path().join("schedstat")).ok();
+            // One that has ended in between keeps what it had.
+            if let (Some(id), Some(nanos)) = (id, text.as_deref().and_then(on_cpu)) {
+                let seen = self.threads.entry(id).or_default();
+                *seen = nanos.max(*seen);
+            }
+        }
+        let sum = self.threads.values().sum();
+        (!self.threads.is_empty()).then(|| Duration::from_nanos(sum))
+    }
+}
+
+/// The first field of `schedstat`: nanoseconds on a processor.
+fn on_cpu(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().next()?.parse().ok()
 }
 
 /// Fields 14 and 15 of `/proc/PID/stat` (proc_pid_stat(5)), user and system time. The second
 /// field, the name, may hold blanks and brackets: fields are counted from its last bracket.
-fn cpu(stat: &str) -> Option<Duration> {
+fn ticks(stat: &str) -> Option<Duration> {
     let (_, behind_name) = stat.rsplit_once(") ")?;
     let mut fields = behind_name.split(' ').skip(14 - 3);
     let mut ticks = || fields.next()?.parse::<u32>().ok();
     Some(TICK * ticks()?.checked_add(ticks()?)?)
 }
 
-/// `VmRSS` of `/proc/PID/status`, which is in KiB. A zombie has none.
-fn rss_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024)
+/// A number of `/proc/PID/status`, where memory is in KiB. A zombie has no memory.
+fn number(status: &str, key: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+fn narrow(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{ServerProcess, cpu, rss_bytes};
+    use super::{ServerProcess, number, on_cpu, ticks};
 
     #[test]
     fn reads_a_stat_line_whatever_the_name() {
         for name in ["corelane", "a b", "a) R 1 (b", "((("] {
             let stat = format!("7 ({name}) S 1 7 7 0 -1 4194560 9 0 0 0 123 45 0 0 20 0 3 0 99");
-            assert_eq!(cpu(&stat), Some(Duration::from_millis(1680)), "{name}");
+            assert_eq!(ticks(&stat), Some(Duration::from_millis(1680)), "{name}");
         }
-        assert_eq!(cpu("7 (x) S 1"), None);
-        assert_eq!(cpu(""), None);
+        assert_eq!(ticks("7 (x) S 1"), None);
+        assert_eq!(ticks(""), None);
     }
 
     #[test]
-    fn reads_the_resident_set() {
-        let status = "Name:\tx\nVmHWM:\t 5000 kB\nVmRSS:\t    2048 kB\nRssAnon:\t 1 kB\n";
-        assert_eq!(rss_bytes(status), Some(2 * 1024 * 1024));
-        assert_eq!(rss_bytes("Name:\tx\nState:\tZ (zombie)\n"), None);
+    fn reads_the_status() {
+        let status = "Name:\tx\nVmHWM:\t 5000 kB\nVmRSS:\t    2048 kB\nThreads:\t12\n";
+        assert_eq!(number(status, "VmRSS:"), Some(2048));
+        assert_eq!(number(status, "Threads:"), Some(12));
+        assert_eq!(number("Name:\tx\nState:\tZ (zombie)\n", "VmRSS:"), None);
+        assert_eq!(on_cpu("5685668 17 3\n"), Some(5_685_668));
+        assert_eq!(on_cpu(""), None);
+    }
+
+    #[test]
+    fn what_ended_threads_used_is_kept() {
+        let mut server = ServerProcess::new(std::process::id());
+        let before = server.cost().unwrap();
+        // No thread has this id, and one that has ended has none either.
+        server.threads.insert(u32::MAX, 1_000_000_000_000);
+        let after = server.cost().unwrap();
+        assert!(after.cpu >= before.cpu + Duration::from_secs(1000));
+        assert!(after.threads >= 1 && after.rss_bytes > 0, "{after:?}");
     }
 
     #[test]
     fn says_which_process_there_is_not() {
-        let error = ServerProcess { pid: u32::MAX }.cost().unwrap_err();
+        let error = ServerProcess::new(u32::MAX).cost().unwrap_err();
         assert!(
             error.to_string().starts_with("/proc/4294967295/stat: "),
             "{error}"

@@ -7,96 +7,268 @@ use corelane::sys::Time;
 use hdrhistogram::Histogram;
 
 use crate::fault::{Fault, Kind};
+use crate::outcome;
 
-/// The longest latency that is told from longer ones.
-const LATENCY_MAX: Duration = Duration::from_secs(3600);
-/// Decimal digits that a latency keeps.
+/// The longest time that is told from longer ones.
+const TIME_MAX: Duration = Duration::from_secs(3600);
+/// Decimal digits that a time keeps.
 const DIGITS: u8 = 3;
 /// Faults that are kept in full; the others are only counted.
 const DETAILS: usize = 10;
 
+/// A histogram of nanoseconds, as all of them are: fixed memory, mergeable.
+pub(crate) fn times() -> Histogram<u64> {
+    let high = u64::try_from(TIME_MAX.as_nanos()).expect("an hour fits 64 bits");
+    Histogram::new_with_bounds(1, high, DIGITS).expect("the bounds are in order")
+}
+
+fn record(times: &mut Histogram<u64>, time: Duration) {
+    // One beyond the bound counts as the bound.
+    times.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+}
+
+/// A message that came back whole, as far as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    /// Whether it is one of the measured messages.
+    pub(crate) counts: bool,
+    /// Whether its times are measured.
+    pub(crate) timed: bool,
+    /// From its intended time; open loop only.
+    pub(crate) intended: Option<Duration>,
+    /// From when it was handed over.
+    pub(crate) service: Duration,
+    /// When its last byte was there.
+    pub(crate) now: Time,
+}
+
 /// A lane's counts. Its size does not depend on how long the load runs.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// From before a message is handed over until its last byte is back, in nanoseconds.
-    pub(crate) latency: Histogram<u64>,
+    /// From the intended moment of a message until its last byte is back.
+    pub(crate) intended: Histogram<u64>,
+    /// From before a message is handed over until its last byte is back.
+    pub(crate) service: Histogram<u64>,
+    /// From the start of a connect to its end.
+    pub(crate) connect: Histogram<u64>,
+    /// From when a message was due and its connection free until it was handed over.
+    pub(crate) lateness: Histogram<u64>,
     /// Messages that came back whole, within the measured time.
     pub(crate) messages: u64,
+    /// Messages due within the measured time, and those of them that were never sent.
+    pub(crate) due: u64,
+    pub(crate) unsent: u64,
     /// Bytes within the measured time.
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
-    /// Connections that were opened.
-    pub(crate) opened: u32,
+    /// Connections that were opened, that could not be, and that are open.
+    pub(crate) opened: u64,
+    pub(crate) failed: u64,
+    pub(crate) open: u32,
+    /// When the first connect began and the last ended.
+    pub(crate) connecting: Option<(Time, Time)>,
     /// When the last of the measured messages came back.
     pub(crate) last: Time,
     pub(crate) faults: Faults,
+    /// What was counted since the interval was last taken.
+    pub(crate) interval: Interval,
 }
 
-impl Tally {
+/// Counts between two looks, measured time or not.
+#[derive(Debug)]
+pub(crate) struct Interval {
+    /// From the intended time in an open loop, else service time.
+    pub(crate) latency: Histogram<u64>,
+    pub(crate) messages: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) faults: u64,
+    /// Those of the messages that are measured.
+    pub(crate) measured: u64,
+    /// Connections open at its end.
+    pub(crate) open: u32,
+}
+
+impl Interval {
     pub(crate) fn new() -> Self {
-        let high = u64::try_from(LATENCY_MAX.as_nanos()).expect("an hour fits 64 bits");
         Self {
-            latency: Histogram::new_with_bounds(1, high, DIGITS).expect("the bounds are in order"),
+            latency: times(),
             messages: 0,
             sent_bytes: 0,
             received_bytes: 0,
-            opened: 0,
-            last: Time::ZERO,
-            faults: Faults::default(),
+            faults: 0,
+            measured: 0,
+            open: 0,
         }
     }
 
-    /// Counts a latency; no allocation.
-    pub(crate) fn record(&mut self, latency: Duration) {
-        // One beyond the bound counts as the bound.
-        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.latency.saturating_record(nanos);
-    }
-
-    /// Adds another lane's counts.
-    pub(crate) fn add(&mut self, other: Self) {
+    /// Adds another lane's.
+    pub(crate) fn add(&mut self, other: &Self) {
         self.latency
             .add(&other.latency)
             .expect("all have the same bounds");
         self.messages += other.messages;
         self.sent_bytes += other.sent_bytes;
         self.received_bytes += other.received_bytes;
+        self.faults += other.faults;
+        self.measured += other.measured;
+        self.open += other.open;
+    }
+}
+
+impl Tally {
+    pub(crate) fn new() -> Self {
+        Self {
+            intended: times(),
+            service: times(),
+            connect: times(),
+            lateness: times(),
+            messages: 0,
+            due: 0,
+            unsent: 0,
+            sent_bytes: 0,
+            received_bytes: 0,
+            opened: 0,
+            failed: 0,
+            open: 0,
+            connecting: None,
+            last: Time::ZERO,
+            faults: Faults::default(),
+            interval: Interval::new(),
+        }
+    }
+
+    /// Counts a message; no allocation.
+    pub(crate) fn answer(&mut self, answer: Answer) {
+        let first = answer.intended.unwrap_or(answer.service);
+        record(&mut self.interval.latency, first);
+        self.interval.messages += 1;
+        if answer.counts {
+            self.messages += 1;
+            self.interval.measured += 1;
+            self.last = answer.now;
+        }
+        if answer.timed {
+            record(&mut self.service, answer.service);
+            if let Some(intended) = answer.intended {
+                record(&mut self.intended, intended);
+            }
+        }
+    }
+
+    /// Counts how late a message that was due in the measured time was sent.
+    pub(crate) fn late(&mut self, lateness: Duration) {
+        self.due += 1;
+        record(&mut self.lateness, lateness);
+    }
+
+    /// Counts bytes that were handed over.
+    pub(crate) fn sent(&mut self, bytes: u64, measured: bool) {
+        self.interval.sent_bytes += bytes;
+        if measured {
+            self.sent_bytes += bytes;
+        }
+    }
+
+    /// Counts bytes that came back.
+    pub(crate) fn received(&mut self, bytes: u64, measured: bool) {
+        self.interval.received_bytes += bytes;
+        if measured {
+            self.received_bytes += bytes;
+        }
+    }
+
+    /// Counts a connection that was opened.
+    pub(crate) fn opened(&mut self, began: Time, now: Time) {
+        record(&mut self.connect, now.since(began));
+        self.opened += 1;
+        self.open += 1;
+        self.connected(began, now);
+    }
+
+    /// Counts one that was not.
+    pub(crate) fn not_opened(&mut self, began: Time, now: Time, fault: Fault) {
+        self.failed += 1;
+        self.connected(began, now);
+        self.fault(fault);
+    }
+
+    /// Counts a fault.
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.interval.faults += 1;
+        self.faults.push(fault);
+    }
+
+    /// Takes what was counted since the last time.
+    pub(crate) fn take_interval(&mut self) -> Interval {
+        let taken = std::mem::replace(&mut self.interval, Interval::new());
+        Interval {
+            open: self.open,
+            ..taken
+        }
+    }
+
+    /// Adds another lane's or another part's counts.
+    pub(crate) fn add(&mut self, other: Self) {
+        for (mine, others) in [
+            (&mut self.intended, &other.intended),
+            (&mut self.service, &other.service),
+            (&mut self.connect, &other.connect),
+            (&mut self.lateness, &other.lateness),
+        ] {
+            mine.add(others).expect("all have the same bounds");
+        }
+        self.messages += other.messages;
+        self.due += other.due;
+        self.unsent += other.unsent;
+        self.sent_bytes += other.sent_bytes;
+        self.received_bytes += other.received_bytes;
         self.opened += other.opened;
+        self.failed += other.failed;
+        self.open += other.open;
+        if let Some((began, ended)) = other.connecting {
+            self.connected(began, ended);
+        }
         self.last = self.last.max(other.last);
         self.faults.extend(other.faults);
+    }
+
+    fn connected(&mut self, began: Time, ended: Time) {
+        let (first, last) = self.connecting.unwrap_or((began, ended));
+        self.connecting = Some((first.min(began), last.max(ended)));
     }
 }
 
 /// Faults by kind, the first few in full.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     counts: [u64; Kind::ALL.len()],
     first: Vec<Fault>,
 }
 
 impl Faults {
-    pub(crate) fn push(&mut self, fault: Fault) {
+    pub(crate) fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// As they are told.
+    pub(crate) fn told(&self) -> outcome::Errors {
+        let counts = Kind::ALL.into_iter().zip(self.counts);
+        outcome::Errors {
+            total: self.total(),
+            kinds: counts.filter(|(_, count)| *count > 0).collect(),
+            first: self.first.clone(),
+        }
+    }
+
+    fn push(&mut self, fault: Fault) {
         self.counts[fault.kind as usize] += 1;
         if self.first.len() < DETAILS {
             self.first.push(fault);
         }
     }
 
-    /// How often each kind occurred.
-    pub(crate) fn counts(&self) -> impl Iterator<Item = (Kind, u64)> {
-        Kind::ALL.into_iter().zip(self.counts)
-    }
-
-    pub(crate) fn total(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// The first few.
-    pub(crate) fn first(&self) -> &[Fault] {
-        &self.first
-    }
-
-    fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: Self) {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }
@@ -111,45 +283,71 @@ mod tests {
 
     use corelane::sys::Time;
 
-    use super::{DETAILS, Tally};
+    use super::{Answer, DETAILS, Tally};
     use crate::fault::{Fault, Kind};
 
     fn tally(latencies_us: impl IntoIterator<Item = u64>, faults: u32) -> Tally {
         let mut tally = Tally::new();
         for latency in latencies_us {
-            tally.record(Duration::from_micros(latency));
-            tally.messages += 1;
+            tally.answer(Answer {
+                counts: true,
+                timed: true,
+                intended: Some(Duration::from_micros(2 * latency)),
+                service: Duration::from_micros(latency),
+                now: Time::from_nanos(tally.messages + 1),
+            });
         }
         for connection in 0..faults {
-            tally.faults.push(Fault::closed_early(connection, 0, 1));
+            tally.fault(Fault::closed_early(connection, 0, 1));
         }
-        tally.last = Time::from_nanos(tally.messages);
         tally
     }
 
     #[test]
     fn lanes_add_up() {
         let mut all = tally(1..=500, 7);
-        all.add(tally(501..=1000, 8));
-        assert_eq!((all.messages, all.latency.len()), (1000, 1000));
+        all.opened(Time::from_nanos(50), Time::from_nanos(90));
+        let mut other = tally(501..=1000, 8);
+        other.opened(Time::from_nanos(20), Time::from_nanos(60));
+        all.add(other);
+        assert_eq!(
+            (all.messages, all.service.len(), all.intended.len()),
+            (1000, 1000, 1000)
+        );
         assert_eq!(all.last, Time::from_nanos(500));
-        let median = all.latency.value_at_quantile(0.5);
+        let median = all.service.value_at_quantile(0.5);
         assert!((500_000..501_000).contains(&median), "{median}");
-        assert!((1_000_000..1_001_000).contains(&all.latency.max()));
-        assert_eq!(all.faults.total(), 15);
-        assert_eq!(all.faults.first().len(), DETAILS);
-        let closed = all
-            .faults
-            .counts()
-            .find(|(kind, _)| *kind == Kind::ClosedEarly);
-        assert_eq!(closed, Some((Kind::ClosedEarly, 15)));
+        let median = all.intended.value_at_quantile(0.5);
+        assert!((1_000_000..1_002_000).contains(&median), "{median}");
+        assert!((1_000_000..1_001_000).contains(&all.service.max()));
+        assert_eq!(
+            all.connecting,
+            Some((Time::from_nanos(20), Time::from_nanos(90)))
+        );
+        assert_eq!((all.opened, all.open), (2, 2));
+        let errors = all.faults.told();
+        assert_eq!((errors.total, errors.first.len()), (15, DETAILS));
+        assert_eq!(
+            errors.kinds.into_iter().collect::<Vec<_>>(),
+            [(Kind::ClosedEarly, 15)]
+        );
+    }
+
+    #[test]
+    fn an_interval_begins_anew_and_the_whole_goes_on() {
+        let mut tally = tally([10, 20], 1);
+        let first = tally.take_interval();
+        assert_eq!((first.messages, first.faults, first.measured), (2, 1, 2));
+        assert_eq!(first.latency.max() / 1000, 40, "from the intended time");
+        let second = tally.take_interval();
+        assert_eq!((second.messages, second.faults, second.measured), (0, 0, 0));
+        assert_eq!(tally.faults.total(), 1);
     }
 
     #[test]
     fn a_latency_beyond_the_bound_counts_as_the_bound() {
-        let mut tally = Tally::new();
-        tally.record(Duration::from_secs(100_000));
-        assert_eq!(tally.latency.len(), 1);
-        assert!(tally.latency.max() >= 3_600_000_000_000);
+        let tally = tally([100_000_000_000], 0);
+        assert_eq!(tally.service.len(), 1);
+        assert!(tally.service.max() >= 3_600_000_000_000);
     }
 }

@@ -1,4 +1,4 @@
-//! The verbs: arguments in, a load made and told, an exit code out. Called by `main` alone.
+//! The verbs: arguments in, a load made and told, an exit code out. Called by the binary alone.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,94 +9,186 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Arguments, CommonArguments, Verb};
+use crate::assemble::{self, Invocation};
+use crate::live::Observer;
+use crate::outcome::Outcome;
 use crate::plan::{Impossible, Plan};
-use crate::report::Report;
-use crate::run::{self, RunError};
+use crate::run::{Engine, RunError};
+use crate::show::{HdrFiles, live};
 use crate::text::Text;
+use crate::{duel, show, sweep};
 
-/// How a load went that was made.
+/// How a load went that was made, worst first: its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Everything came back right.
-    Good,
-    /// Something failed; the report says what.
-    Failed,
+enum End {
+    Good = 0,
+    TargetFailed = 2,
+    ThresholdFailed = 3,
+    Invalid = 4,
 }
 
-impl Outcome {
-    /// 0 or 1.
-    pub(crate) fn code(self) -> ExitCode {
-        match self {
-            Self::Good => ExitCode::SUCCESS,
-            Self::Failed => ExitCode::FAILURE,
-        }
-    }
-}
+/// The arguments are wrong, or the load could not be made.
+const USAGE: u8 = 1;
 
-/// Why there is no report.
+/// Why there are no results.
 #[derive(Debug)]
-pub(crate) enum Failure {
+enum Failure {
     /// The arguments make no sense, or ask for help or the version.
     Arguments(clap::Error),
     /// They make sense, and cannot be carried out here.
     Impossible(Impossible),
-    /// The report has no place to go to.
+    /// The results have no place to go to.
     Output(PathBuf, io::Error),
     Run(RunError),
+    /// Results that were made before cannot be shown.
+    Show(show::Failure),
 }
 
 impl Failure {
-    /// Says on standard error why, and gives the exit code: 2 when nothing was started, 1 when the
-    /// load failed as a whole, 0 for help and version.
-    pub(crate) fn report(&self) -> ExitCode {
-        let (text, code) = match self {
+    /// Says on standard error why; 0 for help and version.
+    fn report(&self) -> ExitCode {
+        let text = match self {
             Self::Arguments(error) => {
-                let code = u8::try_from(error.exit_code()).unwrap_or(2);
                 // Nobody is left to tell if this fails, as below.
                 _ = error.print();
-                return code.into();
+                return match error.use_stderr() {
+                    true => USAGE.into(),
+                    false => ExitCode::SUCCESS,
+                };
             }
-            Self::Impossible(error) => (error.to_string(), 2),
-            Self::Output(path, error) => (format!("cannot write {}: {error}", path.display()), 2),
-            Self::Run(error) => (error.to_string(), 1),
+            Self::Impossible(error) => error.to_string(),
+            Self::Output(path, error) => format!("cannot write {}: {error}", path.display()),
+            Self::Run(error) => error.to_string(),
+            Self::Show(error) => error.to_string(),
         };
         _ = writeln!(io::stderr(), "corelane-bench: {text}");
-        code.into()
+        match self {
+            Self::Show(error) if error.is_invalid_run() => (End::Invalid as u8).into(),
+            _ => USAGE.into(),
+        }
     }
 }
 
-/// Does what the arguments ask for; the first is the name of the program.
-pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<Outcome, Failure> {
-    let arguments = Arguments::try_parse_from(arguments).map_err(Failure::Arguments)?;
+/// Does what the arguments ask for, says what came of it, and gives the exit code. The first
+/// argument is the name of the program.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match obey(&arguments) {
+        Ok(end) => ExitCode::from(end as u8),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn obey(words: &[OsString]) -> Result<End, Failure> {
+    let arguments = Arguments::try_parse_from(words).map_err(Failure::Arguments)?;
+    let words = words.iter().skip(1);
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    let make = |common, job| make(common, words.collect(), job);
     match &arguments.verb {
-        Verb::Run(arguments) => make(Plan::run(arguments), &arguments.common),
-        Verb::Idle(arguments) => make(Plan::idle(arguments), &arguments.common),
+        Verb::Run(arguments) => make(&arguments.common, one(Plan::run(arguments))?),
+        Verb::Churn(arguments) => make(&arguments.common, one(Plan::churn(arguments))?),
+        Verb::Idle(arguments) => make(&arguments.common, one(Plan::idle(arguments))?),
+        Verb::Bulk(arguments) => make(&arguments.common, one(Plan::bulk(arguments))?),
+        Verb::Sweep(arguments) => {
+            let plan = Plan::sweep(arguments).map_err(Failure::Impossible)?;
+            let job: Job<'_> = Box::new(|engine, invocation| {
+                sweep::run(engine, invocation, plan, &arguments.slo, arguments.to)
+            });
+            make(&arguments.common, job)
+        }
+        Verb::Duel(arguments) => {
+            let plans = Plan::duel(arguments).map_err(Failure::Impossible)?;
+            let job: Job<'_> = Box::new(move |engine, invocation| {
+                duel::run(engine, invocation, &plans, arguments)
+            });
+            make(&arguments.common, job)
+        }
+        Verb::Report(arguments) => shown(show::report(arguments)),
+        Verb::Compare(arguments) => shown(show::compare(arguments)),
     }
 }
 
-fn make(plan: Result<Plan, Impossible>, common: &CommonArguments) -> Result<Outcome, Failure> {
+fn shown(result: Result<(), show::Failure>) -> Result<End, Failure> {
+    result.map_err(Failure::Show)?;
+    Ok(End::Good)
+}
+
+/// What makes the load, once all that can be known to be wrong has been said.
+type Job<'a> = Box<dyn FnOnce(&mut Engine, &Invocation) -> Result<Outcome, RunError> + 'a>;
+
+/// A single load.
+fn one<'a>(plan: Result<Plan, Impossible>) -> Result<Job<'a>, Failure> {
     let plan = plan.map_err(Failure::Impossible)?;
+    Ok(Box::new(move |engine, invocation| {
+        let results = engine.run(&plan, None)?;
+        Ok(assemble::outcome(invocation, &plan, &results))
+    }))
+}
+
+fn make(common: &CommonArguments, words: Vec<String>, job: Job<'_>) -> Result<End, Failure> {
     let json = common.json.as_deref().map(Json::open).transpose()?;
-    let results = run::run(&plan).map_err(Failure::Run)?;
-    let report = Report::new(&plan, &results);
-    if !common.quiet {
-        let text = Text(&report).to_string();
-        match &json {
-            Some(Json::StandardOutput) => write(&mut io::stderr(), text.as_bytes(), "-")?,
-            _ => write(&mut io::stdout(), text.as_bytes(), "-")?,
-        }
-    } else if !report.is_good() {
-        for fault in &report.error_details {
-            _ = writeln!(io::stderr(), "corelane-bench: {fault}");
-        }
-    }
+    let hdr = common.hdr.as_deref().map(HdrFiles::open).transpose();
+    let hdr = hdr.map_err(Failure::Show)?;
+    let observers = observers(common, &words);
+    let invocation = Invocation::new(words);
+    let mut engine = Engine::new(observers).map_err(Failure::Run)?;
+    let mut outcome = job(&mut engine, &invocation).map_err(Failure::Run)?;
+    // And with it what the observers have drawn.
+    drop(engine);
+    let judge = |condition: &crate::condition::Condition| condition.judge(&outcome);
+    outcome.thresholds = common.fail_if.iter().map(judge).collect();
+    tell(&outcome, common.quiet, json.as_ref())?;
     if let Some(json) = json {
-        json.write(&report)?;
+        json.write(&outcome)?;
     }
-    Ok(match report.is_good() {
-        true => Outcome::Good,
-        false => Outcome::Failed,
-    })
+    if let Some(hdr) = hdr {
+        hdr.write(&outcome).map_err(Failure::Show)?;
+    }
+    Ok(end(&outcome))
+}
+
+/// `words` are the command line's.
+fn observers(common: &CommonArguments, words: &[String]) -> Vec<Box<dyn Observer>> {
+    match common.quiet {
+        true => Vec::new(),
+        false => vec![live::observer(words.join(" "))],
+    }
+}
+
+/// A wrong byte outweighs a slow client: what came back wrong was wrong at any speed.
+fn end(outcome: &Outcome) -> End {
+    let totals = &outcome.totals;
+    let all_open = totals.connections_failed == 0 || outcome.interrupted;
+    let nothing = totals.messages + totals.sent_bytes + totals.received_bytes == 0;
+    if outcome.errors.total > 0 || !all_open || nothing && !outcome.interrupted {
+        return End::TargetFailed;
+    }
+    match outcome.thresholds.iter().any(|judged| judged.failed) {
+        _ if !outcome.verdict.valid => End::Invalid,
+        true => End::ThresholdFailed,
+        false => End::Good,
+    }
+}
+
+fn tell(outcome: &Outcome, quiet: bool, json: Option<&Json>) -> Result<(), Failure> {
+    if !quiet {
+        let text = Text(outcome).to_string();
+        return match json {
+            Some(Json::StandardOutput) => write(&mut io::stderr(), text.as_bytes(), "-"),
+            _ => write(&mut io::stdout(), text.as_bytes(), "-"),
+        };
+    }
+    let say = |text: &str| _ = writeln!(io::stderr(), "corelane-bench: {text}");
+    for fault in &outcome.errors.first {
+        say(&fault.to_string());
+    }
+    for judged in outcome.thresholds.iter().filter(|judged| judged.failed) {
+        say(&format!("threshold failed: {}", judged.condition));
+    }
+    for reason in &outcome.verdict.reasons {
+        say(&format!("INVALID: {}", reason.message));
+    }
+    Ok(())
 }
 
 /// Where the JSON goes to. Opened before the load, so that its results are not lost after it.
@@ -121,8 +213,8 @@ impl Json {
         }
     }
 
-    fn write(self, report: &Report) -> Result<(), Failure> {
-        let text = report.json();
+    fn write(self, outcome: &Outcome) -> Result<(), Failure> {
+        let text = outcome.json();
         match self {
             Self::StandardOutput => write(&mut io::stdout(), text.as_bytes(), "-"),
             Self::File(path, mut file) => {
@@ -142,5 +234,55 @@ fn write(to: &mut dyn Write, text: &[u8], name: &str) -> Result<(), Failure> {
             Err(Failure::Output(name.into(), error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{End, end};
+    use crate::condition::Condition;
+    use crate::outcome::{Outcome, Verdict};
+    use crate::sample;
+
+    fn good() -> Outcome {
+        let mut outcome = sample::outcome();
+        outcome.verdict.valid = true;
+        outcome
+    }
+
+    #[test]
+    fn the_worst_decides() {
+        let mut outcome = good();
+        assert_eq!(end(&outcome), End::Good);
+        let condition = Condition::parse("p50>1us").unwrap();
+        outcome.thresholds = vec![condition.judge(&outcome)];
+        assert_eq!(end(&outcome), End::ThresholdFailed);
+        outcome.verdict = Verdict::default();
+        assert_eq!(end(&outcome), End::Invalid);
+        outcome.errors.total = 1;
+        assert_eq!(end(&outcome), End::TargetFailed);
+    }
+
+    #[test]
+    fn a_figure_that_the_sample_does_not_support_is_no_pass() {
+        let mut outcome = good();
+        // Of 1000 messages one is above the 99.9th.
+        let condition = Condition::parse("p99.9>1h").unwrap();
+        outcome.thresholds = vec![condition.judge(&outcome)];
+        assert_eq!(outcome.thresholds[0].measured, None);
+        assert_eq!(end(&outcome), End::ThresholdFailed);
+    }
+
+    #[test]
+    fn connections_that_failed_and_nothing_at_all_are_the_targets() {
+        let mut outcome = good();
+        outcome.totals.connections_failed = 1;
+        assert_eq!(end(&outcome), End::TargetFailed);
+        outcome.interrupted = true;
+        assert_eq!(end(&outcome), End::Good);
+        let mut outcome = good();
+        (outcome.totals.messages, outcome.totals.received_bytes) = (0, 0);
+        outcome.totals.sent_bytes = 0;
+        assert_eq!(end(&outcome), End::TargetFailed);
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use corelane_sim::sim::{Campaign, Cut, Report, campaign, explain};
+use corelane_sim::sim::{Campaign, Cut, Report, Violation, campaign, explain};
 use corelane_sim::sys::sim::{Fault, Faults};
 
 /// Runs the whole server on a simulated kernel, where a seed decides every order and every fault.
@@ -31,6 +31,9 @@ struct Arguments {
     /// With --seed: so many clients at most
     #[arg(long, value_name = "N")]
     clients: Option<usize>,
+    /// With --seed: how many of the last events to print
+    #[arg(long, value_name = "N", default_value_t = 80)]
+    events: usize,
     /// Threads [default: one for each CPU]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -80,10 +83,11 @@ fn one(seed: u64, arguments: &Arguments, out: &mut impl Write) -> io::Result<boo
             )?;
             Ok(true)
         }
-        Err((violation, cut, words)) => {
-            for line in words {
+        Err((violation, cut, faults, words)) => {
+            for line in &words[words.len().saturating_sub(arguments.events)..] {
                 writeln!(out, "  {line}")?;
             }
+            writeln!(out, "faults: {faults:?}")?;
             writeln!(out, "seed {seed}: {violation}")?;
             writeln!(out, "again: {}", command(seed, &cut))?;
             Ok(false)
@@ -120,7 +124,7 @@ fn many(arguments: &Arguments, out: &mut impl Write) -> io::Result<bool> {
     let began = Instant::now();
     let interval = if io::stderr().is_terminal() { 1 } else { 10 };
     let shown = Mutex::new(began);
-    let report = campaign(&what, |seeds, connections, failures| {
+    let progress = |seeds: u64, connections: u64, failures: usize| {
         let Ok(mut shown) = shown.lock() else { return };
         if shown.elapsed() < Duration::from_secs(interval) {
             return;
@@ -129,7 +133,15 @@ fn many(arguments: &Arguments, out: &mut impl Write) -> io::Result<bool> {
         let line = rates(seeds, connections, began.elapsed());
         // Progress nobody reads is no failure.
         drop(writeln!(io::stderr(), "{line}, {failures} failures"));
-    });
+    };
+    let failure = |seed: u64, violation: &Violation, cut: &Cut| {
+        let again = command(seed, cut);
+        drop(writeln!(
+            io::stderr(),
+            "seed {seed}: {violation}\nagain: {again}"
+        ));
+    };
+    let report = campaign(&what, progress, failure);
     let line = rates(report.seeds, report.connections, began.elapsed());
     writeln!(out, "{line}")?;
     tell(&report, arguments, out)

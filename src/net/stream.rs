@@ -145,6 +145,11 @@ impl Stream {
         Poll::Ready(received)
     }
 
+    /// Receives no more, and drops what was received: it holds no buffer from now on.
+    pub fn discard_input(&self) {
+        self.socket.discard_input();
+    }
+
     /// Waits until a read would not block. Not while the receive stream runs.
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
         self.socket.poll_readable(context)

@@ -13,7 +13,7 @@ use super::inflight::{Answer, Fault, Sending, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::{Chain, Pool};
-use crate::sys::{self, ConnectStart, OsSocket, SocketRef};
+use crate::sys::{self, Bug, ConnectStart, OsSocket, SocketRef, seeded};
 
 /// Parts handed to one `sendmsg`.
 const PARTS: usize = 16;
@@ -381,6 +381,9 @@ fn push(fd: &OsSocket, sending: &mut Sending, fault: &mut Fault) -> Option<io::R
     while !sending.chain.is_empty() {
         let mut parts = [IoSlice::new(&[]); PARTS];
         let count = sending.chain.gather(&mut parts);
+        if seeded(Bug::SendReordered) {
+            parts[..count].reverse();
+        }
         match sys::send(sys::borrow(fd), &parts[..count]) {
             Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
             Ok(bytes) => sending.advance(bytes),

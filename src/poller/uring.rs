@@ -34,7 +34,7 @@ use super::uring_send::Sends;
 use super::uring_socket::State;
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::Pool;
-use crate::sys::{self, EventFd, OsSocket};
+use crate::sys::{self, Bug, EventFd, OsSocket, seeded};
 
 /// Completions handled in one wait, so that timers and other lanes get their turn.
 const BATCH: usize = 1024;
@@ -119,8 +119,13 @@ impl Uring {
                 if chain.is_empty() {
                     return Submitted::Done(Event::Sent(0, Ok(())));
                 }
-                state.send = self.sends.insert(chain);
+                let send = self.sends.insert(chain);
+                state.send = send;
                 self.start_send(socket);
+                #[cfg(feature = "sim")]
+                if seeded(Bug::BufferFreedEarly) {
+                    self.sends.free_early(send, &self.pool);
+                }
             }
             Op::ReadReady => self.arm_poll(socket, kind, libc::POLLIN | libc::POLLRDHUP),
             Op::WriteReady => self.arm_poll(socket, kind, libc::POLLOUT),
@@ -344,7 +349,7 @@ impl Uring {
                 }
             } else if entry.result() == -libc::EAGAIN {
                 self.poll_instead(socket, OpKind::Recv, libc::POLLIN | libc::POLLRDHUP);
-            } else {
+            } else if !seeded(Bug::RearmForgotten) {
                 self.start_recv(socket);
             }
             return;

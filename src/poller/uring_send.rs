@@ -11,6 +11,7 @@ use io_uring::types::Fd;
 
 use super::inflight::{Sending, Slab};
 use crate::buf::Chain;
+use crate::sys::{Bug, seeded};
 
 /// Parts handed to one `sendmsg`.
 const PARTS: usize = 16;
@@ -70,6 +71,9 @@ impl Sends {
         let outgoing = self.outgoing.at(index);
         let mut slices = [IoSlice::new(&[]); PARTS];
         let count = outgoing.sending.chain.gather(&mut slices);
+        if seeded(Bug::SendReordered) {
+            slices[..count].reverse();
+        }
         if count == 1 {
             let part = &slices[0];
             let bytes = u32::try_from(part.len()).expect("a buffer's length fits 32 bits");
@@ -83,6 +87,20 @@ impl Sends {
         opcode::SendMsg::new(fd, vectors.point_at(&slices[..count]))
             .flags(FLAGS.cast_unsigned())
             .build()
+    }
+
+    /// Gives a chain's buffers back before the kernel has read them, as a defect would.
+    #[cfg(feature = "sim")]
+    pub(super) fn free_early(&mut self, index: u32, pool: &crate::buf::Pool) {
+        let chain = &mut self.outgoing.at(index).sending.chain;
+        let mut copy = Chain::default();
+        for part in chain.parts() {
+            let Some(mut buf) = pool.take() else { return };
+            buf.space()[..part.len()].copy_from_slice(part);
+            buf.fill(part.len());
+            copy.push(buf);
+        }
+        *chain = copy;
     }
 
     /// The kernel took `bytes`; says how many it has in all, and whether that is the chain.

@@ -17,7 +17,7 @@ use super::deadline::Deadline;
 use super::record::Cause;
 use crate::buf::{BUFFER_BYTES, Chain};
 use crate::net::Stream;
-use crate::runtime::{Close, Moved, Sent, Sleep, SourceSaid, Time};
+use crate::runtime::{Bug, Close, Moved, Sent, Sleep, SourceSaid, Time, seeded};
 
 /// Chains that one direction moves before the lane's other tasks get their turn.
 const BUDGET: usize = 8;
@@ -124,7 +124,9 @@ impl Direction {
             }
             let held = self.held(source.read.get() == Source::Reset, sink);
             let polled = match action(pulse.phase, source.read.get(), held, sink.as_sink()) {
-                Action::Move | Action::Flush if self.sending => self.finish_send(sink, pulse),
+                Action::Move | Action::Flush if self.sending && !seeded(Bug::TwoSendsInFlight) => {
+                    self.finish_send(sink, pulse)
+                }
                 Action::Move | Action::Flush => self.receive(source, sink, pulse),
                 Action::SendFin => {
                     self.ended = sink.stream.shutdown().is_ok();
@@ -132,7 +134,13 @@ impl Direction {
                     Poll::Ready(())
                 }
                 Action::AwaitAcks => self.await_acks(sink, pulse),
-                Action::ResetSink | Action::Discard | Action::ResetBoth => {
+                Action::Discard => {
+                    // The other direction may need the buffers to get to its own end.
+                    source.stream.discard_input();
+                    self.ended = true;
+                    Poll::Ready(())
+                }
+                Action::ResetSink | Action::ResetBoth => {
                     self.ended = true;
                     Poll::Ready(())
                 }
@@ -179,6 +187,7 @@ impl Direction {
                 pulse.deadline.alive(pulse.now);
                 self.send(chain, sink);
             }
+            Err(_) if seeded(Bug::ResetTurnedIntoFin) => source.read.set(Source::Fin),
             Err(_) => source.read.set(Source::Reset),
         }
         Poll::Ready(())
@@ -256,6 +265,7 @@ impl Direction {
             return;
         }
         match sink.stream.start_send(chain) {
+            Some(_) if seeded(Bug::RecordInexact) => {}
             Some(sent) => self.on_sent(&sent, sink),
             None => self.sending = true,
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
 use super::spread::Seat;
-use crate::runtime::Handle;
+use crate::runtime::{Bug, Handle, seeded, yield_now};
 
 /// How often a lane looks whether another one has ended a session, while all are taken. The only
 /// state in which it looks, so it costs nothing otherwise.
@@ -69,6 +69,11 @@ impl SessionLimit {
     /// Takes a place, waiting until there is one.
     pub async fn acquire(self: &Arc<Self>, lane: &Handle) -> Permit {
         loop {
+            if seeded(Bug::LimitRaced) && self.live() < self.max {
+                yield_now().await;
+                self.live.fetch_add(1, AcqRel);
+                return Permit(Arc::clone(self));
+            }
             if let Some(permit) = self.try_acquire() {
                 return permit;
             }
@@ -79,6 +84,9 @@ impl SessionLimit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if seeded(Bug::PermitLeaked) {
+            return;
+        }
         self.limit.live.fetch_sub(1, AcqRel);
     }
 }

@@ -11,7 +11,7 @@ use super::mover::{Moved, Mover};
 use super::sockets::{End, error, register};
 use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, Socket, Submitted};
-use crate::sys::{self, OsSocket, SocketRef};
+use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
 
 /// The end of a send: how many bytes the kernel took, and the error that kept it from the rest.
 #[derive(Debug)]
@@ -93,7 +93,8 @@ impl LaneSocket {
         if receiving.queue.is_empty() && receiving.is_open() {
             receiving.arm(self.socket, &mut lane.poller.borrow_mut());
         }
-        if !receiving.queue.is_empty() {
+        let ended_early = seeded(Bug::FinBeforeData) && !receiving.is_open();
+        if !receiving.queue.is_empty() && !ended_early {
             let chain = std::mem::take(&mut receiving.queue);
             if receiving.is_open() {
                 // The stream goes on while the task works on what it got.
@@ -198,6 +199,14 @@ impl LaneSocket {
             }
             End::Open => Poll::Ready(Ok(None)),
         }
+    }
+
+    /// Receives no more, and drops what was received: it holds no buffer from now on.
+    pub fn discard_input(&self) {
+        let lane = &*self.lane.0;
+        let mut sockets = lane.sockets.borrow_mut();
+        let receiving = &mut sockets.at(self.socket).receiving;
+        receiving.discard(self.socket, &mut lane.poller.borrow_mut());
     }
 
     /// Waits until a read would not block. Not while the receive stream runs.
@@ -319,12 +328,24 @@ impl LaneSocket {
 
 impl Drop for LaneSocket {
     fn drop(&mut self) {
+        if seeded(Bug::SlotLeaked) {
+            return;
+        }
         let entry = self.lane.0.sockets.borrow_mut().remove(self.socket);
         self.lane
             .0
             .poller
             .borrow_mut()
             .close(self.socket, self.how.get());
-        drop(entry);
+        if seeded(Bug::ClosedTwice) && !std::thread::panicking() {
+            let how = self.how.get();
+            self.lane.0.poller.borrow_mut().close(self.socket, how);
+        }
+        let accepted = entry.accepting.and_then(|accepting| accepting.result);
+        if let Some(Ok((socket, _))) = accepted {
+            // Nobody came for it. Its client has been told that it is connected: a FIN would be an
+            // answer. A socket that cannot be reset any more is dead already.
+            drop(sys::reset_on_close(sys::borrow(&socket)));
+        }
     }
 }

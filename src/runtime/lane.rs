@@ -180,6 +180,19 @@ impl Lane {
     /// # Errors
     /// When the poller breaks.
     pub fn turn(&mut self, now: Time) -> io::Result<()> {
+        self.turn_within(now, || None)
+    }
+
+    /// A turn that sleeps no longer than `limit` says once its tasks have run, if it would sleep at
+    /// all: for a driver with moments of its own that timers are too coarse for.
+    ///
+    /// # Errors
+    /// When the poller breaks.
+    pub fn turn_within(
+        &mut self,
+        now: Time,
+        limit: impl FnOnce() -> Option<Duration>,
+    ) -> io::Result<()> {
         let _current = Current::enter(&self.shared);
         self.shared.now.set(now);
         self.shared.stats.turns.add(1);
@@ -197,7 +210,7 @@ impl Lane {
             self.polls_trimmed = self.shared.stats.polls.value();
             self.shared.pool.trim();
         }
-        let wait = self.fall_asleep(now);
+        let wait = self.fall_asleep(now, limit);
         let result = self
             .shared
             .poller
@@ -279,7 +292,7 @@ impl Lane {
     }
 
     /// Decides how long to wait.
-    fn fall_asleep(&mut self, now: Time) -> Wait {
+    fn fall_asleep(&mut self, now: Time, limit: impl FnOnce() -> Option<Duration>) -> Wait {
         let busy = self.shared.roused.take() || !self.shared.queue.borrow().is_empty();
         if busy || !self.receiver.fall_asleep() {
             self.spin.skip();
@@ -290,7 +303,12 @@ impl Lane {
         // happens: one more turn after the last task has run.
         let untrimmed = self.shared.stats.polls.value() != self.polls_trimmed;
         let trim = untrimmed.then(|| self.trimmed + TRIM_INTERVAL);
-        let timeout = first.into_iter().chain(trim).min().map(|at| at.since(now));
+        let first = first.into_iter().chain(trim).min();
+        let timeout = first
+            .map(|at| at.since(now))
+            .into_iter()
+            .chain(limit())
+            .min();
         if timeout == Some(Duration::ZERO) {
             self.spin.skip();
             return Wait::NOT;

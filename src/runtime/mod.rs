@@ -32,3 +32,4 @@ pub use self::timer::{TICK, TimerKey, Timers};
 pub use self::watchdog::{Heart, Stall, Watchdog};
 pub use crate::poller::Close;
 pub use crate::sys::Time;
+pub(crate) use crate::sys::{Bug, seeded};

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::mem;
 
 use crate::buf::{Chain, Pool};
-use crate::sys::{self, Pipe, SocketRef};
+use crate::sys::{self, Bug, Pipe, SocketRef, seeded};
 
 /// Bytes of the pipe. As much as an unprivileged process is given (pipe(7), `pipe-max-size`).
 const PIPE_BYTES: i32 = 1024 * 1024;
@@ -152,7 +152,11 @@ impl Mover {
                 }
             }
         }
-        let rest = self.take_out(bytes, held, pool);
+        let rest = if seeded(Bug::SpliceResidueForgotten) {
+            Chain::default()
+        } else {
+            self.take_out(bytes, held, pool)
+        };
         Moved {
             bytes,
             rest,

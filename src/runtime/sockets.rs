@@ -12,7 +12,7 @@ use std::task::{Context, Waker};
 use super::shared::Shared;
 use crate::buf::{Buf, Chain};
 use crate::poller::{Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
-use crate::sys::OsSocket;
+use crate::sys::{Bug, OsSocket, seeded};
 
 /// The lane's sockets, by the poller's slots.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(super) struct Receiving {
     pub(super) queue: Chain,
     pub(super) end: End,
     armed: bool,
+    /// Nobody wants what still arrives.
+    discarding: bool,
     /// Being cancelled, because the queue is full or the stream is to stop.
     pausing: bool,
     /// A wait for readiness is in flight.
@@ -121,6 +123,13 @@ impl Receiving {
         }
     }
 
+    /// Ends the stream for good, and drops what has arrived and what still does.
+    pub(super) fn discard(&mut self, socket: Socket, poller: &mut Poller) {
+        self.discarding = true;
+        self.queue = Chain::default();
+        self.stop(socket, poller);
+    }
+
     /// Says whether a read would not block; if not, the waker is called when it may not.
     pub(super) fn is_ready(&mut self, socket: Socket, poller: &mut Poller) -> bool {
         if self.readying || std::mem::take(&mut self.readable) {
@@ -149,8 +158,11 @@ impl Receiving {
     }
 
     fn on_bytes(&mut self, buf: Buf, limit: usize, socket: Socket, poller: &mut Poller) {
+        if self.discarding {
+            return;
+        }
         self.queue.push(buf);
-        if self.queue.buffers() >= limit {
+        if self.queue.buffers() >= limit && !seeded(Bug::BackPressureIgnored) {
             self.stop(socket, poller);
         }
     }
@@ -160,7 +172,12 @@ impl Receiving {
         match end {
             RecvEnd::Cancelled => {}
             RecvEnd::Fin => self.end = End::Fin,
-            RecvEnd::Failed(error) => self.end = End::Failed(code(&error)),
+            RecvEnd::Failed(error) => {
+                self.end = End::Failed(code(&error));
+                if seeded(Bug::BytesBeforeResetLost) {
+                    self.queue = Chain::default();
+                }
+            }
         }
     }
 }
@@ -212,6 +229,9 @@ impl Shared {
             }
             Event::RecvEnded(end) => {
                 receiving.on_end(end);
+                if seeded(Bug::WakeLost) {
+                    return;
+                }
                 wake(&mut receiving.waiting, receiving.waker.as_ref());
             }
             Event::Sent(bytes, result) => {

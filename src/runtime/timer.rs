@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::sys::Time;
+use crate::sys::{Bug, Time, seeded};
 
 /// How exact timers are: one fires in `[deadline, deadline + TICK]`, never before.
 pub const TICK: Duration = Duration::from_millis(1);
@@ -110,7 +110,7 @@ impl<T> Timers<T> {
                 let next = self.entries[at as usize].next;
                 if self.entries[at as usize].tick <= self.elapsed {
                     fired.extend(self.release(at));
-                } else {
+                } else if !seeded(Bug::TimerLost) {
                     self.link(at);
                 }
                 at = next;

@@ -71,11 +71,16 @@ pub(super) fn keep_panics() {
     QUIET.set(true);
 }
 
-/// Runs a campaign; `progress` is told now and then how many seeds and connections there were.
+/// Runs a campaign; `progress` is told now and then how many seeds, connections and failures there
+/// were, `failure` of each failure when it is found.
 ///
 /// # Panics
 /// When a thread cannot be started.
-pub fn campaign(what: &Campaign, progress: impl Fn(u64, u64, usize) + Sync) -> Report {
+pub fn campaign(
+    what: &Campaign,
+    progress: impl Fn(u64, u64, usize) + Sync,
+    failure: impl Fn(u64, &Violation, &Cut) + Sync,
+) -> Report {
     let (next, done, connections) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let report = Mutex::new(Report::default());
     let failed = || report.lock().map_or(FAILURES_MAX, |r| r.failures.len());
@@ -99,6 +104,7 @@ pub fn campaign(what: &Campaign, progress: impl Fn(u64, u64, usize) + Sync) -> R
                 .or_else(|| differs(seed, &outcome));
             if let Some(violation) = violation {
                 let cut = shrink(seed, &outcome);
+                failure(seed, &violation, &cut);
                 if let Ok(mut report) = report.lock() {
                     report.failures.push((seed, violation, cut));
                 }
@@ -130,13 +136,15 @@ fn differs(seed: u64, outcome: &Outcome) -> Option<Violation> {
         .then(|| Violation::new("I12", "the same seed took another course"))
 }
 
-/// Finds a smaller cut of the seed's plan that still fails, however it fails.
+/// Finds a smaller cut of the seed's plan that breaks the same invariant.
 fn shrink(seed: u64, outcome: &Outcome) -> Cut {
+    let wanted = outcome.violation.as_ref().map_or("I12", |v| v.invariant);
     let mut cut = Cut::default();
     let mut runs = 0;
     let mut fails = |cut: &Cut| {
         runs += 1;
-        runs <= SHRINK_RUNS && run(seed, cut, false).violation.is_some()
+        let same = |violation: Violation| violation.invariant == wanted;
+        runs <= SHRINK_RUNS && run(seed, cut, false).violation.is_some_and(same)
     };
     let mut clients = usize::try_from(outcome.connections).unwrap_or(usize::MAX);
     while clients > 1 {
@@ -160,11 +168,15 @@ fn shrink(seed: u64, outcome: &Outcome) -> Cut {
     cut
 }
 
+/// What broke, what may be left out of the seed without it going away, the faults that are left, and
+/// the last events in words.
+pub type Failure = (Violation, Cut, Vec<Fault>, Vec<String>);
+
 /// Runs one seed and says in words what happened last; `Ok` when nothing broke.
 ///
 /// # Errors
-/// The violation, the words, and what may be left out of the seed without it going away.
-pub fn explain(seed: u64, cut: Option<Cut>) -> Result<Outcome, (Violation, Cut, Vec<String>)> {
+/// See [`Failure`].
+pub fn explain(seed: u64, cut: Option<Cut>) -> Result<Outcome, Failure> {
     keep_panics();
     let _records = records::collect();
     let outcome = run(seed, &cut.unwrap_or_default(), false);
@@ -174,7 +186,7 @@ pub fn explain(seed: u64, cut: Option<Cut>) -> Result<Outcome, (Violation, Cut, 
     let cut = cut.unwrap_or_else(|| shrink(seed, &outcome));
     let outcome = run(seed, &cut, true);
     match outcome.violation {
-        Some(violation) => Err((violation, cut, outcome.words)),
+        Some(violation) => Err((violation, cut, outcome.faults, outcome.words)),
         None => Ok(outcome),
     }
 }

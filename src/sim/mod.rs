@@ -14,6 +14,6 @@ mod stream;
 mod tests;
 mod world;
 
-pub use self::campaign::{Campaign, Report, campaign, explain};
+pub use self::campaign::{Campaign, Failure, Report, campaign, explain};
 pub use self::plan::Cut;
 pub use self::world::{Outcome, Violation, run};

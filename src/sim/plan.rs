@@ -14,6 +14,8 @@ use crate::sys::sim::{Fault, Faults, Limits, MICRO, MILLI, Random, SECOND};
 pub(super) const ECHO: SocketAddr = address(7007);
 pub(super) const PROXY: SocketAddr = address(7008);
 const UPSTREAM: u16 = 9000;
+/// An endpoint without anybody.
+const DEAD: SocketAddr = address(32_769);
 /// Endpoints of each generation's upstream.
 const ENDPOINTS: u16 = 2;
 
@@ -28,6 +30,14 @@ pub struct Cut {
     pub faults: Faults,
     /// How many clients there are at most.
     pub clients: Option<usize>,
+}
+
+impl Cut {
+    /// The whole plan.
+    pub const NOTHING: Self = Self {
+        faults: Faults::NONE,
+        clients: None,
+    };
 }
 
 /// The plan of one world.
@@ -109,11 +119,14 @@ impl Plan {
                 writeln!(timeouts, "timeouts.lifetime = \"{lifetime}ms\"").expect("as above");
             }
         }
-        let endpoints: Vec<String> = self
+        let mut endpoints: Vec<String> = self
             .endpoints(generation)
             .map(|e| format!("\"{e}\""))
             .collect();
-        let source = if self.faults.has(Fault::FewPorts) {
+        // One where nobody listens, of the ports that are connected from.
+        let few_ports = self.faults.has(Fault::FewPorts);
+        endpoints.extend((few_ports && self.seed % 2 == 0).then(|| format!("\"{DEAD}\"")));
+        let source = if few_ports && self.seed % 2 == 1 {
             "source = [\"127.0.0.2\", \"127.0.0.3\"]\n"
         } else {
             ""
@@ -139,11 +152,12 @@ impl Plan {
         let at = random.below(usize::try_from(self.span).unwrap_or(usize::MAX)) as u64;
         let to = if random.one_in(3) { ECHO } else { PROXY };
         let mut conduct = self.conduct(&mut random, at);
+        let low = self.faults.has(Fault::LowLimit);
         let mut has = |fault, n| self.faults.has(fault) && random.one_in(n);
         let breaks = [
             has(Fault::ClientResets, 4),
             has(Fault::ClientCrashes, 4),
-            has(Fault::PeerVanishes, 8),
+            has(Fault::PeerVanishes, 8) && !low,
         ];
         let (deaf, slow, bytewise) = (
             has(Fault::ClientStopsReading, 6),
@@ -155,6 +169,10 @@ impl Plan {
             conduct.ending = Ending::FinLast;
         }
         misbehave(&mut conduct, &mut random, breaks, deaf);
+        if deaf && low {
+            // Who waits for a place looks every 10 ms: for minutes, that is all a world would do.
+            conduct.patience -= PATIENCE - 3 * SECOND;
+        }
         slow_down(&mut conduct, &mut random, slow, bytewise);
         (at, to, conduct)
     }
@@ -163,11 +181,12 @@ impl Plan {
     pub(super) fn upstream(&self, index: usize, now: u64) -> Conduct {
         let mut random = part(self.seed, 1_000_000 + index as u64);
         let mut conduct = self.conduct(&mut random, now);
+        let low = self.faults.has(Fault::LowLimit);
         let mut has = |fault, n| self.faults.has(fault) && random.one_in(n);
         let breaks = [
             has(Fault::UpstreamResets, 4),
             has(Fault::UpstreamCrashes, 4),
-            has(Fault::PeerVanishes, 8),
+            has(Fault::PeerVanishes, 8) && !low,
         ];
         let (deaf, slow) = (
             has(Fault::UpstreamStopsReading, 6),
@@ -182,6 +201,10 @@ impl Plan {
             conduct.listens_first = silent;
         }
         misbehave(&mut conduct, &mut random, breaks, deaf);
+        if deaf && low {
+            // Who waits for a place looks every 10 ms: for minutes, that is all a world would do.
+            conduct.patience -= PATIENCE - 3 * SECOND;
+        }
         slow_down(&mut conduct, &mut random, slow, false);
         conduct
     }
@@ -190,11 +213,11 @@ impl Plan {
         let total = if self.faults.has(Fault::Bulk) {
             random.between(100, 1_500) * 1024
         } else {
-            match random.below(4) {
-                0 => 8,
-                1 => random.between(9, 64),
-                2 => random.between(65, 600),
-                _ => random.between(600, 3_000),
+            match random.below(16) {
+                0..6 => 8,
+                6..12 => random.between(9, 64),
+                12..15 => random.between(65, 400),
+                _ => random.between(400, 3_000),
             }
         };
         let mut conduct = plain(total as u64, now + PATIENCE);
@@ -216,7 +239,14 @@ impl Plan {
             Fault::PeerVanishes,
             Fault::WatchRefused,
         ];
-        causes.iter().any(|&fault| self.faults.has(fault))
+        causes.iter().any(|&fault| self.faults.has(fault)) || self.may_starve()
+    }
+
+    /// Few buffers, and ends that read nothing for long: who waits for a buffer waits for them.
+    fn may_starve(&self) -> bool {
+        let holders = [Fault::ClientStopsReading, Fault::UpstreamStopsReading];
+        let held = holders.iter().any(|&fault| self.faults.has(fault));
+        held && self.faults.has(Fault::FewBuffers)
     }
 
     /// Whether a client may go unserved.

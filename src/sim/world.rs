@@ -304,13 +304,18 @@ impl World {
             kernel.marks.strike(Fault::Reconfigured);
             kernel.calm = true;
         });
-        self.start_generation()?;
-        with(|kernel| {
-            kernel.calm = false;
-            kernel.pass(Mark::TwoGenerations);
-        });
-        self.generations[0].stop();
-        Ok(())
+        let started = self.start_generation();
+        with(|kernel| kernel.calm = false);
+        match started {
+            Ok(()) => {
+                with(|kernel| kernel.pass(Mark::TwoGenerations));
+                self.generations[0].stop();
+                Ok(())
+            }
+            // Without descriptors to start with, all stays as it was.
+            Err(_) if self.plan.faults.has(Fault::FewDescriptors) => Ok(()),
+            Err(violation) => Err(violation),
+        }
     }
 
     fn accept(&mut self, actor: u32) {

@@ -9,17 +9,17 @@
     expect(dead_code, reason = "looked at by the simulator")
 )]
 pub(crate) enum Bug {
-    /// The rest of a send goes out after what was sent later.
+    /// The parts of a send go out in another order.
     SendReordered,
     /// A chain's buffers go back to the pool while the kernel reads them.
     BufferFreedEarly,
-    /// What arrives while a task runs wakes nobody.
+    /// The end of a stream wakes nobody.
     WakeLost,
-    /// A FIN goes out before the bytes that are still being sent.
+    /// A FIN is told before the bytes that came in front of it.
     FinBeforeData,
     /// A source that was reset gives its sink a FIN.
     ResetTurnedIntoFin,
-    /// A closed socket's slot is never used again.
+    /// A socket that is dropped keeps its slot, and its descriptor with it.
     SlotLeaked,
     /// A session's place does not come back.
     PermitLeaked,
@@ -41,10 +41,8 @@ pub(crate) enum Bug {
     BackPressureIgnored,
     /// What was received before a reset is thrown away.
     BytesBeforeResetLost,
-    /// A record counts what was received, not what was sent.
+    /// A record does not count what was sent at once.
     RecordInexact,
-    /// A send's error is taken for its success.
-    SendErrorIgnored,
 }
 
 #[cfg(not(feature = "sim"))]
@@ -83,7 +81,6 @@ impl Bug {
         Self::BackPressureIgnored,
         Self::BytesBeforeResetLost,
         Self::RecordInexact,
-        Self::SendErrorIgnored,
     ];
 
     /// Switches a defect on for this thread, or all off.

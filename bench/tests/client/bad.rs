@@ -1,5 +1,5 @@
 //! The client against servers that do wrong, on every poller: each fault is reported as what it is,
-//! where it is, and the exit code is 1.
+//! where it is, and the exit code is 2.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,13 +12,13 @@ use serde_json::Value;
 fn fault(target: &str, poller: &str, more: &[&str]) -> Value {
     let fixed = ["run", target, "--poller", poller, "--connections", "1"];
     let answer = run(&[&fixed[..], &["--json", "-"], more].concat());
-    assert_eq!(answer.code, Some(1), "{answer:?}");
+    assert_eq!(answer.code, Some(2), "{answer:?}");
     let json = answer.json();
-    assert_eq!(json["errors_total"], 1, "{answer:?}");
-    let fault = json["error_details"][0].clone();
+    assert_eq!(json["errors"]["total"], 1, "{answer:?}");
+    let fault = json["errors"]["first"][0].clone();
     assert_eq!(fault["connection"], 0);
     let kind = fault["kind"].as_str().unwrap();
-    assert_eq!(json["errors"][kind], 1, "{answer:?}");
+    assert_eq!(json["errors"]["kinds"][kind], 1, "{answer:?}");
     let words = kind.replace('_', " ");
     assert!(
         answer.stderr.contains(&format!("1 {words}")),
@@ -108,8 +108,12 @@ fn bytes_of_another_connection_are_corruption() {
             "-",
         ]);
         server.unwrap().join().unwrap();
-        assert_eq!(answer.code, Some(1), "{answer:?}");
-        assert_eq!(answer.json()["errors"]["corrupted"], 2, "{answer:?}");
+        assert_eq!(answer.code, Some(2), "{answer:?}");
+        assert_eq!(
+            answer.json()["errors"]["kinds"]["corrupted"],
+            2,
+            "{answer:?}"
+        );
     }
 }
 
@@ -217,11 +221,15 @@ fn a_refused_target_is_refused() {
         drop(listener);
         let load = ["--connections", "5", "--duration", "1h", "--json", "-"];
         let answer = run(&[&["run", &target, "--poller", poller], &load[..]].concat());
-        assert_eq!(answer.code, Some(1), "{answer:?}");
+        assert_eq!(answer.code, Some(2), "{answer:?}");
         let json = answer.json();
-        assert_eq!(json["errors"]["refused"], 5, "{answer:?}");
-        assert_eq!(json["connections_failed"], 5, "{answer:?}");
-        assert_eq!(json["messages_per_second"], Value::Null, "{answer:?}");
+        assert_eq!(json["errors"]["kinds"]["refused"], 5, "{answer:?}");
+        assert_eq!(json["totals"]["connections_failed"], 5, "{answer:?}");
+        assert_eq!(
+            json["totals"]["messages_per_second"],
+            Value::Null,
+            "{answer:?}"
+        );
     }
 }
 
@@ -239,11 +247,11 @@ fn the_connections_that_work_go_on() {
         let load = ["--connections", "2", "--count", "200", "--json", "-"];
         let answer = run(&[&["run", &target, "--poller", poller], &load[..]].concat());
         server.unwrap().join().unwrap();
-        assert_eq!(answer.code, Some(1), "{answer:?}");
+        assert_eq!(answer.code, Some(2), "{answer:?}");
         let json = answer.json();
-        assert_eq!(json["errors_total"], 1, "{answer:?}");
-        assert_eq!(json["connections_opened"], 2, "{answer:?}");
-        assert_eq!(json["messages"], 100, "{answer:?}");
+        assert_eq!(json["errors"]["total"], 1, "{answer:?}");
+        assert_eq!(json["totals"]["connections_opened"], 2, "{answer:?}");
+        assert_eq!(json["totals"]["messages"], 100, "{answer:?}");
     }
 }
 
@@ -253,7 +261,7 @@ fn idle_connections_that_died_are_reported() {
         let target = hangs_up().to_string();
         let time = ["--connections", "10", "--duration", "0s"];
         let answer = run(&[&["idle", &target, "--poller", poller, "-q"], &time[..]].concat());
-        assert_eq!(answer.code, Some(1), "{answer:?}");
+        assert_eq!(answer.code, Some(2), "{answer:?}");
         assert_eq!(answer.stdout, "");
         let lines = answer.stderr.lines();
         assert_eq!(

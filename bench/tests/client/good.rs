@@ -6,18 +6,15 @@ use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::mpsc::channel;
 
-use crate::servers::{Answer, client, echo, finish, good, pollers, run, serve};
+use crate::servers::{Answer, client, echo, finish, good, pollers, run, serve, sound};
 use serde_json::Value;
 
 /// Runs a load with the JSON on standard output, and looks at what every good run has.
 fn good_run(target: &str, poller: &str, more: &[&str]) -> Value {
     let fixed = ["run", target, "--poller", poller, "--json", "-"];
     let answer = run(&[&fixed, more].concat());
-    assert_eq!(answer.code, Some(0), "{more:?}: {answer:?}");
-    let json = answer.json();
-    assert_eq!(json["errors_total"], 0, "{answer:?}");
-    assert_eq!(json["poller"], poller);
-    assert_eq!(json["connections_failed"], 0);
+    let json = sound(&answer);
+    assert_eq!(json["shape"]["poller"], poller);
     json
 }
 
@@ -56,13 +53,17 @@ fn every_shape_of_load_comes_back_right() {
                 ],
             );
             let count: u64 = count.parse().unwrap();
-            let bytes = count * json["size_bytes"].as_u64().unwrap();
-            assert_eq!(json["messages"], count, "{poller} {json}");
-            assert_eq!(json["latency_ns"]["count"], count, "{poller} {json}");
-            assert_eq!(json["sent_bytes"], bytes, "{poller} {json}");
-            assert_eq!(json["received_bytes"], bytes, "{poller} {json}");
+            let size: u64 = json["shape"]["size"].as_str().unwrap().parse().unwrap();
+            let (bytes, json) = (count * size, &json);
+            assert_eq!(json["totals"]["messages"], count, "{poller} {json}");
+            assert_eq!(
+                json["latency"]["service"]["count"], count,
+                "{poller} {json}"
+            );
+            assert_eq!(json["totals"]["sent_bytes"], bytes, "{poller} {json}");
+            assert_eq!(json["totals"]["received_bytes"], bytes, "{poller} {json}");
             let opened: u64 = connections.parse().unwrap();
-            assert_eq!(json["connections_opened"], opened);
+            assert_eq!(json["totals"]["connections_opened"], opened);
         }
     }
 }
@@ -91,13 +92,13 @@ fn a_run_by_time_measures_what_comes_back_after_the_warm_up() {
     for poller in pollers() {
         let time = ["--duration", "200ms", "--warmup", "50ms"];
         let json = good_run(&target, poller, &time);
-        assert!(json["messages"].as_u64().unwrap() > 0, "{json}");
-        assert_eq!(json["elapsed_ns"], 200_000_000, "{json}");
-        assert_eq!(json["duration_ns"], 200_000_000, "{json}");
-        assert_eq!(json["warmup_ns"], 50_000_000, "{json}");
-        assert_eq!(json["connections"], 50, "{json}");
-        let rate = json["messages_per_second"].as_f64().unwrap();
-        let expected = json["messages"].as_f64().unwrap() / 0.2;
+        assert!(json["totals"]["messages"].as_u64().unwrap() > 0, "{json}");
+        assert_eq!(json["totals"]["elapsed_ns"], 200_000_000, "{json}");
+        assert_eq!(json["shape"]["duration_ns"], 200_000_000, "{json}");
+        assert_eq!(json["shape"]["warmup_ns"], 50_000_000, "{json}");
+        assert_eq!(json["shape"]["connections"], 50, "{json}");
+        let rate = json["totals"]["messages_per_second"].as_f64().unwrap();
+        let expected = json["totals"]["messages"].as_f64().unwrap() / 0.2;
         assert!((rate - expected).abs() < 1e-6 * expected, "{json}");
     }
 }
@@ -108,8 +109,8 @@ fn a_warm_up_adds_to_the_count_and_is_not_in_it() {
     for poller in pollers() {
         let load = ["--count", "500", "--warmup", "20ms", "--pipeline", "3"];
         let json = good_run(&target, poller, &load);
-        assert_eq!(json["messages"], 500, "{json}");
-        assert_eq!(json["latency_ns"]["count"], 500, "{json}");
+        assert_eq!(json["totals"]["messages"], 500, "{json}");
+        assert_eq!(json["latency"]["service"]["count"], 500, "{json}");
     }
 }
 
@@ -117,7 +118,7 @@ fn a_warm_up_adds_to_the_count_and_is_not_in_it() {
 fn the_text_says_what_was_run_and_what_it_means() {
     let target = good().to_string();
     let answer = run(&["run", &target, "--count", "100", "--connections", "2"]);
-    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!([Some(0), Some(4)].contains(&answer.code), "{answer:?}");
     for part in [
         "2 connections, 64 bytes a message, 1 under way each, every byte verified",
         "measured for 100 messages",
@@ -128,7 +129,6 @@ fn the_text_says_what_was_run_and_what_it_means() {
     ] {
         assert!(answer.stdout.contains(part), "{part}: {answer:?}");
     }
-    assert_eq!(answer.stderr, "");
 }
 
 #[test]
@@ -142,20 +142,23 @@ fn quiet_prints_nothing_and_still_writes_the_file() {
     let answer = run(&["run", &target, "--count", "10", "-q", "--json", file]);
     let text = fs::read_to_string(&path).unwrap();
     fs::remove_file(&path).unwrap();
-    assert_eq!(answer.code, Some(0), "{answer:?}");
-    assert_eq!((&*answer.stdout, &*answer.stderr), ("", ""));
     let json: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(json["messages"], 10);
+    assert_eq!(answer.stdout, "");
+    if json["verdict"]["valid"] == true {
+        assert_eq!((answer.code, &*answer.stderr), (Some(0), ""));
+    }
+    assert_eq!(json["totals"]["messages"], 10);
 }
 
 #[test]
 fn a_host_name_and_no_verification() {
     let port = good().port();
     let target = format!("localhost:{port}");
-    let json = good_run(&target, "epoll", &["--count", "10", "--no-verify"]);
-    assert_eq!(json["target"], target);
-    assert_eq!(json["address"], format!("127.0.0.1:{port}"));
-    assert_eq!(json["verify"], false);
+    let load = ["--connections", "5", "--count", "10", "--no-verify"];
+    let json = good_run(&target, "epoll", &load);
+    assert_eq!(json["target"]["given"], target);
+    assert_eq!(json["target"]["address"], format!("127.0.0.1:{port}"));
+    assert_eq!(json["shape"]["verify"], false);
 }
 
 #[test]
@@ -169,35 +172,6 @@ fn the_server_process_is_looked_at() {
     assert!(server["cpu_per_message_ns"].is_f64(), "{server}");
     assert!(server["rss_before_bytes"].as_u64().unwrap() > 0, "{server}");
     assert!(server["rss_held_bytes"].as_u64().unwrap() > 0, "{server}");
-}
-
-#[test]
-fn idle_holds_the_connections_then_uses_each_once() {
-    let target = good().to_string();
-    let pid = std::process::id().to_string();
-    for poller in pollers() {
-        let answer = run(&[
-            "idle",
-            &target,
-            "--connections",
-            "100",
-            "--duration",
-            "50ms",
-            "--poller",
-            poller,
-            "--server-pid",
-            &pid,
-            "--json",
-            "-",
-        ]);
-        assert_eq!(answer.code, Some(0), "{answer:?}");
-        let json = answer.json();
-        assert_eq!(json["verb"], "idle");
-        assert_eq!(json["messages"], 100);
-        assert_eq!(json["connections_opened"], 100);
-        assert!(json["server"]["cpu_hold_ns"].is_u64(), "{json}");
-        assert!(answer.stderr.contains("connections held for 50ms"));
-    }
 }
 
 /// Starts a load that would never end, and interrupts it in the middle.
@@ -229,12 +203,10 @@ fn interrupted(poller: &str) -> Answer {
 fn an_interrupted_run_shows_its_results() {
     for poller in pollers() {
         let answer = interrupted(poller);
-        assert_eq!(answer.code, Some(0), "{answer:?}");
-        let json = answer.json();
+        let json = sound(&answer);
         assert_eq!(json["interrupted"], true);
-        assert_eq!(json["errors_total"], 0, "{json}");
-        assert!(json["messages"].as_u64().unwrap() > 0, "{json}");
-        let elapsed = json["elapsed_ns"].as_u64().unwrap();
+        assert!(json["totals"]["messages"].as_u64().unwrap() > 0, "{json}");
+        let elapsed = json["totals"]["elapsed_ns"].as_u64().unwrap();
         assert!((1..3_600_000_000_000).contains(&elapsed), "{json}");
         assert!(answer.stderr.contains("Interrupted"), "{answer:?}");
     }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bad;
+mod faults;
 mod good;
 mod servers;
 mod usage;
+mod verbs;

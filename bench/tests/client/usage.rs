@@ -1,5 +1,5 @@
 //! What the client says when it cannot start: one clear line on standard error, nothing on standard
-//! output, exit code 2.
+//! output, exit code 1.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::servers::{good, run};
 /// Nothing of a run; what standard error says.
 fn refused(arguments: &[&str]) -> String {
     let answer = run(arguments);
-    assert_eq!(answer.code, Some(2), "{arguments:?}: {answer:?}");
+    assert_eq!(answer.code, Some(1), "{arguments:?}: {answer:?}");
     assert_eq!(answer.stdout, "", "{arguments:?}");
     answer.stderr
 }
@@ -64,6 +64,44 @@ fn bad_arguments_are_refused_before_anything_starts() {
 }
 
 #[test]
+fn bad_arguments_of_the_other_verbs_are_refused_too() {
+    let cases: [(&[&str], &str); 14] = [
+        (&["run", "h:1", "--rate", "80 k"], "messages a second"),
+        (&["run", "h:1", "--rate", "0"], "messages a second"),
+        (&["run", "h:1", "--size", "64:90,16k"], "has no share"),
+        (&["run", "h:1", "--size", "lognormal:1k"], "lognormal:1k,2"),
+        (&["run", "h:1", "--source", "127.0.0.9-2"], "ends before"),
+        (
+            &["run", "127.0.0.1:1", "--source", "192.0.2.1"],
+            "--source 192.0.2.1: cannot be connected from",
+        ),
+        (
+            &["run", "127.0.0.1:1", "--congestion", "warp"],
+            "--congestion warp: this kernel has",
+        ),
+        (&["run", "h:1", "--proxy", "v3"], "possible values: v1, v2"),
+        (&["run", "h:1", "--fail-if", "p99=2ms"], "write p99<1ms"),
+        (&["sweep", "h:1"], "--slo <CONDITION>"),
+        (
+            &[
+                "sweep", "h:1", "--slo", "p99<1ms", "--from", "2k", "--to", "1k",
+            ],
+            "the first rate is above the highest",
+        ),
+        (
+            &["churn", "h:1", "--close", "x"],
+            "possible values: fin, rst",
+        ),
+        (&["bulk", "h:1", "--direction", "x"], "up, down, both"),
+        (&["duel", "A=h:1", "A=h:2"], "two targets, one name"),
+    ];
+    for (arguments, message) in cases {
+        let stderr = refused(arguments);
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn an_unknown_host_is_named() {
     // RFC 6761: no name below `invalid` exists.
     let stderr = refused(&["run", "nobody.invalid:7007"]);
@@ -78,7 +116,7 @@ fn more_connections_than_descriptors_is_said_with_the_limit() {
     let command = format!("ulimit -n 100; exec '{bench}' run 127.0.0.1:1 --connections 1000");
     let output = Command::new("sh").args(["-c", &command]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     let text = "--connections 1000: 1035 descriptors are needed and the limit is 100";
     assert!(stderr.contains(text), "{stderr}");
 }
@@ -99,6 +137,10 @@ fn help_and_version_work() {
         &["--help"][..],
         &["run", "--help"],
         &["idle", "--help"],
+        &["sweep", "--help"],
+        &["churn", "--help"],
+        &["bulk", "--help"],
+        &["duel", "--help"],
         &["--version"],
     ] {
         let answer = run(arguments);
@@ -109,5 +151,5 @@ fn help_and_version_work() {
         );
         assert!(!answer.stdout.is_empty());
     }
-    assert_eq!(run(&[]).code, Some(2));
+    assert_eq!(run(&[]).code, Some(1));
 }

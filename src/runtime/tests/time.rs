@@ -276,3 +276,26 @@ fn a_yield_ends() {
         }
     });
 }
+
+/// A driver's limit may come of what the turn's tasks did, and a task that runs again needs none.
+#[test]
+fn a_turn_asks_how_long_to_sleep_when_its_tasks_have_run() {
+    let mut lane = lane_at(sys::now());
+    let limit = Rc::new(Cell::new(None));
+    let place = Rc::clone(&limit);
+    lane.handle().spawn(&"sets", async move {
+        yield_now().await;
+        place.set(Some(ms(0)));
+        pending::<()>().await;
+    });
+    let mut asked = 0;
+    for turns in 1..=2 {
+        lane.turn_within(sys::now(), || {
+            asked += 1;
+            limit.get()
+        })
+        .unwrap();
+        // Nothing else would end the second turn's sleep.
+        assert_eq!(asked, turns - 1);
+    }
+}

@@ -71,7 +71,7 @@ impl Kernel {
     pub(super) fn take_waiting(&mut self, listener: u32) -> Option<u32> {
         let index = self.socks[listener as usize].queue.pop_front()?;
         let sock = &mut self.socks[index as usize];
-        (sock.holders, sock.was_accepted) = (1, true);
+        (sock.is_waiting, sock.was_accepted) = (false, true);
         if sock.is_dead() {
             self.pass(Mark::AbortedInTheBacklog);
         }

@@ -116,6 +116,8 @@ pub(crate) struct Closed {
     /// Bytes that corelane has read from it and that its kernel has taken.
     pub(crate) read: u64,
     pub(crate) written: u64,
+    /// Bytes that had arrived and were not read.
+    pub(crate) unread: u64,
 }
 
 /// The kernel of one world. One thread has one at a time.

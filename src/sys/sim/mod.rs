@@ -27,7 +27,7 @@ pub(crate) use self::calls::{
 };
 pub use self::calls::{OsSocket, RealSocket, now, peer_address, stream_socket};
 pub use self::fault::{Fault, Faults, Mark, Marks, Random};
-pub(crate) use self::kernel::{Kernel, Limits, MICRO, MILLI, SECOND, SockRef};
+pub(crate) use self::kernel::{Closed, Kernel, Limits, MICRO, MILLI, SECOND, SockRef};
 pub(crate) use self::outside::Got;
 pub(crate) use self::poll::{Edge, Sleep};
 pub(crate) use self::ring::{Ask, Buffers, Completion, Entry, Memory};

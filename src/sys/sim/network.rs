@@ -99,6 +99,10 @@ impl Kernel {
 
     /// Whatever is due happens.
     pub(super) fn happen(&mut self, event: Event) {
+        if self.trace.verbose {
+            let now = self.now / MICRO;
+            self.trace.say(format_args!("{now} us: {event:?}"));
+        }
         match event {
             Event::Syn { from, to, lost } => self.on_syn(from, to, lost),
             Event::SynAck { to, refused } => self.on_syn_ack(to, refused),
@@ -225,7 +229,7 @@ impl Kernel {
             _ if sock.fin_received => libc::EPIPE,
             _ => libc::ECONNRESET,
         };
-        if !sock.was_accepted && sock.holders == 0 && !sock.is_orphan {
+        if sock.is_waiting {
             self.pass(Mark::ResetBeforeAccept);
         }
         self.die(to.index, Some(error));
@@ -294,14 +298,24 @@ impl Kernel {
     /// The last holder is gone: close(2) as the application sees it.
     pub(super) fn app_closes(&mut self, index: u32) {
         let sock = &mut self.socks[index as usize];
+        if self.trace.verbose {
+            let (owner, stage, unread) = (sock.owner, sock.stage, sock.input.len());
+            let ending = if sock.reset_on_close { "reset" } else { "FIN" };
+            self.trace.say(format_args!(
+                "socket {index} of {owner:?} is closed by {ending}: {stage:?}, {unread} unread"
+            ));
+        }
+        let sock = &mut self.socks[index as usize];
         sock.is_orphan = true;
         if sock.was_accepted && sock.owner == Some(Owner::Corelane) {
             self.accepted_open -= 1;
         }
         let sock = &mut self.socks[index as usize];
-        let unread = !sock.input.is_empty();
+        let unread_bytes = sock.input.len() as u64;
+        let unread = unread_bytes > 0;
         sock.input.clear();
-        if sock.owner == Some(Owner::Corelane) && sock.remote.is_some() {
+        let used = !sock.is_waiting && sock.remote.is_some();
+        if sock.owner == Some(Owner::Corelane) && used {
             let (local, remote) = (
                 sock.local.unwrap_or(NOWHERE),
                 sock.remote.unwrap_or(NOWHERE),
@@ -312,6 +326,7 @@ impl Kernel {
                 remote,
                 read,
                 written,
+                unread: unread_bytes,
             });
         }
         let sock = &mut self.socks[index as usize];
@@ -346,9 +361,8 @@ impl Kernel {
         self.listeners.retain(|&(_, listener)| listener != index);
         while let Some(waiting) = self.socks[index as usize].queue.pop_front() {
             self.pass(Mark::BacklogResetByClose);
-            self.socks[waiting as usize].is_orphan = true;
-            self.reset(waiting);
-            self.free_if_done(waiting);
+            self.socks[waiting as usize].reset_on_close = true;
+            self.let_go(waiting);
         }
         self.die(index, None);
     }
@@ -436,7 +450,7 @@ impl Kernel {
         let (user_timeout, keepalive) = (parent.user_timeout, parent.keepalive);
         let index = self.new_sock(owner);
         let sock = &mut self.socks[index as usize];
-        sock.holders = 0;
+        sock.is_waiting = true;
         sock.stage = Stage::Open;
         (sock.local, sock.remote, sock.peer) = (Some(to), remote, Some(from));
         (sock.user_timeout, sock.keepalive) = (user_timeout, keepalive);

@@ -119,6 +119,9 @@ impl Kernel {
     }
 
     fn edge(&mut self, watch: Watch, index: u32) {
+        if self.polling[watch.poller as usize].is_none() {
+            return;
+        }
         let token = watch.token;
         let changed = Changed::Socket { index, token };
         let queue = self.queue(watch.poller);
@@ -152,7 +155,10 @@ impl Kernel {
 
     /// A descriptor that is closed is watched no more.
     pub(super) fn unwatch(&mut self, index: u32) {
-        if let Some(watch) = self.socks[index as usize].watch.take() {
+        let watch = self.socks[index as usize].watch.take();
+        // The queue may have been closed before.
+        let open = |watch: &Watch| self.polling[watch.poller as usize].is_some();
+        if let Some(watch) = watch.filter(open) {
             let token = watch.token;
             let queue = self.queue(watch.poller);
             queue

@@ -394,6 +394,7 @@ impl Kernel {
             let sock = &mut self.socks[index as usize];
             if sock.input.is_empty() {
                 if sock.nonblocking && !sock.is_readable() {
+                    self.pass(Mark::PollInsteadOfOp);
                     return Some((-libc::EAGAIN, 0));
                 }
                 return self.end_of_input(index).map(|result| (result, 0));

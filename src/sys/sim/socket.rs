@@ -53,6 +53,8 @@ pub(super) struct Sock {
     pub(super) reset_on_close: bool,
     /// Nobody of the application has it any more.
     pub(super) is_orphan: bool,
+    /// In a listener's backlog, which holds it.
+    pub(super) is_waiting: bool,
     /// It went through an accept of corelane.
     pub(super) was_accepted: bool,
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 /// How many words are kept.
-const KEPT: usize = 120;
+const KEPT: usize = 1_000_000;
 
 /// The trace of one world: two runs of a seed have the same.
 #[derive(Debug, Default)]
@@ -21,16 +21,22 @@ impl Trace {
         // FNV with a rotation: cheap, and every bit counts.
         self.hash = (self.hash.rotate_left(5) ^ what).wrapping_mul(0x0100_0000_01B3);
         if self.verbose {
-            if self.words.len() == KEPT {
-                self.words.pop_front();
-            }
-            self.words.push_back(words());
+            self.words_only(words());
         }
+    }
+
+    fn words_only(&mut self, words: String) {
+        if self.words.len() == KEPT {
+            self.words.pop_front();
+        }
+        self.words.push_back(words);
     }
 
     /// Adds words only.
     pub(crate) fn say(&mut self, words: impl fmt::Display) {
-        self.note(1, || words.to_string());
+        if self.verbose {
+            self.words_only(words.to_string());
+        }
     }
 
     pub(crate) fn hash(&self) -> u64 {

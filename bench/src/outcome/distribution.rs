@@ -1,0 +1,167 @@
+//! A set of times: its histogram, whole, and the percentiles that it supports.
+
+use std::error::Error;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
+
+use crate::stats;
+
+/// A histogram in the compressed form of HdrHistogram's own tools: V2, deflated, base64; as it
+/// stands in an interval log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packed(pub String);
+
+/// What [`Packed::open`] was given is no histogram.
+#[derive(Debug)]
+pub struct Unreadable(String);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a histogram cannot be read: {}", self.0)
+    }
+}
+
+impl Error for Unreadable {}
+
+impl Packed {
+    /// Packs a histogram.
+    ///
+    /// # Panics
+    /// Never: writing to memory does not fail.
+    #[must_use]
+    pub fn new(histogram: &Histogram<u64>) -> Self {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new()
+            .serialize(histogram, &mut bytes)
+            .expect("memory takes what is written");
+        Self(STANDARD.encode(bytes))
+    }
+
+    /// Unpacks it.
+    ///
+    /// # Errors
+    /// When the text is not what [`Packed::new`] makes.
+    pub fn open(&self) -> Result<Histogram<u64>, Unreadable> {
+        let bytes = STANDARD
+            .decode(&self.0)
+            .map_err(|error| Unreadable(error.to_string()))?;
+        Deserializer::new()
+            .deserialize(&mut &bytes[..])
+            .map_err(|error| Unreadable(error.to_string()))
+    }
+}
+
+/// The percentiles that people ask for, in nanoseconds; `None` where the sample is too small.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// The median.
+    pub p50: Option<u64>,
+    /// A tenth is above.
+    pub p90: Option<u64>,
+    /// A hundredth is above.
+    pub p99: Option<u64>,
+    /// A thousandth is above.
+    #[serde(rename = "p99.9")]
+    pub p99_9: Option<u64>,
+    /// A ten thousandth is above.
+    #[serde(rename = "p99.99")]
+    pub p99_99: Option<u64>,
+}
+
+/// Many times, in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// How many.
+    pub count: u64,
+    /// The smallest; `None` when there is none.
+    pub min: Option<u64>,
+    /// The mean.
+    pub mean: Option<f64>,
+    /// The largest.
+    pub max: Option<u64>,
+    /// What lies between.
+    #[serde(flatten)]
+    pub percentiles: Percentiles,
+    /// All of it; three digits are kept.
+    pub histogram: Packed,
+}
+
+impl Distribution {
+    /// Of a histogram of nanoseconds.
+    #[must_use]
+    pub fn new(times: &Histogram<u64>) -> Self {
+        let any = !times.is_empty();
+        Self {
+            count: times.len(),
+            min: any.then(|| times.min()),
+            mean: any.then(|| times.mean()),
+            max: any.then(|| times.max()),
+            percentiles: Percentiles::new(times),
+            histogram: Packed::new(times),
+        }
+    }
+}
+
+impl Percentiles {
+    /// Of a histogram of nanoseconds.
+    #[must_use]
+    pub fn new(times: &Histogram<u64>) -> Self {
+        let at = |quantile| stats::supported_quantile(times, quantile);
+        Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            p99_99: at(0.9999),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hdrhistogram::Histogram;
+
+    use super::{Distribution, Packed};
+
+    #[test]
+    fn a_histogram_comes_back_whole() {
+        let mut times = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).unwrap();
+        for value in 1..=5000_u64 {
+            times.record(value * 777).unwrap();
+        }
+        let packed = Packed::new(&times);
+        // The cookie of V2 deflate, by which every HdrHistogram tool knows it.
+        assert!(packed.0.starts_with("HISTFAAA"), "{packed:?}");
+        assert_eq!(packed.open().unwrap(), times);
+        let distribution = Distribution::new(&times);
+        let text = serde_json::to_string(&distribution).unwrap();
+        let back: Distribution = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, distribution);
+        assert_eq!(distribution.percentiles.p99_99, None);
+        assert!(text.contains("\"p99.99\":null"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_histogram_says_so() {
+        for text in ["", "HIST", "not base64!", "AAAA"] {
+            let error = Packed(text.to_owned()).open().unwrap_err().to_string();
+            assert!(error.starts_with("a histogram cannot be read: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_null_throughout() {
+        let times: Histogram<u64> = Histogram::new_with_bounds(1, 1000, 3).unwrap();
+        let none = Distribution::new(&times);
+        assert_eq!(
+            (none.count, none.min, none.mean, none.max),
+            (0, None, None, None)
+        );
+        assert_eq!(none.percentiles, super::Percentiles::default());
+    }
+}

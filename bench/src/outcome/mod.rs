@@ -1,0 +1,168 @@
+//! The results of a load as one document: what `--json` writes, and what `report`, `compare` and
+//! the peers' runner read back.
+//!
+//! Times are in nanoseconds and sizes in bytes unless a key says otherwise; units come last in a
+//! key. What could not be measured, and a percentile that the sample does not support, is `null`.
+//! Keys are only ever added; a change of meaning raises [`SCHEMA`].
+
+mod comparison;
+mod distribution;
+mod environment;
+mod judgement;
+mod measures;
+mod shape;
+
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::comparison::{Duel, Measure, Metric, Round, Step, Sweep};
+pub use self::distribution::{Distribution, Packed, Percentiles, Unreadable};
+pub use self::environment::Environment;
+pub use self::judgement::{Doubt, Judged, Reason, Verdict};
+pub use self::measures::{Errors, Generator, Latencies, Second, Server, System, Totals};
+pub use self::shape::{Loop, Shape, Target};
+
+/// The version of the document. Readers refuse a later one.
+pub const SCHEMA: u32 = 1;
+
+/// All that one invocation found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The version of this document, [`SCHEMA`].
+    pub schema: u32,
+    /// The version of the program that wrote it.
+    pub corelane_bench: String,
+    /// The command line without the program's name.
+    pub arguments: Vec<String>,
+    /// `run`, `sweep`, `churn`, `idle`, `bulk` or `duel`.
+    pub verb: String,
+    /// When it began, in milliseconds since 1970 (UTC).
+    pub started_unix_ms: u64,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Whom the load was for. Of a duel, A; B is in [`Outcome::duel`].
+    pub target: Target,
+    /// What was asked for.
+    pub shape: Shape,
+    /// What was counted in the measured time. Of a sweep and a duel: over all steps and slices.
+    pub totals: Totals,
+    /// The latencies of the measured time. Of a sweep: of its best step.
+    pub latency: Latencies,
+    /// How long after its time, and with its connection free, each message was sent; open loop
+    /// only.
+    pub lateness: Option<Distribution>,
+    /// The run over time, the warm-up included; a row is one second, or more in a very long run.
+    pub series: Vec<Second>,
+    /// What the server's process cost.
+    pub server: Option<Server>,
+    /// What the load cost this program.
+    pub generator: Generator,
+    /// What the whole machine did meanwhile.
+    pub system: System,
+    /// What went wrong.
+    pub errors: Errors,
+    /// What `--fail-if` asked, and the answers.
+    pub thresholds: Vec<Judged>,
+    /// Whether these numbers can be believed.
+    pub verdict: Verdict,
+    /// A signal ended it early.
+    pub interrupted: bool,
+    /// The curve, of a sweep.
+    pub sweep: Option<Sweep>,
+    /// The rounds, of a duel.
+    pub duel: Option<Duel>,
+}
+
+impl Outcome {
+    /// The JSON form, one key a line.
+    ///
+    /// # Panics
+    /// Never: plain values with string keys can be written.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let text = serde_json::to_string_pretty(self);
+        text.expect("plain values with string keys can be written") + "\n"
+    }
+
+    /// Reads what [`Outcome::json`] wrote.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no such document, or is one of a later version.
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        let refuse = |why: Why| ReadError {
+            path: path.to_owned(),
+            why,
+        };
+        let text = fs::read_to_string(path).map_err(|error| refuse(Why::Io(error)))?;
+        Self::parse(&text).map_err(refuse)
+    }
+
+    fn parse(text: &str) -> Result<Self, Why> {
+        /// Read first, since a later version need not have the other keys.
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+        }
+        let head: Head = serde_json::from_str(text).map_err(Why::Json)?;
+        if head.schema > SCHEMA {
+            return Err(Why::Later(head.schema));
+        }
+        serde_json::from_str(text).map_err(Why::Json)
+    }
+}
+
+/// Why a file of results cannot be read.
+#[derive(Debug)]
+pub struct ReadError {
+    path: PathBuf,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    Io(std::io::Error),
+    Json(serde_json::Error),
+    Later(u32),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.why {
+            Why::Io(error) => write!(f, "cannot read {path}: {error}"),
+            Why::Json(error) => write!(f, "{path}: not what --json writes: {error}"),
+            Why::Later(schema) => write!(
+                f,
+                "{path}: written by a later corelane-bench (schema {schema}, this one reads up to \
+                 {SCHEMA})"
+            ),
+        }
+    }
+}
+
+impl Error for ReadError {}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, SCHEMA};
+
+    #[test]
+    fn a_later_document_is_refused_whatever_else_it_holds() {
+        let text = format!("{{\"schema\": {}}}", SCHEMA + 1);
+        let why = Outcome::parse(&text).unwrap_err();
+        assert!(matches!(why, super::Why::Later(_)), "{why:?}");
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let super::Why::Json(error) = Outcome::parse("{\"schema\": 1}").unwrap_err() else {
+            panic!("not read");
+        };
+        let text = error.to_string();
+        assert!(text.starts_with("missing field `corelane_bench`"), "{text}");
+    }
+}

@@ -1,0 +1,215 @@
+//! Makes the rows of the series while a load runs, and tells the observers of each. Called by
+//! `run`.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use corelane::sys::{self, Time};
+
+use crate::lane::Here;
+use crate::live::{Observer, Phase, Snapshot};
+use crate::orders::Window;
+use crate::outcome::{Packed, Percentiles, Second};
+use crate::plan::{Length, Plan};
+use crate::series::Series;
+use crate::server_process::Cost;
+use crate::stats::float;
+use crate::tally::{Interval, Tally};
+
+/// The rows so far, and the one that is being made.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    /// Where the load is, and where it was when the row began.
+    pub(crate) phase: Phase,
+    row_phase: Phase,
+    part: Option<String>,
+    connections: u32,
+    ends_by_time: bool,
+    window: Option<Window>,
+    series: Series,
+    /// What the lanes have said of the row that is being made.
+    current: Interval,
+    begin: Time,
+    end: Time,
+    /// Lanes that have not answered yet.
+    pending: u32,
+    messages: u64,
+    errors: u64,
+    costs: Costs,
+}
+
+/// What things cost up to the last row, and in the one that is being made.
+#[derive(Debug, Default)]
+struct Costs {
+    /// CPU time and spinning of each lane.
+    lanes: Vec<Option<(Duration, u64)>>,
+    server: Option<Cost>,
+    generator_cores: Option<f64>,
+    server_cores: Option<f64>,
+}
+
+impl Rows {
+    pub(crate) fn new(plan: &Plan, part: Option<String>, now: Time) -> Self {
+        Self {
+            phase: Phase::Connecting,
+            row_phase: Phase::Connecting,
+            part,
+            connections: plan.load.connections,
+            ends_by_time: matches!(plan.load.length, Length::For(_)),
+            window: None,
+            series: Series::new(),
+            current: Interval::new(),
+            begin: now,
+            end: now,
+            pending: 0,
+            messages: 0,
+            errors: 0,
+            costs: Costs::default(),
+        }
+    }
+
+    /// The measured time has begun.
+    pub(crate) fn measuring(&mut self, window: Window) {
+        self.phase = Phase::Measuring;
+        self.window = Some(window);
+    }
+
+    /// Whether lanes have yet to say what they counted in the row before.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.pending > 0
+    }
+
+    /// A row ends; `alive` lanes will say what they counted in it.
+    pub(crate) fn end_row(&mut self, now: Time, alive: u32, lanes: &[Here], server: Option<Cost>) {
+        self.pending = alive;
+        self.end = now;
+        let length = now.since(self.begin);
+        self.costs.look(length, lanes, server);
+    }
+
+    /// A lane's answer.
+    pub(crate) fn add(&mut self, interval: &Interval, observers: &mut [Box<dyn Observer>]) {
+        self.current.add(interval);
+        self.answered(observers);
+    }
+
+    /// What a lane that has ended had not told; `owes`: it had not answered for the row yet.
+    pub(crate) fn add_last(
+        &mut self,
+        tally: &Tally,
+        owes: bool,
+        observers: &mut [Box<dyn Observer>],
+    ) {
+        self.current.add(&tally.interval);
+        if owes {
+            self.answered(observers);
+        }
+    }
+
+    /// All rows, by their distance from `start`.
+    pub(crate) fn finish(mut self, start: Time) -> Vec<Second> {
+        let now = sys::now();
+        let left = &self.current;
+        if left.messages + left.sent_bytes + left.received_bytes + left.faults > 0 {
+            self.end = now;
+            self.costs.look(now.since(self.begin), &[], None);
+            let row = self.row();
+            self.series.push(row);
+        }
+        let mut rows = self.series.rows();
+        for row in &mut rows {
+            row.start_ns -= signed(start);
+        }
+        rows
+    }
+
+    fn answered(&mut self, observers: &mut [Box<dyn Observer>]) {
+        if self.pending == 0 {
+            return;
+        }
+        self.pending -= 1;
+        if self.pending > 0 {
+            return;
+        }
+        let phase = std::mem::replace(&mut self.row_phase, self.phase);
+        let row = self.row();
+        let snapshot = Snapshot {
+            phase,
+            part: self.part.clone(),
+            connections: self.connections,
+            second: row.clone(),
+            messages: self.messages,
+            errors: self.errors,
+            left_ns: self.left_ns(),
+        };
+        for observer in observers {
+            observer.second(&snapshot);
+        }
+        self.series.push(row);
+    }
+
+    fn row(&mut self) -> Second {
+        let length = self.end.since(self.begin);
+        let per_second = |amount: u64| match length.is_zero() {
+            true => 0.0,
+            false => float(amount) / length.as_secs_f64(),
+        };
+        let told = std::mem::replace(&mut self.current, Interval::new());
+        self.messages += told.measured;
+        self.errors += told.faults;
+        let row = Second {
+            start_ns: signed(self.begin),
+            length_ns: nanos(length),
+            rate: per_second(told.messages),
+            sent_bytes_per_second: per_second(told.sent_bytes),
+            received_bytes_per_second: per_second(told.received_bytes),
+            latency: Percentiles::new(&told.latency),
+            histogram: (!told.latency.is_empty()).then(|| Packed::new(&told.latency)),
+            errors: told.faults,
+            connections: told.open,
+            generator_cores: self.costs.generator_cores,
+            server_cores: self.costs.server_cores,
+            server_rss_bytes: self.costs.server.map(|cost| cost.rss_bytes),
+        };
+        self.begin = self.end;
+        row
+    }
+
+    /// The measured time that is left.
+    fn left_ns(&self) -> Option<u64> {
+        let window = self.window.filter(|_| self.ends_by_time)?;
+        Some(nanos(window.end.since(self.end)))
+    }
+}
+
+impl Costs {
+    fn look(&mut self, length: Duration, lanes: &[Here], server: Option<Cost>) {
+        let read = |lane: &Here| Some((lane.clock.spent()?.cpu, lane.spun.load(Relaxed)));
+        let now: Vec<_> = lanes.iter().map(read).collect();
+        let share = |used: Duration| match length.is_zero() {
+            true => None,
+            false => Some(used.as_secs_f64() / length.as_secs_f64()),
+        };
+        let pairs = now.iter().zip(&self.lanes);
+        self.generator_cores = pairs
+            .filter_map(|(now, before)| {
+                let ((cpu, spun), (cpu_before, spun_before)) = now.zip(*before)?;
+                let spun = Duration::from_nanos(spun.saturating_sub(spun_before));
+                share(cpu.saturating_sub(cpu_before).saturating_sub(spun))
+            })
+            .reduce(f64::max);
+        self.server_cores = server
+            .zip(self.server)
+            .and_then(|(now, before)| share(now.cpu.saturating_sub(before.cpu)));
+        self.lanes = now;
+        self.server = server;
+    }
+}
+
+fn signed(time: Time) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

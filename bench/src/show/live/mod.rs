@@ -1,0 +1,22 @@
+//! A running load on a terminal: drawn anew each second, and taken back at the end, whatever ends
+//! it. Elsewhere, and where a terminal can do no more, it is one line a second.
+
+mod terminal;
+mod view;
+
+use std::io::{self, IsTerminal};
+
+use self::terminal::Screen;
+use crate::live::{Lines, Observer};
+
+/// What shows a load where standard error goes to; `title` says what was asked for.
+pub(crate) fn observer(title: String) -> Box<dyn Observer> {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    if dumb || !io::stderr().is_terminal() {
+        return Box::new(Lines);
+    }
+    match Screen::open(title) {
+        Ok(screen) => Box::new(screen),
+        Err(_) => Box::new(Lines),
+    }
+}

@@ -1,0 +1,363 @@
+//! What is seen of a running load: a row for each figure, with its course over the last minutes.
+//! Draws on any terminal of ratatui's; knows of none.
+
+use std::collections::VecDeque;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Style, Stylize};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Sparkline;
+
+use crate::live::{Phase, Snapshot};
+use crate::outcome::Second;
+use crate::show::figures::{Unit, maybe};
+use crate::stats::float;
+use crate::text::quantity::grouped;
+
+/// Rows that are remembered: the width of a very wide terminal.
+const HISTORY: usize = 512;
+/// Columns of a figure's name and of its value.
+const NAME_COLUMNS: u16 = 17;
+const VALUE_COLUMNS: u16 = 15;
+/// The lines around the figures: title, part, a blank one at either end, and the hint.
+const FRAME_LINES: u16 = 5;
+
+/// A figure over time.
+struct Figure {
+    name: &'static str,
+    unit: Unit,
+    color: Color,
+    read: fn(&Second) -> Option<f64>,
+}
+
+const FIGURES: [Figure; 9] = [
+    Figure {
+        name: "rate",
+        unit: Unit::Rate,
+        color: Color::Cyan,
+        read: |row| Some(row.rate),
+    },
+    Figure {
+        name: "sent",
+        unit: Unit::Throughput,
+        color: Color::Cyan,
+        read: |row| Some(row.sent_bytes_per_second),
+    },
+    Figure {
+        name: "received",
+        unit: Unit::Throughput,
+        color: Color::Green,
+        read: |row| Some(row.received_bytes_per_second),
+    },
+    Figure {
+        name: "p50",
+        unit: Unit::Time,
+        color: Color::Green,
+        read: |row| row.latency.p50.map(float),
+    },
+    Figure {
+        name: "p99",
+        unit: Unit::Time,
+        color: Color::Yellow,
+        read: |row| row.latency.p99.map(float),
+    },
+    Figure {
+        name: "p99.9",
+        unit: Unit::Time,
+        color: Color::Magenta,
+        read: |row| row.latency.p99_9.map(float),
+    },
+    Figure {
+        name: "server CPU",
+        unit: Unit::Cores,
+        color: Color::Blue,
+        read: |row| row.server_cores,
+    },
+    Figure {
+        name: "server memory",
+        unit: Unit::Memory,
+        color: Color::Blue,
+        read: |row| row.server_rss_bytes.map(float),
+    },
+    Figure {
+        name: "client's lane",
+        unit: Unit::Cores,
+        color: Color::DarkGray,
+        read: |row| row.generator_cores,
+    },
+];
+
+/// What is seen.
+#[derive(Debug)]
+pub(crate) struct View {
+    title: String,
+    latest: Option<Snapshot>,
+    rows: VecDeque<Second>,
+}
+
+impl View {
+    /// Nothing yet; `title` says what was asked for.
+    pub(crate) fn new(title: String) -> Self {
+        Self {
+            title,
+            latest: None,
+            rows: VecDeque::with_capacity(HISTORY),
+        }
+    }
+
+    /// Another second.
+    pub(crate) fn add(&mut self, snapshot: &Snapshot) {
+        if self.rows.len() == HISTORY {
+            self.rows.pop_front();
+        }
+        // Memory stays flat: the histograms are not for looking at.
+        self.rows.push_back(Second {
+            histogram: None,
+            ..snapshot.second.clone()
+        });
+        self.latest = Some(snapshot.clone());
+    }
+
+    /// All of it, as far as there is room; what matters most is at the top.
+    pub(crate) fn draw(&self, frame: &mut Frame<'_>) {
+        let area = frame.area().inner(ratatui::layout::Margin::new(1, 0));
+        let figures: Vec<&Figure> = FIGURES.iter().filter(|figure| self.has(figure)).collect();
+        let wanted = u16::try_from(figures.len()).unwrap_or(u16::MAX);
+        let lines = match area.height >= FRAME_LINES + 2 + 2 * wanted {
+            true => 2,
+            false => 1,
+        };
+        let mut heights = vec![Constraint::Length(1), Constraint::Length(2)];
+        heights.extend(figures.iter().map(|_| Constraint::Length(lines)));
+        heights.extend([Constraint::Length(1); 4]);
+        let places = Layout::vertical(heights).split(area);
+        self.head(frame, places[0], places[1]);
+        for (figure, place) in figures.iter().zip(&places[2..]) {
+            self.figure(figure, frame, *place);
+        }
+        self.counts(frame, &places[2 + figures.len()..]);
+    }
+
+    /// Whether the figure has been measured, or is one whose absence is told.
+    fn has(&self, figure: &Figure) -> bool {
+        match figure.unit {
+            Unit::Throughput => self.is_bulk(),
+            Unit::Rate | Unit::Time => !self.is_bulk(),
+            _ => self.rows.iter().any(|row| (figure.read)(row).is_some()),
+        }
+    }
+
+    /// Whether bytes flow and no messages.
+    fn is_bulk(&self) -> bool {
+        let bytes = |row: &Second| row.sent_bytes_per_second + row.received_bytes_per_second;
+        let messages = self.rows.iter().any(|row| row.rate > 0.0);
+        !messages && self.rows.iter().any(|row| bytes(row) > 0.0)
+    }
+
+    fn head(&self, frame: &mut Frame<'_>, first: Rect, second: Rect) {
+        let latest = self.latest.as_ref();
+        let phase = latest.map_or("connecting", |latest| words(latest.phase));
+        let left = latest.and_then(|latest| latest.left_ns);
+        let left = left.map(|nanos| format!(", {} s left", nanos.div_ceil(1_000_000_000)));
+        let phase = format!("{phase}{}", left.unwrap_or_default());
+        let columns = u16::try_from(phase.chars().count()).unwrap_or(u16::MAX);
+        let halves = Layout::horizontal([Constraint::Fill(1), Constraint::Length(columns)]);
+        let [left, right] = halves.spacing(2).areas(first);
+        frame.render_widget(Line::from(self.title.as_str()).bold(), left);
+        frame.render_widget(Line::from(phase).bold(), right);
+        let part = latest.and_then(|latest| latest.part.as_deref());
+        frame.render_widget(Line::from(part.unwrap_or_default()), second);
+    }
+
+    fn figure(&self, figure: &Figure, frame: &mut Frame<'_>, place: Rect) {
+        let columns = [
+            Constraint::Length(NAME_COLUMNS),
+            Constraint::Length(VALUE_COLUMNS),
+            Constraint::Fill(1),
+        ];
+        let [name, value, course] = Layout::horizontal(columns).spacing(1).areas(place);
+        // On the line that the course stands on.
+        let last = |area: Rect| Rect {
+            y: area.y + area.height.saturating_sub(1),
+            height: area.height.min(1),
+            ..area
+        };
+        frame.render_widget(Line::from(figure.name).dim(), last(name));
+        let latest = self.rows.back().and_then(figure.read);
+        let shown = maybe(latest, |value| figure.unit.show(value));
+        frame.render_widget(Line::from(shown).right_aligned().bold(), last(value));
+        let newest = self.rows.len().saturating_sub(usize::from(course.width));
+        let bars = self.rows.iter().skip(newest);
+        let bars: Vec<Option<u64>> = bars.map(|row| (figure.read)(row).map(bar)).collect();
+        let course_style = Style::default().fg(figure.color);
+        frame.render_widget(Sparkline::default().data(bars).style(course_style), course);
+    }
+
+    fn counts(&self, frame: &mut Frame<'_>, places: &[Rect]) {
+        let Some(latest) = &self.latest else {
+            return;
+        };
+        let open = format!("{} of {}", latest.second.connections, latest.connections);
+        let errors = match latest.errors {
+            0 => Span::from("0").bold(),
+            some => Span::from(grouped(some)).red().bold(),
+        };
+        let messages = Span::from(grouped(latest.messages)).bold();
+        let columns = usize::from(NAME_COLUMNS + 1);
+        let counts = [
+            ("connections", Span::from(open).bold()),
+            ("errors", errors),
+            ("measured", messages),
+        ];
+        for ((name, count), place) in counts.into_iter().zip(places) {
+            let name = Span::from(format!("{name:<columns$}")).dim();
+            frame.render_widget(Line::from(vec![name, count]), *place);
+        }
+        if let Some(place) = places.get(3) {
+            let hint = "Ctrl-C ends the load and shows its results";
+            frame.render_widget(Line::from(hint).dim(), *place);
+        }
+    }
+}
+
+fn words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Connecting => "connecting",
+        Phase::Holding => "holding",
+        Phase::Warmup => "warm-up",
+        Phase::Measuring => "measuring",
+        Phase::Finishing => "finishing",
+    }
+}
+
+/// The height of a bar; a thousandth of a core is one, and only relations count.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is measured is not below zero, and what does not fit shows as the highest"
+)]
+fn bar(value: f64) -> u64 {
+    (value * 1000.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::{HISTORY, View};
+    use crate::live::{Phase, Snapshot};
+    use crate::outcome::{Percentiles, Second};
+
+    fn snapshot(rate: f64, errors: u64) -> Snapshot {
+        Snapshot {
+            phase: Phase::Measuring,
+            part: Some("step 2, 40000/s".to_owned()),
+            connections: 50,
+            second: Second {
+                start_ns: 0,
+                length_ns: 1_000_000_000,
+                rate,
+                sent_bytes_per_second: 0.0,
+                received_bytes_per_second: 0.0,
+                latency: Percentiles {
+                    p50: Some(50_000),
+                    p99: Some(1_234_000),
+                    ..Percentiles::default()
+                },
+                histogram: None,
+                errors,
+                connections: 49,
+                generator_cores: Some(0.25),
+                server_cores: Some(0.75),
+                server_rss_bytes: None,
+            },
+            messages: 1_234_567,
+            errors,
+            left_ns: Some(7_100_000_000),
+        }
+    }
+
+    /// The lines of a terminal of this size.
+    fn drawn(view: &View, width: u16, height: u16) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| view.draw(frame)).unwrap();
+        let buffer = terminal.backend().buffer().clone();
+        let line = |y| {
+            let cells = (0..width).map(|x| buffer[(x, y)].symbol().to_owned());
+            cells.collect::<String>().trim_end().to_owned()
+        };
+        (0..height).map(line).collect()
+    }
+
+    #[test]
+    fn every_figure_has_its_row_and_its_course() {
+        let mut view = View::new("run 127.0.0.1:7007".to_owned());
+        for rate in [10_000.0, 20_000.0, 40_000.0] {
+            view.add(&snapshot(rate, 0));
+        }
+        assert_eq!(
+            drawn(&view, 60, 14),
+            [
+                " run 127.0.0.1:7007                     measuring, 8 s left",
+                " step 2, 40000/s",
+                "",
+                " rate                     40,000/s ▂▄█",
+                " p50                       50.0 µs ███",
+                " p99                       1.23 ms ███",
+                " p99.9                         n/a",
+                " server CPU             0.75 cores ███",
+                " client's lane          0.25 cores ███",
+                " connections       49 of 50",
+                " errors            0",
+                " measured          1,234,567",
+                " Ctrl-C ends the load and shows its results",
+                "",
+            ]
+        );
+    }
+
+    #[test]
+    fn where_bytes_flow_and_no_messages_they_are_shown() {
+        let mut view = View::new("bulk".to_owned());
+        let mut bytes = snapshot(0.0, 0);
+        bytes.second.sent_bytes_per_second = 1.5e9;
+        view.add(&bytes);
+        let lines = drawn(&view, 60, 14);
+        assert_eq!(lines[3], " sent                    1.50 GB/s █");
+        assert_eq!(lines[4], " received                    0 B/s");
+        assert_eq!(lines[5], " server CPU             0.75 cores █");
+    }
+
+    #[test]
+    fn a_tall_terminal_has_taller_courses() {
+        let mut view = View::new("run".to_owned());
+        view.add(&snapshot(10_000.0, 3));
+        view.add(&snapshot(20_000.0, 3));
+        let lines = drawn(&view, 60, 40);
+        assert_eq!(lines[3], "                                    █");
+        assert_eq!(lines[4], " rate                     20,000/s ██");
+        assert!(
+            lines.contains(&" errors            3".to_owned()),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn no_size_is_too_small_and_nothing_can_be_shown_before_it_is_known() {
+        let mut view = View::new("a title that is far too long for it".to_owned());
+        for (width, height) in [(1, 1), (3, 2), (20, 5), (200, 3), (80, 24)] {
+            drawn(&view, width, height);
+        }
+        let first = drawn(&view, 80, 24);
+        assert!(first[0].ends_with("connecting"), "{first:?}");
+        for _ in 0..2 * HISTORY {
+            view.add(&snapshot(1.0, 0));
+        }
+        assert_eq!(view.rows.len(), HISTORY);
+        for (width, height) in [(1, 1), (3, 2), (20, 5), (200, 3), (1000, 60)] {
+            drawn(&view, width, height);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The page: its frame, its style and its script, and what stands in which order.
+
+use super::Run;
+use super::markup::Markup;
+use super::plot::Plot;
+use super::{duel, plots, tables};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// The report of one run or several, as one HTML file that asks for nothing else.
+#[must_use]
+pub fn page(runs: &[Run]) -> String {
+    let mut page = Markup::default();
+    let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+    let title = format!("{}: corelane-bench", names.join(", "));
+    // The policy is the browser's word that nothing is loaded, whatever stands in the files.
+    page.raw("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n")
+        .raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ")
+        .raw("style-src 'unsafe-inline'; script-src 'unsafe-inline'\"/>\n")
+        .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n")
+        .raw("<meta name=\"color-scheme\" content=\"light dark\"/>\n")
+        .element("title", &[], title)
+        .raw("<style>")
+        .raw(STYLE)
+        .raw("</style>\n</head>\n<body>\n<main>\n");
+    header(runs, &mut page);
+    page.markup(&tables::verdicts(runs));
+    section(&mut page, "Results", &tables::results(runs));
+    for run in runs {
+        if let Some(duel) = &run.outcome.duel {
+            section(&mut page, "Duel", &duel::section(duel));
+        }
+    }
+    let latency = plots::of_latency(runs);
+    if !latency.is_empty() {
+        section(&mut page, "Latency", &figures(&latency));
+    }
+    let amounts = plots::of_amounts(runs);
+    if !amounts.is_empty() {
+        section(&mut page, "Rate and cost", &figures(&amounts));
+    }
+    for run in runs {
+        if let Some(sweep) = &run.outcome.sweep {
+            section(&mut page, "Steps", &tables::steps(&run.name, sweep));
+        }
+    }
+    if runs.iter().any(|run| run.outcome.errors.total > 0) {
+        section(&mut page, "Errors", &tables::errors(runs));
+    }
+    section(&mut page, "Conditions", &tables::conditions(runs));
+    page.raw("</main>\n<div id=\"tip\" hidden=\"hidden\"></div>\n<script>")
+        .raw(SCRIPT)
+        .raw("</script>\n</body>\n</html>\n");
+    page.into_text()
+}
+
+fn header(runs: &[Run], page: &mut Markup) {
+    page.raw("<header>\n<p class=\"program\">corelane-bench</p>\n");
+    match runs {
+        [run] => page.element("h1", &[], headline(run)),
+        _ => page.element("h1", &[], format!("{} runs", runs.len())),
+    };
+    page.close("header");
+}
+
+fn headline(run: &Run) -> String {
+    let outcome = &run.outcome;
+    match &outcome.duel {
+        Some(duel) => {
+            let [a, b] = &duel.targets;
+            format!("{} {} against {}", outcome.verb, a.given, b.given)
+        }
+        None => format!("{} {}", outcome.verb, outcome.target.given),
+    }
+}
+
+fn section(page: &mut Markup, title: &str, content: &Markup) {
+    page.open("section", &[])
+        .element("h2", &[], title)
+        .markup(content)
+        .close("section");
+}
+
+fn figures(plots: &[Plot]) -> Markup {
+    let mut grid = Markup::default();
+    grid.open("div", &[("class", &"plots")]);
+    for plot in plots {
+        grid.markup(&plot.figure());
+    }
+    grid.close("div");
+    grid
+}

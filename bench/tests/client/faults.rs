@@ -1,0 +1,189 @@
+//! Every verb against servers that do wrong, on every poller: each fault is reported as what it is,
+//! and the exit code is 2. What `run` makes of them in a closed loop is in `bad`.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::servers::{echo, pollers, run, serve};
+
+/// How each kind of load is made on one connection, for a short time.
+const LOADS: [&[&str]; 4] = [
+    &[
+        "run",
+        "--rate",
+        "1k",
+        "--connections",
+        "1",
+        "--duration",
+        "100ms",
+        "--warmup",
+        "0s",
+    ],
+    &[
+        "churn",
+        "--connections",
+        "1",
+        "--duration",
+        "100ms",
+        "--warmup",
+        "0s",
+    ],
+    &["idle", "--connections", "1", "--duration", "10ms"],
+    &["bulk", "--duration", "100ms", "--warmup", "0s"],
+];
+
+/// Every load against a server; each of its faults is of this kind.
+fn every_load_finds(kind: &str, serve: impl Fn() -> SocketAddr) {
+    these_loads_find(&LOADS, kind, serve);
+}
+
+/// All at the same time, since some take a while to give up.
+fn these_loads_find(loads: &[&[&str]], kind: &str, serve: impl Fn() -> SocketAddr) {
+    let find = |poller: &str, load: &[&str], target: String| {
+        let more = [&*target, "--poller", poller, "--json", "-"];
+        let json = failed(&[load, &more].concat());
+        let kinds = json["errors"]["kinds"].as_object().unwrap();
+        let found: Vec<&String> = kinds.keys().collect();
+        assert_eq!(found, [kind], "{load:?} {poller}: {}", json["errors"]);
+    };
+    let find = &find;
+    thread::scope(|scope| {
+        for poller in pollers() {
+            for load in loads {
+                let target = serve().to_string();
+                scope.spawn(move || find(poller, load, target));
+            }
+        }
+    });
+}
+
+/// A run in which the target failed.
+fn failed(arguments: &[&str]) -> Value {
+    let answer = run(arguments);
+    assert_eq!(answer.code, Some(2), "{answer:?}");
+    let json = answer.json();
+    let words = json["errors"]["first"][0]["kind"].as_str().unwrap();
+    let words = words.replace('_', " ");
+    assert!(answer.stderr.contains(&words), "{words}: {answer:?}");
+    json
+}
+
+#[test]
+fn a_corrupted_byte() {
+    every_load_finds("corrupted", || {
+        serve(|stream| {
+            echo(stream, |position, mut bytes| {
+                if position == 0 {
+                    bytes[7] = !bytes[7];
+                }
+                bytes
+            });
+        })
+    });
+}
+
+#[test]
+fn dropped_bytes() {
+    every_load_finds("closed_early", || {
+        serve(|mut stream| {
+            // What it has read it never gives back, but for the first few bytes.
+            let mut message = [0; 64];
+            stream.read_exact(&mut message).unwrap();
+            stream.write_all(&message[..20]).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            while let Ok(1..) = stream.read(&mut [0; 65_536]) {}
+        })
+    });
+}
+
+#[test]
+fn a_reset() {
+    every_load_finds("reset", || {
+        serve(|mut stream| {
+            // Closed with unread input, which makes a reset of the FIN.
+            stream.read_exact(&mut [0]).unwrap();
+        })
+    });
+}
+
+#[test]
+fn a_server_that_accepts_and_never_answers() {
+    let silent =
+        || serve(|mut stream: TcpStream| while let Ok(1..) = stream.read(&mut [0; 65_536]) {});
+    // An idle connection's touch is waited for half a minute: too long for a test. Bulk bytes that
+    // are read and not sent back end in a FIN: that is `dropped_bytes`.
+    these_loads_find(&LOADS[..2], "unanswered", silent);
+}
+
+#[test]
+fn a_server_that_stalls_for_good() {
+    for poller in pollers() {
+        let target = serve(|mut stream: TcpStream| {
+            let mut messages = [0; 640];
+            stream.read_exact(&mut messages).unwrap();
+            stream.write_all(&messages).unwrap();
+            while let Ok(1..) = stream.read(&mut [0; 64]) {}
+        });
+        let target = target.to_string();
+        let load = ["--rate", "1k", "--connections", "1", "--pipeline", "10"];
+        let time = ["--duration", "200ms", "--warmup", "0s", "--json", "-"];
+        let json = failed(&[&["run", &target, "--poller", poller][..], &load, &time].concat());
+        assert_eq!(json["errors"]["kinds"]["unanswered"], 1, "{json}");
+        let position = &json["errors"]["first"][0]["stream_position_bytes"];
+        assert_eq!(*position, 640, "{json}");
+    }
+}
+
+#[test]
+fn nobody_listens() {
+    every_load_finds("refused", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    });
+}
+
+#[test]
+fn a_source_that_never_sends() {
+    for poller in pollers() {
+        let target = serve(|mut stream: TcpStream| while let Ok(1..) = stream.read(&mut [0; 9]) {});
+        let target = target.to_string();
+        let load = [
+            "--direction",
+            "down",
+            "--duration",
+            "50ms",
+            "--warmup",
+            "0s",
+        ];
+        let more = ["--poller", poller, "--json", "-"];
+        let json = failed(&[&["bulk", &target][..], &load, &more].concat());
+        assert_eq!(json["errors"]["kinds"]["unanswered"], 1, "{json}");
+        let message = &json["errors"]["first"][0]["message"];
+        assert_eq!(message, "the server sent nothing by itself");
+    }
+}
+
+#[test]
+fn a_sweep_and_a_duel_tell_faults_too() {
+    let bad = serve(|mut stream: TcpStream| {
+        stream.read_exact(&mut [0]).unwrap();
+    });
+    let bad = bad.to_string();
+    let sweep = [
+        "sweep", &bad, "--slo", "p50<1s", "--step", "50ms", "--warmup", "0s",
+    ];
+    let json = failed(&[&sweep[..], &["--connections", "1", "--json", "-"]].concat());
+    assert_eq!(json["errors"]["kinds"]["reset"], 1, "{json}");
+    assert_eq!(json["sweep"]["steps"][0]["kept"], false);
+    let good = serve(|stream| echo(stream, |_, bytes| bytes));
+    let sides = [format!("A={good}"), format!("B={bad}")];
+    let duel = [
+        "duel", &sides[0], &sides[1], "--rounds", "1", "--slice", "50ms",
+    ];
+    let json = failed(&[&duel[..], &["--connections", "1", "--json", "-"]].concat());
+    assert_eq!(json["errors"]["kinds"]["reset"], 2, "{json}");
+    assert_eq!(json["duel"]["rounds"][0]["a"]["errors"], 0, "{json}");
+}

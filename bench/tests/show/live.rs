@@ -1,0 +1,92 @@
+//! The live view, in a pseudo-terminal that `script` of util-linux makes; and what there is instead
+//! where there is no terminal.
+
+use std::process::{Command, Stdio};
+
+use crate::folder::{Folder, skipped};
+use crate::hdr::echo;
+
+const ENTER: &str = "\u{1b}[?1049h";
+const LEAVE: &str = "\u{1b}[?1049l";
+const SHOW_CURSOR: &str = "\u{1b}[?25h";
+
+#[test]
+fn without_a_terminal_it_is_a_line_a_second() {
+    let folder = Folder::new("lines");
+    let target = echo().to_string();
+    let load = [
+        "--connections",
+        "1",
+        "--warmup",
+        "0s",
+        "--duration",
+        "1200ms",
+    ];
+    let answer = folder.run(&[&["run", &target][..], &load].concat());
+    assert!(!answer.stderr.contains('\u{1b}'), "{answer:?}");
+    assert!(answer.stderr.contains("1 of 1 connections"), "{answer:?}");
+}
+
+/// All that a terminal is sent while `load` runs.
+fn on_a_terminal(term: &str, load: &str) -> Option<String> {
+    let version = Command::new("script").arg("--version").output();
+    if !version.is_ok_and(|output| output.stdout.starts_with(b"script from util-linux")) {
+        skipped("the live view in a pseudo-terminal: no script of util-linux");
+        return None;
+    }
+    let bench = env!("CARGO_BIN_EXE_corelane-bench");
+    let command = format!("stty rows 24 cols 80; exec '{bench}' {load}");
+    let child = Command::new("script")
+        .args(["-q", "-e", "-f", "-c", &command, "/dev/null"])
+        .env("TERM", term)
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_terminal_shows_the_view_and_is_given_back_before_the_results() {
+    let target = echo();
+    let load = format!("run {target} --connections 1 --warmup 0s --duration 1200ms");
+    let Some(sent) = on_a_terminal("xterm-256color", &load) else {
+        return;
+    };
+    let (before, rest) = sent.split_once(ENTER).unwrap();
+    assert_eq!(before, "");
+    let (view, after) = rest.split_once(LEAVE).unwrap();
+    for shown in [&*load, "connecting", "rate", "p99.9", "1 of 1", "Ctrl-C"] {
+        assert!(view.contains(shown), "{shown}: {view:?}");
+    }
+    assert!(after.starts_with(SHOW_CURSOR), "{after:?}");
+    assert!(after.contains("service time"), "{after:?}");
+    assert!(!after.contains(ENTER), "{after:?}");
+}
+
+#[test]
+fn a_load_that_cannot_go_on_gives_the_terminal_back() {
+    // Nobody listens there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = listener.local_addr().unwrap();
+    drop(listener);
+    let load = format!("run {target} --connections 1 --duration 1h");
+    let Some(sent) = on_a_terminal("xterm-256color", &load) else {
+        return;
+    };
+    let (_, after) = sent.split_once(LEAVE).unwrap();
+    assert!(after.contains("refused"), "{after:?}");
+}
+
+#[test]
+fn a_dumb_terminal_is_no_place_for_it() {
+    let target = echo();
+    let load = format!("run {target} --connections 1 --warmup 0s --count 100");
+    let Some(sent) = on_a_terminal("dumb", &load) else {
+        return;
+    };
+    assert!(!sent.contains('\u{1b}'), "{sent:?}");
+    assert!(sent.contains("100 in"), "{sent:?}");
+}
