@@ -72,7 +72,10 @@ impl SessionLimit {
             if seeded(Bug::LimitRaced) && self.live() < self.max {
                 yield_now().await;
                 self.live.fetch_add(1, AcqRel);
-                return Permit(Arc::clone(self));
+                return Permit {
+                    limit: Arc::clone(self),
+                    seat: None,
+                };
             }
             if let Some(permit) = self.try_acquire() {
                 return permit;
