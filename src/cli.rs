@@ -109,7 +109,9 @@ impl Failure {
             Self::Run(error) if error.is_of_configuration() => {
                 (format!("corelane: {}", chain(self)), 2)
             }
-            Self::Output(_) | Self::Probe { .. } | Self::Run(_) => (format!("corelane: {}", chain(self)), 1),
+            Self::Output(_) | Self::Probe { .. } | Self::Run(_) => {
+                (format!("corelane: {}", chain(self)), 1)
+            }
         };
         _ = writeln!(io::stderr(), "{text}");
         code.into()
@@ -140,7 +142,7 @@ impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(match self {
             Self::Arguments(error) => error,
-            Self::Read { error, .. } | Self::Output(error) | Self::Probe { error, .. } => error,
+            Self::Read { error, .. } | Self::Probe { error, .. } | Self::Output(error) => error,
             Self::Config(errors) => errors,
             Self::Run(error) => error,
         })

@@ -25,7 +25,9 @@ use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
 use super::inflight::{Answer, Fault, Sending, Table, accept};
 use super::iocp_calls::{self as calls, Port};
-use super::iocp_ops::{Data, Flying, Operation, Started};
+use super::iocp_ops::{
+    Data, Flying, Operation, Started, abandon, ready, sending_of, take_accepted,
+};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::Pool;
@@ -539,45 +541,5 @@ impl Drop for Iocp {
                 abandon(&unsafe { Flying::land(entry.lpOverlapped) }.0);
             }
         }
-    }
-}
-
-/// The accepted connection; `None` when it was gone before it could be taken.
-fn take_accepted(operation: Operation) -> Option<Event> {
-    let Data::Accept {
-        accepted,
-        addresses,
-    } = operation.data
-    else {
-        unreachable!("an accept has a socket")
-    };
-    match calls::accepted(&operation.fd, &accepted, &addresses) {
-        Ok(peer) => Some(Event::Accepted(Ok((accepted, peer)))),
-        Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
-        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => None,
-        Err(e) => Some(Event::Accepted(Err(e))),
-    }
-}
-
-/// Lets go of an operation whose socket was closed. Who had been accepted hears of it as if still
-/// in the backlog.
-fn abandon(operation: &Operation) {
-    if let Data::Accept { accepted, .. } = &operation.data {
-        drop(sys::reset_on_close(sys::borrow(accepted)));
-    }
-}
-
-fn sending_of(operation: &mut Operation) -> &mut Sending {
-    match &mut operation.data {
-        Data::Send(sending) => sending,
-        _ => unreachable!("a send has a chain"),
-    }
-}
-
-fn ready(kind: OpKind, result: io::Result<()>) -> Event {
-    if kind == OpKind::ReadReady {
-        Event::ReadReady(result)
-    } else {
-        Event::WriteReady(result)
     }
 }

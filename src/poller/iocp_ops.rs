@@ -15,7 +15,7 @@ use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::inflight::Sending;
 use super::iocp_calls::{self as calls, ADDRESS_BYTES, Begun, Poll};
-use super::op::{OpKind, Socket};
+use super::op::{Event, OpKind, Socket};
 use crate::sys::{self, OsSocket};
 
 /// Parts handed to one `WSASend`.
@@ -211,5 +211,45 @@ impl Flying {
         // SAFETY: the call has completed.
         let (bytes, result) = unsafe { calls::result(&operation.fd, &raw const operation.block) };
         (operation, bytes, result)
+    }
+}
+
+/// The accepted connection; `None` when it was gone before it could be taken.
+pub(super) fn take_accepted(operation: Operation) -> Option<Event> {
+    let Data::Accept {
+        accepted,
+        addresses,
+    } = operation.data
+    else {
+        unreachable!("an accept has a socket")
+    };
+    match calls::accepted(&operation.fd, &accepted, &addresses) {
+        Ok(peer) => Some(Event::Accepted(Ok((accepted, peer)))),
+        Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
+        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => None,
+        Err(e) => Some(Event::Accepted(Err(e))),
+    }
+}
+
+/// Lets go of an operation whose socket was closed. Who had been accepted hears of it as if still
+/// in the backlog.
+pub(super) fn abandon(operation: &Operation) {
+    if let Data::Accept { accepted, .. } = &operation.data {
+        drop(sys::reset_on_close(sys::borrow(accepted)));
+    }
+}
+
+pub(super) fn sending_of(operation: &mut Operation) -> &mut Sending {
+    match &mut operation.data {
+        Data::Send(sending) => sending,
+        _ => unreachable!("a send has a chain"),
+    }
+}
+
+pub(super) fn ready(kind: OpKind, result: io::Result<()>) -> Event {
+    if kind == OpKind::ReadReady {
+        Event::ReadReady(result)
+    } else {
+        Event::WriteReady(result)
     }
 }

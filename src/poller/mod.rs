@@ -84,30 +84,6 @@ enum Inner {
     Iocp(Box<Iocp>),
 }
 
-impl BackEnd {
-    /// Every back end of this platform, the preferred one first.
-    pub const ALL: &[Self] = &[
-        #[cfg(target_os = "linux")]
-        Self::IoUring,
-        #[cfg(target_os = "linux")]
-        Self::Epoll,
-        #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
-        Self::Kqueue,
-        #[cfg(windows)]
-        Self::Iocp,
-    ];
-
-    /// Why this back end cannot be used here; `None` when it can.
-    #[must_use]
-    pub fn refusal(self) -> Option<Refusal> {
-        if !Self::ALL.contains(&self) {
-            let names: Vec<String> = Self::ALL.iter().map(Self::to_string).collect();
-            return Some(Refusal(format!("this system has {}", names.join(" and "))));
-        }
-        (self == Self::IoUring).then(io_uring_refusal).flatten()
-    }
-}
-
 /// Calls one method on whichever back end it is.
 macro_rules! forward {
     ($self:ident, $poller:ident => $call:expr) => {

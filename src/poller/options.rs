@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::io_uring_refusal;
+use crate::sys;
+
 /// An implementation of the poller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackEnd {
@@ -15,6 +18,26 @@ pub enum BackEnd {
     Kqueue,
     /// Windows.
     Iocp,
+}
+
+impl BackEnd {
+    /// Every back end of this platform, the preferred one first.
+    pub const ALL: &[Self] = match (sys::EPOLL, sys::KQUEUE) {
+        (true, false) => &[Self::IoUring, Self::Epoll],
+        (true, true) => &[Self::IoUring, Self::Epoll, Self::Kqueue],
+        (false, true) => &[Self::Kqueue],
+        (false, false) => &[Self::Iocp],
+    };
+
+    /// Why this back end cannot be used here; `None` when it can.
+    #[must_use]
+    pub fn refusal(self) -> Option<Refusal> {
+        if !Self::ALL.contains(&self) {
+            let names: Vec<String> = Self::ALL.iter().map(Self::to_string).collect();
+            return Some(Refusal(format!("this system has {}", names.join(" and "))));
+        }
+        (self == Self::IoUring).then(io_uring_refusal).flatten()
+    }
 }
 
 /// Why a back end is not used.

@@ -64,6 +64,8 @@ pub(crate) use sim::{
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
+#[cfg(all(test, unix))]
+pub(crate) use unix::is_inherited;
 #[cfg(unix)]
 pub(crate) use unix::{ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources};
 #[cfg(all(unix, not(feature = "sim")))]
@@ -76,6 +78,8 @@ pub(crate) use unix::{
     is_writable, listen, local_address, recv, reset_on_close, send, set_nonblocking,
     shutdown_write, take_error,
 };
+#[cfg(all(test, windows))]
+pub(crate) use windows::is_inherited;
 #[cfg(windows)]
 pub use windows::{
     OsSocket, SocketRef, cpus, file_limit, peer_address, pin_to, port_is_taken, stream_socket,
@@ -92,3 +96,8 @@ pub(crate) use windows::{
 pub(crate) use without::{
     Pipe, ThreadProgress, acknowledged_total, is_without_splice, thread_id, thread_progress,
 };
+
+/// Which systems' event queues are here; the pollers choose by them.
+pub(crate) const EPOLL: bool = cfg!(target_os = "linux");
+/// Linux has an emulation in builds for tests.
+pub(crate) const KQUEUE: bool = cfg!(any(kqueue_emulated, all(unix, not(target_os = "linux"))));

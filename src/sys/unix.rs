@@ -393,6 +393,14 @@ pub(super) fn checked<N: TryInto<usize>>(count: N) -> io::Result<usize> {
     count.try_into().map_err(|_| io::Error::last_os_error())
 }
 
+/// Whether a program that this process starts would have the socket, too.
+#[cfg(test)]
+pub(crate) fn is_inherited(socket: &impl AsRawFd) -> bool {
+    // SAFETY: no pointers.
+    let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFD) };
+    flags & libc::FD_CLOEXEC == 0
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;

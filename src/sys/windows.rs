@@ -402,3 +402,14 @@ unsafe extern "system" fn on_console_event(event: u32) -> BOOL {
     }
     1
 }
+
+/// Whether a program that this process starts would have the socket, too.
+#[cfg(test)]
+pub(crate) fn is_inherited(socket: &OsSocket) -> bool {
+    use windows_sys::Win32::Foundation::{GetHandleInformation, HANDLE_FLAG_INHERIT};
+    let mut flags = 0;
+    let handle = std::ptr::with_exposed_provenance_mut(raw(borrow(socket)));
+    // SAFETY: the pointer is valid for a write.
+    let ok = unsafe { GetHandleInformation(handle, &raw mut flags) };
+    ok == 0 || flags & HANDLE_FLAG_INHERIT != 0
+}

@@ -30,23 +30,12 @@ pub(super) fn accepts(world: &mut World) {
         }
         let (ours, from) = world.accepted(listener).unwrap();
         assert_eq!(from, peer.local_addr().unwrap());
-        #[cfg(target_os = "linux")]
-        assert!(is_close_on_exec(&ours), "a child would have it too");
+        assert!(!sys::is_inherited(&ours), "a child would have it too");
         let socket = world.attach(ours);
         world.submit(socket, Op::Recv);
         peer.write_all(b"hi").unwrap();
         assert_eq!(world.receive(socket, 2), b"hi");
     }
-}
-
-#[cfg(target_os = "linux")]
-fn is_close_on_exec(fd: &impl std::os::fd::AsRawFd) -> bool {
-    let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap();
-    let flags = facts
-        .lines()
-        .find_map(|line| line.strip_prefix("flags:"))
-        .unwrap();
-    i32::from_str_radix(flags.trim(), 8).unwrap() & libc::O_CLOEXEC != 0
 }
 
 /// Serves that many connections: each says its number, and hears it.
