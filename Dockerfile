@@ -17,7 +17,9 @@ COPY sim sim
 # Static by the C library's own archive: the image needs no loader and no libraries.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 ARG PROFILE=release
-RUN cargo build --locked --profile ${PROFILE} -p corelane --bin corelane \
+# --offline, where the crates are mounted.
+ARG CARGO_OPTIONS=
+RUN cargo build ${CARGO_OPTIONS} --locked --profile ${PROFILE} -p corelane --bin corelane \
         --target x86_64-unknown-linux-gnu --target-dir /target \
     && cp /target/x86_64-unknown-linux-gnu/*/corelane /corelane
 
