@@ -11,22 +11,17 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(target_os = "linux")]
+mod epoll;
 mod inflight;
+#[cfg(windows)]
+mod iocp;
+#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+mod kqueue;
 mod op;
 mod options;
 #[cfg(unix)]
 mod readiness;
-
-#[cfg(target_os = "linux")]
-mod epoll;
-#[cfg(windows)]
-mod iocp;
-#[cfg(windows)]
-mod iocp_calls;
-#[cfg(windows)]
-mod iocp_ops;
-#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
-mod kqueue;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(target_os = "linux")]
@@ -39,10 +34,8 @@ mod uring_ring;
 mod uring_send;
 #[cfg(target_os = "linux")]
 mod uring_socket;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "without_uring.rs")]
 mod uring_test;
-#[cfg(not(target_os = "linux"))]
-mod without_uring;
 
 use std::io;
 
@@ -63,14 +56,14 @@ use self::readiness::Readiness;
 use self::sim::Queue as Epoll;
 #[cfg(target_os = "linux")]
 use self::uring::Uring;
-#[cfg(target_os = "linux")]
 pub use self::uring_test::io_uring_refusal;
-#[cfg(not(target_os = "linux"))]
-pub use self::without_uring::io_uring_refusal;
 
 /// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.
 #[derive(Debug)]
-pub struct Poller(Inner);
+pub struct Poller {
+    back_end: BackEnd,
+    inner: Inner,
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -87,10 +80,10 @@ enum Inner {
 /// Calls one method on whichever back end it is.
 macro_rules! forward {
     ($self:ident, $poller:ident => $call:expr) => {
-        forward!(@ (&mut $self.0), $poller => $call)
+        forward!(@ (&mut $self.inner), $poller => $call)
     };
     (ref $self:ident, $poller:ident => $call:expr) => {
-        forward!(@ (&$self.0), $poller => $call)
+        forward!(@ (&$self.inner), $poller => $call)
     };
     (@ $inner:tt, $poller:ident => $call:expr) => {
         match $inner {
@@ -113,45 +106,31 @@ impl Poller {
     /// # Errors
     /// What the kernel says; for io_uring see [`io_uring_refusal`].
     pub fn open(back_end: BackEnd, options: PollerOptions, pool: &Pool) -> io::Result<Self> {
-        Ok(Self(match back_end {
+        let inner = match back_end {
             #[cfg(target_os = "linux")]
             BackEnd::IoUring => Inner::Uring(Box::new(Uring::open(options, pool.clone())?)),
             #[cfg(target_os = "linux")]
-            BackEnd::Epoll => {
-                let readiness = Readiness::new(Epoll::open()?, options, pool.clone());
-                Inner::Epoll(Box::new(readiness))
-            }
+            BackEnd::Epoll => Inner::Epoll(Readiness::over(Epoll::open()?, options, pool)),
             #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
-            BackEnd::Kqueue => {
-                let readiness = Readiness::new(Kqueue::open()?, options, pool.clone());
-                Inner::Kqueue(Box::new(readiness))
-            }
+            BackEnd::Kqueue => Inner::Kqueue(Readiness::over(Kqueue::open()?, options, pool)),
             #[cfg(windows)]
             BackEnd::Iocp => Inner::Iocp(Box::new(Iocp::open(options, pool.clone())?)),
             // The plan has seen to it; see `BackEnd::refusal`.
             _ => return Err(io::ErrorKind::Unsupported.into()),
-        }))
+        };
+        Ok(Self { back_end, inner })
     }
 
     /// Which back end this is.
     #[must_use]
     pub fn back_end(&self) -> BackEnd {
-        match self.0 {
-            #[cfg(target_os = "linux")]
-            Inner::Uring(_) => BackEnd::IoUring,
-            #[cfg(target_os = "linux")]
-            Inner::Epoll(_) => BackEnd::Epoll,
-            #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
-            Inner::Kqueue(_) => BackEnd::Kqueue,
-            #[cfg(windows)]
-            Inner::Iocp(_) => BackEnd::Iocp,
-        }
+        self.back_end
     }
 
     /// Whether sockets to be connected must be non-blocking here.
     #[must_use]
     pub fn connects_nonblocking(&self) -> bool {
-        self.back_end() != BackEnd::IoUring
+        self.back_end != BackEnd::IoUring
     }
 
     /// Takes a socket over: a listener non-blocking, a stream in blocking mode (io_uring waits for
@@ -177,8 +156,7 @@ impl Poller {
     }
 
     /// Asks for an op's end. Its final completion comes all the same, and may still be a success;
-    /// until then the op is in flight.
-    /// Nothing happens when no such op is in flight.
+    /// until then the op is in flight. Nothing happens when no such op is in flight.
     pub fn cancel(&mut self, socket: Socket, kind: OpKind) {
         forward!(self, poller => poller.cancel(socket, kind));
     }

@@ -1,5 +1,5 @@
 //! The calls of a completion port, each thin and checked. What memory they are given stays the
-//! caller's business: see [`super::iocp_ops`].
+//! caller's business: see [`super::ops`].
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::ffi::c_void;
@@ -24,7 +24,7 @@ use windows_sys::Win32::System::IO::{
     OVERLAPPED_ENTRY, PostQueuedCompletionStatus,
 };
 
-use super::options::Wake;
+use super::super::options::Wake;
 use crate::sys::OsSocket;
 
 /// The key of what [`Port::wake`] posts; sockets' completions have another.

@@ -1,15 +1,4 @@
-//! The completion port of Windows: a back end of its own, since it tells what is done and not what
-//! is ready.
-//!
-//! *Receiving*: a receive of no bytes waits in the kernel, so that an idle connection holds no
-//! buffer; once it completes, the socket is read by hand into buffers of the pool, within the
-//! budget. A cancelled receive leaves it there: it touches no memory of ours but its block, and
-//! serves the next. *Sending*: a gathered `WSASend` of what is left of the chain, again until all
-//! is gone. *Accepting*: what is in the backlog is taken by hand, and only when that is nothing an
-//! `AcceptEx` waits, one per listener: more would take connections that `max_sessions` has no room
-//! for. *Ready*: a poll of the socket's driver (AFD), as select does it.
-//!
-//! A call's memory is an [`Operation`], which is untouched until its completion is here.
+//! The poller itself: its sockets, their ops, and the wait.
 #![expect(unsafe_code, reason = "takes completions")]
 
 use std::collections::VecDeque;
@@ -23,13 +12,11 @@ use std::time::Duration;
 
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
-use super::inflight::{Answer, Fault, Sending, Table, accept};
-use super::iocp_calls::{self as calls, Port};
-use super::iocp_ops::{
-    Data, Flying, Operation, Started, abandon, ready, sending_of, take_accepted,
-};
-use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
-use super::{Notifier, PollerOptions, Wait};
+use super::super::inflight::{Answer, Fault, Sending, Table, accept};
+use super::super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use super::super::{Notifier, PollerOptions, Wait};
+use super::calls::{self, Port};
+use super::ops::{Data, Flying, Operation, Started, abandon, ready, sending_of, take_accepted};
 use crate::buf::Pool;
 use crate::sys::{self, OsSocket, SocketRef};
 
@@ -40,20 +27,20 @@ const ENTRIES: u32 = 256;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// One completion port and the sockets that it watches.
-pub(super) struct Iocp {
-    port: Arc<Port>,
-    pool: Pool,
-    receive_budget: u32,
-    table: Table<State>,
-    entries: Vec<OVERLAPPED_ENTRY>,
+pub(in crate::poller) struct Iocp {
+    pub(super) port: Arc<Port>,
+    pub(super) pool: Pool,
+    pub(super) receive_budget: u32,
+    pub(super) table: Table<State>,
+    pub(super) entries: Vec<OVERLAPPED_ENTRY>,
     /// Sockets to read from in the next wait.
-    ready: VecDeque<Socket>,
+    pub(super) ready: VecDeque<Socket>,
     /// Sockets that found the pool empty, in that order.
-    starved: VecDeque<Socket>,
+    pub(super) starved: VecDeque<Socket>,
     /// Final answers to cancelled ops that the kernel has no part in.
-    answers: Vec<Answer>,
+    pub(super) answers: Vec<Answer>,
     /// Operations in the kernel, those of closed sockets included.
-    flying: usize,
+    pub(super) flying: usize,
 }
 
 impl fmt::Debug for Iocp {
@@ -65,24 +52,24 @@ impl fmt::Debug for Iocp {
     }
 }
 
-struct State {
-    fd: Rc<OsSocket>,
+pub(super) struct State {
+    pub(super) fd: Rc<OsSocket>,
     /// Calls that are done at once post no completion.
-    skips: bool,
+    pub(super) skips: bool,
     /// One bit per kind of op that waits.
-    armed: u8,
+    pub(super) armed: u8,
     /// One bit per kind of op that was cancelled and whose answer is not delivered yet.
-    cancelled: u8,
-    fault: Fault,
-    readable: bool,
+    pub(super) cancelled: u8,
+    pub(super) fault: Fault,
+    pub(super) readable: bool,
     /// In `ready` or `starved`.
-    queued: bool,
+    pub(super) queued: bool,
     /// What is in the kernel, by kind. Waits for bytes or readiness may outlive their op.
-    flying: [Option<Flying>; OpKind::ALL.len()],
+    pub(super) flying: [Option<Flying>; OpKind::ALL.len()],
 }
 
 impl State {
-    fn waits(&self, kind: OpKind) -> bool {
+    pub(super) fn waits(&self, kind: OpKind) -> bool {
         self.armed & kind.bit() != 0
     }
 
@@ -92,7 +79,7 @@ impl State {
 }
 
 impl Iocp {
-    pub(super) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
+    pub(in crate::poller) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
         Ok(Self {
             port: Arc::new(Port::open()?),
             pool,
@@ -106,7 +93,7 @@ impl Iocp {
         })
     }
 
-    pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
+    pub(in crate::poller) fn attach(&mut self, fd: OsSocket) -> Socket {
         sys::set_nonblocking(sys::borrow(&fd)).expect("an open socket has modes");
         let skips = self
             .port
@@ -124,11 +111,11 @@ impl Iocp {
         })
     }
 
-    pub(super) fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
+    pub(in crate::poller) fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
         sys::borrow(&self.table.peek(socket).expect("the socket is open").fd)
     }
 
-    pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
+    pub(in crate::poller) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         let kind = op.kind();
         let state = self.table.at(socket);
         assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
@@ -184,27 +171,6 @@ impl Iocp {
             Ok(Started::Failed(_, e)) | Err(e) => Err(e),
         };
         Some(Event::Connected(result))
-    }
-
-    /// Lets a receive of no bytes wait, if none does. An end is given only if that cannot be done.
-    fn probe(&mut self, socket: Socket) -> Option<RecvEnd> {
-        let state = self.table.at(socket);
-        if state.readable || state.flying[OpKind::Recv as usize].is_some() {
-            return None;
-        }
-        match Operation::probe(&state.fd, socket, state.skips) {
-            Started::Flying(flying) => self.fly(socket, OpKind::Recv, flying),
-            Started::Done(..) => state.readable = true,
-            Started::Failed(_, error) if sys::is_out_of_resources(&error) => {
-                return Some(RecvEnd::Failed(error));
-            }
-            Started::Failed(_, error) => {
-                // What came before it is read first; then it is told.
-                state.fault.tell(error);
-                state.readable = true;
-            }
-        }
-        None
     }
 
     fn send(&mut self, socket: Socket, sending: Sending) -> Option<Event> {
@@ -263,12 +229,12 @@ impl Iocp {
         }
     }
 
-    fn fly(&mut self, socket: Socket, kind: OpKind, flying: Flying) {
+    pub(super) fn fly(&mut self, socket: Socket, kind: OpKind, flying: Flying) {
         self.table.at(socket).flying[kind as usize] = Some(flying);
         self.flying += 1;
     }
 
-    pub(super) fn cancel(&mut self, socket: Socket, kind: OpKind) {
+    pub(in crate::poller) fn cancel(&mut self, socket: Socket, kind: OpKind) {
         let Some(state) = self.table.find(socket) else {
             return;
         };
@@ -290,13 +256,13 @@ impl Iocp {
         }
     }
 
-    pub(super) fn sent_so_far(&mut self, socket: Socket) -> usize {
+    pub(in crate::poller) fn sent_so_far(&mut self, socket: Socket) -> usize {
         let state = self.table.find(socket).expect("the socket is open");
         let flying = state.flying[OpKind::Send as usize];
         flying.map_or(0, Flying::sent_before)
     }
 
-    pub(super) fn close(&mut self, socket: Socket, how: Close) {
+    pub(in crate::poller) fn close(&mut self, socket: Socket, how: Close) {
         let state = self.table.remove(socket).expect("the socket is open");
         let fd = sys::borrow(&state.fd);
         if state.is_unanswered(OpKind::Send) || how == Close::Reset {
@@ -312,7 +278,11 @@ impl Iocp {
         }
     }
 
-    pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
+    pub(in crate::poller) fn wait(
+        &mut self,
+        wait: Wait,
+        to: &mut Vec<Completion>,
+    ) -> io::Result<()> {
         let budget = if self.starved.is_empty() {
             self.receive_budget
         } else {
@@ -350,11 +320,11 @@ impl Iocp {
         Ok(())
     }
 
-    pub(super) fn notifier(&self) -> Notifier {
+    pub(in crate::poller) fn notifier(&self) -> Notifier {
         Notifier(Arc::<Port>::clone(&self.port))
     }
 
-    pub(super) fn stale(&self) -> u64 {
+    pub(in crate::poller) fn stale(&self) -> u64 {
         self.table.stale()
     }
 
@@ -453,69 +423,6 @@ impl Iocp {
                 let error = self.table.at(socket).fault.tell(e);
                 Some(Event::Sent(sending.sent, Err(error)))
             }
-        }
-    }
-
-    fn queue_if_readable(&mut self, socket: Socket) {
-        let state = self.table.at(socket);
-        if state.readable && state.waits(OpKind::Recv) && !state.queued {
-            state.queued = true;
-            self.ready.push_back(socket);
-        }
-    }
-
-    /// Reads a socket up to its budget of buffers.
-    fn receive(&mut self, socket: Socket, budget: u32, to: &mut Vec<Completion>) {
-        let Some(state) = self.table.find(socket) else {
-            return;
-        };
-        state.queued = false;
-        for _ in 0..budget {
-            if !state.waits(OpKind::Recv) || !state.readable {
-                break;
-            }
-            let Some(mut buf) = self.pool.take() else {
-                state.queued = true;
-                self.starved.push_back(socket);
-                return;
-            };
-            let event = match sys::recv(sys::borrow(&state.fd), buf.space()) {
-                Ok(0) => Event::RecvEnded(state.fault.end()),
-                Ok(bytes) => {
-                    buf.fill(bytes);
-                    // A short read has emptied the socket: the next probe says what else there is.
-                    state.readable = bytes == self.pool.buffer_bytes();
-                    Event::Received(buf)
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    state.readable = false;
-                    break;
-                }
-                Err(e) => Event::RecvEnded(RecvEnd::Failed(state.fault.tell(e))),
-            };
-            if matches!(event, Event::RecvEnded(_)) {
-                state.armed &= !OpKind::Recv.bit();
-            }
-            to.push(Completion { socket, event });
-        }
-        if !state.waits(OpKind::Recv) {
-            return;
-        }
-        if let Some(end) = self.probe(socket) {
-            self.table.at(socket).armed &= !OpKind::Recv.bit();
-            let event = Event::RecvEnded(end);
-            to.push(Completion { socket, event });
-        }
-        self.queue_if_readable(socket);
-    }
-
-    /// Lets as many starved sockets read as there are buffers, the longest-starved first and all
-    /// of them before the others.
-    fn feed_starved(&mut self) {
-        let free = self.pool.buffers_max() - self.pool.in_use();
-        let fed = free.min(self.starved.len());
-        for socket in self.starved.drain(..fed).rev() {
-            self.ready.push_front(socket);
         }
     }
 }

@@ -13,9 +13,9 @@ use std::rc::Rc;
 use windows_sys::Win32::Networking::WinSock::WSABUF;
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
-use super::inflight::Sending;
-use super::iocp_calls::{self as calls, ADDRESS_BYTES, Begun, Poll};
-use super::op::{Event, OpKind, Socket};
+use super::super::inflight::Sending;
+use super::super::op::{Event, OpKind, Socket};
+use super::calls::{self, ADDRESS_BYTES, Begun, Poll};
 use crate::sys::{self, OsSocket};
 
 /// Parts handed to one `WSASend`.
