@@ -124,10 +124,11 @@ impl Operation {
         let operation = Self::new(listener, socket, OpKind::Accept, data);
         Ok(operation.start(skips, |fd, data, block| {
             // SAFETY: the operation is ours until the call, and is not moved by it.
+            let data = unsafe { &mut *data };
             let Data::Accept {
                 accepted,
                 addresses,
-            } = (unsafe { &mut *data })
+            } = data
             else {
                 unreachable!("an accept has a socket")
             };

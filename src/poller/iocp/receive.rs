@@ -1,5 +1,5 @@
-//! Receiving: a receive of no bytes that waits in the kernel, then reads by hand into buffers of the
-//! pool, within the budget.
+//! Receiving: a receive of no bytes that waits in the kernel, then reads by hand into buffers of
+//! the pool, within the budget.
 
 use std::io;
 
