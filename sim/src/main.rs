@@ -2,12 +2,12 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 use corelane_sim::sim::{Campaign, Cut, Report, Violation, campaign, explain};
+use corelane_sim::sys::now;
 use corelane_sim::sys::sim::{Fault, Faults};
 
 /// Runs the whole server on a simulated kernel, where a seed decides every order and every fault.
@@ -121,16 +121,15 @@ fn many(arguments: &Arguments, out: &mut impl Write) -> io::Result<bool> {
         seeds: arguments.seeds,
         threads,
     };
-    let began = Instant::now();
+    let began = now();
     let interval = if io::stderr().is_terminal() { 1 } else { 10 };
-    let shown = Mutex::new(began);
+    let mut shown = began;
     let progress = |seeds: u64, connections: u64, failures: usize| {
-        let Ok(mut shown) = shown.lock() else { return };
-        if shown.elapsed() < Duration::from_secs(interval) {
+        if now().since(shown) < Duration::from_secs(interval) {
             return;
         }
-        *shown = Instant::now();
-        let line = rates(seeds, connections, began.elapsed());
+        shown = now();
+        let line = rates(seeds, connections, now().since(began));
         // Progress nobody reads is no failure.
         drop(writeln!(io::stderr(), "{line}, {failures} failures"));
     };
@@ -142,7 +141,7 @@ fn many(arguments: &Arguments, out: &mut impl Write) -> io::Result<bool> {
         ));
     };
     let report = campaign(&what, progress, failure);
-    let line = rates(report.seeds, report.connections, began.elapsed());
+    let line = rates(report.seeds, report.connections, now().since(began));
     writeln!(out, "{line}")?;
     tell(&report, arguments, out)
 }

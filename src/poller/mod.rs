@@ -20,8 +20,12 @@ mod iocp;
 mod kqueue;
 mod op;
 mod options;
+#[cfg(any(test, feature = "sim"))]
+mod pattern;
 #[cfg(unix)]
 mod readiness;
+#[cfg(all(target_os = "linux", any(test, feature = "sim")))]
+pub mod script;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(target_os = "linux")]
@@ -53,9 +57,11 @@ pub use self::options::{BackEnd, Notifier, PollerOptions, Refusal, Wait};
 #[cfg(unix)]
 use self::readiness::Readiness;
 #[cfg(feature = "sim")]
-use self::sim::Queue as Epoll;
+use self::sim::{Queue as Epoll, Ring};
 #[cfg(target_os = "linux")]
 use self::uring::Uring;
+#[cfg(all(target_os = "linux", not(feature = "sim")))]
+use self::uring_ring::Ring;
 pub use self::uring_test::io_uring_refusal;
 
 /// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.
@@ -79,13 +85,7 @@ enum Inner {
 
 /// Calls one method on whichever back end it is.
 macro_rules! forward {
-    ($self:ident, $poller:ident => $call:expr) => {
-        forward!(@ (&mut $self.inner), $poller => $call)
-    };
-    (ref $self:ident, $poller:ident => $call:expr) => {
-        forward!(@ (&$self.inner), $poller => $call)
-    };
-    (@ $inner:tt, $poller:ident => $call:expr) => {
+    ($inner:expr, $poller:ident => $call:expr) => {
         match $inner {
             #[cfg(target_os = "linux")]
             Inner::Uring($poller) => $call,
@@ -136,7 +136,7 @@ impl Poller {
     /// Takes a socket over: a listener non-blocking, a stream in blocking mode (io_uring waits for
     /// no other) unless it is to be connected and [`Poller::connects_nonblocking`].
     pub fn attach(&mut self, socket: OsSocket) -> Socket {
-        forward!(self, poller => poller.attach(socket))
+        forward!(&mut self.inner, poller => poller.attach(socket))
     }
 
     /// The descriptor of an attached socket, to read or set its options.
@@ -144,7 +144,7 @@ impl Poller {
     /// # Panics
     /// When the socket was closed.
     pub fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
-        forward!(ref self, poller => poller.descriptor(socket))
+        forward!(&self.inner, poller => poller.descriptor(socket))
     }
 
     /// Starts an op, which ends in the answer returned or in exactly one final completion.
@@ -152,13 +152,13 @@ impl Poller {
     /// # Panics
     /// When the socket was closed or has an op of this kind in flight.
     pub fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
-        forward!(self, poller => poller.submit(socket, op))
+        forward!(&mut self.inner, poller => poller.submit(socket, op))
     }
 
     /// Asks for an op's end. Its final completion comes all the same, and may still be a success;
     /// until then the op is in flight. Nothing happens when no such op is in flight.
     pub fn cancel(&mut self, socket: Socket, kind: OpKind) {
-        forward!(self, poller => poller.cancel(socket, kind));
+        forward!(&mut self.inner, poller => poller.cancel(socket, kind));
     }
 
     /// How many bytes of the send in flight the kernel has taken so far; 0 when there is none.
@@ -166,7 +166,7 @@ impl Poller {
     /// # Panics
     /// When the socket was closed.
     pub fn sent_so_far(&mut self, socket: Socket) -> usize {
-        forward!(self, poller => poller.sent_so_far(socket))
+        forward!(&mut self.inner, poller => poller.sent_so_far(socket))
     }
 
     /// Closes a socket: its ops are cancelled, nothing more is answered for it, and the descriptor
@@ -175,7 +175,7 @@ impl Poller {
     /// # Panics
     /// When it was closed before.
     pub fn close(&mut self, socket: Socket, how: Close) {
-        forward!(self, poller => poller.close(socket, how));
+        forward!(&mut self.inner, poller => poller.close(socket, how));
     }
 
     /// Appends completions to `to`, waiting if there are none. May return with none, seldom early.
@@ -183,18 +183,18 @@ impl Poller {
     /// # Errors
     /// Only when the poller itself is broken.
     pub fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
-        forward!(self, poller => poller.wait(wait, to))
+        forward!(&mut self.inner, poller => poller.wait(wait, to))
     }
 
     /// A handle that ends this poller's wait from any thread.
     #[must_use]
     pub fn notifier(&self) -> Notifier {
-        forward!(ref self, poller => poller.notifier())
+        forward!(&self.inner, poller => poller.notifier())
     }
 
     /// How many answers came for sockets that were closed.
     #[must_use]
     pub fn stale(&self) -> u64 {
-        forward!(ref self, poller => poller.stale())
+        forward!(&self.inner, poller => poller.stale())
     }
 }

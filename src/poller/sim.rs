@@ -28,7 +28,7 @@ use crate::sys::{EventFd, SocketRef};
 /// A ring of either kernel.
 #[derive(Debug)]
 pub(super) enum Ring {
-    Real(uring_ring::Ring),
+    Real(Box<uring_ring::Ring>),
     Simulated(Simulated),
 }
 
@@ -73,7 +73,8 @@ const CANCEL_ANY: u32 = 1 << 2;
 impl Ring {
     pub(super) fn open(submissions: u32, completions: u32) -> io::Result<Self> {
         if !sim::is_installed() {
-            return uring_ring::Ring::open(submissions, completions).map(Self::Real);
+            let ring = uring_ring::Ring::open(submissions, completions)?;
+            return Ok(Self::Real(Box::new(ring)));
         }
         let completions = usize::try_from(completions).expect("fits");
         Ok(Self::Simulated(Simulated {
@@ -328,8 +329,10 @@ struct Lent {
 
 impl sim::Buffers for Lent {
     fn fill(&mut self, input: &mut VecDeque<u8>, max: usize) -> Option<(u16, usize)> {
-        // SAFETY: the ring lives as long as the poller, and the tail is aligned.
-        let tail = unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.base).cast_mut()) };
+        // SAFETY: the base is that of the ring, which lives as long as the poller.
+        let tail = unsafe { BufRingEntry::tail(self.base) }.cast_mut();
+        // SAFETY: the tail is aligned, and accessed atomically by both sides.
+        let tail = unsafe { AtomicU16::from_ptr(tail) };
         if self.head == tail.load(Ordering::Acquire) {
             return None;
         }

@@ -4,8 +4,8 @@
 //! and waiting for readiness are polls. A socket's slot, generation and op kind make up the user
 //! data, so there is no table of ops: at most one of each kind is in flight.
 //!
-//! The ring is created and used by one thread (`SINGLE_ISSUER`, `DEFER_TASKRUN`): the kernel writes
-//! to memory only inside `enter`, never behind our back.
+//! One thread creates and uses the ring (`SINGLE_ISSUER`, `DEFER_TASKRUN`): the kernel writes to
+//! memory inside `enter` only.
 #![expect(unsafe_code, reason = "submission of pointers that the poller owns")]
 
 use std::collections::VecDeque;
@@ -24,15 +24,11 @@ use socket2::SockAddr;
 
 use super::inflight::{Answer, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
-#[cfg(feature = "sim")]
-use super::sim::Ring;
 use super::uring_buffers::{Buffers, GROUP};
-#[cfg(not(feature = "sim"))]
-use super::uring_ring::Ring;
 use super::uring_ring::{from_user_data, user_data};
 use super::uring_send::Sends;
 use super::uring_socket::State;
-use super::{Notifier, PollerOptions, Wait};
+use super::{Notifier, PollerOptions, Ring, Wait};
 use crate::buf::Pool;
 use crate::sys::{self, Bug, EventFd, OsSocket, seeded};
 
@@ -41,6 +37,7 @@ const BATCH: usize = 1024;
 /// User data of the notifier's read, and of ops whose completion says nothing.
 const NOTIFIER: u64 = u64::MAX;
 const IGNORED: u64 = u64::MAX - 1;
+
 #[derive(Debug)]
 pub(super) struct Uring {
     /// First, so that the ring is closed before the memory it knows of is freed.
@@ -92,7 +89,7 @@ impl Uring {
     pub(super) fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
         let state = self.table.peek(socket);
         let open = state.filter(|state| state.closing.is_none());
-        open.expect("the socket is open").fd.as_fd()
+        sys::borrow(&open.expect("the socket is open").fd)
     }
 
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
@@ -119,13 +116,8 @@ impl Uring {
                 if chain.is_empty() {
                     return Submitted::Done(Event::Sent(0, Ok(())));
                 }
-                let send = self.sends.insert(chain);
-                state.send = send;
+                state.send = self.sends.insert(chain);
                 self.start_send(socket);
-                #[cfg(feature = "sim")]
-                if seeded(Bug::BufferFreedEarly) {
-                    self.sends.free_early(send, &self.pool);
-                }
             }
             Op::ReadReady => self.arm_poll(socket, kind, libc::POLLIN | libc::POLLRDHUP),
             Op::WriteReady => self.arm_poll(socket, kind, libc::POLLOUT),
@@ -258,8 +250,12 @@ impl Uring {
     /// Queues the rest of a chain.
     fn start_send(&mut self, socket: Socket) {
         let state = self.table.at(socket);
-        let entry = self.sends.entry(state.send, Fd(state.fd.as_raw_fd()));
+        let send = state.send;
+        let entry = self.sends.entry(send, Fd(state.fd.as_raw_fd()));
         self.start(socket, OpKind::Send, entry);
+        if seeded(Bug::BufferFreedEarly) {
+            self.sends.free_early(send, &self.pool);
+        }
     }
 
     /// Lets starved receives try again, the longest-starved first, and no more of them than there

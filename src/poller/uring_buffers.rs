@@ -10,10 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
-#[cfg(feature = "sim")]
-use super::sim::Ring;
-#[cfg(not(feature = "sim"))]
-use super::uring_ring::Ring;
+use super::Ring;
 use crate::buf::{Buf, Pool};
 use crate::sys::Region;
 

@@ -17,6 +17,8 @@ use crate::sys;
 
 /// `IORING_REGISTER_RING_FDS` (Linux 5.18); the crate keeps the index to itself.
 const REGISTER_RING_FDS: libc::c_uint = 20;
+/// `IORING_UNREGISTER_RING_FDS`.
+const UNREGISTER_RING_FDS: libc::c_uint = 21;
 
 pub(super) struct Ring {
     ring: IoUring,
@@ -24,6 +26,22 @@ pub(super) struct Ring {
     index: u32,
     /// Completions taken early, to make room for more.
     early: VecDeque<cqueue::Entry>,
+}
+
+impl Drop for Ring {
+    /// A thread has 16 places for registered rings, and what is in one stays until the thread ends,
+    /// with all its memory (`io_uring_register(2)`).
+    fn drop(&mut self) {
+        let mut update = RingUpdate {
+            offset: self.index,
+            reserved: 0,
+            data: 0,
+        };
+        let (nr, fd) = (libc::SYS_io_uring_register, self.ring.as_raw_fd());
+        // SAFETY: `update` is valid for a read during the call. It fails in another thread than the
+        // ring's only, and the place goes with that thread.
+        unsafe { libc::syscall(nr, fd, UNREGISTER_RING_FDS, &raw mut update, 1) };
+    }
 }
 
 impl std::fmt::Debug for Ring {

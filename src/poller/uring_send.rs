@@ -10,7 +10,7 @@ use io_uring::squeue::Entry;
 use io_uring::types::Fd;
 
 use super::inflight::{Sending, Slab};
-use crate::buf::Chain;
+use crate::buf::{Chain, Pool};
 use crate::sys::{Bug, seeded};
 
 /// Parts handed to one `sendmsg`.
@@ -89,9 +89,9 @@ impl Sends {
             .build()
     }
 
-    /// Gives a chain's buffers back before the kernel has read them, as a defect would.
-    #[cfg(feature = "sim")]
-    pub(super) fn free_early(&mut self, index: u32, pool: &crate::buf::Pool) {
+    /// The defect of that name: the chain goes back to the pool before the kernel has read it, and
+    /// a copy stays for the books.
+    pub(super) fn free_early(&mut self, index: u32, pool: &Pool) {
         let chain = &mut self.outgoing.at(index).sending.chain;
         let mut copy = Chain::default();
         for part in chain.parts() {

@@ -5,6 +5,8 @@
 
 mod accept;
 mod close;
+#[cfg(test)]
+mod close_model;
 mod deadline;
 mod direction;
 mod limit;

@@ -8,6 +8,8 @@ mod gate;
 mod inbox;
 mod io;
 mod lane;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod mover;
 mod remote;
 mod run_queue;

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use super::inbox::Sender;
 use super::lane::Handle;
+#[cfg(all(test, loom))]
+use super::loom_models::Notifier;
 use super::task::Task;
 use super::watchdog::Heart;
+#[cfg(not(all(test, loom)))]
 use crate::poller::Notifier;
 
 /// What other threads can say to a lane.
@@ -36,10 +39,10 @@ struct Parts {
 }
 
 impl Remote {
-    pub(super) fn new(sender: Sender<Message>, notifier: Notifier) -> Self {
+    pub(super) fn new(sender: Sender<Message>, notifier: impl Into<Notifier>) -> Self {
         Self(Arc::new(Parts {
             sender,
-            notifier,
+            notifier: notifier.into(),
             heart: Heart::new(),
         }))
     }

@@ -13,12 +13,13 @@ use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::process;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::remote::{Message, Remote};
 use super::shared::schedule;
+use crate::sys::{AtomicBool, AtomicUsize, fence};
 
 /// What a task is called in logs: a reference to a literal, so that it costs one word.
 pub type TaskName = &'static &'static str;
@@ -129,6 +130,13 @@ impl Task {
     /// Claims the right to queue the task; `false` when it is queued already.
     pub(super) fn claim(&self) -> bool {
         !self.header().scheduled.swap(true, AcqRel)
+    }
+
+    /// A waker of it, as a poll would give.
+    #[cfg(all(test, loom))]
+    pub(super) fn waker(&self) -> Waker {
+        // SAFETY: the waker gets the reference of the clone.
+        unsafe { Waker::from_raw(raw_waker(ManuallyDrop::new(self.clone()).0)) }
     }
 
     fn header(&self) -> &Header {

@@ -237,7 +237,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::{TICK, TICK_NANOS, TimerKey, Timers};
+    use super::{SLOTS, TICK, TICK_NANOS, TimerKey, Timers, slot_of};
     use crate::sys::Time;
 
     const DAY: Duration = Duration::from_hours(24);
@@ -389,40 +389,112 @@ mod tests {
         assert_eq!(timers.find(third), Some(&mut 3));
     }
 
-    /// Cases 61 and 62 of the catalogue: a million random operations against a sorted map.
+    /// I11 over 400 days, wherever the wheel stands at first: alone in it or nearly, each timer
+    /// fires within a tick, and for each the lane is woken a few times at most.
+    #[test]
+    fn sparse_timers_of_400_days_fire_within_a_tick() {
+        for start in [0, 1, 4095, (1 << 30) - 1, 1 << 36, (1 << 36) + 12_345] {
+            let mut random = Random(start);
+            let mut now = Time::from_nanos(start * TICK_NANOS);
+            let mut timers = Timers::new(now);
+            let (end, mut wakes, mut fired) = (now + 400 * DAY, 0, Vec::new());
+            let mut waiting = 0;
+            let mut count = 0;
+            while now < end {
+                // From a millisecond to 24 days, so that every level of the wheel has its turn.
+                for _ in 0..=random.next() % 3 {
+                    let deadline =
+                        now.as_nanos() + 1 + random.next() % (1 << (20 + random.next() % 32));
+                    timers.insert(Time::from_nanos(deadline), Time::from_nanos(deadline));
+                    waiting += 1;
+                    count += 1;
+                }
+                while waiting > 2 || (waiting > 0 && !random.next().is_multiple_of(4)) {
+                    now = timers.next().expect("a timer waits");
+                    timers.advance(now, &mut fired);
+                    wakes += 1;
+                    for deadline in fired.drain(..) {
+                        assert!(now >= deadline, "{now:?} is before {deadline:?}");
+                        assert!(now.since(deadline) <= TICK, "{now:?} is after {deadline:?}");
+                        waiting -= 1;
+                    }
+                    assert_eq!(timers.len(), waiting, "at {now:?}");
+                }
+            }
+            assert!(wakes <= 6 * count, "{wakes} wakes for {count} timers");
+        }
+    }
+
+    /// Cases 61 and 62 of the catalogue.
     #[test]
     fn agrees_with_a_sorted_map() {
-        let mut random = Random(7);
+        agrees(7, 1_000_000);
+    }
+
+    /// The same for long: CONTRIBUTING.md has the command.
+    #[test]
+    #[ignore = "takes a minute, in a release build"]
+    fn agrees_with_a_sorted_map_a_hundred_million_times() {
+        agrees(8, 100_000_000);
+    }
+
+    /// Random operations on the wheel and on a sorted map, which must answer alike.
+    fn agrees(seed: u64, operations: u64) {
+        let mut random = Random(seed);
         let mut timers = Timers::new(Time::ZERO);
         let mut model: BTreeMap<(u64, u64), TimerKey> = BTreeMap::new();
+        // Of timers that are gone: their keys find nothing, whoever has the place now.
+        let mut stale = [None; SLOTS];
+        let place = |number: u64| slot_of(number, 0);
         let (mut now, mut fired) = (0_u64, Vec::new());
-        for id in 0..1_000_000_u64 {
-            match random.next() % 4 {
-                0 | 1 => {
-                    let ahead = random.next() % (1 << (random.next() % 34));
-                    let tick = (now + ahead).max(now + 1);
-                    let deadline = Time::from_nanos(tick * TICK_NANOS);
-                    model.insert((tick, id), timers.insert(deadline, (tick, id)));
+        for id in 0..operations {
+            match random.next() % 8 {
+                // Beyond the wheel's span, too, and in the past.
+                0..4 => {
+                    let ahead = random.next() % (1 << (random.next() % 38));
+                    let tick = (now + ahead).saturating_sub(random.next() % 4);
+                    let deadline = (tick * TICK_NANOS).saturating_sub(random.next() % TICK_NANOS);
+                    let name = (tick.max(now + 1), id);
+                    model.insert(name, timers.insert(Time::from_nanos(deadline), name));
                 }
-                2 => {
-                    let at = (now + random.next() % 100_000, 0);
+                4 => {
+                    let at = (now + random.next() % (1 << (random.next() % 38)), 0);
                     if let Some((&name, &key)) = model.range(at..).next() {
                         model.remove(&name);
+                        assert_eq!(timers.find(key), Some(&mut name.clone()));
                         assert_eq!(timers.remove(key), Some(name));
+                        stale[place(id)] = Some(key);
                     }
                 }
-                _ => {
-                    now += random.next() % (1 << (random.next() % 20));
-                    timers.advance(Time::from_nanos(now * TICK_NANOS), &mut fired);
-                    let rest = model.split_off(&(now + 1, 0));
+                5 => {
+                    if let Some(key) = stale[place(random.next())] {
+                        assert_eq!(timers.find(key), None);
+                        assert_eq!(timers.remove(key), None);
+                    }
+                }
+                // As a lane that sleeps, or overslept; within a tick, too.
+                choice => {
+                    let next = timers.next().map(|next| next.as_nanos() / TICK_NANOS);
+                    let first = model.keys().next().map(|&(tick, _)| tick);
+                    assert_eq!(next.is_some(), first.is_some(), "at tick {now}");
+                    assert!(next <= first, "a lane would oversleep at tick {now}");
+                    let later = now + random.next() % (1 << (random.next() % 20));
+                    now = next.filter(|_| choice == 6).unwrap_or(later);
+                    let moment = now * TICK_NANOS + random.next() % TICK_NANOS;
+                    timers.advance(Time::from_nanos(moment), &mut fired);
                     fired.sort_unstable();
-                    let due: Vec<(u64, u64)> = model.into_keys().collect();
-                    assert_eq!(fired, due, "at tick {now}");
-                    fired.clear();
-                    model = rest;
+                    for name in fired.drain(..) {
+                        let (due, key) = model.pop_first().expect("what fires was waiting");
+                        assert_eq!(name, due, "at tick {now}");
+                        assert!(due.0 <= now, "{due:?} is early at tick {now}");
+                        stale[place(id)] = Some(key);
+                    }
+                    let left = model.keys().next();
+                    assert!(left.is_none_or(|&(tick, _)| tick > now), "lost at {now}");
                 }
             }
             assert_eq!(timers.len(), model.len());
         }
+        assert!(!model.is_empty() && now > 1 << 30, "little was tried");
     }
 }

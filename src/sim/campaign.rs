@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::panic;
-use std::sync::atomic::AtomicU64;
+use std::sync::Once;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, Once};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::sys::sim::{Fault, Marks};
 const TWICE: u64 = 128;
 /// Failures that are looked into before a campaign gives up.
 const FAILURES_MAX: usize = 5;
+/// Between two looks at how far it is.
+const PROGRESS: Duration = Duration::from_millis(200);
 /// Runs that may be spent to make a failure smaller.
 const SHRINK_RUNS: usize = 300;
 
@@ -75,63 +78,88 @@ pub(super) fn keep_panics() {
 /// were, `failure` of each failure when it is found.
 ///
 /// # Panics
-/// When a thread cannot be started.
+/// When a thread cannot be started, or one panics.
 pub fn campaign(
     what: &Campaign,
-    progress: impl Fn(u64, u64, usize) + Sync,
-    failure: impl Fn(u64, &Violation, &Cut) + Sync,
+    mut progress: impl FnMut(u64, u64, usize),
+    mut failure: impl FnMut(u64, &Violation, &Cut),
 ) -> Report {
-    let (next, done, connections) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-    let report = Mutex::new(Report::default());
-    let failed = || report.lock().map_or(FAILURES_MAX, |r| r.failures.len());
-    let work = || {
-        keep_panics();
-        let _records = records::collect();
-        let mut marks = Marks::default();
-        while failed() < FAILURES_MAX {
-            let index = next.fetch_add(1, Relaxed);
-            if index >= what.seeds {
-                break;
-            }
-            let seed = what.from + index;
-            let outcome = run(seed, &Cut::default(), false);
-            marks.add(&outcome.marks);
-            done.fetch_add(1, Relaxed);
-            connections.fetch_add(outcome.connections, Relaxed);
-            let violation = outcome
-                .violation
-                .clone()
-                .or_else(|| differs(seed, &outcome));
-            if let Some(violation) = violation {
-                let cut = shrink(seed, &outcome);
-                failure(seed, &violation, &cut);
-                if let Ok(mut report) = report.lock() {
+    let count = Counts::default();
+    let (sender, found) = channel();
+    let mut report = Report::default();
+    thread::scope(|scope| {
+        let start = |_| {
+            let (count, sender) = (&count, sender.clone());
+            scope.spawn(move || work(what, count, &sender))
+        };
+        let workers: Vec<_> = (0..what.threads).map(start).collect();
+        drop(sender);
+        loop {
+            match found.recv_timeout(PROGRESS) {
+                Ok((seed, violation, cut)) => {
+                    failure(seed, &violation, &cut);
                     report.failures.push((seed, violation, cut));
                 }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
             }
+            let (seeds, connections) = (count.done.load(Relaxed), count.connections.load(Relaxed));
+            progress(seeds, connections, report.failures.len());
         }
-        if let Ok(mut report) = report.lock() {
-            report.marks.add(&marks);
-        }
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..what.threads).map(|_| scope.spawn(work)).collect();
-        while workers.iter().any(|worker| !worker.is_finished()) {
-            thread::park_timeout(Duration::from_millis(200));
-            progress(done.load(Relaxed), connections.load(Relaxed), failed());
+        for worker in workers {
+            report
+                .marks
+                .add(&worker.join().expect("worlds keep their panics"));
         }
     });
-    let mut report = report.into_inner().unwrap_or_default();
-    (report.seeds, report.connections) = (done.load(Relaxed), connections.load(Relaxed));
+    report.seeds = count.done.load(Relaxed);
+    report.connections = count.connections.load(Relaxed);
     report
+}
+
+/// What the threads of a campaign share.
+#[derive(Debug, Default)]
+struct Counts {
+    next: AtomicU64,
+    done: AtomicU64,
+    connections: AtomicU64,
+    failed: AtomicUsize,
+}
+
+fn work(what: &Campaign, count: &Counts, found: &Sender<(u64, Violation, Cut)>) -> Marks {
+    keep_panics();
+    let _records = records::collect();
+    let mut marks = Marks::default();
+    while count.failed.load(Relaxed) < FAILURES_MAX {
+        let index = count.next.fetch_add(1, Relaxed);
+        if index >= what.seeds {
+            break;
+        }
+        let seed = what.from + index;
+        let outcome = run(seed, &Cut::NOTHING, false);
+        marks.add(&outcome.marks);
+        count.done.fetch_add(1, Relaxed);
+        count.connections.fetch_add(outcome.connections, Relaxed);
+        let violation = outcome
+            .violation
+            .clone()
+            .or_else(|| differs(seed, &outcome));
+        if let Some(violation) = violation {
+            count.failed.fetch_add(1, Relaxed);
+            let cut = shrink(seed, &outcome);
+            // Whoever asked for the campaign waits for every thread.
+            drop(found.send((seed, violation, cut)));
+        }
+    }
+    marks
 }
 
 /// I12, for some seeds.
 fn differs(seed: u64, outcome: &Outcome) -> Option<Violation> {
-    if seed % TWICE != 0 {
+    if !seed.is_multiple_of(TWICE) {
         return None;
     }
-    let again = run(seed, &Cut::default(), false);
+    let again = run(seed, &Cut::NOTHING, false);
     (again.trace != outcome.trace)
         .then(|| Violation::new("I12", "the same seed took another course"))
 }

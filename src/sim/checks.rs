@@ -1,6 +1,7 @@
 //! The invariants, as far as they are seen from outside.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 
 use super::party::{End, Party};
 use super::records::{self, Record};
@@ -238,6 +239,19 @@ fn every_upstream_is_innocent(world: &World) -> bool {
         .all(Party::is_innocent)
 }
 
+/// What the records are held against.
+struct Books<'a> {
+    world: &'a World,
+    /// What became of each connection of a client, by its address.
+    of_client: HashMap<SocketAddr, &'a Closed>,
+    clients: HashMap<SocketAddr, usize>,
+    /// Bytes written to upstreams, by both addresses. Ports are used again, so that several
+    /// connections may have had the same two.
+    to_upstream: HashMap<(SocketAddr, SocketAddr), Vec<u64>>,
+    /// Which upstream's connection a client's bytes went to.
+    upstreams: HashMap<u64, u64>,
+}
+
 /// I8 and I10: one record per session, its bytes exact, of one configuration.
 fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
     let closed = with(|kernel| {
@@ -251,29 +265,43 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
         }
         std::mem::take(&mut kernel.closed)
     });
-    let written: HashMap<_, _> = closed.iter().map(|c| (c.remote, c)).collect();
-    // Ports are used again, so that several connections may have had the same two addresses.
-    let mut by_local: HashMap<_, Vec<u64>> = HashMap::new();
+    let mut to_upstream: HashMap<_, Vec<u64>> = HashMap::new();
     for c in &closed {
-        by_local
-            .entry((c.local, c.remote))
-            .or_default()
-            .push(c.written);
+        let written = to_upstream.entry((c.local, c.remote)).or_default();
+        written.push(c.written);
     }
-    let clients: HashMap<_, usize> = (0..).zip(&world.addresses).map(|(i, a)| (a.0, i)).collect();
+    let books = Books {
+        world,
+        of_client: closed.iter().map(|c| (c.remote, c)).collect(),
+        clients: (0..).zip(&world.addresses).map(|(i, a)| (a.0, i)).collect(),
+        to_upstream,
+        upstreams: world.pairs.iter().map(|(&to, &from)| (from, to)).collect(),
+    };
     let mut seen = HashSet::new();
     for record in records {
-        let bad = |what: &str| {
-            let violation = Violation::new("I8", format!("{what}: {record:?}"));
-            Err(violation)
-        };
-        let Some(address) = record.client else {
-            return bad("a record without its client");
-        };
-        if !seen.insert(address) {
-            return bad("a second record of a session");
+        if !record.client.is_some_and(|client| seen.insert(client)) {
+            let what = format!("a second record of a session, or one of nobody: {record:?}");
+            return Err(Violation::new("I8", what));
         }
-        let (Some(end), Some(&client)) = (written.get(&address), clients.get(&address)) else {
+        books.check(record)?;
+    }
+    let lanes = world.generations.iter().flat_map(|g| &g.lanes);
+    let sessions: u64 = lanes.map(|lane| lane.stats.accepted.value()).sum();
+    if sessions != records.len() as u64 {
+        let what = format!("{} records of {sessions} sessions", records.len());
+        return Err(Violation::new("I8", what));
+    }
+    Ok(())
+}
+
+impl Books<'_> {
+    fn check(&self, record: &Record) -> Result<(), Violation> {
+        let bad = |what: &str| Err(Violation::new("I8", format!("{what}: {record:?}")));
+        let found = record.client.and_then(|address| {
+            let (end, client) = (self.of_client.get(&address)?, self.clients.get(&address)?);
+            Some((*end, *client))
+        });
+        let Some((end, client)) = found else {
             return bad("a record of a session that was not");
         };
         // A send whose answer has not come when a session is cut is not counted.
@@ -286,33 +314,26 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
             return bad("more from the client than was read");
         }
         let name = client as u64 + 1;
-        let upstream = world
-            .pairs
-            .iter()
-            .find(|&(_, &from)| from == name && world.is_relayed(client));
-        if let Some((&to, _)) = upstream {
-            let arrival = usize::try_from(to - UPSTREAM_NAME).expect("few");
-            let (local, endpoint) = world.arrivals[arrival];
-            let generation: usize = record.listener.ends_with("-1").into();
-            if !world.plan.endpoints(generation).any(|e| e == endpoint) {
-                let what = format!("{record:?} went to {endpoint}");
-                return Err(Violation::new("I10", what));
-            }
-            before_reset(world, record, name, to, end)?;
-            let end = local.and_then(|local| by_local.get(&(local, endpoint)));
-            let said = record.from_client;
-            if end.is_some_and(|all| !all.iter().any(|&taken| fits(taken, said))) {
-                return bad(&format!("the upstream's kernel took {end:?} bytes"));
-            }
+        let upstream = self.upstreams.get(&name);
+        let Some(&to) = upstream.filter(|_| self.world.is_relayed(client)) else {
+            return Ok(());
+        };
+        let arrival = usize::try_from(to - UPSTREAM_NAME).expect("few");
+        let (local, endpoint) = self.world.arrivals[arrival];
+        let generation: usize = record.listener.ends_with("-1").into();
+        let mut endpoints = self.world.plan.endpoints(generation);
+        if !endpoints.any(|e| e == endpoint) {
+            let what = format!("{record:?} went to {endpoint}");
+            return Err(Violation::new("I10", what));
         }
+        before_reset(self.world, record, name, to, end)?;
+        let all = local.and_then(|local| self.to_upstream.get(&(local, endpoint)));
+        let said = record.from_client;
+        if all.is_some_and(|all| !all.iter().any(|&taken| fits(taken, said))) {
+            return bad(&format!("the upstream's kernel took {all:?} bytes"));
+        }
+        Ok(())
     }
-    let lanes = world.generations.iter().flat_map(|g| &g.lanes);
-    let sessions: u64 = lanes.map(|lane| lane.stats.accepted.value()).sum();
-    if sessions != records.len() as u64 {
-        let what = format!("{} records of {sessions} sessions", records.len());
-        return Err(Violation::new("I8", what));
-    }
-    Ok(())
 }
 
 /// I1 again: what came before a client's reset is delivered to an upstream that goes on reading, as

@@ -62,7 +62,7 @@ pub(super) struct Plan {
 /// An independent source of numbers for a part of a seed.
 fn part(seed: u64, what: u64) -> Random {
     let mut random = Random::new(seed ^ what.wrapping_mul(0xD6E8_FEB8_6659_FD93));
-    Random::new(random.next())
+    Random::new(random.draw())
 }
 
 impl Plan {
@@ -125,8 +125,8 @@ impl Plan {
             .collect();
         // One where nobody listens, of the ports that are connected from.
         let few_ports = self.faults.has(Fault::FewPorts);
-        endpoints.extend((few_ports && self.seed % 2 == 0).then(|| format!("\"{DEAD}\"")));
-        let source = if few_ports && self.seed % 2 == 1 {
+        endpoints.extend((few_ports && self.seed.is_multiple_of(2)).then(|| format!("\"{DEAD}\"")));
+        let source = if few_ports && !self.seed.is_multiple_of(2) {
             "source = [\"127.0.0.2\", \"127.0.0.3\"]\n"
         } else {
             ""
@@ -336,7 +336,7 @@ fn lane_options(seed: u64, lane: u64, faults: Faults, bulk: bool) -> LaneOptions
         },
         queue_buffers: random.between(1, 3),
         idle_spin: std::time::Duration::ZERO,
-        seed: random.next(),
+        seed: random.draw(),
         ..LaneOptions::new(back_end)
     }
 }

@@ -20,7 +20,7 @@ fn byte(name: u64, at: u64) -> u8 {
 
 /// Fills a buffer with the stream from `at` on.
 pub(super) fn write(name: u64, mut at: u64, mut into: &mut [u8]) {
-    while !into.is_empty() && at % 8 != 0 {
+    while !into.is_empty() && !at.is_multiple_of(8) {
         into[0] = byte(name, at);
         (into, at) = (&mut into[1..], at + 1);
     }
@@ -57,7 +57,7 @@ impl Reader {
         let Some(name) = self.name() else {
             return Ok(());
         };
-        while !bytes.is_empty() && self.received % 8 != 0 {
+        while !bytes.is_empty() && !self.received.is_multiple_of(8) {
             self.take_one(name, bytes[0])?;
             bytes = &bytes[1..];
         }

@@ -160,7 +160,7 @@ impl World {
             generations: Vec::new(),
             was_aborted: false,
             pairs: HashMap::new(),
-            random: with(|kernel| Random::new(kernel.random.next())),
+            random: with(|kernel| Random::new(kernel.random.draw())),
             roused: Vec::new(),
             plan,
         };

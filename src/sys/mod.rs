@@ -6,6 +6,10 @@
 
 #[cfg(all(unix, not(target_os = "linux")))]
 mod bsd;
+#[cfg_attr(
+    feature = "sim",
+    expect(unreachable_pub, reason = "behind the simulated one")
+)]
 mod clock;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 mod kevent;
@@ -21,6 +25,10 @@ mod signals;
 pub mod sim;
 mod sync;
 #[cfg(unix)]
+#[cfg_attr(
+    feature = "sim",
+    expect(dead_code, unreachable_pub, reason = "behind the simulated one")
+)]
 mod unix;
 #[cfg(windows)]
 mod windows;
@@ -63,7 +71,7 @@ pub(crate) use sim::{
 };
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
-pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicUsize, fence};
+pub(crate) use sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(all(test, unix))]
 pub(crate) use unix::is_inherited;
 #[cfg(unix)]

@@ -4,10 +4,6 @@
 
 /// A defect that the code was written to be without. Each has one place, where it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "sim"),
-    expect(dead_code, reason = "looked at by the simulator")
-)]
 pub(crate) enum Bug {
     /// The parts of a send go out in another order.
     SendReordered,
@@ -61,7 +57,7 @@ pub(crate) fn seeded(bug: Bug) -> bool {
     SEEDED.get() == Some(bug)
 }
 
-#[cfg(feature = "sim")]
+#[cfg(all(feature = "sim", test, not(loom)))]
 impl Bug {
     pub(crate) const ALL: &[Self] = &[
         Self::SendReordered,

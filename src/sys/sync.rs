@@ -1,8 +1,8 @@
 //! The atomics that the loom models check; loom's own when built with `--cfg loom`.
 //!
-//! Only the inbox and the notifier are modelled, so only they take their atomics from here.
+//! Only the inbox, its wake and the tasks are modelled, so only they take their atomics from here.
 
 #[cfg(all(loom, test))]
-pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(not(all(loom, test)))]
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, fence};

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 
 use super::peer::{BlackHole, pattern, same, wide_listener};
-use super::world::{World, unconnected};
+use super::world::{Plenty, World, unconnected};
 use crate::poller::{BackEnd, Close, Op, OpKind};
 
 pub(super) fn idle(world: &mut World) {
@@ -192,5 +192,15 @@ pub(super) fn poller_dropped_with_everything(world: &mut World) {
     inner.abandon();
     for peer in [sending_peer, receiving_peer, idle_peer, client] {
         world.peer_reads(peer).1.expect_err("a reset");
+    }
+}
+
+/// A thread may have as many pollers as it likes, one after the other: none leaves anything behind.
+pub(super) fn opened_again_and_again(world: &mut World) {
+    for _ in 0..40 {
+        let mut inner = World::open(world.poller.back_end(), Plenty::Starved);
+        let (socket, _peer) = inner.pair();
+        inner.park(socket, Op::Recv);
+        inner.finish();
     }
 }

@@ -18,6 +18,7 @@ mod world;
 
 use std::io::Write;
 
+pub(super) use self::peer::Random;
 use self::world::{Plenty, World};
 use super::BackEnd;
 
@@ -26,14 +27,7 @@ const DENIED: &str = "CORELANE_IO_URING_DENIED";
 
 /// Runs a case against a back end, if it is to be had here.
 fn run(back_end: BackEnd, case: fn(&mut World)) {
-    if let Some(reason) = back_end.refusal() {
-        let known = std::env::var_os(DENIED).is_some_and(|value| value == "1");
-        assert!(
-            known,
-            "no {back_end}: {reason}; if that is meant: {DENIED}=1"
-        );
-        // Not through the harness, which keeps what a passing test prints.
-        writeln!(std::io::stderr(), "not run: no {back_end} here: {reason}").unwrap();
+    if !is_available(back_end) {
         return;
     }
     for plenty in [Plenty::Ordinary, Plenty::Starved] {
@@ -41,6 +35,21 @@ fn run(back_end: BackEnd, case: fn(&mut World)) {
         case(&mut world);
         world.finish();
     }
+}
+
+/// Whether a back end is to be had here. One that is not is said to be so, and must be known.
+pub(super) fn is_available(back_end: BackEnd) -> bool {
+    let Some(reason) = back_end.refusal() else {
+        return true;
+    };
+    let known = std::env::var_os(DENIED).is_some_and(|value| value == "1");
+    assert!(
+        known,
+        "no {back_end}: {reason}; if that is meant: {DENIED}=1"
+    );
+    // Not through the harness, which keeps what a passing test prints.
+    writeln!(std::io::stderr(), "not run: no {back_end} here: {reason}").unwrap();
+    false
 }
 
 /// Makes a test of each case for each back end.
@@ -124,7 +133,8 @@ suite! {
         cancels_nothing_of_others
         slot_used_again
         descriptor_open_elsewhere
-        poller_dropped_with_everything;
+        poller_dropped_with_everything
+        opened_again_and_again;
     waking:
         notified_before_sleep
         notified_asleep

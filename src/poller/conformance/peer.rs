@@ -9,18 +9,8 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Type};
 
 use super::world::PATIENCE;
+pub(super) use crate::poller::pattern::pattern;
 use crate::sys::{self, OsSocket};
-
-/// The bytes that a stream named `seed` carries from `offset` on.
-pub(super) fn pattern(seed: u64, offset: usize, bytes: usize) -> Vec<u8> {
-    let byte = |at: usize| {
-        let word = (at as u64 / 8 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seed << 17;
-        word.rotate_left(23)
-            .wrapping_mul(0xD6E8_FEB8_6659_FD93)
-            .to_le_bytes()[at % 8]
-    };
-    (offset..offset + bytes).map(byte).collect()
-}
 
 /// Compares without printing megabytes.
 pub(super) fn same(got: &[u8], expected: &[u8]) {
@@ -130,10 +120,10 @@ impl BlackHole {
 }
 
 /// Pseudo-random numbers, the same for the same seed (splitmix64).
-pub(super) struct Random(pub(super) u64);
+pub(in crate::poller) struct Random(pub(in crate::poller) u64);
 
 impl Random {
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(in crate::poller) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -6,14 +6,18 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::{Token, lane, ms, run, turn, turn_now};
 use crate::poller::BackEnd;
 use crate::runtime::gate::{Either, Gate, both, either};
-use crate::runtime::lane::{Lane, LaneOptions};
+use crate::runtime::lane::{Handle, Lane, LaneOptions};
 use crate::runtime::sleep::{Elapsed, timeout, yield_now};
 use crate::runtime::timer::TICK;
 use crate::sys::{self, Time};
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 fn lane_at(now: Time) -> Lane {
     Lane::open(LaneOptions::new(BackEnd::Epoll), now).unwrap()
@@ -54,6 +58,62 @@ fn a_sleep_ends_within_a_tick_of_a_made_up_clock() {
         assert!(woken >= deadline, "{after}: at {woken:?}");
         assert!(woken.since(deadline) <= TICK, "{after}: at {woken:?}");
     }
+}
+
+/// I11 over 400 days on a lane that sleeps as long as its timers let it: sleeps from a millisecond to
+/// months, one that is put off each day as an idle session's deadline is, none lost, early or late.
+#[test]
+fn a_lane_of_400_days_loses_no_sleep() {
+    let start = at(123_456_789);
+    let end = start + 400 * DAY;
+    let mut lane = lane_at(start);
+    let ended = Rc::new(Cell::new(0_u64));
+    let check = |handle: &Handle, deadline: Time| {
+        let late = handle.now().since(deadline);
+        assert!(handle.now() >= deadline, "{deadline:?}: early");
+        assert!(late <= TICK, "{deadline:?}: {late:?} late");
+    };
+    // Each sleeps again and again, around so long.
+    for longest in [HOUR, 9 * HOUR, DAY, 30 * DAY, 200 * DAY] {
+        let (handle, ended) = (lane.handle(), Rc::clone(&ended));
+        lane.handle().spawn(&"sleeps", async move {
+            while handle.now() < end {
+                let nanos = handle.random() % u64::try_from(longest.as_nanos()).unwrap();
+                let deadline = handle.now() + Duration::from_nanos(nanos + 1);
+                handle.sleep_until(deadline).await;
+                check(&handle, deadline);
+                ended.set(ended.get() + 1);
+            }
+        });
+    }
+    let (handle, put_off) = (lane.handle(), Rc::new(Cell::new(false)));
+    let place = Rc::clone(&put_off);
+    lane.handle().spawn(&"session", async move {
+        let mut idle = handle.sleep_until(handle.now() + 2 * DAY);
+        let mut deadline = Time::ZERO;
+        while handle.now() < end {
+            deadline = handle.now() + 2 * DAY;
+            idle.reset(deadline);
+            let day = pin!(handle.sleep_until(handle.now() + DAY));
+            assert_eq!(either(pin!(&mut idle), day).await, Either::Second(()));
+        }
+        idle.await;
+        check(&handle, deadline);
+        place.set(true);
+    });
+    let (mut now, mut turns) = (start, 0);
+    while lane.tasks() > 0 {
+        turn(&mut lane, now);
+        turns += 1;
+        let next = lane.handle().0.timers.borrow().next();
+        let Some(next) = next else { continue };
+        assert!(next > now, "it would turn for ever at {now:?}");
+        now = next;
+    }
+    assert!(now >= end && put_off.get());
+    let ended = ended.get();
+    assert!(ended > 400 * 24, "{ended} sleeps");
+    assert!(turns < 8 * ended, "{turns} turns for {ended} sleeps");
 }
 
 #[test]

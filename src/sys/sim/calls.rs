@@ -244,7 +244,7 @@ pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
 
 pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<()> {
     let simulation = |kernel: &mut super::Kernel, number| {
-        kernel.bind(number, SocketAddr::new(source, 0));
+        kernel.bind_source(number, SocketAddr::new(source, 0));
         Ok(())
     };
     either(socket, simulation, |s| unix::bind_source(s, source))
@@ -286,14 +286,14 @@ pub(crate) fn set_user_timeout(socket: SocketRef<'_>, time: Duration) -> io::Res
     note(
         socket,
         |kernel, number| kernel.set_patience(number, None, Some(nanos)),
-        |socket| options::set_user_timeout(socket, time),
+        |socket| linux::set_user_timeout(socket, time),
     )
 }
 
 pub(crate) fn set_send_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
     note(
         socket,
-        |kernel, number| kernel.set_buffers(number, Some(2 * bytes), None),
+        |kernel, number| kernel.set_buffers(number, Some(bytes), None),
         |socket| options::set_send_buffer(socket, bytes),
     )
 }
@@ -301,17 +301,17 @@ pub(crate) fn set_send_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result
 pub(crate) fn set_receive_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
     note(
         socket,
-        |kernel, number| kernel.set_buffers(number, None, Some(2 * bytes)),
+        |kernel, number| kernel.set_buffers(number, None, Some(bytes)),
         |socket| options::set_receive_buffer(socket, bytes),
     )
 }
 
 pub(crate) fn set_notsent_lowat(socket: SocketRef<'_>, bytes: u32) -> io::Result<()> {
-    note(socket, |_, _| {}, |s| options::set_notsent_lowat(s, bytes))
+    note(socket, |_, _| {}, |s| linux::set_notsent_lowat(s, bytes))
 }
 
 pub(crate) fn set_congestion(socket: SocketRef<'_>, name: &str) -> io::Result<()> {
-    note(socket, |_, _| {}, |s| options::set_congestion(s, name))
+    note(socket, |_, _| {}, |s| linux::set_congestion(s, name))
 }
 
 pub(crate) fn set_fast_open(socket: SocketRef<'_>, queue: u32) -> io::Result<()> {

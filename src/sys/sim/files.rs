@@ -8,6 +8,11 @@ use super::socket::{Owner, Stage};
 
 /// The first ephemeral port.
 const FIRST_PORT: u16 = 32_768;
+/// Below it, those that bind(2) chooses: one that is never given twice is always free.
+const FIRST_BOUND_PORT: u16 = 20_000;
+/// The smallest buffers: `SOCK_MIN_SNDBUF` and `SOCK_MIN_RCVBUF` of Linux on x86-64.
+const SEND_BUFFER_MIN: usize = 4608;
+const RECEIVE_BUFFER_MIN: usize = 2304;
 /// Bytes that a pipe holds.
 const PIPE: usize = 64 * 1024;
 
@@ -25,8 +30,18 @@ impl Kernel {
         Ok(self.install(File::Socket(index)))
     }
 
-    /// bind(2).
-    pub(crate) fn bind(&mut self, descriptor: i32, address: SocketAddr) {
+    /// bind(2). Port 0 is any that is free (ip(7)).
+    pub(crate) fn bind(&mut self, descriptor: i32, mut address: SocketAddr) {
+        if address.port() == 0 {
+            self.bound_ports += 1;
+            address.set_port(FIRST_BOUND_PORT + self.bound_ports);
+        }
+        self.bind_source(descriptor, address);
+    }
+
+    /// bind(2) of an address whose port the connect chooses, if it is 0
+    /// (`IP_BIND_ADDRESS_NO_PORT`, ip(7)).
+    pub(crate) fn bind_source(&mut self, descriptor: i32, address: SocketAddr) {
         let index = self.socket(descriptor);
         self.socks[index as usize].local = Some(address);
     }
@@ -86,6 +101,11 @@ impl Kernel {
 
     pub(super) fn begin_connect(&mut self, index: u32, to: SocketAddr) -> Result<()> {
         let bound = self.socks[index as usize].local;
+        if let Some(bound) = bound.filter(|bound| bound.port() != 0) {
+            self.ports.insert((bound.ip(), bound.port(), to), u64::MAX);
+            self.start_connect(index, to);
+            return Ok(());
+        }
         let source = bound.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |bound| bound.ip());
         let count = self.limits.ports;
         let start = self.random.below(count.into());
@@ -299,8 +319,10 @@ impl Kernel {
     ) {
         let index = self.socket(descriptor);
         let sock = &mut self.socks[index as usize];
-        sock.send_buffer = send.unwrap_or(sock.send_buffer);
-        sock.receive_buffer = receive.unwrap_or(sock.receive_buffer);
+        // Doubled, and never below what one segment needs (socket(7), `SOCK_MIN_SNDBUF`).
+        let size = |wanted: Option<usize>, least: usize| wanted.map(|bytes| least.max(2 * bytes));
+        sock.send_buffer = size(send, SEND_BUFFER_MIN).unwrap_or(sock.send_buffer);
+        sock.receive_buffer = size(receive, RECEIVE_BUFFER_MIN).unwrap_or(sock.receive_buffer);
     }
 
     /// Silence and unacknowledged data for how long, in seconds and nanoseconds.
@@ -328,7 +350,7 @@ impl Kernel {
         let sock = &self.socks[self.socket(descriptor) as usize];
         Figures {
             unread: sock.input.len(),
-            unacknowledged: sock.output.len() + sock.unacknowledged,
+            unacknowledged: sock.unacknowledged_in_all(),
             acknowledged: sock.acknowledged,
             is_closed: sock.is_dead(),
             room: sock.room(),
@@ -385,6 +407,10 @@ impl Kernel {
     /// splice(2) from a pipe into a socket.
     pub(crate) fn splice_out(&mut self, pipe: i32, socket: i32, max: usize) -> Result<usize> {
         let index = self.socket(socket);
+        // An empty pipe is looked at first (`splice_to_socket`).
+        if self.pipe(pipe).is_empty() {
+            return Err(libc::EAGAIN);
+        }
         if let Some(error) = self.send_error(index) {
             return Err(error);
         }

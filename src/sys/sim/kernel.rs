@@ -151,6 +151,7 @@ pub(crate) struct Kernel {
     events: BinaryHeap<Reverse<Timed>>,
     order: u64,
     pub(super) outside_addresses: u32,
+    pub(super) bound_ports: u16,
 }
 
 impl Kernel {
@@ -180,6 +181,7 @@ impl Kernel {
             events: BinaryHeap::new(),
             order: 0,
             outside_addresses: 0,
+            bound_ports: 0,
         }
     }
 

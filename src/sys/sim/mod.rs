@@ -6,8 +6,10 @@
 //! both, and what the simulated one does can be compared with what the real one does.
 
 mod calls;
+mod cancel;
 mod fault;
 mod files;
+mod handshake;
 mod kernel;
 mod network;
 mod outside;
@@ -30,7 +32,7 @@ pub use self::fault::{Fault, Faults, Mark, Marks, Random};
 pub(crate) use self::kernel::{Closed, Kernel, Limits, MICRO, MILLI, SECOND, SockRef};
 pub(crate) use self::outside::Got;
 pub(crate) use self::poll::{Edge, Sleep};
-pub(crate) use self::ring::{Ask, Buffers, Completion, Entry, Memory};
+pub(crate) use self::ring::{Ask, Buffers, Entry, Memory};
 
 thread_local! {
     /// The kernel of the world that runs on this thread.

@@ -2,22 +2,17 @@
 //!
 //! Sources: RFC 9293; where it leaves a choice, Linux (`tcp_reset`, `tcp_close`, `tcp_recvmsg`).
 
-use std::net::SocketAddr;
-
 use super::fault::{Fault, Mark};
 use super::kernel::{Event, Kernel, MICRO, MILLI, SECOND, SockRef, TIME_WAIT};
 use super::socket::{NOWHERE, Owner, Stage};
 
 /// Largest segment.
 const SEGMENT: usize = 1 << 16;
-/// SYNs are repeated after 1, 2, 4 ... seconds, six times, before the connect fails (tcp(7),
-/// `tcp_syn_retries`).
-const SYN_TRIES: u32 = 6;
 /// How long data is sent again before the connection is given up (tcp(7), `tcp_retries2`).
 const RETRANSMISSION: u64 = 924 * SECOND;
 
 impl Kernel {
-    fn latency(&mut self) -> u64 {
+    pub(super) fn latency(&mut self) -> u64 {
         if self.strikes(Fault::SlowNetwork, 4) {
             return self.random.between(1, 40) as u64 * MILLI;
         }
@@ -25,7 +20,7 @@ impl Kernel {
     }
 
     /// Sends a segment from a socket behind those before it.
-    fn transmit(&mut self, from: u32, event: Event) {
+    pub(super) fn transmit(&mut self, from: u32, event: Event) {
         let arrival = self.now + self.latency();
         let sock = &mut self.socks[from as usize];
         sock.last_arrival = sock.last_arrival.max(arrival);
@@ -116,6 +111,9 @@ impl Kernel {
             Event::Fin { to } => self.on_fin(to),
             Event::FinAck { to } => {
                 if let Some(sock) = self.sock(to) {
+                    // And with it all that was sent before (RFC 9293 §3.4).
+                    sock.acknowledged += sock.unacknowledged as u64;
+                    sock.unacknowledged = 0;
                     sock.fin_acknowledged = true;
                     self.close_if_over(to.index);
                 }
@@ -159,6 +157,8 @@ impl Kernel {
         if sock.stage != Stage::Open {
             return;
         }
+        // What was acknowledged with a FIN is not again.
+        let bytes = bytes.min(sock.unacknowledged);
         sock.unacknowledged -= bytes;
         sock.acknowledged += bytes as u64;
         let wakes = sock.is_full && sock.is_writable();
@@ -226,7 +226,8 @@ impl Kernel {
         // `tcp_reset`: what the state says.
         let error = match sock.stage {
             Stage::Connecting => libc::ECONNREFUSED,
-            _ if sock.fin_received => libc::EPIPE,
+            // CLOSE_WAIT, and no later state.
+            _ if sock.fin_received && !sock.fin_wanted => libc::EPIPE,
             _ => libc::ECONNRESET,
         };
         if sock.is_waiting {
@@ -265,6 +266,7 @@ impl Kernel {
         let sock = &mut self.socks[index as usize];
         sock.stage = Stage::Dead;
         sock.error = error;
+        sock.lost += sock.output.len() + sock.unacknowledged;
         sock.output.clear();
         sock.wire.clear();
         sock.unacknowledged = 0;
@@ -365,135 +367,6 @@ impl Kernel {
             self.let_go(waiting);
         }
         self.die(index, None);
-    }
-
-    /// Starts a connect from a socket that has its address.
-    pub(super) fn start_connect(&mut self, index: u32, to: SocketAddr) {
-        let from = self.reference(index);
-        let sock = &mut self.socks[index as usize];
-        sock.stage = Stage::Connecting;
-        sock.remote = Some(to);
-        let corelanes = sock.owner == Some(Owner::Corelane);
-        if corelanes && self.strikes(Fault::ConnectUnreachable, 8) {
-            let after = self.random.between(1, 2_000) as u64 * MILLI;
-            self.give_up_after(index, after, libc::EHOSTUNREACH);
-            return;
-        }
-        if corelanes && self.strikes(Fault::ConnectBlackHole, 8) {
-            self.give_up_after(index, 127 * SECOND, libc::ETIMEDOUT);
-            return;
-        }
-        let delay = if corelanes && self.strikes(Fault::ConnectLate, 4) {
-            self.random.between(1, 5_000) as u64 * MILLI
-        } else {
-            self.latency()
-        };
-        let lost = 0;
-        self.at(self.now + delay, Event::Syn { from, to, lost });
-    }
-
-    fn on_syn(&mut self, from: SockRef, to: SocketAddr, lost: u32) {
-        let Some(client) = self.sock(from) else {
-            return;
-        };
-        if client.stage != Stage::Connecting {
-            return;
-        }
-        let (corelanes, remote) = (client.owner == Some(Owner::Corelane), client.local);
-        let itself = remote == Some(to);
-        let refused = corelanes && self.strikes(Fault::ConnectRefused, 6);
-        let group: Vec<u32> = self
-            .listeners
-            .iter()
-            .filter(|(address, _)| *address == to)
-            .map(|&(_, listener)| listener)
-            .collect();
-        if itself && group.is_empty() {
-            self.meet_itself(from);
-            return;
-        }
-        if refused || group.is_empty() {
-            let delay = self.latency();
-            let refused = true;
-            self.at(self.now + delay, Event::SynAck { to: from, refused });
-            return;
-        }
-        let listener = self.random.pick(&group);
-        let waiting = &self.socks[listener as usize];
-        if waiting.queue.len() > waiting.backlog {
-            self.pass(Mark::BacklogOverflow);
-            if lost == SYN_TRIES {
-                self.give_up_after(from.index, 0, libc::ETIMEDOUT);
-            } else {
-                let at = self.now + (SECOND << lost);
-                let lost = lost + 1;
-                self.at(at, Event::Syn { from, to, lost });
-            }
-            return;
-        }
-        if lost > 0 {
-            self.pass(Mark::ConnectAfterSynRetry);
-        }
-        self.queue_up(listener, from, to, remote);
-    }
-
-    /// A connection joins a listener's backlog, and its client is told.
-    fn queue_up(
-        &mut self,
-        listener: u32,
-        from: SockRef,
-        to: SocketAddr,
-        remote: Option<SocketAddr>,
-    ) {
-        let parent = &self.socks[listener as usize];
-        let owner = parent.owner.expect("somebody listens");
-        let (user_timeout, keepalive) = (parent.user_timeout, parent.keepalive);
-        let index = self.new_sock(owner);
-        let sock = &mut self.socks[index as usize];
-        sock.is_waiting = true;
-        sock.stage = Stage::Open;
-        (sock.local, sock.remote, sock.peer) = (Some(to), remote, Some(from));
-        (sock.user_timeout, sock.keepalive) = (user_timeout, keepalive);
-        self.socks[listener as usize].queue.push_back(index);
-        let server = self.reference(index);
-        self.socks[from.index as usize].peer = Some(server);
-        self.wake(listener);
-        // Nothing overtakes the answer.
-        self.transmit(
-            index,
-            Event::SynAck {
-                to: from,
-                refused: false,
-            },
-        );
-    }
-
-    /// A simultaneous open with itself (RFC 9293 §3.5).
-    fn meet_itself(&mut self, from: SockRef) {
-        self.pass(Mark::ConnectedToItself);
-        let sock = &mut self.socks[from.index as usize];
-        sock.stage = Stage::Open;
-        sock.peer = Some(from);
-        self.wake(from.index);
-    }
-
-    fn on_syn_ack(&mut self, to: SockRef, refused: bool) {
-        let Some(sock) = self.sock(to) else {
-            return;
-        };
-        if sock.stage != Stage::Connecting {
-            return;
-        }
-        if refused {
-            self.die(to.index, Some(libc::ECONNREFUSED));
-            return;
-        }
-        sock.stage = Stage::Open;
-        self.wake(to.index);
-        // What the server has written meanwhile waits for this.
-        if let Some(peer) = self.socks[to.index as usize].peer {
-            self.at(self.now, Event::Window { to: peer });
-        }
     }
 
     /// From now on nothing goes from one end to the other, either way.

@@ -233,6 +233,10 @@ impl Kernel {
 
     /// Closes a poller.
     pub(crate) fn close_poller(&mut self, poller: u32) {
+        // Its watches go with it (epoll(7)).
+        for sock in &mut self.socks {
+            sock.watch = sock.watch.filter(|watch| watch.poller != poller);
+        }
         if let Some(Polling {
             kind: Kind::Ring(ring),
             ..

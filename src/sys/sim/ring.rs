@@ -58,12 +58,12 @@ pub(crate) struct Entry {
     pub(crate) silent: bool,
 }
 
-struct Op {
-    ask: Ask,
-    data: u64,
+pub(super) struct Op {
+    pub(super) ask: Ask,
+    pub(super) data: u64,
     /// The socket, which it holds; or the counter.
-    file: File,
-    is_roused: bool,
+    pub(super) file: File,
+    pub(super) is_roused: bool,
     held_back: u8,
     /// A connect has been started.
     is_started: bool,
@@ -74,11 +74,11 @@ pub(crate) struct Ring {
     completions_max: usize,
     completions: VecDeque<Completion>,
     overflow: VecDeque<Completion>,
-    ops: Vec<Option<Op>>,
+    pub(super) ops: Vec<Option<Op>>,
     free: Vec<u64>,
     /// Tokens by user data.
-    names: HashMap<u64, u64>,
-    roused: VecDeque<u64>,
+    pub(super) names: HashMap<u64, u64>,
+    pub(super) roused: VecDeque<u64>,
     buffers: Option<Box<dyn Buffers>>,
 }
 
@@ -112,11 +112,11 @@ impl Ring {
         self.names.is_empty()
     }
 
-    fn op(&mut self, token: u64) -> Option<&mut Op> {
+    pub(super) fn op(&mut self, token: u64) -> Option<&mut Op> {
         self.ops.get_mut(place(token))?.as_mut()
     }
 
-    fn take(&mut self, token: u64) -> Option<Op> {
+    pub(super) fn take(&mut self, token: u64) -> Option<Op> {
         let op = self.ops.get_mut(place(token))?.take()?;
         self.names.remove(&op.data);
         self.free.push(token);
@@ -229,7 +229,7 @@ impl Kernel {
         }
     }
 
-    fn complete(&mut self, poller: u32, data: u64, result: i32, flags: u32) {
+    pub(super) fn complete(&mut self, poller: u32, data: u64, result: i32, flags: u32) {
         let ring = self.ring(poller);
         if ring.is_full() {
             ring.overflow.push_back((data, result, flags));
@@ -329,7 +329,7 @@ impl Kernel {
     }
 
     /// Carries out one op if it can be, and completes it.
-    fn run_one(&mut self, poller: u32, token: u64) {
+    pub(super) fn run_one(&mut self, poller: u32, token: u64) {
         let ring = self.ring(poller);
         let Some(mut op) = ring.ops[place(token)].take() else {
             return;
@@ -373,7 +373,7 @@ impl Kernel {
     }
 
     /// An op is over: it holds its socket no more.
-    fn release(&mut self, poller: u32, token: u64, file: File) {
+    pub(super) fn release(&mut self, poller: u32, token: u64, file: File) {
         match file {
             File::Socket(index) => {
                 let ops = &mut self.socks[index as usize].ops;
@@ -464,55 +464,6 @@ impl Kernel {
             return Some((-error, 0));
         }
         (sock.stage != Stage::Connecting).then_some((0, 0))
-    }
-
-    /// Cancels the op of that name. Three outcomes: ended, too late, not there.
-    fn cancel_one(&mut self, poller: u32, data: u64) -> i32 {
-        match self.ring(poller).names.get(&data).copied() {
-            None => {
-                self.pass(Mark::CancelledNothing);
-                -libc::ENOENT
-            }
-            Some(token) => self.cancel_token(poller, token),
-        }
-    }
-
-    fn cancel_token(&mut self, poller: u32, token: u64) -> i32 {
-        let Some(op) = self.ring(poller).op(token) else {
-            return -libc::ENOENT;
-        };
-        let loses = op.is_roused;
-        if loses && self.strikes(Fault::CancelLosesRace, 2) {
-            self.run_one(poller, token);
-            if self.ring(poller).op(token).is_none() {
-                self.pass(Mark::CancelledTooLate);
-                return -libc::EALREADY;
-            }
-        }
-        self.pass(Mark::CancelledInTime);
-        let ring = self.ring(poller);
-        let op = ring.take(token).expect("it is in flight");
-        ring.roused.retain(|&other| other != token);
-        if matches!(op.ask, Ask::Connect(_)) {
-            self.pass(Mark::ConnectCancelled);
-        }
-        self.release(poller, token, op.file);
-        self.complete(poller, op.data, -libc::ECANCELED, 0);
-        0
-    }
-
-    fn cancel_all(&mut self, poller: u32, descriptor: Option<i32>) -> i32 {
-        let file = descriptor.and_then(|descriptor| self.file(descriptor));
-        let concerns = |op: &Op| descriptor.is_none() || Some(op.file) == file;
-        let ops = (0..).zip(&self.ring(poller).ops);
-        let tokens: Vec<u64> = ops
-            .filter(|(_, op)| op.as_ref().is_some_and(concerns))
-            .map(|(token, _)| token)
-            .collect();
-        for &token in &tokens {
-            self.cancel_token(poller, token);
-        }
-        i32::try_from(tokens.len()).expect("few ops")
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) struct Sock {
     pub(super) output: VecDeque<u8>,
     /// On their way or not acknowledged.
     pub(super) unacknowledged: usize,
+    /// Neither sent nor acknowledged when the connection died; `tcp_reset` leaves the numbers be.
+    pub(super) lost: usize,
     pub(super) send_buffer: usize,
     pub(super) fin_wanted: bool,
     pub(super) fin_sent: bool,
@@ -129,6 +131,15 @@ impl Sock {
     pub(super) fn room(&self) -> usize {
         self.send_buffer
             .saturating_sub(self.output.len() + self.unacknowledged)
+    }
+
+    /// What `SIOCOUTQ` says: `tcp_ioctl` takes it from sequence numbers, so a FIN counts as a byte.
+    pub(super) fn unacknowledged_in_all(&self) -> usize {
+        if self.stage == Stage::Connecting {
+            return 0;
+        }
+        let fin = self.fin_wanted && !self.fin_acknowledged;
+        self.output.len() + self.unacknowledged + self.lost + usize::from(fin)
     }
 
     /// Bytes that may be sent to here.

@@ -1,0 +1,71 @@
+//! What was seen, in words that only say what is determined.
+
+use std::io;
+
+use super::stream::Stream;
+use crate::poller::{Cancelled, Event, RecvEnd};
+
+/// An error, by its kind.
+pub(super) fn error(error: &io::Error) -> String {
+    if error
+        .get_ref()
+        .is_some_and(|source| source.is::<Cancelled>())
+    {
+        return "cancelled".to_owned();
+    }
+    match error.raw_os_error() {
+        Some(libc::ECONNRESET) => "reset".to_owned(),
+        Some(libc::EPIPE) => "broken pipe".to_owned(),
+        Some(libc::ECONNREFUSED) => "refused".to_owned(),
+        Some(libc::ETIMEDOUT) => "timed out".to_owned(),
+        Some(libc::ENOTCONN) => "not connected".to_owned(),
+        Some(libc::EAGAIN) => "would block".to_owned(),
+        _ => format!("{error}"),
+    }
+}
+
+pub(super) fn outcome(result: &io::Result<()>, done: &str) -> String {
+    match result {
+        Ok(()) => done.to_owned(),
+        Err(e) => error(e),
+    }
+}
+
+/// Bytes that one end was given before the stream ended, as far as their number is determined.
+pub(super) fn amount(bytes: usize, stream: &Stream, is_fin: bool) -> String {
+    match (stream.is_vague, is_fin, stream.is_all_delivered()) {
+        (false, ..) => format!("{bytes} bytes"),
+        (true, true, true) => "all".to_owned(),
+        (true, true, false) => "not all".to_owned(),
+        (true, false, _) => "some".to_owned(),
+    }
+}
+
+/// How much of `all` was sent; how much exactly is the kernel's affair if it was not all.
+pub(super) fn part(sent: usize, all: usize) -> String {
+    match sent {
+        _ if sent == all => format!("{sent} bytes"),
+        0 => "none".to_owned(),
+        _ => "some".to_owned(),
+    }
+}
+
+/// The final answer to an op other than a receive and a send.
+pub(super) fn answer(event: &Event) -> String {
+    match event {
+        Event::Accepted(Ok(_)) => "accepted".to_owned(),
+        Event::Accepted(Err(e)) => error(e),
+        Event::Connected(result) => outcome(result, "connected"),
+        Event::ReadReady(result) | Event::WriteReady(result) => outcome(result, "ready"),
+        Event::RecvEnded(end) => recv_end(end),
+        Event::Received(_) | Event::Sent(..) => format!("{event:?}"),
+    }
+}
+
+pub(super) fn recv_end(end: &RecvEnd) -> String {
+    match end {
+        RecvEnd::Fin => "FIN".to_owned(),
+        RecvEnd::Cancelled => "cancelled".to_owned(),
+        RecvEnd::Failed(e) => error(e),
+    }
+}

@@ -1,0 +1,71 @@
+//! The bytes of one direction of a connection: what was written, and what came out of it.
+
+use crate::poller::pattern::pattern;
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    seed: u64,
+    /// All that was handed to the kernel.
+    written: Vec<u8>,
+    delivered: usize,
+    /// How much the kernel took was up to it.
+    pub(super) is_vague: bool,
+}
+
+impl Stream {
+    pub(super) fn new(seed: usize) -> Self {
+        let seed = seed as u64;
+        Self {
+            seed,
+            ..Self::default()
+        }
+    }
+
+    /// What comes next in it, from what was written so far.
+    pub(super) fn next(&self, bytes: usize) -> Vec<u8> {
+        pattern(self.seed, self.written.len(), bytes)
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        self.written.extend(bytes);
+    }
+
+    /// The last so many bytes were not taken after all.
+    pub(super) fn take_back(&mut self, bytes: usize) -> Result<(), String> {
+        if bytes > 0 {
+            self.is_vague = true;
+        }
+        let left = self.written.len().saturating_sub(bytes);
+        self.written.truncate(left);
+        if self.delivered > left {
+            return Err("more was delivered than the sender is told was sent".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The bytes that are to come out next.
+    pub(super) fn expected(&self, bytes: usize) -> Result<Vec<u8>, String> {
+        let rest = self.written.get(self.delivered..).unwrap_or_default();
+        let next = rest.get(..bytes).ok_or("more came out than was sent")?;
+        Ok(next.to_vec())
+    }
+
+    /// Bytes have come out of it.
+    pub(super) fn deliver(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let rest = self.written.get(self.delivered..).unwrap_or_default();
+        if let Some(at) = rest.iter().zip(bytes).position(|(a, b)| a != b) {
+            let at = self.delivered + at;
+            return Err(format!("byte {at} of the stream is another than was sent"));
+        }
+        if bytes.len() > rest.len() {
+            return Err("more was delivered than was sent".to_owned());
+        }
+        self.delivered += bytes.len();
+        Ok(())
+    }
+
+    pub(super) fn is_all_delivered(&self) -> bool {
+        self.delivered == self.written.len()
+    }
+}

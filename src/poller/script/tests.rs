@@ -1,0 +1,147 @@
+//! The corpus and random scripts, on every back end of every kernel that this build has.
+
+use super::{Place, Script, generate, run};
+use crate::poller::BackEnd;
+use crate::poller::conformance::{Random, is_available};
+#[cfg(feature = "sim")]
+use crate::sys::sim::Faults;
+
+/// Random scripts that are run.
+const RANDOM: u64 = 150;
+/// Bytes that such a script is made of.
+const BYTES: usize = 120;
+
+/// Everywhere that a script is run.
+fn places() -> Vec<(BackEnd, Place)> {
+    let mut places = Vec::new();
+    for &back_end in BackEnd::ALL {
+        if is_available(back_end) {
+            places.push((back_end, Place::Real));
+        }
+        #[cfg(feature = "sim")]
+        {
+            let mut disturbed = Faults::NONE;
+            super::DISTURBING.iter().for_each(|&f| disturbed.add(f));
+            places.push((back_end, Place::Simulated(0, Faults::NONE)));
+            places.extend((1..4).map(|seed| (back_end, Place::Simulated(seed, disturbed))));
+        }
+    }
+    places
+}
+
+/// Runs a script of the corpus everywhere: all see what it says.
+fn agrees(text: &str) {
+    let script = Script::parse(text).unwrap();
+    for (back_end, place) in places() {
+        let trace = run(&script, back_end, place);
+        let trace = trace.unwrap_or_else(|e| panic!("{back_end}, {place:?}: {e}"));
+        if std::env::var_os("SHOW").is_some() {
+            println!("{back_end}, {place:?}\n{}", trace.join("\n"));
+            continue;
+        }
+        for (saw, expected) in trace.iter().zip(script.expected()) {
+            if let Some(expected) = expected {
+                assert_eq!(*saw, expected, "{back_end}, {place:?}");
+            }
+        }
+    }
+}
+
+/// Makes a test of each script.
+macro_rules! corpus {
+    ($($name:ident)+) => {
+        $(
+            #[test]
+            fn $name() {
+                agrees(include_str!(concat!("corpus/", stringify!($name), ".txt")));
+            }
+        )+
+    };
+}
+
+corpus! {
+    accept_before_and_after
+    accept_cancelled
+    backlog_overflow
+    both_fins
+    calls_without_a_connection
+    cancel_loses_nothing
+    cancel_outcomes
+    cancelled_send
+    close_behind_a_full_window
+    close_of_theirs_with_unread_input
+    close_while_receiving
+    close_while_sending
+    close_with_all_read
+    close_with_unread_input
+    close_with_unread_input_after_fin
+    connect_and_accept
+    connect_cancelled
+    connect_closed
+    connect_itself
+    data_after_fin_and_close
+    descriptor_used_again
+    empty_send
+    fill_and_receive
+    fin_again
+    fin_before_accept
+    fin_behind_a_full_window
+    fin_of_ours_with_data
+    fin_with_data
+    half_close_by_peer
+    half_close_by_us
+    listener_close_resets_the_backlog
+    listener_close_with_an_accept
+    many_buffers
+    read_ready_is_a_level
+    ready_at_a_reset
+    refused
+    reset_after_both_shut_down
+    reset_after_fin
+    reset_after_fin_told_to_the_write
+    reset_after_fin_with_data
+    reset_after_own_fin
+    reset_before_accept
+    reset_before_accept_raw
+    reset_behind_a_full_window
+    reset_of_both_pending
+    reset_of_ours
+    reset_seen_by_our_send_first
+    reset_told_to_so_error
+    reset_told_to_the_read
+    reset_told_to_the_write
+    reset_while_receiving
+    reset_while_sending
+    reset_with_data
+    send_to_closed_peer
+    send_to_closed_peer_raw
+    shutdown_twice
+    splice
+    splice_to_a_dead_peer
+    unacknowledged_after_a_reset
+    window_full_then_drained
+    write_ready
+}
+
+#[test]
+fn random_scripts_agree() {
+    let places = places();
+    for seed in 0..RANDOM {
+        let mut random = Random(seed);
+        let bytes: Vec<u8> = (0..BYTES)
+            .map(|_| u8::try_from(random.below(256)).unwrap())
+            .collect();
+        let text = generate(&bytes);
+        let script = Script::parse(&text).unwrap();
+        let mut first: Option<Vec<String>> = None;
+        for &(back_end, place) in &places {
+            let here = format!("seed {seed}, {back_end}, {place:?}");
+            let trace =
+                run(&script, back_end, place).unwrap_or_else(|e| panic!("{here}: {e}\n{text}"));
+            let first = first.get_or_insert_with(|| trace.clone());
+            for (one, other) in first.iter().zip(&trace) {
+                assert_eq!(one, other, "{here}, of\n{text}");
+            }
+        }
+    }
+}
