@@ -9,6 +9,8 @@
 ARG RUST=rust:1.95-slim
 FROM ${RUST} AS build
 WORKDIR /src
+# Where `./ci-ports image` mounts the crates.
+ENV CARGO_HOME=/cargo
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY config config

@@ -38,12 +38,13 @@ pub(crate) fn server(pid: u32) -> Result<(), Impossible> {
     }
 }
 
-/// Raises the limit on descriptors as far as it goes.
-pub(crate) fn descriptors(connections: u32, lanes: u32) -> Result<(), Impossible> {
-    enough_descriptors(connections, lanes, sys::file_limit().ok())
+/// Raises the limit on descriptors as far as it goes. `asked` is the option as it was written.
+pub(crate) fn descriptors(asked: &str, connections: u32, lanes: u32) -> Result<(), Impossible> {
+    enough_descriptors(asked, connections, lanes, sys::file_limit().ok())
 }
 
 fn enough_descriptors(
+    asked: &str,
     connections: u32,
     lanes: u32,
     limit: Option<usize>,
@@ -51,19 +52,25 @@ fn enough_descriptors(
     let needed = connections as usize + SPARE_DESCRIPTORS + LANE_DESCRIPTORS * lanes as usize;
     match limit {
         Some(limit) if needed > limit => Err(Impossible(format!(
-            "--connections {connections}: {needed} descriptors are needed and the limit is \
+            "{asked}: {needed} descriptors are needed and the limit is \
              {limit}: raise it (ulimit -Hn, LimitNOFILE=)"
         ))),
         _ => Ok(()),
     }
 }
 
-pub(crate) fn ports(connections: u32, sources: usize) -> Result<(), Impossible> {
-    enough_ports(connections, sources.max(1), Environment::here().ports)
+pub(crate) fn ports(asked: &str, connections: u32, sources: usize) -> Result<(), Impossible> {
+    enough_ports(
+        asked,
+        connections,
+        sources.max(1),
+        Environment::here().ports,
+    )
 }
 
 /// `range` is the first and the last port that connections are made from.
 fn enough_ports(
+    asked: &str,
     connections: u32,
     sources: usize,
     range: Option<(u16, u16)>,
@@ -81,7 +88,7 @@ fn enough_ports(
     };
     let needed = (connections as usize).div_ceil(each);
     Err(Impossible(format!(
-        "--connections {connections}: {from} can have {each} connections to another \
+        "{asked}: {from} can have {each} connections to another \
          (net.ipv4.ip_local_port_range is {first} to {last}): widen the range, or connect from \
          {needed} addresses (--source 127.0.0.2-{})",
         (needed + 1).min(254)
@@ -131,9 +138,9 @@ mod tests {
 
     #[test]
     fn descriptors() {
-        assert!(enough_descriptors(20_000, 1, None).is_ok());
-        assert!(enough_descriptors(965, 1, Some(1000)).is_ok());
-        let refused = enough_descriptors(966, 1, Some(1000)).unwrap_err();
+        assert!(enough_descriptors("", 20_000, 1, None).is_ok());
+        assert!(enough_descriptors("", 965, 1, Some(1000)).is_ok());
+        let refused = enough_descriptors("--connections 966", 966, 1, Some(1000)).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "--connections 966: 1001 descriptors are needed and the limit is 1000: raise it \
@@ -144,16 +151,18 @@ mod tests {
     #[test]
     fn ports() {
         let usual = Some((32_768, 60_999));
-        assert!(enough_ports(28_232, 1, usual).is_ok());
-        assert!(enough_ports(56_464, 2, usual).is_ok());
-        assert!(enough_ports(1_000_000, 1, None).is_ok());
+        assert!(enough_ports("", 28_232, 1, usual).is_ok());
+        assert!(enough_ports("", 56_464, 2, usual).is_ok());
+        assert!(enough_ports("", 1_000_000, 1, None).is_ok());
         assert_eq!(
-            enough_ports(28_233, 1, usual).unwrap_err().to_string(),
-            "--connections 28233: one address can have 28232 connections to another \
+            enough_ports("--streams 28233", 28_233, 1, usual)
+                .unwrap_err()
+                .to_string(),
+            "--streams 28233: one address can have 28232 connections to another \
              (net.ipv4.ip_local_port_range is 32768 to 60999): widen the range, or connect from 2 \
              addresses (--source 127.0.0.2-3)"
         );
-        let two = enough_ports(60_000, 2, usual).unwrap_err().to_string();
+        let two = enough_ports("", 60_000, 2, usual).unwrap_err().to_string();
         assert!(two.contains("each of 2 addresses can have 28232"), "{two}");
     }
 

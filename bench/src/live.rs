@@ -45,9 +45,6 @@ pub struct Snapshot {
 pub trait Observer: Debug {
     /// Another second has passed.
     fn second(&mut self, snapshot: &Snapshot);
-
-    /// The load has ended; what was drawn may be taken back.
-    fn end(&mut self) {}
 }
 
 /// One line a second, on standard error.

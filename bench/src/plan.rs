@@ -59,6 +59,16 @@ pub(crate) enum Work {
     Bulk(Direction),
 }
 
+impl Work {
+    /// The option that says how many connections.
+    fn connections_option(self) -> &'static str {
+        match self {
+            Self::Exchange | Self::Churn(_) => "--connections",
+            Self::Bulk(_) => "--streams",
+        }
+    }
+}
+
 /// What each connection does.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
@@ -264,14 +274,16 @@ impl Plan {
 
     fn new(outline: Outline<'_>, common: &CommonArguments) -> Result<Self, Impossible> {
         let (lanes, connections) = (common.lanes, outline.connections);
+        let asked = format!("{} {connections}", outline.work.connections_option());
         if lanes > connections {
             return Err(Impossible(format!(
-                "--lanes {lanes}: more lanes than connections (--connections {connections})"
+                "--lanes {lanes}: more lanes than connections ({asked})"
             )));
         }
         let sources = common.source.as_ref();
-        checks::descriptors(connections, lanes)?;
+        checks::descriptors(&asked, connections, lanes)?;
         checks::ports(
+            &asked,
             connections,
             sources.map_or(0, |sources| sources.addresses.len()),
         )?;

@@ -144,7 +144,7 @@ impl Engine {
         }
         let (start, end, window) = load.exchange()?;
         let elapsed = load.finish(window)?;
-        let results = Results {
+        Ok(Results {
             series: load.rows.finish(window.start),
             back_ends: load.back_ends,
             elapsed,
@@ -158,11 +158,7 @@ impl Engine {
             tally: load.tally,
             usage: load.usage,
             system: Machine::now().since(&machine),
-        };
-        for observer in &mut self.observers {
-            observer.end();
-        }
-        Ok(results)
+        })
     }
 }
 

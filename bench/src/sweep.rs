@@ -74,6 +74,8 @@ pub(crate) fn run(
         let outcome = assemble::outcome(invocation, &plan, &results);
         add(&mut totals, &outcome.totals);
         faults.extend(results.tally.faults);
+        let unclear = outcome.errors.total == 0
+            && (slo.measure(&outcome).is_none() || !outcome.verdict.valid);
         let step = step(&outcome, slo, search.rate);
         let kept = step.kept;
         steps.push(step);
@@ -86,6 +88,7 @@ pub(crate) fn run(
         match search.next(kept) {
             Some(next) if steps.len() < STEPS_MAX => search = next,
             Some(_) => break "too many steps",
+            None if search.kept.is_none() && unclear => break "the first step could not tell",
             None if search.kept.is_none() && !kept => break "the first rate broke it",
             None if kept && search.broken.is_none() => break "the highest rate allowed kept it",
             None => break ended(&steps),

@@ -1,8 +1,15 @@
 //! Any text is a configuration or has errors, in order, each on one line and on a line of it.
 #![no_main]
 
-use corelane::config::Config;
+use config::Config;
 use libfuzzer_sys::fuzz_target;
+
+#[path = "../../src/config/mod.rs"]
+#[expect(
+    unused,
+    reason = "this target only reads, and only errors are looked at"
+)]
+mod config;
 
 fuzz_target!(|text: &str| {
     let Err(errors) = Config::parse(text, "fuzz.toml") else {

@@ -10,6 +10,9 @@
 //! The poller knows no future and no task.
 
 #[cfg(test)]
+mod available;
+#[cfg(test)]
+#[cfg(not(feature = "sim"))] // it has the same pollers: once is enough for what takes long
 mod conformance;
 #[cfg(target_os = "linux")]
 mod epoll;
@@ -43,9 +46,6 @@ mod uring_test;
 
 use std::io;
 
-use crate::buf::Pool;
-use crate::sys::{OsSocket, SocketRef};
-
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 use self::epoll::Epoll;
 #[cfg(windows)]
@@ -63,6 +63,8 @@ use self::uring::Uring;
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 use self::uring_ring::Ring;
 pub use self::uring_test::io_uring_refusal;
+use crate::buf::Pool;
+use crate::sys::{OsSocket, SocketRef};
 
 /// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.
 #[derive(Debug)]
@@ -115,8 +117,7 @@ impl Poller {
             BackEnd::Kqueue => Inner::Kqueue(Readiness::over(Kqueue::open()?, options, pool)),
             #[cfg(windows)]
             BackEnd::Iocp => Inner::Iocp(Box::new(Iocp::open(options, pool.clone())?)),
-            // The plan has seen to it; see `BackEnd::refusal`.
-            _ => return Err(io::ErrorKind::Unsupported.into()),
+            _ => return Err(io::ErrorKind::Unsupported.into()), // see `BackEnd::refusal`
         };
         Ok(Self { back_end, inner })
     }
@@ -193,7 +194,6 @@ impl Poller {
     }
 
     /// How many answers came for sockets that were closed.
-    #[must_use]
     pub fn stale(&self) -> u64 {
         forward!(&self.inner, poller => poller.stale())
     }

@@ -1,9 +1,9 @@
 //! Every interleaving of a task's wakes, its end and its lane's end, and of what one lane hands to
 //! another. The inbox's own models stand beside it. Run as `.ci/run` does, with `--cfg loom`.
 //!
-//! A lane here is the part of one that other threads touch: its inbox, its sleep and its tasks. What
-//! it would do with a call is what the call does when it is dropped, since a call needs a whole lane
-//! to be run.
+//! A lane here is the part of one that other threads touch: its inbox, its sleep and its tasks.
+//! What it would do with a call is what the call does when it is dropped, since a call needs a
+//! whole lane to be run.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

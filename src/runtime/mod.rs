@@ -18,7 +18,8 @@ mod sleep;
 mod sockets;
 mod spin;
 mod task;
-#[cfg(all(test, not(loom)))]
+// The simulator's build has the same lanes: once is enough for what takes long.
+#[cfg(all(test, not(loom), not(feature = "sim")))]
 mod tests;
 mod timer;
 mod watchdog;

@@ -70,7 +70,7 @@ impl Remote {
     }
 
     /// How many refer to the lane's inbox: this, the lane, its tasks and what is said to it.
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "sim")))]
     pub(super) fn references(&self) -> usize {
         Arc::strong_count(&self.0)
     }

@@ -196,8 +196,8 @@ fn shrink(seed: u64, outcome: &Outcome) -> Cut {
     cut
 }
 
-/// What broke, what may be left out of the seed without it going away, the faults that are left, and
-/// the last events in words.
+/// What broke, what may be left out of the seed without it going away, the faults that are left,
+/// and the last events in words.
 pub type Failure = (Violation, Cut, Vec<Fault>, Vec<String>);
 
 /// Runs one seed and says in words what happened last; `Ok` when nothing broke.

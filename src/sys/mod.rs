@@ -72,7 +72,7 @@ pub(crate) use sim::{
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
 pub(crate) use sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, fence};
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, not(feature = "sim")))]
 pub(crate) use unix::is_inherited;
 #[cfg(unix)]
 pub(crate) use unix::{ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources};

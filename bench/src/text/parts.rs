@@ -31,7 +31,11 @@ pub(super) fn sweep(f: &mut Formatter<'_>, sweep: &Sweep) -> fmt::Result {
             Rounded(knee),
             sweep.ended
         ),
-        None => writeln!(f, "{:<15}{} never held; {}", "knee", sweep.slo, sweep.ended),
+        None => writeln!(
+            f,
+            "{:<15}{} was not seen to hold; {}",
+            "knee", sweep.slo, sweep.ended
+        ),
     }
 }
 
@@ -43,7 +47,11 @@ pub(super) fn duel(f: &mut Formatter<'_>, duel: &Duel) -> fmt::Result {
     writeln!(f, "{:<15}{rounds} rounds, {b} divided by {a}", "ratios")?;
     for metric in &duel.metrics {
         let median = stats::median(&metric.ratios).map(|ratio| format!("{ratio:.3}"));
-        write!(f, "{:<15}{}", metric.name, maybe(median))?;
+        let name = match &*metric.name {
+            "cpu_per_message" => "CPU a message",
+            name => name,
+        };
+        write!(f, "{name:<15}{}", maybe(median))?;
         if let Some(interval) = metric.ratio {
             write!(f, " ({:.3} to {:.3})", interval.low, interval.high)?;
         }

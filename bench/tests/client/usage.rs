@@ -65,7 +65,7 @@ fn bad_arguments_are_refused_before_anything_starts() {
 
 #[test]
 fn bad_arguments_of_the_other_verbs_are_refused_too() {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["run", "h:1", "--rate", "80 k"], "messages a second"),
         (&["run", "h:1", "--rate", "0"], "messages a second"),
         (&["run", "h:1", "--size", "64:90,16k"], "has no share"),
@@ -93,6 +93,10 @@ fn bad_arguments_of_the_other_verbs_are_refused_too() {
             "possible values: fin, rst",
         ),
         (&["bulk", "h:1", "--direction", "x"], "up, down, both"),
+        (
+            &["bulk", "h:1", "--streams", "2", "--lanes", "3"],
+            "--lanes 3: more lanes than connections (--streams 2)",
+        ),
         (&["duel", "A=h:1", "A=h:2"], "two targets, one name"),
     ];
     for (arguments, message) in cases {
@@ -141,6 +145,8 @@ fn help_and_version_work() {
         &["churn", "--help"],
         &["bulk", "--help"],
         &["duel", "--help"],
+        &["report", "--help"],
+        &["compare", "--help"],
         &["--version"],
     ] {
         let answer = run(arguments);

@@ -16,14 +16,9 @@ mod peer;
 mod waking;
 mod world;
 
-use std::io::Write;
-
-pub(super) use self::peer::Random;
 use self::world::{Plenty, World};
 use super::BackEnd;
-
-/// Set where io_uring is known to be denied, or its cases fail instead of passing unseen.
-const DENIED: &str = "CORELANE_IO_URING_DENIED";
+use super::available::is_available;
 
 /// Runs a case against a back end, if it is to be had here.
 fn run(back_end: BackEnd, case: fn(&mut World)) {
@@ -35,21 +30,6 @@ fn run(back_end: BackEnd, case: fn(&mut World)) {
         case(&mut world);
         world.finish();
     }
-}
-
-/// Whether a back end is to be had here. One that is not is said to be so, and must be known.
-pub(super) fn is_available(back_end: BackEnd) -> bool {
-    let Some(reason) = back_end.refusal() else {
-        return true;
-    };
-    let known = std::env::var_os(DENIED).is_some_and(|value| value == "1");
-    assert!(
-        known,
-        "no {back_end}: {reason}; if that is meant: {DENIED}=1"
-    );
-    // Not through the harness, which keeps what a passing test prints.
-    writeln!(std::io::stderr(), "not run: no {back_end} here: {reason}").unwrap();
-    false
 }
 
 /// Makes a test of each case for each back end.

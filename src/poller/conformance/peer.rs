@@ -120,10 +120,10 @@ impl BlackHole {
 }
 
 /// Pseudo-random numbers, the same for the same seed (splitmix64).
-pub(in crate::poller) struct Random(pub(in crate::poller) u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    pub(in crate::poller) fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

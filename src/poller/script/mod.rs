@@ -3,8 +3,8 @@
 //!
 //! A script says what our end asks of a poller and what the other end does with system calls. What
 //! both see comes out as a trace, which holds only what TCP and Linux determine; so the traces of
-//! all runs agree, or the simulated kernel is no model of the real one. `corpus/README.md` lists the
-//! statements. Not part of the product: built into tests and into the simulator.
+//! all runs agree, or the simulated kernel is no model of the real one. `corpus/README.md` lists
+//! the statements. Not part of the product: built into tests and into the simulator.
 
 mod end;
 mod generate;
@@ -14,7 +14,8 @@ mod place;
 mod run;
 mod say;
 mod stream;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 mod theirs;
 

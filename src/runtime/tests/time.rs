@@ -60,8 +60,9 @@ fn a_sleep_ends_within_a_tick_of_a_made_up_clock() {
     }
 }
 
-/// I11 over 400 days on a lane that sleeps as long as its timers let it: sleeps from a millisecond to
-/// months, one that is put off each day as an idle session's deadline is, none lost, early or late.
+/// I11 over 400 days on a lane that sleeps as long as its timers let it: sleeps from a millisecond
+/// to months, one that is put off each day as an idle session's deadline is, none lost, early or
+/// late.
 #[test]
 fn a_lane_of_400_days_loses_no_sleep() {
     let start = at(123_456_789);

@@ -1,5 +1,5 @@
-//! What is asked of the simulator itself: that it is exact, that it bites, and that what it has found
-//! stays found.
+//! What is asked of the simulator itself: that it is exact, that it bites, and that what it has
+//! found stays found.
 
 use super::campaign::keep_panics;
 use super::plan::Cut;

@@ -62,8 +62,9 @@ fn environment(f: &mut Formatter<'_>, results: &Results) -> fmt::Result {
     writeln!(f, "```text\n{}\n```\n", results.command)?;
     writeln!(
         f,
-        "{}; took {} min {} s. {}, {}, {} cores, congestion control {}, somaxconn {}. Servers on \
-         core {}, client and upstream on core {}. Slices of {} ms after {} ms of warm-up.\n",
+        "{}; took {} min {} s. {}, {}, {} cores, congestion control {}, somaxconn {}; load \
+         averages before it began: {}. Servers on core {}, client and upstream on core {}. Slices \
+         of {} ms after {} ms of warm-up.\n",
         results.date,
         results.took_s / 60,
         results.took_s % 60,
@@ -76,6 +77,10 @@ fn environment(f: &mut Formatter<'_>, results: &Results) -> fmt::Result {
         environment
             .somaxconn
             .map_or_else(|| "n/a".to_owned(), |length| length.to_string()),
+        environment.loadavg.map_or_else(
+            || "n/a".to_owned(),
+            |averages| averages.map(|load| format!("{load:.2}")).join(", ")
+        ),
         results.server_core,
         results.client_core,
         results.slice_ms,
