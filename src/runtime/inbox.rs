@@ -279,8 +279,11 @@ mod tests {
         assert!(sender.send(1));
         assert!(!sender.send(2), "it is being woken already");
         assert!(!receiver.fall_asleep(), "there are messages");
-        assert_eq!((receiver.receive(), receiver.receive()), (Some(1), Some(2)));
+        assert!(!sender.send(3), "it has stayed awake");
+        assert!((1..=3).all(|message| receiver.receive() == Some(message)));
         assert!(receiver.fall_asleep());
+        receiver.wake_up();
+        assert!(!sender.send(4), "it is awake");
     }
 
     #[test]
@@ -327,36 +330,46 @@ mod tests {
 /// Every interleaving of small cases. Run as `.ci/run` does, with `--cfg loom`.
 #[cfg(all(test, loom))]
 mod loom_models {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use loom::cell::Cell;
     use loom::sync::Notify;
     use loom::thread;
-    use std::sync::Arc;
 
     use super::inbox;
     use crate::runtime::loom_models::bounded;
 
     /// A lane that sleeps whenever it finds nothing gets every message and is woken at most once
-    /// per sleep.
+    /// per sleep. A message is a cell: loom sees it read before it is known to have been written.
     fn receive_all(capacity: usize, senders: usize, each: usize) {
         bounded(move || {
             let (sender, mut receiver) = inbox(capacity);
             let notifier = Arc::new(Notify::new());
+            let wakes = Arc::new(AtomicUsize::new(0));
             let threads: Vec<_> = (0..senders)
                 .map(|_| {
                     let (sender, notifier) = (sender.clone(), Arc::clone(&notifier));
+                    let wakes = Arc::clone(&wakes);
                     thread::spawn(move || {
-                        for message in 0..each {
-                            if sender.send(message) {
+                        for _ in 0..each {
+                            if sender.send(Cell::new(1)) {
+                                wakes.fetch_add(1, Relaxed);
                                 notifier.notify();
                             }
                         }
                     })
                 })
                 .collect();
-            let mut got = 0;
+            let (mut got, mut sleeps) = (0, 0);
             while got < senders * each {
-                if receiver.receive().is_some() {
-                    got += 1;
-                } else if receiver.fall_asleep() {
+                if let Some(message) = receiver.receive() {
+                    got += message.get();
+                    continue;
+                }
+                sleeps += 1;
+                if receiver.fall_asleep() {
                     notifier.wait();
                     receiver.wake_up();
                 }
@@ -364,6 +377,8 @@ mod loom_models {
             threads
                 .into_iter()
                 .for_each(|thread| thread.join().unwrap());
+            let wakes = wakes.load(Relaxed);
+            assert!(wakes <= sleeps, "{wakes} wakes for {sleeps} sleeps");
         });
     }
 
@@ -380,6 +395,11 @@ mod loom_models {
     #[test]
     fn loom_no_message_is_lost_when_the_ring_spills() {
         receive_all(1, 2, 1);
+    }
+
+    #[test]
+    fn loom_no_message_is_lost_when_several_spill() {
+        receive_all(1, 1, 3);
     }
 
     /// A timer, or a socket, may end a sleep while a sender is about to: its signal comes late,

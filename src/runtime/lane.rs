@@ -249,7 +249,7 @@ impl Lane {
         count
     }
 
-    #[cfg(all(test, not(feature = "sim")))]
+    #[cfg(all(test, not(loom), not(feature = "sim")))]
     pub(super) fn shared_timers_are_empty(&self) -> bool {
         self.shared.timers.borrow().is_empty()
     }
