@@ -128,6 +128,19 @@ pub enum Event {
 }
 
 impl Event {
+    /// The kind of the op that it answers.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn kind(&self) -> OpKind {
+        match self {
+            Self::Accepted(_) => OpKind::Accept,
+            Self::Connected(_) => OpKind::Connect,
+            Self::Received(_) | Self::RecvEnded(_) => OpKind::Recv,
+            Self::Sent(..) => OpKind::Send,
+            Self::ReadReady(_) => OpKind::ReadReady,
+            Self::WriteReady(_) => OpKind::WriteReady,
+        }
+    }
+
     /// The final answer to a cancelled op.
     pub(super) fn cancelled(kind: OpKind, sent: usize) -> Self {
         let error = io::Error::from(Cancelled);

@@ -266,10 +266,10 @@ struct Plain {
 }
 
 impl sim::Memory for Plain {
-    fn read(&self, at: usize, max: usize) -> Vec<u8> {
+    fn read(&self, max: usize) -> Vec<u8> {
         // SAFETY: the submitter keeps it valid until the completion, which has not come.
         let all = unsafe { slice::from_raw_parts(self.at, self.bytes) };
-        all[at..].iter().take(max).copied().collect()
+        all.iter().take(max).copied().collect()
     }
 
     fn len(&self) -> usize {
@@ -299,12 +299,12 @@ impl Message {
 }
 
 impl sim::Memory for Message {
-    fn read(&self, at: usize, max: usize) -> Vec<u8> {
+    fn read(&self, max: usize) -> Vec<u8> {
         let bytes = self.parts().iter().flat_map(|part| {
             // SAFETY: and what that points to.
             unsafe { slice::from_raw_parts(part.iov_base.cast::<u8>(), part.iov_len) }
         });
-        bytes.skip(at).take(max).copied().collect()
+        bytes.take(max).copied().collect()
     }
 
     fn len(&self) -> usize {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::party::{End, Party};
 use super::records::{self, Record};
 use super::world::{UPSTREAM_NAME, Violation, World};
-use crate::sys::sim::{Closed, Mark, with};
+use crate::sys::sim::{Closed, Fault, Mark, with};
 
 impl World {
     fn party(&self, name: u64) -> Option<&Party> {
@@ -115,12 +115,9 @@ impl World {
         };
         // A stream that is being cancelled brings what the kernel has at that moment.
         let mark = self.plan.lanes.iter().map(lane).max().unwrap_or(0);
-        let bound = mark + 2 * self.plan.limits.receive_buffer + (1 << 20);
-        let bound = if self.plan.faults.has(crate::sys::sim::Fault::Bulk) {
-            bound
-        } else {
-            bound - (1 << 20)
-        };
+        let bulk = self.plan.faults.has(Fault::Bulk);
+        let one_move = if bulk { 1 << 20 } else { 0 };
+        let bound = mark + 2 * self.plan.limits.receive_buffer + one_move;
         if held > bound {
             let what = format!(
                 "corelane holds {held} bytes from party {} for party {}, {bound} at most",

@@ -168,11 +168,7 @@ impl Plan {
         if to == PROXY && !self.upstream_last && !half_closes {
             conduct.ending = Ending::FinLast;
         }
-        misbehave(&mut conduct, &mut random, breaks, deaf);
-        if deaf && low {
-            // Who waits for a place looks every 10 ms: for minutes, that is all a world would do.
-            conduct.patience -= PATIENCE - 3 * SECOND;
-        }
+        misbehave(&mut conduct, &mut random, breaks, (deaf, low));
         slow_down(&mut conduct, &mut random, slow, bytewise);
         (at, to, conduct)
     }
@@ -200,11 +196,7 @@ impl Plan {
             conduct.ending = Ending::FinLast;
             conduct.listens_first = silent;
         }
-        misbehave(&mut conduct, &mut random, breaks, deaf);
-        if deaf && low {
-            // Who waits for a place looks every 10 ms: for minutes, that is all a world would do.
-            conduct.patience -= PATIENCE - 3 * SECOND;
-        }
+        misbehave(&mut conduct, &mut random, breaks, (deaf, low));
         slow_down(&mut conduct, &mut random, slow, false);
         conduct
     }
@@ -341,8 +333,13 @@ fn lane_options(seed: u64, lane: u64, faults: Faults, bulk: bool) -> LaneOptions
     }
 }
 
-/// Has an end break off or go deaf.
-fn misbehave(conduct: &mut Conduct, random: &mut Random, breaks: [bool; 3], deaf: bool) {
+/// Has an end break off or go deaf, the latter not for long where places are few.
+fn misbehave(
+    conduct: &mut Conduct,
+    random: &mut Random,
+    breaks: [bool; 3],
+    (deaf, few_places): (bool, bool),
+) {
     let total = usize::try_from(conduct.total).expect("small");
     let at = random.below(total + 1) as u64;
     match breaks {
@@ -353,6 +350,10 @@ fn misbehave(conduct: &mut Conduct, random: &mut Random, breaks: [bool; 3], deaf
     }
     if deaf {
         conduct.deaf_after = Some(random.below(200) as u64);
+        if few_places {
+            // Who waits for a place looks every 10 ms: for minutes, that is all a world would do.
+            conduct.patience -= PATIENCE - 3 * SECOND;
+        }
     }
 }
 

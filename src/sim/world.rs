@@ -300,13 +300,8 @@ impl World {
         if self.generations.iter().any(|g| g.is_stopping) {
             return Ok(());
         }
-        with(|kernel| {
-            kernel.marks.strike(Fault::Reconfigured);
-            kernel.calm = true;
-        });
-        let started = self.start_generation();
-        with(|kernel| kernel.calm = false);
-        match started {
+        with(|kernel| kernel.marks.strike(Fault::Reconfigured));
+        match self.start_generation() {
             Ok(()) => {
                 with(|kernel| kernel.pass(Mark::TwoGenerations));
                 self.generations[0].stop();
@@ -344,18 +339,16 @@ impl World {
     fn step_party(&mut self, actor: u32) -> Result<(), Violation> {
         let index = usize::try_from(actor).expect("few");
         if self.parties[index].is_none() {
-            let (_, to, conduct) = self.plan.client(index);
+            let (_, to, mut conduct) = self.plan.client(index);
             let (socket, from) = with(|kernel| kernel.outside_connect(to, actor));
             self.addresses[index] = (from, to);
             let name = index as u64 + 1;
-            let mut conduct = conduct;
-            conduct.patience += with(|kernel| kernel.now);
-            let patience = conduct.patience;
-            self.parties[index] = Some(Party::new(name, actor, conduct, socket));
+            // Planned from its coming on; from here on it is a moment.
             with(|kernel| {
-                let after = patience - kernel.now;
-                kernel.wake_actor(actor, after);
+                kernel.wake_actor(actor, conduct.patience);
+                conduct.patience += kernel.now;
             });
+            self.parties[index] = Some(Party::new(name, actor, conduct, socket));
         }
         let party = self.parties[index].as_mut().expect("made above");
         let has_ended = with(|kernel| party.step(kernel))?;

@@ -237,7 +237,7 @@ impl World {
             }
             return;
         }
-        let kind = kind_of(&event);
+        let kind = event.kind();
         assert!(
             self.inflight.remove(&(socket, kind)),
             "answered unasked: {event:?}"
@@ -356,17 +356,6 @@ pub(super) fn sleep(timeout: Duration) -> Wait {
     Wait {
         spin: Duration::ZERO,
         timeout: Some(timeout),
-    }
-}
-
-pub(super) fn kind_of(event: &Event) -> OpKind {
-    match event {
-        Event::Accepted(_) => OpKind::Accept,
-        Event::Connected(_) => OpKind::Connect,
-        Event::Received(_) | Event::RecvEnded(_) => OpKind::Recv,
-        Event::Sent(..) => OpKind::Send,
-        Event::ReadReady(_) => OpKind::ReadReady,
-        Event::WriteReady(_) => OpKind::WriteReady,
     }
 }
 

@@ -62,7 +62,7 @@ impl Books {
         if self.closed.contains(&socket) {
             return Err(format!("answered after the close: {event:?}"));
         }
-        let kind = kind_of(&event);
+        let kind = event.kind();
         if !self.inflight.contains(&(socket, kind)) {
             return Err(format!("answered unasked: {event:?}"));
         }
@@ -83,16 +83,5 @@ impl Books {
         self.inflight.retain(|(of, _)| *of != socket);
         self.finals.retain(|(of, _), _| *of != socket);
         self.closed.insert(socket);
-    }
-}
-
-fn kind_of(event: &Event) -> OpKind {
-    match event {
-        Event::Accepted(_) => OpKind::Accept,
-        Event::Connected(_) => OpKind::Connect,
-        Event::Received(_) | Event::RecvEnded(_) => OpKind::Recv,
-        Event::Sent(..) => OpKind::Send,
-        Event::ReadReady(_) => OpKind::ReadReady,
-        Event::WriteReady(_) => OpKind::WriteReady,
     }
 }

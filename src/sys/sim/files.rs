@@ -77,7 +77,6 @@ impl Kernel {
         }
         let index = self.take_waiting(listener).ok_or(libc::EAGAIN)?;
         self.accepted_open += 1;
-        self.accepted_peak = self.accepted_peak.max(self.accepted_open);
         self.pass(Mark::AcceptedConnection);
         let remote = self.socks[index as usize].remote.ok_or(libc::ENOTCONN)?;
         Ok((self.install(File::Socket(index)), remote))
@@ -148,11 +147,7 @@ impl Kernel {
         let sock = &mut self.socks[index as usize];
         let count = into.len().min(sock.input.len());
         if count == 0 {
-            return match self.end_of_input(index) {
-                None => Err(libc::EAGAIN),
-                Some(0) => Ok(0),
-                Some(error) => Err(-error),
-            };
+            return self.read_nothing(index);
         }
         let (first, last) = sock.input.as_slices();
         let from_first = count.min(first.len());
@@ -199,6 +194,15 @@ impl Kernel {
         }
     }
 
+    /// The same as the result of a call.
+    fn read_nothing(&mut self, index: u32) -> Result<usize> {
+        match self.end_of_input(index) {
+            None => Err(libc::EAGAIN),
+            Some(0) => Ok(0),
+            Some(error) => Err(-error),
+        }
+    }
+
     pub(super) fn send_error(&mut self, index: u32) -> Option<i32> {
         let sock = &mut self.socks[index as usize];
         if sock.error.is_none() && !sock.is_write_closed() {
@@ -235,14 +239,19 @@ impl Kernel {
     }
 
     pub(super) fn write_bytes(&mut self, index: u32, bytes: &[u8]) -> usize {
+        self.socks[index as usize].output.extend(bytes);
+        self.has_written(index, bytes.len());
+        bytes.len()
+    }
+
+    /// Bytes were put into a socket's output.
+    fn has_written(&mut self, index: u32, bytes: usize) {
         let sock = &mut self.socks[index as usize];
-        sock.output.extend(bytes);
-        sock.written += bytes.len() as u64;
+        sock.written += bytes as u64;
         if sock.room() == 0 {
             sock.is_full = true;
         }
         self.pump(index);
-        bytes.len()
     }
 
     /// send(2) without waiting.
@@ -268,12 +277,7 @@ impl Kernel {
         if parts.len() > 1 {
             self.pass(Mark::SendGathered);
         }
-        let sock = &mut self.socks[index as usize];
-        sock.written += taken as u64;
-        if sock.room() == 0 {
-            sock.is_full = true;
-        }
-        self.pump(index);
+        self.has_written(index, taken);
         Ok(taken)
     }
 
@@ -392,11 +396,7 @@ impl Kernel {
         let sock = &mut self.socks[index as usize];
         let count = max.min(sock.input.len());
         if count == 0 {
-            return match self.end_of_input(index) {
-                None => Err(libc::EAGAIN),
-                Some(0) => Ok(0),
-                Some(error) => Err(-error),
-            };
+            return self.read_nothing(index);
         }
         let bytes: Vec<u8> = sock.input.drain(..count).collect();
         self.pipe(pipe).extend(bytes);

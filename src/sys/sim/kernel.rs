@@ -129,8 +129,6 @@ pub(crate) struct Kernel {
     pub(crate) marks: Marks,
     pub(crate) trace: Trace,
     pub(crate) limits: Limits,
-    /// While set, faults that could go on for ever do not strike.
-    pub(crate) calm: bool,
     pub(super) files: Vec<Option<File>>,
     pub(super) lowest_free: usize,
     pub(super) open: usize,
@@ -145,9 +143,8 @@ pub(crate) struct Kernel {
     /// Who outside has something to see.
     pub(crate) roused: Vec<u32>,
     pub(crate) closed: Vec<Closed>,
-    /// Connections of corelane that are open now, and the most there ever were.
+    /// Connections that corelane has accepted and not closed.
     pub(crate) accepted_open: usize,
-    pub(crate) accepted_peak: usize,
     events: BinaryHeap<Reverse<Timed>>,
     order: u64,
     pub(super) outside_addresses: u32,
@@ -163,7 +160,6 @@ impl Kernel {
             marks: Marks::default(),
             trace: Trace::default(),
             limits,
-            calm: false,
             files: Vec::new(),
             lowest_free: 0,
             open: 0,
@@ -177,7 +173,6 @@ impl Kernel {
             roused: Vec::new(),
             closed: Vec::new(),
             accepted_open: 0,
-            accepted_peak: 0,
             events: BinaryHeap::new(),
             order: 0,
             outside_addresses: 0,

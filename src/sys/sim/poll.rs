@@ -40,7 +40,7 @@ pub(super) struct Queue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Changed {
     Socket { index: u32, token: u64 },
-    Counter { token: u64 },
+    Counter,
 }
 
 /// One event of a queue.
@@ -141,7 +141,7 @@ impl Kernel {
                 Ok(())
             }
             _ => {
-                if !self.calm && self.strikes(Fault::WatchRefused, 12) {
+                if self.strikes(Fault::WatchRefused, 12) {
                     return Err(libc::ENOMEM);
                 }
                 let index = self.socket(descriptor);
@@ -188,7 +188,7 @@ impl Kernel {
         }
         for changed in ready.drain(..) {
             match changed {
-                Changed::Counter { .. } => notified = true,
+                Changed::Counter => notified = true,
                 Changed::Socket { index, token } => self.report(index, token, edges),
             }
         }
@@ -274,11 +274,8 @@ impl Kernel {
             match &mut polling.kind {
                 Kind::Ring(ring) => ring.rouse(u64::from(token)),
                 Kind::Queue(queue) => {
-                    let changed = Changed::Counter {
-                        token: u64::from(token),
-                    };
-                    if !queue.ready.contains(&changed) {
-                        queue.ready.push_back(changed);
+                    if !queue.ready.contains(&Changed::Counter) {
+                        queue.ready.push_back(Changed::Counter);
                     }
                 }
             }

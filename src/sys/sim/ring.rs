@@ -21,8 +21,8 @@ const HOLD_BACK: u8 = 3;
 
 /// Memory of the process under test that the kernel reads or writes.
 pub(crate) trait Memory {
-    /// Copies the bytes that a send is to take, `at` bytes on, at most `max`.
-    fn read(&self, at: usize, max: usize) -> Vec<u8>;
+    /// Copies the bytes that a send is to take, at most `max`.
+    fn read(&self, max: usize) -> Vec<u8>;
     /// How many bytes there are.
     fn len(&self) -> usize;
     /// Writes a counter's value.
@@ -436,7 +436,7 @@ impl Kernel {
                 .then_some((-libc::EAGAIN, 0));
         }
         // Read now and not before: whoever changes or frees it too early is found out.
-        let bytes = memory.read(0, room);
+        let bytes = memory.read(room);
         if memory.pieces() > 1 {
             self.pass(Mark::SendGathered);
         }
