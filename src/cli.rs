@@ -8,8 +8,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -19,6 +21,8 @@ use crate::server::{self, ServerError};
 /// The largest configuration that is read, in bytes: some 100,000 endpoints. A device or a log
 /// given by mistake does not fill the memory.
 const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How long a probe waits for its connection.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A TCP echo and proxy server that keeps TCP's meaning.
 #[derive(Debug, Parser)]
@@ -41,6 +45,12 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Say whether somebody accepts connections there: exit code 0, or else 1
+    Probe {
+        /// Where, as 127.0.0.1:7007
+        #[arg(value_name = "ADDRESS:PORT")]
+        address: SocketAddr,
     },
     /// Show configurations
     Config {
@@ -71,6 +81,13 @@ pub enum Failure {
     Config(ConfigErrors),
     /// Standard output takes no more.
     Output(io::Error),
+    /// Nobody accepts connections there.
+    Probe {
+        /// As given on the command line.
+        address: SocketAddr,
+        /// What the connect said.
+        error: io::Error,
+    },
     /// The server did not start, or ended by a failure.
     Run(ServerError),
 }
@@ -92,7 +109,9 @@ impl Failure {
             Self::Run(error) if error.is_of_configuration() => {
                 (format!("corelane: {}", chain(self)), 2)
             }
-            Self::Output(_) | Self::Run(_) => (format!("corelane: {}", chain(self)), 1),
+            Self::Output(_) | Self::Probe { .. } | Self::Run(_) => {
+                (format!("corelane: {}", chain(self)), 1)
+            }
         };
         _ = writeln!(io::stderr(), "{text}");
         code.into()
@@ -112,6 +131,7 @@ impl fmt::Display for Failure {
                 )
             }
             Self::Config(_) => f.write_str("the configuration is wrong"),
+            Self::Probe { address, .. } => write!(f, "nobody answers at {address}"),
             Self::Output(_) => f.write_str("standard output cannot be written"),
             Self::Run(_) => f.write_str("the server failed"),
         }
@@ -122,7 +142,7 @@ impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(match self {
             Self::Arguments(error) => error,
-            Self::Read { error, .. } | Self::Output(error) => error,
+            Self::Read { error, .. } | Self::Probe { error, .. } | Self::Output(error) => error,
             Self::Config(errors) => errors,
             Self::Run(error) => error,
         })
@@ -139,10 +159,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure
         Command::Run { config: None } => run(&parse(config::DEFAULT, "the default configuration")?),
         Command::Run { config: Some(path) } => run(&load(&path)?),
         Command::Check { config } => check(&config),
+        Command::Probe { address } => probe(address),
         Command::Config {
             command: ConfigCommand::Default,
         } => print(config::DEFAULT),
     }
+}
+
+/// Connects and hangs up, as a container's health check that has no other program.
+fn probe(address: SocketAddr) -> Result<(), Failure> {
+    TcpStream::connect_timeout(&address, PROBE_PATIENCE)
+        .map(drop)
+        .map_err(|error| Failure::Probe { address, error })
 }
 
 /// Serves until told to stop.

@@ -298,3 +298,16 @@ fn closed_pipe() -> Stdio {
     let (_reader, writer) = std::io::pipe().unwrap();
     writer.into()
 }
+
+#[test]
+fn a_probe_says_whether_somebody_answers() {
+    let directory = Directory::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    assert_eq!(directory.run(&["probe", &address]).code, Some(0));
+    drop(listener);
+    let answer = directory.run(&["probe", &address]);
+    assert_eq!(answer.code, Some(1));
+    let said = format!("corelane: nobody answers at {address}: ");
+    assert!(answer.stderr.starts_with(&said), "{}", answer.stderr);
+}

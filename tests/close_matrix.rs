@@ -39,6 +39,8 @@ mod unconnected;
 const DIRECT_RUNS: usize = 3;
 /// Cells that run at once; each worker has a corelane of its own.
 const WORKERS: usize = 3;
+/// A reset makes this one's system forget what had arrived and was not read.
+const FORGETS: &str = "iocp";
 
 /// What both sides of a cell have seen.
 type Both = [Seen; 2];
@@ -68,6 +70,22 @@ fn epoll_ends_sessions_without_an_upstream() {
     unconnected::rows("epoll");
 }
 
+/// On the emulation of `src/sys/kevent_emulated.rs`.
+#[cfg(kqueue_emulated)]
+#[test]
+fn kqueue_ends_as_a_direct_connection_does() {
+    matrix("kqueue");
+}
+
+/// On a corelane for Windows, which `CORELANE_PROGRAM` starts: `./ci-ports windows`. Its sockets
+/// hide what had arrived behind a reset, so there may be fewer bytes before one; everything else is
+/// held.
+#[test]
+#[ignore = "wants Wine: ./ci-ports windows"]
+fn iocp_ends_as_a_direct_connection_does() {
+    matrix("iocp");
+}
+
 fn matrix(poller: &str) {
     let cells = Cell::all();
     let direct = direct();
@@ -80,7 +98,8 @@ fn matrix(poller: &str) {
         while let Some(at) = take(&next, cells.len()) {
             let (seen, client) = run(cells[at], corelane.address, &listener);
             let record = corelane.record(client);
-            let wrong = verdict(cells[at], &direct[at], &seen, record.as_ref());
+            let forgets = poller == FORGETS;
+            let wrong = verdict(cells[at], &direct[at], &seen, record.as_ref(), forgets);
             if !wrong.is_empty() {
                 failures.push(row(cells[at], &direct[at], &seen, &wrong));
             }
@@ -176,7 +195,15 @@ fn whispers() -> (Whisper, Whisper) {
 ///   when it ended, which is what a direct connection delivers whatever the timing; and where only
 ///   little was on its way, which is in the peer's kernel at once, as much as any direct run.
 /// - One record of the session, with the bytes and the word that fit.
-fn verdict(cell: Cell, direct: &[Both], seen: &Both, record: Option<&Fields>) -> Vec<String> {
+///
+/// Where the system `forgets`, any number of bytes may come before a reset.
+fn verdict(
+    cell: Cell,
+    direct: &[Both],
+    seen: &Both,
+    record: Option<&Fields>,
+    forgets: bool,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     for (at, name) in ["client", "server"].into_iter().enumerate() {
         let (this, other) = (seen[at], seen[1 - at]);
@@ -189,7 +216,7 @@ fn verdict(cell: Cell, direct: &[Both], seen: &Both, record: Option<&Fields>) ->
         }
         let least = match this.end {
             End::Fin => other.sent,
-            End::Reset if other.end == End::Own => {
+            End::Reset if other.end == End::Own && !forgets => {
                 let direct = direct.iter().map(|run| run[at].received).min().unwrap();
                 let little = cell.flight != Flight::Large;
                 let acknowledged = other.sent - other.outstanding;

@@ -15,6 +15,41 @@ pub struct Listener {
     address: SocketAddr,
 }
 
+/// A connection that no lane has yet. Dropping it resets the connection.
+#[derive(Debug)]
+pub struct Accepted {
+    socket: Option<OsSocket>,
+    peer: SocketAddr,
+}
+
+impl Accepted {
+    /// The connection, on the lane that is to have it, and its peer's address.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn attach(mut self, lane: &Handle) -> (Stream, SocketAddr) {
+        let socket = self.socket.take().expect("it is taken once");
+        (Stream::of(lane, socket), self.peer)
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.socket {
+            // A socket that cannot be reset any more is dead already.
+            drop(sys::reset_on_close(sys::borrow(socket)));
+        }
+    }
+}
+
+impl From<(OsSocket, SocketAddr)> for Accepted {
+    fn from((socket, peer): (OsSocket, SocketAddr)) -> Self {
+        let socket = Some(socket);
+        Self { socket, peer }
+    }
+}
+
 impl Listener {
     /// Opens a listening socket, whose connections inherit `options`; [`Listener::attach`] hands
     /// it to a lane. Port 0 lets the system
@@ -59,14 +94,13 @@ impl Listener {
         self.address
     }
 
-    /// The next connection and its peer's address. Connections that are gone by then are skipped.
+    /// The next connection. Connections that are gone by then are skipped.
     ///
     /// # Errors
     /// Out of descriptors or memory; the connection stays in the backlog, and trying again at once
     /// is no use.
-    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let (socket, peer) = self.socket.accept().await?;
-        Ok((Stream::of(self.socket.lane(), socket), peer))
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        self.socket.accept().await.map(Accepted::from)
     }
 
     /// A connection that is here or in the backlog now; `None` when there is none, or it cannot be
@@ -74,12 +108,11 @@ impl Listener {
     ///
     /// Before a listener closes: what its backlog holds then is reset by the kernel, though its
     /// clients have been told that they are connected.
-    pub fn accept_waiting(&self) -> Option<(Stream, SocketAddr)> {
-        let (socket, peer) = self
-            .socket
-            .take_accepted()
-            .or_else(|| self.socket.with_descriptor(sys::accept).ok())?;
-        Some((Stream::of(self.socket.lane(), socket), peer))
+    pub fn accept_waiting(&self) -> Option<Accepted> {
+        let taken = self.socket.take_accepted();
+        taken
+            .or_else(|| self.socket.with_descriptor(sys::accept).ok())
+            .map(Accepted::from)
     }
 
     /// Stops listening.

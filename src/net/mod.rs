@@ -6,6 +6,6 @@ mod listener;
 mod options;
 mod stream;
 
-pub use self::listener::Listener;
+pub use self::listener::{Accepted, Listener};
 pub use self::options::{Keepalive, SocketOptions};
 pub use self::stream::{Stream, connect, is_local, is_out_of_ports};

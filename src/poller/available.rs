@@ -2,7 +2,7 @@
 
 use std::io::{Write, stderr};
 
-use super::{BackEnd, io_uring_refusal};
+use super::BackEnd;
 
 /// Set where io_uring is known to be denied, or its cases fail instead of passing unseen.
 const DENIED: &str = "CORELANE_IO_URING_DENIED";
@@ -12,11 +12,7 @@ const DENIED: &str = "CORELANE_IO_URING_DENIED";
 /// # Panics
 /// When it is not and nobody has said so.
 pub(super) fn is_available(back_end: BackEnd) -> bool {
-    let refusal = match back_end {
-        BackEnd::IoUring => io_uring_refusal(),
-        BackEnd::Epoll => None,
-    };
-    let Some(reason) = refusal else {
+    let Some(reason) = back_end.refusal() else {
         return true;
     };
     let known = std::env::var_os(DENIED).is_some_and(|value| value == "1");

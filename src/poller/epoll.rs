@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Notifier;
+use super::options::Wake;
 use super::readiness::{EventQueue, Readable};
 use crate::sys::EventFd;
 
@@ -30,6 +31,12 @@ impl std::fmt::Debug for Epoll {
         f.debug_struct("Epoll")
             .field("queue", &self.queue)
             .finish_non_exhaustive()
+    }
+}
+
+impl Wake for EventFd {
+    fn wake(&self) {
+        self.signal();
     }
 }
 
@@ -121,7 +128,7 @@ impl EventQueue for Epoll {
     }
 
     fn notifier(&self) -> Notifier {
-        Notifier(Arc::clone(&self.notifier))
+        Notifier(Arc::<EventFd>::clone(&self.notifier))
     }
 }
 

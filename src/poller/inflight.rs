@@ -164,18 +164,18 @@ pub(super) struct Fault(Option<i32>);
 impl Fault {
     /// Keeps an error that the whole connection has died of, and gives the one to be told.
     pub(super) fn tell(&mut self, error: io::Error) -> io::Error {
-        match error.raw_os_error() {
-            Some(
-                code @ (libc::ECONNRESET
-                | libc::ECONNABORTED
-                | libc::ETIMEDOUT
-                | libc::EHOSTUNREACH
-                | libc::ENETUNREACH),
-            ) => {
-                self.0.get_or_insert(code);
+        match error.kind() {
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable => {
+                if let Some(code) = error.raw_os_error() {
+                    self.0.get_or_insert(code);
+                }
                 error
             }
-            Some(libc::EPIPE) => self.0.map_or(error, io::Error::from_raw_os_error),
+            io::ErrorKind::BrokenPipe => self.0.map_or(error, io::Error::from_raw_os_error),
             _ => error,
         }
     }

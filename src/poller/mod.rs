@@ -11,19 +11,24 @@
 
 #[cfg(test)]
 mod available;
-// The simulator's build has the same pollers: once is enough for what takes long.
 #[cfg(test)]
-#[cfg(not(feature = "sim"))]
+#[cfg(not(feature = "sim"))] // it has the same pollers: once is enough for what takes long
 mod conformance;
+#[cfg(target_os = "linux")]
+mod epoll;
 mod inflight;
+#[cfg(windows)]
+mod iocp;
+#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+mod kqueue;
 mod op;
 mod options;
+#[cfg(any(test, feature = "sim"))]
+mod pattern;
+#[cfg(unix)]
 mod readiness;
 #[cfg(any(test, feature = "sim"))]
 pub mod script;
-
-#[cfg(target_os = "linux")]
-mod epoll;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(target_os = "linux")]
@@ -36,44 +41,62 @@ mod uring_ring;
 mod uring_send;
 #[cfg(target_os = "linux")]
 mod uring_socket;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "without_uring.rs")]
 mod uring_test;
 
 use std::io;
 
+#[cfg(all(target_os = "linux", not(feature = "sim")))]
+use self::epoll::Epoll;
+#[cfg(windows)]
+use self::iocp::Iocp;
+#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+use self::kqueue::Kqueue;
+pub use self::op::{Cancelled, Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+pub use self::options::{BackEnd, Notifier, PollerOptions, Refusal, Wait};
+#[cfg(unix)]
+use self::readiness::Readiness;
+#[cfg(feature = "sim")]
+use self::sim::{Queue as Epoll, Ring};
+#[cfg(target_os = "linux")]
+use self::uring::Uring;
+#[cfg(all(target_os = "linux", not(feature = "sim")))]
+use self::uring_ring::Ring;
+pub use self::uring_test::io_uring_refusal;
 use crate::buf::Pool;
 use crate::sys::{OsSocket, SocketRef};
 
-#[cfg(not(feature = "sim"))]
-use self::epoll::Epoll;
-pub use self::op::{Cancelled, Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
-pub use self::options::{BackEnd, Notifier, PollerOptions, Wait};
-use self::readiness::Readiness;
-#[cfg(feature = "sim")]
-use self::sim::Queue as Epoll;
-#[cfg(feature = "sim")]
-use self::sim::Ring;
-use self::uring::Uring;
-#[cfg(not(feature = "sim"))]
-use self::uring_ring::Ring;
-pub use self::uring_test::{Refusal, io_uring_refusal};
-
 /// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.
 #[derive(Debug)]
-pub struct Poller(Inner);
+pub struct Poller {
+    back_end: BackEnd,
+    inner: Inner,
+}
 
 #[derive(Debug)]
 enum Inner {
+    #[cfg(target_os = "linux")]
     Uring(Box<Uring>),
+    #[cfg(target_os = "linux")]
     Epoll(Box<Readiness<Epoll>>),
+    #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+    Kqueue(Box<Readiness<Kqueue>>),
+    #[cfg(windows)]
+    Iocp(Box<Iocp>),
 }
 
 /// Calls one method on whichever back end it is.
 macro_rules! forward {
-    ($self:ident, $poller:ident => $call:expr) => {
-        match &mut $self.0 {
+    ($inner:expr, $poller:ident => $call:expr) => {
+        match $inner {
+            #[cfg(target_os = "linux")]
             Inner::Uring($poller) => $call,
+            #[cfg(target_os = "linux")]
             Inner::Epoll($poller) => $call,
+            #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+            Inner::Kqueue($poller) => $call,
+            #[cfg(windows)]
+            Inner::Iocp($poller) => $call,
         }
     };
 }
@@ -85,34 +108,36 @@ impl Poller {
     /// # Errors
     /// What the kernel says; for io_uring see [`io_uring_refusal`].
     pub fn open(back_end: BackEnd, options: PollerOptions, pool: &Pool) -> io::Result<Self> {
-        Ok(Self(match back_end {
+        let inner = match back_end {
+            #[cfg(target_os = "linux")]
             BackEnd::IoUring => Inner::Uring(Box::new(Uring::open(options, pool.clone())?)),
-            BackEnd::Epoll => {
-                let readiness = Readiness::new(Epoll::open()?, options, pool.clone());
-                Inner::Epoll(Box::new(readiness))
-            }
-        }))
+            #[cfg(target_os = "linux")]
+            BackEnd::Epoll => Inner::Epoll(Readiness::over(Epoll::open()?, options, pool)),
+            #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+            BackEnd::Kqueue => Inner::Kqueue(Readiness::over(Kqueue::open()?, options, pool)),
+            #[cfg(windows)]
+            BackEnd::Iocp => Inner::Iocp(Box::new(Iocp::open(options, pool.clone())?)),
+            _ => return Err(io::ErrorKind::Unsupported.into()), // see `BackEnd::refusal`
+        };
+        Ok(Self { back_end, inner })
     }
 
     /// Which back end this is.
     #[must_use]
     pub fn back_end(&self) -> BackEnd {
-        match self.0 {
-            Inner::Uring(_) => BackEnd::IoUring,
-            Inner::Epoll(_) => BackEnd::Epoll,
-        }
+        self.back_end
     }
 
     /// Whether sockets to be connected must be non-blocking here.
     #[must_use]
     pub fn connects_nonblocking(&self) -> bool {
-        matches!(self.0, Inner::Epoll(_))
+        self.back_end != BackEnd::IoUring
     }
 
     /// Takes a socket over: a listener non-blocking, a stream in blocking mode (io_uring waits for
     /// no other) unless it is to be connected and [`Poller::connects_nonblocking`].
     pub fn attach(&mut self, socket: OsSocket) -> Socket {
-        forward!(self, poller => poller.attach(socket))
+        forward!(&mut self.inner, poller => poller.attach(socket))
     }
 
     /// The descriptor of an attached socket, to read or set its options.
@@ -120,10 +145,7 @@ impl Poller {
     /// # Panics
     /// When the socket was closed.
     pub fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
-        match &self.0 {
-            Inner::Uring(poller) => poller.descriptor(socket),
-            Inner::Epoll(poller) => poller.descriptor(socket),
-        }
+        forward!(&self.inner, poller => poller.descriptor(socket))
     }
 
     /// Starts an op, which ends in the answer returned or in exactly one final completion.
@@ -131,14 +153,13 @@ impl Poller {
     /// # Panics
     /// When the socket was closed or has an op of this kind in flight.
     pub fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
-        forward!(self, poller => poller.submit(socket, op))
+        forward!(&mut self.inner, poller => poller.submit(socket, op))
     }
 
     /// Asks for an op's end. Its final completion comes all the same, and may still be a success;
-    /// until then the op is in flight.
-    /// Nothing happens when no such op is in flight.
+    /// until then the op is in flight. Nothing happens when no such op is in flight.
     pub fn cancel(&mut self, socket: Socket, kind: OpKind) {
-        forward!(self, poller => poller.cancel(socket, kind));
+        forward!(&mut self.inner, poller => poller.cancel(socket, kind));
     }
 
     /// How many bytes of the send in flight the kernel has taken so far; 0 when there is none.
@@ -146,7 +167,7 @@ impl Poller {
     /// # Panics
     /// When the socket was closed.
     pub fn sent_so_far(&mut self, socket: Socket) -> usize {
-        forward!(self, poller => poller.sent_so_far(socket))
+        forward!(&mut self.inner, poller => poller.sent_so_far(socket))
     }
 
     /// Closes a socket: its ops are cancelled, nothing more is answered for it, and the descriptor
@@ -155,7 +176,7 @@ impl Poller {
     /// # Panics
     /// When it was closed before.
     pub fn close(&mut self, socket: Socket, how: Close) {
-        forward!(self, poller => poller.close(socket, how));
+        forward!(&mut self.inner, poller => poller.close(socket, how));
     }
 
     /// Appends completions to `to`, waiting if there are none. May return with none, seldom early.
@@ -163,24 +184,17 @@ impl Poller {
     /// # Errors
     /// Only when the poller itself is broken.
     pub fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
-        forward!(self, poller => poller.wait(wait, to))
+        forward!(&mut self.inner, poller => poller.wait(wait, to))
     }
 
     /// A handle that ends this poller's wait from any thread.
     #[must_use]
     pub fn notifier(&self) -> Notifier {
-        match &self.0 {
-            Inner::Uring(poller) => poller.notifier(),
-            Inner::Epoll(poller) => poller.notifier(),
-        }
+        forward!(&self.inner, poller => poller.notifier())
     }
 
     /// How many answers came for sockets that were closed.
-    #[must_use]
     pub fn stale(&self) -> u64 {
-        match &self.0 {
-            Inner::Uring(poller) => poller.stale(),
-            Inner::Epoll(poller) => poller.stale(),
-        }
+        forward!(&self.inner, poller => poller.stale())
     }
 }

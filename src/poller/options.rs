@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sys::EventFd;
+use super::io_uring_refusal;
+use crate::sys;
 
 /// An implementation of the poller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +14,40 @@ pub enum BackEnd {
     IoUring,
     /// Linux, any kernel.
     Epoll,
+    /// macOS, FreeBSD and their kin.
+    Kqueue,
+    /// Windows.
+    Iocp,
 }
 
 impl BackEnd {
-    /// Every back end of this platform.
-    pub const ALL: &[Self] = &[Self::IoUring, Self::Epoll];
+    /// Every back end of this platform, the preferred one first.
+    pub const ALL: &[Self] = match (sys::EPOLL, sys::KQUEUE) {
+        (true, false) => &[Self::IoUring, Self::Epoll],
+        (true, true) => &[Self::IoUring, Self::Epoll, Self::Kqueue],
+        (false, true) => &[Self::Kqueue],
+        (false, false) => &[Self::Iocp],
+    };
+
+    /// Why this back end cannot be used here; `None` when it can.
+    #[must_use]
+    pub fn refusal(self) -> Option<Refusal> {
+        if !Self::ALL.contains(&self) {
+            let names: Vec<String> = Self::ALL.iter().map(Self::to_string).collect();
+            return Some(Refusal(format!("this system has {}", names.join(" and "))));
+        }
+        (self == Self::IoUring).then(io_uring_refusal).flatten()
+    }
+}
+
+/// Why a back end is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(pub(super) String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl fmt::Display for BackEnd {
@@ -25,6 +55,8 @@ impl fmt::Display for BackEnd {
         f.write_str(match self {
             Self::IoUring => "io_uring",
             Self::Epoll => "epoll",
+            Self::Kqueue => "kqueue",
+            Self::Iocp => "iocp",
         })
     }
 }
@@ -80,13 +112,19 @@ impl Wait {
     }
 }
 
+/// What ends a wait of one back end.
+pub(super) trait Wake: fmt::Debug + Send + Sync {
+    /// Makes the present or the next wait return.
+    fn wake(&self);
+}
+
 /// Ends a poller's wait from any thread.
 #[derive(Clone, Debug)]
-pub struct Notifier(pub(super) Arc<EventFd>);
+pub struct Notifier(pub(super) Arc<dyn Wake>);
 
 impl Notifier {
     /// Makes the present or the next wait return.
     pub fn notify(&self) {
-        self.0.signal();
+        self.0.wake();
     }
 }

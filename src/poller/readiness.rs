@@ -83,10 +83,10 @@ impl State {
 }
 
 impl<Q: EventQueue> Readiness<Q> {
-    pub(super) fn new(queue: Q, options: PollerOptions, pool: Pool) -> Self {
-        Self {
+    pub(super) fn over(queue: Q, options: PollerOptions, pool: &Pool) -> Box<Self> {
+        Box::new(Self {
             queue,
-            pool,
+            pool: pool.clone(),
             receive_budget: options.receive_budget,
             table: Table::new(),
             sends: Slab::new(),
@@ -94,7 +94,7 @@ impl<Q: EventQueue> Readiness<Q> {
             ready: VecDeque::new(),
             starved: VecDeque::new(),
             answers: Vec::new(),
-        }
+        })
     }
 
     pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {

@@ -409,7 +409,7 @@ impl EventQueue for Queue {
     fn notifier(&self) -> Notifier {
         match self {
             Self::Real(queue) => queue.notifier(),
-            Self::Simulated { notifier, .. } => Notifier(Arc::clone(notifier)),
+            Self::Simulated { notifier, .. } => Notifier(Arc::<EventFd>::clone(notifier)),
         }
     }
 }

@@ -196,7 +196,7 @@ impl Uring {
     }
 
     pub(super) fn notifier(&self) -> Notifier {
-        Notifier(Arc::clone(&self.notifier))
+        Notifier(Arc::<EventFd>::clone(&self.notifier))
     }
 
     pub(super) fn stale(&self) -> u64 {

@@ -1,25 +1,14 @@
 //! Whether io_uring can be used here: tries exactly what the back end uses, once, at start.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::op::{Close, Completion, Event, Op, RecvEnd};
-use super::{BackEnd, Poller, PollerOptions, Wait};
+use super::{BackEnd, Poller, PollerOptions, Refusal, Wait};
 use crate::buf::{Chain, Pool, PoolOptions};
 use crate::sys;
-
-/// Why io_uring is not used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(String);
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Tries io_uring on a loopback connection of its own; `None` when all that is used works.
 ///

@@ -3,12 +3,13 @@
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::deadline::Timeouts;
 use super::limit::SessionLimit;
 use super::session::{Service, start};
+use super::spread::Spread;
 use crate::net::Listener;
 use crate::runtime::{Either, Gate, Handle, Time, either, yield_now};
 
@@ -36,6 +37,10 @@ pub struct Acceptor {
     pub timeouts: Timeouts,
     /// Opens when the lane is to stop accepting.
     pub stop: Rc<Gate>,
+    /// The listener's place in the configuration.
+    pub place: usize,
+    /// Where to hand what is accepted, once that is known; nowhere, where each lane accepts.
+    pub spread: Arc<OnceLock<Arc<Spread>>>,
 }
 
 /// Accepts until told to stop. Connections that are in the backlog then are still served; those
@@ -60,8 +65,12 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
             Either::First(()) => break,
             Either::Second(Ok(permit)) => {
                 if let Some(connection) = taken.take() {
-                    lane.stats().accepted.add(1);
-                    start(&lane, connection, permit, &acceptor);
+                    if let Some(spread) = acceptor.spread.get() {
+                        spread.hand(acceptor.place, connection, permit);
+                    } else {
+                        lane.stats().accepted.add(1);
+                        start(&lane, connection.attach(&lane), permit, &acceptor);
+                    }
                     streak += 1;
                 }
             }
@@ -85,9 +94,12 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
             break;
         };
         lane.stats().accepted.add(1);
-        start(&lane, connection, permit, &acceptor);
+        start(&lane, connection.attach(&lane), permit, &acceptor);
     }
     listener.close();
+    if let Some(spread) = acceptor.spread.get() {
+        spread.end();
+    }
 }
 
 /// Accepts that failed since they were last logged.
@@ -157,6 +169,8 @@ mod tests {
                     lifetime_jitter_percent: 0,
                 },
                 stop: Rc::clone(&stop),
+                place: 0,
+                spread: std::sync::Arc::default(),
             };
             let handle = lane.handle();
             let task = accept(handle.clone(), listener, Rc::new(acceptor));

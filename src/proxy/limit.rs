@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
+use super::spread::Seat;
 use crate::runtime::{Bug, Handle, seeded, yield_now};
 
 /// How often a lane looks whether another one has ended a session, while all are taken. The only
@@ -20,7 +21,17 @@ pub struct SessionLimit {
 
 /// One session's place. Comes free when dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<SessionLimit>);
+pub struct Permit {
+    limit: Arc<SessionLimit>,
+    /// Its place on the lane that it was handed to.
+    seat: Option<Seat>,
+}
+
+impl Permit {
+    pub(super) fn seat(&mut self, seat: Seat) {
+        self.seat = Some(seat);
+    }
+}
 
 impl SessionLimit {
     /// Room for `max` sessions.
@@ -49,7 +60,10 @@ impl SessionLimit {
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         let room = |live: usize| (live < self.max).then_some(live + 1);
         self.live.fetch_update(AcqRel, Relaxed, room).ok()?;
-        Some(Permit(Arc::clone(self)))
+        Some(Permit {
+            limit: Arc::clone(self),
+            seat: None,
+        })
     }
 
     /// Takes a place, waiting until there is one.
@@ -58,7 +72,10 @@ impl SessionLimit {
             if seeded(Bug::LimitRaced) && self.live() < self.max {
                 yield_now().await;
                 self.live.fetch_add(1, AcqRel);
-                return Permit(Arc::clone(self));
+                return Permit {
+                    limit: Arc::clone(self),
+                    seat: None,
+                };
             }
             if let Some(permit) = self.try_acquire() {
                 return permit;
@@ -73,7 +90,7 @@ impl Drop for Permit {
         if seeded(Bug::PermitLeaked) {
             return;
         }
-        self.0.live.fetch_sub(1, AcqRel);
+        self.limit.live.fetch_sub(1, AcqRel);
     }
 }
 

@@ -13,10 +13,12 @@ mod limit;
 mod record;
 mod relay;
 mod session;
+mod spread;
 mod upstream;
 
 pub use self::accept::{Acceptor, accept};
 pub use self::deadline::Timeouts;
 pub use self::limit::{Permit, SessionLimit};
 pub use self::session::Service;
+pub use self::spread::{Services, Spread, keep};
 pub use self::upstream::{Upstream, UpstreamOptions};

@@ -161,6 +161,7 @@ fn cause_of(error: &io::Error) -> Cause {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::io;
 

@@ -1,5 +1,6 @@
 //! The lane: one core's run queue, timers, inbox and poller, and the turn that drives them.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
@@ -108,6 +109,7 @@ impl Lane {
             running: Cell::new(None),
             tasks: RefCell::new(Tasks::default()),
             remote,
+            kept: RefCell::new(None),
         };
         Ok(Self {
             shared: Rc::new(shared),
@@ -348,6 +350,19 @@ impl Handle {
         self.0.stats.spawned.add(1);
         task.claim();
         self.0.queue.borrow_mut().push(task);
+    }
+
+    /// Keeps a value for the calls of other threads, which cannot bring what belongs to a lane; see
+    /// [`Remote::call`].
+    pub fn keep(&self, value: Rc<dyn Any>) {
+        *self.0.kept.borrow_mut() = Some(value);
+    }
+
+    /// The value that is kept, if it is one of this type.
+    #[must_use]
+    pub fn kept<T: 'static>(&self) -> Option<Rc<T>> {
+        let kept = self.0.kept.borrow();
+        Rc::clone(kept.as_ref()?).downcast().ok()
     }
 
     /// The moment of this turn.

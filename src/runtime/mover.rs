@@ -191,6 +191,7 @@ impl Mover {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::io::{ErrorKind, Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};

@@ -1,5 +1,6 @@
 //! What a lane and its tasks share, and how a woken task finds its run queue.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) running: Cell<Option<TaskId>>,
     pub(super) tasks: RefCell<Tasks>,
     pub(super) remote: Remote,
+    /// What the lane's owner keeps for the calls of other threads.
+    pub(super) kept: RefCell<Option<Rc<dyn Any>>>,
 }
 
 /// The lane's own references to its tasks: as long as it has one, the future is alive.
@@ -117,7 +120,7 @@ impl Shared {
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message")

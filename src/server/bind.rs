@@ -15,7 +15,8 @@ pub(crate) type LaneListeners = Vec<(usize, OsSocket)>;
 /// Where each listener of the configuration, by its index, is bound.
 pub(super) type Bound = Vec<(usize, SocketAddr)>;
 
-/// One socket per lane for every address. Also gives each listener's addresses as bound.
+/// One socket per lane for every address, or where the system does not spread connections over
+/// them, one of the first lane. Also gives each listener's addresses as bound.
 pub(super) fn bind(
     config: &Config,
     lanes: usize,
@@ -59,7 +60,8 @@ pub(super) fn bind(
     for (index, key, mut address) in all() {
         let backlog = config.listeners[index].backlog;
         let options = options::socket(&config.listeners[index].socket);
-        for lane in &mut of_lanes {
+        let accepting = if sys::SPREADS_LISTENERS { lanes } else { 1 };
+        for lane in &mut of_lanes[..accepting] {
             let fail = |error: io::Error| ServerError::Bind {
                 key: key.clone(),
                 address,

@@ -2,16 +2,16 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, OnceLock};
 
 use super::bind::LaneListeners;
 use super::options;
 use crate::config::{self, Config};
 use crate::net::Listener;
 use crate::poller::BackEnd;
-use crate::proxy::{Acceptor, Service, SessionLimit, Upstream, accept};
+use crate::proxy::{Acceptor, Service, Services, SessionLimit, Spread, Upstream, accept, keep};
 use crate::runtime::{Gate, Lane, LaneOptions};
 use crate::sys::{self, Time};
 
@@ -45,6 +45,8 @@ pub(crate) struct LanePlan {
     pub(crate) config: Arc<Config>,
     pub(crate) limit: Arc<SessionLimit>,
     pub(crate) orders: Arc<Orders>,
+    /// Where the accepting lane hands connections, once all lanes are open.
+    pub(crate) spread: Arc<OnceLock<Arc<Spread>>>,
 }
 
 /// Opens a lane on the calling thread, pinned.
@@ -82,22 +84,25 @@ pub(crate) struct Serving {
     lane: Lane,
     stop: Rc<Gate>,
     orders: Arc<Orders>,
+    spread: Arc<OnceLock<Arc<Spread>>>,
+    /// All that was handed over has arrived.
+    is_handed: bool,
 }
 
 impl Serving {
     /// Starts to accept on the plan's listeners.
     pub(crate) fn start(lane: Lane, plan: LanePlan) -> io::Result<Self> {
         let stop = Rc::new(Gate::default());
-        start_listeners(
-            &lane,
-            plan.listeners,
-            plan.index,
-            &plan.config,
-            &plan.limit,
-            &stop,
-        )?;
-        let orders = plan.orders;
-        Ok(Self { lane, stop, orders })
+        let acceptors = acceptors(&plan, &stop);
+        keep(&lane.handle(), Services(acceptors.clone()));
+        start_listeners(&lane, plan.listeners, &acceptors)?;
+        Ok(Self {
+            lane,
+            stop,
+            orders: plan.orders,
+            spread: plan.spread,
+            is_handed: false,
+        })
     }
 
     /// Looks at the orders and turns once; when the lane has ended, gives how many sessions were
@@ -110,15 +115,21 @@ impl Serving {
         Ok(None)
     }
 
-    fn is_over(&self) -> bool {
+    fn is_over(&mut self) -> bool {
+        let has_all = self.spread.get().is_none() || self.is_handed;
+        if !has_all && self.spread.get().is_some_and(|spread| spread.is_over()) {
+            // The next turn reads what was handed over before that, and must not sleep after it.
+            self.is_handed = true;
+            self.lane.handle().remote().call(|_| {});
+        }
         let (lane, stop, orders) = (&self.lane, &self.stop, &self.orders);
         if orders.stop.load(Acquire) && !stop.is_open() {
             lane.enter(|| stop.open());
             // In the next turn the listeners end; what is left then is sessions, even if they are
             // to be cut at once.
-            return lane.tasks() == 0;
+            return lane.tasks() == 0 && has_all;
         }
-        stop.is_open() && (lane.tasks() == 0 || orders.abort.load(Acquire))
+        stop.is_open() && (lane.tasks() == 0 && has_all || orders.abort.load(Acquire))
     }
 }
 
@@ -132,39 +143,44 @@ pub(super) fn serve(lane: Lane, plan: LanePlan) -> io::Result<usize> {
     }
 }
 
-fn start_listeners(
-    lane: &Lane,
-    listeners: LaneListeners,
-    index: usize,
-    config: &Config,
-    limit: &Arc<SessionLimit>,
-    stop: &Rc<Gate>,
-) -> io::Result<()> {
-    let upstreams: Vec<Rc<Upstream>> = config
+/// What the lane does with each listener's connections, by its place in the configuration.
+fn acceptors(plan: &LanePlan, stop: &Rc<Gate>) -> Vec<Rc<Acceptor>> {
+    let upstreams: Vec<Rc<Upstream>> = plan
+        .config
         .upstreams
         .iter()
-        .map(|upstream| Rc::new(Upstream::new(options::upstream(upstream), index)))
+        .map(|upstream| Rc::new(Upstream::new(options::upstream(upstream), plan.index)))
         .collect();
-    for (place, socket) in listeners {
-        let configured = &config.listeners[place];
+    let acceptor = |(place, configured): (usize, &config::Listener)| {
         let service = match configured.service {
             config::Service::Echo => Service::Echo,
             config::Service::Proxy { upstream } => Service::Proxy(Rc::clone(&upstreams[upstream])),
         };
-        let handle = lane.handle();
-        let listener = Listener::attach(&handle, socket)?;
-        let acceptor = Acceptor {
+        Rc::new(Acceptor {
             name: configured.name.as_str().into(),
-            lane: index,
+            lane: plan.index,
             service,
-            limit: Arc::clone(limit),
+            limit: Arc::clone(&plan.limit),
             timeouts: options::timeouts(&configured.timeouts),
             stop: Rc::clone(stop),
-        };
-        handle.spawn(
-            &"accept",
-            accept(handle.clone(), listener, Rc::new(acceptor)),
-        );
+            place,
+            spread: Arc::clone(&plan.spread),
+        })
+    };
+    let listeners = plan.config.listeners.iter();
+    listeners.enumerate().map(acceptor).collect()
+}
+
+fn start_listeners(
+    lane: &Lane,
+    listeners: LaneListeners,
+    acceptors: &[Rc<Acceptor>],
+) -> io::Result<()> {
+    for (place, socket) in listeners {
+        let handle = lane.handle();
+        let listener = Listener::attach(&handle, socket)?;
+        let task = accept(handle.clone(), listener, Rc::clone(&acceptors[place]));
+        handle.spawn(&"accept", task);
     }
     Ok(())
 }

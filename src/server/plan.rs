@@ -8,7 +8,7 @@ use std::thread;
 use super::error::ServerError;
 use crate::buf::{BUFFER_BYTES, PoolOptions};
 use crate::config::{Config, Lanes, MaxSessions, PollerChoice, Service};
-use crate::poller::{BackEnd, PollerOptions, io_uring_refusal};
+use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
 use crate::sys;
 
@@ -98,35 +98,46 @@ fn lanes(config: &Config) -> Result<Vec<Option<usize>>, ServerError> {
 }
 
 fn poller(choice: PollerChoice) -> Result<(BackEnd, String), ServerError> {
-    let impossible = |value: &str, remedy: String| {
-        Err(ServerError::Impossible {
-            key: "runtime.poller",
-            value: value.to_owned(),
-            remedy,
-        })
+    let (name, chosen) = match choice {
+        PollerChoice::Auto => return Ok(best_poller()),
+        PollerChoice::IoUring => ("\"io_uring\"", BackEnd::IoUring),
+        PollerChoice::Epoll => ("\"epoll\"", BackEnd::Epoll),
+        PollerChoice::Kqueue => ("\"kqueue\"", BackEnd::Kqueue),
+        PollerChoice::Iocp => ("\"iocp\"", BackEnd::Iocp),
     };
-    match choice {
-        PollerChoice::Auto => Ok(match io_uring_refusal() {
-            None => (BackEnd::IoUring, "its self-test passed".to_owned()),
-            Some(refusal) => (BackEnd::Epoll, format!("io_uring is {refusal}")),
-        }),
-        PollerChoice::IoUring => match io_uring_refusal() {
-            None => Ok((BackEnd::IoUring, "configured".to_owned())),
-            Some(refusal) => impossible(
-                "\"io_uring\"",
-                format!("{refusal}; permit it, or write \"auto\""),
-            ),
-        },
-        PollerChoice::Epoll => Ok((BackEnd::Epoll, "configured".to_owned())),
-        PollerChoice::Kqueue => impossible(
-            "\"kqueue\"",
-            "this system has io_uring and epoll; write \"auto\"".to_owned(),
-        ),
-        PollerChoice::Iocp => impossible(
-            "\"iocp\"",
-            "this system has io_uring and epoll; write \"auto\"".to_owned(),
-        ),
+    let Some(refusal) = chosen.refusal() else {
+        return Ok((chosen, "configured".to_owned()));
+    };
+    let remedy = if BackEnd::ALL.contains(&chosen) {
+        format!("{refusal}; permit it, or write \"auto\"")
+    } else {
+        format!("{refusal}; write \"auto\"")
+    };
+    Err(ServerError::Impossible {
+        key: "runtime.poller",
+        value: name.to_owned(),
+        remedy,
+    })
+}
+
+/// The first of this system's that is to be had, and why it is that one.
+fn best_poller() -> (BackEnd, String) {
+    let mut why = None;
+    for &poller in BackEnd::ALL {
+        match poller.refusal() {
+            Some(refusal) => why = Some(format!("{poller} is {refusal}")),
+            None if poller == BackEnd::IoUring => {
+                return (poller, "its self-test passed".to_owned());
+            }
+            None => {
+                return (
+                    poller,
+                    why.unwrap_or_else(|| "it is this system's".to_owned()),
+                );
+            }
+        }
     }
+    unreachable!("every system has a poller that is never refused")
 }
 
 /// Descriptors of one session: the client's, and the upstream's where anything is relayed.

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::plan::Plan;
 use super::signals::{self, Request};
 use crate::config::{Config, Service};
 use crate::poller::BackEnd;
-use crate::proxy::SessionLimit;
+use crate::proxy::{SessionLimit, Spread};
 use crate::runtime::{Remote, Watchdog};
 use crate::sys::{self, Time};
 
@@ -54,6 +54,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
 
     let orders = Arc::new(Orders::default());
     let limit = SessionLimit::new(plan.max_sessions);
+    let spread: Arc<OnceLock<Arc<Spread>>> = Arc::default();
     let config = Arc::new(config.clone());
     for (index, (&cpu, listeners)) in plan.lanes.iter().zip(listeners).enumerate() {
         let lane = LanePlan {
@@ -65,6 +66,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
             config: Arc::clone(&config),
             limit: Arc::clone(&limit),
             orders: Arc::clone(&orders),
+            spread: Arc::clone(&spread),
         };
         start(lane, sender.clone()).map_err(system("cannot start a thread"))?;
     }
@@ -82,6 +84,9 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         tracing::info!("stopped before the start: nothing was served");
         return Ok(());
     };
+    if !sys::SPREADS_LISTENERS && server.remotes.len() > 1 {
+        spread.get_or_init(|| Spread::over(server.remotes.clone(), bound.len()));
+    }
     announce(&plan, &pollers, &config, &bound);
     watch(server.remotes.clone()).map_err(system("cannot start a thread"))?;
     server.serve()?;

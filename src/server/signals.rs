@@ -1,37 +1,26 @@
-//! Signals, as values on a channel.
+//! What somebody asks of the process, as values on a channel.
 //!
-//! SIGTERM and SIGINT stop the server, a second one at once. SIGHUP is taken and does nothing yet
-//! but say so, lest a closed terminal end a daemon. SIGPIPE is ignored, as in every Rust program.
+//! SIGTERM and SIGINT (on Windows: ctrl-c, ctrl-break, closing the console) stop the server, a
+//! second one at once. SIGHUP is taken and does nothing yet but say so, lest a closed terminal end
+//! a daemon. SIGPIPE is ignored, as in every Rust program.
 
 use std::io;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+pub(super) use crate::sys::Request;
+use crate::sys::requests;
 
-/// What somebody asks of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Request {
-    Stop(&'static str),
-    Reload,
-}
-
-/// Sends each signal to `to` from now on.
+/// Sends each request to `to` from now on.
 pub(super) fn forward<E>(to: Sender<E>, event: fn(Request) -> E) -> io::Result<()>
 where
     E: Send + 'static,
 {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let requests = requests()?;
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            for signal in signals.forever() {
-                let request = match signal {
-                    SIGTERM => Request::Stop("SIGTERM"),
-                    SIGINT => Request::Stop("SIGINT"),
-                    _ => Request::Reload,
-                };
+            for request in requests {
                 if to.send(event(request)).is_err() {
                     return;
                 }

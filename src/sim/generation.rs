@@ -71,6 +71,7 @@ impl Generation {
                 config: Arc::clone(&config),
                 limit: Arc::clone(&limit),
                 orders: Arc::clone(&orders),
+                spread: Arc::default(),
             };
             lanes.push(LaneState::start(lane)?);
         }

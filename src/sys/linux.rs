@@ -7,6 +7,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use super::unix::{checked, retry};
 
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
@@ -194,6 +196,21 @@ pub(crate) fn set_fast_open(socket: BorrowedFd<'_>, queue: u32) -> io::Result<()
 /// `TCP_FASTOPEN_CONNECT`: the first bytes go with the handshake (Linux 4.11).
 pub(crate) fn set_fast_open_connect(socket: BorrowedFd<'_>) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)
+}
+
+/// `TCP_USER_TIMEOUT`.
+pub(crate) fn set_user_timeout(socket: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_user_timeout(Some(time))
+}
+
+/// `TCP_NOTSENT_LOWAT`.
+pub(crate) fn set_notsent_lowat(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_notsent_lowat(bytes)
+}
+
+/// `TCP_CONGESTION`; `NotFound` when the kernel has none of that name.
+pub(crate) fn set_congestion(socket: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_congestion(name.as_bytes())
 }
 
 /// A bind of this socket to port 0 leaves the port to the connect (`IP_BIND_ADDRESS_NO_PORT`,

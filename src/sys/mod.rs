@@ -4,16 +4,23 @@
 //! state, logs, or decides. The one folder, with `poller/mod.rs`, that may ask which platform it
 //! runs on.
 
+#[cfg(all(unix, not(target_os = "linux")))]
+mod bsd;
 #[cfg_attr(
     feature = "sim",
     expect(unreachable_pub, reason = "behind the simulated one")
 )]
 mod clock;
+#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+mod kevent;
+#[cfg(kqueue_emulated)]
+mod kevent_emulated;
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(unix)]
 mod options;
 mod seeded;
+#[cfg(unix)]
+mod signals;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sync;
@@ -23,25 +30,37 @@ mod sync;
     expect(dead_code, unreachable_pub, reason = "behind the simulated one")
 )]
 mod unix;
+#[cfg(windows)]
+mod windows;
+#[cfg(not(target_os = "linux"))]
+mod without;
 
+#[cfg(all(unix, not(target_os = "linux")))]
+pub use bsd::{cpus, pin_to};
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) use bsd::{
+    is_closed, send_room, set_congestion, set_fast_open, set_fast_open_connect, set_notsent_lowat,
+    set_user_timeout, unacknowledged, unread,
+};
 pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;
+#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 pub(crate) use linux::{
-    EventFd, Pipe, acknowledged_total, is_closed, send_room, set_fast_open, set_fast_open_connect,
-    unacknowledged, unread,
+    EventFd, Pipe, acknowledged_total, is_closed, send_room, set_congestion, set_fast_open,
+    set_fast_open_connect, set_notsent_lowat, set_user_timeout, unacknowledged, unread,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{ThreadProgress, is_without_splice, thread_id, thread_progress};
 #[cfg(target_os = "linux")]
 pub use linux::{cpus, io_uring_disabled, pin_to};
-#[cfg(all(unix, not(feature = "sim")))]
-pub(crate) use options::{
-    set_congestion, set_keepalive, set_nodelay, set_notsent_lowat, set_receive_buffer,
-    set_send_buffer, set_user_timeout,
-};
+#[cfg(not(feature = "sim"))]
+pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
 pub(crate) use seeded::{Bug, seeded};
+#[cfg(unix)]
+pub(crate) use signals::{Request, requests};
 #[cfg(feature = "sim")]
 pub(crate) use sim::{
     EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
@@ -53,8 +72,10 @@ pub(crate) use sim::{
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
 pub(crate) use sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, fence};
+#[cfg(all(test, unix, not(feature = "sim")))]
+pub(crate) use unix::is_inherited;
 #[cfg(unix)]
-pub(crate) use unix::{ConnectStart, Region, is_out_of_resources};
+pub(crate) use unix::{ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources};
 #[cfg(all(unix, not(feature = "sim")))]
 pub use unix::{OsSocket, peer_address, stream_socket};
 #[cfg(unix)]
@@ -65,3 +86,26 @@ pub(crate) use unix::{
     is_writable, listen, local_address, recv, reset_on_close, send, set_nonblocking,
     shutdown_write, take_error,
 };
+#[cfg(windows)]
+pub use windows::{
+    OsSocket, SocketRef, cpus, file_limit, peer_address, pin_to, port_is_taken, stream_socket,
+};
+#[cfg(windows)]
+pub(crate) use windows::{
+    Region, Request, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,
+    is_connected_to_itself, is_out_of_resources, is_readable, is_writable, listen, local_address,
+    recv, requests, reset_on_close, send, send_room, set_congestion, set_fast_open,
+    set_fast_open_connect, set_nonblocking, set_notsent_lowat, set_user_timeout, shutdown_write,
+    unacknowledged, unread,
+};
+#[cfg(all(test, windows))]
+pub(crate) use windows::{connect, is_inherited, take_error};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use without::{
+    Pipe, ThreadProgress, acknowledged_total, is_without_splice, thread_id, thread_progress,
+};
+
+/// Which systems' event queues are here; the pollers choose by them.
+pub(crate) const EPOLL: bool = cfg!(target_os = "linux");
+/// Linux has an emulation in builds for tests.
+pub(crate) const KQUEUE: bool = cfg!(any(kqueue_emulated, all(unix, not(target_os = "linux"))));

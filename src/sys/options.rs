@@ -1,9 +1,11 @@
-//! Options of TCP sockets, one function each; see tcp(7) and socket(7).
+//! Options of TCP sockets that every system has, one function each; see tcp(7) and socket(7).
 
 use std::io;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
+#[cfg(not(target_os = "openbsd"))]
+use socket2::TcpKeepalive;
 
 use super::SocketRef;
 
@@ -13,6 +15,7 @@ pub(crate) fn set_nodelay(socket: SocketRef<'_>) -> io::Result<()> {
 }
 
 /// `SO_KEEPALIVE` with `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT`; whole seconds.
+#[cfg(not(target_os = "openbsd"))]
 pub(crate) fn set_keepalive(
     socket: SocketRef<'_>,
     idle: Duration,
@@ -26,9 +29,16 @@ pub(crate) fn set_keepalive(
     SockRef::from(&socket).set_tcp_keepalive(&keepalive)
 }
 
-/// `TCP_USER_TIMEOUT`.
-pub(crate) fn set_user_timeout(socket: SocketRef<'_>, time: Duration) -> io::Result<()> {
-    SockRef::from(&socket).set_tcp_user_timeout(Some(time))
+/// `SO_KEEPALIVE`. OpenBSD has one set of times for all sockets: `sysctl net.inet.tcp.keepidle` and
+/// its kin.
+#[cfg(target_os = "openbsd")]
+pub(crate) fn set_keepalive(
+    socket: SocketRef<'_>,
+    _idle: Duration,
+    _interval: Duration,
+    _count: u32,
+) -> io::Result<()> {
+    SockRef::from(&socket).set_keepalive(true)
 }
 
 /// `SO_SNDBUF`.
@@ -39,14 +49,4 @@ pub(crate) fn set_send_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result
 /// `SO_RCVBUF`; before listen or connect, or the window is not scaled for it.
 pub(crate) fn set_receive_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
     SockRef::from(&socket).set_recv_buffer_size(bytes)
-}
-
-/// `TCP_NOTSENT_LOWAT`.
-pub(crate) fn set_notsent_lowat(socket: SocketRef<'_>, bytes: u32) -> io::Result<()> {
-    SockRef::from(&socket).set_tcp_notsent_lowat(bytes)
-}
-
-/// `TCP_CONGESTION`; `NotFound` when the kernel has none of that name.
-pub(crate) fn set_congestion(socket: SocketRef<'_>, name: &str) -> io::Result<()> {
-    SockRef::from(&socket).set_tcp_congestion(name.as_bytes())
 }

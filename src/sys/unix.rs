@@ -7,11 +7,20 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+#[cfg(not(target_os = "macos"))]
+use std::os::fd::FromRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+#[cfg(not(target_os = "macos"))]
+use socket2::{SockAddr, SockAddrStorage};
+
+#[cfg(not(target_os = "linux"))]
+use super::bsd::choose_port_at_connect;
+#[cfg(target_os = "linux")]
+use super::linux::choose_port_at_connect;
 
 /// An open socket, closed when dropped.
 pub type OsSocket = OwnedFd;
@@ -24,6 +33,16 @@ pub(crate) fn borrow(socket: &OsSocket) -> SocketRef<'_> {
 }
 
 const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+
+/// What poll(2) says of a FIN beside `POLLIN`, where it says it.
+#[cfg(target_os = "linux")]
+const END: libc::c_short = libc::POLLRDHUP;
+#[cfg(not(target_os = "linux"))]
+const END: libc::c_short = 0;
+
+/// Linux and FreeBSD (`SO_REUSEPORT_LB`) spread the connections over all that listen on a port.
+/// Elsewhere one lane listens and hands them on.
+pub(crate) const SPREADS_LISTENERS: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
 
 /// Reads what is there without waiting (`recv(2)`); 0 is the peer's FIN.
 pub(crate) fn recv(socket: SocketRef<'_>, into: &mut [u8]) -> io::Result<usize> {
@@ -50,7 +69,16 @@ pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<u
     }
 }
 
+/// Takes one connection off a non-blocking listener's queue, close-on-exec.
+#[cfg(target_os = "macos")]
+pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
+    let (socket, address) = retry_accept(|| SockRef::from(&listener).accept())?;
+    let address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+    Ok((socket.into(), address))
+}
+
 /// Takes one connection off a non-blocking listener's queue (`accept4(2)`), close-on-exec.
+#[cfg(not(target_os = "macos"))]
 pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
     let mut storage = SockAddrStorage::zeroed();
     let mut length = storage.size_of();
@@ -71,7 +99,7 @@ pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAdd
 
 /// Whether a read would not block: data, FIN, error, or a connection to accept (`poll(2)`).
 pub(crate) fn is_readable(socket: SocketRef<'_>) -> bool {
-    poll(socket, libc::POLLIN | libc::POLLRDHUP)
+    poll(socket, libc::POLLIN | END)
 }
 
 /// Whether a write would not block.
@@ -185,7 +213,7 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
 }
 
 /// A non-blocking socket bound to an address that it shares with the other lanes'
-/// (`SO_REUSEPORT`); then [`listen`].
+/// (`SO_REUSEPORT`, on FreeBSD `SO_REUSEPORT_LB`); then [`listen`].
 ///
 /// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side. Those that
 /// it accepts read urgent data in its place: they inherit that; see [`stream_socket`].
@@ -200,6 +228,9 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     )?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
+    #[cfg(target_os = "freebsd")]
+    socket.set_reuse_port_lb(true)?;
+    #[cfg(not(target_os = "freebsd"))]
     socket.set_reuse_port(true)?;
     socket.set_out_of_band_inline(true)?;
     if address.is_ipv6() {
@@ -217,7 +248,7 @@ pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
 /// Binds a socket to an address to connect from. The port is chosen by the connect, so that one
 /// port serves many destinations (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
 pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<()> {
-    super::linux::choose_port_at_connect(socket)?;
+    choose_port_at_connect(socket)?;
     SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
 }
 
@@ -279,6 +310,18 @@ pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
         .is_some_and(|code| codes.contains(&code))
 }
 
+/// Pages given back are dropped at once (madvise(2)); the BSDs know no better than soon.
+#[cfg(target_os = "linux")]
+const RELEASE: libc::c_int = libc::MADV_DONTNEED;
+#[cfg(not(target_os = "linux"))]
+const RELEASE: libc::c_int = libc::MADV_FREE;
+
+/// Address space is not counted as memory; FreeBSD has no such flag and needs none.
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "netbsd"))]
+const RESERVE: libc::c_int = libc::MAP_NORESERVE;
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "netbsd")))]
+const RESERVE: libc::c_int = 0;
+
 /// A stretch of zeroed memory that takes no page before it is touched (`mmap(2)`).
 #[derive(Debug)]
 pub(crate) struct Region {
@@ -289,7 +332,7 @@ pub(crate) struct Region {
 impl Region {
     /// Reserves `bytes` of address space.
     pub(crate) fn reserve(bytes: usize) -> io::Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | RESERVE;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a fresh anonymous mapping touches no memory that exists.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, flags, -1, 0) };
@@ -305,7 +348,7 @@ impl Region {
         self.base
     }
 
-    /// Gives the pages of a stretch back to the system; they read as zero when next touched.
+    /// Gives the pages of a stretch back to the system; they may hold anything when next touched.
     ///
     /// # Safety
     /// Nobody holds a reference into the stretch, the kernel included.
@@ -314,7 +357,7 @@ impl Region {
         // SAFETY: the stretch lies inside the mapping, by the assertion.
         let from = unsafe { self.base.add(start) };
         // SAFETY: by this function's contract nobody uses these pages. A failure only keeps them.
-        unsafe { libc::madvise(from.as_ptr().cast(), bytes, libc::MADV_DONTNEED) };
+        unsafe { libc::madvise(from.as_ptr().cast(), bytes, RELEASE) };
     }
 }
 
@@ -348,6 +391,14 @@ fn retry_accept<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 /// A system call's count, or its error.
 pub(super) fn checked<N: TryInto<usize>>(count: N) -> io::Result<usize> {
     count.try_into().map_err(|_| io::Error::last_os_error())
+}
+
+/// Whether a program that this process starts would have the socket, too.
+#[cfg(test)]
+pub(crate) fn is_inherited(socket: &impl AsRawFd) -> bool {
+    // SAFETY: no pointers.
+    let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFD) };
+    flags & libc::FD_CLOEXEC == 0
 }
 
 #[cfg(test)]

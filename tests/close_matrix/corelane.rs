@@ -27,6 +27,17 @@ pub(crate) struct Corelane {
     config: PathBuf,
 }
 
+/// The program, or what `CORELANE_PROGRAM` names instead, words apart: one for Windows, under Wine.
+fn program() -> Command {
+    let Ok(program) = std::env::var("CORELANE_PROGRAM") else {
+        return Command::new(env!("CARGO_BIN_EXE_corelane"));
+    };
+    let mut words = program.split_whitespace();
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
+    command
+}
+
 /// The `key=value` pairs of a line.
 pub(crate) type Fields = BTreeMap<String, String>;
 
@@ -44,7 +55,7 @@ impl Corelane {
              upstream = \"peer\"\n[[upstream]]\nname = \"peer\"\nendpoints = [\"{upstream}\"]\n"
         );
         fs::write(&config, text).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_corelane"))
+        let mut child = program()
             .args(["run", "--config"])
             .arg(&config)
             .stderr(Stdio::piped())

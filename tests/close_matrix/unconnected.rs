@@ -148,7 +148,7 @@ fn fin_before_connect(poller: &str, cell: Cell) -> Vec<String> {
     let record = corelane.record(address);
     corelane.assert_quiet();
     let direct = &direct()[cell.position()];
-    let wrong = verdict(cell, direct, &seen, record.as_ref());
+    let wrong = verdict(cell, direct, &seen, record.as_ref(), false);
     if wrong.is_empty() {
         return Vec::new();
     }

@@ -1,10 +1,8 @@
 //! Accepting: everybody who comes, one by one, and nobody after the listener is gone.
 #![expect(clippy::disallowed_methods, reason = "peers are threads that block")]
 
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
 use std::thread;
 
 use super::peer::{patient, reset, wide_listener};
@@ -32,21 +30,12 @@ pub(super) fn accepts(world: &mut World) {
         }
         let (ours, from) = world.accepted(listener).unwrap();
         assert_eq!(from, peer.local_addr().unwrap());
-        assert!(is_close_on_exec(&ours), "a child would have it too");
+        assert!(!sys::is_inherited(&ours), "a child would have it too");
         let socket = world.attach(ours);
         world.submit(socket, Op::Recv);
         peer.write_all(b"hi").unwrap();
         assert_eq!(world.receive(socket, 2), b"hi");
     }
-}
-
-fn is_close_on_exec(fd: &impl AsRawFd) -> bool {
-    let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap();
-    let flags = facts
-        .lines()
-        .find_map(|line| line.strip_prefix("flags:"))
-        .unwrap();
-    i32::from_str_radix(flags.trim(), 8).unwrap() & libc::O_CLOEXEC != 0
 }
 
 /// Serves that many connections: each says its number, and hears it.

@@ -129,8 +129,10 @@ pub(super) fn backpressure(world: &mut World) {
     let mut written = 0;
     // The peer's kernel says that it is full while ours still takes some: until it stays full.
     let mut full = 0;
-    while full < 20 {
-        match peer.write(&data[written..]) {
+    while full < 20 && written < data.len() {
+        // Windows takes a write of any size whole when it has room at all.
+        let part = &data[written..][..(64 * 1024).min(data.len() - written)];
+        match peer.write(part) {
             Ok(bytes) => (written, full) = (written + bytes, 0),
             Err(e) if e.kind() == ErrorKind::WouldBlock => full += 1,
             Err(e) => panic!("{e}"),

@@ -34,12 +34,12 @@ fn run(back_end: BackEnd, case: fn(&mut World)) {
 
 /// Makes a test of each case for each back end.
 macro_rules! suite {
-    ($($back_end:ident as $name:ident),+ : $cases:tt) => {
-        $(suite!(@one $back_end $name $cases);)+
+    ($($(#[$cfg:meta])? $back_end:ident as $name:ident,)+ : $cases:tt) => {
+        $($(#[$cfg])? suite!(@one $back_end $name $cases);)+
 
         #[test]
         fn covers_every_back_end() {
-            assert_eq!(BackEnd::ALL, [$(BackEnd::$back_end),+]);
+            assert_eq!(BackEnd::ALL, [$($(#[$cfg])? BackEnd::$back_end),+]);
         }
     };
     (@one $back_end:ident $name:ident { $($file:ident: $($case:ident)+;)+ }) => {
@@ -54,7 +54,12 @@ macro_rules! suite {
     };
 }
 
-suite! { IoUring as io_uring, Epoll as epoll: {
+suite! {
+    #[cfg(target_os = "linux")] IoUring as io_uring,
+    #[cfg(target_os = "linux")] Epoll as epoll,
+    #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))] Kqueue as kqueue,
+    #[cfg(windows)] Iocp as iocp,
+: {
     data:
         echo
         short_send

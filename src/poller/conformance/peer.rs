@@ -3,14 +3,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Type};
 
 use super::world::PATIENCE;
-pub(super) use crate::poller::script::pattern;
+pub(super) use crate::poller::pattern::pattern;
 use crate::sys::{self, OsSocket};
 
 /// Compares without printing megabytes.
@@ -28,9 +27,9 @@ pub(super) fn listener() -> TcpListener {
 pub(super) fn wide_listener() -> (OsSocket, SocketAddr) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = sys::bind_shared(any).unwrap();
-    sys::listen(listener.as_fd(), 4096).unwrap();
-    let address = SockRef::from(&listener.as_fd()).local_addr().unwrap();
-    (listener, address.as_socket().unwrap())
+    sys::listen(sys::borrow(&listener), 4096).unwrap();
+    let address = sys::local_address(sys::borrow(&listener)).unwrap();
+    (listener, address)
 }
 
 /// An established connection; reads and writes of the second end fail in time.

@@ -24,5 +24,3 @@ pub use self::parse::Script;
 #[cfg(feature = "sim")]
 pub use self::place::{DISTURBING, run_bytes};
 pub use self::place::{Place, run};
-#[cfg(test)]
-pub(super) use self::stream::pattern;

@@ -1,6 +1,6 @@
 //! What was seen, in words that only say what is determined.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 use super::stream::Stream;
 use crate::poller::{Cancelled, Event, RecvEnd};
@@ -13,13 +13,13 @@ pub(super) fn error(error: &io::Error) -> String {
     {
         return "cancelled".to_owned();
     }
-    match error.raw_os_error() {
-        Some(libc::ECONNRESET) => "reset".to_owned(),
-        Some(libc::EPIPE) => "broken pipe".to_owned(),
-        Some(libc::ECONNREFUSED) => "refused".to_owned(),
-        Some(libc::ETIMEDOUT) => "timed out".to_owned(),
-        Some(libc::ENOTCONN) => "not connected".to_owned(),
-        Some(libc::EAGAIN) => "would block".to_owned(),
+    match error.kind() {
+        ErrorKind::ConnectionReset => "reset".to_owned(),
+        ErrorKind::BrokenPipe => "broken pipe".to_owned(),
+        ErrorKind::ConnectionRefused => "refused".to_owned(),
+        ErrorKind::TimedOut => "timed out".to_owned(),
+        ErrorKind::NotConnected => "not connected".to_owned(),
+        ErrorKind::WouldBlock => "would block".to_owned(),
         _ => format!("{error}"),
     }
 }

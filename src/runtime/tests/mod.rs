@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod closing;
+#[cfg(unix)]
 mod moving;
 mod rounds;
 mod sockets;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use super::lane::{Lane, LaneOptions};
 use super::sleep::timeout;
-use crate::poller::{BackEnd, io_uring_refusal};
+use crate::poller::BackEnd;
 use crate::sys::{self, Time};
 
 /// How long anything may take: generous, for machines that do something else meanwhile.
@@ -31,11 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[expect(clippy::print_stderr, reason = "says which half of a test did not run")]
 fn on_every_back_end(test: impl Fn(BackEnd)) {
     for &back_end in BackEnd::ALL {
-        let refusal = match back_end {
-            BackEnd::IoUring => io_uring_refusal(),
-            BackEnd::Epoll => None,
-        };
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = back_end.refusal() {
             eprintln!("not run on io_uring: {refusal}");
             let meant = env::var_os("CORELANE_IO_URING_DENIED").is_some_and(|is| is == "1");
             assert!(

@@ -97,7 +97,7 @@ fn bulk_moves_need_no_pipe() {
 fn assert_buffers_back(lane: &mut Lane, back_end: BackEnd) {
     let kept = match back_end {
         BackEnd::IoUring => usize::from(PollerOptions::default().receive_buffers),
-        BackEnd::Epoll => 0,
+        _ => 0,
     };
     let end = sys::now() + super::PATIENCE;
     while lane.handle().pool().in_use() > kept {

@@ -347,8 +347,8 @@ fn a_connect_that_gets_no_answer_can_be_given_up() {
 fn a_connection_accepted_for_a_future_that_was_dropped_is_the_next_one_s() {
     on_every_back_end(|back_end| {
         let listener = sys::bind_shared("127.0.0.1:0".parse().unwrap()).unwrap();
-        sys::listen(std::os::fd::AsFd::as_fd(&listener), 64).unwrap();
-        let to = sys::local_address(std::os::fd::AsFd::as_fd(&listener)).unwrap();
+        sys::listen(sys::borrow(&listener), 64).unwrap();
+        let to = sys::local_address(sys::borrow(&listener)).unwrap();
         let mut lane = lane_on(back_end);
         let handle = lane.handle();
         let clients = run(&mut lane, async move {

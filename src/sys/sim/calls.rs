@@ -286,7 +286,7 @@ pub(crate) fn set_user_timeout(socket: SocketRef<'_>, time: Duration) -> io::Res
     note(
         socket,
         |kernel, number| kernel.set_patience(number, None, Some(nanos)),
-        |socket| options::set_user_timeout(socket, time),
+        |socket| linux::set_user_timeout(socket, time),
     )
 }
 
@@ -307,11 +307,11 @@ pub(crate) fn set_receive_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Res
 }
 
 pub(crate) fn set_notsent_lowat(socket: SocketRef<'_>, bytes: u32) -> io::Result<()> {
-    note(socket, |_, _| {}, |s| options::set_notsent_lowat(s, bytes))
+    note(socket, |_, _| {}, |s| linux::set_notsent_lowat(s, bytes))
 }
 
 pub(crate) fn set_congestion(socket: SocketRef<'_>, name: &str) -> io::Result<()> {
-    note(socket, |_, _| {}, |s| options::set_congestion(s, name))
+    note(socket, |_, _| {}, |s| linux::set_congestion(s, name))
 }
 
 pub(crate) fn set_fast_open(socket: SocketRef<'_>, queue: u32) -> io::Result<()> {

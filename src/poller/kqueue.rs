@@ -1,0 +1,101 @@
+//! The kqueue event queue under [`super::readiness`]: edge-triggered (`EV_CLEAR`), each descriptor
+//! registered once for both directions, its changes handed over with the next wait.
+//!
+//! An end (`EV_EOF`) comes with whatever is still to be read, so reading goes on until a read says
+//! so. On the write side it also stands for our own FIN, and there says nothing of the peer's.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Notifier;
+use super::options::Wake;
+use super::readiness::{EventQueue, Readable};
+use crate::sys::{Filter, KEvent, Kqueue as Queue, SocketRef};
+
+/// Events taken in one call.
+const EVENTS: usize = 512;
+/// Changes that are kept for the next wait; above that they are made at once.
+const CHANGES_MAX: usize = 1024;
+
+/// One queue, its pending changes and room for its events.
+#[derive(Debug)]
+pub(super) struct Kqueue {
+    queue: Arc<Queue>,
+    changes: Vec<KEvent>,
+    events: Vec<KEvent>,
+}
+
+impl Wake for Queue {
+    fn wake(&self) {
+        Self::wake(self);
+    }
+}
+
+impl Kqueue {
+    pub(super) fn open() -> io::Result<Self> {
+        Ok(Self {
+            queue: Arc::new(Queue::open()?),
+            changes: Vec::new(),
+            events: vec![KEvent::NONE; EVENTS],
+        })
+    }
+}
+
+impl EventQueue for Kqueue {
+    fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()> {
+        let token = usize::try_from(token).expect("a token is as wide as a pointer");
+        if self.changes.len() >= CHANGES_MAX {
+            self.queue.call(&self.changes, &mut [], None)?;
+            self.changes.clear();
+        }
+        for filter in [Filter::Read, Filter::Write] {
+            self.changes.push(KEvent::watch(fd, filter, token));
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool> {
+        let count = match self.queue.call(&self.changes, &mut self.events, timeout) {
+            // The changes are made even so (kevent(2)).
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
+            result => result?,
+        };
+        self.changes.clear();
+        let mut notified = false;
+        let events = mem::take(&mut self.events);
+        for event in &events[..count] {
+            let token = event.token() as u64;
+            if let Some(error) = event.error() {
+                // A socket that was closed meanwhile is nobody's. Without memory to watch one that
+                // is open, it is tried again in the next wait.
+                if error.kind() == io::ErrorKind::OutOfMemory {
+                    self.changes.push(event.again());
+                }
+                continue;
+            }
+            match event.filter() {
+                Filter::Wake => notified = true,
+                Filter::Read => to.push(Readable {
+                    token,
+                    readable: true,
+                    writable: false,
+                    ended: event.is_end(),
+                }),
+                Filter::Write => to.push(Readable {
+                    token,
+                    readable: false,
+                    writable: true,
+                    ended: false,
+                }),
+            }
+        }
+        self.events = events;
+        Ok(notified)
+    }
+
+    fn notifier(&self) -> Notifier {
+        Notifier(Arc::<Queue>::clone(&self.queue))
+    }
+}

@@ -1,0 +1,215 @@
+//! Connections that one lane accepts, spread over all lanes: for systems that give a port to one
+//! socket only. The lane with the fewest sessions gets the next.
+//!
+//! The accepting lane hands a connection over as a message. A lane that stops waits until nobody
+//! hands over any more, so that none is lost.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use super::accept::Acceptor;
+use super::limit::Permit;
+use super::session::start;
+use crate::net::Accepted;
+use crate::runtime::{Handle, Remote};
+
+/// All lanes, as the accepting one sees them.
+#[derive(Debug)]
+pub struct Spread {
+    lanes: Vec<Place>,
+    /// Accept loops that have not ended.
+    accepting: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Place {
+    remote: Remote,
+    sessions: AtomicUsize,
+}
+
+/// One session on one lane. Given back when dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    spread: Arc<Spread>,
+    lane: usize,
+}
+
+/// A lane's own acceptors, by their listeners' place in the configuration: what it does with the
+/// connections that it is handed.
+#[derive(Debug)]
+pub struct Services(pub Vec<Rc<Acceptor>>);
+
+impl Spread {
+    /// Over these lanes, until that many accept loops have ended.
+    #[must_use]
+    pub fn over(lanes: Vec<Remote>, accepting: usize) -> Arc<Self> {
+        let place = |remote| Place {
+            remote,
+            sessions: AtomicUsize::new(0),
+        };
+        Arc::new(Self {
+            lanes: lanes.into_iter().map(place).collect(),
+            accepting: AtomicUsize::new(accepting),
+        })
+    }
+
+    /// Whether nobody hands over any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.accepting.load(Acquire) == 0
+    }
+
+    /// Hands a connection to the lane with the fewest sessions.
+    pub(super) fn hand(self: &Arc<Self>, place: usize, connection: Accepted, mut permit: Permit) {
+        let fewest = (0..self.lanes.len())
+            .min_by_key(|&lane| self.lanes[lane].sessions.load(Relaxed))
+            .expect("there is a lane");
+        self.lanes[fewest].sessions.fetch_add(1, AcqRel);
+        permit.seat(Seat {
+            spread: Arc::clone(self),
+            lane: fewest,
+        });
+        self.lanes[fewest].remote.call(move |lane| {
+            let services = lane
+                .kept::<Services>()
+                .expect("a lane keeps them from its start");
+            lane.stats().accepted.add(1);
+            start(lane, connection.attach(lane), permit, &services.0[place]);
+        });
+    }
+
+    /// An accept loop has ended.
+    pub(super) fn end(&self) {
+        self.accepting.fetch_sub(1, AcqRel);
+        for lane in &self.lanes {
+            lane.remote.call(|_| {});
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let lane = &self.spread.lanes[self.lane];
+        lane.sessions.fetch_sub(1, AcqRel);
+    }
+}
+
+/// Keeps the lane's acceptors for what it is handed.
+pub fn keep(lane: &Handle, services: Services) {
+    lane.keep(Rc::new(services));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::rc::Rc;
+    use std::sync::{Arc, OnceLock};
+    use std::time::Duration;
+
+    use super::{Services, Spread, keep};
+    use crate::net::{Listener, SocketOptions};
+    use crate::poller::BackEnd;
+    use crate::proxy::{Acceptor, Service, SessionLimit, Timeouts, accept};
+    use crate::runtime::{Gate, Lane, LaneOptions};
+    use crate::sys;
+
+    const SESSIONS: usize = 6;
+
+    /// Lanes, of which the first accepts for all, turned by hand.
+    struct Lanes {
+        lanes: Vec<Lane>,
+        stop: Rc<Gate>,
+        spread: Arc<Spread>,
+        clients: Vec<TcpStream>,
+    }
+
+    impl Lanes {
+        fn open() -> Self {
+            // One that is never refused.
+            let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
+            let lane = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
+            let lanes: Vec<Lane> = (0..3).map(lane).collect();
+            let remotes = lanes.iter().map(|lane| lane.handle().remote().clone());
+            let spread = Spread::over(remotes.collect(), 1);
+            let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(SESSIONS));
+            let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
+            let listener = Listener::bind(any, 64, &options).unwrap();
+            let listener = Listener::attach(&lanes[0].handle(), listener).unwrap();
+            let clients = (0..SESSIONS).map(|_| TcpStream::connect(listener.address()).unwrap());
+            let clients = clients.collect();
+            for (index, lane) in lanes.iter().enumerate() {
+                let acceptor = Rc::new(Acceptor {
+                    name: "echo".into(),
+                    lane: index,
+                    service: Service::Echo,
+                    limit: Arc::clone(&limit),
+                    timeouts: Timeouts {
+                        connect: Duration::from_secs(3),
+                        connect_total: Duration::from_secs(10),
+                        idle: None,
+                        half_close: Duration::from_secs(60),
+                        lifetime: None,
+                        lifetime_jitter_percent: 0,
+                    },
+                    stop: Rc::clone(&stop),
+                    place: 0,
+                    spread: Arc::new(OnceLock::from(Arc::clone(&spread))),
+                });
+                keep(&lane.handle(), Services(vec![acceptor]));
+            }
+            let services = lanes[0].handle().kept::<Services>().unwrap();
+            let task = accept(lanes[0].handle(), listener, Rc::clone(&services.0[0]));
+            lanes[0].handle().spawn(&"accept", task);
+            Self {
+                lanes,
+                stop,
+                spread,
+                clients,
+            }
+        }
+
+        fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+            let end = sys::now() + Duration::from_secs(20);
+            while !done(self) {
+                assert!(sys::now() < end, "{what}");
+                for lane in &mut self.lanes {
+                    lane.handle().remote().call(|_| {});
+                    lane.turn(sys::now()).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_lane_with_the_fewest_sessions_gets_the_next() {
+        let mut lanes = Lanes::open();
+        lanes.until("two sessions on each lane, and who accepts", |lanes| {
+            let tasks: Vec<usize> = lanes.lanes.iter().map(Lane::tasks).collect();
+            tasks == [3, 2, 2]
+        });
+        // The lanes took turns: these two are of one lane.
+        let mut clients = std::mem::take(&mut lanes.clients);
+        for client in [clients.remove(4), clients.remove(1)] {
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        lanes.until("the second lane has none", |lanes| {
+            lanes.lanes[1].tasks() == 0
+        });
+        assert!(!lanes.spread.is_over());
+        lanes.lanes[0].enter(|| lanes.stop.open());
+        lanes.until("the accept loop ends", |lanes| lanes.spread.is_over());
+        for mut client in clients {
+            client.write_all(b"hello").unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            let session = |lanes: &Lanes| lanes.lanes.iter().map(Lane::tasks).sum::<usize>();
+            let before = session(&lanes);
+            lanes.until("a session ends", |lanes| session(lanes) < before);
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).unwrap();
+            assert_eq!(all, b"hello");
+        }
+    }
+}

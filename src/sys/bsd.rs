@@ -1,0 +1,160 @@
+//! What macOS and the BSDs have in the place of Linux's own: the same names as in `linux.rs`.
+//!
+//! Only FreeBSD lets a thread choose its CPU by number; macOS takes a tag that keeps threads of
+//! different tags apart, and has it on Intel only. Elsewhere the scheduler decides.
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::thread;
+use std::time::Duration;
+
+use super::SocketRef;
+use super::unix::checked;
+use super::without::no_option;
+
+/// The CPUs that this process may use.
+///
+/// # Errors
+/// What the system says when it does not know how many there are.
+pub fn cpus() -> io::Result<Vec<usize>> {
+    Ok((0..thread::available_parallelism()?.get()).collect())
+}
+
+/// Pins the calling thread to one CPU (`cpuset_setaffinity(2)`).
+///
+/// # Errors
+/// `InvalidInput` when the process may not use that CPU.
+#[cfg(target_os = "freebsd")]
+pub fn pin_to(cpu: usize) -> io::Result<()> {
+    use std::mem::MaybeUninit;
+    let bytes = size_of::<libc::cpuset_t>();
+    if cpu >= 8 * bytes {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: all zeroes is the empty set.
+    let mut set = unsafe { MaybeUninit::<libc::cpuset_t>::zeroed().assume_init() };
+    // SAFETY: the index is below the size of the set, by the check above.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    let (level, which) = (libc::CPU_LEVEL_WHICH, libc::CPU_WHICH_TID);
+    // SAFETY: the pointer is valid for a read of `bytes`; -1 is the calling thread.
+    let rc = unsafe { libc::cpuset_setaffinity(level, which, -1, bytes, &raw const set) };
+    checked(rc).map(drop)
+}
+
+/// Tells the scheduler to keep this thread apart from those with other tags
+/// (`THREAD_AFFINITY_POLICY`, `mach/thread_policy.h`); Apple's own processors do not listen.
+///
+/// # Errors
+/// Never.
+#[cfg(target_os = "macos")]
+pub fn pin_to(cpu: usize) -> io::Result<()> {
+    let mut tag = i32::try_from(cpu).map_or(0, |cpu| cpu + 1);
+    // SAFETY: no arguments. The port is the thread's own, which std keeps as well.
+    let thread = unsafe { libc::pthread_mach_thread_np(libc::pthread_self()) };
+    let flavor = libc::THREAD_AFFINITY_POLICY.cast_unsigned();
+    // SAFETY: the policy is one integer, valid for the call.
+    let _hint = unsafe { libc::thread_policy_set(thread, flavor, &raw mut tag, 1) };
+    Ok(())
+}
+
+/// Nothing to do: this system lets no unprivileged thread choose its CPU.
+///
+/// # Errors
+/// Never.
+#[cfg(not(any(target_os = "freebsd", target_os = "macos")))]
+pub fn pin_to(_cpu: usize) -> io::Result<()> {
+    Ok(())
+}
+
+/// Bytes that the socket's send buffer has room for.
+pub(crate) fn send_room(socket: SocketRef<'_>) -> io::Result<usize> {
+    let size = socket2::SockRef::from(&socket).send_buffer_size()?;
+    Ok(size.saturating_sub(unacknowledged(socket)?))
+}
+
+/// Bytes sent that the peer has not acknowledged: those of the send buffer (`SO_NWRITE`).
+#[cfg(target_os = "macos")]
+pub(crate) fn unacknowledged(socket: SocketRef<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of_val(&bytes)).expect("four bytes");
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_NWRITE);
+    let into = (&raw mut bytes).cast();
+    // SAFETY: `into` is valid for writes of `length`.
+    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut length) };
+    checked(rc)?;
+    checked(bytes)
+}
+
+/// Bytes sent that the peer has not acknowledged: those of the send buffer (`FIONWRITE`).
+#[cfg(any(target_os = "freebsd", target_os = "netbsd"))]
+pub(crate) fn unacknowledged(socket: SocketRef<'_>) -> io::Result<usize> {
+    /// `_IOR('f', 119, int)` on FreeBSD, `_IOR('f', 121, int)` on NetBSD (`sys/filio.h`).
+    const FIONWRITE: libc::c_ulong = if cfg!(target_os = "freebsd") {
+        0x4004_6677
+    } else {
+        0x4004_6679
+    };
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request writes one int, which is valid for it.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), FIONWRITE, &raw mut bytes) })?;
+    checked(bytes)
+}
+
+/// This system does not say: nothing, so that no reset waits for an acknowledgement.
+#[cfg(not(any(target_os = "macos", target_os = "freebsd", target_os = "netbsd")))]
+pub(crate) fn unacknowledged(_socket: SocketRef<'_>) -> io::Result<usize> {
+    Ok(0)
+}
+
+/// Bytes received that nobody has read (`FIONREAD`).
+pub(crate) fn unread(socket: SocketRef<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request writes one int, which is valid for it.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
+    checked(bytes)
+}
+
+/// Whether the connection is over: a socket that has lost its peer has no peer's name
+/// (getpeername(2)).
+pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
+    super::peer_address(socket).is_err()
+}
+
+/// `TCP_USER_TIMEOUT`, which only Linux has.
+pub(crate) fn set_user_timeout(_socket: SocketRef<'_>, _time: Duration) -> io::Result<()> {
+    Err(no_option("TCP_USER_TIMEOUT"))
+}
+
+/// `TCP_NOTSENT_LOWAT`, which is not offered here.
+pub(crate) fn set_notsent_lowat(_socket: SocketRef<'_>, _bytes: u32) -> io::Result<()> {
+    Err(no_option("TCP_NOTSENT_LOWAT"))
+}
+
+/// `TCP_CONGESTION`, by name.
+#[cfg(target_os = "freebsd")]
+pub(crate) fn set_congestion(socket: SocketRef<'_>, name: &str) -> io::Result<()> {
+    socket2::SockRef::from(&socket).set_tcp_congestion(name.as_bytes())
+}
+
+/// `TCP_CONGESTION`, which is not offered here.
+#[cfg(not(target_os = "freebsd"))]
+pub(crate) fn set_congestion(_socket: SocketRef<'_>, _name: &str) -> io::Result<()> {
+    Err(no_option("TCP_CONGESTION"))
+}
+
+/// `TCP_FASTOPEN`, which is not offered here.
+pub(crate) fn set_fast_open(_socket: SocketRef<'_>, _queue: u32) -> io::Result<()> {
+    Err(no_option("TCP_FASTOPEN"))
+}
+
+/// See [`set_fast_open`].
+pub(crate) fn set_fast_open_connect(_socket: SocketRef<'_>) -> io::Result<()> {
+    Err(no_option("TCP_FASTOPEN"))
+}
+
+/// A bind to port 0 chooses the port at once here.
+#[expect(clippy::unnecessary_wraps, reason = "Linux has an option for it")]
+pub(super) fn choose_port_at_connect(_socket: SocketRef<'_>) -> io::Result<()> {
+    Ok(())
+}

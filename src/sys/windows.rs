@@ -1,0 +1,437 @@
+//! Sockets, memory, affinity and console events on Windows.
+//!
+//! Every socket is non-blocking and overlapped: the poller waits by completions, reads by hand, and
+//! both kinds of call go together on one socket.
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket};
+use std::ptr::NonNull;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use windows_sys::Win32::Foundation::{
+    ERROR_COMMITMENT_LIMIT, ERROR_NOT_ENOUGH_MEMORY, ERROR_TOO_MANY_OPEN_FILES,
+};
+use windows_sys::Win32::Networking::WinSock::{
+    FIONREAD, POLLERR, POLLHUP, POLLRDNORM, POLLWRNORM, SO_EXCLUSIVEADDRUSE, SOL_SOCKET, WSAEMFILE,
+    WSAENOBUFS, WSAESHUTDOWN, WSAPOLLFD, WSAPoll, ioctlsocket, setsockopt,
+};
+use windows_sys::Win32::System::Console::{
+    CTRL_BREAK_EVENT, CTRL_C_EVENT, CTRL_CLOSE_EVENT, SetConsoleCtrlHandler,
+};
+use windows_sys::Win32::System::Memory::{
+    MEM_COMMIT, MEM_RELEASE, MEM_RESERVE, MEM_RESET, PAGE_READWRITE, VirtualAlloc, VirtualFree,
+};
+use windows_sys::Win32::System::Threading::{
+    GetCurrentProcess, GetCurrentThread, GetProcessAffinityMask, SetThreadAffinityMask,
+};
+use windows_sys::core::BOOL;
+
+use super::without::no_option;
+
+/// An open socket, closed when dropped.
+pub type OsSocket = OwnedSocket;
+/// An open socket that somebody else owns.
+pub type SocketRef<'a> = BorrowedSocket<'a>;
+
+/// Windows gives a port to one socket; one lane listens and hands its connections on.
+pub(crate) const SPREADS_LISTENERS: bool = false;
+
+/// Sockets that a process may plan with. Windows has no limit to speak of, but it promises memory
+/// for every buffer that is reserved.
+const SOCKETS_MAX: usize = 8192;
+
+/// The socket, for a call.
+pub(crate) fn borrow(socket: &OsSocket) -> SocketRef<'_> {
+    socket.as_socket()
+}
+
+/// Reads what is there without waiting; 0 is the peer's FIN.
+pub(crate) fn recv(socket: SocketRef<'_>, into: &mut [u8]) -> io::Result<usize> {
+    (&*SockRef::from(&socket)).read(into)
+}
+
+/// Writes as much of `parts` as fits without waiting.
+pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    let sent = (&*SockRef::from(&socket)).write_vectored(parts);
+    sent.map_err(|error| match error.raw_os_error() {
+        // A connection that can take no more is a broken pipe, as elsewhere.
+        Some(WSAESHUTDOWN) => io::ErrorKind::BrokenPipe.into(),
+        _ => error,
+    })
+}
+
+/// Takes one connection off a non-blocking listener's queue. Not inherited by child processes.
+pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
+    loop {
+        match SockRef::from(&listener).accept() {
+            // Gone before it could be taken.
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {}
+            Err(e) => return Err(e),
+            // Without a peer's name it is gone as well.
+            Ok((socket, address)) => {
+                if let Some(address) = address.as_socket() {
+                    return Ok((socket.into(), address));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a read would not block: data, FIN, error, or a connection to accept (`WSAPoll`).
+pub(crate) fn is_readable(socket: SocketRef<'_>) -> bool {
+    poll(socket, POLLRDNORM) != 0
+}
+
+/// Whether a write would not block.
+pub(crate) fn is_writable(socket: SocketRef<'_>) -> bool {
+    poll(socket, POLLWRNORM) != 0
+}
+
+/// What `WSAPoll` says now, an end and an error unasked.
+fn poll(socket: SocketRef<'_>, events: i16) -> i16 {
+    let mut entry = WSAPOLLFD {
+        fd: raw(socket),
+        events,
+        revents: 0,
+    };
+    // SAFETY: the pointer is valid for one entry during the call. Nothing is said when it fails.
+    unsafe { WSAPoll(&raw mut entry, 1, 0) };
+    entry.revents
+}
+
+fn raw(socket: SocketRef<'_>) -> usize {
+    usize::try_from(socket.as_raw_socket()).expect("a socket is as wide as a pointer")
+}
+
+/// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5).
+pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))
+}
+
+/// Makes the socket's reads and writes never wait.
+pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_nonblocking(true)
+}
+
+/// Sends a FIN behind what was sent.
+pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
+    SockRef::from(&socket).shutdown(Shutdown::Write)
+}
+
+/// Who is at the other end.
+///
+/// # Errors
+/// `NotConnected` when nobody is.
+pub fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
+    let address = SockRef::from(&socket).peer_addr()?;
+    Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
+}
+
+/// Where the socket is bound.
+pub(crate) fn local_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
+    let address = SockRef::from(&socket).local_addr()?;
+    Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
+}
+
+/// Whether both ends of the connection are this socket.
+pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
+    matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
+}
+
+/// Whether the connection is over. Windows may say so of one whose peer has sent a FIN.
+pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
+    poll(socket, POLLRDNORM) & (POLLHUP | POLLERR) != 0
+}
+
+/// A new TCP socket of the address's family, not inherited by child processes. It reads urgent data
+/// in its place among the rest (RFC 6093).
+///
+/// # Errors
+/// What `WSASocketW` says: out of sockets, out of memory, family unknown.
+pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_out_of_band_inline(true)?;
+    if nonblocking {
+        socket.set_nonblocking(true)?;
+    }
+    Ok(socket.into())
+}
+
+/// A non-blocking socket bound to an address that nobody else can have (`SO_EXCLUSIVEADDRUSE`);
+/// then [`listen`]. An IPv6 one takes IPv6 only. Those that it accepts inherit its options.
+///
+/// # Errors
+/// What `bind` says.
+pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    let on = 1_u32.to_ne_bytes();
+    let (fd, length) = (raw(socket.as_socket()), 4);
+    // SAFETY: the value is valid for a read of four bytes.
+    let rc = unsafe { setsockopt(fd, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, on.as_ptr(), length) };
+    if rc != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    socket.set_out_of_band_inline(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Starts to listen; the system caps the backlog.
+pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
+    SockRef::from(&socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// Binds a socket to an address to connect from, and to a port of the system's choice.
+pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<()> {
+    SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
+}
+
+/// Says whether somebody listens there already.
+///
+/// # Errors
+/// Any other reason why the address cannot be bound.
+pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
+    match bind_shared(address).and_then(|socket| listen(borrow(&socket), 1)) {
+        Ok(()) => Ok(false),
+        // Somebody else's exclusive socket answers "permission denied".
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(true),
+        Err(e) => Err(e),
+    }
+}
+
+/// How many sockets a process may plan with.
+///
+/// # Errors
+/// Never.
+#[expect(clippy::unnecessary_wraps, reason = "other systems may fail")]
+pub fn file_limit() -> io::Result<usize> {
+    Ok(SOCKETS_MAX)
+}
+
+/// Whether the error says that this machine lacks sockets or memory.
+pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
+    let codes = [
+        WSAEMFILE.cast_unsigned(),
+        WSAENOBUFS.cast_unsigned(),
+        ERROR_TOO_MANY_OPEN_FILES,
+        ERROR_NOT_ENOUGH_MEMORY,
+    ];
+    let code = error.raw_os_error().map(i32::cast_unsigned);
+    code.is_some_and(|code| codes.contains(&code))
+}
+
+/// The CPUs of the first processor group that this process may use, ascending.
+///
+/// # Errors
+/// What `GetProcessAffinityMask` says.
+pub fn cpus() -> io::Result<Vec<usize>> {
+    let (mut allowed, mut system) = (0_usize, 0_usize);
+    // SAFETY: no arguments; the handle needs no closing.
+    let process = unsafe { GetCurrentProcess() };
+    // SAFETY: both pointers are valid for a write.
+    if unsafe { GetProcessAffinityMask(process, &raw mut allowed, &raw mut system) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let bits = 0..usize::try_from(usize::BITS).expect("64");
+    Ok(bits.filter(|cpu| allowed >> cpu & 1 == 1).collect())
+}
+
+/// Pins the calling thread to one CPU of its processor group.
+///
+/// # Errors
+/// `InvalidInput` when the process may not use that CPU.
+pub fn pin_to(cpu: usize) -> io::Result<()> {
+    let bit = u32::try_from(cpu)
+        .ok()
+        .and_then(|cpu| 1_usize.checked_shl(cpu));
+    let mask = bit.ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: no arguments; the handle needs no closing.
+    let thread = unsafe { GetCurrentThread() };
+    // SAFETY: no pointers but the thread's own handle.
+    if unsafe { SetThreadAffinityMask(thread, mask) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Bytes that the socket's send buffer has room for: the system does not say.
+pub(crate) fn send_room(_socket: SocketRef<'_>) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Bytes sent that the peer has not acknowledged: the system does not say, so no reset waits for
+/// them.
+#[expect(clippy::unnecessary_wraps, reason = "other systems may fail")]
+pub(crate) fn unacknowledged(_socket: SocketRef<'_>) -> io::Result<usize> {
+    Ok(0)
+}
+
+/// Bytes received that nobody has read (`FIONREAD`).
+pub(crate) fn unread(socket: SocketRef<'_>) -> io::Result<usize> {
+    let mut bytes = 0_u32;
+    // SAFETY: the request writes one word, which is valid for it.
+    if unsafe { ioctlsocket(raw(socket), FIONREAD, &raw mut bytes) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+/// `TCP_USER_TIMEOUT`, which only Linux has.
+pub(crate) fn set_user_timeout(_socket: SocketRef<'_>, _time: Duration) -> io::Result<()> {
+    Err(no_option("TCP_USER_TIMEOUT"))
+}
+
+/// `TCP_NOTSENT_LOWAT`, which Windows has not.
+pub(crate) fn set_notsent_lowat(_socket: SocketRef<'_>, _bytes: u32) -> io::Result<()> {
+    Err(no_option("TCP_NOTSENT_LOWAT"))
+}
+
+/// `TCP_CONGESTION`, which Windows has not for single sockets.
+pub(crate) fn set_congestion(_socket: SocketRef<'_>, _name: &str) -> io::Result<()> {
+    Err(no_option("TCP_CONGESTION"))
+}
+
+/// `TCP_FASTOPEN`, which is not offered here.
+pub(crate) fn set_fast_open(_socket: SocketRef<'_>, _queue: u32) -> io::Result<()> {
+    Err(no_option("TCP_FASTOPEN"))
+}
+
+/// See [`set_fast_open`].
+pub(crate) fn set_fast_open_connect(_socket: SocketRef<'_>) -> io::Result<()> {
+    Err(no_option("TCP_FASTOPEN"))
+}
+
+/// A stretch of zeroed memory that takes no page before it is touched. Windows promises the pages
+/// at once, though, and refuses what it could not keep.
+#[derive(Debug)]
+pub(crate) struct Region {
+    base: NonNull<u8>,
+    bytes: usize,
+}
+
+impl Region {
+    /// Reserves `bytes` of memory.
+    pub(crate) fn reserve(bytes: usize) -> io::Result<Self> {
+        let how = MEM_RESERVE | MEM_COMMIT;
+        // SAFETY: a fresh allocation touches no memory that exists.
+        let base = unsafe { VirtualAlloc(std::ptr::null(), bytes, how, PAGE_READWRITE) };
+        let Some(base) = NonNull::new(base.cast()) else {
+            let error = io::Error::last_os_error();
+            let limit = ERROR_COMMITMENT_LIMIT.cast_signed();
+            return Err(match error.raw_os_error() {
+                Some(code) if code == limit => io::ErrorKind::OutOfMemory.into(),
+                _ => error,
+            });
+        };
+        Ok(Self { base, bytes })
+    }
+
+    /// Where it begins; page-aligned.
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Gives the pages of a stretch back to the system; they may hold anything when next touched.
+    ///
+    /// # Safety
+    /// Nobody holds a reference into the stretch, the kernel included.
+    pub(crate) unsafe fn release(&self, start: usize, bytes: usize) {
+        assert!(start + bytes <= self.bytes, "a stretch outside the region");
+        // SAFETY: the stretch lies inside the allocation, by the assertion.
+        let from = unsafe { self.base.add(start) };
+        // SAFETY: by this function's contract nobody uses these pages. A failure only keeps them.
+        unsafe { VirtualAlloc(from.as_ptr().cast(), bytes, MEM_RESET, PAGE_READWRITE) };
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: the base is that of the allocation, which ends with its owner.
+        unsafe { VirtualFree(self.base.as_ptr().cast(), 0, MEM_RELEASE) };
+    }
+}
+
+/// What somebody asks of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// To stop; the event's name.
+    Stop(&'static str),
+    /// To read its configuration again, for which Windows has no event.
+    #[expect(dead_code, reason = "other systems have a signal for it")]
+    Reload,
+}
+
+/// Where console events go; the handler takes no argument of ours.
+static CONSOLE: Mutex<Option<Sender<Request>>> = Mutex::new(None);
+
+/// Takes ctrl-c, ctrl-break and the console's closing from now on. The iterator waits for the next;
+/// it has no end.
+pub(crate) fn requests() -> io::Result<impl Iterator<Item = Request> + Send> {
+    let (sender, requests) = channel();
+    *CONSOLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+    // SAFETY: the handler is a function of the program and takes what the system gives it.
+    if unsafe { SetConsoleCtrlHandler(Some(on_console_event), 1) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(requests.into_iter())
+}
+
+/// Runs on a thread that the system makes for it.
+unsafe extern "system" fn on_console_event(event: u32) -> BOOL {
+    let name = match event {
+        CTRL_C_EVENT => "ctrl-c",
+        CTRL_BREAK_EVENT => "ctrl-break",
+        CTRL_CLOSE_EVENT => "closing of the console",
+        _ => return 0,
+    };
+    if let Some(sender) = &*CONSOLE.lock().unwrap_or_else(PoisonError::into_inner) {
+        // The receiver lives as long as the process.
+        let _lives = sender.send(Request::Stop(name)).is_ok();
+    }
+    if event == CTRL_CLOSE_EVENT {
+        // The process ends with this handler: leave it the time to drain that the system gives.
+        thread::park();
+    }
+    1
+}
+
+/// Whether a program that this process starts would have the socket, too.
+#[cfg(test)]
+pub(crate) fn is_inherited(socket: &OsSocket) -> bool {
+    use windows_sys::Win32::Foundation::{GetHandleInformation, HANDLE_FLAG_INHERIT};
+    let mut flags = 0;
+    let handle = std::ptr::with_exposed_provenance_mut(raw(borrow(socket)));
+    // SAFETY: the pointer is valid for a write.
+    let ok = unsafe { GetHandleInformation(handle, &raw mut flags) };
+    ok == 0 || flags & HANDLE_FLAG_INHERIT != 0
+}
+
+/// Starts to connect a non-blocking socket, without a completion port: the other end of a test.
+#[cfg(test)]
+pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<()> {
+    match SockRef::from(&socket).connect(&to.into()) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        result => result,
+    }
+}
+
+/// The error pending on a socket, taken off it (`SO_ERROR`).
+#[cfg(test)]
+pub(crate) fn take_error(socket: SocketRef<'_>) -> io::Result<()> {
+    SockRef::from(&socket).take_error()?.map_or(Ok(()), Err)
+}

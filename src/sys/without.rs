@@ -1,0 +1,70 @@
+//! What Linux alone has, as the other systems answer for it: splice(2), counts of what the peer has
+//! acknowledged, the progress of other threads.
+//!
+//! A pipe cannot be opened here, so the mover reads into its large buffer instead.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use super::SocketRef;
+
+/// A kernel buffer between sockets, of which there is none.
+#[derive(Debug)]
+pub(crate) struct Pipe(Infallible);
+
+impl Pipe {
+    pub(crate) fn open(_bytes: i32) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn fill(&self, _from: SocketRef<'_>, _max: usize) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    pub(crate) fn drain(&self, _to: SocketRef<'_>, _max: usize) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    pub(crate) fn read(&self, _into: &mut [u8]) -> io::Result<usize> {
+        match self.0 {}
+    }
+}
+
+/// Never asked: no pipe was opened.
+pub(crate) fn is_without_splice(_error: &io::Error) -> bool {
+    true
+}
+
+/// An option that this system has not, asked for by the configuration.
+pub(super) fn no_option(name: &str) -> io::Error {
+    let text = format!("this system has no {name}; leave the key out");
+    io::Error::new(io::ErrorKind::Unsupported, text)
+}
+
+/// Bytes that the peer has acknowledged so far, which is not told here.
+pub(crate) fn acknowledged_total(_socket: SocketRef<'_>) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The calling thread, by a number of which nothing more is told here.
+pub(crate) fn thread_id() -> u32 {
+    0
+}
+
+/// What a thread has done, and whether it would do more if it had a CPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadProgress {
+    /// CPU time that it has had.
+    pub(crate) cpu: Duration,
+    /// It runs or waits for a CPU; else it waits for something in the kernel.
+    pub(crate) runnable: bool,
+}
+
+/// Not known of another thread: it counts as waiting, so that a watchdog goes by the wall clock.
+pub(crate) fn thread_progress(_thread: u32) -> ThreadProgress {
+    ThreadProgress {
+        cpu: Duration::ZERO,
+        runnable: false,
+    }
+}
