@@ -105,7 +105,7 @@ impl Runtime {
                 PollerChoice::Auto,
                 value::word("a poller", POLLERS),
             ),
-            idle_spin: section.optional("idle_spin", Duration::from_micros(20), idle_spin),
+            idle_spin: section.optional("idle_spin", Duration::ZERO, idle_spin),
             max_sessions: section.optional("max_sessions", MaxSessions::Auto, max_sessions),
             high_mark: section.optional("high_mark", 64 << 10, high_mark),
         }

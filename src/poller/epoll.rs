@@ -8,19 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Notifier;
+use super::alarm::Alarm;
 use super::options::Wake;
 use super::readiness::{EventQueue, Readable};
-use crate::sys::EventFd;
+use crate::sys::{self, EventFd};
 
 /// Events taken in one call.
 const EVENTS: u16 = 512;
-/// The token of the notifier; sockets' tokens are below it.
+/// The tokens of the notifier and of the alarm; sockets' tokens are below them.
 const NOTIFIER: u64 = u64::MAX;
+const ALARM: u64 = u64::MAX - 1;
 
-/// One epoll instance and its notifier.
+/// One epoll instance, its notifier and its alarm.
 pub(super) struct Epoll {
     queue: OwnedFd,
     notifier: Arc<EventFd>,
+    alarm: Alarm,
     events: Box<[libc::epoll_event]>,
     /// `epoll_pwait2(2)` is there (Linux 5.11); else timeouts round up to milliseconds.
     nanoseconds: bool,
@@ -52,11 +55,14 @@ impl Epoll {
         let epoll = Self {
             queue,
             notifier: Arc::new(EventFd::open()?),
+            alarm: Alarm::open()?,
             events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS.into()].into_boxed_slice(),
             nanoseconds: true,
         };
         // Edge-triggered, so the counter never has to be read: each write is a new edge.
         epoll.add(epoll.notifier.as_fd(), NOTIFIER, libc::EPOLLIN)?;
+        // Neither has the alarm: it goes off anew.
+        epoll.add(epoll.alarm.as_fd(), ALARM, libc::EPOLLIN)?;
         Ok(epoll)
     }
 
@@ -77,7 +83,7 @@ impl Epoll {
         let max = libc::c_int::from(EVENTS);
         let (queue, events) = (self.queue.as_raw_fd(), self.events.as_mut_ptr());
         if self.nanoseconds && timeout.is_none_or(|t| !t.is_zero()) {
-            let time = timeout.map(timespec);
+            let time = timeout.map(sys::timespec);
             let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
             let no_mask: *const libc::sigset_t = std::ptr::null();
             let nr = libc::SYS_epoll_pwait2;
@@ -105,6 +111,7 @@ impl EventQueue for Epoll {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool> {
+        let timeout = self.alarm.cover(timeout)?;
         let count = match self.pwait(timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
             result => result?,
@@ -112,8 +119,8 @@ impl EventQueue for Epoll {
         let mut notified = false;
         for event in &self.events[..count] {
             let (events, token) = (event.events.cast_signed(), event.u64);
-            if token == NOTIFIER {
-                notified = true;
+            if token >= ALARM {
+                notified |= token == NOTIFIER;
                 continue;
             }
             let ended = events & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) != 0;
@@ -129,13 +136,6 @@ impl EventQueue for Epoll {
 
     fn notifier(&self) -> Notifier {
         Notifier(Arc::<EventFd>::clone(&self.notifier))
-    }
-}
-
-fn timespec(time: Duration) -> libc::timespec {
-    libc::timespec {
-        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: time.subsec_nanos().into(),
     }
 }
 

@@ -1,18 +1,14 @@
 //! The seam between a lane and the operating system: operations in, completions out.
 //!
 //! **The law:** every submitted op ends in exactly one final answer, cancelled or not; until then
-//! whatever memory the kernel may touch belongs to the poller. So dropping or leaking whatever
-//! waits for an op is always safe.
-//!
-//! A back end offers: [`Poller::attach`] a socket, [`Poller::submit`] an op for it,
-//! [`Poller::cancel`] one, [`Poller::close`] the socket (at most once; nothing is answered after
-//! it), [`Poller::wait`] for completions, and a [`Notifier`] that ends a wait from another thread.
-//! The poller knows no future and no task.
+//! memory that the kernel may touch is the poller's. So a waiter may be dropped or leaked.
 
+#[cfg(target_os = "linux")]
+mod alarm;
 #[cfg(test)]
 mod available;
 #[cfg(test)]
-#[cfg(not(feature = "sim"))] // it has the same pollers: once is enough for what takes long
+#[cfg(not(feature = "sim"))] // the same pollers: once is enough for what takes long
 mod conformance;
 #[cfg(target_os = "linux")]
 mod epoll;
@@ -85,7 +81,6 @@ enum Inner {
     Iocp(Box<Iocp>),
 }
 
-/// Calls one method on whichever back end it is.
 macro_rules! forward {
     ($inner:expr, $poller:ident => $call:expr) => {
         match $inner {

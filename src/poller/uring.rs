@@ -224,8 +224,11 @@ impl Uring {
 
     fn start_recv(&mut self, socket: Socket) {
         let fd = Fd(self.descriptor(socket).as_raw_fd());
-        let entry = opcode::RecvMulti::new(fd, GROUP).build();
-        self.start(socket, OpKind::Recv, entry);
+        self.start(
+            socket,
+            OpKind::Recv,
+            opcode::RecvMulti::new(fd, GROUP).build(),
+        );
     }
 
     /// Queues an op whose success is not answered and whose failure says nothing.
@@ -418,11 +421,8 @@ impl Uring {
     fn answer_send(&mut self, socket: Socket, result: i32, cancelled: bool) -> Option<Event> {
         let state = self.table.at(socket);
         // The result of a poll in its place is no count of bytes, and no verdict on the send.
-        let result = if state.take_polled(OpKind::Send) {
-            -libc::EINTR
-        } else {
-            result
-        };
+        let polled = state.take_polled(OpKind::Send);
+        let result = if polled { -libc::EINTR } else { result };
         let bytes = usize::try_from(result).unwrap_or(0);
         let (sent, all) = self.sends.advance(state.send, bytes);
         let event = match -result {
@@ -472,7 +472,6 @@ impl Uring {
         }
         self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::any()).build());
         self.ring.enter(0, Some(Duration::ZERO))?;
-        let patience = Duration::from_millis(100);
         for _ in 0..50 {
             while let Some(entry) = self.ring.next() {
                 self.on_completion(&entry, &mut Vec::new());
@@ -481,7 +480,7 @@ impl Uring {
                 // The descriptors of the last to go are closed by this.
                 return self.ring.enter(0, Some(Duration::ZERO));
             }
-            self.ring.enter(1, Some(patience))?;
+            self.ring.enter(1, Some(Duration::from_millis(100)))?;
         }
         Err(io::ErrorKind::TimedOut.into())
     }

@@ -3,15 +3,16 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 use std::time::Duration;
 
 use io_uring::squeue::Entry;
-use io_uring::types::Timespec;
-use io_uring::{EnterFlags, IoUring, cqueue};
+use io_uring::types::{Fd, Timespec};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode};
 
 use super::Wait;
+use super::alarm::Alarm;
 use super::op::{OpKind, Socket};
 use crate::sys;
 
@@ -19,6 +20,8 @@ use crate::sys;
 const REGISTER_RING_FDS: libc::c_uint = 20;
 /// `IORING_UNREGISTER_RING_FDS`.
 const UNREGISTER_RING_FDS: libc::c_uint = 21;
+/// User data of the poll of the alarm.
+const ALARM: u64 = u64::MAX - 2;
 
 pub(super) struct Ring {
     ring: IoUring,
@@ -26,6 +29,9 @@ pub(super) struct Ring {
     index: u32,
     /// Completions taken early, to make room for more.
     early: VecDeque<cqueue::Entry>,
+    alarm: Alarm,
+    /// The kernel polls it.
+    alarm_polled: bool,
 }
 
 impl Drop for Ring {
@@ -95,6 +101,8 @@ impl Ring {
             ring,
             index: update.offset,
             early: VecDeque::new(),
+            alarm: Alarm::open()?,
+            alarm_polled: false,
         })
     }
 
@@ -144,9 +152,27 @@ impl Ring {
 
     /// Takes one completion.
     pub(super) fn next(&mut self) -> Option<cqueue::Entry> {
-        self.early
-            .pop_front()
-            .or_else(|| self.ring.completion().next())
+        loop {
+            let early = self.early.pop_front();
+            let entry = early.or_else(|| self.ring.completion().next())?;
+            if entry.user_data() != ALARM {
+                return Some(entry);
+            }
+            self.alarm_polled = cqueue::more(entry.flags());
+        }
+    }
+
+    /// Sees to it that an `enter` ends by `timeout`; gives what it has to time itself.
+    fn cover(&mut self, timeout: Option<Duration>) -> io::Result<Option<Duration>> {
+        let rest = self.alarm.cover(timeout)?;
+        if rest != timeout && !std::mem::replace(&mut self.alarm_polled, true) {
+            let fd = Fd(self.alarm.as_fd().as_raw_fd());
+            let events = u32::from(libc::POLLIN.cast_unsigned());
+            let poll = opcode::PollAdd::new(fd, events).multi(true).build();
+            // SAFETY: a poll points to nothing.
+            unsafe { self.push(&poll.user_data(ALARM)) };
+        }
+        Ok(rest)
     }
 
     /// The one kernel entry of a turn; two when it spins, none when nothing can have happened.
@@ -175,7 +201,8 @@ impl Ring {
                 std::hint::spin_loop();
             }
         }
-        self.enter(1, wait.timeout)
+        let timeout = self.cover(wait.timeout)?;
+        self.enter(1, timeout)
     }
 
     /// Submits all that is queued, runs deferred work and waits until `min` completions are there

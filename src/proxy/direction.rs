@@ -21,15 +21,20 @@ use crate::runtime::{Bug, Close, Moved, Sent, Sleep, SourceSaid, Time, seeded};
 
 /// Chains that one direction moves before the lane's other tasks get their turn.
 const BUDGET: usize = 8;
-/// Bytes received in whole buffers, with no smaller piece between, that make a transfer sustained:
-/// 16 buffers, after which the saved copies (0.80 to 0.94 of the CPU, bench/NOTES.md) have paid for
+/// A piece of a sustained transfer: more than one buffer was there at once. A message that is
+/// answered before the next one comes is as often one buffer long as not, and nothing is saved by
+/// moving that one by three system calls more (echo of 16 KB: 1.47 of the C limit that way).
+const LARGE: usize = 2 * BUFFER_BYTES;
+/// Bytes received in large pieces, with no smaller one between, that make a transfer sustained: 16
+/// buffers, after which the saved copies (0.80 to 0.94 of the CPU, bench/NOTES.md) have paid for
 /// the two system calls of the change within the same again.
 const SUSTAINED: usize = 256 * 1024;
 /// Bytes of one bulk move, at most. Other tasks get their turn after each.
 const MOVE_MAX: usize = 1024 * 1024;
-/// Moves in a row that are smaller than a buffer, or of nothing, after which a transfer is quiet
-/// again.
-const QUIET_MOVES: u8 = 4;
+/// Moves in a row that are not large, or of nothing, after which a transfer is quiet again. To
+/// leave the bulk path too early costs the copies of the next 256 KiB, to leave it late two or
+/// three system calls a message.
+const QUIET_MOVES: u8 = 32;
 /// How soon after a reset its sink's acknowledgements are looked at, at first and at last. The
 /// kernel has no event for "all acknowledged", and this is rare.
 const ACKS_FIRST: Duration = Duration::from_millis(1);
@@ -65,12 +70,15 @@ pub(super) struct Direction {
 /// How bytes are moved now.
 #[derive(Clone, Copy, Debug)]
 enum Path {
-    /// By the receive stream; so many bytes came in whole buffers lately.
+    /// By the receive stream; so many bytes came in large pieces lately.
     Interactive(usize),
     /// The receive stream is ending; what it still brings goes first.
     Entering,
     /// By the mover; so many moves were small lately.
     Bulk(u8),
+    /// The same, once there is something to move: what else wakes the session asks the kernel for
+    /// nothing.
+    Dry(u8),
 }
 
 impl Default for Path {
@@ -179,6 +187,11 @@ impl Direction {
                 Err(error) => Err(error),
             },
             Path::Bulk(small) => return self.move_bulk(small, source, sink, pulse),
+            Path::Dry(small) => {
+                ready!(source.stream.poll_readable(pulse.context));
+                self.path = Path::Bulk(small);
+                return Poll::Ready(());
+            }
         };
         match received {
             Ok(chain) if chain.is_empty() => source.read.set(Source::Fin),
@@ -196,8 +209,8 @@ impl Direction {
     /// Notes how large the pieces are, and turns to the bulk path when they stay large.
     fn observe(&mut self, chain: &Chain) {
         if let Path::Interactive(so_far) = self.path {
-            let whole = chain.len() >= BUFFER_BYTES;
-            let so_far = if whole { so_far + chain.len() } else { 0 };
+            let large = chain.len() >= LARGE;
+            let so_far = if large { so_far + chain.len() } else { 0 };
             let sustained = so_far >= SUSTAINED;
             self.path = if sustained {
                 Path::Entering
@@ -243,7 +256,7 @@ impl Direction {
             // The receive stream confirms it: a splice of nothing is not always an end.
             SourceSaid::Fin => self.path = Path::default(),
             SourceSaid::Failed(_) => source.read.set(Source::Reset),
-            SourceSaid::More if total >= BUFFER_BYTES => {
+            SourceSaid::More if total >= LARGE => {
                 self.path = Path::Bulk(0);
                 pulse.context.waker().wake_by_ref();
                 return Poll::Pending;
@@ -252,10 +265,7 @@ impl Direction {
             // a splice stops for ever.
             _ if small + 1 >= QUIET_MOVES => self.path = Path::default(),
             SourceSaid::More => self.path = Path::Bulk(small + 1),
-            SourceSaid::Nothing => {
-                self.path = Path::Bulk(small + 1);
-                return source.stream.poll_readable(pulse.context);
-            }
+            SourceSaid::Nothing => self.path = Path::Dry(small + 1),
         }
         Poll::Ready(())
     }

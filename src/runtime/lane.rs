@@ -32,7 +32,10 @@ const BUDGET: usize = 256;
 /// with the load.
 const INBOX_INTERVAL: usize = 61;
 /// How often memory that is not used goes back to the system.
-const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+const TRIM_INTERVAL: Duration = Duration::from_millis(250);
+/// Polls of tasks within that time, up to which a lane is at rest: the memory of every free buffer
+/// goes back then. A busy lane would have it taken again at once.
+const REST_POLLS: u64 = 64;
 
 /// What a lane is opened with.
 #[derive(Clone, Copy, Debug)]
@@ -74,9 +77,11 @@ pub struct Lane {
     spin: Spin,
     completions: Vec<Completion>,
     fired: Vec<Waker>,
-    /// When memory last went back to the system, and the polls there had been by then.
+    /// When memory last went back to the system, the polls there had been by then, and whether
+    /// that was all of it.
     trimmed: Time,
     polls_trimmed: u64,
+    at_rest: bool,
 }
 
 /// A lane, as its tasks see it. Cheap to clone; stays on its thread.
@@ -119,6 +124,7 @@ impl Lane {
             fired: Vec::new(),
             trimmed: now,
             polls_trimmed: 0,
+            at_rest: true,
         })
     }
 
@@ -206,9 +212,7 @@ impl Lane {
         self.run_tasks();
         self.shared.requeue_yielded();
         if now.since(self.trimmed) >= TRIM_INTERVAL {
-            self.trimmed = now;
-            self.polls_trimmed = self.shared.stats.polls.value();
-            self.shared.pool.trim();
+            self.trim(now);
         }
         let wait = self.fall_asleep(now, limit);
         let result = self
@@ -291,6 +295,14 @@ impl Lane {
         }
     }
 
+    /// Gives memory that is not used back to the system.
+    fn trim(&mut self, now: Time) {
+        let polls = self.shared.stats.polls.value();
+        self.at_rest = polls - self.polls_trimmed <= REST_POLLS;
+        (self.trimmed, self.polls_trimmed) = (now, polls);
+        self.shared.pool.trim(self.at_rest);
+    }
+
     /// Decides how long to wait.
     fn fall_asleep(&mut self, now: Time, limit: impl FnOnce() -> Option<Duration>) -> Wait {
         let busy = self.shared.roused.take() || !self.shared.queue.borrow().is_empty();
@@ -300,8 +312,8 @@ impl Lane {
         }
         let first = self.shared.timers.borrow().next();
         // Memory that has come free since it was last looked at goes back though nothing else
-        // happens: one more turn after the last task has run.
-        let untrimmed = self.shared.stats.polls.value() != self.polls_trimmed;
+        // happens: one more turn after the last task has run, or two if the lane was busy.
+        let untrimmed = self.shared.stats.polls.value() != self.polls_trimmed || !self.at_rest;
         let trim = untrimmed.then(|| self.trimmed + TRIM_INTERVAL);
         let first = first.into_iter().chain(trim).min();
         let timeout = first

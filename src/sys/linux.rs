@@ -295,3 +295,45 @@ impl AsFd for EventFd {
         self.0.as_fd()
     }
 }
+
+/// A timer that makes a descriptor readable (`timerfd_create(2)`).
+#[derive(Debug)]
+pub(crate) struct TimerFd(OwnedFd);
+
+impl TimerFd {
+    /// Opens one, close-on-exec, not set.
+    pub(crate) fn open() -> io::Result<Self> {
+        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) };
+        checked(fd)?;
+        // SAFETY: the call succeeded, so `fd` is open and nobody else owns it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Sets it to go off once, so long from now, instead of what it was set to.
+    pub(crate) fn set(&self, after: Duration) -> io::Result<()> {
+        let time = libc::itimerspec {
+            it_interval: timespec(Duration::ZERO),
+            it_value: timespec(after.max(Duration::from_nanos(1))),
+        };
+        let fd = self.0.as_raw_fd();
+        // SAFETY: the time is valid for a read during the call.
+        let rc = unsafe { libc::timerfd_settime(fd, 0, &raw const time, std::ptr::null_mut()) };
+        checked(rc).map(drop)
+    }
+}
+
+impl AsFd for TimerFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A duration for a system call.
+pub(crate) fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}

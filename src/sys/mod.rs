@@ -53,7 +53,9 @@ pub(crate) use linux::{
     set_fast_open_connect, set_notsent_lowat, set_user_timeout, unacknowledged, unread,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{ThreadProgress, is_without_splice, thread_id, thread_progress};
+pub(crate) use linux::{
+    ThreadProgress, TimerFd, is_without_splice, thread_id, thread_progress, timespec,
+};
 #[cfg(target_os = "linux")]
 pub use linux::{cpus, io_uring_disabled, pin_to};
 #[cfg(not(feature = "sim"))]
@@ -104,6 +106,12 @@ pub(crate) use windows::{connect, is_inherited, take_error};
 pub(crate) use without::{
     Pipe, ThreadProgress, acknowledged_total, is_without_splice, thread_id, thread_progress,
 };
+
+/// The whole pages in a stretch: where they begin and end. Half a page is its neighbour's, too.
+fn pages_within(start: usize, bytes: usize, page: usize) -> (usize, usize) {
+    let end = (start + bytes) / page * page;
+    (start.div_ceil(page).saturating_mul(page), end)
+}
 
 /// Which systems' event queues are here; the pollers choose by them.
 pub(crate) const EPOLL: bool = cfg!(target_os = "linux");

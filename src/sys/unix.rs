@@ -348,12 +348,21 @@ impl Region {
         self.base
     }
 
-    /// Gives the pages of a stretch back to the system; they may hold anything when next touched.
+    /// Gives the pages that lie wholly in a stretch back to the system; they may hold anything when
+    /// next touched.
     ///
     /// # Safety
     /// Nobody holds a reference into the stretch, the kernel included.
     pub(crate) unsafe fn release(&self, start: usize, bytes: usize) {
         assert!(start + bytes <= self.bytes, "a stretch outside the region");
+        // SAFETY: no pointers.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        let page = usize::try_from(page).unwrap_or(usize::MAX);
+        let (start, end) = super::pages_within(start, bytes, page);
+        let bytes = end.saturating_sub(start);
+        if bytes == 0 {
+            return;
+        }
         // SAFETY: the stretch lies inside the mapping, by the assertion.
         let from = unsafe { self.base.add(start) };
         // SAFETY: by this function's contract nobody uses these pages. A failure only keeps them.

@@ -346,12 +346,20 @@ impl Region {
         self.base
     }
 
-    /// Gives the pages of a stretch back to the system; they may hold anything when next touched.
+    /// Gives the pages that lie wholly in a stretch back to the system; they may hold anything when
+    /// next touched.
     ///
     /// # Safety
     /// Nobody holds a reference into the stretch, the kernel included.
     pub(crate) unsafe fn release(&self, start: usize, bytes: usize) {
+        /// On every processor that Windows runs on today (`GetSystemInfo`).
+        const PAGE: usize = 4096;
         assert!(start + bytes <= self.bytes, "a stretch outside the region");
+        let (start, end) = super::pages_within(start, bytes, PAGE);
+        let bytes = end.saturating_sub(start);
+        if bytes == 0 {
+            return;
+        }
         // SAFETY: the stretch lies inside the allocation, by the assertion.
         let from = unsafe { self.base.add(start) };
         // SAFETY: by this function's contract nobody uses these pages. A failure only keeps them.

@@ -87,7 +87,7 @@ fn the_default_means_what_its_comments_say() {
             lanes: Lanes::Auto,
             pin: true,
             poller: PollerChoice::Auto,
-            idle_spin: Duration::from_micros(20),
+            idle_spin: Duration::ZERO,
             max_sessions: MaxSessions::Auto,
             high_mark: 65_536,
         },

@@ -1,9 +1,4 @@
-//! A lane's buffers: a pool of equal buffers in one stretch of memory, and chains of them.
-//!
-//! A buffer is lent, filled by the poller or a task, and comes back when it is dropped. Taking and
-//! giving back touch no allocator and no lock: pool and buffers stay on one thread. Memory is
-//! taken from the system page by page when first touched and goes back in [`Pool::trim`], so an
-//! idle lane costs next to nothing after a burst too.
+//! The pool, its buffers, and chains of them.
 #![expect(
     unsafe_code,
     reason = "buffers are slices of one mapping, told apart by a bitmap"
@@ -26,7 +21,7 @@ pub const BUFFER_BYTES: usize = 16 * 1024;
 /// than a link, but a stalled reader of small messages then holds few buffers.
 const COALESCE_MAX: usize = 2 * 1024;
 /// Buffers tracked by one word of the bitmap, and given back to the system together.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 const NONE: u32 = u32::MAX;
 
 /// How large a pool may grow.
@@ -50,26 +45,26 @@ impl Default for PoolOptions {
 
 /// A lane's buffers. Cloning shares them.
 #[derive(Clone, Debug)]
-pub struct Pool(Rc<Inner>);
+pub struct Pool(pub(super) Rc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    region: Region,
-    buffer_bytes: usize,
+pub(super) struct Inner {
+    pub(super) region: Region,
+    pub(super) buffer_bytes: usize,
     buffers_max: usize,
     /// Per buffer in a chain: the next one, and the filled range.
     links: Box<[Cell<Link>]>,
-    chunks: RefCell<Chunks>,
+    pub(super) chunks: RefCell<Chunks>,
     in_use: Cell<usize>,
 }
 
 #[derive(Debug)]
-struct Chunks {
+pub(super) struct Chunks {
     /// One bit per buffer, set while it is free. The lowest free one is taken first: it is the
     /// warmest, and the high end empties.
-    free: Box<[u64]>,
+    pub(super) free: Box<[u64]>,
     /// Whether a chunk's pages may be in memory.
-    touched: Box<[bool]>,
+    pub(super) touched: Box<[bool]>,
     /// No chunk below this one has a free buffer.
     lowest: usize,
 }
@@ -139,21 +134,6 @@ impl Pool {
     #[must_use]
     pub fn buffers_max(&self) -> usize {
         self.0.buffers_max
-    }
-
-    /// Gives the memory of chunks that are wholly free back to the system, but for the first.
-    /// Costs a look at each chunk: call it now and then, not per message.
-    pub fn trim(&self) {
-        let mut chunks = self.0.chunks.borrow_mut();
-        for chunk in 1..chunks.free.len() {
-            if !chunks.touched[chunk] || chunks.free[chunk] != u64::MAX {
-                continue;
-            }
-            let bytes = CHUNK * self.0.buffer_bytes;
-            // SAFETY: every buffer of the chunk is free, so no `Buf` and no kernel op refers to it.
-            unsafe { self.0.region.release(chunk * bytes, bytes) };
-            chunks.touched[chunk] = false;
-        }
     }
 
     /// Takes back a buffer that [`Buf::lend`] gave away, filled with `bytes`.
@@ -459,7 +439,7 @@ impl Drop for Chain {
 }
 
 /// Indices and lengths inside a pool fit 32 bits, by the options' bounds.
-fn narrow(n: usize) -> u32 {
+pub(super) fn narrow(n: usize) -> u32 {
     u32::try_from(n).expect("a pool's indices and lengths fit 32 bits")
 }
 
@@ -532,22 +512,6 @@ mod tests {
         assert_eq!(pool.in_use(), 0);
         chain.push(filled(&pool, b"again"));
         assert_eq!(text(&chain), b"again");
-    }
-
-    #[test]
-    fn trimmed_memory_is_zero_again_and_usable() {
-        let pool = pool(3 * super::CHUNK);
-        let all: Vec<Buf> = std::iter::from_fn(|| pool.take())
-            .map(|mut buf| {
-                buf.space().fill(7);
-                buf
-            })
-            .collect();
-        drop(all);
-        pool.trim();
-        let mut all: Vec<Buf> = std::iter::from_fn(|| pool.take()).collect();
-        assert_eq!(all[2 * super::CHUNK].space()[0], 0, "trimmed");
-        assert_eq!(all[0].space()[0], 7, "the first chunk stays warm");
     }
 
     #[test]
