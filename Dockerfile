@@ -22,8 +22,8 @@ ARG PROFILE=release
 # --offline, where the crates are mounted.
 ARG CARGO_OPTIONS=
 RUN cargo build ${CARGO_OPTIONS} --locked --profile ${PROFILE} -p corelane --bin corelane \
-        --target x86_64-unknown-linux-gnu --target-dir /target \
-    && cp /target/x86_64-unknown-linux-gnu/*/corelane /corelane
+        --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir /target \
+    && cp /target/*-linux-gnu/*/corelane /corelane
 
 FROM scratch
 COPY --from=build /corelane /corelane

@@ -16,8 +16,6 @@ use crate::sys::{Filter, KEvent, Kqueue as Queue, SocketRef};
 
 /// Events taken in one call.
 const EVENTS: usize = 512;
-/// Changes that are kept for the next wait; above that they are made at once.
-const CHANGES_MAX: usize = 1024;
 
 /// One queue, its pending changes and room for its events.
 #[derive(Debug)]
@@ -46,10 +44,6 @@ impl Kqueue {
 impl EventQueue for Kqueue {
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()> {
         let token = usize::try_from(token).expect("a token is as wide as a pointer");
-        if self.changes.len() >= CHANGES_MAX {
-            self.queue.call(&self.changes, &mut [], None)?;
-            self.changes.clear();
-        }
         for filter in [Filter::Read, Filter::Write] {
             self.changes.push(KEvent::watch(fd, filter, token));
         }

@@ -1,7 +1,8 @@
 //! The seam between a lane and the operating system: operations in, completions out.
 //!
 //! **The law:** every submitted op ends in exactly one final answer, cancelled or not; until then
-//! memory that the kernel may touch is the poller's. So a waiter may be dropped or leaked.
+//! whatever memory the kernel may touch belongs to the poller. So dropping or leaking whatever
+//! waits for an op is always safe. The poller knows no future and no task.
 
 #[cfg(target_os = "linux")]
 mod alarm;
@@ -81,6 +82,7 @@ enum Inner {
     Iocp(Box<Iocp>),
 }
 
+/// Calls one method on whichever back end it is.
 macro_rules! forward {
     ($inner:expr, $poller:ident => $call:expr) => {
         match $inner {

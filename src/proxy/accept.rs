@@ -46,6 +46,7 @@ pub struct Acceptor {
 /// Accepts until told to stop. Connections that are in the backlog then are still served; those
 /// above the session limit stay there until a session ends.
 pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
+    let _ending = Ending(Rc::clone(&acceptor));
     let mut failures = Failures::default();
     let mut stopped = pin!(acceptor.stop.pass());
     let mut streak = 0;
@@ -97,8 +98,16 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
         start(&lane, connection.attach(&lane), permit, &acceptor);
     }
     listener.close();
-    if let Some(spread) = acceptor.spread.get() {
-        spread.end();
+}
+
+/// Says, however an accept loop ends, that it hands over nothing any more.
+struct Ending(Rc<Acceptor>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(spread) = self.0.spread.get() {
+            spread.end();
+        }
     }
 }
 

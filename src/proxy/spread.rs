@@ -27,6 +27,8 @@ pub struct Spread {
 struct Place {
     remote: Remote,
     sessions: AtomicUsize,
+    /// Connections handed over that have not arrived.
+    in_transit: AtomicUsize,
 }
 
 /// One session on one lane. Given back when dropped.
@@ -48,6 +50,7 @@ impl Spread {
         let place = |remote| Place {
             remote,
             sessions: AtomicUsize::new(0),
+            in_transit: AtomicUsize::new(0),
         };
         Arc::new(Self {
             lanes: lanes.into_iter().map(place).collect(),
@@ -61,12 +64,20 @@ impl Spread {
         self.accepting.load(Acquire) == 0
     }
 
+    /// How many connections handed to a lane have not arrived there.
+    #[must_use]
+    pub fn in_transit(&self, lane: usize) -> usize {
+        self.lanes[lane].in_transit.load(Acquire)
+    }
+
     /// Hands a connection to the lane with the fewest sessions.
     pub(super) fn hand(self: &Arc<Self>, place: usize, connection: Accepted, mut permit: Permit) {
         let fewest = (0..self.lanes.len())
             .min_by_key(|&lane| self.lanes[lane].sessions.load(Relaxed))
             .expect("there is a lane");
         self.lanes[fewest].sessions.fetch_add(1, AcqRel);
+        self.lanes[fewest].in_transit.fetch_add(1, AcqRel);
+        let spread = Arc::clone(self);
         permit.seat(Seat {
             spread: Arc::clone(self),
             lane: fewest,
@@ -75,6 +86,7 @@ impl Spread {
             let services = lane
                 .kept::<Services>()
                 .expect("a lane keeps them from its start");
+            spread.lanes[fewest].in_transit.fetch_sub(1, AcqRel);
             lane.stats().accepted.add(1);
             start(lane, connection.attach(lane), permit, &services.0[place]);
         });

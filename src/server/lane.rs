@@ -84,6 +84,7 @@ pub(crate) struct Serving {
     lane: Lane,
     stop: Rc<Gate>,
     orders: Arc<Orders>,
+    index: usize,
     spread: Arc<OnceLock<Arc<Spread>>>,
     /// All that was handed over has arrived.
     is_handed: bool,
@@ -100,6 +101,7 @@ impl Serving {
             lane,
             stop,
             orders: plan.orders,
+            index: plan.index,
             spread: plan.spread,
             is_handed: false,
         })
@@ -109,7 +111,9 @@ impl Serving {
     /// reset.
     pub(crate) fn turn(&mut self, now: Time) -> io::Result<Option<usize>> {
         if self.is_over() {
-            return Ok(Some(self.lane.abort_tasks()));
+            let spread = self.spread.get();
+            let in_transit = spread.map_or(0, |spread| spread.in_transit(self.index));
+            return Ok(Some(self.lane.abort_tasks() + in_transit));
         }
         self.lane.turn(now)?;
         Ok(None)
@@ -118,8 +122,9 @@ impl Serving {
     fn is_over(&mut self) -> bool {
         let has_all = self.spread.get().is_none() || self.is_handed;
         if !has_all && self.spread.get().is_some_and(|spread| spread.is_over()) {
-            // The next turn reads what was handed over before that, and must not sleep after it.
-            self.is_handed = true;
+            let spread = self.spread.get();
+            self.is_handed = spread.is_none_or(|spread| spread.in_transit(self.index) == 0);
+            // The next turn reads on, and must not sleep.
             self.lane.handle().remote().call(|_| {});
         }
         let (lane, stop, orders) = (&self.lane, &self.stop, &self.orders);

@@ -72,9 +72,13 @@ pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<u
 /// Takes one connection off a non-blocking listener's queue, close-on-exec.
 #[cfg(target_os = "macos")]
 pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
-    let (socket, address) = retry_accept(|| SockRef::from(&listener).accept())?;
-    let address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
-    Ok((socket.into(), address))
+    loop {
+        let (socket, address) = retry_accept(|| SockRef::from(&listener).accept())?;
+        // Without a peer's name it was reset before it could be taken.
+        if let Some(address) = address.as_socket() {
+            return Ok((socket.into(), address));
+        }
+    }
 }
 
 /// Takes one connection off a non-blocking listener's queue (`accept4(2)`), close-on-exec.

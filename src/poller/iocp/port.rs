@@ -13,7 +13,7 @@ use std::time::Duration;
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
 use super::super::inflight::{Answer, Fault, Sending, Table, accept};
-use super::super::op::{Close, Completion, Event, Op, OpKind, Socket, Submitted};
+use super::super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::super::{Notifier, PollerOptions, Wait};
 use super::calls::{self, Port};
 use super::ops::{Data, Flying, Operation, Started, abandon, ready, sending_of, take_accepted};
@@ -57,6 +57,8 @@ pub(super) struct State {
     /// Calls that are done at once post no completion.
     pub(super) skips: bool,
     /// One bit per kind of op that waits.
+    /// Why the port does not watch it: the error of all its ops.
+    refused: Option<i32>,
     pub(super) armed: u8,
     /// One bit per kind of op that was cancelled and whose answer is not delivered yet.
     pub(super) cancelled: u8,
@@ -95,13 +97,11 @@ impl Iocp {
 
     pub(in crate::poller) fn attach(&mut self, fd: OsSocket) -> Socket {
         sys::set_nonblocking(sys::borrow(&fd)).expect("an open socket has modes");
-        let skips = self
-            .port
-            .watch(&fd)
-            .expect("a socket that no other port watches");
+        let watched = self.port.watch(&fd);
         self.table.insert(State {
+            skips: watched.as_ref().is_ok_and(|skips| *skips),
+            refused: watched.err().and_then(|error| error.raw_os_error()),
             fd: Rc::new(fd),
-            skips,
             armed: 0,
             cancelled: 0,
             fault: Fault::default(),
@@ -119,6 +119,10 @@ impl Iocp {
         let kind = op.kind();
         let state = self.table.at(socket);
         assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
+        if let Some(code) = state.refused {
+            let error = io::Error::from_raw_os_error(code);
+            return Submitted::Done(failed(kind, error));
+        }
         let done = match op {
             Op::Accept => self.accept(socket),
             Op::Connect(to) => self.connect(socket, to),
@@ -424,6 +428,18 @@ impl Iocp {
                 Some(Event::Sent(sending.sent, Err(error)))
             }
         }
+    }
+}
+
+/// The answer to an op that fails without having been begun.
+fn failed(kind: OpKind, error: io::Error) -> Event {
+    match kind {
+        OpKind::Accept => Event::Accepted(Err(error)),
+        OpKind::Connect => Event::Connected(Err(error)),
+        OpKind::Recv => Event::RecvEnded(RecvEnd::Failed(error)),
+        OpKind::Send => Event::Sent(0, Err(error)),
+        OpKind::ReadReady => Event::ReadReady(Err(error)),
+        OpKind::WriteReady => Event::WriteReady(Err(error)),
     }
 }
 

@@ -45,9 +45,12 @@ fn on_every_back_end(test: impl Fn(BackEnd)) {
     }
 }
 
+/// A back end that is never refused.
+const SURE: BackEnd = BackEnd::ALL[BackEnd::ALL.len() - 1];
+
 /// A lane for tests that touch no socket.
 fn lane() -> Lane {
-    lane_on(BackEnd::Epoll)
+    lane_on(SURE)
 }
 
 fn lane_on(back_end: BackEnd) -> Lane {

@@ -219,7 +219,7 @@ fn each_lane_runs_its_own_tasks_only() {
 
 #[test]
 fn the_watchdog_sees_a_task_that_blocks_its_lane() {
-    let lane = Thread::start(BackEnd::Epoll);
+    let lane = Thread::start(super::SURE);
     let (release, blocked) = channel::<()>();
     let (begun, has_begun) = channel();
     lane.remote.call(move |handle| {
@@ -268,7 +268,7 @@ fn stalls(heart: &Heart) -> bool {
 /// Sleeping is no stall however long it lasts.
 #[test]
 fn a_lane_that_sleeps_is_not_stalled() {
-    let lane = Thread::start(BackEnd::Epoll);
+    let lane = Thread::start(super::SURE);
     let (sender, answer) = channel();
     lane.remote.call(move |_| sender.send(()).unwrap());
     answer.recv_timeout(PATIENCE).unwrap();

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Token, lane, ms, run, turn, turn_now};
-use crate::poller::BackEnd;
 use crate::runtime::gate::{Either, Gate, both, either};
 use crate::runtime::lane::{Handle, Lane, LaneOptions};
 use crate::runtime::sleep::{Elapsed, timeout, yield_now};
@@ -20,7 +19,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
 fn lane_at(now: Time) -> Lane {
-    Lane::open(LaneOptions::new(BackEnd::Epoll), now).unwrap()
+    Lane::open(LaneOptions::new(super::SURE), now).unwrap()
 }
 
 fn at(nanos: u64) -> Time {
