@@ -7,10 +7,10 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::thread;
-use std::time::Duration;
 
 use super::SocketRef;
 use super::unix::checked;
+#[cfg(not(target_os = "freebsd"))]
 use super::without::no_option;
 
 /// The CPUs that this process may use.
@@ -121,16 +121,6 @@ pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
     super::peer_address(socket).is_err()
 }
 
-/// `TCP_USER_TIMEOUT`, which only Linux has.
-pub(crate) fn set_user_timeout(_socket: SocketRef<'_>, _time: Duration) -> io::Result<()> {
-    Err(no_option("TCP_USER_TIMEOUT"))
-}
-
-/// `TCP_NOTSENT_LOWAT`, which is not offered here.
-pub(crate) fn set_notsent_lowat(_socket: SocketRef<'_>, _bytes: u32) -> io::Result<()> {
-    Err(no_option("TCP_NOTSENT_LOWAT"))
-}
-
 /// `TCP_CONGESTION`, by name.
 #[cfg(target_os = "freebsd")]
 pub(crate) fn set_congestion(socket: SocketRef<'_>, name: &str) -> io::Result<()> {
@@ -141,16 +131,6 @@ pub(crate) fn set_congestion(socket: SocketRef<'_>, name: &str) -> io::Result<()
 #[cfg(not(target_os = "freebsd"))]
 pub(crate) fn set_congestion(_socket: SocketRef<'_>, _name: &str) -> io::Result<()> {
     Err(no_option("TCP_CONGESTION"))
-}
-
-/// `TCP_FASTOPEN`, which is not offered here.
-pub(crate) fn set_fast_open(_socket: SocketRef<'_>, _queue: u32) -> io::Result<()> {
-    Err(no_option("TCP_FASTOPEN"))
-}
-
-/// See [`set_fast_open`].
-pub(crate) fn set_fast_open_connect(_socket: SocketRef<'_>) -> io::Result<()> {
-    Err(no_option("TCP_FASTOPEN"))
 }
 
 /// A bind to port 0 chooses the port at once here.

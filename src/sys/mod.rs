@@ -23,6 +23,11 @@ mod seeded;
 mod signals;
 #[cfg(feature = "sim")]
 pub mod sim;
+#[cfg_attr(
+    feature = "sim",
+    expect(dead_code, unreachable_pub, reason = "behind the simulated one")
+)]
+mod socket;
 mod sync;
 #[cfg(unix)]
 #[cfg_attr(
@@ -38,10 +43,7 @@ mod without;
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use bsd::{cpus, pin_to};
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(crate) use bsd::{
-    is_closed, send_room, set_congestion, set_fast_open, set_fast_open_connect, set_notsent_lowat,
-    set_user_timeout, unacknowledged, unread,
-};
+pub(crate) use bsd::{is_closed, send_room, set_congestion, unacknowledged, unread};
 pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;
@@ -73,38 +75,42 @@ pub(crate) use sim::{
 };
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
+#[cfg(not(feature = "sim"))]
+pub use socket::peer_address;
+#[cfg(any(test, unix))]
+#[cfg(not(feature = "sim"))]
+pub(crate) use socket::take_error;
+#[cfg(not(feature = "sim"))]
+pub(crate) use socket::{
+    is_connected_to_itself, listen, local_address, reset_on_close, set_nonblocking, shutdown_write,
+};
 pub(crate) use sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, fence};
 #[cfg(all(test, unix, not(feature = "sim")))]
 pub(crate) use unix::is_inherited;
 #[cfg(unix)]
 pub(crate) use unix::{ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources};
 #[cfg(all(unix, not(feature = "sim")))]
-pub use unix::{OsSocket, peer_address, stream_socket};
+pub use unix::{OsSocket, stream_socket};
 #[cfg(unix)]
 pub use unix::{SocketRef, file_limit, port_is_taken};
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use unix::{
-    accept, bind_shared, bind_source, borrow, connect, is_connected_to_itself, is_readable,
-    is_writable, listen, local_address, recv, reset_on_close, send, set_nonblocking,
-    shutdown_write, take_error,
+    accept, bind_shared, bind_source, borrow, connect, is_readable, is_writable, recv, send,
 };
 #[cfg(windows)]
-pub use windows::{
-    OsSocket, SocketRef, cpus, file_limit, peer_address, pin_to, port_is_taken, stream_socket,
-};
+pub use windows::{OsSocket, SocketRef, cpus, file_limit, pin_to, port_is_taken, stream_socket};
 #[cfg(windows)]
 pub(crate) use windows::{
     Region, Request, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,
-    is_connected_to_itself, is_out_of_resources, is_readable, is_writable, listen, local_address,
-    recv, requests, reset_on_close, send, send_room, set_congestion, set_fast_open,
-    set_fast_open_connect, set_nonblocking, set_notsent_lowat, set_user_timeout, shutdown_write,
+    is_out_of_resources, is_readable, is_writable, recv, requests, send, send_room, set_congestion,
     unacknowledged, unread,
 };
 #[cfg(all(test, windows))]
-pub(crate) use windows::{connect, is_inherited, take_error};
+pub(crate) use windows::{connect, is_inherited};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use without::{
-    Pipe, ThreadProgress, acknowledged_total, is_without_splice, thread_id, thread_progress,
+    Pipe, ThreadProgress, acknowledged_total, is_without_splice, set_fast_open,
+    set_fast_open_connect, set_notsent_lowat, set_user_timeout, thread_id, thread_progress,
 };
 
 /// The whole pages in a stretch: where they begin and end. Half a page is its neighbour's, too.

@@ -6,12 +6,11 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 #[cfg(not(target_os = "macos"))]
 use std::os::fd::FromRawFd;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 #[cfg(not(target_os = "macos"))]
@@ -160,46 +159,6 @@ pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<Conne
     }
 }
 
-/// The error pending on a socket, taken off it (`SO_ERROR`).
-pub(crate) fn take_error(socket: SocketRef<'_>) -> io::Result<()> {
-    SockRef::from(&socket).take_error()?.map_or(Ok(()), Err)
-}
-
-/// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5).
-pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
-    SockRef::from(&socket).set_linger(Some(Duration::ZERO))
-}
-
-/// Makes the socket's reads and writes never wait (`O_NONBLOCK`), for calls that take no flag.
-pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
-    SockRef::from(&socket).set_nonblocking(true)
-}
-
-/// Sends a FIN behind what was sent (`shutdown(2)` of the write side).
-pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
-    SockRef::from(&socket).shutdown(Shutdown::Write)
-}
-
-/// Who is at the other end.
-///
-/// # Errors
-/// `NotConnected` when nobody is.
-pub fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
-    let address = SockRef::from(&socket).peer_addr()?;
-    Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
-}
-
-/// Where the socket is bound.
-pub(crate) fn local_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
-    let address = SockRef::from(&socket).local_addr()?;
-    Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
-}
-
-/// Whether both ends of the connection are this socket.
-pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
-    matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
-}
-
 /// A new TCP socket of the address's family, close-on-exec.
 ///
 /// It reads urgent data in its place among the rest, as RFC 6093 wants it (`SO_OOBINLINE`,
@@ -242,11 +201,6 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     }
     socket.bind(&address.into())?;
     Ok(socket.into())
-}
-
-/// Starts to listen (`listen(2)`); the system caps the backlog at `net.core.somaxconn`.
-pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
-    SockRef::from(&socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
 /// Binds a socket to an address to connect from. The port is chosen by the connect, so that one

@@ -5,13 +5,12 @@
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket};
 use std::ptr::NonNull;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use windows_sys::Win32::Foundation::{
@@ -109,41 +108,6 @@ fn raw(socket: SocketRef<'_>) -> usize {
     usize::try_from(socket.as_raw_socket()).expect("a socket is as wide as a pointer")
 }
 
-/// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5).
-pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
-    SockRef::from(&socket).set_linger(Some(Duration::ZERO))
-}
-
-/// Makes the socket's reads and writes never wait.
-pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
-    SockRef::from(&socket).set_nonblocking(true)
-}
-
-/// Sends a FIN behind what was sent.
-pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
-    SockRef::from(&socket).shutdown(Shutdown::Write)
-}
-
-/// Who is at the other end.
-///
-/// # Errors
-/// `NotConnected` when nobody is.
-pub fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
-    let address = SockRef::from(&socket).peer_addr()?;
-    Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
-}
-
-/// Where the socket is bound.
-pub(crate) fn local_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
-    let address = SockRef::from(&socket).local_addr()?;
-    Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
-}
-
-/// Whether both ends of the connection are this socket.
-pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
-    matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
-}
-
 /// Whether the connection is over. Windows may say so of one whose peer has sent a FIN.
 pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
     poll(socket, POLLRDNORM) & (POLLHUP | POLLERR) != 0
@@ -190,11 +154,6 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     Ok(socket.into())
 }
 
-/// Starts to listen; the system caps the backlog.
-pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
-    SockRef::from(&socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
-}
-
 /// Binds a socket to an address to connect from, and to a port of the system's choice.
 pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<()> {
     SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
@@ -205,7 +164,7 @@ pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<(
 /// # Errors
 /// Any other reason why the address cannot be bound.
 pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
-    match bind_shared(address).and_then(|socket| listen(borrow(&socket), 1)) {
+    match bind_shared(address).and_then(|socket| super::listen(borrow(&socket), 1)) {
         Ok(()) => Ok(false),
         // Somebody else's exclusive socket answers "permission denied".
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(true),
@@ -291,29 +250,9 @@ pub(crate) fn unread(socket: SocketRef<'_>) -> io::Result<usize> {
     Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
-/// `TCP_USER_TIMEOUT`, which only Linux has.
-pub(crate) fn set_user_timeout(_socket: SocketRef<'_>, _time: Duration) -> io::Result<()> {
-    Err(no_option("TCP_USER_TIMEOUT"))
-}
-
-/// `TCP_NOTSENT_LOWAT`, which Windows has not.
-pub(crate) fn set_notsent_lowat(_socket: SocketRef<'_>, _bytes: u32) -> io::Result<()> {
-    Err(no_option("TCP_NOTSENT_LOWAT"))
-}
-
 /// `TCP_CONGESTION`, which Windows has not for single sockets.
 pub(crate) fn set_congestion(_socket: SocketRef<'_>, _name: &str) -> io::Result<()> {
     Err(no_option("TCP_CONGESTION"))
-}
-
-/// `TCP_FASTOPEN`, which is not offered here.
-pub(crate) fn set_fast_open(_socket: SocketRef<'_>, _queue: u32) -> io::Result<()> {
-    Err(no_option("TCP_FASTOPEN"))
-}
-
-/// See [`set_fast_open`].
-pub(crate) fn set_fast_open_connect(_socket: SocketRef<'_>) -> io::Result<()> {
-    Err(no_option("TCP_FASTOPEN"))
 }
 
 /// A stretch of zeroed memory that takes no page before it is touched. Windows promises the pages
@@ -436,10 +375,4 @@ pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
         result => result,
     }
-}
-
-/// The error pending on a socket, taken off it (`SO_ERROR`).
-#[cfg(test)]
-pub(crate) fn take_error(socket: SocketRef<'_>) -> io::Result<()> {
-    SockRef::from(&socket).take_error()?.map_or(Ok(()), Err)
 }

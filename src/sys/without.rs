@@ -42,6 +42,26 @@ pub(super) fn no_option(name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, text)
 }
 
+/// `TCP_USER_TIMEOUT`, which only Linux has.
+pub(crate) fn set_user_timeout(_socket: SocketRef<'_>, _time: Duration) -> io::Result<()> {
+    Err(no_option("TCP_USER_TIMEOUT"))
+}
+
+/// `TCP_NOTSENT_LOWAT`, which is not offered here.
+pub(crate) fn set_notsent_lowat(_socket: SocketRef<'_>, _bytes: u32) -> io::Result<()> {
+    Err(no_option("TCP_NOTSENT_LOWAT"))
+}
+
+/// `TCP_FASTOPEN`, which is not offered here.
+pub(crate) fn set_fast_open(_socket: SocketRef<'_>, _queue: u32) -> io::Result<()> {
+    Err(no_option("TCP_FASTOPEN"))
+}
+
+/// See [`set_fast_open`].
+pub(crate) fn set_fast_open_connect(_socket: SocketRef<'_>) -> io::Result<()> {
+    Err(no_option("TCP_FASTOPEN"))
+}
+
 /// Bytes that the peer has acknowledged so far, which is not told here.
 pub(crate) fn acknowledged_total(_socket: SocketRef<'_>) -> io::Result<u64> {
     Err(io::ErrorKind::Unsupported.into())

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::kernel::FIRST_DESCRIPTOR;
 use super::{is_installed, with};
+use crate::sys::socket;
 use crate::sys::unix::{self, ConnectStart};
 use crate::sys::{SocketRef, Time, clock, linux, options};
 
@@ -163,7 +164,7 @@ pub(crate) fn take_error(socket: SocketRef<'_>) -> io::Result<()> {
         Some(error) => Err(error),
         None => Ok(()),
     };
-    either(socket, simulation, unix::take_error)
+    either(socket, simulation, socket::take_error)
 }
 
 pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
@@ -171,7 +172,7 @@ pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
         kernel.set_reset_on_close(number);
         Ok(())
     };
-    either(socket, simulation, unix::reset_on_close)
+    either(socket, simulation, socket::reset_on_close)
 }
 
 pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
@@ -179,11 +180,11 @@ pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
         kernel.set_nonblocking(number);
         Ok(())
     };
-    either(socket, simulation, unix::set_nonblocking)
+    either(socket, simulation, socket::set_nonblocking)
 }
 
 pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
-    either(socket, super::Kernel::shutdown, unix::shutdown_write)
+    either(socket, super::Kernel::shutdown, socket::shutdown_write)
 }
 
 /// Who is at the other end.
@@ -195,7 +196,7 @@ pub fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
         let (_, remote) = kernel.addresses(number);
         remote.ok_or(libc::ENOTCONN)
     };
-    either(socket, simulation, unix::peer_address)
+    either(socket, simulation, socket::peer_address)
 }
 
 pub(crate) fn local_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
@@ -203,7 +204,7 @@ pub(crate) fn local_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
         let (local, _) = kernel.addresses(number);
         local.ok_or(libc::EINVAL)
     };
-    either(socket, simulation, unix::local_address)
+    either(socket, simulation, socket::local_address)
 }
 
 pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
@@ -239,7 +240,7 @@ pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
         kernel.listen(number, backlog);
         Ok(())
     };
-    either(socket, simulation, |s| unix::listen(s, backlog))
+    either(socket, simulation, |s| socket::listen(s, backlog))
 }
 
 pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<()> {
