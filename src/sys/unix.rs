@@ -176,7 +176,7 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
 }
 
 /// A non-blocking socket bound to an address that it shares with the other lanes'
-/// (`SO_REUSEPORT`, on FreeBSD `SO_REUSEPORT_LB`); then [`listen`].
+/// (`SO_REUSEPORT`, on FreeBSD `SO_REUSEPORT_LB`); then `listen`.
 ///
 /// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side. Those that
 /// it accepts read urgent data in its place: they inherit that; see [`stream_socket`].
