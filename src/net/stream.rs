@@ -124,6 +124,22 @@ impl Stream {
         self.socket.start_send(chain)
     }
 
+    /// The same for who has nothing to do before something else happens; see
+    /// [`LaneSocket::start_send_lazily`].
+    ///
+    /// # Panics
+    /// When another send is in flight.
+    #[must_use]
+    pub fn start_send_lazily(&self, chain: Chain) -> Option<Sent> {
+        self.socket.start_send_lazily(chain)
+    }
+
+    /// Whether all that has arrived is taken and the receive stream goes on.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.socket.is_drained()
+    }
+
     /// Waits for the end of the send in flight.
     pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
         self.socket.poll_sent(context)

@@ -35,6 +35,9 @@ pub enum Op {
     Recv,
     /// Send all of a chain, however often the kernel takes a part of it.
     Send(Chain),
+    /// The same for who has nothing to do before something else happens: that it succeeded may be
+    /// told as late as with the next completion of any op, as [`Event::SentLazily`].
+    SendLazily(Chain),
     /// Wait until a read would not block.
     ReadReady,
     /// Wait until a write would not block.
@@ -51,7 +54,7 @@ pub enum OpKind {
     Connect = 1,
     /// [`Op::Recv`].
     Recv = 2,
-    /// [`Op::Send`].
+    /// [`Op::Send`] and [`Op::SendLazily`].
     Send = 3,
     /// [`Op::ReadReady`].
     ReadReady = 4,
@@ -82,7 +85,7 @@ impl Op {
             Self::Accept => OpKind::Accept,
             Self::Connect(_) => OpKind::Connect,
             Self::Recv => OpKind::Recv,
-            Self::Send(_) => OpKind::Send,
+            Self::Send(_) | Self::SendLazily(_) => OpKind::Send,
             Self::ReadReady => OpKind::ReadReady,
             Self::WriteReady => OpKind::WriteReady,
         }
@@ -121,6 +124,8 @@ pub enum Event {
     RecvEnded(RecvEnd),
     /// All is sent, or this many bytes until the error.
     Sent(usize, io::Result<()>),
+    /// All is sent, this many bytes, since the op was submitted; told only now.
+    SentLazily(usize),
     /// A read would not block, or the wait was cancelled.
     ReadReady(io::Result<()>),
     /// A write would not block, or the wait was cancelled.
@@ -135,7 +140,7 @@ impl Event {
             Self::Accepted(_) => OpKind::Accept,
             Self::Connected(_) => OpKind::Connect,
             Self::Received(_) | Self::RecvEnded(_) => OpKind::Recv,
-            Self::Sent(..) => OpKind::Send,
+            Self::Sent(..) | Self::SentLazily(_) => OpKind::Send,
             Self::ReadReady(_) => OpKind::ReadReady,
             Self::WriteReady(_) => OpKind::WriteReady,
         }

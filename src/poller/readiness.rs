@@ -127,7 +127,7 @@ impl<Q: EventQueue> Readiness<Q> {
                 Err(e) => Some(Event::Connected(Err(e))),
             },
             Op::Recv => None,
-            Op::Send(chain) => self.start_send(socket, chain),
+            Op::Send(chain) | Op::SendLazily(chain) => self.start_send(socket, chain),
             Op::ReadReady => {
                 sys::is_readable(sys::borrow(&state.fd)).then_some(Event::ReadReady(Ok(())))
             }

@@ -67,6 +67,7 @@ const READ: u8 = 22;
 const SEND: u8 = 26;
 const RECV: u8 = 27;
 const SKIP_SUCCESS: u8 = 1 << 6;
+const DONTWAIT: u32 = libc::MSG_DONTWAIT.cast_unsigned();
 const CANCEL_FD: u32 = 1 << 1;
 const CANCEL_ANY: u32 = 1 << 2;
 
@@ -125,6 +126,16 @@ impl Ring {
                 }
                 // SAFETY: both are the 64 bytes of a submission.
                 ring.entries.push(unsafe { mem::transmute_copy(entry) });
+            }
+        }
+    }
+
+    pub(super) fn is_caught_up(&mut self) -> bool {
+        match self {
+            Self::Real(ring) => ring.is_caught_up(),
+            Self::Simulated(ring) => {
+                let taken = ring.entries.is_empty() && ring.early.is_empty();
+                taken && with(|kernel| kernel.has_said_all(ring.poller))
             }
         }
     }
@@ -244,6 +255,7 @@ fn decode(entry: Submission) -> sim::Entry {
         descriptor: entry.fd,
         data: entry.user_data,
         silent: entry.flags & SKIP_SUCCESS != 0,
+        at_once: entry.opcode != POLL_ADD && entry.op_flags & DONTWAIT != 0,
     }
 }
 

@@ -26,7 +26,7 @@ use super::inflight::{Answer, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::uring_buffers::{Buffers, GROUP};
 use super::uring_ring::{from_user_data, user_data};
-use super::uring_send::Sends;
+use super::uring_send::{PARTS, Sends};
 use super::uring_socket::State;
 use super::{Notifier, PollerOptions, Ring, Wait};
 use crate::buf::Pool;
@@ -52,6 +52,10 @@ pub(super) struct Uring {
     starved: VecDeque<Socket>,
     /// Those of them that got something in the present wait: behind the others, they go in last.
     served: Vec<Socket>,
+    /// Sockets with a lazy send that the kernel may not have taken yet.
+    lazy: Vec<Socket>,
+    /// Of some of them it could not be told in the last wait, so the next one does not sleep.
+    behind: bool,
     waits: u32,
     /// Final answers to ops that were cancelled while the kernel did not have them.
     answers: Vec<Answer>,
@@ -74,6 +78,8 @@ impl Uring {
             connects: Slab::new(),
             starved: VecDeque::new(),
             served: Vec::new(),
+            lazy: Vec::new(),
+            behind: false,
             waits: 0,
             answers: Vec::new(),
             notifier: Arc::new(EventFd::open()?),
@@ -112,10 +118,16 @@ impl Uring {
                 self.start(socket, kind, entry.build());
             }
             Op::Recv => self.start_recv(socket),
+            Op::Send(chain) | Op::SendLazily(chain) if chain.is_empty() => {
+                return Submitted::Done(Event::Sent(0, Ok(())));
+            }
             Op::Send(chain) => {
-                if chain.is_empty() {
-                    return Submitted::Done(Event::Sent(0, Ok(())));
-                }
+                state.send = self.sends.insert(chain);
+                self.start_send(socket);
+            }
+            Op::SendLazily(chain) => {
+                // Whose buffers are missed is to be told of at once.
+                state.lazy = self.starved.is_empty() && chain.buffers() <= PARTS;
                 state.send = self.sends.insert(chain);
                 self.start_send(socket);
             }
@@ -174,7 +186,7 @@ impl Uring {
         self.buffers.refill(&self.pool);
         self.feed_starved();
         let more_to_feed = !self.starved.is_empty() && self.buffers.held() > 0;
-        let stay = more_to_feed || !self.answers.is_empty();
+        let stay = more_to_feed || self.behind || !self.answers.is_empty();
         self.ring.wait(if stay { Wait::NOT } else { wait })?;
         let (mut taken, mut ran_out) = (0, false);
         for _ in 0..BATCH {
@@ -183,6 +195,10 @@ impl Uring {
             ran_out |= entry.result() == -libc::ENOBUFS;
             self.on_completion(&entry, to);
         }
+        if self.ring.is_caught_up() {
+            self.finish_lazy_sends(to);
+        }
+        self.behind = !self.lazy.is_empty();
         self.starved.extend(self.served.drain(..));
         self.buffers.adapt(taken, ran_out);
         for answer in self.answers.drain(..) {
@@ -253,12 +269,40 @@ impl Uring {
     /// Queues the rest of a chain.
     fn start_send(&mut self, socket: Socket) {
         let state = self.table.at(socket);
-        let send = state.send;
-        let entry = self.sends.entry(send, Fd(state.fd.as_raw_fd()));
+        let (send, lazy) = (state.send, state.lazy);
+        let entry = self.sends.entry(send, Fd(state.fd.as_raw_fd()), lazy);
         self.start(socket, OpKind::Send, entry);
+        if lazy {
+            self.lazy.push(socket);
+        }
         if seeded(Bug::BufferFreedEarly) {
             self.sends.free_early(send, &self.pool);
         }
+    }
+
+    /// Tells of the lazy sends that the kernel has taken and said nothing of: each of them was
+    /// carried out when it was taken, all of it, or there is a completion that says otherwise.
+    fn finish_lazy_sends(&mut self, to: &mut Vec<Completion>) {
+        for at in 0..self.lazy.len() {
+            let socket = self.lazy[at];
+            let Some(state) = self.table.find(socket) else {
+                continue;
+            };
+            if !mem::take(&mut state.lazy) {
+                continue;
+            }
+            state.inflight &= !OpKind::Send.bit();
+            state.cancelled &= !OpKind::Send.bit();
+            let closing = state.closing.is_some();
+            let sent = self.sends.remove(state.send);
+            if closing {
+                self.finish_close(socket);
+            } else {
+                let event = Event::SentLazily(sent);
+                to.push(Completion { socket, event });
+            }
+        }
+        self.lazy.clear();
     }
 
     /// Lets starved receives try again, the longest-starved first, and no more of them than there
@@ -363,6 +407,10 @@ impl Uring {
         state.inflight &= !kind.bit();
         let cancelled = state.cancelled & kind.bit() != 0;
         state.cancelled &= !kind.bit();
+        if kind == OpKind::Send {
+            // That one was not carried out at once; what is left of it goes on as others do.
+            state.lazy = false;
+        }
         let closing = state.closing.is_some();
         let (send, connect) = (state.send, state.connect);
         let event = if closing {
@@ -375,7 +423,7 @@ impl Uring {
             drop(self.connects.remove(connect));
         }
         if kind == OpKind::Send && is_over {
-            self.sends.remove(send);
+            let _ = self.sends.remove(send);
         }
         if closing {
             self.finish_close(socket);
@@ -475,6 +523,9 @@ impl Uring {
         for _ in 0..50 {
             while let Some(entry) = self.ring.next() {
                 self.on_completion(&entry, &mut Vec::new());
+            }
+            if self.ring.is_caught_up() {
+                self.finish_lazy_sends(&mut Vec::new());
             }
             if self.table.iter().next().is_none() && !self.notifier_armed {
                 // The descriptors of the last to go are closed by this.

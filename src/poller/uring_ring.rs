@@ -150,6 +150,15 @@ impl Ring {
         !self.early.is_empty() || !self.ring.completion().is_empty()
     }
 
+    /// Whether the kernel has taken all that was queued, and all that it said of it is taken. A look
+    /// at shared memory.
+    pub(super) fn is_caught_up(&mut self) -> bool {
+        let queue = self.ring.submission();
+        let is_flushed = queue.is_empty() && !queue.cq_overflow();
+        drop(queue);
+        is_flushed && !self.has_completions()
+    }
+
     /// Takes one completion.
     pub(super) fn next(&mut self) -> Option<cqueue::Entry> {
         loop {

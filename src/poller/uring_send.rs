@@ -6,7 +6,7 @@ use std::mem;
 use std::ptr;
 
 use io_uring::opcode;
-use io_uring::squeue::Entry;
+use io_uring::squeue::{Entry, Flags};
 use io_uring::types::Fd;
 
 use super::inflight::{Sending, Slab};
@@ -14,13 +14,18 @@ use crate::buf::{Chain, Pool};
 use crate::sys::{Bug, seeded};
 
 /// Parts handed to one `sendmsg`.
-const PARTS: usize = 16;
+pub(super) const PARTS: usize = 16;
 /// Vectors kept for the next gathered send.
 const SPARE_VECTORS: usize = 64;
 /// Not `MSG_WAITALL`, which would spare a round for what the kernel takes in pieces: an error after
 /// the first piece is then taken off the socket and lost, and the receive in flight beside the send
 /// sees a FIN where there was a reset.
 const FLAGS: i32 = libc::MSG_NOSIGNAL;
+/// Of a lazy send, whose success is not answered. `MSG_DONTWAIT`: the kernel carries it out when it
+/// takes it, or not at all (`REQ_F_NOWAIT`). `MSG_WAITALL`: to have sent a part is a failure then,
+/// which is answered, with the bytes of the part (Linux 6.1); there is no second piece to lose an
+/// error after.
+const LAZY_FLAGS: i32 = FLAGS | libc::MSG_DONTWAIT | libc::MSG_WAITALL;
 
 /// All chains that a ring is sending.
 #[derive(Debug)]
@@ -67,7 +72,12 @@ impl Sends {
 
     /// The op that sends the rest of a chain. What it points to stays where it is until `remove`,
     /// and is not to be changed before the op's completion.
-    pub(super) fn entry(&mut self, index: u32, fd: Fd) -> Entry {
+    pub(super) fn entry(&mut self, index: u32, fd: Fd, lazy: bool) -> Entry {
+        let (flags, on_success) = if lazy {
+            (LAZY_FLAGS, Flags::SKIP_SUCCESS)
+        } else {
+            (FLAGS, Flags::empty())
+        };
         let outgoing = self.outgoing.at(index);
         let mut slices = [IoSlice::new(&[]); PARTS];
         let count = outgoing.sending.chain.gather(&mut slices);
@@ -78,15 +88,17 @@ impl Sends {
             let part = &slices[0];
             let bytes = u32::try_from(part.len()).expect("a buffer's length fits 32 bits");
             return opcode::Send::new(fd, part.as_ptr(), bytes)
-                .flags(FLAGS)
-                .build();
+                .flags(flags)
+                .build()
+                .flags(on_success);
         }
         let vectors = outgoing
             .vectors
             .get_or_insert_with(|| self.spare.pop().unwrap_or_else(Vectors::new));
         opcode::SendMsg::new(fd, vectors.point_at(&slices[..count]))
-            .flags(FLAGS.cast_unsigned())
+            .flags(flags.cast_unsigned())
             .build()
+            .flags(on_success)
     }
 
     /// The defect of that name: the chain goes back to the pool before the kernel has read it, and
@@ -110,12 +122,14 @@ impl Sends {
         (sending.sent, all)
     }
 
-    /// Forgets a chain that the kernel no longer reads; its buffers go back to their pool.
-    pub(super) fn remove(&mut self, index: u32) {
-        let vectors = self.outgoing.remove(index).vectors;
+    /// Forgets a chain that the kernel no longer reads; its buffers go back to their pool. Gives its
+    /// length, taken or not.
+    pub(super) fn remove(&mut self, index: u32) -> usize {
+        let Outgoing { sending, vectors } = self.outgoing.remove(index);
         if self.spare.len() < SPARE_VECTORS {
             self.spare.extend(vectors);
         }
+        sending.sent + sending.chain.len()
     }
 }
 

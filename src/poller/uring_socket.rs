@@ -14,6 +14,8 @@ pub(super) struct State {
     /// One bit per kind of op in whose place the kernel has a poll: the socket is non-blocking, so
     /// the op itself would not wait.
     pub(super) polled: u8,
+    /// The send in flight is a lazy one, of whose success the kernel says nothing.
+    pub(super) lazy: bool,
     /// A receive waits for a buffer.
     pub(super) starved: bool,
     /// It is in the queue of the starved; maybe only since it was.
@@ -35,6 +37,7 @@ impl State {
             inflight: 0,
             cancelled: 0,
             polled: 0,
+            lazy: false,
             starved: false,
             queued: false,
             served_in: 0,

@@ -58,6 +58,8 @@ pub(super) struct Direction {
     path: Path,
     /// A send is in flight.
     pub(super) sending: bool,
+    /// It is a lazy one: of its success alone the lane does not come back.
+    lazy: bool,
     /// Nothing more will move.
     pub(super) ended: bool,
     /// Bytes that the sink's kernel took, without those of a send in flight.
@@ -133,7 +135,7 @@ impl Direction {
             let held = self.held(source.read.get() == Source::Reset, sink);
             let polled = match action(pulse.phase, source.read.get(), held, sink.as_sink()) {
                 Action::Move | Action::Flush if self.sending && !seeded(Bug::TwoSendsInFlight) => {
-                    self.finish_send(sink, pulse)
+                    self.finish_send(source, sink, pulse)
                 }
                 Action::Move | Action::Flush => self.receive(source, sink, pulse),
                 Action::SendFin => {
@@ -198,7 +200,7 @@ impl Direction {
             Ok(chain) => {
                 self.observe(&chain);
                 pulse.deadline.alive(pulse.now);
-                self.send(chain, sink);
+                self.send(chain, source, sink);
             }
             Err(_) if seeded(Bug::ResetTurnedIntoFin) => source.read.set(Source::Fin),
             Err(_) => source.read.set(Source::Reset),
@@ -251,7 +253,7 @@ impl Direction {
             sink.write_failed.set(true);
             return Poll::Ready(());
         }
-        self.send(rest, sink);
+        self.send(rest, source, sink);
         match said {
             // The receive stream confirms it: a splice of nothing is not always an end.
             SourceSaid::Fin => self.path = Path::default(),
@@ -270,21 +272,37 @@ impl Direction {
         Poll::Ready(())
     }
 
-    fn send(&mut self, chain: Chain, sink: &Side) {
+    fn send(&mut self, chain: Chain, source: &Side, sink: &Side) {
         if chain.is_empty() {
             return;
         }
-        match sink.stream.start_send(chain) {
+        // With nothing to go on with, its success is news only when something else happens.
+        self.lazy = source.stream.is_drained() || seeded(Bug::SendTooLazy);
+        let started = if self.lazy {
+            sink.stream.start_send_lazily(chain)
+        } else {
+            sink.stream.start_send(chain)
+        };
+        match started {
             Some(_) if seeded(Bug::RecordInexact) => {}
             Some(sent) => self.on_sent(&sent, sink),
             None => self.sending = true,
         }
     }
 
-    fn finish_send(&mut self, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
-        let sent = ready!(sink.stream.poll_sent(pulse.context));
-        self.sending = false;
-        pulse.deadline.alive(pulse.now);
+    fn finish_send(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
+        let Poll::Ready(sent) = sink.stream.poll_sent(pulse.context) else {
+            let wants_more = pulse.phase == Phase::Relaying && source.read.get() == Source::Open;
+            if self.lazy && !(wants_more && sink.as_sink() == Sink::Open) {
+                // Something has ended since it was started, which goes on behind it.
+                sink.stream.lane().stay_awake();
+            }
+            return Poll::Pending;
+        };
+        (self.sending, self.lazy) = (false, false);
+        if !sent.at_once {
+            pulse.deadline.alive(pulse.now);
+        }
         self.on_sent(&sent, sink);
         Poll::Ready(())
     }

@@ -20,6 +20,8 @@ pub struct Sent {
     pub bytes: usize,
     /// Whether that was all.
     pub result: io::Result<()>,
+    /// It was over when it had been started, and not only now.
+    pub at_once: bool,
 }
 
 /// A socket of a lane, owned by one task. Dropping it resets the connection, unless
@@ -136,13 +138,29 @@ impl LaneSocket {
         self.start(Op::Send(chain))
     }
 
+    /// The same for who has nothing to do before something else happens to one of the lane's tasks:
+    /// the lane does not turn for its success alone.
+    ///
+    /// # Panics
+    /// When another send is in flight.
+    #[must_use]
+    pub fn start_send_lazily(&self, chain: Chain) -> Option<Sent> {
+        self.start(Op::SendLazily(chain))
+    }
+
+    /// Whether all that has arrived is taken and the receive stream goes on.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        sockets.at(self.socket).receiving.is_drained()
+    }
+
     /// Waits for the end of the send in flight.
     pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
         let mut sockets = self.lane.0.sockets.borrow_mut();
         let sending = &mut sockets.at(self.socket).sending;
         if let Some(outcome) = sending.result.take() {
-            let (bytes, result) = outcome.parts();
-            return Poll::Ready(Sent { bytes, result });
+            return Poll::Ready(outcome.sent());
         }
         sending.waiting = true;
         register(&mut sending.waker, context);
@@ -154,7 +172,7 @@ impl LaneSocket {
     pub fn sent_so_far(&self) -> usize {
         let mut sockets = self.lane.0.sockets.borrow_mut();
         match &sockets.at(self.socket).sending.result {
-            Some(outcome) => outcome.parts().0,
+            Some(outcome) => outcome.sent().bytes,
             None => self.lane.0.poller.borrow_mut().sent_so_far(self.socket),
         }
     }
@@ -283,9 +301,17 @@ impl LaneSocket {
         match submitted {
             Submitted::Done(Event::Sent(bytes, result)) => {
                 lane.stats.sent_bytes.add(bytes as u64);
-                Some(Sent { bytes, result })
+                Some(Sent {
+                    bytes,
+                    result,
+                    at_once: true,
+                })
             }
-            Submitted::Done(Event::Connected(result)) => Some(Sent { bytes: 0, result }),
+            Submitted::Done(Event::Connected(result)) => Some(Sent {
+                bytes: 0,
+                result,
+                at_once: true,
+            }),
             Submitted::Done(other) => unreachable!("a send or connect got {other:?}"),
             Submitted::Pending => {
                 let mut sockets = lane.sockets.borrow_mut();

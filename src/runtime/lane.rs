@@ -364,6 +364,11 @@ impl Handle {
         self.0.queue.borrow_mut().push(task);
     }
 
+    /// Keeps this turn from sleeping, for who now waits for the success of a lazy send.
+    pub fn stay_awake(&self) {
+        self.0.roused.set(true);
+    }
+
     /// Keeps a value for the calls of other threads, which cannot bring what belongs to a lane; see
     /// [`Remote::call`].
     pub fn keep(&self, value: Rc<dyn Any>) {
@@ -436,6 +441,6 @@ struct RouseOnDrop(Handle);
 
 impl Drop for RouseOnDrop {
     fn drop(&mut self) {
-        self.0.0.roused.set(true);
+        self.0.stay_awake();
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Waker};
 
+use super::io::Sent;
 use super::shared::Shared;
 use crate::buf::{Buf, Chain};
 use crate::poller::{Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
@@ -75,25 +76,30 @@ pub(super) struct Outcome {
     bytes: u32,
     /// An error's number; 0 is none.
     code: i32,
+    at_once: bool,
 }
 
 impl Outcome {
-    fn new(bytes: usize, result: &io::Result<()>) -> Self {
+    fn new(bytes: usize, result: &io::Result<()>, at_once: bool) -> Self {
         let bytes = u32::try_from(bytes).expect("a chain's length fits 32 bits");
         Self {
             bytes,
             code: result.as_ref().err().map_or(0, code),
+            at_once,
         }
     }
 
-    /// Bytes sent, and whether that was all.
-    pub(super) fn parts(self) -> (usize, io::Result<()>) {
+    pub(super) fn sent(self) -> Sent {
         let result = if self.code == 0 {
             Ok(())
         } else {
             Err(error(self.code))
         };
-        (self.bytes as usize, result)
+        Sent {
+            bytes: self.bytes as usize,
+            result,
+            at_once: self.at_once,
+        }
     }
 }
 
@@ -113,6 +119,11 @@ impl Receiving {
     /// Whether the stream runs; it still may for a while after [`Receiving::stop`].
     pub(super) fn is_armed(&self) -> bool {
         self.armed
+    }
+
+    /// Whether all that has arrived is taken, and what still does will be told.
+    pub(super) fn is_drained(&self) -> bool {
+        self.armed && self.is_open() && self.queue.is_empty()
     }
 
     /// Ends the stream; what has arrived stays in the queue.
@@ -236,9 +247,13 @@ impl Shared {
             }
             Event::Sent(bytes, result) => {
                 self.stats.sent_bytes.add(bytes as u64);
-                sending.finish(bytes, &result);
+                sending.finish(Outcome::new(bytes, &result, false));
             }
-            Event::Connected(result) => sending.finish(0, &result),
+            Event::SentLazily(bytes) => {
+                self.stats.sent_bytes.add(bytes as u64);
+                sending.finish(Outcome::new(bytes, &Ok(()), true));
+            }
+            Event::Connected(result) => sending.finish(Outcome::new(0, &result, false)),
             Event::Accepted(result) => {
                 let accepting = entry.accepting.get_or_insert_default();
                 (accepting.in_flight, accepting.result) = (false, Some(result));
@@ -254,9 +269,9 @@ impl Shared {
 }
 
 impl Sending {
-    fn finish(&mut self, bytes: usize, result: &io::Result<()>) {
+    fn finish(&mut self, outcome: Outcome) {
         self.in_flight = false;
-        self.result = Some(Outcome::new(bytes, result));
+        self.result = Some(outcome);
         wake(&mut self.waiting, self.waker.as_ref());
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::peer::{pattern, reads, same, writes};
+use super::peer::{pattern, reads, reset, same, writes};
 use super::world::{World, chain, take_held};
 use crate::buf::{Chain, Pool, PoolOptions};
-use crate::poller::{Event, Op, OpKind, RecvEnd};
+use crate::poller::{Close, Event, Op, OpKind, RecvEnd};
 
 /// The very buffers that came go back.
 pub(super) fn echo(world: &mut World) {
@@ -79,6 +79,75 @@ pub(super) fn gathered_send(world: &mut World) {
         let mut got = vec![0; data.len()];
         peer.read_exact(&mut got).unwrap();
         same(&got, &data);
+    }
+}
+
+/// Told with the next completion of another op, if not before.
+pub(super) fn lazy_send(world: &mut World) {
+    let (socket, mut peer) = world.pair();
+    world.submit(socket, Op::Recv);
+    for bytes in [1, 1000, 40_000] {
+        let data = pattern(5, 0, bytes);
+        let chain = world.chain(&data);
+        world.submit(socket, Op::SendLazily(chain));
+        world.look();
+        let mut got = vec![0; bytes];
+        peer.read_exact(&mut got).unwrap();
+        same(&got, &data);
+        peer.write_all(b"x").unwrap();
+        world.receive(socket, 1);
+        let told = world.take_final(socket, OpKind::Send);
+        match told.expect("told with what came behind it") {
+            Event::Sent(sent, Ok(())) | Event::SentLazily(sent) => assert_eq!(sent, bytes),
+            event => panic!("{event:?}"),
+        }
+        assert_eq!(world.source.in_use(), 0, "what is sent comes back");
+    }
+}
+
+/// What the kernel has not taken at once is told by itself, when it has: of a send that found no
+/// room, and of one that found room for a part.
+pub(super) fn lazy_send_that_does_not_fit(world: &mut World) {
+    for (parts, fill) in [(1, true), (16, false), (16, true), (17, false), (40, true)] {
+        let (socket, peer) = world.pair();
+        world.tiny_send_buffer(socket);
+        let filled = if fill { world.fill(socket) } else { 0 };
+        let data = pattern(6, 0, parts * world.source.buffer_bytes());
+        let chain = world.chain(&data);
+        world.park(socket, Op::SendLazily(chain));
+        let reader = reads(&peer, filled + data.len());
+        let (sent, result) = world.sent(socket);
+        result.unwrap();
+        assert_eq!(sent, data.len());
+        same(&world.join("the reader", reader)[filled..], &data);
+    }
+}
+
+/// An error is told by itself.
+pub(super) fn lazy_send_to_a_dead_peer(world: &mut World) {
+    let (socket, peer) = world.pair();
+    world.submit(socket, Op::Recv);
+    reset(peer);
+    assert!(matches!(world.recv_end(socket), RecvEnd::Failed(_)));
+    let chain = world.chain(b"anybody there?");
+    world.submit(socket, Op::SendLazily(chain));
+    let (sent, result) = world.sent(socket);
+    assert_eq!(sent, 0);
+    result.unwrap_err();
+}
+
+/// With a lazy send in flight, cancelled or not, all memory comes back.
+pub(super) fn lazy_send_and_close(world: &mut World) {
+    for cancel in [false, true] {
+        let (socket, peer) = world.pair();
+        let chain = world.chain(&pattern(7, 0, 50_000));
+        world.submit(socket, Op::SendLazily(chain));
+        if cancel {
+            world.cancel(socket, OpKind::Send);
+        }
+        world.close(socket, Close::Fin);
+        world.is_gone(peer);
+        world.meanwhile("the chain's return", |world| world.source.in_use() == 0);
     }
 }
 

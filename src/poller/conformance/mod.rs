@@ -64,6 +64,10 @@ suite! {
         echo
         short_send
         gathered_send
+        lazy_send
+        lazy_send_that_does_not_fit
+        lazy_send_to_a_dead_peer
+        lazy_send_and_close
         empty_send
         half_close
         backpressure

@@ -90,8 +90,10 @@ impl Line {
         }
         if let Some(event) = world.take_final(socket, OpKind::Send) {
             let cancelled = is_cancelled(&event);
-            let Event::Sent(sent, result) = event else {
-                panic!("{event:?}")
+            let (sent, result) = match event {
+                Event::Sent(sent, result) => (sent, result),
+                Event::SentLazily(sent) => (sent, Ok(())),
+                event => panic!("{event:?}"),
             };
             assert!(sent <= self.sending);
             if result.is_ok() {
@@ -121,7 +123,9 @@ impl Line {
                 let sizes = [1, 100, 5000, 60_000, 400_000];
                 self.sending = random.size(&sizes);
                 let chain = world.chain(&self.ours(self.sent, self.sending));
-                world.submit(socket, Op::Send(chain));
+                let lazily = random.below(2) == 0;
+                let op = if lazily { Op::SendLazily } else { Op::Send };
+                world.submit(socket, op(chain));
             }
             4 if !world.is_inflight(socket, OpKind::ReadReady) => {
                 world.submit(socket, Op::ReadReady);

@@ -261,6 +261,7 @@ impl World {
     pub(super) fn sent(&mut self, socket: Socket) -> (usize, io::Result<()>) {
         match self.answer(socket, OpKind::Send) {
             Event::Sent(bytes, result) => (bytes, result),
+            Event::SentLazily(bytes) => (bytes, Ok(())),
             event => panic!("{event:?}"),
         }
     }
@@ -324,6 +325,25 @@ impl World {
         SockRef::from(&fd).set_send_buffer_size(1).unwrap();
     }
 
+    /// Fills all kernel buffers towards a peer that does not read, past the poller; says with how
+    /// many bytes.
+    pub(super) fn fill(&self, socket: Socket) -> usize {
+        let fd = self.poller.descriptor(socket);
+        let raw = SockRef::from(&fd);
+        raw.set_nonblocking(true).unwrap();
+        let mut filled = 0;
+        // The peer's kernel makes room for some time, as long as it is asked.
+        for _ in 0..100 {
+            while let Ok(bytes) = raw.send(&[0; 4096]) {
+                filled += bytes;
+            }
+            thread::yield_now();
+        }
+        raw.set_nonblocking(self.poller.connects_nonblocking())
+            .unwrap();
+        filled
+    }
+
     /// A send that fills all kernel buffers towards a peer that does not read, and waits.
     pub(super) fn park_send(&mut self, socket: Socket) -> Vec<u8> {
         self.tiny_send_buffer(socket);
@@ -368,7 +388,7 @@ pub(super) fn is_cancelled(event: &Event) -> bool {
         | Event::Connected(result)
         | Event::ReadReady(result)
         | Event::WriteReady(result) => result.as_ref().err(),
-        Event::Received(_) => None,
+        Event::Received(_) | Event::SentLazily(_) => None,
     };
     let source = error.and_then(|error| error.get_ref());
     source.is_some_and(|source| source.is::<crate::poller::Cancelled>())

@@ -127,7 +127,7 @@ impl Iocp {
             Op::Accept => self.accept(socket),
             Op::Connect(to) => self.connect(socket, to),
             Op::Recv => self.probe(socket).map(Event::RecvEnded),
-            Op::Send(chain) => self.send(socket, Sending::new(chain)),
+            Op::Send(chain) | Op::SendLazily(chain) => self.send(socket, Sending::new(chain)),
             Op::ReadReady | Op::WriteReady => self.wait_ready(socket, kind),
         };
         if let Some(event) = done {

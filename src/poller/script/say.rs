@@ -58,7 +58,7 @@ pub(super) fn answer(event: &Event) -> String {
         Event::Connected(result) => outcome(result, "connected"),
         Event::ReadReady(result) | Event::WriteReady(result) => outcome(result, "ready"),
         Event::RecvEnded(end) => recv_end(end),
-        Event::Received(_) | Event::Sent(..) => format!("{event:?}"),
+        Event::Received(_) | Event::Sent(..) | Event::SentLazily(_) => format!("{event:?}"),
     }
 }
 

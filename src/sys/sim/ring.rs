@@ -56,6 +56,8 @@ pub(crate) struct Entry {
     pub(crate) descriptor: i32,
     pub(crate) data: u64,
     pub(crate) silent: bool,
+    /// A send that does not wait (`MSG_DONTWAIT`), of which a part is a failure (`MSG_WAITALL`).
+    pub(crate) at_once: bool,
 }
 
 pub(super) struct Op {
@@ -178,6 +180,12 @@ impl Kernel {
         !self.ring(poller).completions.is_empty()
     }
 
+    /// Whether no completion is waiting to be taken, or for room to be.
+    pub(crate) fn has_said_all(&mut self, poller: u32) -> bool {
+        let ring = self.ring(poller);
+        ring.completions.is_empty() && ring.overflow.is_empty()
+    }
+
     pub(crate) fn has_deferred(&mut self, poller: u32) -> bool {
         self.ring(poller).has_deferred()
     }
@@ -252,9 +260,21 @@ impl Kernel {
             ask,
             descriptor,
             data,
-            silent,
+            mut silent,
+            at_once,
         } = entry;
         let result = match ask {
+            Ask::Send(memory) if at_once => {
+                let Some(File::Socket(index)) = self.file(descriptor) else {
+                    panic!(
+                        "invariant I6: a send names descriptor {descriptor}, which is no socket"
+                    );
+                };
+                let sent = self.run_send(index, &*memory);
+                let result = sent.map_or(-libc::EAGAIN, |(result, _)| result);
+                silent &= usize::try_from(result) == Ok(memory.len());
+                result
+            }
             Ask::Cancel(of) => self.cancel_one(poller, of),
             Ask::CancelAllOf(of) => self.cancel_all(poller, Some(of)),
             Ask::CancelEverything => self.cancel_all(poller, None),
