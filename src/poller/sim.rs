@@ -39,6 +39,9 @@ pub(super) struct Simulated {
     submissions: usize,
     entries: Vec<Submission>,
     early: VecDeque<cqueue::Entry>,
+    /// It sleeps in the kernel, where nothing has come yet. `wait` returns all the same, and what it
+    /// would have learnt on its real return is not known before the next one.
+    asleep: bool,
 }
 
 /// `struct io_uring_sqe` (`linux/io_uring.h`).
@@ -83,6 +86,7 @@ impl Ring {
             submissions: usize::try_from(submissions).expect("fits"),
             entries: Vec::new(),
             early: VecDeque::new(),
+            asleep: false,
         }))
     }
 
@@ -135,7 +139,7 @@ impl Ring {
             Self::Real(ring) => ring.is_caught_up(),
             Self::Simulated(ring) => {
                 let taken = ring.entries.is_empty() && ring.early.is_empty();
-                taken && with(|kernel| kernel.has_said_all(ring.poller))
+                taken && !ring.asleep && with(|kernel| kernel.has_said_all(ring.poller))
             }
         }
     }
@@ -186,10 +190,12 @@ impl Simulated {
             if deferred || !self.entries.is_empty() {
                 self.enter();
             }
+            self.asleep = false;
             with(|kernel| kernel.ring_sleeps(self.poller, Sleep::Not));
             return;
         }
         self.enter();
+        self.asleep = !with(|kernel| kernel.has_completions(self.poller));
         let until = wait.timeout.map(nanos);
         with(|kernel| {
             let until = until.map(|time| kernel.now.saturating_add(time));
@@ -198,6 +204,7 @@ impl Simulated {
     }
 
     fn enter(&mut self) {
+        self.asleep = false;
         let entries = self.entries.drain(..).map(decode).collect();
         let mut entered = with(|kernel| {
             let interrupted = kernel.strikes(Fault::EnterInterrupted, 10);

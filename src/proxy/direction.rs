@@ -58,8 +58,6 @@ pub(super) struct Direction {
     path: Path,
     /// A send is in flight.
     pub(super) sending: bool,
-    /// It is a lazy one: of its success alone the lane does not come back.
-    lazy: bool,
     /// Nothing more will move.
     pub(super) ended: bool,
     /// Bytes that the sink's kernel took, without those of a send in flight.
@@ -200,7 +198,7 @@ impl Direction {
             Ok(chain) => {
                 self.observe(&chain);
                 pulse.deadline.alive(pulse.now);
-                self.send(chain, source, sink);
+                self.send(chain, sink);
             }
             Err(_) if seeded(Bug::ResetTurnedIntoFin) => source.read.set(Source::Fin),
             Err(_) => source.read.set(Source::Reset),
@@ -253,7 +251,7 @@ impl Direction {
             sink.write_failed.set(true);
             return Poll::Ready(());
         }
-        self.send(rest, source, sink);
+        self.send(rest, sink);
         match said {
             // The receive stream confirms it: a splice of nothing is not always an end.
             SourceSaid::Fin => self.path = Path::default(),
@@ -272,18 +270,11 @@ impl Direction {
         Poll::Ready(())
     }
 
-    fn send(&mut self, chain: Chain, source: &Side, sink: &Side) {
+    fn send(&mut self, chain: Chain, sink: &Side) {
         if chain.is_empty() {
             return;
         }
-        // With nothing to go on with, its success is news only when something else happens.
-        self.lazy = source.stream.is_drained() || seeded(Bug::SendTooLazy);
-        let started = if self.lazy {
-            sink.stream.start_send_lazily(chain)
-        } else {
-            sink.stream.start_send(chain)
-        };
-        match started {
+        match sink.stream.start_send_lazily(chain) {
             Some(_) if seeded(Bug::RecordInexact) => {}
             Some(sent) => self.on_sent(&sent, sink),
             None => self.sending = true,
@@ -292,14 +283,15 @@ impl Direction {
 
     fn finish_send(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
         let Poll::Ready(sent) = sink.stream.poll_sent(pulse.context) else {
-            let wants_more = pulse.phase == Phase::Relaying && source.read.get() == Source::Open;
-            if self.lazy && !(wants_more && sink.as_sink() == Sink::Open) {
-                // Something has ended since it was started, which goes on behind it.
+            // It was started lazily. With nothing more to send, and no end to pass on behind it, its
+            // success is news only when something else happens.
+            let relays = pulse.phase == Phase::Relaying && sink.as_sink() == Sink::Open;
+            if !relays || !source.stream.is_drained() {
                 sink.stream.lane().stay_awake();
             }
             return Poll::Pending;
         };
-        (self.sending, self.lazy) = (false, false);
+        self.sending = false;
         if !sent.at_once {
             pulse.deadline.alive(pulse.now);
         }

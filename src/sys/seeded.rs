@@ -39,8 +39,6 @@ pub(crate) enum Bug {
     BytesBeforeResetLost,
     /// A record does not count what was sent at once.
     RecordInexact,
-    /// A send whose success is waited for is a lazy one.
-    SendTooLazy,
 }
 
 #[cfg(not(feature = "sim"))]
@@ -79,7 +77,6 @@ impl Bug {
         Self::BackPressureIgnored,
         Self::BytesBeforeResetLost,
         Self::RecordInexact,
-        Self::SendTooLazy,
     ];
 
     /// Switches a defect on for this thread, or all off.

@@ -102,5 +102,4 @@ bites! {
     finds_ignored_back_pressure: BackPressureIgnored,
     finds_bytes_lost_before_a_reset: BytesBeforeResetLost,
     finds_an_inexact_record: RecordInexact,
-    finds_a_send_that_is_too_lazy: SendTooLazy,
 }
