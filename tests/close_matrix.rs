@@ -22,7 +22,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use crate::corelane::{Corelane, Fields};
+use socket2::SockRef;
+
+use crate::corelane::{Corelane, DEADLINE, Fields};
 use crate::peer::{End, Seen, Side, Whisper, play, play_alone};
 use crate::scenario::{Cell, Flight};
 
@@ -154,18 +156,25 @@ fn take(next: &AtomicUsize, end: usize) -> Option<usize> {
     (at < end).then_some(at)
 }
 
-/// Runs a cell: a client that connects to `to`, and a server that takes it off `listener`.
+/// Runs a cell: a client that connects to `to`, and a server that takes it off `listener`. The
+/// client begins when it is taken: one that resets before is a matter of `unconnected`.
 fn run(cell: Cell, to: SocketAddr, listener: &TcpListener) -> (Both, SocketAddr) {
     let [client_script, server_script] = cell.scripts();
     let (client_whisper, server_whisper) = whispers();
+    let (begin, taken) = channel();
+    // Of an accept, too (socket(7)): a failure, not a wait for ever.
+    let bound = SockRef::from(listener).set_read_timeout(Some(DEADLINE));
+    bound.unwrap();
     thread::scope(|scope| {
         let client = scope.spawn(move || {
             let stream = TcpStream::connect(to).unwrap();
             let address = stream.local_addr().unwrap();
+            taken.recv().unwrap();
             let seen = play(Side::Client, stream, &client_script, &client_whisper);
             (seen, address)
         });
         let (stream, _) = listener.accept().unwrap();
+        begin.send(()).unwrap();
         let server = play(Side::Server, stream, &server_script, &server_whisper);
         let (client, address) = client.join().unwrap();
         ([client, server], address)
