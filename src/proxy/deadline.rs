@@ -35,16 +35,11 @@ pub(super) enum Expired {
 /// One session's clock. Every session has one, so it is kept small.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
-    idle: Limit,
-    half_close: Limit,
     /// The end of the session's lifetime.
     end: Time,
     last: Time,
     half_closed: bool,
 }
-
-/// A duration in nanoseconds; the largest is for ever.
-type Limit = u64;
 
 impl Deadline {
     /// A session that begins at `now`. `random` shifts the lifetime within its jitter.
@@ -54,10 +49,7 @@ impl Deadline {
             let parts = u32::try_from(random % 1001).expect("at most 1000");
             now + lifetime.saturating_sub(span / 1000 * parts)
         });
-        let limit = |duration: Duration| Limit::try_from(duration.as_nanos()).unwrap_or(Limit::MAX);
         Self {
-            idle: timeouts.idle.map_or(Limit::MAX, limit),
-            half_close: limit(timeouts.half_close),
             end,
             last: now,
             half_closed: false,
@@ -78,26 +70,26 @@ impl Deadline {
     }
 
     /// When to look next; the end of time if never.
-    pub(super) fn at(&self) -> Time {
-        self.end
-            .min(self.last + Duration::from_nanos(self.quiet().0))
+    pub(super) fn at(&self, timeouts: &Timeouts) -> Time {
+        self.end.min(self.last + self.quiet(timeouts).0)
     }
 
     /// Which time is over at `now`.
-    pub(super) fn expired(&self, now: Time) -> Option<Expired> {
+    pub(super) fn expired(&self, timeouts: &Timeouts, now: Time) -> Option<Expired> {
         if now >= self.end {
             return Some(Expired::Lifetime);
         }
-        let (limit, which) = self.quiet();
-        (now >= self.last + Duration::from_nanos(limit)).then_some(which)
+        let (limit, which) = self.quiet(timeouts);
+        (now >= self.last + limit).then_some(which)
     }
 
     /// How long nothing may move.
-    fn quiet(&self) -> (Limit, Expired) {
-        if self.half_closed && self.half_close <= self.idle {
-            (self.half_close, Expired::HalfClose)
+    fn quiet(&self, timeouts: &Timeouts) -> (Duration, Expired) {
+        let idle = timeouts.idle.unwrap_or(Duration::MAX);
+        if self.half_closed && timeouts.half_close <= idle {
+            (timeouts.half_close, Expired::HalfClose)
         } else {
-            (self.idle, Expired::Idle)
+            (idle, Expired::Idle)
         }
     }
 }
@@ -128,39 +120,51 @@ mod tests {
 
     #[test]
     fn idle_counts_from_the_last_byte() {
-        let mut deadline = Deadline::new(&timeouts(), at(0), 0);
-        assert_eq!((deadline.at(), deadline.expired(at(9))), (at(10), None));
+        let limits = &timeouts();
+        let mut deadline = Deadline::new(limits, at(0), 0);
+        assert_eq!(
+            (deadline.at(limits), deadline.expired(limits, at(9))),
+            (at(10), None)
+        );
         deadline.alive(at(9));
-        assert_eq!((deadline.at(), deadline.expired(at(18))), (at(19), None));
-        assert_eq!(deadline.expired(at(19)), Some(Expired::Idle));
+        assert_eq!(
+            (deadline.at(limits), deadline.expired(limits, at(18))),
+            (at(19), None)
+        );
+        assert_eq!(deadline.expired(limits, at(19)), Some(Expired::Idle));
     }
 
     #[test]
     fn a_half_closed_session_has_the_shorter_time() {
-        let mut deadline = Deadline::new(&timeouts(), at(0), 0);
+        let limits = &timeouts();
+        let mut deadline = Deadline::new(limits, at(0), 0);
         deadline.half_closed(at(8));
         assert_eq!(
-            (deadline.at(), deadline.expired(at(10))),
+            (deadline.at(limits), deadline.expired(limits, at(10))),
             (at(11), None),
             "what was silent before its FIN has not used up the time after it"
         );
         deadline.half_closed(at(9));
-        assert_eq!(deadline.expired(at(11)), Some(Expired::HalfClose));
+        assert_eq!(deadline.expired(limits, at(11)), Some(Expired::HalfClose));
         let short_idle = Timeouts {
             idle: Some(2 * SECOND),
             ..timeouts()
         };
         let mut deadline = Deadline::new(&short_idle, at(0), 0);
         deadline.half_closed(at(0));
-        assert_eq!(deadline.expired(at(2)), Some(Expired::Idle));
+        assert_eq!(deadline.expired(&short_idle, at(2)), Some(Expired::Idle));
         let never = Timeouts {
             idle: None,
             ..timeouts()
         };
         let mut deadline = Deadline::new(&never, at(0), 0);
-        assert_eq!(deadline.at(), Time::NEVER);
+        assert_eq!(deadline.at(&never), Time::NEVER);
         deadline.half_closed(at(0));
-        assert_eq!(deadline.at(), at(3), "half-closed sessions always end");
+        assert_eq!(
+            deadline.at(&never),
+            at(3),
+            "half-closed sessions always end"
+        );
     }
 
     #[test]
@@ -171,8 +175,8 @@ mod tests {
         };
         let mut deadline = Deadline::new(&limits, at(0), 77);
         deadline.alive(at(99));
-        assert_eq!(deadline.expired(at(99)), None);
-        assert_eq!(deadline.expired(at(100)), Some(Expired::Lifetime));
+        assert_eq!(deadline.expired(&limits, at(99)), None);
+        assert_eq!(deadline.expired(&limits, at(100)), Some(Expired::Lifetime));
         let jittered = Timeouts {
             lifetime_jitter_percent: 10,
             ..limits
@@ -181,7 +185,7 @@ mod tests {
             .map(|random| {
                 let mut deadline = Deadline::new(&jittered, at(0), random);
                 deadline.alive(at(1000));
-                deadline.at()
+                deadline.at(&jittered)
             })
             .collect();
         assert_eq!(

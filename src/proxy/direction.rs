@@ -28,7 +28,7 @@ const LARGE: usize = 2 * BUFFER_BYTES;
 /// Bytes received in large pieces, with no smaller one between, that make a transfer sustained: 16
 /// buffers, after which the saved copies (0.80 to 0.94 of the CPU, bench/NOTES.md) have paid for
 /// the two system calls of the change within the same again.
-const SUSTAINED: usize = 256 * 1024;
+const SUSTAINED: u32 = 256 * 1024;
 /// Bytes of one bulk move, at most. Other tasks get their turn after each.
 const MOVE_MAX: usize = 1024 * 1024;
 /// Moves in a row that are not large, or of nothing, after which a transfer is quiet again. To
@@ -71,7 +71,7 @@ pub(super) struct Direction {
 #[derive(Clone, Copy, Debug)]
 enum Path {
     /// By the receive stream; so many bytes came in large pieces lately.
-    Interactive(usize),
+    Interactive(u32),
     /// The receive stream is ending; what it still brings goes first.
     Entering,
     /// By the mover; so many moves were small lately.
@@ -210,9 +210,13 @@ impl Direction {
     fn observe(&mut self, chain: &Chain) {
         if let Path::Interactive(so_far) = self.path {
             let large = chain.len() >= LARGE;
-            let so_far = if large { so_far + chain.len() } else { 0 };
-            let sustained = so_far >= SUSTAINED;
-            self.path = if sustained {
+            let bytes = u32::try_from(chain.len()).unwrap_or(u32::MAX);
+            let so_far = if large {
+                so_far.saturating_add(bytes)
+            } else {
+                0
+            };
+            self.path = if so_far >= SUSTAINED {
                 Path::Entering
             } else {
                 Path::Interactive(so_far)

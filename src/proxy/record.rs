@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::rc::Rc;
 use std::thread;
 
 use super::accept::Acceptor;
+use super::deadline::Timeouts;
 use super::session::Service;
 use crate::runtime::{Handle, Time};
 
@@ -68,18 +69,43 @@ impl fmt::Display for Cause {
     }
 }
 
+/// A client's address. Every session keeps one until it ends: the large kind elsewhere.
+#[derive(Debug)]
+enum Client {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+}
+
+impl Client {
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::V4(address) => (*address).into(),
+            Self::V6(address) => (**address).into(),
+        }
+    }
+}
+
+impl From<SocketAddr> for Client {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(address) => Self::V4(address),
+            SocketAddr::V6(address) => Self::V6(Box::new(address)),
+        }
+    }
+}
+
 /// What is known of a session. Logged when dropped, so that there is exactly one line however the
 /// session ends.
 #[derive(Debug)]
 pub(super) struct Record {
     lane: Handle,
     acceptor: Rc<Acceptor>,
-    client: SocketAddr,
+    client: Client,
     start: Time,
-    /// Microseconds from the start until an endpoint had answered.
-    connect_us: Option<u32>,
-    /// Which of the upstream's endpoints was used.
-    endpoint: Option<u16>,
+    /// Microseconds from the start until an endpoint had answered; the largest if none has.
+    connect_us: u32,
+    /// Which of the upstream's endpoints was used; the largest if none was.
+    endpoint: u16,
     /// Endpoints that were tried.
     pub(super) tries: Cell<u16>,
     cause: Option<Cause>,
@@ -95,10 +121,10 @@ impl Record {
         Self {
             lane: lane.clone(),
             acceptor,
-            client,
+            client: client.into(),
             start: lane.now(),
-            connect_us: None,
-            endpoint: None,
+            connect_us: u32::MAX,
+            endpoint: u16::MAX,
             tries: Cell::new(0),
             cause: None,
             from_client: 0,
@@ -108,8 +134,9 @@ impl Record {
 
     /// Says which endpoint answered, now.
     pub(super) fn connected(&mut self, endpoint: usize) {
-        self.endpoint = u16::try_from(endpoint).ok();
-        self.connect_us = u32::try_from(self.lane.now().since(self.start).as_micros()).ok();
+        self.endpoint = u16::try_from(endpoint).unwrap_or(u16::MAX);
+        let took = self.lane.now().since(self.start).as_micros();
+        self.connect_us = u32::try_from(took).unwrap_or(u32::MAX);
     }
 
     /// Says why it ended.
@@ -117,12 +144,16 @@ impl Record {
         self.cause = Some(cause);
     }
 
+    /// How long the session may take over what.
+    pub(super) fn timeouts(&self) -> &Timeouts {
+        &self.acceptor.timeouts
+    }
+
     fn endpoint(&self) -> Option<SocketAddr> {
         let Service::Proxy(upstream) = &self.acceptor.service else {
             return None;
         };
-        self.endpoint
-            .map(|index| upstream.endpoint(usize::from(index)))
+        (self.endpoint != u16::MAX).then(|| upstream.endpoint(usize::from(self.endpoint)))
     }
 }
 
@@ -138,10 +169,10 @@ impl Drop for Record {
         tracing::debug!(
             listener = &*self.acceptor.name,
             lane = self.acceptor.lane,
-            client = %self.client,
+            client = %self.client.address(),
             endpoint = self.endpoint().map(tracing::field::display),
             tries = self.tries.get(),
-            connect_us = self.connect_us,
+            connect_us = (self.connect_us != u32::MAX).then_some(self.connect_us),
             total_us = u64::try_from(total.as_micros()).ok(),
             from_client_bytes = self.from_client,
             to_client_bytes = self.to_client,

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::close::{Phase, Sink, Source};
-use super::deadline::{Deadline, Expired, Timeouts};
+use super::deadline::{Deadline, Expired};
 use super::direction::{Direction, Pulse, Side};
 use super::limit::Permit;
 use super::record::{Cause, Record};
@@ -17,48 +17,88 @@ use crate::net::Stream;
 use crate::runtime::{Close, Sleep, Time};
 
 /// A session that relays; a future, and all that an idle session keeps in memory besides its
-/// sockets.
+/// sockets. So it is kept small, and has its second half only where there is one.
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(super) struct Relay<F: Far> {
     client: Side,
-    /// `None` for echo.
-    upstream: Option<Side>,
     /// From the client.
     up: Direction,
-    /// To the client; for echo this is `up`.
-    down: Direction,
+    far: F,
     phase: Phase,
+    cause: Option<Cause>,
     deadline: Deadline,
     sleep: Sleep,
     /// Acknowledged in all when the deadline was last looked at, if bytes were outstanding.
     acknowledged: Option<u64>,
-    cause: Option<Cause>,
     record: Record,
     _permit: Permit,
 }
 
-impl Relay {
-    /// A relay between a client and an upstream; without one, back to the client.
-    pub(super) fn new(
-        client: Stream,
-        upstream: Option<Stream>,
-        timeouts: &Timeouts,
-        record: Record,
-        permit: Permit,
-    ) -> Self {
+/// What is at the far end, from the client.
+pub(super) trait Far: Unpin {
+    /// The upstream and the direction from there to the client.
+    fn get(&self) -> Option<(&Side, &Direction)>;
+    /// The same, for a step.
+    fn get_mut(&mut self) -> Option<(&Side, &mut Direction)>;
+}
+
+/// The client itself: what it sends goes back to it.
+#[derive(Debug)]
+pub(super) struct Echo;
+
+/// An upstream.
+#[derive(Debug)]
+pub(super) struct Proxied {
+    upstream: Side,
+    /// To the client.
+    down: Direction,
+}
+
+impl Far for Echo {
+    fn get(&self) -> Option<(&Side, &Direction)> {
+        None
+    }
+
+    fn get_mut(&mut self) -> Option<(&Side, &mut Direction)> {
+        None
+    }
+}
+
+impl Far for Proxied {
+    fn get(&self) -> Option<(&Side, &Direction)> {
+        Some((&self.upstream, &self.down))
+    }
+
+    fn get_mut(&mut self) -> Option<(&Side, &mut Direction)> {
+        Some((&self.upstream, &mut self.down))
+    }
+}
+
+impl Proxied {
+    /// An upstream that has been connected to.
+    pub(super) fn new(upstream: Stream) -> Self {
+        Self {
+            upstream: Side::new(upstream, Cause::UpstreamFin, Cause::UpstreamRst),
+            down: Direction::default(),
+        }
+    }
+}
+
+impl<F: Far> Relay<F> {
+    /// A relay between a client and what is at the far end.
+    pub(super) fn new(client: Stream, far: F, record: Record, permit: Permit) -> Self {
         let lane = client.lane();
-        let deadline = Deadline::new(timeouts, lane.now(), lane.random());
-        let sleep = lane.sleep_until(deadline.at());
+        let deadline = Deadline::new(record.timeouts(), lane.now(), lane.random());
+        let sleep = lane.sleep_until(deadline.at(record.timeouts()));
         Self {
             client: Side::new(client, Cause::ClientFin, Cause::ClientRst),
-            upstream: upstream.map(|s| Side::new(s, Cause::UpstreamFin, Cause::UpstreamRst)),
             up: Direction::default(),
-            down: Direction::default(),
+            far,
             phase: Phase::Relaying,
+            cause: None,
             deadline,
             sleep,
             acknowledged: None,
-            cause: None,
             record,
             _permit: permit,
         }
@@ -70,7 +110,7 @@ impl Relay {
         if let Poll::Ready(how) = self.step(context, now) {
             return Poll::Ready(how);
         }
-        if self.up.ended || self.down.ended {
+        if self.up.ended || self.far.get().is_some_and(|(_, down)| down.ended) {
             self.deadline.half_closed(now);
         }
         self.cause = Some(ready!(self.poll_deadline(context, now)));
@@ -90,18 +130,19 @@ impl Relay {
                 phase,
                 now,
             };
-            match &self.upstream {
+            let ended = match self.far.get_mut() {
                 None => {
                     self.up.step(&self.client, &self.client, pulse);
-                    self.down.ended = self.up.ended;
+                    self.up.ended
                 }
-                Some(upstream) => {
+                Some((upstream, down)) => {
                     self.up.step(&self.client, upstream, pulse);
-                    self.down.step(upstream, &self.client, pulse);
+                    down.step(upstream, &self.client, pulse);
+                    self.up.ended && down.ended
                 }
-            }
+            };
             self.note_cause();
-            if self.up.ended && self.down.ended {
+            if ended {
                 return self.settle(context, now);
             }
             // What one direction has learnt, the other has not acted upon yet.
@@ -121,12 +162,12 @@ impl Relay {
             phase,
             now,
         };
-        let Some(upstream) = &self.upstream else {
+        let Some((upstream, down)) = self.far.get_mut() else {
             let how = ready!(self.up.settle(&self.client, orderly, pulse));
             return Poll::Ready((how, how));
         };
         let of_upstream = self.up.settle(upstream, orderly, pulse);
-        let of_client = self.down.settle(&self.client, orderly, pulse);
+        let of_client = down.settle(&self.client, orderly, pulse);
         Poll::Ready((ready!(of_client), ready!(of_upstream)))
     }
 
@@ -135,14 +176,14 @@ impl Relay {
     /// a session with bytes outstanding one more round.
     fn poll_deadline(&mut self, context: &mut Context<'_>, now: Time) -> Poll<Cause> {
         loop {
-            self.sleep.reset(self.deadline.at());
+            self.sleep.reset(self.deadline.at(self.record.timeouts()));
             ready!(Pin::new(&mut self.sleep).poll(context));
             let acknowledged = self.acknowledged();
             if acknowledged.is_some() && self.acknowledged != acknowledged {
                 self.deadline.alive(now);
             }
             self.acknowledged = acknowledged;
-            match self.deadline.expired(now) {
+            match self.deadline.expired(self.record.timeouts(), now) {
                 Some(Expired::Idle) => return Poll::Ready(Cause::IdleTimeout),
                 Some(Expired::HalfClose) => return Poll::Ready(Cause::HalfCloseTimeout),
                 Some(Expired::Lifetime) => return Poll::Ready(Cause::Lifetime),
@@ -153,49 +194,48 @@ impl Relay {
 
     /// Bytes acknowledged in all; `None` when nothing is outstanding.
     fn acknowledged(&self) -> Option<u64> {
-        let sides = || {
-            [Some(&self.client), self.upstream.as_ref()]
-                .into_iter()
-                .flatten()
-        };
         let outstanding = self.up.sending
-            || self.down.sending
-            || sides().any(|side| side.stream.unacknowledged() > 0);
-        let total = || sides().map(|side| side.stream.acknowledged_total()).sum();
+            || self.far.get().is_some_and(|(_, down)| down.sending)
+            || self.sides().any(|side| side.stream.unacknowledged() > 0);
+        let total = || {
+            self.sides()
+                .map(|side| side.stream.acknowledged_total())
+                .sum()
+        };
         outstanding.then(total)
     }
 
     /// The first abnormal end counts; without one, the first FIN.
     fn note_cause(&mut self) {
-        for side in [Some(&self.client), self.upstream.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        let mut cause_so_far = self.cause;
+        for side in self.sides() {
             let cause = match (side.read.get(), side.as_sink()) {
                 (Source::Reset, _) | (_, Sink::Gone) => side.reset,
                 (Source::Fin, Sink::Open) => side.fin,
                 (Source::Open, Sink::Open) => continue,
             };
-            if self
-                .cause
-                .is_none_or(|so_far| so_far.is_orderly() && !cause.is_orderly())
-            {
-                self.cause = Some(cause);
+            if cause_so_far.is_none_or(|so_far| so_far.is_orderly() && !cause.is_orderly()) {
+                cause_so_far = Some(cause);
             }
         }
+        self.cause = cause_so_far;
+    }
+
+    /// The session's sockets.
+    fn sides(&self) -> impl Iterator<Item = &Side> {
+        let upstream = self.far.get().map(|(upstream, _)| upstream);
+        std::iter::once(&self.client).chain(upstream)
     }
 
     fn ends(&self) -> [(Source, Sink); 2] {
         let of = |side: &Side| (side.read.get(), side.as_sink());
-        let upstream = self
-            .upstream
-            .as_ref()
-            .map_or((Source::Open, Sink::Open), of);
+        let upstream = self.far.get();
+        let upstream = upstream.map_or((Source::Open, Sink::Open), |(side, _)| of(side));
         [of(&self.client), upstream]
     }
 }
 
-impl Future for Relay {
+impl<F: Far> Future for Relay<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -203,18 +243,18 @@ impl Future for Relay {
         let (of_client, of_upstream) = ready!(this.go_on(context));
         this.record.end(this.cause.unwrap_or(Cause::Internal));
         this.client.stream.close_by(of_client);
-        if let Some(upstream) = &this.upstream {
+        if let Some((upstream, _)) = this.far.get() {
             upstream.stream.close_by(of_upstream);
         }
         Poll::Ready(())
     }
 }
 
-impl Drop for Relay {
+impl<F: Far> Drop for Relay<F> {
     fn drop(&mut self) {
         // However it ends: also when the lane drops it in the middle.
-        (self.record.from_client, self.record.to_client) = match &self.upstream {
-            Some(upstream) => (self.up.moved(upstream), self.down.moved(&self.client)),
+        (self.record.from_client, self.record.to_client) = match self.far.get() {
+            Some((upstream, down)) => (self.up.moved(upstream), down.moved(&self.client)),
             None => (self.up.moved(&self.client), self.up.moved(&self.client)),
         };
     }

@@ -8,7 +8,7 @@ use super::accept::Acceptor;
 use super::close::{Action, Held, Phase, Sink, Source, action};
 use super::limit::Permit;
 use super::record::{Cause, Record};
-use super::relay::Relay;
+use super::relay::{Echo, Proxied, Relay};
 use super::upstream::Upstream;
 use crate::net::Stream;
 use crate::runtime::{Either, Handle, either};
@@ -30,14 +30,8 @@ pub(super) fn start(
     acceptor: &Rc<Acceptor>,
 ) {
     let record = Record::new(lane, Rc::clone(acceptor), peer);
-    let timeouts = &acceptor.timeouts;
     match &acceptor.service {
-        Service::Echo => {
-            lane.spawn(
-                &"session",
-                Relay::new(client, None, timeouts, record, permit),
-            );
-        }
+        Service::Echo => lane.spawn(&"session", Relay::new(client, Echo, record, permit)),
         Service::Proxy(_) => {
             lane.spawn(
                 &"connect",
@@ -58,7 +52,7 @@ async fn proxy(client: Stream, mut record: Record, permit: Permit, acceptor: Rc<
         return;
     };
     let lane = client.lane().clone();
-    let relay = Relay::new(client, Some(stream), &acceptor.timeouts, record, permit);
+    let relay = Relay::new(client, Proxied::new(stream), record, permit);
     lane.spawn(&"session", relay);
 }
 

@@ -58,10 +58,19 @@ impl LaneSocket {
     /// # Errors
     /// What `connect(2)` says.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<()> {
-        match self.start(Op::Connect(to)) {
-            Some(connected) => connected.result,
-            None => poll_fn(|context| self.poll_sent(context)).await.result,
-        }
+        let connected = match self.start(Op::Connect(to)) {
+            Some(connected) => connected,
+            None => poll_fn(|context| self.poll_sent(context)).await,
+        };
+        // Who connects is seldom who sends, and a task's memory lives as long as its wakers.
+        self.lane
+            .0
+            .sockets
+            .borrow_mut()
+            .at(self.socket)
+            .sending
+            .waker = None;
+        connected.result
     }
 
     /// Takes one connection from a listener's queue.

@@ -4,6 +4,7 @@
 //! removing cost a few instructions however many timers there are, and a deadline that moves with
 //! each message is not moved here at all: its owner looks again when the old one fires.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use crate::sys::{Bug, Time, seeded};
@@ -37,11 +38,11 @@ pub struct Timers<T> {
 #[derive(Debug)]
 struct Entry<T> {
     tick: u64,
-    generation: u32,
+    generation: NonZero<u32>,
     next: u32,
     previous: u32,
-    level: usize,
-    slot: usize,
+    level: u8,
+    slot: u8,
     /// `None` while the entry is free.
     value: Option<T>,
 }
@@ -50,7 +51,8 @@ struct Entry<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerKey {
     index: u32,
-    generation: u32,
+    // Non-zero, so that there may be none at no cost.
+    generation: NonZero<u32>,
 }
 
 impl<T> Timers<T> {
@@ -172,13 +174,13 @@ impl<T> Timers<T> {
         }
         let entry = &mut self.entries[index as usize];
         (entry.next, entry.previous) = (head, NONE);
-        (entry.level, entry.slot) = (level, slot);
+        (entry.level, entry.slot) = (small(level), small(slot));
     }
 
     fn unlink(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
         let (next, previous) = (entry.next, entry.previous);
-        let (level, slot) = (entry.level, entry.slot);
+        let (level, slot) = (usize::from(entry.level), usize::from(entry.slot));
         if next != NONE {
             self.entries[next as usize].previous = previous;
         }
@@ -196,7 +198,7 @@ impl<T> Timers<T> {
         if self.free == NONE {
             let vacant = Entry {
                 tick: 0,
-                generation: 0,
+                generation: NonZero::<u32>::MIN,
                 next: NONE,
                 previous: NONE,
                 level: 0,
@@ -213,7 +215,10 @@ impl<T> Timers<T> {
 
     fn release(&mut self, index: u32) -> Option<T> {
         let entry = &mut self.entries[index as usize];
-        entry.generation = entry.generation.wrapping_add(1);
+        entry.generation = entry
+            .generation
+            .checked_add(1)
+            .unwrap_or(NonZero::<u32>::MIN);
         entry.next = std::mem::replace(&mut self.free, index);
         self.len -= 1;
         entry.value.take()
@@ -226,6 +231,10 @@ fn shift(level: usize) -> u32 {
 
 fn slot_of(tick: u64, level: usize) -> usize {
     usize::try_from((tick >> shift(level)) % SLOTS as u64).expect("a slot is small")
+}
+
+fn small(level_or_slot: usize) -> u8 {
+    u8::try_from(level_or_slot).expect("levels and slots are small")
 }
 
 fn narrow(small: usize) -> u32 {
