@@ -1,6 +1,7 @@
 //! Tables that the back ends keep: sockets by slot and generation, and chains being sent.
 
 use std::io;
+use std::num::NonZero;
 
 use super::op::{Completion, Event, OpKind, RecvEnd, Socket};
 use crate::buf::Chain;
@@ -159,7 +160,7 @@ impl Answer {
 /// ones that the stream has ended or the pipe is broken: a receiver would take that for a FIN. So
 /// it is kept, and every op hears it.
 #[derive(Debug, Default)]
-pub(super) struct Fault(Option<i32>);
+pub(super) struct Fault(Option<NonZero<i32>>);
 
 impl Fault {
     /// Keeps an error that the whole connection has died of, and gives the one to be told.
@@ -170,20 +171,23 @@ impl Fault {
             | io::ErrorKind::TimedOut
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable => {
-                if let Some(code) = error.raw_os_error() {
+                if let Some(code) = error.raw_os_error().and_then(NonZero::new) {
                     self.0.get_or_insert(code);
                 }
                 error
             }
-            io::ErrorKind::BrokenPipe => self.0.map_or(error, io::Error::from_raw_os_error),
+            io::ErrorKind::BrokenPipe => self.error().unwrap_or(error),
             _ => error,
         }
     }
 
     /// How a stream without more bytes has ended.
     pub(super) fn end(&self) -> RecvEnd {
-        let failed = |code| RecvEnd::Failed(io::Error::from_raw_os_error(code));
-        self.0.map_or(RecvEnd::Fin, failed)
+        self.error().map_or(RecvEnd::Fin, RecvEnd::Failed)
+    }
+
+    fn error(&self) -> Option<io::Error> {
+        self.0.map(|code| io::Error::from_raw_os_error(code.get()))
     }
 }
 

@@ -24,12 +24,12 @@ pub struct SessionLimit {
 pub struct Permit {
     limit: Arc<SessionLimit>,
     /// Its place on the lane that it was handed to.
-    seat: Option<Seat>,
+    seat: Option<Box<Seat>>,
 }
 
 impl Permit {
     pub(super) fn seat(&mut self, seat: Seat) {
-        self.seat = Some(seat);
+        self.seat = Some(Box::new(seat));
     }
 }
 

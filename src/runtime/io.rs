@@ -1,6 +1,5 @@
 //! A lane's sockets as its tasks use them.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -31,7 +30,6 @@ pub struct Sent {
 pub struct LaneSocket {
     lane: Handle,
     socket: Socket,
-    how: Cell<Close>,
 }
 
 impl LaneSocket {
@@ -43,7 +41,6 @@ impl LaneSocket {
         Self {
             lane: lane.clone(),
             socket,
-            how: Cell::new(Close::Reset),
         }
     }
 
@@ -290,7 +287,13 @@ impl LaneSocket {
 
     /// Says how the socket is closed when it is dropped.
     pub fn close_by(&self, how: Close) {
-        self.how.set(how);
+        self.lane
+            .0
+            .sockets
+            .borrow_mut()
+            .at(self.socket)
+            .sending
+            .close = how;
     }
 
     /// Closes the socket.
@@ -367,13 +370,9 @@ impl Drop for LaneSocket {
             return;
         }
         let entry = self.lane.0.sockets.borrow_mut().remove(self.socket);
-        self.lane
-            .0
-            .poller
-            .borrow_mut()
-            .close(self.socket, self.how.get());
+        let how = entry.sending.close;
+        self.lane.0.poller.borrow_mut().close(self.socket, how);
         if seeded(Bug::ClosedTwice) && !std::thread::panicking() {
-            let how = self.how.get();
             self.lane.0.poller.borrow_mut().close(self.socket, how);
         }
         let accepted = entry.accepting.and_then(|accepting| accepting.result);

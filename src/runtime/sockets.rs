@@ -12,7 +12,7 @@ use std::task::{Context, Waker};
 use super::io::Sent;
 use super::shared::Shared;
 use crate::buf::{Buf, Chain};
-use crate::poller::{Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
+use crate::poller::{Close, Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
 use crate::sys::{Bug, OsSocket, seeded};
 
 /// The lane's sockets, by the poller's slots.
@@ -27,6 +27,7 @@ pub(super) struct Sockets {
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     /// Whose entry it is; answers to former tenants never reach the lane.
+    #[cfg(debug_assertions)]
     socket: Option<Socket>,
     pub(super) receiving: Receiving,
     pub(super) sending: Sending,
@@ -61,9 +62,11 @@ pub(super) enum End {
 }
 
 /// The write side: connecting, then sending.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sending {
     pub(super) in_flight: bool,
+    /// How the socket is closed when its owner lets go.
+    pub(super) close: Close,
     /// The result of what was in flight, for who waits.
     pub(super) result: Option<Outcome>,
     pub(super) waiting: bool,
@@ -206,7 +209,8 @@ impl Sockets {
         if self.entries.len() <= socket.slot() {
             self.entries.resize_with(socket.slot() + 1, Entry::default);
         }
-        self.entries[socket.slot()].socket = Some(socket);
+        #[cfg(debug_assertions)]
+        (self.entries[socket.slot()].socket = Some(socket));
     }
 
     pub(super) fn remove(&mut self, socket: Socket) -> Entry {
@@ -215,7 +219,8 @@ impl Sockets {
 
     pub(super) fn at(&mut self, socket: Socket) -> &mut Entry {
         let entry = &mut self.entries[socket.slot()];
-        debug_assert_eq!(
+        #[cfg(debug_assertions)]
+        assert_eq!(
             entry.socket,
             Some(socket),
             "a socket's entry lives as long as it"
@@ -264,6 +269,18 @@ impl Shared {
                 wake(&mut receiving.waiting, receiving.waker.as_ref());
             }
             Event::WriteReady(_) => unreachable!("sends wait for room themselves"),
+        }
+    }
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self {
+            in_flight: false,
+            close: Close::Reset,
+            result: None,
+            waiting: false,
+            waker: None,
         }
     }
 }
