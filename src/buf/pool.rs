@@ -95,7 +95,8 @@ impl Pool {
             region: Region::reserve(buffer_bytes * buffers_max)?,
             buffer_bytes,
             buffers_max,
-            links: vec![Cell::new(Link::default()); buffers_max].into_boxed_slice(),
+            // SAFETY: a link is three numbers. Zeroed by the system, so memory only once it is used.
+            links: unsafe { Box::new_zeroed_slice(buffers_max).assume_init() },
             chunks: RefCell::new(Chunks {
                 free,
                 touched: vec![false; chunks].into_boxed_slice(),

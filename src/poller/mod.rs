@@ -159,10 +159,7 @@ impl Poller {
         forward!(&mut self.inner, poller => poller.cancel(socket, kind));
     }
 
-    /// How many bytes of the send in flight the kernel has taken so far; 0 when there is none.
-    ///
-    /// # Panics
-    /// When the socket was closed.
+    /// How many bytes of an open socket's send in flight the kernel has taken; 0 when there is none.
     pub fn sent_so_far(&mut self, socket: Socket) -> usize {
         forward!(&mut self.inner, poller => poller.sent_so_far(socket))
     }
@@ -188,6 +185,11 @@ impl Poller {
     #[must_use]
     pub fn notifier(&self) -> Notifier {
         forward!(&self.inner, poller => poller.notifier())
+    }
+
+    /// Gives back what is held ready for more traffic than there is.
+    pub fn rest(&mut self) {
+        forward!(&mut self.inner, poller => poller.rest());
     }
 
     /// How many answers came for sockets that were closed.

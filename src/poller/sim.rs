@@ -116,6 +116,14 @@ impl Ring {
         }
     }
 
+    /// See the real one. The simulated kernel keeps them.
+    pub(super) fn take_buffers(&mut self, count: usize, group: u16, data: u64) -> io::Result<()> {
+        match self {
+            Self::Real(ring) => ring.take_buffers(count, group, data),
+            Self::Simulated(_) => Ok(()),
+        }
+    }
+
     /// See the real one.
     ///
     /// # Safety

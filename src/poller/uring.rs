@@ -37,6 +37,8 @@ const BATCH: usize = 1024;
 /// User data of the notifier's read, and of ops whose completion says nothing.
 const NOTIFIER: u64 = u64::MAX;
 const IGNORED: u64 = u64::MAX - 1;
+/// User data of the receives that take buffers back.
+const RETURNED: u64 = u64::MAX - 3;
 
 #[derive(Debug)]
 pub(super) struct Uring {
@@ -191,8 +193,10 @@ impl Uring {
         let (mut taken, mut ran_out) = (0, false);
         for _ in 0..BATCH {
             let Some(entry) = self.ring.next() else { break };
-            taken += usize::from(cqueue::buffer_select(entry.flags()).is_some());
-            ran_out |= entry.result() == -libc::ENOBUFS;
+            if entry.user_data() != RETURNED {
+                taken += usize::from(cqueue::buffer_select(entry.flags()).is_some());
+                ran_out |= entry.result() == -libc::ENOBUFS;
+            }
             self.on_completion(&entry, to);
         }
         if self.ring.is_caught_up() {
@@ -213,6 +217,17 @@ impl Uring {
 
     pub(super) fn notifier(&self) -> Notifier {
         Notifier(Arc::<EventFd>::clone(&self.notifier))
+    }
+
+    /// Has the kernel give back what it holds above the least, to be lent again when it is asked for.
+    pub(super) fn rest(&mut self) {
+        let excess = self.buffers.rest();
+        if excess > 0
+            && let Err(error) = self.ring.take_buffers(excess, GROUP, RETURNED)
+        {
+            // Then they stay; they are asked for again the next time.
+            tracing::debug!(%error, "io_uring keeps its buffers");
+        }
     }
 
     pub(super) fn stale(&self) -> u64 {
@@ -329,6 +344,11 @@ impl Uring {
         match entry.user_data() {
             NOTIFIER => self.notifier_armed = false,
             IGNORED => {}
+            RETURNED => {
+                if let Some(id) = cqueue::buffer_select(entry.flags()) {
+                    drop(self.buffers.take_back(id, 0, &self.pool));
+                }
+            }
             data => {
                 let (socket, kind) = from_user_data(data);
                 if kind == OpKind::Recv {

@@ -17,8 +17,8 @@ use crate::sys::Region;
 /// The one group of buffers in a ring.
 pub(super) const GROUP: u16 = 0;
 const NOT_LENT: u32 = u32::MAX;
-/// Entries filled at first.
-const LEVEL_MIN: usize = 64;
+/// Entries filled at first, and at rest.
+pub(super) const LEVEL_MIN: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Buffers {
@@ -98,6 +98,12 @@ impl Buffers {
     pub(super) fn adapt(&mut self, taken: usize, ran_out: bool) {
         let wanted = if ran_out { self.level * 2 } else { taken * 2 };
         self.level = self.level.max(wanted).min(self.entries.into());
+    }
+
+    /// Keeps the least ready from now on; says how many buffers the kernel has above that.
+    pub(super) fn rest(&mut self) -> usize {
+        self.level = LEVEL_MIN.min(self.entries.into());
+        self.held().saturating_sub(self.level)
     }
 
     /// How many buffers the kernel has, as far as its completions have been looked at.

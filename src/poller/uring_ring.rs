@@ -2,12 +2,13 @@
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::time::Duration;
 
-use io_uring::squeue::Entry;
+use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode};
 
@@ -20,7 +21,7 @@ use crate::sys;
 const REGISTER_RING_FDS: libc::c_uint = 20;
 /// `IORING_UNREGISTER_RING_FDS`.
 const UNREGISTER_RING_FDS: libc::c_uint = 21;
-/// User data of the poll of the alarm.
+/// User data of the poll of the alarm; `uring` has the others.
 const ALARM: u64 = u64::MAX - 2;
 
 pub(super) struct Ring {
@@ -119,6 +120,30 @@ impl Ring {
         let submitter = self.ring.submitter();
         // SAFETY: by this function's contract.
         unsafe { submitter.register_buf_ring_with_flags(address, entries, group, 0) }
+    }
+
+    /// Has the kernel give up to `count` of a group's buffers back, one in each completion with this
+    /// user data: by receives of a byte each. Nothing else takes one from it for certain: to forget
+    /// the group would leave it open which of them a thread of io_uring's still fills.
+    ///
+    /// # Errors
+    /// No descriptors for the sockets between which the bytes go.
+    pub(super) fn take_buffers(&mut self, count: usize, group: u16, data: u64) -> io::Result<()> {
+        let (reader, mut writer) = UnixStream::pair()?;
+        writer.write_all(&vec![0; count])?;
+        // A receive without a byte left would be answered as well: nobody writes any more.
+        drop(writer);
+        for _ in 0..count {
+            let receive = opcode::Recv::new(Fd(reader.as_raw_fd()), ptr::null_mut(), 1)
+                .buf_group(group)
+                .build()
+                .flags(Flags::BUFFER_SELECT)
+                .user_data(data);
+            // SAFETY: it points to nothing; the buffers are the group's.
+            unsafe { self.push(&receive) };
+        }
+        // The ops hold the socket from here on.
+        self.enter(0, None)
     }
 
     /// Queues an entry, entering the kernel first if the queue is full.

@@ -77,11 +77,21 @@ pub struct Lane {
     spin: Spin,
     completions: Vec<Completion>,
     fired: Vec<Waker>,
-    /// When memory last went back to the system, the polls there had been by then, and whether
-    /// that was all of it.
+    /// When memory last went back to the system, and the polls there had been by then.
     trimmed: Time,
     polls_trimmed: u64,
-    at_rest: bool,
+    rest: Rest,
+}
+
+/// How long a lane has had little to do. At rest all memory that is not used goes back to the
+/// system; what the poller gives back only then goes one interval later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rest {
+    Busy,
+    /// Little was done in the last interval.
+    Resting,
+    /// And nothing since.
+    Rested,
 }
 
 /// A lane, as its tasks see it. Cheap to clone; stays on its thread.
@@ -124,7 +134,7 @@ impl Lane {
             fired: Vec::new(),
             trimmed: now,
             polls_trimmed: 0,
-            at_rest: true,
+            rest: Rest::Rested,
         })
     }
 
@@ -298,9 +308,21 @@ impl Lane {
     /// Gives memory that is not used back to the system.
     fn trim(&mut self, now: Time) {
         let polls = self.shared.stats.polls.value();
-        self.at_rest = polls - self.polls_trimmed <= REST_POLLS;
+        let since = polls - self.polls_trimmed;
+        let was = self.rest;
+        self.rest = match since {
+            0 if was >= Rest::Resting => Rest::Rested,
+            0..=REST_POLLS => Rest::Resting,
+            _ => Rest::Busy,
+        };
         (self.trimmed, self.polls_trimmed) = (now, polls);
-        self.shared.pool.trim(self.at_rest);
+        self.shared.pool.trim(self.rest >= Rest::Resting);
+        if self.rest == Rest::Resting {
+            self.shared.poller.borrow_mut().rest();
+        }
+        if self.rest >= Rest::Resting && was == Rest::Busy {
+            sys::trim_heap();
+        }
     }
 
     /// Decides how long to wait.
@@ -312,8 +334,9 @@ impl Lane {
         }
         let first = self.shared.timers.borrow().next();
         // Memory that has come free since it was last looked at goes back though nothing else
-        // happens: one more turn after the last task has run, or two if the lane was busy.
-        let untrimmed = self.shared.stats.polls.value() != self.polls_trimmed || !self.at_rest;
+        // happens: two more turns after the last task has run, or three if the lane was busy.
+        let changed = self.shared.stats.polls.value() != self.polls_trimmed;
+        let untrimmed = changed || self.rest != Rest::Rested;
         let trim = untrimmed.then(|| self.trimmed + TRIM_INTERVAL);
         let first = first.into_iter().chain(trim).min();
         let timeout = first

@@ -231,6 +231,17 @@ fn set_option(
     checked(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, from, bytes) }).map(drop)
 }
 
+/// Has the allocator give pages that it holds free back to the system, also between those in use
+/// (`malloc_trim(3)`, glibc; musl's does so by itself).
+#[cfg(not(feature = "sim"))]
+pub(crate) fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it has no preconditions.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// The calling thread, by the system's number (`gettid(2)`).
 pub(crate) fn thread_id() -> u32 {
     // SAFETY: no arguments, never fails.

@@ -52,7 +52,7 @@ pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 pub(crate) use linux::{
     EventFd, Pipe, acknowledged_total, is_closed, send_room, set_congestion, set_fast_open,
-    set_fast_open_connect, set_notsent_lowat, set_user_timeout, unacknowledged, unread,
+    set_fast_open_connect, set_notsent_lowat, set_user_timeout, trim_heap, unacknowledged, unread,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
@@ -71,7 +71,8 @@ pub(crate) use sim::{
     is_closed, is_connected_to_itself, is_readable, is_writable, listen, local_address, recv,
     reset_on_close, send, send_room, set_congestion, set_fast_open, set_fast_open_connect,
     set_keepalive, set_nodelay, set_nonblocking, set_notsent_lowat, set_receive_buffer,
-    set_send_buffer, set_user_timeout, shutdown_write, take_error, unacknowledged, unread,
+    set_send_buffer, set_user_timeout, shutdown_write, take_error, trim_heap, unacknowledged,
+    unread,
 };
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
@@ -111,6 +112,7 @@ pub(crate) use windows::{connect, is_inherited};
 pub(crate) use without::{
     Pipe, ThreadProgress, acknowledged_total, is_without_splice, set_fast_open,
     set_fast_open_connect, set_notsent_lowat, set_user_timeout, thread_id, thread_progress,
+    trim_heap,
 };
 
 /// The whole pages in a stretch: where they begin and end. Half a page is its neighbour's, too.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::peer::{pattern, same};
 use super::world::{World, take_held};
-use crate::poller::{Close, Op, OpKind, RecvEnd, Socket};
+use crate::poller::{BackEnd, Close, Op, OpKind, RecvEnd, Socket};
 
 pub(super) fn thousand_ops(world: &mut World) {
     let mut all: Vec<_> = (0..500).map(|_| world.pair()).collect();
@@ -59,6 +59,36 @@ pub(super) fn hundred_connections(world: &mut World) {
     }
     for (socket, _) in &all {
         assert!(matches!(world.recv_end(*socket), RecvEnd::Fin));
+    }
+}
+
+/// What much traffic has made it hold ready goes back, and comes again with the traffic.
+pub(super) fn rests(world: &mut World) {
+    let mut all: Vec<_> = (0..100).map(|_| world.pair()).collect();
+    for (socket, _) in &all {
+        world.submit(*socket, Op::Recv);
+    }
+    let mut round = |world: &mut World| {
+        for (_, peer) in &mut all {
+            peer.write_all(b"all at once").unwrap();
+        }
+        for (socket, _) in &all {
+            assert_eq!(world.receive(*socket, 11), b"all at once");
+        }
+    };
+    for _ in 0..5 {
+        round(world);
+    }
+    let held_ready = world.pool.in_use();
+    world.poller.rest();
+    world.meanwhile("few buffers in use", |world| world.pool.in_use() <= 32);
+    let io_uring = world.poller.back_end() == BackEnd::IoUring;
+    if io_uring && world.pool.buffers_max() > 100 {
+        assert!(held_ready > 100, "{held_ready}: nothing was to go back");
+    }
+    for _ in 0..3 {
+        round(world);
+        world.poller.rest();
     }
 }
 

@@ -131,6 +131,7 @@ suite! {
     many:
         thousand_ops
         hundred_connections
+        rests
         all_buffers_held
         buffers_go_round
         starved_while_idle

@@ -328,6 +328,9 @@ impl Iocp {
         Notifier(Arc::<Port>::clone(&self.port))
     }
 
+    /// Nothing is held here that does not go back at once.
+    pub(in crate::poller) fn rest(&self) {}
+
     pub(in crate::poller) fn stale(&self) -> u64 {
         self.table.stale()
     }
