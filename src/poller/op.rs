@@ -148,14 +148,15 @@ impl Event {
 
     /// The final answer to a cancelled op.
     pub(super) fn cancelled(kind: OpKind, sent: usize) -> Self {
-        let error = io::Error::from(Cancelled);
+        // On the heap, so not for a receive: back-pressure cancels those message by message.
+        let error = || io::Error::from(Cancelled);
         match kind {
-            OpKind::Accept => Self::Accepted(Err(error)),
-            OpKind::Connect => Self::Connected(Err(error)),
+            OpKind::Accept => Self::Accepted(Err(error())),
+            OpKind::Connect => Self::Connected(Err(error())),
             OpKind::Recv => Self::RecvEnded(RecvEnd::Cancelled),
-            OpKind::Send => Self::Sent(sent, Err(error)),
-            OpKind::ReadReady => Self::ReadReady(Err(error)),
-            OpKind::WriteReady => Self::WriteReady(Err(error)),
+            OpKind::Send => Self::Sent(sent, Err(error())),
+            OpKind::ReadReady => Self::ReadReady(Err(error())),
+            OpKind::WriteReady => Self::WriteReady(Err(error())),
         }
     }
 }

@@ -221,6 +221,7 @@ impl Uring {
 
     /// Has the kernel give back what it holds above the least, to be lent again when it is asked for.
     pub(super) fn rest(&mut self) {
+        self.sends.rest();
         let excess = self.buffers.rest();
         if excess > 0
             && let Err(error) = self.ring.take_buffers(excess, GROUP, RETURNED)
