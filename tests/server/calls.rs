@@ -1,0 +1,284 @@
+//! What a message costs in system calls, counted on a running server: no more than each poller
+//! promises.
+//!
+//! The lane's thread is traced, so that the kernel stops it at each of its entries: nothing that it
+//! does there goes uncounted, and nothing needs to be installed. Its sleep is what a round waits
+//! for, so no count depends on how fast anything is.
+#![expect(unsafe_code, reason = "ptrace(2)")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use crate::support::{PATIENCE, Server, now, on_both};
+
+const MESSAGE: [u8; 64] = [b'm'; 64];
+const WARM_UP: usize = 200;
+const MESSAGES: usize = 2000;
+
+/// How many clients there are, each with a message under way, and the calls that may be made per
+/// hundred messages.
+type Promise = (usize, u64);
+
+/// One call takes what has come in, the next one sends all answers; and where many clients have a
+/// message under way, each of the two is for many.
+const IO_URING: [Promise; 2] = [(1, 200), (50, 10)];
+/// A loop on epoll in C waits, reads and writes, so a lone message costs it 3 calls; with many
+/// clients they share the wait.
+const EPOLL: [Promise; 2] = [(1, 310), (50, 215)];
+
+/// A lane looks this often whether memory can go back (`runtime/lane.rs`), messages or not. So a
+/// machine that takes longer sees more calls that are of no message: all that time is used for.
+const TRIM_INTERVAL: Duration = Duration::from_millis(250);
+/// Each time the alarm ends a wait, some stretches of memory may go back, and the alarm is set: by
+/// the first turn, and by each one that leaves less to wait than all before it, which makes 8 of
+/// 2,000 (the logarithm). Measured: 4 to 13.
+const CALLS_PER_TRIM: u64 = 20;
+
+#[test]
+fn a_message_costs_no_more_system_calls_than_promised() {
+    on_both(|poller| {
+        let promises = if poller == "epoll" { EPOLL } else { IO_URING };
+        for (clients, promised) in promises {
+            let server = Server::echo(poller, 1);
+            match Traced::seize(&server) {
+                Ok(lane) => count(lane, clients, promised),
+                Err(why) => skipped(&why),
+            }
+            server.stop();
+        }
+    });
+}
+
+/// Exchanges messages until all is warm, then so many that are counted.
+fn count(mut lane: Traced, clients: usize, promised: u64) {
+    let clients: Vec<TcpStream> = (0..clients).map(|_| lane.server.connect()).collect();
+    for client in &clients {
+        client.set_nonblocking(true).unwrap();
+    }
+    (0..WARM_UP / clients.len()).for_each(|_| lane.round(&clients));
+    lane.calls.clear();
+    let start = now();
+    let rounds = MESSAGES / clients.len();
+    (0..rounds).for_each(|_| lane.round(&clients));
+    let trims = start.elapsed().as_millis() / TRIM_INTERVAL.as_millis() + 1;
+    let own = CALLS_PER_TRIM * u64::try_from(trims).unwrap();
+    let made: u64 = lane.calls.values().sum();
+    let messages = u64::try_from(rounds * clients.len()).unwrap();
+    let what = format!(
+        "{made} calls for {messages} messages of {} clients; by their numbers {:?}",
+        clients.len(),
+        lane.calls
+    );
+    say(&what);
+    assert!(
+        made * 100 <= promised * messages + own * 100,
+        "{what}; not {}.{:02} for each and {own} of the lane's own",
+        promised / 100,
+        promised % 100,
+    );
+}
+
+#[expect(clippy::print_stderr, reason = "the harness shows it when asked to")]
+fn say(what: &str) {
+    eprintln!("{what}");
+}
+
+/// Says so past the harness, which hides what a test that passes prints.
+fn skipped(why: &str) {
+    let line = format!("\nskipped because {why}: system calls are not counted\n");
+    io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+/// A server's only lane, which stops at each entry into the kernel and each return from it. Its
+/// calls are made by this thread alone: io_uring's workers, if there were any, make none.
+struct Traced<'a> {
+    server: &'a Server,
+    thread: libc::pid_t,
+    /// How often it has made which call.
+    calls: BTreeMap<u64, u64>,
+}
+
+impl<'a> Traced<'a> {
+    /// Traces the lane from now on.
+    ///
+    /// # Errors
+    /// Why the kernel forbids it.
+    fn seize(server: &'a Server) -> Result<Self, String> {
+        let thread = lane_of(server);
+        let options = libc::PTRACE_O_TRACESYSGOOD.cast_unsigned();
+        if let Err(error) = ask(thread, libc::PTRACE_SEIZE, options) {
+            let code = error.raw_os_error();
+            // What seccomp and security modules say, and a kernel or a sandbox without it.
+            let is_forbidden = matches!(code, Some(libc::EPERM | libc::EACCES | libc::ENOSYS));
+            assert!(is_forbidden, "{error}");
+            return Err(format!("the kernel forbids tracing ({error})"));
+        }
+        let lane = Self {
+            server,
+            thread,
+            calls: BTreeMap::new(),
+        };
+        ask(thread, libc::PTRACE_INTERRUPT, 0).unwrap();
+        let end = now() + PATIENCE;
+        while lane.stop().is_none() {
+            assert!(now() < end, "the lane does not stop");
+            thread::yield_now();
+        }
+        let named = lane.entry();
+        if named.is_err_and(|error| error.raw_os_error() == Some(libc::EIO)) {
+            return Err("the kernel does not name calls (Linux before 5.3)".to_owned());
+        }
+        ask(thread, libc::PTRACE_SYSCALL, 0).unwrap();
+        Ok(lane)
+    }
+
+    /// One message of each client, there and back.
+    ///
+    /// The lane sleeps at first, so that every round costs it a whole wait. The first message wakes
+    /// it, and it stays where it returns from that wait until all have been written.
+    fn round(&mut self, clients: &[TcpStream]) {
+        for mut client in clients {
+            client.write_all(&MESSAGE).unwrap();
+        }
+        let mut answered = 0;
+        let end = now() + PATIENCE;
+        while answered < clients.len() {
+            assert!(now() < end, "{answered} of {} answers", clients.len());
+            thread::yield_now();
+            self.pass();
+            if self.is_asleep() {
+                let rest = clients[answered..].iter();
+                answered += rest.take_while(|client| is_answered(client)).count();
+            }
+        }
+    }
+
+    /// Counts what the lane enters the kernel for and lets it go on, until it does not stop.
+    fn pass(&mut self) {
+        // Read without the kernel, unless the machine's own clock is no good for that.
+        let clock = u64::try_from(libc::SYS_clock_gettime).ok();
+        while let Some(signal) = self.stop() {
+            let entry = self.entry().unwrap();
+            if let Some(call) = entry.filter(|_| entry != clock) {
+                *self.calls.entry(call).or_default() += 1;
+            }
+            ask(self.thread, libc::PTRACE_SYSCALL, signal).unwrap();
+        }
+    }
+
+    /// Whether it waits for something in the kernel; not so where it is stopped.
+    fn is_asleep(&self) -> bool {
+        let path = format!("/proc/{}/task/{}/stat", self.server.pid(), self.thread);
+        let stat = fs::read_to_string(path).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('S')
+    }
+
+    /// Takes the lane's stop, if it has come to one: the signal that it is about to get, 0 where it
+    /// is stopped for us only.
+    fn stop(&self) -> Option<u32> {
+        let status = take_status(self.thread).unwrap()?;
+        assert!(libc::WIFSTOPPED(status), "the lane has ended: {status:#x}");
+        let signal = libc::WSTOPSIG(status).cast_unsigned();
+        // Our stops have an event above the signal, or are marked in it (`TRACESYSGOOD`).
+        let ours = status >> 16 != 0 || signal & 0x80 != 0;
+        Some(if ours { 0 } else { signal })
+    }
+
+    /// The call that it is about to make where it is stopped; `None` if it is not about to.
+    fn entry(&self) -> io::Result<Option<u64>> {
+        // `struct ptrace_syscall_info`: a word that begins with the kind of stop, two addresses, at
+        // an entry the number of the call and its arguments.
+        let mut info = [0_u64; 11];
+        let request = libc::c_long::from(libc::PTRACE_GET_SYSCALL_INFO);
+        let (call, bytes) = (libc::SYS_ptrace, size_of_val(&info));
+        // SAFETY: `info` is valid for a write of `bytes` during the call.
+        let rc = unsafe { libc::syscall(call, request, self.thread, bytes, info.as_mut_ptr()) };
+        if rc < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let is_entry = info[0].to_ne_bytes()[0] == libc::PTRACE_SYSCALL_INFO_ENTRY;
+        Ok(is_entry.then_some(info[3]))
+    }
+}
+
+impl Drop for Traced<'_> {
+    /// Lets the lane go. Traced, it would outlive the server that is killed: it would be for this
+    /// thread to take note of its end.
+    fn drop(&mut self) {
+        // Refused until it is stopped, where it may be already.
+        let end = now() + PATIENCE;
+        let mut is_told = false;
+        while ask(self.thread, libc::PTRACE_DETACH, 0).is_err() && now() < end {
+            is_told = is_told || ask(self.thread, libc::PTRACE_INTERRUPT, 0).is_ok();
+            match take_status(self.thread) {
+                Ok(status) if status.is_none_or(|status| libc::WIFSTOPPED(status)) => {}
+                _ => return,
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+/// Asks something of a thread's tracing that takes a number.
+fn ask(thread: libc::pid_t, request: libc::c_uint, number: u32) -> io::Result<()> {
+    let (request, number) = (libc::c_long::from(request), libc::c_ulong::from(number));
+    let (call, no_address): (_, libc::c_ulong) = (libc::SYS_ptrace, 0);
+    // SAFETY: these requests take no pointers.
+    let rc = unsafe { libc::syscall(call, request, thread, no_address, number) };
+    if rc < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// What has become of a traced thread, if it is something new.
+fn take_status(thread: libc::pid_t) -> io::Result<Option<libc::c_int>> {
+    let mut status = 0;
+    // SAFETY: `status` is valid for a write during the call.
+    let rc = unsafe { libc::waitpid(thread, &raw mut status, libc::WNOHANG | libc::__WALL) };
+    if rc < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((rc > 0).then_some(status))
+}
+
+/// The thread of a server's only lane.
+fn lane_of(server: &Server) -> libc::pid_t {
+    let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let is_lane = |thread: &PathBuf| {
+        // One that ends meanwhile is none.
+        fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.starts_with("lane-"))
+    };
+    let lanes: Vec<PathBuf> = threads
+        .map(|thread| thread.unwrap().path())
+        .filter(is_lane)
+        .collect();
+    assert_eq!(lanes.len(), 1, "{lanes:?}");
+    lanes[0]
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// Takes a whole answer, if it is here.
+fn is_answered(mut client: &TcpStream) -> bool {
+    let mut answer = [0; MESSAGE.len()];
+    match client.peek(&mut answer) {
+        Ok(bytes) if bytes == answer.len() => {}
+        Ok(0) => panic!("the server has ended the connection"),
+        Ok(_) => return false,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+        Err(error) => panic!("{error}"),
+    }
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, MESSAGE);
+    true
+}
