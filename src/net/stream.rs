@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use super::options::SocketOptions;
 use crate::buf::Chain;
 use crate::runtime::{Close, Handle, LaneSocket, Moved, Sent};
-use crate::sys::{self, OsSocket};
+use crate::sys::{self, OsSocket, SocketRef};
 
 /// A TCP connection of one lane, owned by one task. Dropping it resets the connection; see
 /// [`Stream::close`].
@@ -46,7 +46,8 @@ pub async fn connect(
         Err(error) if is_of_connected(&error) && stream.holds_input() => stream.failed.set(true),
         Err(error) => return Err(error),
     }
-    if stream.socket.with_descriptor(sys::is_connected_to_itself) {
+    let is_itself = |socket: SocketRef<'_>| Ok(sys::is_connected_to_itself(socket));
+    if stream.socket.with_descriptor(is_itself).unwrap_or(false) {
         // A dial to a dead port of the ephemeral range can meet itself (simultaneous open,
         // RFC 9293 §3.5): nobody listens there.
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -201,9 +202,14 @@ impl Stream {
         let bytes = self.socket.with_descriptor(sys::unacknowledged);
         match bytes.unwrap_or(0) {
             0 => 0,
-            _ if self.socket.with_descriptor(sys::is_closed) => 0,
+            _ if self.is_closed() => 0,
             bytes => bytes,
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        let is_closed = |socket: SocketRef<'_>| Ok(sys::is_closed(socket));
+        self.socket.with_descriptor(is_closed).unwrap_or(false)
     }
 
     /// Bytes that the peer has acknowledged so far (`TCP_INFO`, Linux 4.1); 0 when unknown.

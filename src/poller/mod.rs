@@ -4,6 +4,22 @@
 //! whatever memory the kernel may touch belongs to the poller. So dropping or leaking whatever
 //! waits for an op is always safe. The poller knows no future and no task.
 
+/// Calls one method on whichever back end it is.
+macro_rules! forward {
+    ($inner:expr, $poller:ident => $call:expr) => {
+        match $inner {
+            #[cfg(target_os = "linux")]
+            Inner::Uring($poller) => $call,
+            #[cfg(target_os = "linux")]
+            Inner::Epoll($poller) => $call,
+            #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+            Inner::Kqueue($poller) => $call,
+            #[cfg(windows)]
+            Inner::Iocp($poller) => $call,
+        }
+    };
+}
+
 #[cfg(target_os = "linux")]
 mod alarm;
 #[cfg(test)]
@@ -11,6 +27,7 @@ mod available;
 #[cfg(test)]
 #[cfg(not(feature = "sim"))] // the same pollers: once is enough for what takes long
 mod conformance;
+mod descriptor;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod inflight;
@@ -32,6 +49,8 @@ mod sim;
 mod uring;
 #[cfg(target_os = "linux")]
 mod uring_buffers;
+#[cfg(target_os = "linux")]
+mod uring_parking;
 #[cfg(target_os = "linux")]
 mod uring_ring;
 #[cfg(target_os = "linux")]
@@ -59,9 +78,9 @@ use self::sim::{Queue as Epoll, Ring};
 use self::uring::Uring;
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 use self::uring_ring::Ring;
-pub use self::uring_test::io_uring_refusal;
+pub use self::uring_test::{direct_descriptors_refusal, io_uring_refusal};
 use crate::buf::Pool;
-use crate::sys::{OsSocket, SocketRef};
+use crate::sys::OsSocket;
 
 /// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.
 #[derive(Debug)]
@@ -80,22 +99,6 @@ enum Inner {
     Kqueue(Box<Readiness<Kqueue>>),
     #[cfg(windows)]
     Iocp(Box<Iocp>),
-}
-
-/// Calls one method on whichever back end it is.
-macro_rules! forward {
-    ($inner:expr, $poller:ident => $call:expr) => {
-        match $inner {
-            #[cfg(target_os = "linux")]
-            Inner::Uring($poller) => $call,
-            #[cfg(target_os = "linux")]
-            Inner::Epoll($poller) => $call,
-            #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
-            Inner::Kqueue($poller) => $call,
-            #[cfg(windows)]
-            Inner::Iocp($poller) => $call,
-        }
-    };
 }
 
 impl Poller {
@@ -135,14 +138,6 @@ impl Poller {
     /// no other) unless it is to be connected and [`Poller::connects_nonblocking`].
     pub fn attach(&mut self, socket: OsSocket) -> Socket {
         forward!(&mut self.inner, poller => poller.attach(socket))
-    }
-
-    /// The descriptor of an attached socket, to read or set its options.
-    ///
-    /// # Panics
-    /// When the socket was closed.
-    pub fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
-        forward!(&self.inner, poller => poller.descriptor(socket))
     }
 
     /// Starts an op, which ends in the answer returned or in exactly one final completion.

@@ -17,26 +17,27 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_uring::squeue::{Entry, Flags};
+use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{cqueue, opcode};
 use socket2::SockAddr;
 
+use super::descriptor::Descriptors;
 use super::inflight::{Answer, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::uring_buffers::{Buffers, GROUP};
-use super::uring_ring::{from_user_data, user_data};
+use super::uring_parking::Parking;
+use super::uring_ring::{IGNORED, from_user_data, silent, user_data};
 use super::uring_send::{PARTS, Sends};
-use super::uring_socket::State;
+use super::uring_socket::{File, State};
 use super::{Notifier, PollerOptions, Ring, Wait};
 use crate::buf::Pool;
 use crate::sys::{self, Bug, EventFd, OsSocket, seeded};
 
 /// Completions handled in one wait, so that timers and other lanes get their turn.
 const BATCH: usize = 1024;
-/// User data of the notifier's read, and of ops whose completion says nothing.
+/// User data of the notifier's read.
 const NOTIFIER: u64 = u64::MAX;
-const IGNORED: u64 = u64::MAX - 1;
 /// User data of the receives that take buffers back.
 const RETURNED: u64 = u64::MAX - 3;
 
@@ -45,6 +46,7 @@ pub(super) struct Uring {
     /// First, so that the ring is closed before the memory it knows of is freed.
     ring: Ring,
     buffers: Buffers,
+    parking: Parking,
     pool: Pool,
     table: Table<State>,
     sends: Sends,
@@ -71,9 +73,11 @@ impl Uring {
     pub(super) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
         let ring = Ring::open(options.submissions, options.completions)?;
         let buffers = Buffers::register(&ring, options.receive_buffers)?;
+        let parking = Parking::open(&ring, options.direct_descriptors)?;
         Ok(Self {
             ring,
             buffers,
+            parking,
             pool,
             table: Table::new(),
             sends: Sends::new(),
@@ -94,27 +98,21 @@ impl Uring {
         self.table.insert(State::new(fd))
     }
 
-    pub(super) fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
-        let state = self.table.peek(socket);
-        let open = state.filter(|state| state.closing.is_none());
-        sys::borrow(&open.expect("the socket is open").fd)
-    }
-
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         let kind = op.kind();
         let state = self.table.at(socket);
         assert!(state.closing.is_none(), "the socket is open");
         assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
-        let fd = Fd(state.fd.as_raw_fd());
         match op {
             Op::Accept => {
-                if let Some(event) = accept(&state.fd) {
+                if let Some(event) = accept(state.file.descriptor()) {
                     return Submitted::Done(event);
                 }
                 self.arm_poll(socket, kind, libc::POLLIN);
             }
             Op::Connect(to) => {
                 let address = Box::new(SockAddr::from(to));
+                let fd = Fd(state.file.descriptor().as_raw_fd());
                 let entry = opcode::Connect::new(fd, address.as_ptr().cast(), address.len());
                 state.connect = self.connects.insert(address);
                 self.start(socket, kind, entry.build());
@@ -174,12 +172,27 @@ impl Uring {
             self.finish_close(socket);
             return;
         }
+        let File::Open(fd) = &state.file else {
+            self.cancel_each(socket);
+            return;
+        };
         if how == Close::Fin {
             // The descriptor stays open until the kernel lets go; the peer need not wait for it.
-            drop(sys::shutdown_write(state.fd.as_fd()));
+            drop(sys::shutdown_write(fd.as_fd()));
         }
-        let fd = Fd(state.fd.as_raw_fd());
+        let fd = Fd(fd.as_raw_fd());
         self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::fd(fd).all()).build());
+    }
+
+    /// Cancels the ops of a parked socket, by their names: there are few, and the kernel looks
+    /// through all that it has for those of a file.
+    fn cancel_each(&mut self, socket: Socket) {
+        let inflight = self.table.at(socket).inflight;
+        for kind in OpKind::ALL {
+            if inflight & kind.bit() != 0 {
+                self.push_silent(opcode::AsyncCancel::new(user_data(socket, kind)).build());
+            }
+        }
     }
 
     pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
@@ -190,6 +203,7 @@ impl Uring {
         let more_to_feed = !self.starved.is_empty() && self.buffers.held() > 0;
         let stay = more_to_feed || self.behind || !self.answers.is_empty();
         self.ring.wait(if stay { Wait::NOT } else { wait })?;
+        self.parking.settle(&mut self.ring);
         let (mut taken, mut ran_out) = (0, false);
         for _ in 0..BATCH {
             let Some(entry) = self.ring.next() else { break };
@@ -255,25 +269,25 @@ impl Uring {
     }
 
     fn start_recv(&mut self, socket: Socket) {
-        let fd = Fd(self.descriptor(socket).as_raw_fd());
-        self.start(
-            socket,
-            OpKind::Recv,
-            opcode::RecvMulti::new(fd, GROUP).build(),
-        );
+        let state = self.table.at(socket);
+        if state.may_park && self.parking.has_room() {
+            self.parking.park(&mut self.ring, state);
+        }
+        let from = state.file.target();
+        let entry = opcode::RecvMulti::new(from.number, GROUP).build();
+        self.start(socket, OpKind::Recv, entry.flags(from.flags));
     }
 
-    /// Queues an op whose success is not answered and whose failure says nothing.
     fn push_silent(&mut self, entry: Entry) {
-        let entry = entry.flags(Flags::SKIP_SUCCESS).user_data(IGNORED);
         // SAFETY: cancels and closes point to nothing.
-        unsafe { self.ring.push(&entry) };
+        unsafe { self.ring.push(&silent(entry)) };
     }
 
     fn arm_poll(&mut self, socket: Socket, kind: OpKind, events: libc::c_short) {
-        let fd = Fd(self.descriptor(socket).as_raw_fd());
+        let of = self.table.at(socket).file.target();
         let events = u32::from(events.cast_unsigned());
-        self.start(socket, kind, opcode::PollAdd::new(fd, events).build());
+        let entry = opcode::PollAdd::new(of.number, events).build();
+        self.start(socket, kind, entry.flags(of.flags));
     }
 
     /// Queues a poll in the place of an op that a non-blocking socket has turned away.
@@ -286,7 +300,7 @@ impl Uring {
     fn start_send(&mut self, socket: Socket) {
         let state = self.table.at(socket);
         let (send, lazy) = (state.send, state.lazy);
-        let entry = self.sends.entry(send, Fd(state.fd.as_raw_fd()), lazy);
+        let entry = self.sends.entry(send, state.file.target(), lazy);
         self.start(socket, OpKind::Send, entry);
         if lazy {
             self.lazy.push(socket);
@@ -471,7 +485,7 @@ impl Uring {
             OpKind::Accept => {
                 let state = self.table.at(socket);
                 let event = match outcome {
-                    Ok(()) => accept(&state.fd),
+                    Ok(()) => accept(state.file.descriptor()),
                     Err(e) => Some(Event::Accepted(Err(e))),
                 };
                 if event.is_none() && !cancelled {
@@ -524,12 +538,17 @@ impl Uring {
             return;
         }
         let state = self.table.remove(socket).expect("found above");
-        if state.closing == Some(Close::Reset) {
+        let reset = state.closing == Some(Close::Reset);
+        let fd = match state.file {
+            File::Open(fd) => fd,
+            File::Parked(slot) => return self.parking.close(&mut self.ring, slot, reset),
+        };
+        if reset {
             // A socket that cannot be reset any more is dead already; closing it is all there is.
-            drop(sys::reset_on_close(state.fd.as_fd()));
+            drop(sys::reset_on_close(fd.as_fd()));
         }
         // With the next entry instead of a system call of its own.
-        self.push_silent(opcode::Close::new(Fd(state.fd.into_raw_fd())).build());
+        self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
     }
 
     /// Cancels everything and waits for the kernel to let go.
@@ -555,6 +574,38 @@ impl Uring {
             self.ring.enter(1, Some(Duration::from_millis(100)))?;
         }
         Err(io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl Descriptors for Uring {
+    fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
+        let state = self.table.peek(socket);
+        let open = state.filter(|state| state.closing.is_none());
+        sys::borrow(open.expect("the socket is open").file.descriptor())
+    }
+
+    fn lend(&mut self, socket: Socket) -> io::Result<Option<OsSocket>> {
+        match self.table.at(socket).file {
+            File::Open(_) => Ok(None),
+            File::Parked(slot) => Parking::lend(&mut self.ring, slot).map(Some),
+        }
+    }
+
+    fn keep_descriptor(&mut self, socket: Socket) -> io::Result<()> {
+        let state = self.table.at(socket);
+        state.may_park = false;
+        if let File::Parked(slot) = state.file {
+            state.file = File::Open(Parking::lend(&mut self.ring, slot)?);
+            self.parking.vacate(&mut self.ring, slot);
+        }
+        Ok(())
+    }
+
+    fn shutdown(&mut self, socket: Socket) -> io::Result<()> {
+        match self.table.at(socket).file {
+            File::Open(ref fd) => sys::shutdown_write(fd.as_fd()),
+            File::Parked(slot) => Parking::shutdown(&mut self.ring, slot),
+        }
     }
 }
 

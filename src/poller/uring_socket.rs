@@ -1,12 +1,56 @@
 //! What the io_uring back end knows of a socket.
 
+use std::os::fd::AsRawFd;
+
+use io_uring::squeue::Flags;
+use io_uring::types::Fd;
+
 use super::inflight::Fault;
 use super::op::{Close, OpKind};
 use crate::sys::OsSocket;
 
+/// Where the kernel finds a socket.
+#[derive(Debug)]
+pub(super) enum File {
+    /// Among the process's descriptors.
+    Open(OsSocket),
+    /// In this slot of the ring's table, and nowhere else.
+    Parked(u32),
+}
+
+/// How an entry names a socket: by a number, which these flags say the meaning of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) number: Fd,
+    pub(super) flags: Flags,
+}
+
+impl File {
+    pub(super) fn target(&self) -> Target {
+        let (number, flags) = match self {
+            Self::Open(fd) => (fd.as_raw_fd(), Flags::empty()),
+            Self::Parked(slot) => (slot.cast_signed(), Flags::FIXED_FILE),
+        };
+        Target {
+            number: Fd(number),
+            flags,
+        }
+    }
+
+    /// The descriptor of a socket that the caller knows to have one.
+    pub(super) fn descriptor(&self) -> &OsSocket {
+        match self {
+            Self::Open(fd) => fd,
+            Self::Parked(_) => panic!("a parked socket has no descriptor"),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) fd: OsSocket,
+    pub(super) file: File,
+    /// It may be put into the ring's table when it is first received from.
+    pub(super) may_park: bool,
     /// One bit per kind of op that the kernel has.
     pub(super) inflight: u8,
     /// One bit per kind of op that is being cancelled.
@@ -33,7 +77,8 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(fd: OsSocket) -> Self {
         Self {
-            fd,
+            file: File::Open(fd),
+            may_park: true,
             inflight: 0,
             cancelled: 0,
             polled: 0,

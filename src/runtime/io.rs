@@ -248,11 +248,14 @@ impl LaneSocket {
 
     /// Moves bytes from this socket's kernel to `sink`'s, at most `max` and no more than the sink
     /// has room for, but `min` in any case; `None` when the lane has too few buffers to hold what
-    /// the sink may leave over. Not while the receive stream runs or a send to `sink` is in flight.
+    /// the sink may leave over, or the process too few descriptors. Not while the receive stream runs or a send to `sink` is in flight.
     #[must_use]
     pub fn move_to(&self, sink: &Self, min: usize, max: usize) -> Option<Moved> {
         let lane = &*self.lane.0;
-        let poller = lane.poller.borrow();
+        let mut poller = lane.poller.borrow_mut();
+        for socket in [self.socket, sink.socket] {
+            poller.keep_descriptor(socket).ok()?;
+        }
         let (from, to) = (
             poller.descriptor(self.socket),
             poller.descriptor(sink.socket),
@@ -272,8 +275,14 @@ impl LaneSocket {
     /// Makes reads and writes by hand never wait, as [`LaneSocket::move_to`] wants both sockets.
     ///
     /// # Errors
-    /// What `fcntl(2)` says.
+    /// What `fcntl(2)` says, or that the process has no descriptor left.
     pub fn set_nonblocking(&self) -> io::Result<()> {
+        // What follows wants it for each move.
+        self.lane
+            .0
+            .poller
+            .borrow_mut()
+            .keep_descriptor(self.socket)?;
         self.with_descriptor(sys::set_nonblocking)
     }
 
@@ -282,7 +291,7 @@ impl LaneSocket {
     /// # Errors
     /// `NotConnected` when the connection is gone.
     pub fn shutdown(&self) -> io::Result<()> {
-        sys::shutdown_write(self.lane.0.poller.borrow().descriptor(self.socket))
+        self.lane.0.poller.borrow_mut().shutdown(self.socket)
     }
 
     /// Says how the socket is closed when it is dropped.
@@ -302,8 +311,15 @@ impl LaneSocket {
     }
 
     /// Runs `f` on the descriptor, to read or set its options.
-    pub fn with_descriptor<T>(&self, f: impl FnOnce(SocketRef<'_>) -> T) -> T {
-        f(self.lane.0.poller.borrow().descriptor(self.socket))
+    ///
+    /// # Errors
+    /// Those of `f`, or that the process has no descriptor left for a socket without one.
+    pub fn with_descriptor<T>(
+        &self,
+        f: impl FnOnce(SocketRef<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut poller = self.lane.0.poller.borrow_mut();
+        poller.with_descriptor(self.socket, f)
     }
 
     /// Starts an op of the write side; gives the result if it is there at once.

@@ -172,7 +172,7 @@ pub(super) fn descriptor_open_elsewhere(world: &mut World) {
 
 /// As at a stop that cannot wait: all connections are reset, all memory is given back.
 pub(super) fn poller_dropped_with_everything(world: &mut World) {
-    let mut inner = World::open(world.poller.back_end(), world.plenty);
+    let mut inner = World::open(world.poller.back_end(), world.plenty, world.parks);
     let hole = BlackHole::open();
     let connecting = unconnected(&mut inner, hole.address);
     inner.submit(connecting, Op::Connect(hole.address));
@@ -198,7 +198,7 @@ pub(super) fn poller_dropped_with_everything(world: &mut World) {
 /// A thread may have as many pollers as it likes, one after the other: none leaves anything behind.
 pub(super) fn opened_again_and_again(world: &mut World) {
     for _ in 0..40 {
-        let mut inner = World::open(world.poller.back_end(), Plenty::Starved);
+        let mut inner = World::open(world.poller.back_end(), Plenty::Starved, world.parks);
         let (socket, _peer) = inner.pair();
         inner.park(socket, Op::Recv);
         inner.finish();

@@ -16,7 +16,7 @@ use crate::poller::{
     BackEnd, Close, Completion, Event, Op, OpKind, Poller, PollerOptions, RecvEnd, Socket,
     Submitted, Wait,
 };
-use crate::sys::{self, OsSocket, Time};
+use crate::sys::{self, OsSocket, SocketRef, Time};
 
 /// Long enough for the slowest machine, short enough to see a hang.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -30,9 +30,22 @@ pub(super) enum Plenty {
     Starved,
 }
 
+/// Whether sockets are kept in the ring's own table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parks {
+    No,
+    Yes,
+}
+
+/// Places of the table: more than most cases have sockets, and fewer than some.
+const SLOTS: u32 = 64;
+/// The same for the starved: most sockets find it full.
+const SLOTS_STARVED: u32 = 2;
+
 pub(super) struct World {
     pub(super) poller: Poller,
     pub(super) plenty: Plenty,
+    pub(super) parks: Parks,
     /// The poller receives into these.
     pub(super) pool: Pool,
     /// Chains to be sent are of these.
@@ -48,8 +61,8 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn open(back_end: BackEnd, plenty: Plenty) -> Self {
-        let (options, receive) = match plenty {
+    pub(super) fn open(back_end: BackEnd, plenty: Plenty, parks: Parks) -> Self {
+        let (mut options, receive) = match plenty {
             Plenty::Ordinary => (PollerOptions::default(), PoolOptions::default()),
             Plenty::Starved => (
                 PollerOptions {
@@ -64,6 +77,11 @@ impl World {
                 },
             ),
         };
+        options.direct_descriptors = match (parks, plenty) {
+            (Parks::No, _) => 0,
+            (Parks::Yes, Plenty::Ordinary) => SLOTS,
+            (Parks::Yes, Plenty::Starved) => SLOTS_STARVED,
+        };
         let pool = Pool::new(receive).unwrap();
         let send = PoolOptions {
             buffer_bytes: 16 * 1024,
@@ -72,6 +90,7 @@ impl World {
         Self {
             poller: Poller::open(back_end, options, &pool).unwrap(),
             plenty,
+            parks,
             pool,
             source: Pool::new(send).unwrap(),
             hold: false,
@@ -87,7 +106,7 @@ impl World {
     /// For cases that need few buffers: goes on with a starved poller whatever it was opened as.
     pub(super) fn starve(&mut self) {
         if self.plenty == Plenty::Ordinary {
-            let starved = Self::open(self.poller.back_end(), Plenty::Starved);
+            let starved = Self::open(self.poller.back_end(), Plenty::Starved, self.parks);
             mem::replace(self, starved).finish();
         }
     }
@@ -166,7 +185,7 @@ impl World {
     }
 
     pub(super) fn shutdown(&mut self, socket: Socket) {
-        sys::shutdown_write(self.poller.descriptor(socket)).unwrap();
+        self.poller.shutdown(socket).unwrap();
     }
 
     /// One wait, booked. Says how many completions came.
@@ -320,28 +339,17 @@ impl World {
     }
 
     /// Makes the kernel's send buffer of a socket small.
-    pub(super) fn tiny_send_buffer(&self, socket: Socket) {
-        let fd = self.poller.descriptor(socket);
-        SockRef::from(&fd).set_send_buffer_size(1).unwrap();
+    pub(super) fn tiny_send_buffer(&mut self, socket: Socket) {
+        let tiny = |fd: SocketRef<'_>| SockRef::from(&fd).set_send_buffer_size(1);
+        self.poller.with_descriptor(socket, tiny).unwrap();
     }
 
     /// Fills all kernel buffers towards a peer that does not read, past the poller; says with how
     /// many bytes.
-    pub(super) fn fill(&self, socket: Socket) -> usize {
-        let fd = self.poller.descriptor(socket);
-        let raw = SockRef::from(&fd);
-        raw.set_nonblocking(true).unwrap();
-        let mut filled = 0;
-        // The peer's kernel makes room for some time, as long as it is asked.
-        for _ in 0..100 {
-            while let Ok(bytes) = raw.send(&[0; 4096]) {
-                filled += bytes;
-            }
-            thread::yield_now();
-        }
-        raw.set_nonblocking(self.poller.connects_nonblocking())
-            .unwrap();
-        filled
+    pub(super) fn fill(&mut self, socket: Socket) -> usize {
+        let nonblocking = self.poller.connects_nonblocking();
+        let fill = |fd: SocketRef<'_>| fill(fd, nonblocking);
+        self.poller.with_descriptor(socket, fill).unwrap()
     }
 
     /// A send that fills all kernel buffers towards a peer that does not read, and waits.
@@ -419,4 +427,20 @@ pub(super) fn elapsed(since: Time) -> Duration {
 /// All sockets of a poller read by `mem::take`, in order.
 pub(super) fn take_held(world: &mut World) -> Vec<Buf> {
     mem::take(&mut world.held)
+}
+
+/// Fills a socket's kernel buffers; leaves it in the mode that is asked for.
+fn fill(fd: SocketRef<'_>, nonblocking: bool) -> io::Result<usize> {
+    let raw = SockRef::from(&fd);
+    raw.set_nonblocking(true)?;
+    let mut filled = 0;
+    // The peer's kernel makes room for some time, as long as it is asked.
+    for _ in 0..100 {
+        while let Ok(bytes) = raw.send(&[0; 4096]) {
+            filled += bytes;
+        }
+        thread::yield_now();
+    }
+    raw.set_nonblocking(nonblocking)?;
+    Ok(filled)
 }

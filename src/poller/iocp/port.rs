@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
+use super::super::descriptor::Descriptors;
 use super::super::inflight::{Answer, Fault, Sending, Table, accept};
 use super::super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::super::{Notifier, PollerOptions, Wait};
@@ -80,6 +81,12 @@ impl State {
     }
 }
 
+impl Descriptors for Iocp {
+    fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
+        sys::borrow(&self.table.peek(socket).expect("the socket is open").fd)
+    }
+}
+
 impl Iocp {
     pub(in crate::poller) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
         Ok(Self {
@@ -109,10 +116,6 @@ impl Iocp {
             queued: false,
             flying: [None; OpKind::ALL.len()],
         })
-    }
-
-    pub(in crate::poller) fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
-        sys::borrow(&self.table.peek(socket).expect("the socket is open").fd)
     }
 
     pub(in crate::poller) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
