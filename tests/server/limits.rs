@@ -81,7 +81,7 @@ fn a_storm_above_the_limit_is_served_wave_by_wave() {
 }
 
 /// Lets the server open so many descriptors more.
-fn leave_descriptors(server: &Server, more: usize) {
+pub(crate) fn leave_descriptors(server: &Server, more: usize) {
     let open: Vec<u64> = fs::read_dir(format!("/proc/{}/fd", server.pid()))
         .unwrap()
         .map(|entry| {
@@ -105,7 +105,7 @@ fn leave_descriptors(server: &Server, more: usize) {
 }
 
 /// As before.
-fn free_descriptors(server: &Server) {
+pub(crate) fn free_descriptors(server: &Server) {
     let all = limit_of(server).rlim_max;
     let limit = libc::rlimit {
         rlim_cur: all,
