@@ -1,7 +1,8 @@
 //! A socket's descriptor, for whoever wants to read or set its options past the poller.
 //!
-//! With [`PollerOptions::direct_descriptors`](super::PollerOptions) io_uring keeps sockets in a table
-//! of the ring's own, where they have none: one is made for the time of a question, or for good.
+//! With [`PollerOptions::direct_descriptors`](super::PollerOptions) io_uring keeps sockets in a
+//! table of the ring's own, where they have none: one is made for the time of a question, or for
+//! good.
 
 use std::io;
 

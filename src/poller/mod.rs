@@ -50,6 +50,8 @@ mod uring;
 #[cfg(target_os = "linux")]
 mod uring_buffers;
 #[cfg(target_os = "linux")]
+mod uring_close;
+#[cfg(target_os = "linux")]
 mod uring_parking;
 #[cfg(target_os = "linux")]
 mod uring_ring;

@@ -11,28 +11,25 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
-use std::process;
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use io_uring::squeue::Entry;
-use io_uring::types::{CancelBuilder, Fd};
+use io_uring::types::Fd;
 use io_uring::{cqueue, opcode};
 use socket2::SockAddr;
 
-use super::descriptor::Descriptors;
 use super::inflight::{Answer, Slab, Table, accept};
-use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use super::op::{Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::uring_buffers::{Buffers, GROUP};
 use super::uring_parking::Parking;
 use super::uring_ring::{IGNORED, from_user_data, silent, user_data};
 use super::uring_send::{PARTS, Sends};
-use super::uring_socket::{File, State};
+use super::uring_socket::State;
 use super::{Notifier, PollerOptions, Ring, Wait};
 use crate::buf::Pool;
-use crate::sys::{self, Bug, EventFd, OsSocket, seeded};
+use crate::sys::{Bug, EventFd, OsSocket, seeded};
 
 /// Completions handled in one wait, so that timers and other lanes get their turn.
 const BATCH: usize = 1024;
@@ -44,11 +41,11 @@ const RETURNED: u64 = u64::MAX - 3;
 #[derive(Debug)]
 pub(super) struct Uring {
     /// First, so that the ring is closed before the memory it knows of is freed.
-    ring: Ring,
-    buffers: Buffers,
-    parking: Parking,
-    pool: Pool,
-    table: Table<State>,
+    pub(super) ring: Ring,
+    pub(super) buffers: Buffers,
+    pub(super) parking: Parking,
+    pub(super) pool: Pool,
+    pub(super) table: Table<State>,
     sends: Sends,
     /// Addresses being connected to, which the kernel may read until the end.
     connects: Slab<Box<SockAddr>>,
@@ -66,7 +63,7 @@ pub(super) struct Uring {
     notifier: Arc<EventFd>,
     /// What the notifier's read writes to.
     notified: Box<u64>,
-    notifier_armed: bool,
+    pub(super) notifier_armed: bool,
 }
 
 impl Uring {
@@ -161,40 +158,6 @@ impl Uring {
         self.sends.advance(state.send, 0).0
     }
 
-    pub(super) fn close(&mut self, socket: Socket, how: Close) {
-        let state = self.table.at(socket);
-        assert!(state.closing.is_none(), "the socket is open");
-        let sending = state.inflight & OpKind::Send.bit() != 0;
-        let how = if sending { Close::Reset } else { how };
-        state.closing = Some(how);
-        state.starved = false;
-        if state.inflight == 0 {
-            self.finish_close(socket);
-            return;
-        }
-        let File::Open(fd) = &state.file else {
-            self.cancel_each(socket);
-            return;
-        };
-        if how == Close::Fin {
-            // The descriptor stays open until the kernel lets go; the peer need not wait for it.
-            drop(sys::shutdown_write(fd.as_fd()));
-        }
-        let fd = Fd(fd.as_raw_fd());
-        self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::fd(fd).all()).build());
-    }
-
-    /// Cancels the ops of a parked socket, by their names: there are few, and the kernel looks
-    /// through all that it has for those of a file.
-    fn cancel_each(&mut self, socket: Socket) {
-        let inflight = self.table.at(socket).inflight;
-        for kind in OpKind::ALL {
-            if inflight & kind.bit() != 0 {
-                self.push_silent(opcode::AsyncCancel::new(user_data(socket, kind)).build());
-            }
-        }
-    }
-
     pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
         self.waits = self.waits.wrapping_add(1);
         self.arm_notifier();
@@ -278,7 +241,7 @@ impl Uring {
         self.start(socket, OpKind::Recv, entry.flags(from.flags));
     }
 
-    fn push_silent(&mut self, entry: Entry) {
+    pub(super) fn push_silent(&mut self, entry: Entry) {
         // SAFETY: cancels and closes point to nothing.
         unsafe { self.ring.push(&silent(entry)) };
     }
@@ -312,7 +275,7 @@ impl Uring {
 
     /// Tells of the lazy sends that the kernel has taken and said nothing of: each of them was
     /// carried out when it was taken, all of it, or there is a completion that says otherwise.
-    fn finish_lazy_sends(&mut self, to: &mut Vec<Completion>) {
+    pub(super) fn finish_lazy_sends(&mut self, to: &mut Vec<Completion>) {
         for at in 0..self.lazy.len() {
             let socket = self.lazy[at];
             let Some(state) = self.table.find(socket) else {
@@ -355,7 +318,7 @@ impl Uring {
         }
     }
 
-    fn on_completion(&mut self, entry: &cqueue::Entry, to: &mut Vec<Completion>) {
+    pub(super) fn on_completion(&mut self, entry: &cqueue::Entry, to: &mut Vec<Completion>) {
         match entry.user_data() {
             NOTIFIER => self.notifier_armed = false,
             IGNORED => {}
@@ -529,93 +492,5 @@ impl Uring {
             ),
         };
         Some(event)
-    }
-
-    /// Closes the descriptor of a closing socket if the kernel has no op of it any more.
-    fn finish_close(&mut self, socket: Socket) {
-        let state = self.table.at(socket);
-        if state.inflight != 0 {
-            return;
-        }
-        let state = self.table.remove(socket).expect("found above");
-        let reset = state.closing == Some(Close::Reset);
-        let fd = match state.file {
-            File::Open(fd) => fd,
-            File::Parked(slot) => return self.parking.close(&mut self.ring, slot, reset),
-        };
-        if reset {
-            // A socket that cannot be reset any more is dead already; closing it is all there is.
-            drop(sys::reset_on_close(fd.as_fd()));
-        }
-        // With the next entry instead of a system call of its own.
-        self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
-    }
-
-    /// Cancels everything and waits for the kernel to let go.
-    fn quiesce(&mut self) -> io::Result<()> {
-        for socket in self.table.sockets() {
-            if self.table.at(socket).closing.is_none() {
-                self.close(socket, Close::Reset);
-            }
-        }
-        self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::any()).build());
-        self.ring.enter(0, Some(Duration::ZERO))?;
-        for _ in 0..50 {
-            while let Some(entry) = self.ring.next() {
-                self.on_completion(&entry, &mut Vec::new());
-            }
-            if self.ring.is_caught_up() {
-                self.finish_lazy_sends(&mut Vec::new());
-            }
-            if self.table.iter().next().is_none() && !self.notifier_armed {
-                // The descriptors of the last to go are closed by this.
-                return self.ring.enter(0, Some(Duration::ZERO));
-            }
-            self.ring.enter(1, Some(Duration::from_millis(100)))?;
-        }
-        Err(io::ErrorKind::TimedOut.into())
-    }
-}
-
-impl Descriptors for Uring {
-    fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
-        let state = self.table.peek(socket);
-        let open = state.filter(|state| state.closing.is_none());
-        sys::borrow(open.expect("the socket is open").file.descriptor())
-    }
-
-    fn lend(&mut self, socket: Socket) -> io::Result<Option<OsSocket>> {
-        match self.table.at(socket).file {
-            File::Open(_) => Ok(None),
-            File::Parked(slot) => Parking::lend(&mut self.ring, slot).map(Some),
-        }
-    }
-
-    fn keep_descriptor(&mut self, socket: Socket) -> io::Result<()> {
-        let state = self.table.at(socket);
-        state.may_park = false;
-        if let File::Parked(slot) = state.file {
-            state.file = File::Open(Parking::lend(&mut self.ring, slot)?);
-            self.parking.vacate(&mut self.ring, slot);
-        }
-        Ok(())
-    }
-
-    fn shutdown(&mut self, socket: Socket) -> io::Result<()> {
-        match self.table.at(socket).file {
-            File::Open(ref fd) => sys::shutdown_write(fd.as_fd()),
-            File::Parked(slot) => Parking::shutdown(&mut self.ring, slot),
-        }
-    }
-}
-
-impl Drop for Uring {
-    fn drop(&mut self) {
-        if let Err(error) = self.quiesce() {
-            // Going on would free memory that the kernel may still write to.
-            tracing::error!(%error, "io_uring does not let go of its operations: aborting");
-            process::abort();
-        }
-        self.buffers.reclaim(&self.pool);
     }
 }

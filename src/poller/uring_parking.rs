@@ -13,12 +13,15 @@
 use std::io;
 use std::mem;
 use std::ops::Range;
-use std::os::fd::{AsFd, IntoRawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 
 use io_uring::opcode;
 use io_uring::types::{Fd, Fixed};
 
 use super::Ring;
+use super::descriptor::Descriptors;
+use super::op::Socket;
+use super::uring::Uring;
 use super::uring_ring::silent;
 use super::uring_socket::{File, State};
 use crate::sys::{self, OsSocket};
@@ -103,7 +106,7 @@ impl Parking {
         }
     }
 
-    /// Empties a place. Without ops in flight, and unless it has a descriptor, that closes the socket.
+    /// Empties a place, which closes a socket that has no op in flight and no descriptor.
     pub(super) fn vacate(&mut self, ring: &mut Ring, slot: u32) {
         let entry = opcode::Close::new(Fixed(slot)).build();
         // SAFETY: the entry points to nothing.
@@ -134,6 +137,38 @@ impl Parking {
     pub(super) fn settle(&mut self, ring: &mut Ring) {
         if !self.leaving.is_empty() && !ring.has_submissions() {
             self.free.append(&mut self.leaving);
+        }
+    }
+}
+
+impl Descriptors for Uring {
+    fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
+        let state = self.table.peek(socket);
+        let open = state.filter(|state| state.closing.is_none());
+        sys::borrow(open.expect("the socket is open").file.descriptor())
+    }
+
+    fn lend(&mut self, socket: Socket) -> io::Result<Option<OsSocket>> {
+        match self.table.at(socket).file {
+            File::Open(_) => Ok(None),
+            File::Parked(slot) => Parking::lend(&mut self.ring, slot).map(Some),
+        }
+    }
+
+    fn keep_descriptor(&mut self, socket: Socket) -> io::Result<()> {
+        let state = self.table.at(socket);
+        state.may_park = false;
+        if let File::Parked(slot) = state.file {
+            state.file = File::Open(Parking::lend(&mut self.ring, slot)?);
+            self.parking.vacate(&mut self.ring, slot);
+        }
+        Ok(())
+    }
+
+    fn shutdown(&mut self, socket: Socket) -> io::Result<()> {
+        match self.table.at(socket).file {
+            File::Open(ref fd) => sys::shutdown_write(fd.as_fd()),
+            File::Parked(slot) => Parking::shutdown(&mut self.ring, slot),
         }
     }
 }

@@ -1,0 +1,110 @@
+//! How the io_uring back end lets go: of a socket, whose file the kernel may still use, and of
+//! everything.
+//!
+//! A part of `uring`, which it is called by.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use std::process;
+use std::time::Duration;
+
+use io_uring::opcode;
+use io_uring::types::{CancelBuilder, Fd};
+
+use super::op::{Close, OpKind, Socket};
+use super::uring::Uring;
+use super::uring_ring::user_data;
+use super::uring_socket::File;
+use crate::sys;
+
+impl Uring {
+    pub(super) fn close(&mut self, socket: Socket, how: Close) {
+        let state = self.table.at(socket);
+        assert!(state.closing.is_none(), "the socket is open");
+        let sending = state.inflight & OpKind::Send.bit() != 0;
+        let how = if sending { Close::Reset } else { how };
+        state.closing = Some(how);
+        state.starved = false;
+        if state.inflight == 0 {
+            self.finish_close(socket);
+            return;
+        }
+        let File::Open(fd) = &state.file else {
+            self.cancel_each(socket);
+            return;
+        };
+        if how == Close::Fin {
+            // The descriptor stays open until the kernel lets go; the peer need not wait for it.
+            drop(sys::shutdown_write(fd.as_fd()));
+        }
+        let fd = Fd(fd.as_raw_fd());
+        self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::fd(fd).all()).build());
+    }
+
+    /// Cancels the ops of a parked socket, by their names: there are few, and the kernel looks
+    /// through all that it has for those of a file.
+    fn cancel_each(&mut self, socket: Socket) {
+        let inflight = self.table.at(socket).inflight;
+        for kind in OpKind::ALL {
+            if inflight & kind.bit() != 0 {
+                self.push_silent(opcode::AsyncCancel::new(user_data(socket, kind)).build());
+            }
+        }
+    }
+
+    /// Closes the descriptor of a closing socket if the kernel has no op of it any more.
+    pub(super) fn finish_close(&mut self, socket: Socket) {
+        let state = self.table.at(socket);
+        if state.inflight != 0 {
+            return;
+        }
+        let state = self.table.remove(socket).expect("found above");
+        let reset = state.closing == Some(Close::Reset);
+        let fd = match state.file {
+            File::Open(fd) => fd,
+            File::Parked(slot) => return self.parking.close(&mut self.ring, slot, reset),
+        };
+        if reset {
+            // A socket that cannot be reset any more is dead already; closing it is all there is.
+            drop(sys::reset_on_close(fd.as_fd()));
+        }
+        // With the next entry instead of a system call of its own.
+        self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
+    }
+
+    /// Cancels everything and waits for the kernel to let go.
+    fn quiesce(&mut self) -> io::Result<()> {
+        for socket in self.table.sockets() {
+            if self.table.at(socket).closing.is_none() {
+                self.close(socket, Close::Reset);
+            }
+        }
+        self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::any()).build());
+        self.ring.enter(0, Some(Duration::ZERO))?;
+        for _ in 0..50 {
+            while let Some(entry) = self.ring.next() {
+                self.on_completion(&entry, &mut Vec::new());
+            }
+            if self.ring.is_caught_up() {
+                self.finish_lazy_sends(&mut Vec::new());
+            }
+            if self.table.iter().next().is_none() && !self.notifier_armed {
+                // The descriptors of the last to go are closed by this.
+                return self.ring.enter(0, Some(Duration::ZERO));
+            }
+            self.ring.enter(1, Some(Duration::from_millis(100)))?;
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        if let Err(error) = self.quiesce() {
+            // Going on would free memory that the kernel may still write to.
+            tracing::error!(%error, "io_uring does not let go of its operations: aborting");
+            process::abort();
+        }
+        self.buffers.reclaim(&self.pool);
+    }
+}
