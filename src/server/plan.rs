@@ -17,8 +17,8 @@ use crate::sys;
 const SPARE_DESCRIPTORS: usize = 64;
 /// Descriptors of a lane besides its listeners: ring or epoll, and the notifier.
 const LANE_DESCRIPTORS: usize = 3;
-/// Descriptors kept back where lanes have direct ones besides: for what is accepted or connected and
-/// not received from yet, and for bulk transfers, which need ordinary ones.
+/// Descriptors kept back where lanes have direct ones besides: for what is accepted or connected
+/// and not received from yet, and for bulk transfers, which need ordinary ones.
 const OPENING_DESCRIPTORS: usize = 1000;
 /// Buffers that a poller which is ahead of a cancel fills for one direction, on average.
 const AHEAD_BUFFERS: usize = 2;

@@ -91,7 +91,8 @@ impl Corelane {
                     "{said}"
                 );
                 println!(
-                    "skipped on {poller}, direct_descriptors = {direct}, which this system does not have: {said}"
+                    "skipped on {poller}, direct_descriptors = {direct}, which this system does \
+                     not have: {said}"
                 );
                 return None;
             };

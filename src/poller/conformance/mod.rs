@@ -19,14 +19,14 @@ mod peer;
 mod waking;
 mod world;
 
-use self::world::{Parks, Plenty, World};
+use self::world::{Plenty, World};
 use super::BackEnd;
 use super::available::is_available;
 
 /// Runs a case against a back end, if it is to be had here.
 fn run(back_end: BackEnd, case: fn(&mut World)) {
     if is_available(back_end) {
-        run_with(back_end, Parks::No, case);
+        run_with(back_end, false, case);
     }
 }
 
@@ -34,11 +34,11 @@ fn run(back_end: BackEnd, case: fn(&mut World)) {
 #[cfg(target_os = "linux")]
 fn run_parked(back_end: BackEnd, case: fn(&mut World)) {
     if is_available(back_end) && parking::can_park() {
-        run_with(back_end, Parks::Yes, case);
+        run_with(back_end, true, case);
     }
 }
 
-fn run_with(back_end: BackEnd, parks: Parks, case: fn(&mut World)) {
+fn run_with(back_end: BackEnd, parks: bool, case: fn(&mut World)) {
     for plenty in [Plenty::Ordinary, Plenty::Starved] {
         let mut world = World::open(back_end, plenty, parks);
         case(&mut world);

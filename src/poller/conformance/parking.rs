@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use super::super::available::is_available;
 use super::super::{BackEnd, Close, Op, OpKind, Poller, Socket, direct_descriptors_refusal};
 use super::peer::{pattern, same, writes};
-use super::world::{Parks, Plenty, World};
+use super::world::{Plenty, World};
 use crate::sys;
 
 /// Whether sockets can be kept in a ring's own table here, where io_uring is to be had.
@@ -22,7 +22,7 @@ pub(super) fn can_park() -> bool {
 
 fn parking(plenty: Plenty) -> Option<World> {
     let possible = is_available(BackEnd::IoUring) && can_park();
-    possible.then(|| World::open(BackEnd::IoUring, plenty, Parks::Yes))
+    possible.then(|| World::open(BackEnd::IoUring, plenty, true))
 }
 
 /// A connection that has been received from, and echoes.

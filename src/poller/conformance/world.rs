@@ -30,13 +30,6 @@ pub(super) enum Plenty {
     Starved,
 }
 
-/// Whether sockets are kept in the ring's own table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parks {
-    No,
-    Yes,
-}
-
 /// Places of the table: more than most cases have sockets, and fewer than some.
 const SLOTS: u32 = 64;
 /// The same for the starved: most sockets find it full.
@@ -45,7 +38,8 @@ const SLOTS_STARVED: u32 = 2;
 pub(super) struct World {
     pub(super) poller: Poller,
     pub(super) plenty: Plenty,
-    pub(super) parks: Parks,
+    /// Sockets are kept in the ring's own table.
+    pub(super) parks: bool,
     /// The poller receives into these.
     pub(super) pool: Pool,
     /// Chains to be sent are of these.
@@ -61,7 +55,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn open(back_end: BackEnd, plenty: Plenty, parks: Parks) -> Self {
+    pub(super) fn open(back_end: BackEnd, plenty: Plenty, parks: bool) -> Self {
         let (mut options, receive) = match plenty {
             Plenty::Ordinary => (PollerOptions::default(), PoolOptions::default()),
             Plenty::Starved => (
@@ -78,9 +72,9 @@ impl World {
             ),
         };
         options.direct_descriptors = match (parks, plenty) {
-            (Parks::No, _) => 0,
-            (Parks::Yes, Plenty::Ordinary) => SLOTS,
-            (Parks::Yes, Plenty::Starved) => SLOTS_STARVED,
+            (false, _) => 0,
+            (true, Plenty::Ordinary) => SLOTS,
+            (true, Plenty::Starved) => SLOTS_STARVED,
         };
         let pool = Pool::new(receive).unwrap();
         let send = PoolOptions {
