@@ -95,7 +95,7 @@ impl Pool {
             region: Region::reserve(buffer_bytes * buffers_max)?,
             buffer_bytes,
             buffers_max,
-            // SAFETY: a link is three numbers. Zeroed by the system, so memory only once it is used.
+            // SAFETY: a link is three numbers. Zeroed by the system, so memory only once used.
             links: unsafe { Box::new_zeroed_slice(buffers_max).assume_init() },
             chunks: RefCell::new(Chunks {
                 free,

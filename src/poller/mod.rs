@@ -156,7 +156,7 @@ impl Poller {
         forward!(&mut self.inner, poller => poller.cancel(socket, kind));
     }
 
-    /// How many bytes of an open socket's send in flight the kernel has taken; 0 when there is none.
+    /// How many bytes of an open socket's send in flight the kernel has taken; 0 if there is none.
     pub fn sent_so_far(&mut self, socket: Socket) -> usize {
         forward!(&mut self.inner, poller => poller.sent_so_far(socket))
     }

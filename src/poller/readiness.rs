@@ -18,11 +18,11 @@ use crate::sys::{self, Bug, ConnectStart, OsSocket, SocketRef, seeded};
 
 /// Parts handed to one `sendmsg`.
 const PARTS: usize = 16;
-/// Sockets received from in one wait. What they brought is sent on before the next ones' turn, while
-/// what the kernel knows of them is still in the processor's cache: 0.85 of the CPU a message with
-/// 1,000 busy connections.
+/// Sockets received from in one wait. What they brought is sent on before the next ones' turn,
+/// while what the kernel knows of them is still in the processor's cache: 0.85 of the CPU a message
+/// with 1,000 busy connections.
 const SERVED: usize = 16;
-/// Sockets received from between two looks at the event queue, of those that were ready at the first.
+/// Sockets received from between two looks at the event queue, of those ready at the first.
 const LOOK_AGAIN: usize = 256;
 
 /// What the operating system's event queue must offer.

@@ -39,8 +39,8 @@ pub(super) struct Simulated {
     submissions: usize,
     entries: Vec<Submission>,
     early: VecDeque<cqueue::Entry>,
-    /// It sleeps in the kernel, where nothing has come yet. `wait` returns all the same, and what it
-    /// would have learnt on its real return is not known before the next one.
+    /// It sleeps in the kernel, where nothing has come yet. `wait` returns all the same, and what
+    /// it would have learnt on its real return is not known before the next one.
     asleep: bool,
 }
 

@@ -196,7 +196,7 @@ impl Uring {
         Notifier(Arc::<EventFd>::clone(&self.notifier))
     }
 
-    /// Has the kernel give back what it holds above the least, to be lent again when it is asked for.
+    /// Has the kernel give back what it holds above the least, to be lent again when asked for.
     pub(super) fn rest(&mut self) {
         self.sends.rest();
         let excess = self.buffers.rest();

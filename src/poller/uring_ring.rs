@@ -129,9 +129,9 @@ impl Ring {
         unsafe { submitter.register_buf_ring_with_flags(address, entries, group, 0) }
     }
 
-    /// Has the kernel give up to `count` of a group's buffers back, one in each completion with this
-    /// user data: by receives of a byte each. Nothing else takes one from it for certain: to forget
-    /// the group would leave it open which of them a thread of io_uring's still fills.
+    /// Has the kernel give up to `count` of a group's buffers back, one in each completion with
+    /// this user data: by receives of a byte each. Nothing else takes one from it for certain: to
+    /// forget the group would leave it open which of them a thread of io_uring's still fills.
     ///
     /// # Errors
     /// No descriptors for the sockets between which the bytes go.
@@ -229,8 +229,8 @@ impl Ring {
         !self.early.is_empty() || !self.ring.completion().is_empty()
     }
 
-    /// Whether the kernel has taken all that was queued, and all that it said of it is taken. A look
-    /// at shared memory.
+    /// Whether the kernel has taken all that was queued, and all that it said of it is taken. A
+    /// look at shared memory.
     pub(super) fn is_caught_up(&mut self) -> bool {
         let queue = self.ring.submission();
         let is_flushed = queue.is_empty() && !queue.cq_overflow();

@@ -129,8 +129,8 @@ impl Sends {
         (sending.sent, all)
     }
 
-    /// Forgets a chain that the kernel no longer reads; its buffers go back to their pool. Gives its
-    /// length, taken or not.
+    /// Forgets a chain that the kernel no longer reads; its buffers go back to their pool. Gives
+    /// its length, taken or not.
     pub(super) fn remove(&mut self, index: u32) -> usize {
         let Outgoing { sending, vectors } = self.outgoing.remove(index);
         if self.spare.len() < SPARE_VECTORS {

@@ -287,8 +287,8 @@ impl Direction {
 
     fn finish_send(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
         let Poll::Ready(sent) = sink.stream.poll_sent(pulse.context) else {
-            // It was started lazily. With nothing more to send, and no end to pass on behind it, its
-            // success is news only when something else happens.
+            // It was started lazily. With nothing more to send, and no end to pass on behind it,
+            // its success is news only when something else happens.
             let relays = pulse.phase == Phase::Relaying && sink.as_sink() == Sink::Open;
             if !relays || !source.stream.is_drained() {
                 sink.stream.lane().stay_awake();

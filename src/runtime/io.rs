@@ -248,8 +248,8 @@ impl LaneSocket {
 
     /// Moves bytes from this socket's kernel to `sink`'s, at most `max` and no more than the sink
     /// has room for, but `min` in any case; `None` when the lane has too few buffers to hold what
-    /// the sink may leave over, or the process too few descriptors. Not while the receive stream runs
-    /// or a send to `sink` is in flight.
+    /// the sink may leave over, or the process too few descriptors. Not while the receive stream
+    /// runs or a send to `sink` is in flight.
     #[must_use]
     pub fn move_to(&self, sink: &Self, min: usize, max: usize) -> Option<Moved> {
         let lane = &*self.lane.0;
