@@ -149,8 +149,11 @@ impl Ring {
             // SAFETY: it points to nothing; the buffers are the group's.
             unsafe { self.push(&receive) };
         }
-        // The ops hold the socket from here on.
-        self.enter(0, None)
+        // They hold the socket once they are taken; before, its number must not become another's.
+        while self.has_submissions() {
+            self.enter(0, None)?;
+        }
+        Ok(())
     }
 
     /// Gives the ring a table of so many files, all of its places empty.

@@ -136,14 +136,7 @@ fn a_proxy_ends_as_ever() {
                     both_ways(&one, &other);
                     assert!(server.sockets() <= idle, "a pair has descriptors");
                 }
-                let sender = send_pattern(&one, bytes, 10_000);
-                assert_eq!(read_pattern(&other, 0), (bytes, End::Fin));
-                sender.join().unwrap();
-                // The other direction goes on; then it is reset.
-                (&other).write_all(&pattern(0, 100)).unwrap();
-                expect_pattern(&one, 0, 100);
-                reset(other);
-                assert_eq!(read_pattern(&one, 0), (0, End::Reset));
+                ends_as_ever(&one, other, bytes, 10_000);
             }
         }
     }
@@ -175,17 +168,22 @@ fn without_a_descriptor_ends_are_as_ever() {
             _ => (upstream, client),
         };
         let bytes = [0, 1000, 8 << 20][at / 2];
-        let sender = send_pattern(&one, bytes, 1 << 20);
-        assert_eq!(read_pattern(&other, 0), (bytes, End::Fin));
-        sender.join().unwrap();
-        (&other).write_all(&pattern(0, 100)).unwrap();
-        expect_pattern(&one, 0, 100);
-        reset(other);
-        assert_eq!(read_pattern(&one, 0), (0, End::Reset));
+        ends_as_ever(&one, other, bytes, 1 << 20);
     }
     free_descriptors(&server);
     both_ways(&connect(server.address("proxy")), &accept(&upstreams));
     server.stop();
+}
+
+/// One end sends so many bytes and its FIN; the other direction goes on, and is reset then.
+fn ends_as_ever(one: &TcpStream, other: TcpStream, bytes: usize, piece: usize) {
+    let sender = send_pattern(one, bytes, piece);
+    assert_eq!(read_pattern(&other, 0), (bytes, End::Fin));
+    sender.join().unwrap();
+    (&other).write_all(&pattern(0, 100)).unwrap();
+    expect_pattern(one, 0, 100);
+    reset(other);
+    assert_eq!(read_pattern(one, 0), (0, End::Reset));
 }
 
 fn both_ways(one: &TcpStream, other: &TcpStream) {
