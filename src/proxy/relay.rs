@@ -37,9 +37,9 @@ pub(super) struct Relay<F: Far> {
 /// What is at the far end, from the client.
 pub(super) trait Far: Unpin {
     /// The upstream and the direction from there to the client.
-    fn get(&self) -> Option<(&Side, &Direction)>;
+    fn parts(&self) -> Option<(&Side, &Direction)>;
     /// The same, for a step.
-    fn get_mut(&mut self) -> Option<(&Side, &mut Direction)>;
+    fn parts_mut(&mut self) -> Option<(&Side, &mut Direction)>;
 }
 
 /// The client itself: what it sends goes back to it.
@@ -55,21 +55,21 @@ pub(super) struct Proxied {
 }
 
 impl Far for Echo {
-    fn get(&self) -> Option<(&Side, &Direction)> {
+    fn parts(&self) -> Option<(&Side, &Direction)> {
         None
     }
 
-    fn get_mut(&mut self) -> Option<(&Side, &mut Direction)> {
+    fn parts_mut(&mut self) -> Option<(&Side, &mut Direction)> {
         None
     }
 }
 
 impl Far for Proxied {
-    fn get(&self) -> Option<(&Side, &Direction)> {
+    fn parts(&self) -> Option<(&Side, &Direction)> {
         Some((&self.upstream, &self.down))
     }
 
-    fn get_mut(&mut self) -> Option<(&Side, &mut Direction)> {
+    fn parts_mut(&mut self) -> Option<(&Side, &mut Direction)> {
         Some((&self.upstream, &mut self.down))
     }
 }
@@ -110,7 +110,7 @@ impl<F: Far> Relay<F> {
         if let Poll::Ready(how) = self.step(context, now) {
             return Poll::Ready(how);
         }
-        if self.up.ended || self.far.get().is_some_and(|(_, down)| down.ended) {
+        if self.up.ended || self.far.parts().is_some_and(|(_, down)| down.ended) {
             self.deadline.half_closed(now);
         }
         self.cause = Some(ready!(self.poll_deadline(context, now)));
@@ -130,7 +130,7 @@ impl<F: Far> Relay<F> {
                 phase,
                 now,
             };
-            let ended = match self.far.get_mut() {
+            let ended = match self.far.parts_mut() {
                 None => {
                     self.up.step(&self.client, &self.client, pulse);
                     self.up.ended
@@ -162,7 +162,7 @@ impl<F: Far> Relay<F> {
             phase,
             now,
         };
-        let Some((upstream, down)) = self.far.get_mut() else {
+        let Some((upstream, down)) = self.far.parts_mut() else {
             let how = ready!(self.up.settle(&self.client, orderly, pulse));
             return Poll::Ready((how, how));
         };
@@ -195,7 +195,7 @@ impl<F: Far> Relay<F> {
     /// Bytes acknowledged in all; `None` when nothing is outstanding.
     fn acknowledged(&self) -> Option<u64> {
         let outstanding = self.up.sending
-            || self.far.get().is_some_and(|(_, down)| down.sending)
+            || self.far.parts().is_some_and(|(_, down)| down.sending)
             || self.sides().any(|side| side.stream.unacknowledged() > 0);
         let total = || {
             self.sides()
@@ -223,13 +223,13 @@ impl<F: Far> Relay<F> {
 
     /// The session's sockets.
     fn sides(&self) -> impl Iterator<Item = &Side> {
-        let upstream = self.far.get().map(|(upstream, _)| upstream);
+        let upstream = self.far.parts().map(|(upstream, _)| upstream);
         std::iter::once(&self.client).chain(upstream)
     }
 
     fn ends(&self) -> [(Source, Sink); 2] {
         let of = |side: &Side| (side.read.get(), side.as_sink());
-        let upstream = self.far.get();
+        let upstream = self.far.parts();
         let upstream = upstream.map_or((Source::Open, Sink::Open), |(side, _)| of(side));
         [of(&self.client), upstream]
     }
@@ -243,7 +243,7 @@ impl<F: Far> Future for Relay<F> {
         let (of_client, of_upstream) = ready!(this.go_on(context));
         this.record.end(this.cause.unwrap_or(Cause::Internal));
         this.client.stream.close_by(of_client);
-        if let Some((upstream, _)) = this.far.get() {
+        if let Some((upstream, _)) = this.far.parts() {
             upstream.stream.close_by(of_upstream);
         }
         Poll::Ready(())
@@ -253,7 +253,7 @@ impl<F: Far> Future for Relay<F> {
 impl<F: Far> Drop for Relay<F> {
     fn drop(&mut self) {
         // However it ends: also when the lane drops it in the middle.
-        (self.record.from_client, self.record.to_client) = match self.far.get() {
+        (self.record.from_client, self.record.to_client) = match self.far.parts() {
             Some((upstream, down)) => (self.up.moved(upstream), down.moved(&self.client)),
             None => (self.up.moved(&self.client), self.up.moved(&self.client)),
         };
