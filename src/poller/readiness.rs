@@ -198,7 +198,7 @@ impl<Q: EventQueue> Readiness<Q> {
             // Buffers are scarce: one for each, so that nobody goes without.
             1
         };
-        self.feed_starved();
+        let fed = self.feed_starved();
         let look = self.due == 0;
         if look {
             let has_more = !self.ready.is_empty() || !self.answers.is_empty();
@@ -217,8 +217,10 @@ impl<Q: EventQueue> Readiness<Q> {
         if look {
             self.due = self.ready.len().min(LOOK_AGAIN);
         }
-        let serve = self.due.min(SERVED);
-        self.due -= serve;
+        // A lane that cannot sleep has other work between two waits: nobody is to wait for it twice.
+        let most = if wait.is_zero() { LOOK_AGAIN } else { SERVED };
+        let serve = self.due.min(most).max(fed);
+        self.due = self.due.saturating_sub(serve);
         for _ in 0..serve {
             let Some(socket) = self.ready.pop_front() else {
                 break;
@@ -382,12 +384,13 @@ impl<Q: EventQueue> Readiness<Q> {
 
     /// Lets as many starved sockets read as there are buffers, the longest-starved first and all
     /// of them before the others.
-    fn feed_starved(&mut self) {
+    fn feed_starved(&mut self) -> usize {
         let free = self.pool.buffers_max() - self.pool.in_use();
         let fed = free.min(self.starved.len());
         for socket in self.starved.drain(..fed).rev() {
             self.ready.push_front(socket);
         }
+        fed
     }
 }
 

@@ -182,12 +182,12 @@ impl Ring {
         }
     }
 
-    pub(super) fn is_caught_up(&mut self) -> bool {
+    pub(super) fn is_all_read(&mut self) -> bool {
         match self {
-            Self::Real(ring) => ring.is_caught_up(),
+            Self::Real(ring) => ring.is_all_read(),
             Self::Simulated(ring) => {
-                let taken = ring.entries.is_empty() && ring.early.is_empty();
-                taken && !ring.asleep && with(|kernel| kernel.has_said_all(ring.poller))
+                let is_awake = !ring.asleep && ring.early.is_empty();
+                is_awake && with(|kernel| kernel.has_said_all(ring.poller))
             }
         }
     }

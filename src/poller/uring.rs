@@ -166,6 +166,8 @@ impl Uring {
         let more_to_feed = !self.starved.is_empty() && self.buffers.held() > 0;
         let stay = more_to_feed || self.behind || !self.answers.is_empty();
         self.ring.wait(if stay { Wait::NOT } else { wait })?;
+        // Before completions are answered by more of it.
+        let all_taken = !self.ring.has_submissions();
         self.parking.settle(&mut self.ring);
         let (mut taken, mut ran_out) = (0, false);
         for _ in 0..BATCH {
@@ -176,7 +178,7 @@ impl Uring {
             }
             self.on_completion(&entry, to);
         }
-        if self.ring.is_caught_up() {
+        if all_taken && self.ring.is_all_read() {
             self.finish_lazy_sends(to);
         }
         self.behind = !self.lazy.is_empty();

@@ -215,7 +215,7 @@ impl Ring {
         }
     }
 
-    /// Whether there is anything to submit.
+    /// Whether there is anything that the kernel has not taken.
     pub(super) fn has_submissions(&mut self) -> bool {
         !self.ring.submission().is_empty()
     }
@@ -232,13 +232,9 @@ impl Ring {
         !self.early.is_empty() || !self.ring.completion().is_empty()
     }
 
-    /// Whether the kernel has taken all that was queued, and all that it said of it is taken. A
-    /// look at shared memory.
-    pub(super) fn is_caught_up(&mut self) -> bool {
-        let queue = self.ring.submission();
-        let is_flushed = queue.is_empty() && !queue.cq_overflow();
-        drop(queue);
-        is_flushed && !self.has_completions()
+    /// Whether all that the kernel has said is read. A look at shared memory.
+    pub(super) fn is_all_read(&mut self) -> bool {
+        !self.ring.submission().cq_overflow() && !self.has_completions()
     }
 
     /// Takes one completion.

@@ -7,6 +7,8 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -36,6 +38,26 @@ const TRIM_INTERVAL: Duration = Duration::from_millis(250);
 /// Polls of tasks within that time, up to which a lane is at rest: the memory of every free buffer
 /// goes back then. A busy lane would have it taken again at once.
 const REST_POLLS: u64 = 64;
+
+/// The heap is the process's: a lane that rests and works in turn must not have the others' memory
+/// taken again and again.
+static HEAP_TRIMS: Trims = Trims(AtomicU64::new(0));
+const HEAP_TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When the last one was, in nanoseconds of the clock.
+struct Trims(AtomicU64);
+
+impl Trims {
+    fn is_due(&self, now: Time) -> bool {
+        let last = self.0.load(Relaxed);
+        let due = last == 0 || now >= Time::from_nanos(last) + HEAP_TRIM_INTERVAL;
+        let next = now.as_nanos().max(1);
+        due && self
+            .0
+            .compare_exchange(last, next, Relaxed, Relaxed)
+            .is_ok()
+    }
+}
 
 /// What a lane is opened with.
 #[derive(Clone, Copy, Debug)]
@@ -320,7 +342,7 @@ impl Lane {
         if self.rest == Rest::Resting {
             self.shared.poller.borrow_mut().rest();
         }
-        if self.rest >= Rest::Resting && was == Rest::Busy {
+        if self.rest == Rest::Rested && was == Rest::Resting && HEAP_TRIMS.is_due(now) {
             sys::trim_heap();
         }
     }

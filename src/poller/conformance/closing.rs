@@ -1,11 +1,12 @@
 //! Closing, at every stage: nothing more is answered, the peer is told the truth, and all is given
 //! back.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 
 use super::peer::{BlackHole, pattern, same, wide_listener};
 use super::world::{Plenty, World, unconnected};
 use crate::poller::{BackEnd, Close, Op, OpKind};
+use crate::sys;
 
 pub(super) fn idle(world: &mut World) {
     for how in [Close::Fin, Close::Reset] {
@@ -192,6 +193,24 @@ pub(super) fn poller_dropped_with_everything(world: &mut World) {
     inner.abandon();
     for peer in [sending_peer, receiving_peer, idle_peer, client] {
         world.peer_reads(peer).1.expect_err("a reset");
+    }
+}
+
+/// However many are waiting.
+pub(super) fn poller_dropped_with_many(world: &mut World) {
+    let io_uring = world.poller.back_end() == BackEnd::IoUring;
+    let wanted = if io_uring { 2500 } else { 200 };
+    let possible = sys::file_limit().unwrap().saturating_sub(500) / 4;
+    let mut inner = World::open(world.poller.back_end(), world.plenty, world.parks);
+    let all: Vec<_> = (0..wanted.min(possible)).map(|_| inner.pair()).collect();
+    for (socket, _) in &all {
+        inner.submit(*socket, Op::Recv);
+    }
+    inner.look();
+    inner.abandon();
+    for (_, mut peer) in all {
+        let end = peer.read(&mut [0]).unwrap_err();
+        assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     }
 }
 

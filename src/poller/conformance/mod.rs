@@ -135,6 +135,7 @@ suite! {
         slot_used_again
         descriptor_open_elsewhere
         poller_dropped_with_everything
+        poller_dropped_with_many
         opened_again_and_again;
     waking:
         notified_before_sleep
