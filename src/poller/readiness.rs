@@ -217,7 +217,7 @@ impl<Q: EventQueue> Readiness<Q> {
         if look {
             self.due = self.ready.len().min(LOOK_AGAIN);
         }
-        // A lane that cannot sleep has other work between two waits: nobody is to wait for it twice.
+        // A lane that has other work between two waits: nobody is to wait for it twice.
         let most = if wait.is_zero() { LOOK_AGAIN } else { SERVED };
         let serve = self.due.min(most).max(fed);
         self.due = self.due.saturating_sub(serve);
