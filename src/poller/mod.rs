@@ -41,6 +41,7 @@ mod options;
 mod pattern;
 #[cfg(unix)]
 mod readiness;
+mod reading;
 #[cfg(any(test, feature = "sim"))]
 pub mod script;
 #[cfg(feature = "sim")]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::descriptor::Descriptors;
 use super::inflight::{Answer, Fault, Sending, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use super::reading::{Read, feed_starved, read};
 use super::{Notifier, PollerOptions, Wait};
 use crate::buf::{Chain, Pool};
 use crate::sys::{self, Bug, ConnectStart, OsSocket, SocketRef, seeded};
@@ -198,7 +199,7 @@ impl<Q: EventQueue> Readiness<Q> {
             // Buffers are scarce: one for each, so that nobody goes without.
             1
         };
-        let fed = self.feed_starved();
+        let fed = feed_starved(&self.pool, &mut self.starved, &mut self.ready);
         let look = self.due == 0;
         if look {
             let has_more = !self.ready.is_empty() || !self.answers.is_empty();
@@ -351,46 +352,33 @@ impl<Q: EventQueue> Readiness<Q> {
             if !state.waits(OpKind::Recv) || !state.readable {
                 return;
             }
-            let Some(mut buf) = self.pool.take() else {
-                state.queued = true;
-                self.starved.push_back(socket);
-                return;
-            };
-            let event = match sys::recv(sys::borrow(&state.fd), buf.space()) {
-                Ok(0) => Event::RecvEnded(state.fault.end()),
-                Ok(bytes) => {
-                    buf.fill(bytes);
-                    // A short read has emptied the socket; what comes next is a new edge. Unless
-                    // the end has been announced already: its edge is behind us.
-                    state.readable = state.ended || bytes == self.pool.buffer_bytes();
-                    Event::Received(buf)
+            let event = match read(&state.fd, &mut state.fault, &self.pool) {
+                Read::NoBuffer => {
+                    state.queued = true;
+                    self.starved.push_back(socket);
+                    return;
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                Read::Nothing => {
                     state.readable = false;
                     return;
                 }
-                Err(e) => Event::RecvEnded(RecvEnd::Failed(state.fault.tell(e))),
+                Read::Bytes(buf, full) => {
+                    // What comes after a short read is a new edge. Unless the end has been
+                    // announced already: its edge is behind us.
+                    state.readable = state.ended || full;
+                    Event::Received(buf)
+                }
+                Read::End(end) => {
+                    state.armed &= !OpKind::Recv.bit();
+                    Event::RecvEnded(end)
+                }
             };
-            if matches!(event, Event::RecvEnded(_)) {
-                state.armed &= !OpKind::Recv.bit();
-            }
             to.push(Completion { socket, event });
         }
         if state.readable && state.waits(OpKind::Recv) {
             state.queued = true;
             self.ready.push_back(socket);
         }
-    }
-
-    /// Lets as many starved sockets read as there are buffers, the longest-starved first and all
-    /// of them before the others.
-    fn feed_starved(&mut self) -> usize {
-        let free = self.pool.buffers_max() - self.pool.in_use();
-        let fed = free.min(self.starved.len());
-        for socket in self.starved.drain(..fed).rev() {
-            self.ready.push_front(socket);
-        }
-        fed
     }
 }
 

@@ -96,7 +96,7 @@ impl Uring {
     }
 
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
-        let kind = op.kind();
+        let (kind, lazily) = (op.kind(), matches!(op, Op::SendLazily(_)));
         let state = self.table.at(socket);
         assert!(state.closing.is_none(), "the socket is open");
         assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
@@ -115,16 +115,12 @@ impl Uring {
                 self.start(socket, kind, entry.build());
             }
             Op::Recv => self.start_recv(socket),
-            Op::Send(chain) | Op::SendLazily(chain) if chain.is_empty() => {
-                return Submitted::Done(Event::Sent(0, Ok(())));
-            }
-            Op::Send(chain) => {
-                state.send = self.sends.insert(chain);
-                self.start_send(socket);
-            }
-            Op::SendLazily(chain) => {
+            Op::Send(chain) | Op::SendLazily(chain) => {
+                if chain.is_empty() {
+                    return Submitted::Done(Event::Sent(0, Ok(())));
+                }
                 // Whose buffers are missed is to be told of at once.
-                state.lazy = self.starved.is_empty() && chain.buffers() <= PARTS;
+                state.lazy = lazily && self.starved.is_empty() && chain.buffers() <= PARTS;
                 state.send = self.sends.insert(chain);
                 self.start_send(socket);
             }

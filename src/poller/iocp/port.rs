@@ -15,6 +15,7 @@ use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 use super::super::descriptor::Descriptors;
 use super::super::inflight::{Answer, Fault, Sending, Table, accept};
 use super::super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use super::super::reading::feed_starved;
 use super::super::{Notifier, PollerOptions, Wait};
 use super::calls::{self, Port};
 use super::ops::{Data, Flying, Operation, Started, abandon, ready, sending_of, take_accepted};
@@ -296,7 +297,7 @@ impl Iocp {
             // Buffers are scarce: one for each, so that nobody goes without.
             1
         };
-        self.feed_starved();
+        feed_starved(&self.pool, &mut self.starved, &mut self.ready);
         if wait.is_zero() || !self.ready.is_empty() || !self.answers.is_empty() {
             self.port
                 .wait(Some(Duration::ZERO), &mut self.entries, ENTRIES)?;

@@ -1,9 +1,8 @@
 //! Receiving: a receive of no bytes that waits in the kernel, then reads by hand into buffers of
 //! the pool, within the budget.
 
-use std::io;
-
 use super::super::op::{Completion, Event, OpKind, RecvEnd, Socket};
+use super::super::reading::{Read, read};
 use super::ops::{Operation, Started};
 use super::port::Iocp;
 use crate::sys;
@@ -48,28 +47,26 @@ impl Iocp {
             if !state.waits(OpKind::Recv) || !state.readable {
                 break;
             }
-            let Some(mut buf) = self.pool.take() else {
-                state.queued = true;
-                self.starved.push_back(socket);
-                return;
-            };
-            let event = match sys::recv(sys::borrow(&state.fd), buf.space()) {
-                Ok(0) => Event::RecvEnded(state.fault.end()),
-                Ok(bytes) => {
-                    buf.fill(bytes);
-                    // A short read has emptied the socket: the next probe says what else there is.
-                    state.readable = bytes == self.pool.buffer_bytes();
-                    Event::Received(buf)
+            let event = match read(&state.fd, &mut state.fault, &self.pool) {
+                Read::NoBuffer => {
+                    state.queued = true;
+                    self.starved.push_back(socket);
+                    return;
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                Read::Nothing => {
                     state.readable = false;
                     break;
                 }
-                Err(e) => Event::RecvEnded(RecvEnd::Failed(state.fault.tell(e))),
+                Read::Bytes(buf, full) => {
+                    // After a short read the next probe says what else there is.
+                    state.readable = full;
+                    Event::Received(buf)
+                }
+                Read::End(end) => {
+                    state.armed &= !OpKind::Recv.bit();
+                    Event::RecvEnded(end)
+                }
             };
-            if matches!(event, Event::RecvEnded(_)) {
-                state.armed &= !OpKind::Recv.bit();
-            }
             to.push(Completion { socket, event });
         }
         if !state.waits(OpKind::Recv) {
@@ -81,15 +78,5 @@ impl Iocp {
             to.push(Completion { socket, event });
         }
         self.queue_if_readable(socket);
-    }
-
-    /// Lets as many starved sockets read as there are buffers, the longest-starved first and all
-    /// of them before the others.
-    pub(super) fn feed_starved(&mut self) {
-        let free = self.pool.buffers_max() - self.pool.in_use();
-        let fed = free.min(self.starved.len());
-        for socket in self.starved.drain(..fed).rev() {
-            self.ready.push_front(socket);
-        }
     }
 }
