@@ -4,9 +4,28 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::SocketRef;
+
+/// A new TCP socket of the address's family, not inherited by child processes, which reads urgent
+/// data in its place among the rest.
+pub(super) fn tcp_socket(of: SocketAddr, nonblocking: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(of), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_out_of_band_inline(true)?;
+    if nonblocking {
+        socket.set_nonblocking(true)?;
+    }
+    Ok(socket)
+}
+
+/// Binds a socket to an address; one of IPv6 to that alone.
+pub(super) fn bind_to(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())
+}
 
 /// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5).
 pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {

@@ -12,7 +12,7 @@ use std::os::fd::FromRawFd;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 #[cfg(not(target_os = "macos"))]
 use socket2::{SockAddr, SockAddrStorage};
 
@@ -20,6 +20,7 @@ use socket2::{SockAddr, SockAddrStorage};
 use super::bsd::choose_port_at_connect;
 #[cfg(target_os = "linux")]
 use super::linux::choose_port_at_connect;
+use super::socket::{bind_to, tcp_socket};
 
 /// An open socket, closed when dropped.
 pub type OsSocket = OwnedFd;
@@ -167,12 +168,7 @@ pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<Conne
 /// # Errors
 /// What `socket(2)` says: out of descriptors, out of memory, family unknown.
 pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_out_of_band_inline(true)?;
-    if nonblocking {
-        socket.set_nonblocking(true)?;
-    }
-    Ok(socket.into())
+    Ok(tcp_socket(to, nonblocking)?.into())
 }
 
 /// A non-blocking socket bound to an address that it shares with the other lanes'
@@ -184,22 +180,13 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
 /// # Errors
 /// What `bind(2)` says.
 pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_nonblocking(true)?;
+    let socket = tcp_socket(address, true)?;
     socket.set_reuse_address(true)?;
     #[cfg(target_os = "freebsd")]
     socket.set_reuse_port_lb(true)?;
     #[cfg(not(target_os = "freebsd"))]
     socket.set_reuse_port(true)?;
-    socket.set_out_of_band_inline(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
+    bind_to(&socket, address)?;
     Ok(socket.into())
 }
 
@@ -218,17 +205,10 @@ pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<(
 /// # Errors
 /// Any other reason why the address cannot be bound.
 pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = tcp_socket(address, false)?;
     socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
     // With SO_REUSEADDR alone a bind succeeds beside a bound socket and fails at listen.
-    let bound = socket.bind(&address.into()).and_then(|()| socket.listen(1));
+    let bound = bind_to(&socket, address).and_then(|()| socket.listen(1));
     match bound {
         Ok(()) => Ok(false),
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(true),

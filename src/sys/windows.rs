@@ -12,7 +12,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 use windows_sys::Win32::Foundation::{
     ERROR_COMMITMENT_LIMIT, ERROR_NOT_ENOUGH_MEMORY, ERROR_TOO_MANY_OPEN_FILES,
 };
@@ -31,6 +31,7 @@ use windows_sys::Win32::System::Threading::{
 };
 use windows_sys::core::BOOL;
 
+use super::socket::{bind_to, tcp_socket};
 use super::without::no_option;
 
 /// An open socket, closed when dropped.
@@ -119,12 +120,7 @@ pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
 /// # Errors
 /// What `WSASocketW` says: out of sockets, out of memory, family unknown.
 pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_out_of_band_inline(true)?;
-    if nonblocking {
-        socket.set_nonblocking(true)?;
-    }
-    Ok(socket.into())
+    Ok(tcp_socket(to, nonblocking)?.into())
 }
 
 /// A non-blocking socket bound to an address that nobody else can have (`SO_EXCLUSIVEADDRUSE`);
@@ -133,12 +129,7 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
 /// # Errors
 /// What `bind` says.
 pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_nonblocking(true)?;
+    let socket = tcp_socket(address, true)?;
     let on = 1_u32.to_ne_bytes();
     let (fd, length) = (raw(socket.as_socket()), 4);
     // SAFETY: the value is valid for a read of four bytes.
@@ -146,11 +137,7 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     if rc != 0 {
         return Err(io::Error::last_os_error());
     }
-    socket.set_out_of_band_inline(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
+    bind_to(&socket, address)?;
     Ok(socket.into())
 }
 
