@@ -24,6 +24,19 @@ pub struct Timeouts {
     pub lifetime_jitter_percent: u8,
 }
 
+#[cfg(test)]
+impl Timeouts {
+    /// Longer than any test takes.
+    pub(super) const LONG: Self = Self {
+        connect: Duration::from_secs(3),
+        connect_total: Duration::from_secs(10),
+        idle: None,
+        half_close: Duration::from_mins(1),
+        lifetime: None,
+        lifetime_jitter_percent: 0,
+    };
+}
+
 /// Which time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expired {

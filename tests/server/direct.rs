@@ -7,6 +7,7 @@ use std::process::Command;
 use corelane::poller::direct_descriptors_refusal;
 
 use crate::limits::{free_descriptors, leave_descriptors};
+use crate::proxy::AMOUNTS;
 use crate::support::{
     End, Server, accept, connect, corelane, echo, echo_all, expect_pattern, listener, pattern,
     ping, pollers, proxy, read_pattern, reset, runtime, send_pattern, until,
@@ -93,13 +94,7 @@ fn a_proxy_relays_as_ever() {
     let behind = Server::start(&(runtime.clone() + &echo()));
     let front = Server::start(&(runtime + &proxy(&[behind.address("echo")])));
     let idle = front.sockets();
-    for (bytes, piece) in [
-        (0, 1),
-        (1, 1),
-        (5000, 1),
-        (1 << 20, 4096),
-        (20 << 20, 1 << 20),
-    ] {
+    for (bytes, piece) in AMOUNTS {
         echo_all(&connect(front.address("proxy")), bytes, piece);
     }
     let pairs: Vec<TcpStream> = (0..40).map(|_| connect(front.address("proxy"))).collect();

@@ -11,6 +11,15 @@ use crate::support::{
     on_both, patient, pattern, ping, proxy, read_pattern, reset, runtime, send_pattern, spawn,
 };
 
+/// What is echoed through a proxy: so many bytes in pieces of so many, by each data path.
+pub(crate) const AMOUNTS: [(usize, usize); 5] = [
+    (0, 1),
+    (1, 1),
+    (5000, 1),
+    (1 << 20, 4096),
+    (20 << 20, 1 << 20),
+];
+
 /// A proxy in front of a listener of the test's own.
 struct Front {
     server: Server,
@@ -42,13 +51,7 @@ fn an_echo_behind_a_proxy_is_an_echo() {
             let behind = Server::echo(poller, lanes);
             let front = runtime(poller, lanes) + &proxy(&[behind.address("echo")]);
             let front = Server::start(&front);
-            for (bytes, piece) in [
-                (0, 1),
-                (1, 1),
-                (5000, 1),
-                (1 << 20, 4096),
-                (20 << 20, 1 << 20),
-            ] {
+            for (bytes, piece) in AMOUNTS {
                 let client = crate::support::connect(front.address("proxy"));
                 echo_all(&client, bytes, piece);
             }
