@@ -174,8 +174,8 @@ impl Stream {
 
     /// Moves bytes from this connection's kernel to `sink`'s; see [`LaneSocket::move_to`].
     #[must_use]
-    pub fn move_to(&self, sink: &Self, min: usize, max: usize) -> Option<Moved> {
-        let moved = self.socket.move_to(&sink.socket, min, max);
+    pub fn move_to(&self, sink: &Self, min: usize, max: usize, room: &mut u32) -> Option<Moved> {
+        let moved = self.socket.move_to(&sink.socket, min, max, room);
         if moved.as_ref().is_some_and(|moved| moved.sink_failed) {
             sink.failed.set(true);
         }

@@ -74,11 +74,12 @@ enum Path {
     Interactive(u32),
     /// The receive stream is ending; what it still brings goes first.
     Entering,
-    /// By the mover; so many moves were small lately.
-    Bulk(u8),
+    /// By the mover; so many moves were small lately, and the sink has room for so many bytes, as
+    /// far as is known.
+    Bulk { small: u8, room: u32 },
     /// The same, once there is something to move: what else wakes the session asks the kernel for
     /// nothing.
-    Dry(u8),
+    Dry { small: u8, room: u32 },
 }
 
 impl Default for Path {
@@ -186,10 +187,10 @@ impl Direction {
                 }
                 Err(error) => Err(error),
             },
-            Path::Bulk(small) => return self.move_bulk(small, source, sink, pulse),
-            Path::Dry(small) => {
+            Path::Bulk { small, room } => return self.move_bulk(small, room, source, sink, pulse),
+            Path::Dry { small, room } => {
                 ready!(source.stream.poll_readable(pulse.context));
-                self.path = Path::Bulk(small);
+                self.path = Path::Bulk { small, room };
                 return Poll::Ready(());
             }
         };
@@ -228,13 +229,17 @@ impl Direction {
     fn move_bulk(
         &mut self,
         small: u8,
+        mut room: u32,
         source: &Side,
         sink: &Side,
         pulse: &mut Pulse<'_, '_>,
     ) -> Poll<()> {
         // A mark above one move would ask for more than the most.
         let least = sink.stream.lane().high_mark().min(MOVE_MAX);
-        let Some(moved) = source.stream.move_to(&sink.stream, least, MOVE_MAX) else {
+        let moved = source
+            .stream
+            .move_to(&sink.stream, least, MOVE_MAX, &mut room);
+        let Some(moved) = moved else {
             // Too few buffers for what may be left over: by the receive stream, which waits for
             // its turn.
             self.path = Path::default();
@@ -261,15 +266,21 @@ impl Direction {
             SourceSaid::Fin => self.path = Path::default(),
             SourceSaid::Failed(_) => source.read.set(Source::Reset),
             SourceSaid::More if total >= LARGE => {
-                self.path = Path::Bulk(0);
+                self.path = Path::Bulk { small: 0, room };
                 pulse.context.waker().wake_by_ref();
                 return Poll::Pending;
             }
             // Also when there is something that only a read gets past: urgent data (tcp(7)), where
             // a splice stops for ever.
             _ if small + 1 >= QUIET_MOVES => self.path = Path::default(),
-            SourceSaid::More => self.path = Path::Bulk(small + 1),
-            SourceSaid::Nothing => self.path = Path::Dry(small + 1),
+            SourceSaid::More => {
+                let small = small + 1;
+                self.path = Path::Bulk { small, room };
+            }
+            SourceSaid::Nothing => {
+                let small = small + 1;
+                self.path = Path::Dry { small, room };
+            }
         }
         Poll::Ready(())
     }
@@ -349,5 +360,5 @@ fn enter_bulk(source: &Side, sink: &Side) -> Path {
         .stream
         .set_nonblocking()
         .and_then(|()| sink.stream.set_nonblocking());
-    ready.map_or_else(|_| Path::default(), |()| Path::Bulk(0))
+    ready.map_or_else(|_| Path::default(), |()| Path::Bulk { small: 0, room: 0 })
 }
