@@ -19,18 +19,24 @@ use crate::buf::{BUFFER_BYTES, Chain};
 use crate::net::Stream;
 use crate::runtime::{Bug, Close, Moved, Sent, Sleep, SourceSaid, Time, seeded};
 
-/// Chains that one direction moves before the lane's other tasks get their turn.
+/// Steps that one direction takes before the lane's other tasks get their turn.
 const BUDGET: usize = 8;
 /// A piece of a sustained transfer: more than one buffer was there at once. A message that is
 /// answered before the next one comes is as often one buffer long as not, and nothing is saved by
 /// moving that one by three system calls more (echo of 16 KB: 1.47 of the C limit that way).
 const LARGE: usize = 2 * BUFFER_BYTES;
-/// Bytes received in large pieces, with no smaller one between, that make a transfer sustained: 16
-/// buffers, after which the saved copies (0.80 to 0.94 of the CPU, bench/NOTES.md) have paid for
-/// the two system calls of the change within the same again.
+/// Bytes received in large pieces, less those that smaller ones between cost, that make a transfer
+/// sustained: 16 buffers, after which the saved copies (0.80 to 0.94 of the CPU, bench/NOTES.md)
+/// have paid for the two system calls of the change within the same again.
 const SUSTAINED: u32 = 256 * 1024;
-/// Bytes of one bulk move, at most. Other tasks get their turn after each.
+/// What a smaller piece takes off that sum: a few among large ones do not keep a transfer off the
+/// bulk path.
+const SMALL_COSTS: u32 = 64 * 1024;
+/// Bytes of one bulk move, at most.
 const MOVE_MAX: usize = 1024 * 1024;
+/// Bytes that one direction moves before the lane's other tasks get their turn. A move brings what
+/// its source has got meanwhile, often less, and a turn for each costs 2 to 5 % more.
+const TURN: u64 = 256 * 1024;
 /// Moves in a row that are not large, or of nothing, after which a transfer is quiet again. To
 /// leave the bulk path too early costs the copies of the next 256 KiB, to leave it late two or
 /// three system calls a message.
@@ -127,6 +133,7 @@ impl Direction {
 
     /// Goes as far as it can without waiting.
     pub(super) fn step(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) {
+        let enough = self.bytes + TURN;
         for _ in 0..BUDGET {
             if self.ended {
                 return;
@@ -157,6 +164,9 @@ impl Direction {
             };
             if polled.is_pending() {
                 return;
+            }
+            if self.bytes >= enough {
+                break;
             }
         }
         pulse.context.waker().wake_by_ref();
@@ -215,7 +225,7 @@ impl Direction {
             let so_far = if large {
                 so_far.saturating_add(bytes)
             } else {
-                0
+                so_far.saturating_sub(SMALL_COSTS)
             };
             self.path = if so_far >= SUSTAINED {
                 Path::Entering
@@ -225,7 +235,7 @@ impl Direction {
         }
     }
 
-    /// One move on the bulk path; then the other tasks get their turn.
+    /// One move on the bulk path.
     fn move_bulk(
         &mut self,
         small: u8,
@@ -265,11 +275,7 @@ impl Direction {
             // The receive stream confirms it: a splice of nothing is not always an end.
             SourceSaid::Fin => self.path = Path::default(),
             SourceSaid::Failed(_) => source.read.set(Source::Reset),
-            SourceSaid::More if total >= LARGE => {
-                self.path = Path::Bulk { small: 0, room };
-                pulse.context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+            SourceSaid::More if total >= LARGE => self.path = Path::Bulk { small: 0, room },
             // Also when there is something that only a read gets past: urgent data (tcp(7)), where
             // a splice stops for ever.
             _ if small + 1 >= QUIET_MOVES => self.path = Path::default(),

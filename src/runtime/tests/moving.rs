@@ -29,7 +29,8 @@ fn bulk(handle: &Handle, socket: OsSocket) -> LaneSocket {
 /// Waits for the source's next bytes and moves them; `None` at its end.
 async fn step(source: &LaneSocket, sink: &LaneSocket) -> Option<usize> {
     loop {
-        let moved = source.move_to(sink, MIN, MAX).expect("the pool has room");
+        let moved = source.move_to(sink, MIN, MAX, &mut 0);
+        let moved = moved.expect("the pool has room");
         assert!(!moved.sink_failed);
         let all = moved.bytes + moved.rest.len();
         if !moved.rest.is_empty() {
@@ -132,7 +133,7 @@ fn without_buffers_nothing_moves() {
             let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
             let pool = handle.pool().clone();
             let held: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
-            assert!(source.move_to(&sink, MIN, MAX).is_none());
+            assert!(source.move_to(&sink, MIN, MAX, &mut 0).is_none());
             drop(held);
             assert_eq!(step(&source, &sink).await, Some(1000));
         });
@@ -177,8 +178,9 @@ fn sockets_may_go_with_anything_in_flight() {
                     }
                     source.set_nonblocking().unwrap();
                     // Nobody reads, so there is a rest sooner or later.
+                    let mut room = 0;
                     let rest = loop {
-                        let moved = source.move_to(&sink, MIN, MAX).unwrap();
+                        let moved = source.move_to(&sink, MIN, MAX, &mut room).unwrap();
                         if !moved.rest.is_empty() {
                             break moved.rest;
                         }
@@ -250,9 +252,9 @@ fn a_rest_is_bounded_by_the_mark() {
             });
             let most = run(&mut lane, async move {
                 let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
-                let (mut done, mut most) = (0, 0);
+                let (mut done, mut most, mut room) = (0, 0, 0);
                 while done < ALL {
-                    let moved = source.move_to(&sink, MIN, MAX).unwrap();
+                    let moved = source.move_to(&sink, MIN, MAX, &mut room).unwrap();
                     done += moved.bytes + moved.rest.len();
                     most = most.max(moved.rest.len());
                     if !moved.rest.is_empty() {
