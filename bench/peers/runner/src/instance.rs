@@ -27,6 +27,8 @@ pub(crate) struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Upstream {
     Echo,
+    /// The same, of which a bulk transfer gets no more at a time than a few messages would.
+    FairEcho,
     /// Reads only.
     Sink,
     /// Writes only.
@@ -141,6 +143,7 @@ fn start_upstream(name: &str, behind: Upstream, place: &Place) -> io::Result<(Pr
     let port = free_port()?;
     let (program, kind) = match behind {
         Upstream::Echo => ("c-epoll-echo", None),
+        Upstream::FairEcho => ("c-fair-echo", None),
         Upstream::Sink => ("endpoint", Some("sink")),
         Upstream::Source => ("endpoint", Some("source")),
     };

@@ -14,6 +14,13 @@ use crate::process::Process;
 /// The longest load is a sweep, a minute at most.
 const LOAD_MAX: Duration = Duration::from_secs(120);
 
+/// What a load is to the others on its core.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Standing {
+    Equal,
+    Behind,
+}
+
 /// A load client under way.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -27,6 +34,24 @@ impl Load {
     /// # Errors
     /// It cannot be started.
     pub(crate) fn start(name: &str, arguments: &[&str], place: &Place) -> io::Result<Self> {
+        Self::start_by(name, Standing::Equal, arguments, place)
+    }
+
+    /// The same, which has the client's core when nobody else there wants it (`SCHED_IDLE`,
+    /// sched(7)): what is measured beside it then waits for the server and not for this load.
+    ///
+    /// # Errors
+    /// As [`Load::start`].
+    pub(crate) fn start_behind(name: &str, arguments: &[&str], place: &Place) -> io::Result<Self> {
+        Self::start_by(name, Standing::Behind, arguments, place)
+    }
+
+    fn start_by(
+        name: &str,
+        standing: Standing,
+        arguments: &[&str],
+        place: &Place,
+    ) -> io::Result<Self> {
         let json = place.scratch.join(format!("{name}.json"));
         match fs::remove_file(&json) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -39,7 +64,12 @@ impl Load {
             json.display().to_string(),
         ]);
         let log = place.scratch.join(format!("{name}.log"));
-        let program = place.programs.join("corelane-bench");
+        let mut program = place.programs.join("corelane-bench");
+        if standing == Standing::Behind {
+            let load = program.display().to_string();
+            arguments.splice(0..0, ["--idle".to_owned(), "0".to_owned(), load]);
+            program = PathBuf::from("chrt");
+        }
         let (core, interrupt) = (place.client_core, &place.interrupt);
         let process = Process::start(name, &program, &arguments, core, &log, interrupt)?;
         Ok(Self { process, json })

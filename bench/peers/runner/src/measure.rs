@@ -56,6 +56,7 @@ pub(crate) fn upstream(work: Work) -> Upstream {
         Work::Bulk {
             direction: "down", ..
         } => Upstream::Source,
+        Work::Elephant { .. } => Upstream::FairEcho,
         _ => Upstream::Echo,
     }
 }
@@ -296,7 +297,7 @@ impl Bench<'_> {
             "--duration",
             "30s",
         ];
-        let bulk = Load::start("elephant", &bulk, self.place)?;
+        let bulk = Load::start_behind("elephant", &bulk, self.place)?;
         let with = p99();
         bulk.stop()?;
         let with = with?;
