@@ -174,12 +174,24 @@ impl Stream {
 
     /// Moves bytes from this connection's kernel to `sink`'s; see [`LaneSocket::move_to`].
     #[must_use]
-    pub fn move_to(&self, sink: &Self, min: usize, max: usize, room: &mut u32) -> Option<Moved> {
-        let moved = self.socket.move_to(&sink.socket, min, max, room);
+    pub fn move_to(&self, sink: &Self, max: usize) -> Option<Moved> {
+        let moved = self.socket.move_to(&sink.socket, max);
         if moved.as_ref().is_some_and(|moved| moved.sink_failed) {
             sink.failed.set(true);
         }
         moved
+    }
+
+    /// Bytes that the kernel would take now; `None` where it does not say.
+    #[must_use]
+    pub fn send_room(&self) -> Option<usize> {
+        self.socket.send_room()
+    }
+
+    /// Starts to wait for room; see [`LaneSocket::start_wait_for_room`].
+    #[must_use]
+    pub fn start_wait_for_room(&self) -> Option<Sent> {
+        self.socket.start_wait_for_room()
     }
 
     /// Makes reads and writes by hand never wait.

@@ -83,6 +83,8 @@ enum Path {
     /// By the mover; so many moves were small lately, and the sink has room for so many bytes, as
     /// far as is known.
     Bulk { small: u8, room: u32 },
+    /// The same, once the sink has room again: the kernel has to be asked how much.
+    Full { small: u8 },
     /// The same, once there is something to move: what else wakes the session asks the kernel for
     /// nothing.
     Dry { small: u8, room: u32 },
@@ -198,6 +200,11 @@ impl Direction {
                 Err(error) => Err(error),
             },
             Path::Bulk { small, room } => return self.move_bulk(small, room, source, sink, pulse),
+            Path::Full { small } => {
+                let room = in_32_bits(sink_room(sink).max(least_move(sink)));
+                self.path = Path::Bulk { small, room };
+                return Poll::Ready(());
+            }
             Path::Dry { small, room } => {
                 ready!(source.stream.poll_readable(pulse.context));
                 self.path = Path::Bulk { small, room };
@@ -239,22 +246,28 @@ impl Direction {
     fn move_bulk(
         &mut self,
         small: u8,
-        mut room: u32,
+        room: u32,
         source: &Side,
         sink: &Side,
         pulse: &mut Pulse<'_, '_>,
     ) -> Poll<()> {
-        // A mark above one move would ask for more than the most.
-        let least = sink.stream.lane().high_mark().min(MOVE_MAX);
-        let moved = source
-            .stream
-            .move_to(&sink.stream, least, MOVE_MAX, &mut room);
-        let Some(moved) = moved else {
+        let (mut room, least) = (room as usize, least_move(sink));
+        if room < least {
+            room = sink_room(sink);
+        }
+        if room < least {
+            // What is read now would only wait here.
+            self.sending = sink.stream.start_wait_for_room().is_none();
+            self.path = Path::Full { small };
+            return Poll::Ready(());
+        }
+        let Some(moved) = source.stream.move_to(&sink.stream, room.min(MOVE_MAX)) else {
             // Too few buffers for what may be left over: by the receive stream, which waits for
             // its turn.
             self.path = Path::default();
             return Poll::Ready(());
         };
+        let room = in_32_bits(moved.room_left(room));
         let Moved {
             bytes,
             rest,
@@ -357,6 +370,23 @@ impl Direction {
         sleep.reset(pulse.now + *pause);
         Poll::Ready(())
     }
+}
+
+/// Bytes that one move may bring, whatever the sink has room for: what one direction may hold. A
+/// mark above one move would ask for more than the most.
+fn least_move(sink: &Side) -> usize {
+    sink.stream.lane().high_mark().min(MOVE_MAX)
+}
+
+/// What the sink has room for; enough, where its system does not say.
+fn sink_room(sink: &Side) -> usize {
+    let room = sink.stream.send_room();
+    room.unwrap_or_else(|| least_move(sink))
+}
+
+/// Bytes of room; more than fit are never used up in one go.
+fn in_32_bits(room: usize) -> u32 {
+    u32::try_from(room).unwrap_or(u32::MAX)
 }
 
 /// The path once the receive stream has ended: bulk, if both sockets can be read and written by

@@ -12,10 +12,6 @@ use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, Socket, Submitted};
 use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
 
-/// What the kernel counts against a send buffer for each move beside its bytes, and a sixteenth of
-/// those: the heads of its packets.
-const SENT_OVERHEAD: usize = 4096;
-
 /// The end of a send: how many bytes the kernel took, and the error that kept it from the rest.
 #[derive(Debug)]
 pub struct Sent {
@@ -250,16 +246,11 @@ impl LaneSocket {
         Poll::Pending
     }
 
-    /// Moves bytes from this socket's kernel to `sink`'s, at most `max` and no more than the sink
-    /// has room for, but `min` in any case; `None` when the lane has too few buffers to hold what
-    /// the sink may leave over, or the process too few descriptors. Not while the receive stream
-    /// runs or a send to `sink` is in flight.
-    ///
-    /// `room` is what is known of the sink's room, in bytes, from one move to the next: 0 at first
-    /// and after anything else was sent. Meanwhile it only grows, so the kernel is asked again once
-    /// less than `min` is left of it, and not for each move.
+    /// Moves bytes from this socket's kernel to `sink`'s, at most `max`; `None` when the lane has
+    /// too few buffers to hold what the sink may leave over, or the process too few descriptors.
+    /// Not while the receive stream runs or a send to `sink` is in flight.
     #[must_use]
-    pub fn move_to(&self, sink: &Self, min: usize, max: usize, room: &mut u32) -> Option<Moved> {
+    pub fn move_to(&self, sink: &Self, max: usize) -> Option<Moved> {
         let lane = &*self.lane.0;
         let mut poller = lane.poller.borrow_mut();
         for socket in [self.socket, sink.socket] {
@@ -269,25 +260,31 @@ impl LaneSocket {
             poller.descriptor(self.socket),
             poller.descriptor(sink.socket),
         );
-        let mut known = *room as usize;
-        if known < min {
-            known = sys::send_room(to).unwrap_or(min).max(min);
-        }
-        let max = known.min(max);
         if !Mover::has_room(&lane.pool, max) {
             return None;
         }
         let moved = lane.mover.borrow_mut().run(from, to, max, &lane.pool);
-        let left = match moved.rest.is_empty() {
-            true => known.saturating_sub(moved.bytes + moved.bytes / 16 + SENT_OVERHEAD),
-            false => 0,
-        };
-        *room = u32::try_from(left).unwrap_or(u32::MAX);
         lane.stats
             .received_bytes
             .add((moved.bytes + moved.rest.len()) as u64);
         lane.stats.sent_bytes.add(moved.bytes as u64);
         Some(moved)
+    }
+
+    /// Bytes that the kernel would take now; `None` where it does not say.
+    #[must_use]
+    pub fn send_room(&self) -> Option<usize> {
+        self.with_descriptor(sys::send_room).ok()
+    }
+
+    /// Starts to wait until the kernel takes bytes again, in numbers (on Linux a third of the send
+    /// buffer, or what may wait unsent): a send of nothing, which ends as any other.
+    ///
+    /// # Panics
+    /// When a send is in flight.
+    #[must_use]
+    pub fn start_wait_for_room(&self) -> Option<Sent> {
+        self.start(Op::WriteReady)
     }
 
     /// Makes reads and writes by hand never wait, as [`LaneSocket::move_to`] wants both sockets.
@@ -356,6 +353,12 @@ impl LaneSocket {
             Submitted::Done(Event::Connected(result)) => Some(Sent {
                 bytes: 0,
                 result,
+                at_once: true,
+            }),
+            // A failed connection is ready, too: the next send says so.
+            Submitted::Done(Event::WriteReady(_)) => Some(Sent {
+                bytes: 0,
+                result: Ok(()),
                 at_once: true,
             }),
             Submitted::Done(other) => unreachable!("a send or connect got {other:?}"),

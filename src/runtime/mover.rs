@@ -53,6 +53,19 @@ pub enum SourceSaid {
 }
 
 impl Moved {
+    /// What is left of the sink's `room`, at least, as long as nothing else is sent: none, if it
+    /// did not take all.
+    #[must_use]
+    pub fn room_left(&self, room: usize) -> usize {
+        /// What the kernel counts for each move beside its bytes, and a sixteenth of those: the
+        /// heads of its packets.
+        const OVERHEAD: usize = 4096;
+        match self.rest.is_empty() {
+            true => room.saturating_sub(self.bytes + self.bytes / 16 + OVERHEAD),
+            false => 0,
+        }
+    }
+
     fn nothing(source: SourceSaid) -> Self {
         Self {
             bytes: 0,

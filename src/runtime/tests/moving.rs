@@ -26,11 +26,15 @@ fn bulk(handle: &Handle, socket: OsSocket) -> LaneSocket {
     socket
 }
 
+/// What a move to `sink` may bring: no less than [`MIN`], so that some of it is left over at times.
+fn room(sink: &LaneSocket) -> usize {
+    sink.send_room().unwrap_or(MIN).clamp(MIN, MAX)
+}
+
 /// Waits for the source's next bytes and moves them; `None` at its end.
 async fn step(source: &LaneSocket, sink: &LaneSocket) -> Option<usize> {
     loop {
-        let moved = source.move_to(sink, MIN, MAX, &mut 0);
-        let moved = moved.expect("the pool has room");
+        let moved = source.move_to(sink, room(sink)).expect("the pool has room");
         assert!(!moved.sink_failed);
         let all = moved.bytes + moved.rest.len();
         if !moved.rest.is_empty() {
@@ -107,6 +111,57 @@ fn assert_buffers_back(lane: &mut Lane, back_end: BackEnd) {
     }
 }
 
+/// Case 23: who waits for room is woken when a stopped reader goes on, and by its reset; then
+/// there is room for more than a few bytes.
+#[test]
+fn room_comes_back_when_the_reader_goes_on() {
+    on_every_back_end(|back_end| {
+        for resets in [false, true] {
+            let (sink, mut reader) = pair();
+            let mut lane = lane_on(back_end);
+            let handle = lane.handle();
+            let (full, is_full) = std::sync::mpsc::channel();
+            let reader = spawn(move || {
+                is_full.recv().unwrap();
+                if resets {
+                    let linger = Some(std::time::Duration::ZERO);
+                    SockRef::from(&reader).set_linger(linger).unwrap();
+                    return 0;
+                }
+                let (mut got, mut piece) = (0, vec![0; 1 << 20]);
+                while let Ok(bytes @ 1..) = reader.read(&mut piece) {
+                    got += bytes;
+                }
+                got
+            });
+            let sent = run(&mut lane, async move {
+                let sink = bulk(&handle, sink);
+                let fill = |socket: sys::SocketRef<'_>| {
+                    let mut sent = 0;
+                    while let Ok(bytes) = sys::send(socket, &[std::io::IoSlice::new(&[7; 4096])]) {
+                        sent += bytes;
+                    }
+                    Ok(sent)
+                };
+                let sent = sink.with_descriptor(fill).unwrap();
+                assert!(sink.start_wait_for_room().is_none(), "it is full");
+                full.send(()).unwrap();
+                let woken = poll_fn(|context| sink.poll_sent(context)).await;
+                assert_eq!((woken.bytes, woken.result.is_ok()), (0, true));
+                let more = sink.with_descriptor(fill).unwrap();
+                assert!(resets || more > 4096, "{back_end}: {more}");
+                sink.close(Close::Fin);
+                sent + more
+            });
+            while !reader.is_finished() {
+                turn_now(&mut lane);
+            }
+            let got = reader.join().unwrap();
+            assert!(resets || got == sent, "{back_end}: {got} of {sent}");
+        }
+    });
+}
+
 /// Case 18: a pool that could not hold what may be left over moves nothing, and says so.
 #[test]
 fn without_buffers_nothing_moves() {
@@ -133,7 +188,7 @@ fn without_buffers_nothing_moves() {
             let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
             let pool = handle.pool().clone();
             let held: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
-            assert!(source.move_to(&sink, MIN, MAX, &mut 0).is_none());
+            assert!(source.move_to(&sink, room(&sink)).is_none());
             drop(held);
             assert_eq!(step(&source, &sink).await, Some(1000));
         });
@@ -178,9 +233,8 @@ fn sockets_may_go_with_anything_in_flight() {
                     }
                     source.set_nonblocking().unwrap();
                     // Nobody reads, so there is a rest sooner or later.
-                    let mut room = 0;
                     let rest = loop {
-                        let moved = source.move_to(&sink, MIN, MAX, &mut room).unwrap();
+                        let moved = source.move_to(&sink, room(&sink)).unwrap();
                         if !moved.rest.is_empty() {
                             break moved.rest;
                         }
@@ -252,9 +306,9 @@ fn a_rest_is_bounded_by_the_mark() {
             });
             let most = run(&mut lane, async move {
                 let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
-                let (mut done, mut most, mut room) = (0, 0, 0);
+                let (mut done, mut most) = (0, 0);
                 while done < ALL {
-                    let moved = source.move_to(&sink, MIN, MAX, &mut room).unwrap();
+                    let moved = source.move_to(&sink, room(&sink)).unwrap();
                     done += moved.bytes + moved.rest.len();
                     most = most.max(moved.rest.len());
                     if !moved.rest.is_empty() {

@@ -301,8 +301,9 @@ impl Kernel {
         self.socks[self.socket(descriptor) as usize].is_readable()
     }
 
-    pub(crate) fn writable(&self, descriptor: i32) -> bool {
-        self.socks[self.socket(descriptor) as usize].is_writable()
+    pub(crate) fn writable(&mut self, descriptor: i32) -> bool {
+        let index = self.socket(descriptor) as usize;
+        self.socks[index].poll_writable()
     }
 
     pub(crate) fn set_reset_on_close(&mut self, descriptor: i32) {

@@ -206,12 +206,12 @@ impl Kernel {
 
     /// An edge says what is true when it is looked at.
     fn report(&mut self, index: u32, token: u64, edges: &mut Vec<Edge>) {
-        let sock = &self.socks[index as usize];
+        let sock = &mut self.socks[index as usize];
         let ended = sock.is_ended();
         let edge = Edge {
             token,
             readable: ended || sock.is_readable(),
-            writable: sock.is_writable(),
+            writable: sock.poll_writable(),
             ended,
         };
         if edge.readable || edge.writable {

@@ -369,8 +369,8 @@ impl Kernel {
             (Ask::Receive, File::Socket(index)) => self.run_receive(poller, op.data, index),
             (Ask::Send(memory), File::Socket(index)) => self.run_send(index, &**memory),
             (Ask::Poll { read, write }, File::Socket(index)) => {
-                let sock = &self.socks[index as usize];
-                let ready = *read && sock.is_readable() || *write && sock.is_writable();
+                let sock = &mut self.socks[index as usize];
+                let ready = *read && sock.is_readable() || *write && sock.poll_writable();
                 ready.then_some((1, 0))
             }
             (Ask::Connect(to), File::Socket(index)) => {

@@ -70,7 +70,7 @@ pub(super) struct Sock {
     pub(super) fin_acknowledged: bool,
     pub(super) written: u64,
     pub(super) acknowledged: u64,
-    /// A send found no room: its return is an edge.
+    /// A send or a poll found no room: its return is an edge.
     pub(super) is_full: bool,
 
     // To be read here.
@@ -178,6 +178,13 @@ impl Sock {
             }
             Stage::Open | Stage::Dead => true,
         }
+    }
+
+    /// The same, asked by a poll, which is told when it has changed (`SOCK_NOSPACE` in `tcp_poll`).
+    pub(super) fn poll_writable(&mut self) -> bool {
+        let writable = self.is_writable();
+        self.is_full |= !writable;
+        writable
     }
 
     /// The error that waits, taken off it.
