@@ -49,6 +49,9 @@ fn main() -> ExitCode {
 
 /// False: something that was asked for could not be done.
 fn run(options: &Options) -> io::Result<bool> {
+    if let Some(from) = &options.from {
+        return write_again(from, &options.out).map(|()| true);
+    }
     // Before this process is bound to one core.
     let environment = Environment::here();
     let place = place(options)?;
@@ -198,6 +201,19 @@ fn write(results: &Results, options: &Options) -> io::Result<()> {
     let json = serde_json::to_string_pretty(results).map_err(io::Error::other)?;
     fs::write(options.documents().join("rounds.json"), json + "\n")?;
     fs::write(&options.out, Table(results).to_string())
+}
+
+/// The table of rounds that were measured earlier.
+fn write_again(from: &Path, out: &Path) -> io::Result<()> {
+    let results = fs::read_to_string(from)
+        .and_then(|text| serde_json::from_str::<Results>(&text).map_err(io::Error::other));
+    let results = results.map_err(|error| {
+        let from = from.display();
+        io::Error::other(format!(
+            "--from {from}: {error}; it wants rounds.json of a run"
+        ))
+    })?;
+    fs::write(out, Table(&results).to_string())
 }
 
 /// One HTML file for each cell, of the client's documents of the last round.

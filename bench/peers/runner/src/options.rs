@@ -48,6 +48,9 @@ pub(crate) struct Options {
     /// Measure nothing: exchange verified bytes, half-close and reset through every server
     #[arg(long)]
     pub(crate) check: bool,
+    /// Measure nothing: write the table again, of the rounds of an earlier run (FILE.d/rounds.json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
     /// The core that each server has to itself
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) server_core: usize,

@@ -27,6 +27,9 @@ largest.
 - † the client's core was busy for more than 85 %: the rate is the client's, CPU figures stand.
 ";
 
+/// Why bounds are not reached, found out by hand: a section for each cell or several.
+const REASONS: &str = include_str!("../../reasons.md");
+
 impl Display for Table<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let results = self.0;
@@ -198,6 +201,11 @@ fn cell_tables(f: &mut Formatter<'_>, cell: &Cell, measured: &Measured) -> fmt::
         let beside: &[&Figure] = if at == 0 { &plain } else { &[] };
         figure_table(f, cell, figure, beside, measured)?;
     }
+    if is_short_of_a_bound(cell, measured)
+        && let Some(reason) = reason(cell.name)
+    {
+        writeln!(f, "Why not all: {reason}\n")?;
+    }
     for (server, message) in &measured.failures {
         writeln!(f, "- {server} failed: {message}")?;
     }
@@ -205,6 +213,28 @@ fn cell_tables(f: &mut Formatter<'_>, cell: &Cell, measured: &Measured) -> fmt::
         writeln!(f)?;
     }
     Ok(())
+}
+
+fn is_short_of_a_bound(cell: &Cell, measured: &Measured) -> bool {
+    let figures = cell.figures.iter();
+    let mut verdicts = figures
+        .flat_map(|figure| rows(cell, figure, measured))
+        .flat_map(|row| row.verdicts);
+    verdicts.any(|verdict| matches!(verdict, Some(Verdict::Open | Verdict::Miss)))
+}
+
+/// The text below the heading that names the cell.
+fn reason(cell: &str) -> Option<&'static str> {
+    sections().find_map(|(mut names, text)| names.any(|name| name == cell).then_some(text))
+}
+
+/// Cells and what is said of them.
+fn sections() -> impl Iterator<Item = (impl Iterator<Item = &'static str>, &'static str)> {
+    let sections = REASONS.split("\n## ").skip(1);
+    sections.filter_map(|section| {
+        let (names, text) = section.split_once('\n')?;
+        Some((names.split(", "), text.trim()))
+    })
 }
 
 fn figure_table(
@@ -426,6 +456,25 @@ mod tests {
             "| envoy | – | skipped: envoy could not be built or installed |",
         ] {
             assert!(text.contains(line), "{line}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_reason_stands_below_what_is_missed() {
+        for (of_corelane, is_there) in [(5.0, false), (7.0, true)] {
+            let rows = [
+                ("corelane", &[of_corelane; 6][..]),
+                ("c-epoll", &[4.9; 6]),
+                ("tokio", &[6.0; 6]),
+            ];
+            let mut cell = measured("cpu", &rows);
+            cell.cell = "echo-1".to_owned();
+            let text = Table(&results(vec![cell])).to_string();
+            assert_eq!(text.contains("Why not all: "), is_there, "{text}");
+        }
+        for name in super::sections().flat_map(|(names, _)| names) {
+            let known = crate::cells::CELLS.iter().any(|cell| cell.name == name);
+            assert!(known, "{name}");
         }
     }
 
