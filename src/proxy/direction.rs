@@ -284,22 +284,16 @@ impl Direction {
             return Poll::Ready(());
         }
         self.send(rest, sink);
+        let small = if total >= LARGE { 0 } else { small + 1 };
         match said {
             // The receive stream confirms it: a splice of nothing is not always an end.
             SourceSaid::Fin => self.path = Path::default(),
             SourceSaid::Failed(_) => source.read.set(Source::Reset),
-            SourceSaid::More if total >= LARGE => self.path = Path::Bulk { small: 0, room },
             // Also when there is something that only a read gets past: urgent data (tcp(7)), where
             // a splice stops for ever.
-            _ if small + 1 >= QUIET_MOVES => self.path = Path::default(),
-            SourceSaid::More => {
-                let small = small + 1;
-                self.path = Path::Bulk { small, room };
-            }
-            SourceSaid::Nothing => {
-                let small = small + 1;
-                self.path = Path::Dry { small, room };
-            }
+            _ if small >= QUIET_MOVES => self.path = Path::default(),
+            SourceSaid::More => self.path = Path::Bulk { small, room },
+            SourceSaid::Nothing => self.path = Path::Dry { small, room },
         }
         Poll::Ready(())
     }

@@ -341,26 +341,21 @@ impl LaneSocket {
     fn start(&self, op: Op) -> Option<Sent> {
         let lane = &*self.lane.0;
         let submitted = lane.poller.borrow_mut().submit(self.socket, op);
+        let done = |bytes, result| {
+            Some(Sent {
+                bytes,
+                result,
+                at_once: true,
+            })
+        };
         match submitted {
             Submitted::Done(Event::Sent(bytes, result)) => {
                 lane.stats.sent_bytes.add(bytes as u64);
-                Some(Sent {
-                    bytes,
-                    result,
-                    at_once: true,
-                })
+                done(bytes, result)
             }
-            Submitted::Done(Event::Connected(result)) => Some(Sent {
-                bytes: 0,
-                result,
-                at_once: true,
-            }),
+            Submitted::Done(Event::Connected(result)) => done(0, result),
             // A failed connection is ready, too: the next send says so.
-            Submitted::Done(Event::WriteReady(_)) => Some(Sent {
-                bytes: 0,
-                result: Ok(()),
-                at_once: true,
-            }),
+            Submitted::Done(Event::WriteReady(_)) => done(0, Ok(())),
             Submitted::Done(other) => unreachable!("a send or connect got {other:?}"),
             Submitted::Pending => {
                 let mut sockets = lane.sockets.borrow_mut();

@@ -16,8 +16,10 @@ const LOAD_MAX: Duration = Duration::from_secs(120);
 
 /// What a load is to the others on its core.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Standing {
+pub(crate) enum Standing {
     Equal,
+    /// It has the core when nobody else there wants it (`SCHED_IDLE`, sched(7)): what is measured
+    /// beside it then waits for the server and not for this load.
     Behind,
 }
 
@@ -33,20 +35,7 @@ impl Load {
     ///
     /// # Errors
     /// It cannot be started.
-    pub(crate) fn start(name: &str, arguments: &[&str], place: &Place) -> io::Result<Self> {
-        Self::start_by(name, Standing::Equal, arguments, place)
-    }
-
-    /// The same, which has the client's core when nobody else there wants it (`SCHED_IDLE`,
-    /// sched(7)): what is measured beside it then waits for the server and not for this load.
-    ///
-    /// # Errors
-    /// As [`Load::start`].
-    pub(crate) fn start_behind(name: &str, arguments: &[&str], place: &Place) -> io::Result<Self> {
-        Self::start_by(name, Standing::Behind, arguments, place)
-    }
-
-    fn start_by(
+    pub(crate) fn start(
         name: &str,
         standing: Standing,
         arguments: &[&str],
@@ -110,7 +99,7 @@ impl Load {
 /// # Errors
 /// As [`Load::finish`].
 pub(crate) fn run(arguments: &[&str], place: &Place, keep: Option<&Path>) -> io::Result<Outcome> {
-    let load = Load::start("load", arguments, place)?;
+    let load = Load::start("load", Standing::Equal, arguments, place)?;
     let json = load.json.clone();
     let outcome = load.finish()?;
     if let Some(keep) = keep {

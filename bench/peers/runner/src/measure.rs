@@ -11,7 +11,7 @@ use corelane_bench::outcome::Outcome;
 use crate::cells::Work;
 use crate::held::Held;
 use crate::instance::{Instance, Place, Upstream};
-use crate::load::{self, Load};
+use crate::load::{self, Load, Standing};
 use crate::process::Process;
 use crate::procfs::{self, Core, float};
 
@@ -297,7 +297,7 @@ impl Bench<'_> {
             "--duration",
             "30s",
         ];
-        let bulk = Load::start_behind("elephant", &bulk, self.place)?;
+        let bulk = Load::start("elephant", Standing::Behind, &bulk, self.place)?;
         let with = p99();
         bulk.stop()?;
         let with = with?;

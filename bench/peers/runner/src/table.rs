@@ -196,14 +196,17 @@ fn cell_tables(f: &mut Formatter<'_>, cell: &Cell, measured: &Measured) -> fmt::
         .figures
         .iter()
         .partition(|figure| !figure.targets.is_empty());
+    let mut is_short_of_a_bound = false;
     for (at, figure) in judged.into_iter().enumerate() {
         // What has no target stands beside the first that has one.
         let beside: &[&Figure] = if at == 0 { &plain } else { &[] };
-        figure_table(f, cell, figure, beside, measured)?;
+        let rows = rows(cell, figure, measured);
+        let mut verdicts = rows.iter().flat_map(|row| row.verdicts);
+        is_short_of_a_bound |=
+            verdicts.any(|verdict| matches!(verdict, Some(Verdict::Open | Verdict::Miss)));
+        figure_table(f, cell, figure, &rows, beside, measured)?;
     }
-    if is_short_of_a_bound(cell, measured)
-        && let Some(reason) = reason(cell.name)
-    {
+    if is_short_of_a_bound && let Some(reason) = reason(cell.name) {
         writeln!(f, "Why not all: {reason}\n")?;
     }
     for (server, message) in &measured.failures {
@@ -213,14 +216,6 @@ fn cell_tables(f: &mut Formatter<'_>, cell: &Cell, measured: &Measured) -> fmt::
         writeln!(f)?;
     }
     Ok(())
-}
-
-fn is_short_of_a_bound(cell: &Cell, measured: &Measured) -> bool {
-    let figures = cell.figures.iter();
-    let mut verdicts = figures
-        .flat_map(|figure| rows(cell, figure, measured))
-        .flat_map(|row| row.verdicts);
-    verdicts.any(|verdict| matches!(verdict, Some(Verdict::Open | Verdict::Miss)))
 }
 
 /// The text below the heading that names the cell.
@@ -241,10 +236,10 @@ fn figure_table(
     f: &mut Formatter<'_>,
     cell: &Cell,
     figure: &Figure,
+    rows: &[Row],
     beside: &[&Figure],
     measured: &Measured,
 ) -> fmt::Result {
-    let rows = rows(cell, figure, measured);
     if rows.is_empty() {
         return writeln!(f, "No {} was measured.\n", figure.name);
     }
@@ -263,7 +258,7 @@ fn figure_table(
         "|---|---|---|---|---|---|---|{}---|",
         "---|".repeat(beside.len())
     )?;
-    for row in &rows {
+    for row in rows {
         let ratio = |at: usize| row.ratios[at].map_or_else(|| "–".to_owned(), |s| s.to_string());
         let verdict = |at: usize| row.verdicts[at].map_or("", words);
         write!(
