@@ -79,7 +79,7 @@ fn run(options: &Options) -> io::Result<bool> {
     };
     let weights: Vec<f64> = cells
         .iter()
-        .map(|cell| weight(cell, &servers, options))
+        .map(|cell| weight(cell, &servers, &place, options))
         .collect();
     for (at, cell) in cells.iter().enumerate() {
         let share = weights[..=at].iter().sum::<f64>() / weights.iter().sum::<f64>();
@@ -102,12 +102,13 @@ fn run(options: &Options) -> io::Result<bool> {
         results.cells.push(measured);
         results.took_s = began.elapsed().as_secs();
         results.interrupted = done.is_err();
-        // After each cell, so that nothing is lost that was measured.
-        write(&results, options)?;
+        // After each cell, so that nothing is lost that was measured; the table is made once.
+        keep(&results, options)?;
         if results.interrupted {
             break;
         }
     }
+    fs::write(&options.out, Table(&results).to_string())?;
     let reported = report(&results, &place, &options.documents());
     eprintln!("{}", options.out.display());
     Ok(!results.interrupted && reported)
@@ -152,25 +153,12 @@ fn of_cell(cell: &Cell, servers: &[&'static Server], place: &Place) -> Vec<&'sta
         .collect()
 }
 
-/// About how long a round of a cell takes, in seconds, to share out a budget.
-fn weight(cell: &Cell, servers: &[&'static Server], options: &Options) -> f64 {
-    let count = servers
-        .iter()
-        .filter(|server| server.services.contains(&cell.service))
-        .count();
-    let count = match cell.servers.len() {
-        0 => count,
-        some => some.min(count),
-    };
-    let slice = options.slice();
-    let slice = (slice.warmup + slice.measured).as_secs_f64();
-    let each = match cell.work {
-        cells::Work::Memory { .. } | cells::Work::Idle { .. } => 5.0,
-        cells::Work::Elephant { .. } => 2.0 * slice + 0.3,
-        _ => slice + 0.2,
-    };
-    let rounds = options.rounds().min(cell.rounds_max);
-    each * f64::from(rounds) * u32::try_from(count).map_or(1.0, f64::from)
+/// About how long a cell takes, in seconds, to share out a budget.
+fn weight(cell: &Cell, servers: &[&'static Server], place: &Place, options: &Options) -> f64 {
+    let count = of_cell(cell, servers, place).len();
+    let rounds = f64::from(options.rounds().min(cell.rounds_max));
+    let each = measure::takes(cell.work, options.slice()).as_secs_f64();
+    each * rounds * u32::try_from(count).map_or(1.0, f64::from)
 }
 
 fn described(servers: &[&'static Server], place: &Place) -> Vec<Described> {
@@ -197,10 +185,10 @@ fn described(servers: &[&'static Server], place: &Place) -> Vec<Described> {
         .collect()
 }
 
-fn write(results: &Results, options: &Options) -> io::Result<()> {
+/// What `--from` reads.
+fn keep(results: &Results, options: &Options) -> io::Result<()> {
     let json = serde_json::to_string_pretty(results).map_err(io::Error::other)?;
-    fs::write(options.documents().join("rounds.json"), json + "\n")?;
-    fs::write(&options.out, Table(results).to_string())
+    fs::write(options.documents().join("rounds.json"), json + "\n")
 }
 
 /// The table of rounds that were measured earlier.

@@ -23,6 +23,12 @@ const SETTLE: Duration = Duration::from_secs(1);
 const IDLE_WATCHED: Duration = Duration::from_secs(2);
 /// From so many connections on a slice is longer.
 const MANY: u32 = 5000;
+/// One cycle through so many takes 100 ms.
+const MANY_SLICES: u32 = 3;
+/// A p99.9 takes 10,000 messages.
+const LATENCY_SLICES: u32 = 2;
+/// A p99 takes 1,000 messages, and those that a bulk transfer holds up come late.
+const ELEPHANT_SLICES: u32 = 4;
 /// Attaching to a process that runs takes milliseconds.
 const ATTACH_MAX: u32 = 400;
 
@@ -66,6 +72,22 @@ pub(crate) fn needs_fresh_server(work: Work) -> bool {
     matches!(work, Work::Memory { .. } | Work::Idle { .. })
 }
 
+/// About how long one slice takes with all that is around it, to share out a budget. The constants
+/// are what it took here beside the slice.
+pub(crate) fn takes(work: Work, slice: Slice) -> Duration {
+    let slice = slice.warmup + slice.measured;
+    let (slices, beside) = match work {
+        Work::Exchange { connections, .. } if connections >= MANY => (MANY_SLICES, 1000),
+        Work::Latency { .. } => (LATENCY_SLICES, 200),
+        Work::Elephant { .. } => (2 * ELEPHANT_SLICES, 1000),
+        Work::Memory { .. } | Work::Idle { .. } => (0, 10_000),
+        Work::Storm { .. } => (0, 2000),
+        Work::SystemCalls { .. } => (0, 1500),
+        Work::Exchange { .. } | Work::Churn | Work::Bulk { .. } => (1, 200),
+    };
+    slice * slices + Duration::from_millis(beside)
+}
+
 impl Bench<'_> {
     /// Does the work, and adds the shares of both cores that were busy meanwhile.
     ///
@@ -88,8 +110,8 @@ impl Bench<'_> {
     fn work(&self, work: Work, instance: &Instance) -> io::Result<Values> {
         match work {
             Work::Exchange { connections, bytes } => {
-                // One cycle through so many connections takes 100 ms.
-                let cycles = self.longer(if connections >= MANY { 3 } else { 1 });
+                let many = connections >= MANY;
+                let cycles = self.longer(if many { MANY_SLICES } else { 1 });
                 let (connections, bytes) = (connections.to_string(), bytes.to_string());
                 let arguments = ["--connections", &connections, "--size", &bytes];
                 per_message(&cycles.load("run", &arguments, instance)?)
@@ -145,8 +167,7 @@ impl Bench<'_> {
             "--arrival",
             "poisson",
         ];
-        // A p99.9 takes 10,000 messages.
-        let outcome = self.longer(2).load("run", &arguments, instance)?;
+        let outcome = self.longer(LATENCY_SLICES).load("run", &arguments, instance)?;
         let mut values = per_message(&outcome)?;
         if !outcome.verdict.valid {
             values.insert("invalid".to_owned(), 1.0);
@@ -274,8 +295,7 @@ impl Bench<'_> {
     fn elephant(&self, connections: u32, rate: u32, instance: &Instance) -> io::Result<Values> {
         let (connections, rate) = (connections.to_string(), rate.to_string());
         let arguments = ["--connections", &connections, "--rate", &rate];
-        // A p99 takes 1,000 messages, and those that a bulk transfer holds up come late.
-        let longer = self.longer(4);
+        let longer = self.longer(ELEPHANT_SLICES);
         let p99 = || -> io::Result<f64> {
             let outcome = longer.load("run", &arguments, instance)?;
             let p99 = outcome
