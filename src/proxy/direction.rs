@@ -25,13 +25,14 @@ const BUDGET: usize = 8;
 /// answered before the next one comes is as often one buffer long as not, and nothing is saved by
 /// moving that one by three system calls more (echo of 16 KB: 1.47 of the C limit that way).
 const LARGE: usize = 2 * BUFFER_BYTES;
-/// Bytes received in large pieces, less those that smaller ones between cost, that make a transfer
-/// sustained: 16 buffers, after which the saved copies (0.80 to 0.94 of the CPU, bench/NOTES.md)
-/// have paid for the two system calls of the change within the same again.
-const SUSTAINED: u32 = 256 * 1024;
-/// What a smaller piece takes off that sum: a few among large ones do not keep a transfer off the
-/// bulk path.
-const SMALL_COSTS: u32 = 64 * 1024;
+/// The length that speaks neither for a sustained transfer nor against: one of messages of a buffer
+/// is never sustained, one of pieces of two is.
+const EVEN: usize = BUFFER_BYTES + BUFFER_BYTES / 2;
+/// By how many bytes large pieces are longer than that, in all and less what shorter ones lack, when
+/// a transfer is sustained: 16 buffers that came four at once, after which the saved copies (0.80 to
+/// 0.94 of the CPU, bench/NOTES.md) have paid for the two system calls of the change within the same
+/// again. A sum, since what arrives is often cut into a large piece and a rest, in turn and for ever.
+const SUSTAINED: u32 = 128 * 1024;
 /// Bytes of one bulk move, at most.
 const MOVE_MAX: usize = 1024 * 1024;
 /// Bytes that one direction moves before the lane's other tasks get their turn. A move brings what
@@ -76,7 +77,7 @@ pub(super) struct Direction {
 /// How bytes are moved now.
 #[derive(Clone, Copy, Debug)]
 enum Path {
-    /// By the receive stream; so many bytes came in large pieces lately.
+    /// By the receive stream; so many bytes speak for the bulk path; see `SUSTAINED`.
     Interactive(u32),
     /// The receive stream is ending; what it still brings goes first.
     Entering,
@@ -227,13 +228,7 @@ impl Direction {
     /// Notes how large the pieces are, and turns to the bulk path when they stay large.
     fn observe(&mut self, chain: &Chain) {
         if let Path::Interactive(so_far) = self.path {
-            let large = chain.len() >= LARGE;
-            let bytes = u32::try_from(chain.len()).unwrap_or(u32::MAX);
-            let so_far = if large {
-                so_far.saturating_add(bytes)
-            } else {
-                so_far.saturating_sub(SMALL_COSTS)
-            };
+            let so_far = for_bulk(so_far, chain.len());
             self.path = if so_far >= SUSTAINED {
                 Path::Entering
             } else {
@@ -366,6 +361,15 @@ impl Direction {
     }
 }
 
+/// The sum that [`SUSTAINED`] is about, after one more piece.
+fn for_bulk(so_far: u32, piece: usize) -> u32 {
+    let longer = if piece >= LARGE { piece - EVEN } else { 0 };
+    let shorter = EVEN.saturating_sub(piece);
+    so_far
+        .saturating_add(in_32_bits(longer))
+        .saturating_sub(in_32_bits(shorter))
+}
+
 /// Bytes that one move may bring, whatever the sink has room for: what one direction may hold. A
 /// mark above one move would ask for more than the most.
 fn least_move(sink: &Side) -> usize {
@@ -378,9 +382,9 @@ fn sink_room(sink: &Side) -> usize {
     room.unwrap_or_else(|| least_move(sink))
 }
 
-/// Bytes of room; more than fit are never used up in one go.
-fn in_32_bits(room: usize) -> u32 {
-    u32::try_from(room).unwrap_or(u32::MAX)
+/// More bytes than fit are never reckoned with.
+fn in_32_bits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// The path once the receive stream has ended: bulk, if both sockets can be read and written by
@@ -391,4 +395,56 @@ fn enter_bulk(source: &Side, sink: &Side) -> Path {
         .set_nonblocking()
         .and_then(|()| sink.stream.set_nonblocking());
     ready.map_or_else(|_| Path::default(), |()| Path::Bulk { small: 0, room: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SUSTAINED, for_bulk};
+
+    const KIB: usize = 1024;
+
+    /// Bytes that pass before the bulk path is taken, of at most 16 MiB in pieces that recur.
+    fn bytes_before_bulk(pieces: &[usize]) -> Option<usize> {
+        let (mut so_far, mut bytes) = (0, 0);
+        for &piece in pieces.iter().cycle() {
+            if so_far >= SUSTAINED {
+                return Some(bytes);
+            }
+            if bytes > 16 * KIB * KIB {
+                return None;
+            }
+            so_far = for_bulk(so_far, piece);
+            bytes += piece;
+        }
+        None
+    }
+
+    #[test]
+    fn a_transfer_in_pieces_of_several_buffers_is_sustained() {
+        assert_eq!(bytes_before_bulk(&[64 * KIB]), Some(256 * KIB));
+        assert_eq!(bytes_before_bulk(&[32 * KIB]), Some(512 * KIB));
+    }
+
+    #[test]
+    fn so_is_one_whose_pieces_are_a_large_one_and_a_rest() {
+        // What epoll receives in a wait, and what is left of 95,230 bytes that arrived at once.
+        let pieces = [64 * KIB, 29_694];
+        assert_eq!(
+            bytes_before_bulk(&pieces),
+            Some(4 * pieces[0] + 3 * pieces[1])
+        );
+        assert!(bytes_before_bulk(&[64 * KIB, 2 * KIB]).is_some());
+    }
+
+    #[test]
+    fn messages_of_less_than_two_buffers_are_not() {
+        for piece in [64, 4 * KIB, 16 * KIB, 24 * KIB, 32 * KIB - 1] {
+            assert_eq!(bytes_before_bulk(&[piece]), None, "{piece}");
+        }
+        assert_eq!(
+            bytes_before_bulk(&[40 * KIB, 64]),
+            None,
+            "and an answer in between"
+        );
+    }
 }
