@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::bind::bind;
@@ -56,6 +56,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let limit = SessionLimit::new(plan.max_sessions);
     let spread: Arc<OnceLock<Arc<Spread>>> = Arc::default();
     let config = Arc::new(config.clone());
+    let mut threads = Vec::new();
     for (index, (&cpu, listeners)) in plan.lanes.iter().zip(listeners).enumerate() {
         let lane = LanePlan {
             index,
@@ -68,7 +69,8 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
             orders: Arc::clone(&orders),
             spread: Arc::clone(&spread),
         };
-        start(lane, sender.clone()).map_err(system("cannot start a thread"))?;
+        let thread = start(lane, sender.clone()).map_err(system("cannot start a thread"))?;
+        threads.push(Some(thread));
     }
     drop(sender);
 
@@ -76,6 +78,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         events,
         orders,
         limit,
+        threads,
         remotes: Vec::new(),
         ended: 0,
         cut: 0,
@@ -98,6 +101,8 @@ struct Server {
     events: Receiver<Event>,
     orders: Arc<Orders>,
     limit: Arc<SessionLimit>,
+    /// By lane, until it has ended.
+    threads: Vec<Option<JoinHandle<()>>>,
     remotes: Vec<Remote>,
     /// Lanes that have ended, and the sessions that they reset.
     ended: usize,
@@ -180,6 +185,9 @@ impl Server {
         match event {
             Ok(Event::Ended { lane, result }) => {
                 self.ended += 1;
+                // The process must not end in the middle of a thread's end.
+                let thread = self.threads[lane].take();
+                drop(thread.map(JoinHandle::join));
                 self.cut += result?;
                 Ok(Some(Event::Ended {
                     lane,
@@ -202,8 +210,8 @@ impl Server {
     }
 }
 
-/// Starts a lane on a thread of its own.
-fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
+/// Starts a lane on a thread of its own, which tells its end as its last deed.
+fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<JoinHandle<()>> {
     let lane = plan.index;
     thread::Builder::new()
         .name(format!("lane-{lane}"))
@@ -221,8 +229,7 @@ fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
                 Err(_) => Err(ServerError::LanePanicked { lane }),
             };
             drop(to.send(Event::Ended { lane, result }));
-        })?;
-    Ok(())
+        })
 }
 
 /// Reports lanes that do not turn, for as long as the process lives.
