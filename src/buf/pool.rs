@@ -342,7 +342,8 @@ impl Chain {
         assert!(left <= self.bytes, "more than the chain holds");
         while left > 0 {
             let Some(pool) = &self.pool else { return };
-            let link = pool.link(self.head);
+            let index = self.head;
+            let link = pool.link(index);
             let Link { next, start, end } = link.get();
             if left < end - start {
                 link.set(Link {
@@ -354,7 +355,9 @@ impl Chain {
                 return;
             }
             left -= end - start;
-            drop(self.pop());
+            (self.head, self.buffers, self.bytes) =
+                (next, self.buffers - 1, self.bytes - (end - start));
+            pool.give_back(index);
         }
     }
 
@@ -387,6 +390,13 @@ impl Chain {
             at = next;
             Some(part)
         })
+    }
+
+    /// The filled part of a chain of one buffer, which most are.
+    pub(crate) fn only(&self) -> Option<&[u8]> {
+        let pool = self.pool.as_ref().filter(|_| self.buffers == 1)?;
+        let Link { start, end, .. } = pool.link(self.head).get();
+        Some(pool.filled(self.head, start, end))
     }
 
     /// Points `slices` at the first parts, as many as fit; says how many.
@@ -435,7 +445,7 @@ impl From<Buf> for Chain {
 
 impl Drop for Chain {
     fn drop(&mut self) {
-        while self.pop().is_some() {}
+        self.skip(self.len());
     }
 }
 

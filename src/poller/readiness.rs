@@ -394,12 +394,11 @@ impl<Q> Drop for Readiness<Q> {
 /// Sends until all is gone, it would block or it fails; `None` when it would block.
 fn push(fd: &OsSocket, sending: &mut Sending, fault: &mut Fault) -> Option<io::Result<()>> {
     while !sending.chain.is_empty() {
-        let mut parts = [IoSlice::new(&[]); PARTS];
-        let count = sending.chain.gather(&mut parts);
-        if seeded(Bug::SendReordered) {
-            parts[..count].reverse();
-        }
-        match sys::send(sys::borrow(fd), &parts[..count]) {
+        let sent = match sending.chain.only() {
+            Some(part) => sys::send(sys::borrow(fd), &[IoSlice::new(part)]),
+            None => send_parts(fd, &sending.chain),
+        };
+        match sent {
             Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
             Ok(bytes) => sending.advance(bytes),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
@@ -407,6 +406,16 @@ fn push(fd: &OsSocket, sending: &mut Sending, fault: &mut Fault) -> Option<io::R
         };
     }
     Some(Ok(()))
+}
+
+#[inline(never)] // seldom: it would take part in every send by the stack it needs
+fn send_parts(fd: &OsSocket, chain: &Chain) -> io::Result<usize> {
+    let mut parts = [IoSlice::new(&[]); PARTS];
+    let count = chain.gather(&mut parts);
+    if seeded(Bug::SendReordered) {
+        parts[..count].reverse();
+    }
+    sys::send(sys::borrow(fd), &parts[..count])
 }
 
 fn token(socket: Socket) -> u64 {
