@@ -167,7 +167,9 @@ impl Bench<'_> {
             "--arrival",
             "poisson",
         ];
-        let outcome = self.longer(LATENCY_SLICES).load("run", &arguments, instance)?;
+        let outcome = self
+            .longer(LATENCY_SLICES)
+            .load("run", &arguments, instance)?;
         let mut values = per_message(&outcome)?;
         if !outcome.verdict.valid {
             values.insert("invalid".to_owned(), 1.0);
