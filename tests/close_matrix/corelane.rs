@@ -143,7 +143,7 @@ impl Corelane {
     pub(crate) fn assert_quiet(&mut self) {
         let mut left = self.open_sockets();
         for _ in 0..200 {
-            if left == self.sockets {
+            if left <= self.sockets {
                 break;
             }
             // Closes are asynchronous; a line that comes meanwhile is one too many.
@@ -152,7 +152,12 @@ impl Corelane {
             }
             left = self.open_sockets();
         }
-        assert_eq!(left, self.sockets, "sockets leak");
+        // Fewer is none: Wine has one of its own for a moment, which the first count may have seen.
+        assert!(
+            left <= self.sockets,
+            "sockets leak: {left}, at first {}",
+            self.sockets
+        );
         let extra: Vec<_> = self.lines.try_iter().collect();
         assert!(
             !extra.iter().any(|line| line.contains(" session ")),
