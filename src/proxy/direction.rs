@@ -30,9 +30,9 @@ const LARGE: usize = 2 * BUFFER_BYTES;
 const EVEN: usize = BUFFER_BYTES + BUFFER_BYTES / 2;
 /// By how many bytes large pieces are longer than that, in all and less what shorter ones lack,
 /// when a transfer is sustained: 16 buffers that came four at once, after which the saved copies
-/// (0.80 to 0.94 of the CPU, bench/NOTES.md) have paid for the two system calls of the change within
-/// the same again. A sum, since what arrives is often cut into a large piece and a rest, in turn and
-/// for ever.
+/// (0.80 to 0.94 of the CPU, bench/NOTES.md) have paid for the two system calls of the change
+/// within the same again. A sum, since what arrives is often cut into a large piece and a rest, in
+/// turn and for ever.
 const SUSTAINED: u32 = 128 * 1024;
 /// Bytes of one bulk move, at most.
 const MOVE_MAX: usize = 1024 * 1024;
