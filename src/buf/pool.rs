@@ -394,9 +394,7 @@ impl Chain {
 
     /// The filled part of a chain of one buffer, which most are.
     pub(crate) fn only(&self) -> Option<&[u8]> {
-        let pool = self.pool.as_ref().filter(|_| self.buffers == 1)?;
-        let Link { start, end, .. } = pool.link(self.head).get();
-        Some(pool.filled(self.head, start, end))
+        self.parts().next().filter(|_| self.buffers == 1)
     }
 
     /// Points `slices` at the first parts, as many as fit; says how many.

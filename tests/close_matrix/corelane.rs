@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +27,7 @@ pub(crate) struct Corelane {
     /// Sessions that ended while another one's record was waited for.
     records: Vec<Fields>,
     /// Open sockets before the first session.
-    sockets: usize,
+    sockets: RangeInclusive<usize>,
     config: PathBuf,
 }
 
@@ -111,10 +112,13 @@ impl Corelane {
             address: address.expect("it says where it listens before it is ready"),
             lines,
             records: Vec::new(),
-            sockets: 0,
+            sockets: 0..=0,
             config,
         };
-        corelane.sockets = corelane.open_sockets();
+        let open = corelane.open_sockets();
+        // Under Wine there was one more right behind "ready" in one run of many: none of ours.
+        let least = if poller == "iocp" { open - 1 } else { open };
+        corelane.sockets = least..=open;
         Some(corelane)
     }
 
@@ -143,7 +147,7 @@ impl Corelane {
     pub(crate) fn assert_quiet(&mut self) {
         let mut left = self.open_sockets();
         for _ in 0..200 {
-            if left <= self.sockets {
+            if self.sockets.contains(&left) {
                 break;
             }
             // Closes are asynchronous; a line that comes meanwhile is one too many.
@@ -152,10 +156,9 @@ impl Corelane {
             }
             left = self.open_sockets();
         }
-        // Fewer is none: Wine has one of its own for a moment, which the first count may have seen.
         assert!(
-            left <= self.sockets,
-            "sockets leak: {left}, at first {}",
+            self.sockets.contains(&left),
+            "sockets leak: {left}, not {:?}",
             self.sockets
         );
         let extra: Vec<_> = self.lines.try_iter().collect();
