@@ -31,12 +31,24 @@ pub struct LaneStats {
     pub spawned: Counter,
     /// Tasks ended by a panic.
     pub panics: Counter,
-    /// Connections accepted.
-    pub accepted: Counter,
+    /// Sessions begun: one for each connection accepted for this lane.
+    pub begun: Counter,
+    /// Sessions ended.
+    pub ended: Counter,
     /// Accepts that failed for want of descriptors or memory.
     pub accept_failures: Counter,
     /// Bytes received.
     pub received_bytes: Counter,
     /// Bytes sent.
     pub sent_bytes: Counter,
+}
+
+impl LaneStats {
+    /// Sessions that have begun and not ended.
+    #[must_use]
+    pub fn sessions(&self) -> u64 {
+        // In this order, or one could end in between that was not seen to begin.
+        let ended = self.ended.value();
+        self.begun.value().saturating_sub(ended)
+    }
 }

@@ -218,7 +218,8 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
     let address = listener.address();
     let acceptor = Acceptor {
         name: "gate".into(),
-        lane: 0,
+        lane: lane.handle(),
+        lane_index: 0,
         service,
         limit: SessionLimit::new(1000),
         timeouts: Timeouts {
@@ -233,11 +234,8 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
         place: 0,
         spread: Arc::default(),
     };
-    let handle = lane.handle();
-    handle.spawn(
-        &"accept",
-        accept(handle.clone(), listener, Rc::new(acceptor)),
-    );
+    lane.handle()
+        .spawn(&"accept", accept(listener, Rc::new(acceptor)));
     address
 }
 

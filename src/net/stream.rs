@@ -1,6 +1,5 @@
 //! Connections.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,13 +14,11 @@ use crate::sys::{self, OsSocket, SocketRef};
 /// [`Stream::close`].
 ///
 /// The kernel tells of a reset once, to whichever call comes first; reads that come after look like
-/// a FIN. The poller sees to that for what is sent and received; a stream remembers what a connect
-/// or a move was told.
+/// a FIN. The poller sees to that for what is sent and received; what a connect or a move was told
+/// is remembered beside the socket.
 #[derive(Debug)]
 pub struct Stream {
     socket: LaneSocket,
-    /// A connect or a move was told that the connection is gone.
-    failed: Cell<bool>,
 }
 
 /// Connects, from the address `source` if one is given; dropping the future gives up.
@@ -43,7 +40,7 @@ pub async fn connect(
     match stream.socket.connect(to).await {
         Ok(()) => {}
         // It was there and has reset, all before anyone looked. What it said first is to be read.
-        Err(error) if is_of_connected(&error) && stream.holds_input() => stream.failed.set(true),
+        Err(error) if is_of_connected(&error) && stream.holds_input() => stream.socket.set_failed(),
         Err(error) => return Err(error),
     }
     let is_itself = |socket: SocketRef<'_>| Ok(sys::is_connected_to_itself(socket));
@@ -80,7 +77,6 @@ impl Stream {
     pub(super) fn of(lane: &Handle, socket: OsSocket) -> Self {
         Self {
             socket: LaneSocket::attach(lane, socket),
-            failed: Cell::new(false),
         }
     }
 
@@ -110,7 +106,7 @@ impl Stream {
     /// [`Stream::recv`] as a poll.
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<Chain>> {
         let received = ready!(self.socket.poll_recv(context));
-        if matches!(&received, Ok(chain) if chain.is_empty()) && self.failed.get() {
+        if matches!(&received, Ok(chain) if chain.is_empty()) && self.socket.has_failed() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(received)
@@ -156,7 +152,7 @@ impl Stream {
     /// when nothing of it is left, or an empty chain for the peer's FIN.
     pub fn poll_recv_last(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Chain>>> {
         let received = ready!(self.socket.poll_recv_last(context));
-        if matches!(&received, Ok(Some(chain)) if chain.is_empty()) && self.failed.get() {
+        if matches!(&received, Ok(Some(chain)) if chain.is_empty()) && self.socket.has_failed() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(received)
@@ -177,7 +173,7 @@ impl Stream {
     pub fn move_to(&self, sink: &Self, max: usize) -> Option<Moved> {
         let moved = self.socket.move_to(&sink.socket, max);
         if moved.as_ref().is_some_and(|moved| moved.sink_failed) {
-            sink.failed.set(true);
+            sink.socket.set_failed();
         }
         moved
     }

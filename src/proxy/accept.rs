@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::deadline::Timeouts;
-use super::limit::SessionLimit;
+use super::limit::{Permit, SessionLimit};
 use super::session::{Service, start};
 use super::spread::Spread;
 use crate::net::Listener;
@@ -27,8 +27,10 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Acceptor {
     /// What the listener is called in the configuration.
     pub name: Arc<str>,
-    /// Which lane it accepts for.
-    pub lane: usize,
+    /// The lane that it accepts for.
+    pub lane: Handle,
+    /// Which one that is.
+    pub lane_index: usize,
     /// What each connection gets.
     pub service: Service,
     /// How many sessions there may be.
@@ -43,9 +45,26 @@ pub struct Acceptor {
     pub spread: Arc<OnceLock<Arc<Spread>>>,
 }
 
+impl Acceptor {
+    /// Takes over the permit of a session that begins: its record gives it back, as
+    /// [`Acceptor::end_session`]. Not kept by each session, since it would be the same in all.
+    pub(super) fn begin_session(&self, permit: Permit) {
+        debug_assert!(permit.is_of(&self.limit), "of this limit");
+        self.lane.stats().begun.add(1);
+        permit.keep();
+    }
+
+    /// The session has ended.
+    pub(super) fn end_session(&self) {
+        self.lane.stats().ended.add(1);
+        self.limit.give_back();
+    }
+}
+
 /// Accepts until told to stop. Connections that are in the backlog then are still served; those
 /// above the session limit stay there until a session ends.
-pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
+pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
+    let lane = &acceptor.lane;
     let _ending = Ending(Rc::clone(&acceptor));
     let mut failures = Failures::default();
     let mut stopped = pin!(acceptor.stop.pass());
@@ -58,7 +77,7 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
                 if taken.is_none() {
                     taken = Some(listener.accept().await?);
                 }
-                Ok(acceptor.limit.acquire(&lane).await)
+                Ok(acceptor.limit.acquire(lane).await)
             });
             either(stopped.as_mut(), next).await
         };
@@ -69,8 +88,7 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
                     if let Some(spread) = acceptor.spread.get() {
                         spread.hand(acceptor.place, connection, permit);
                     } else {
-                        lane.stats().accepted.add(1);
-                        start(&lane, connection.attach(&lane), permit, &acceptor);
+                        start(connection.attach(lane), permit, &acceptor);
                     }
                     streak += 1;
                 }
@@ -94,8 +112,7 @@ pub async fn accept(lane: Handle, listener: Listener, acceptor: Rc<Acceptor>) {
         let Some(connection) = taken.take().or_else(|| listener.accept_waiting()) else {
             break;
         };
-        lane.stats().accepted.add(1);
-        start(&lane, connection.attach(&lane), permit, &acceptor);
+        start(connection.attach(lane), permit, &acceptor);
     }
     listener.close();
 }
@@ -166,7 +183,8 @@ mod tests {
             let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(max_sessions));
             let acceptor = Acceptor {
                 name: "echo".into(),
-                lane: 0,
+                lane: lane.handle(),
+                lane_index: 0,
                 service: Service::Echo,
                 limit: std::sync::Arc::clone(&limit),
                 timeouts: Timeouts::LONG,
@@ -174,9 +192,8 @@ mod tests {
                 place: 0,
                 spread: std::sync::Arc::default(),
             };
-            let handle = lane.handle();
-            let task = accept(handle.clone(), listener, Rc::new(acceptor));
-            handle.spawn(&"accept", task);
+            let task = accept(listener, Rc::new(acceptor));
+            lane.handle().spawn(&"accept", task);
             let mut accepting = Self {
                 lane,
                 stop,

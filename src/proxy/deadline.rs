@@ -45,13 +45,19 @@ pub(super) enum Expired {
     Lifetime,
 }
 
+/// Whether both directions of a session may still move, or one has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Open {
+    Both,
+    Half,
+}
+
 /// One session's clock. Every session has one, so it is kept small.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     /// The end of the session's lifetime.
     end: Time,
     last: Time,
-    half_closed: bool,
 }
 
 impl Deadline {
@@ -62,44 +68,34 @@ impl Deadline {
             let parts = u32::try_from(random % 1001).expect("at most 1000");
             now + lifetime.saturating_sub(span / 1000 * parts)
         });
-        Self {
-            end,
-            last: now,
-            half_closed: false,
-        }
+        Self { end, last: now }
     }
 
-    /// Bytes moved.
+    /// Bytes moved, or one direction has ended: silence before does not count for the other.
     pub(super) fn alive(&mut self, now: Time) {
         self.last = now;
     }
 
-    /// One direction has ended. From the first time on, the other has its own time for it: silence
-    /// before does not count.
-    pub(super) fn half_closed(&mut self, now: Time) {
-        if !std::mem::replace(&mut self.half_closed, true) {
-            self.last = now;
-        }
-    }
-
     /// When to look next; the end of time if never.
-    pub(super) fn at(&self, timeouts: &Timeouts) -> Time {
-        self.end.min(self.last + self.quiet(timeouts).0)
+    pub(super) fn at(&self, timeouts: &Timeouts, open: Open) -> Time {
+        self.end.min(self.last + open.quiet(timeouts).0)
     }
 
     /// Which time is over at `now`.
-    pub(super) fn expired(&self, timeouts: &Timeouts, now: Time) -> Option<Expired> {
+    pub(super) fn expired(&self, timeouts: &Timeouts, open: Open, now: Time) -> Option<Expired> {
         if now >= self.end {
             return Some(Expired::Lifetime);
         }
-        let (limit, which) = self.quiet(timeouts);
+        let (limit, which) = open.quiet(timeouts);
         (now >= self.last + limit).then_some(which)
     }
+}
 
+impl Open {
     /// How long nothing may move.
-    fn quiet(&self, timeouts: &Timeouts) -> (Duration, Expired) {
+    fn quiet(self, timeouts: &Timeouts) -> (Duration, Expired) {
         let idle = timeouts.idle.unwrap_or(Duration::MAX);
-        if self.half_closed && timeouts.half_close <= idle {
+        if self == Self::Half && timeouts.half_close <= idle {
             (timeouts.half_close, Expired::HalfClose)
         } else {
             (idle, Expired::Idle)
@@ -111,7 +107,7 @@ impl Deadline {
 mod tests {
     use std::time::Duration;
 
-    use super::{Deadline, Expired, Timeouts};
+    use super::{Deadline, Expired, Open, Timeouts};
     use crate::runtime::Time;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -131,53 +127,42 @@ mod tests {
         Time::ZERO + seconds * SECOND
     }
 
+    /// That the deadline looks again at that second, when it expires so and not before.
+    fn expires(deadline: Deadline, limits: &Timeouts, open: Open, (second, which): (u32, Expired)) {
+        assert_eq!(deadline.at(limits, open), at(second));
+        assert_eq!(deadline.expired(limits, open, at(second - 1)), None);
+        assert_eq!(deadline.expired(limits, open, at(second)), Some(which));
+    }
+
     #[test]
     fn idle_counts_from_the_last_byte() {
         let limits = &timeouts();
         let mut deadline = Deadline::new(limits, at(0), 0);
-        assert_eq!(
-            (deadline.at(limits), deadline.expired(limits, at(9))),
-            (at(10), None)
-        );
+        expires(deadline, limits, Open::Both, (10, Expired::Idle));
         deadline.alive(at(9));
-        assert_eq!(
-            (deadline.at(limits), deadline.expired(limits, at(18))),
-            (at(19), None)
-        );
-        assert_eq!(deadline.expired(limits, at(19)), Some(Expired::Idle));
+        expires(deadline, limits, Open::Both, (19, Expired::Idle));
     }
 
     #[test]
     fn a_half_closed_session_has_the_shorter_time() {
         let limits = &timeouts();
         let mut deadline = Deadline::new(limits, at(0), 0);
-        deadline.half_closed(at(8));
-        assert_eq!(
-            (deadline.at(limits), deadline.expired(limits, at(10))),
-            (at(11), None),
-            "what was silent before its FIN has not used up the time after it"
-        );
-        deadline.half_closed(at(9));
-        assert_eq!(deadline.expired(limits, at(11)), Some(Expired::HalfClose));
+        deadline.alive(at(8));
+        expires(deadline, limits, Open::Half, (11, Expired::HalfClose));
         let short_idle = Timeouts {
             idle: Some(2 * SECOND),
             ..timeouts()
         };
-        let mut deadline = Deadline::new(&short_idle, at(0), 0);
-        deadline.half_closed(at(0));
-        assert_eq!(deadline.expired(&short_idle, at(2)), Some(Expired::Idle));
+        let deadline = Deadline::new(&short_idle, at(0), 0);
+        expires(deadline, &short_idle, Open::Half, (2, Expired::Idle));
         let never = Timeouts {
             idle: None,
             ..timeouts()
         };
-        let mut deadline = Deadline::new(&never, at(0), 0);
-        assert_eq!(deadline.at(&never), Time::NEVER);
-        deadline.half_closed(at(0));
-        assert_eq!(
-            deadline.at(&never),
-            at(3),
-            "half-closed sessions always end"
-        );
+        let deadline = Deadline::new(&never, at(0), 0);
+        assert_eq!(deadline.at(&never, Open::Both), Time::NEVER);
+        // Half-closed sessions always end.
+        expires(deadline, &never, Open::Half, (3, Expired::HalfClose));
     }
 
     #[test]
@@ -188,8 +173,7 @@ mod tests {
         };
         let mut deadline = Deadline::new(&limits, at(0), 77);
         deadline.alive(at(99));
-        assert_eq!(deadline.expired(&limits, at(99)), None);
-        assert_eq!(deadline.expired(&limits, at(100)), Some(Expired::Lifetime));
+        expires(deadline, &limits, Open::Both, (100, Expired::Lifetime));
         let jittered = Timeouts {
             lifetime_jitter_percent: 10,
             ..limits
@@ -198,7 +182,7 @@ mod tests {
             .map(|random| {
                 let mut deadline = Deadline::new(&jittered, at(0), random);
                 deadline.alive(at(1000));
-                deadline.at(&jittered)
+                deadline.at(&jittered, Open::Both)
             })
             .collect();
         assert_eq!(

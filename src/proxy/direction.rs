@@ -68,8 +68,6 @@ pub(super) struct Direction {
     pub(super) sending: bool,
     /// Nothing more will move.
     pub(super) ended: bool,
-    /// Bytes that the sink's kernel took, without those of a send in flight.
-    bytes: u64,
     /// When to look at a reset's acknowledgements again, and the pause before that. Boxed: few
     /// sessions need it, and it is as large as the rest.
     acks: Option<Box<(Sleep, Duration)>>,
@@ -104,6 +102,8 @@ pub(super) struct Pulse<'a, 'b> {
     pub(super) deadline: &'a mut Deadline,
     pub(super) phase: Phase,
     pub(super) now: Time,
+    /// Bytes of this direction that the sink's kernel took, without those of a send in flight.
+    pub(super) moved: &'a mut u64,
 }
 
 impl Side {
@@ -125,19 +125,18 @@ impl Side {
 }
 
 impl Direction {
-    /// Bytes that the sink's kernel has taken by now.
-    pub(super) fn moved(&self, sink: &Side) -> u64 {
-        let in_flight = if self.sending {
-            sink.stream.sent_so_far()
+    /// Bytes that the sink's kernel has taken of a send in flight.
+    pub(super) fn in_flight(&self, sink: &Side) -> u64 {
+        if self.sending {
+            sink.stream.sent_so_far() as u64
         } else {
             0
-        };
-        self.bytes + in_flight as u64
+        }
     }
 
     /// Goes as far as it can without waiting.
     pub(super) fn step(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) {
-        let enough = self.bytes + TURN;
+        let enough = *pulse.moved + TURN;
         for _ in 0..BUDGET {
             if self.ended {
                 return;
@@ -169,7 +168,7 @@ impl Direction {
             if polled.is_pending() {
                 return;
             }
-            if self.bytes >= enough {
+            if *pulse.moved >= enough {
                 break;
             }
         }
@@ -218,7 +217,7 @@ impl Direction {
             Ok(chain) => {
                 self.observe(&chain);
                 pulse.deadline.alive(pulse.now);
-                self.send(chain, sink);
+                self.send(chain, sink, pulse);
             }
             Err(_) if seeded(Bug::ResetTurnedIntoFin) => source.read.set(Source::Fin),
             Err(_) => source.read.set(Source::Reset),
@@ -274,12 +273,12 @@ impl Direction {
         if total > 0 {
             pulse.deadline.alive(pulse.now);
         }
-        self.bytes += bytes as u64;
+        *pulse.moved += bytes as u64;
         if sink_failed {
             sink.write_failed.set(true);
             return Poll::Ready(());
         }
-        self.send(rest, sink);
+        self.send(rest, sink, pulse);
         let small = if total >= LARGE { 0 } else { small + 1 };
         match said {
             // The receive stream confirms it: a splice of nothing is not always an end.
@@ -294,13 +293,13 @@ impl Direction {
         Poll::Ready(())
     }
 
-    fn send(&mut self, chain: Chain, sink: &Side) {
+    fn send(&mut self, chain: Chain, sink: &Side, pulse: &mut Pulse<'_, '_>) {
         if chain.is_empty() {
             return;
         }
         match sink.stream.start_send_lazily(chain) {
             Some(_) if seeded(Bug::RecordInexact) => {}
-            Some(sent) => self.on_sent(&sent, sink),
+            Some(sent) => on_sent(&sent, sink, pulse),
             None => self.sending = true,
         }
     }
@@ -319,15 +318,8 @@ impl Direction {
         if !sent.at_once {
             pulse.deadline.alive(pulse.now);
         }
-        self.on_sent(&sent, sink);
+        on_sent(&sent, sink, pulse);
         Poll::Ready(())
-    }
-
-    fn on_sent(&mut self, sent: &Sent, sink: &Side) {
-        self.bytes += sent.bytes as u64;
-        if sent.result.is_err() {
-            sink.write_failed.set(true);
-        }
     }
 
     /// Waits, once both directions have ended, until its sink can be closed as the close engine
@@ -359,6 +351,13 @@ impl Direction {
         *pause = (*pause * 2).min(ACKS_LAST);
         sleep.reset(pulse.now + *pause);
         Poll::Ready(())
+    }
+}
+
+fn on_sent(sent: &Sent, sink: &Side, pulse: &mut Pulse<'_, '_>) {
+    *pulse.moved += sent.bytes as u64;
+    if sent.result.is_err() {
+        sink.write_failed.set(true);
     }
 }
 

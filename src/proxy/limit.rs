@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
-use super::spread::Seat;
 use crate::runtime::{Bug, Handle, seeded, yield_now};
 
 /// How often a lane looks whether another one has ended a session, while all are taken. The only
@@ -19,17 +18,23 @@ pub struct SessionLimit {
     live: AtomicUsize,
 }
 
-/// One session's place. Comes free when dropped.
+/// One session's place. Comes free when dropped, unless it is kept.
 #[derive(Debug)]
 pub struct Permit {
-    limit: Arc<SessionLimit>,
-    /// Its place on the lane that it was handed to.
-    seat: Option<Box<Seat>>,
+    /// `None` once it is kept.
+    limit: Option<Arc<SessionLimit>>,
 }
 
 impl Permit {
-    pub(super) fn seat(&mut self, seat: Seat) {
-        self.seat = Some(Box::new(seat));
+    pub(super) fn is_of(&self, limit: &Arc<SessionLimit>) -> bool {
+        self.limit
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, limit))
+    }
+
+    /// Keeps the place, until [`SessionLimit::give_back`].
+    pub(super) fn keep(mut self) {
+        self.limit = None;
     }
 }
 
@@ -61,9 +66,15 @@ impl SessionLimit {
         let room = |live: usize| (live < self.max).then_some(live + 1);
         self.live.fetch_update(AcqRel, Relaxed, room).ok()?;
         Some(Permit {
-            limit: Arc::clone(self),
-            seat: None,
+            limit: Some(Arc::clone(self)),
         })
+    }
+
+    /// Gives back the place of a permit that was kept.
+    pub(super) fn give_back(&self) {
+        if !seeded(Bug::PermitLeaked) {
+            self.live.fetch_sub(1, AcqRel);
+        }
     }
 
     /// Takes a place, waiting until there is one.
@@ -73,8 +84,7 @@ impl SessionLimit {
                 yield_now().await;
                 self.live.fetch_add(1, AcqRel);
                 return Permit {
-                    limit: Arc::clone(self),
-                    seat: None,
+                    limit: Some(Arc::clone(self)),
                 };
             }
             if let Some(permit) = self.try_acquire() {
@@ -87,10 +97,9 @@ impl SessionLimit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if seeded(Bug::PermitLeaked) {
-            return;
+        if let Some(limit) = &self.limit {
+            limit.give_back();
         }
-        self.limit.live.fetch_sub(1, AcqRel);
     }
 }
 

@@ -8,8 +8,9 @@ use std::thread;
 
 use super::accept::Acceptor;
 use super::deadline::Timeouts;
+use super::limit::Permit;
 use super::session::Service;
-use crate::runtime::{Handle, Time};
+use crate::runtime::Time;
 
 /// Why a session ended; the word in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,11 +95,10 @@ impl From<SocketAddr> for Client {
     }
 }
 
-/// What is known of a session. Logged when dropped, so that there is exactly one line however the
-/// session ends.
+/// What is known of a session, and its place in the limit. Logged when dropped, so that there is
+/// exactly one line however the session ends.
 #[derive(Debug)]
 pub(super) struct Record {
-    lane: Handle,
     acceptor: Rc<Acceptor>,
     client: Client,
     start: Time,
@@ -106,8 +106,8 @@ pub(super) struct Record {
     connect_us: u32,
     /// Which of the upstream's endpoints was used; the largest if none was.
     endpoint: u16,
-    /// Endpoints that were tried.
-    pub(super) tries: Cell<u16>,
+    /// Endpoints that were tried, of 100 at most.
+    pub(super) tries: Cell<u8>,
     cause: Option<Cause>,
     /// Bytes from the client that its sink's kernel took.
     pub(super) from_client: u64,
@@ -117,12 +117,12 @@ pub(super) struct Record {
 
 impl Record {
     /// A session that begins now.
-    pub(super) fn new(lane: &Handle, acceptor: Rc<Acceptor>, client: SocketAddr) -> Self {
+    pub(super) fn new(acceptor: Rc<Acceptor>, client: SocketAddr, permit: Permit) -> Self {
+        acceptor.begin_session(permit);
         Self {
-            lane: lane.clone(),
-            acceptor,
             client: client.into(),
-            start: lane.now(),
+            start: acceptor.lane.now(),
+            acceptor,
             connect_us: u32::MAX,
             endpoint: u16::MAX,
             tries: Cell::new(0),
@@ -135,7 +135,7 @@ impl Record {
     /// Says which endpoint answered, now.
     pub(super) fn connected(&mut self, endpoint: usize) {
         self.endpoint = u16::try_from(endpoint).unwrap_or(u16::MAX);
-        let took = self.lane.now().since(self.start).as_micros();
+        let took = self.acceptor.lane.now().since(self.start).as_micros();
         self.connect_us = u32::try_from(took).unwrap_or(u32::MAX);
     }
 
@@ -165,10 +165,10 @@ impl Drop for Record {
         } else {
             Cause::Shutdown
         };
-        let total = self.lane.now().since(self.start);
+        let total = self.acceptor.lane.now().since(self.start);
         tracing::debug!(
             listener = &*self.acceptor.name,
-            lane = self.acceptor.lane,
+            lane = self.acceptor.lane_index,
             client = %self.client.address(),
             endpoint = self.endpoint().map(tracing::field::display),
             tries = self.tries.get(),
@@ -179,5 +179,6 @@ impl Drop for Record {
             ended = %self.cause.unwrap_or(without),
             "session"
         );
+        self.acceptor.end_session();
     }
 }

@@ -9,12 +9,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::close::{Phase, Sink, Source};
-use super::deadline::{Deadline, Expired};
+use super::deadline::{Deadline, Expired, Open};
 use super::direction::{Direction, Pulse, Side};
-use super::limit::Permit;
 use super::record::{Cause, Record};
 use crate::net::Stream;
-use crate::runtime::{Close, Sleep, Time};
+use crate::runtime::{Close, Time, Timer};
 
 /// A session that relays; a future, and all that an idle session keeps in memory besides its
 /// sockets. So it is kept small, and has its second half only where there is one.
@@ -26,13 +25,19 @@ pub(super) struct Relay<F: Far> {
     far: F,
     phase: Phase,
     cause: Option<Cause>,
+    open: Open,
     deadline: Deadline,
-    sleep: Sleep,
-    /// Acknowledged in all when the deadline was last looked at, if bytes were outstanding.
-    acknowledged: Option<u64>,
+    timer: Timer,
+    /// Acknowledged in all when the deadline was last looked at; `NOTHING` if no byte was
+    /// outstanding.
+    acknowledged: u64,
     record: Record,
-    _permit: Permit,
 }
+
+const NOTHING: u64 = u64::MAX;
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Relay<Echo>>() == 152 && size_of::<Relay<Proxied>>() == 200);
 
 /// What is at the far end, from the client.
 pub(super) trait Far: Unpin {
@@ -86,21 +91,21 @@ impl Proxied {
 
 impl<F: Far> Relay<F> {
     /// A relay between a client and what is at the far end.
-    pub(super) fn new(client: Stream, far: F, record: Record, permit: Permit) -> Self {
+    pub(super) fn new(client: Stream, far: F, record: Record) -> Self {
         let lane = client.lane();
         let deadline = Deadline::new(record.timeouts(), lane.now(), lane.random());
-        let sleep = lane.sleep_until(deadline.at(record.timeouts()));
+        let timer = Timer::at(deadline.at(record.timeouts(), Open::Both));
         Self {
             client: Side::new(client, Cause::ClientFin, Cause::ClientRst),
             up: Direction::default(),
             far,
             phase: Phase::Relaying,
             cause: None,
+            open: Open::Both,
             deadline,
-            sleep,
-            acknowledged: None,
+            timer,
+            acknowledged: NOTHING,
             record,
-            _permit: permit,
         }
     }
 
@@ -110,8 +115,10 @@ impl<F: Far> Relay<F> {
         if let Poll::Ready(how) = self.step(context, now) {
             return Poll::Ready(how);
         }
-        if self.up.ended || self.far.parts().is_some_and(|(_, down)| down.ended) {
-            self.deadline.half_closed(now);
+        let ended = self.up.ended || self.far.parts().is_some_and(|(_, down)| down.ended);
+        if ended && self.open == Open::Both {
+            self.open = Open::Half;
+            self.deadline.alive(now);
         }
         self.cause = Some(ready!(self.poll_deadline(context, now)));
         self.phase = Phase::Ending;
@@ -123,12 +130,12 @@ impl<F: Far> Relay<F> {
     fn step(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
         loop {
             let before = self.ends();
-            let (deadline, phase) = (&mut self.deadline, self.phase);
             let pulse = &mut Pulse {
                 context: &mut *context,
-                deadline,
-                phase,
+                deadline: &mut self.deadline,
+                phase: self.phase,
                 now,
+                moved: &mut self.record.from_client,
             };
             let ended = match self.far.parts_mut() {
                 None => {
@@ -137,6 +144,7 @@ impl<F: Far> Relay<F> {
                 }
                 Some((upstream, down)) => {
                     self.up.step(&self.client, upstream, pulse);
+                    pulse.moved = &mut self.record.to_client;
                     down.step(upstream, &self.client, pulse);
                     self.up.ended && down.ended
                 }
@@ -155,18 +163,19 @@ impl<F: Far> Relay<F> {
     /// Says how each socket is to be closed, once that can be done.
     fn settle(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
         let orderly = self.cause.is_some_and(Cause::is_orderly);
-        let (deadline, phase) = (&mut self.deadline, self.phase);
         let pulse = &mut Pulse {
             context,
-            deadline,
-            phase,
+            deadline: &mut self.deadline,
+            phase: self.phase,
             now,
+            moved: &mut self.record.from_client,
         };
         let Some((upstream, down)) = self.far.parts_mut() else {
             let how = ready!(self.up.settle(&self.client, orderly, pulse));
             return Poll::Ready((how, how));
         };
         let of_upstream = self.up.settle(upstream, orderly, pulse);
+        pulse.moved = &mut self.record.to_client;
         let of_client = down.settle(&self.client, orderly, pulse);
         Poll::Ready((ready!(of_client), ready!(of_upstream)))
     }
@@ -176,14 +185,16 @@ impl<F: Far> Relay<F> {
     /// a session with bytes outstanding one more round.
     fn poll_deadline(&mut self, context: &mut Context<'_>, now: Time) -> Poll<Cause> {
         loop {
-            self.sleep.reset(self.deadline.at(self.record.timeouts()));
-            ready!(Pin::new(&mut self.sleep).poll(context));
+            let (timeouts, open) = (self.record.timeouts(), self.open);
+            let lane = self.client.stream.lane();
+            self.timer.reset(lane, self.deadline.at(timeouts, open));
+            ready!(self.timer.poll(lane, context));
             let acknowledged = self.acknowledged();
-            if acknowledged.is_some() && self.acknowledged != acknowledged {
+            if acknowledged != NOTHING && self.acknowledged != acknowledged {
                 self.deadline.alive(now);
             }
             self.acknowledged = acknowledged;
-            match self.deadline.expired(self.record.timeouts(), now) {
+            match self.deadline.expired(timeouts, open, now) {
                 Some(Expired::Idle) => return Poll::Ready(Cause::IdleTimeout),
                 Some(Expired::HalfClose) => return Poll::Ready(Cause::HalfCloseTimeout),
                 Some(Expired::Lifetime) => return Poll::Ready(Cause::Lifetime),
@@ -192,8 +203,8 @@ impl<F: Far> Relay<F> {
         }
     }
 
-    /// Bytes acknowledged in all; `None` when nothing is outstanding.
-    fn acknowledged(&self) -> Option<u64> {
+    /// Bytes acknowledged in all; `NOTHING` when none is outstanding.
+    fn acknowledged(&self) -> u64 {
         let outstanding = self.up.sending
             || self.far.parts().is_some_and(|(_, down)| down.sending)
             || self.sides().any(|side| side.stream.unacknowledged() > 0);
@@ -202,7 +213,7 @@ impl<F: Far> Relay<F> {
                 .map(|side| side.stream.acknowledged_total())
                 .sum()
         };
-        outstanding.then(total)
+        outstanding.then(total).unwrap_or(NOTHING)
     }
 
     /// The first abnormal end counts; without one, the first FIN.
@@ -253,9 +264,16 @@ impl<F: Far> Future for Relay<F> {
 impl<F: Far> Drop for Relay<F> {
     fn drop(&mut self) {
         // However it ends: also when the lane drops it in the middle.
-        (self.record.from_client, self.record.to_client) = match self.far.parts() {
-            Some((upstream, down)) => (self.up.moved(upstream), down.moved(&self.client)),
-            None => (self.up.moved(&self.client), self.up.moved(&self.client)),
-        };
+        self.timer.disarm(self.client.stream.lane());
+        match self.far.parts() {
+            Some((upstream, down)) => {
+                self.record.from_client += self.up.in_flight(upstream);
+                self.record.to_client += down.in_flight(&self.client);
+            }
+            None => {
+                self.record.from_client += self.up.in_flight(&self.client);
+                self.record.to_client = self.record.from_client;
+            }
+        }
     }
 }

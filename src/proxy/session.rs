@@ -11,7 +11,7 @@ use super::record::{Cause, Record};
 use super::relay::{Echo, Proxied, Relay};
 use super::upstream::Upstream;
 use crate::net::Stream;
-use crate::runtime::{Either, Handle, either};
+use crate::runtime::{Either, either};
 
 /// What a listener does with a connection.
 #[derive(Clone, Debug)]
@@ -23,27 +23,18 @@ pub enum Service {
 }
 
 /// Starts to serve one connection.
-pub(super) fn start(
-    lane: &Handle,
-    (client, peer): (Stream, SocketAddr),
-    permit: Permit,
-    acceptor: &Rc<Acceptor>,
-) {
-    let record = Record::new(lane, Rc::clone(acceptor), peer);
+pub(super) fn start((client, peer): (Stream, SocketAddr), permit: Permit, acceptor: &Rc<Acceptor>) {
+    let record = Record::new(Rc::clone(acceptor), peer, permit);
+    let lane = &acceptor.lane;
     match &acceptor.service {
-        Service::Echo => lane.spawn(&"session", Relay::new(client, Echo, record, permit)),
-        Service::Proxy(_) => {
-            lane.spawn(
-                &"connect",
-                proxy(client, record, permit, Rc::clone(acceptor)),
-            );
-        }
+        Service::Echo => lane.spawn(&"session", Relay::new(client, Echo, record)),
+        Service::Proxy(_) => lane.spawn(&"connect", proxy(client, record, Rc::clone(acceptor))),
     }
 }
 
 /// Connects for a client and starts the relay, as a task of its own: what connecting takes is given
 /// back before the session idles.
-async fn proxy(client: Stream, mut record: Record, permit: Permit, acceptor: Rc<Acceptor>) {
+async fn proxy(client: Stream, mut record: Record, acceptor: Rc<Acceptor>) {
     let Service::Proxy(upstream) = &acceptor.service else {
         return;
     };
@@ -51,9 +42,8 @@ async fn proxy(client: Stream, mut record: Record, permit: Permit, acceptor: Rc<
         // Dropping resets the client: it must not take silence for an answer.
         return;
     };
-    let lane = client.lane().clone();
-    let relay = Relay::new(client, Proxied::new(stream), record, permit);
-    lane.spawn(&"session", relay);
+    let relay = Relay::new(client, Proxied::new(stream), record);
+    acceptor.lane.spawn(&"session", relay);
 }
 
 /// Connects to an endpoint, unless the client leaves first. A client that has sent its FIN has not

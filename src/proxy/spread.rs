@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use super::accept::Acceptor;
 use super::limit::Permit;
@@ -26,16 +26,8 @@ pub struct Spread {
 #[derive(Debug)]
 struct Place {
     remote: Remote,
-    sessions: AtomicUsize,
     /// Connections handed over that have not arrived.
     in_transit: AtomicUsize,
-}
-
-/// One session on one lane. Given back when dropped.
-#[derive(Debug)]
-pub(super) struct Seat {
-    spread: Arc<Spread>,
-    lane: usize,
 }
 
 /// A lane's own acceptors, by their listeners' place in the configuration: what it does with the
@@ -49,7 +41,6 @@ impl Spread {
     pub fn over(lanes: Vec<Remote>, accepting: usize) -> Arc<Self> {
         let place = |remote| Place {
             remote,
-            sessions: AtomicUsize::new(0),
             in_transit: AtomicUsize::new(0),
         };
         Arc::new(Self {
@@ -71,24 +62,18 @@ impl Spread {
     }
 
     /// Hands a connection to the lane with the fewest sessions.
-    pub(super) fn hand(self: &Arc<Self>, place: usize, connection: Accepted, mut permit: Permit) {
+    pub(super) fn hand(self: &Arc<Self>, place: usize, connection: Accepted, permit: Permit) {
         let fewest = (0..self.lanes.len())
-            .min_by_key(|&lane| self.lanes[lane].sessions.load(Relaxed))
+            .min_by_key(|&lane| self.lanes[lane].sessions())
             .expect("there is a lane");
-        self.lanes[fewest].sessions.fetch_add(1, AcqRel);
         self.lanes[fewest].in_transit.fetch_add(1, AcqRel);
         let spread = Arc::clone(self);
-        permit.seat(Seat {
-            spread: Arc::clone(self),
-            lane: fewest,
-        });
         self.lanes[fewest].remote.call(move |lane| {
             let services = lane
                 .kept::<Services>()
                 .expect("a lane keeps them from its start");
             spread.lanes[fewest].in_transit.fetch_sub(1, AcqRel);
-            lane.stats().accepted.add(1);
-            start(lane, connection.attach(lane), permit, &services.0[place]);
+            start(connection.attach(lane), permit, &services.0[place]);
         });
     }
 
@@ -101,10 +86,10 @@ impl Spread {
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let lane = &self.spread.lanes[self.lane];
-        lane.sessions.fetch_sub(1, AcqRel);
+impl Place {
+    /// Sessions of the lane, those on their way to it included.
+    fn sessions(&self) -> u64 {
+        self.remote.stats().sessions() + self.in_transit.load(Acquire) as u64
     }
 }
 
@@ -155,7 +140,8 @@ mod tests {
             for (index, lane) in lanes.iter().enumerate() {
                 let acceptor = Rc::new(Acceptor {
                     name: "echo".into(),
-                    lane: index,
+                    lane: lane.handle(),
+                    lane_index: index,
                     service: Service::Echo,
                     limit: Arc::clone(&limit),
                     timeouts: Timeouts::LONG,
@@ -166,7 +152,7 @@ mod tests {
                 keep(&lane.handle(), Services(vec![acceptor]));
             }
             let services = lanes[0].handle().kept::<Services>().unwrap();
-            let task = accept(lanes[0].handle(), listener, Rc::clone(&services.0[0]));
+            let task = accept(listener, Rc::clone(&services.0[0]));
             lanes[0].handle().spawn(&"accept", task);
             Self {
                 lanes,

@@ -74,7 +74,7 @@ impl Upstream {
         &self,
         lane: &Handle,
         timeouts: &Timeouts,
-        tries: &Cell<u16>,
+        tries: &Cell<u8>,
     ) -> Result<(Stream, usize), Cause> {
         let endpoints = &self.options.endpoints;
         let first = self.endpoint.get();

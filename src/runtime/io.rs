@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::lane::Handle;
 use super::mover::{Moved, Mover};
-use super::sockets::{End, error, register};
+use super::sockets::End;
 use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, Socket, Submitted};
 use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
@@ -59,14 +59,9 @@ impl LaneSocket {
             Some(connected) => connected,
             None => poll_fn(|context| self.poll_sent(context)).await,
         };
-        // Who connects is seldom who sends, and a task's memory lives as long as its wakers.
-        self.lane
-            .0
-            .sockets
-            .borrow_mut()
-            .at(self.socket)
-            .sending
-            .waker = None;
+        // Who connects is seldom who relays.
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        sockets.at(self.socket).forget_sender();
         connected.result
     }
 
@@ -81,8 +76,7 @@ impl LaneSocket {
     /// A connection that was accepted for a future that did not come back for it.
     pub fn take_accepted(&self) -> Option<(OsSocket, SocketAddr)> {
         let mut sockets = self.lane.0.sockets.borrow_mut();
-        let accepting = sockets.at(self.socket).accepting.as_mut()?;
-        accepting.result.take()?.ok()
+        sockets.accepting(self.socket).0.result.take()?.ok()
     }
 
     /// Everything that has arrived, waiting if that is nothing; an empty chain is the peer's FIN.
@@ -97,7 +91,8 @@ impl LaneSocket {
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<Chain>> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
-        let receiving = &mut sockets.at(self.socket).receiving;
+        let entry = sockets.at(self.socket);
+        let receiving = &mut entry.receiving;
         if receiving.queue.is_empty() && receiving.is_open() {
             receiving.arm(self.socket, &mut lane.poller.borrow_mut());
         }
@@ -112,10 +107,9 @@ impl LaneSocket {
         }
         match receiving.end {
             End::Fin => Poll::Ready(Ok(Chain::default())),
-            End::Failed(code) => Poll::Ready(Err(error(code))),
+            End::Failed(code) => Poll::Ready(Err(code.error())),
             End::Open => {
-                receiving.waiting = true;
-                register(&mut receiving.waker, context);
+                entry.await_input(context);
                 Poll::Pending
             }
         }
@@ -164,12 +158,11 @@ impl LaneSocket {
     /// Waits for the end of the send in flight.
     pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
         let mut sockets = self.lane.0.sockets.borrow_mut();
-        let sending = &mut sockets.at(self.socket).sending;
-        if let Some(outcome) = sending.result.take() {
-            return Poll::Ready(outcome.sent());
+        let entry = sockets.at(self.socket);
+        if let Some(sent) = entry.sending.take_result() {
+            return Poll::Ready(sent);
         }
-        sending.waiting = true;
-        register(&mut sending.waker, context);
+        entry.await_output(context);
         Poll::Pending
     }
 
@@ -177,8 +170,8 @@ impl LaneSocket {
     #[must_use]
     pub fn sent_so_far(&self) -> usize {
         let mut sockets = self.lane.0.sockets.borrow_mut();
-        match &sockets.at(self.socket).sending.result {
-            Some(outcome) => outcome.sent().bytes,
+        match sockets.at(self.socket).sending.result() {
+            Some(sent) => sent.bytes,
             None => self.lane.0.poller.borrow_mut().sent_so_far(self.socket),
         }
     }
@@ -188,7 +181,8 @@ impl LaneSocket {
     pub fn poll_failed(&self, context: &mut Context<'_>) -> Poll<()> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
-        let receiving = &mut sockets.at(self.socket).receiving;
+        let entry = sockets.at(self.socket);
+        let receiving = &mut entry.receiving;
         if receiving.is_open() && receiving.queue.is_empty() {
             receiving.arm(self.socket, &mut lane.poller.borrow_mut());
         }
@@ -196,8 +190,7 @@ impl LaneSocket {
             End::Failed(_) => return Poll::Ready(()),
             End::Fin => {}
             End::Open => {
-                receiving.waiting = true;
-                register(&mut receiving.waker, context);
+                entry.await_input(context);
             }
         }
         Poll::Pending
@@ -208,17 +201,17 @@ impl LaneSocket {
     pub fn poll_recv_last(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Chain>>> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
-        let receiving = &mut sockets.at(self.socket).receiving;
+        let entry = sockets.at(self.socket);
+        let receiving = &mut entry.receiving;
         receiving.stop(self.socket, &mut lane.poller.borrow_mut());
         if !receiving.queue.is_empty() {
             return Poll::Ready(Ok(Some(std::mem::take(&mut receiving.queue))));
         }
         match receiving.end {
             End::Fin => Poll::Ready(Ok(Some(Chain::default()))),
-            End::Failed(code) => Poll::Ready(Err(error(code))),
+            End::Failed(code) => Poll::Ready(Err(code.error())),
             End::Open if receiving.is_armed() => {
-                receiving.waiting = true;
-                register(&mut receiving.waker, context);
+                entry.await_input(context);
                 Poll::Pending
             }
             End::Open => Poll::Ready(Ok(None)),
@@ -229,7 +222,8 @@ impl LaneSocket {
     pub fn discard_input(&self) {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
-        let receiving = &mut sockets.at(self.socket).receiving;
+        let entry = sockets.at(self.socket);
+        let receiving = &mut entry.receiving;
         receiving.discard(self.socket, &mut lane.poller.borrow_mut());
     }
 
@@ -237,12 +231,12 @@ impl LaneSocket {
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
-        let receiving = &mut sockets.at(self.socket).receiving;
+        let entry = sockets.at(self.socket);
+        let receiving = &mut entry.receiving;
         if receiving.is_ready(self.socket, &mut lane.poller.borrow_mut()) {
             return Poll::Ready(());
         }
-        receiving.waiting = true;
-        register(&mut receiving.waker, context);
+        entry.await_input(context);
         Poll::Pending
     }
 
@@ -309,6 +303,19 @@ impl LaneSocket {
         self.lane.0.poller.borrow_mut().shutdown(self.socket)
     }
 
+    /// Remembers that a call past the poller was told that the connection is gone.
+    pub fn set_failed(&self) {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        sockets.at(self.socket).sending.failed = true;
+    }
+
+    /// Whether one was.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        sockets.at(self.socket).sending.failed
+    }
+
     /// Says how the socket is closed when it is dropped.
     pub fn close_by(&self, how: Close) {
         self.lane
@@ -359,8 +366,7 @@ impl LaneSocket {
             Submitted::Done(other) => unreachable!("a send or connect got {other:?}"),
             Submitted::Pending => {
                 let mut sockets = lane.sockets.borrow_mut();
-                let sending = &mut sockets.at(self.socket).sending;
-                (sending.in_flight, sending.result) = (true, None);
+                sockets.at(self.socket).sending.begin();
                 None
             }
         }
@@ -368,19 +374,18 @@ impl LaneSocket {
 
     fn poll_idle(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut sockets = self.lane.0.sockets.borrow_mut();
-        let sending = &mut sockets.at(self.socket).sending;
-        if !sending.in_flight {
+        let entry = sockets.at(self.socket);
+        if !entry.sending.is_in_flight() {
             return Poll::Ready(());
         }
-        sending.waiting = true;
-        register(&mut sending.waker, context);
+        entry.await_output(context);
         Poll::Pending
     }
 
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(OsSocket, SocketAddr)>> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
-        let accepting = sockets.at(self.socket).accepting.get_or_insert_default();
+        let (accepting, entry) = sockets.accepting(self.socket);
         if let Some(result) = accepting.result.take() {
             return Poll::Ready(result);
         }
@@ -391,7 +396,7 @@ impl LaneSocket {
                 Submitted::Pending => accepting.in_flight = true,
             }
         }
-        register(&mut accepting.waker, context);
+        entry.register(context);
         Poll::Pending
     }
 }
@@ -401,14 +406,12 @@ impl Drop for LaneSocket {
         if seeded(Bug::SlotLeaked) {
             return;
         }
-        let entry = self.lane.0.sockets.borrow_mut().remove(self.socket);
-        let how = entry.sending.close;
+        let (how, accepted) = self.lane.0.sockets.borrow_mut().remove(self.socket);
         self.lane.0.poller.borrow_mut().close(self.socket, how);
         if seeded(Bug::ClosedTwice) && !std::thread::panicking() {
             self.lane.0.poller.borrow_mut().close(self.socket, how);
         }
-        let accepted = entry.accepting.and_then(|accepting| accepting.result);
-        if let Some(Ok((socket, _))) = accepted {
+        if let Some(socket) = accepted {
             // Nobody came for it. Its client has been told that it is connected: a FIN would be an
             // answer. A socket that cannot be reset any more is dead already.
             drop(sys::reset_on_close(sys::borrow(&socket)));

@@ -9,14 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Waker;
 use std::time::Duration;
 
 use super::inbox::{Receiver, inbox};
 use super::mover::Mover;
 use super::remote::{Message, Remote};
 use super::run_queue::RunQueue;
-use super::shared::{Current, Shared, Tasks};
+use super::shared::{Current, Shared, Tasks, schedule};
 use super::sockets::Sockets;
 use super::spin::Spin;
 use super::task::{Task, TaskName};
@@ -98,7 +97,7 @@ pub struct Lane {
     receiver: Receiver<Message>,
     spin: Spin,
     completions: Vec<Completion>,
-    fired: Vec<Waker>,
+    fired: Vec<Task>,
     /// When memory last went back to the system, and the polls there had been by then.
     trimmed: Time,
     polls_trimmed: u64,
@@ -137,7 +136,7 @@ impl Lane {
             sockets: RefCell::new(Sockets::new(options.queue_buffers)),
             timers: RefCell::new(Timers::new(now)),
             pool,
-            stats: Arc::new(LaneStats::default()),
+            stats: Arc::clone(remote.stats()),
             queue: RefCell::new(RunQueue::new()),
             yielded: RefCell::new(Vec::new()),
             roused: Cell::new(false),
@@ -295,8 +294,8 @@ impl Lane {
             .timers
             .borrow_mut()
             .advance(now, &mut self.fired);
-        for waker in self.fired.drain(..) {
-            waker.wake();
+        for task in self.fired.drain(..) {
+            schedule(&task);
         }
     }
 
@@ -382,6 +381,8 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.abort_tasks();
+        // It may have handles of this lane in it.
+        drop(self.shared.kept.take());
         // For ever, as far as a watchdog is concerned.
         self.shared.heart().fall_asleep();
         let _current = Current::enter(&self.shared);

@@ -29,7 +29,7 @@ pub use self::io::{LaneSocket, Sent};
 pub use self::lane::{Handle, Lane, LaneOptions};
 pub use self::mover::{Moved, SourceSaid};
 pub use self::remote::Remote;
-pub use self::sleep::{Elapsed, Sleep, timeout, yield_now};
+pub use self::sleep::{Elapsed, Sleep, Timer, timeout, yield_now};
 pub use self::task::TaskName;
 pub use self::timer::{TICK, TimerKey, Timers};
 pub use self::watchdog::{Heart, Stall, Watchdog};

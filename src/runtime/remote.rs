@@ -11,6 +11,7 @@ use super::task::Task;
 use super::watchdog::Heart;
 #[cfg(not(all(test, loom)))]
 use crate::poller::Notifier;
+use crate::stats::LaneStats;
 
 /// What other threads can say to a lane.
 pub(super) enum Message {
@@ -36,6 +37,7 @@ struct Parts {
     sender: Sender<Message>,
     notifier: Notifier,
     heart: Heart,
+    stats: Arc<LaneStats>,
 }
 
 impl Remote {
@@ -44,6 +46,7 @@ impl Remote {
             sender,
             notifier: notifier.into(),
             heart: Heart::new(),
+            stats: Arc::default(),
         }))
     }
 
@@ -61,6 +64,12 @@ impl Remote {
     /// Whether both are of one lane.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The lane's counters.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<LaneStats> {
+        &self.0.stats
     }
 
     /// The lane's heart, for a watchdog.

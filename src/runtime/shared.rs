@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use super::mover::Mover;
 use super::remote::Remote;
@@ -31,7 +31,7 @@ pub(super) struct Shared {
     pub(super) poller: RefCell<Poller>,
     pub(super) sockets: RefCell<Sockets>,
     pub(super) mover: RefCell<Mover>,
-    pub(super) timers: RefCell<Timers<Waker>>,
+    pub(super) timers: RefCell<Timers<Task>>,
     pub(super) pool: Pool,
     pub(super) stats: Arc<LaneStats>,
     pub(super) queue: RefCell<RunQueue<Task>>,

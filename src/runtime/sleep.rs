@@ -6,31 +6,75 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::lane::Handle;
+use super::task::Task;
 use super::timer::TimerKey;
 use crate::sys::Time;
+
+/// A moment, and the timer for it once somebody waits. Costs nothing before that. For who has the
+/// lane at hand anyway, and takes the timer back when done; others have a [`Sleep`].
+#[derive(Debug)]
+pub struct Timer {
+    deadline: Time,
+    key: Option<TimerKey>,
+}
+
+impl Timer {
+    /// At `deadline`.
+    #[must_use]
+    pub fn at(deadline: Time) -> Self {
+        Self {
+            deadline,
+            key: None,
+        }
+    }
+
+    /// Moves the deadline. A later one costs no timer operation: the timer looks again when it
+    /// fires.
+    pub fn reset(&mut self, lane: &Handle, deadline: Time) {
+        if deadline < self.deadline {
+            self.disarm(lane);
+        }
+        self.deadline = deadline;
+    }
+
+    /// Ready from the deadline on, at most a tick after it.
+    pub fn poll(&mut self, lane: &Handle, context: &Context<'_>) -> Poll<()> {
+        if lane.now() >= self.deadline {
+            self.disarm(lane);
+            return Poll::Ready(());
+        }
+        let mut timers = lane.0.timers.borrow_mut();
+        match self.key.and_then(|key| timers.find(key)) {
+            Some(task) if task.is_polled_with(context) => {}
+            Some(task) => *task = Task::polled_with(context),
+            None if self.deadline == Time::NEVER => {}
+            None => {
+                let task = Task::polled_with(context);
+                self.key = Some(timers.insert(self.deadline, task));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Takes the timer back.
+    pub fn disarm(&mut self, lane: &Handle) {
+        if let Some(key) = self.key.take() {
+            drop(lane.0.timers.borrow_mut().remove(key));
+        }
+    }
+}
 
 /// Ends at a deadline, at most a tick after it. Costs nothing before it is polled.
 #[derive(Debug)]
 pub struct Sleep {
     lane: Handle,
-    deadline: Time,
-    timer: Option<TimerKey>,
+    timer: Timer,
 }
 
 impl Sleep {
-    /// Moves the deadline. A later one costs no timer operation: the timer looks again when it
-    /// fires.
+    /// Moves the deadline; see [`Timer::reset`].
     pub fn reset(&mut self, deadline: Time) {
-        if deadline < self.deadline {
-            self.disarm();
-        }
-        self.deadline = deadline;
-    }
-
-    fn disarm(&mut self) {
-        if let Some(timer) = self.timer.take() {
-            drop(self.lane.0.timers.borrow_mut().remove(timer));
-        }
+        self.timer.reset(&self.lane, deadline);
     }
 }
 
@@ -39,23 +83,13 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.lane.now() >= this.deadline {
-            this.disarm();
-            return Poll::Ready(());
-        }
-        let mut timers = this.lane.0.timers.borrow_mut();
-        match this.timer.and_then(|timer| timers.find(timer)) {
-            Some(waker) => waker.clone_from(context.waker()),
-            None if this.deadline == Time::NEVER => {}
-            None => this.timer = Some(timers.insert(this.deadline, context.waker().clone())),
-        }
-        Poll::Pending
+        this.timer.poll(&this.lane, context)
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        self.disarm();
+        self.timer.disarm(&self.lane);
     }
 }
 
@@ -65,8 +99,7 @@ impl Handle {
     pub fn sleep_until(&self, deadline: Time) -> Sleep {
         Sleep {
             lane: self.clone(),
-            deadline,
-            timer: None,
+            timer: Timer::at(deadline),
         }
     }
 }

@@ -5,12 +5,15 @@
 //! when there are as many as the lane's options allow, the stream is cancelled, and armed again
 //! once they are taken: that is the back-pressure.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Waker};
+use std::num::NonZero;
+use std::task::Context;
 
 use super::io::Sent;
-use super::shared::Shared;
+use super::shared::{Shared, schedule};
+use super::task::Task;
 use crate::buf::{Buf, Chain};
 use crate::poller::{Close, Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
 use crate::sys::{Bug, OsSocket, seeded};
@@ -19,11 +22,14 @@ use crate::sys::{Bug, OsSocket, seeded};
 #[derive(Debug)]
 pub(super) struct Sockets {
     entries: Vec<Entry>,
+    /// Of the listeners, by their slots: what they have accepted.
+    accepting: BTreeMap<usize, Accepting>,
     /// Buffers that may queue up for one socket. A poller that is ahead of its cancel adds a few.
     queue_buffers: usize,
 }
 
-/// What is known of one socket.
+/// What is known of one socket. Every connection has one or two, so it is kept small; the size is
+/// asserted below.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     /// Whose entry it is; answers to former tenants never reach the lane.
@@ -31,25 +37,45 @@ pub(super) struct Entry {
     socket: Option<Socket>,
     pub(super) receiving: Receiving,
     pub(super) sending: Sending,
-    pub(super) accepting: Option<Box<Accepting>>,
+    /// The task that owns the socket, once it has waited: one for both sides.
+    owner: Option<Task>,
 }
+
+#[cfg(all(target_pointer_width = "64", not(debug_assertions)))]
+const _: () = assert!(size_of::<Entry>() == 56);
 
 /// The read side: a stream of received bytes, or waits until a read would not block.
 #[derive(Debug, Default)]
 pub(super) struct Receiving {
     pub(super) queue: Chain,
     pub(super) end: End,
-    armed: bool,
+    stream: Armed,
     /// Nobody wants what still arrives.
     discarding: bool,
+    readiness: Readiness,
+    /// The owner waits.
+    waiting: bool,
+}
+
+/// Whether a socket's receive stream runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Armed {
+    #[default]
+    No,
+    Yes,
     /// Being cancelled, because the queue is full or the stream is to stop.
-    pausing: bool,
-    /// A wait for readiness is in flight.
-    readying: bool,
+    Pausing,
+}
+
+/// What is known of whether a read would block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Readiness {
+    #[default]
+    Unknown,
+    /// A wait for it is in flight.
+    Asked,
     /// It has ended: a read would not block.
-    readable: bool,
-    pub(super) waiting: bool,
-    pub(super) waker: Option<Waker>,
+    Readable,
 }
 
 /// How the stream of received bytes has ended; stays so.
@@ -58,50 +84,69 @@ pub(super) enum End {
     #[default]
     Open,
     Fin,
-    Failed(i32),
+    Failed(Code),
 }
 
 /// The write side: connecting, then sending.
 #[derive(Debug)]
 pub(super) struct Sending {
-    pub(super) in_flight: bool,
+    /// The result of what was in flight, for who waits.
+    result: Option<Outcome>,
+    in_flight: bool,
     /// How the socket is closed when its owner lets go.
     pub(super) close: Close,
-    /// The result of what was in flight, for who waits.
-    pub(super) result: Option<Outcome>,
-    pub(super) waiting: bool,
-    pub(super) waker: Option<Waker>,
+    /// The owner waits.
+    waiting: bool,
+    /// A call past the poller was told that the connection is gone.
+    pub(super) failed: bool,
 }
 
 /// The end of a send or a connect, small.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome {
+struct Outcome {
     bytes: u32,
-    /// An error's number; 0 is none.
-    code: i32,
+    /// An error, if it was one.
+    code: Option<Code>,
     at_once: bool,
 }
 
 impl Outcome {
     fn new(bytes: usize, result: &io::Result<()>, at_once: bool) -> Self {
         let bytes = u32::try_from(bytes).expect("a chain's length fits 32 bits");
+        let code = result.as_ref().err().map(Code::of);
         Self {
             bytes,
-            code: result.as_ref().err().map_or(0, code),
+            code,
             at_once,
         }
     }
 
-    pub(super) fn sent(self) -> Sent {
-        let result = if self.code == 0 {
-            Ok(())
-        } else {
-            Err(error(self.code))
-        };
+    fn sent(self) -> Sent {
         Sent {
             bytes: self.bytes as usize,
-            result,
+            result: self.code.map_or(Ok(()), |code| Err(code.error())),
             at_once: self.at_once,
+        }
+    }
+}
+
+/// An error by its number, so that it can be given more than once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code(NonZero<i16>);
+
+impl Code {
+    /// Of an error that has no number, or none of the system's.
+    const NAMELESS: NonZero<i16> = NonZero::new(-1).unwrap();
+
+    fn of(error: &io::Error) -> Self {
+        let number = error.raw_os_error().and_then(|code| code.try_into().ok());
+        Self(number.and_then(NonZero::new).unwrap_or(Self::NAMELESS))
+    }
+
+    pub(super) fn error(self) -> io::Error {
+        match self.0 {
+            Self::NAMELESS => io::ErrorKind::Other.into(),
+            code => io::Error::from_raw_os_error(code.get().into()),
         }
     }
 }
@@ -111,7 +156,6 @@ impl Outcome {
 pub(super) struct Accepting {
     pub(super) in_flight: bool,
     pub(super) result: Option<io::Result<(OsSocket, SocketAddr)>>,
-    pub(super) waker: Option<Waker>,
 }
 
 impl Receiving {
@@ -121,18 +165,18 @@ impl Receiving {
 
     /// Whether the stream runs; it still may for a while after [`Receiving::stop`].
     pub(super) fn is_armed(&self) -> bool {
-        self.armed
+        self.stream != Armed::No
     }
 
     /// Whether all that has arrived is taken, and what still does will be told.
     pub(super) fn is_drained(&self) -> bool {
-        self.armed && self.is_open() && self.queue.is_empty()
+        self.is_armed() && self.is_open() && self.queue.is_empty()
     }
 
     /// Ends the stream; what has arrived stays in the queue.
     pub(super) fn stop(&mut self, socket: Socket, poller: &mut Poller) {
-        if self.armed && !self.pausing {
-            self.pausing = true;
+        if self.stream == Armed::Yes {
+            self.stream = Armed::Pausing;
             poller.cancel(socket, OpKind::Recv);
         }
     }
@@ -146,14 +190,19 @@ impl Receiving {
 
     /// Says whether a read would not block; if not, the waker is called when it may not.
     pub(super) fn is_ready(&mut self, socket: Socket, poller: &mut Poller) -> bool {
-        if self.readying || std::mem::take(&mut self.readable) {
-            return !self.readying;
+        match std::mem::take(&mut self.readiness) {
+            Readiness::Readable => return true,
+            Readiness::Asked => {
+                self.readiness = Readiness::Asked;
+                return false;
+            }
+            Readiness::Unknown => {}
         }
         match poller.submit(socket, Op::ReadReady) {
             // An error is there to be read, too.
             Submitted::Done(_) => true,
             Submitted::Pending => {
-                self.readying = true;
+                self.readiness = Readiness::Asked;
                 false
             }
         }
@@ -161,11 +210,11 @@ impl Receiving {
 
     /// Starts the stream, unless it runs.
     pub(super) fn arm(&mut self, socket: Socket, poller: &mut Poller) {
-        if self.armed {
+        if self.is_armed() {
             return;
         }
         match poller.submit(socket, Op::Recv) {
-            Submitted::Pending => self.armed = true,
+            Submitted::Pending => self.stream = Armed::Yes,
             Submitted::Done(Event::RecvEnded(end)) => self.on_end(end),
             Submitted::Done(other) => unreachable!("a receive got {other:?}"),
         }
@@ -182,12 +231,12 @@ impl Receiving {
     }
 
     fn on_end(&mut self, end: RecvEnd) {
-        (self.armed, self.pausing) = (false, false);
+        self.stream = Armed::No;
         match end {
             RecvEnd::Cancelled => {}
             RecvEnd::Fin => self.end = End::Fin,
             RecvEnd::Failed(error) => {
-                self.end = End::Failed(code(&error));
+                self.end = End::Failed(Code::of(&error));
                 if seeded(Bug::BytesBeforeResetLost) {
                     self.queue = Chain::default();
                 }
@@ -201,6 +250,7 @@ impl Sockets {
     pub(super) fn new(queue_buffers: usize) -> Self {
         Self {
             entries: Vec::new(),
+            accepting: BTreeMap::new(),
             queue_buffers,
         }
     }
@@ -213,8 +263,18 @@ impl Sockets {
         (self.entries[socket.slot()].socket = Some(socket));
     }
 
-    pub(super) fn remove(&mut self, socket: Socket) -> Entry {
-        std::mem::take(self.at(socket))
+    /// Forgets a socket, and gives how it is to be closed and the connection that nobody came for.
+    pub(super) fn remove(&mut self, socket: Socket) -> (Close, Option<OsSocket>) {
+        let how = std::mem::take(self.at(socket)).sending.close;
+        let accepting = self.accepting.remove(&socket.slot());
+        let accepted = accepting.and_then(|accepting| accepting.result?.ok());
+        (how, accepted.map(|(accepted, _)| accepted))
+    }
+
+    /// A listener's accept, and its entry.
+    pub(super) fn accepting(&mut self, listener: Socket) -> (&mut Accepting, &mut Entry) {
+        let accepting = self.accepting.entry(listener.slot()).or_default();
+        (accepting, &mut self.entries[listener.slot()])
     }
 
     pub(super) fn at(&mut self, socket: Socket) -> &mut Entry {
@@ -229,6 +289,49 @@ impl Sockets {
     }
 }
 
+impl Entry {
+    /// Has the task of this context woken by what the read side brings.
+    pub(super) fn await_input(&mut self, context: &Context<'_>) {
+        self.receiving.waiting = true;
+        self.register(context);
+    }
+
+    /// Has the task of this context woken by what becomes of the write side.
+    pub(super) fn await_output(&mut self, context: &Context<'_>) {
+        self.sending.waiting = true;
+        self.register(context);
+    }
+
+    /// Keeps the task that waits; it is the same one nearly always, and then that costs nothing.
+    pub(super) fn register(&mut self, context: &Context<'_>) {
+        if !(self.owner.as_ref()).is_some_and(|owner| owner.is_polled_with(context)) {
+            self.owner = Some(Task::polled_with(context));
+        }
+    }
+
+    /// Forgets the task that waited for the write side alone: a task's memory lives as long as its
+    /// references.
+    pub(super) fn forget_sender(&mut self) {
+        if !self.receiving.waiting {
+            self.owner = None;
+        }
+    }
+
+    fn wake_reader(&mut self) {
+        if std::mem::take(&mut self.receiving.waiting) {
+            self.owner.iter().for_each(schedule);
+        }
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        self.sending.in_flight = false;
+        self.sending.result = Some(outcome);
+        if std::mem::take(&mut self.sending.waiting) {
+            self.owner.iter().for_each(schedule);
+        }
+    }
+}
+
 impl Shared {
     /// Hands a completion to its socket, and wakes who waits for it.
     pub(super) fn complete(&self, completion: Completion) {
@@ -236,39 +339,38 @@ impl Shared {
         let mut sockets = self.sockets.borrow_mut();
         let limit = sockets.queue_buffers;
         let entry = sockets.at(socket);
-        let (receiving, sending) = (&mut entry.receiving, &mut entry.sending);
         match event {
             Event::Received(buf) => {
                 self.stats.received_bytes.add(buf.len() as u64);
-                receiving.on_bytes(buf, limit, socket, &mut self.poller.borrow_mut());
-                wake(&mut receiving.waiting, receiving.waker.as_ref());
+                let poller = &mut self.poller.borrow_mut();
+                entry.receiving.on_bytes(buf, limit, socket, poller);
+                entry.wake_reader();
             }
             Event::RecvEnded(end) => {
-                receiving.on_end(end);
-                if seeded(Bug::WakeLost) {
-                    return;
+                entry.receiving.on_end(end);
+                if !seeded(Bug::WakeLost) {
+                    entry.wake_reader();
                 }
-                wake(&mut receiving.waiting, receiving.waker.as_ref());
             }
             Event::Sent(bytes, result) => {
                 self.stats.sent_bytes.add(bytes as u64);
-                sending.finish(Outcome::new(bytes, &result, false));
+                entry.finish(Outcome::new(bytes, &result, false));
             }
             Event::SentLazily(bytes) => {
                 self.stats.sent_bytes.add(bytes as u64);
-                sending.finish(Outcome::new(bytes, &Ok(()), true));
+                entry.finish(Outcome::new(bytes, &Ok(()), true));
             }
-            Event::Connected(result) => sending.finish(Outcome::new(0, &result, false)),
+            Event::Connected(result) => entry.finish(Outcome::new(0, &result, false)),
             Event::Accepted(result) => {
-                let accepting = entry.accepting.get_or_insert_default();
+                let (accepting, entry) = sockets.accepting(socket);
                 (accepting.in_flight, accepting.result) = (false, Some(result));
-                wake(&mut true, accepting.waker.as_ref());
+                entry.owner.iter().for_each(schedule);
             }
             Event::ReadReady(_) => {
-                (receiving.readying, receiving.readable) = (false, true);
-                wake(&mut receiving.waiting, receiving.waker.as_ref());
+                entry.receiving.readiness = Readiness::Readable;
+                entry.wake_reader();
             }
-            Event::WriteReady(_) => sending.finish(Outcome::new(0, &Ok(()), false)),
+            Event::WriteReady(_) => entry.finish(Outcome::new(0, &Ok(()), false)),
         }
     }
 }
@@ -276,49 +378,32 @@ impl Shared {
 impl Default for Sending {
     fn default() -> Self {
         Self {
+            result: None,
             in_flight: false,
             close: Close::Reset,
-            result: None,
             waiting: false,
-            waker: None,
+            failed: false,
         }
     }
 }
 
 impl Sending {
-    fn finish(&mut self, outcome: Outcome) {
-        self.in_flight = false;
-        self.result = Some(outcome);
-        wake(&mut self.waiting, self.waker.as_ref());
+    /// An op of this side has been begun, and its result is not there.
+    pub(super) fn begin(&mut self) {
+        (self.in_flight, self.result) = (true, None);
     }
-}
 
-/// Keeps the waker of who waits; it is the same one nearly always, and then costs nothing.
-pub(super) fn register(place: &mut Option<Waker>, context: &Context<'_>) {
-    match place {
-        Some(waker) => waker.clone_from(context.waker()),
-        None => *place = Some(context.waker().clone()),
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight
     }
-}
 
-fn wake(waiting: &mut bool, waker: Option<&Waker>) {
-    if std::mem::take(waiting) {
-        waker.into_iter().for_each(Waker::wake_by_ref);
+    /// The result of what was begun, if nobody has been told.
+    pub(super) fn result(&self) -> Option<Sent> {
+        self.result.map(Outcome::sent)
     }
-}
 
-/// The number of an error that has none of its own.
-const NAMELESS: i32 = -1;
-
-/// Errors are kept by number, so that they can be given more than once.
-fn code(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(NAMELESS)
-}
-
-/// The error of that number.
-pub(super) fn error(code: i32) -> io::Error {
-    match code {
-        NAMELESS => io::ErrorKind::Other.into(),
-        code => io::Error::from_raw_os_error(code),
+    /// The same, to be told.
+    pub(super) fn take_result(&mut self) -> Option<Sent> {
+        self.result.take().map(Outcome::sent)
     }
 }

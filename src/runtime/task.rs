@@ -12,14 +12,14 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::process;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::remote::{Message, Remote};
 use super::shared::schedule;
-use crate::sys::{AtomicBool, AtomicUsize, fence};
+use crate::sys::{AtomicU32, fence};
 
 /// What a task is called in logs: a reference to a literal, so that it costs one word.
 pub type TaskName = &'static &'static str;
@@ -32,18 +32,22 @@ pub(super) struct Task(NonNull<Header>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TaskId(NonNull<Header>);
 
+/// Every connection has one, so it is kept small.
 struct Header {
-    references: AtomicUsize,
-    /// In a run queue or an inbox, or about to be.
-    scheduled: AtomicBool,
-    /// The future is gone. Used by the lane only.
-    done: Cell<bool>,
+    /// How many references there are, in units of [`REFERENCE`], and the two bits below.
+    state: AtomicU32,
     /// Where the lane keeps it. Used by the lane only.
     slot: Cell<u32>,
     name: TaskName,
     lane: Remote,
     vtable: &'static Vtable,
 }
+
+/// In a run queue or an inbox, or about to be.
+const SCHEDULED: u32 = 1;
+/// The future is gone. Of interest to the lane only.
+const DONE: u32 = 2;
+const REFERENCE: u32 = 4;
 
 /// What depends on the type of the future.
 struct Vtable {
@@ -73,9 +77,7 @@ impl Task {
     {
         let whole = Box::new(Whole {
             header: Header {
-                references: AtomicUsize::new(1),
-                scheduled: AtomicBool::new(false),
-                done: Cell::new(false),
+                state: AtomicU32::new(REFERENCE),
                 slot: Cell::new(0),
                 name,
                 lane,
@@ -96,8 +98,7 @@ impl Task {
     pub(super) fn poll(&self) -> Poll<()> {
         let header = self.header();
         // Cleared first, so that a wake during the poll schedules again.
-        header.scheduled.swap(false, AcqRel);
-        if header.done.get() {
+        if header.state.fetch_and(!SCHEDULED, AcqRel) & DONE != 0 {
             return Poll::Ready(());
         }
         // SAFETY: the waker borrows this reference: it is not dropped, and clones count.
@@ -109,7 +110,7 @@ impl Task {
 
     /// Drops the future, if that has not happened. Only its lane may.
     pub(super) fn drop_future(&self) {
-        if !self.header().done.replace(true) {
+        if self.header().state.fetch_or(DONE, Relaxed) & DONE == 0 {
             // SAFETY: the flag lets this happen once, and no poll follows.
             unsafe { (self.header().vtable.drop_future)(self.0) };
         }
@@ -129,7 +130,28 @@ impl Task {
 
     /// Claims the right to queue the task; `false` when it is queued already.
     pub(super) fn claim(&self) -> bool {
-        !self.header().scheduled.swap(true, AcqRel)
+        self.header().state.fetch_or(SCHEDULED, AcqRel) & SCHEDULED == 0
+    }
+
+    /// The task that is polled with this context. Kept in its waker's place it takes one word and
+    /// not two, and every connection keeps several.
+    ///
+    /// # Panics
+    /// When the context is not that of a lane's task.
+    pub(super) fn polled_with(context: &Context<'_>) -> Self {
+        let waker = context.waker();
+        assert!(
+            ptr::eq(waker.vtable(), &raw const WAKER),
+            "what belongs to a lane is polled by its tasks"
+        );
+        // SAFETY: a waker of this file, by its vtable, and alive.
+        let task = unsafe { borrowed(waker.data()) };
+        Self::clone(&task)
+    }
+
+    /// Whether it is the one that is polled with this context.
+    pub(super) fn is_polled_with(&self, context: &Context<'_>) -> bool {
+        ptr::eq(self.0.as_ptr().cast(), context.waker().data())
     }
 
     /// A waker of it, as a poll would give.
@@ -162,7 +184,7 @@ impl Clone for Task {
     fn clone(&self) -> Self {
         // Relaxed: a new reference is made out of one that is there. As Arc does, stop long before
         // the count wraps.
-        if self.header().references.fetch_add(1, Relaxed) > usize::MAX / 2 {
+        if self.header().state.fetch_add(REFERENCE, Relaxed) > u32::MAX / 2 {
             process::abort();
         }
         Self(self.0)
@@ -171,7 +193,7 @@ impl Clone for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if self.header().references.fetch_sub(1, Release) == 1 {
+        if self.header().state.fetch_sub(REFERENCE, Release) / REFERENCE == 1 {
             // All that other references did is done before the memory goes.
             fence(Acquire);
             // SAFETY: this was the last reference.
@@ -207,7 +229,8 @@ unsafe fn free<F>(header: NonNull<Header>) {
     drop(unsafe { Box::from_raw(header.cast::<Whole<F>>().as_ptr()) });
 }
 
-const WAKER: RawWakerVTable = RawWakerVTable::new(clone_raw, wake_raw, wake_by_ref_raw, drop_raw);
+/// One place, since its address says whose a waker is.
+static WAKER: RawWakerVTable = RawWakerVTable::new(clone_raw, wake_raw, wake_by_ref_raw, drop_raw);
 
 fn raw_waker(header: NonNull<Header>) -> RawWaker {
     RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER)
@@ -253,11 +276,11 @@ pub(super) struct NameCell(AtomicPtr<&'static str>);
 
 impl NameCell {
     pub(super) const fn new() -> Self {
-        Self(AtomicPtr::new(std::ptr::null_mut()))
+        Self(AtomicPtr::new(ptr::null_mut()))
     }
 
     pub(super) fn set(&self, name: Option<TaskName>) {
-        let name = name.map_or(std::ptr::null(), std::ptr::from_ref);
+        let name = name.map_or(ptr::null(), ptr::from_ref);
         self.0.store(name.cast_mut(), Relaxed);
     }
 

@@ -94,7 +94,7 @@ impl Serving {
     /// Starts to accept on the plan's listeners.
     pub(crate) fn start(lane: Lane, plan: LanePlan) -> io::Result<Self> {
         let stop = Rc::new(Gate::default());
-        let acceptors = acceptors(&plan, &stop);
+        let acceptors = acceptors(&lane, &plan, &stop);
         keep(&lane.handle(), Services(acceptors.clone()));
         start_listeners(&lane, plan.listeners, &acceptors)?;
         Ok(Self {
@@ -149,7 +149,7 @@ pub(super) fn serve(lane: Lane, plan: LanePlan) -> io::Result<usize> {
 }
 
 /// What the lane does with each listener's connections, by its place in the configuration.
-fn acceptors(plan: &LanePlan, stop: &Rc<Gate>) -> Vec<Rc<Acceptor>> {
+fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Gate>) -> Vec<Rc<Acceptor>> {
     let upstreams: Vec<Rc<Upstream>> = plan
         .config
         .upstreams
@@ -163,7 +163,8 @@ fn acceptors(plan: &LanePlan, stop: &Rc<Gate>) -> Vec<Rc<Acceptor>> {
         };
         Rc::new(Acceptor {
             name: configured.name.as_str().into(),
-            lane: plan.index,
+            lane: lane.handle(),
+            lane_index: plan.index,
             service,
             limit: Arc::clone(&plan.limit),
             timeouts: options::timeouts(&configured.timeouts),
@@ -184,7 +185,7 @@ fn start_listeners(
     for (place, socket) in listeners {
         let handle = lane.handle();
         let listener = Listener::attach(&handle, socket)?;
-        let task = accept(handle.clone(), listener, Rc::clone(&acceptors[place]));
+        let task = accept(listener, Rc::clone(&acceptors[place]));
         handle.spawn(&"accept", task);
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Runs the server: starts the lanes, waits for signals, drains.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
@@ -29,6 +30,7 @@ enum Event {
     Request(Request),
     /// A lane is open and will serve.
     Started {
+        lane: usize,
         remote: Remote,
         back_end: BackEnd,
     },
@@ -103,6 +105,7 @@ struct Server {
     limit: Arc<SessionLimit>,
     /// By lane, until it has ended.
     threads: Vec<Option<JoinHandle<()>>>,
+    /// By lane, once all are open.
     remotes: Vec<Remote>,
     /// Lanes that have ended, and the sessions that they reset.
     ended: usize,
@@ -112,17 +115,20 @@ struct Server {
 impl Server {
     /// The lanes' pollers once all are open; `None` when somebody asks to stop before that.
     fn await_start(&mut self, lanes: usize) -> Result<Option<Vec<BackEnd>>, ServerError> {
-        let mut pollers = Vec::new();
-        while pollers.len() < lanes {
+        let mut started = BTreeMap::new();
+        while started.len() < lanes {
             match self.next(None)? {
-                Some(Event::Started { remote, back_end }) => {
-                    self.remotes.push(remote);
-                    pollers.push(back_end);
-                }
+                Some(Event::Started {
+                    lane,
+                    remote,
+                    back_end,
+                }) => drop(started.insert(lane, (remote, back_end))),
                 Some(Event::Request(Request::Stop(_))) => return Ok(None),
                 _ => {}
             }
         }
+        let pollers;
+        (self.remotes, pollers) = started.into_values().unzip();
         Ok(Some(pollers))
     }
 
@@ -221,7 +227,11 @@ fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<JoinHandle<()>> {
                 let handle = lane.handle();
                 let (remote, back_end) = (handle.remote().clone(), handle.back_end());
                 // The main thread waits for this until every lane has ended.
-                drop(to.send(Event::Started { remote, back_end }));
+                drop(to.send(Event::Started {
+                    lane: plan.index,
+                    remote,
+                    back_end,
+                }));
                 lane::serve(lane, plan)
             };
             let result = match panic::catch_unwind(AssertUnwindSafe(serve)) {
@@ -282,4 +292,49 @@ fn announce(plan: &Plan, pollers: &[BackEnd], config: &Config, bound: &[(usize, 
         max_sessions = plan.max_sessions,
         "ready"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use super::{Event, Orders, Server};
+    use crate::poller::BackEnd;
+    use crate::proxy::SessionLimit;
+    use crate::runtime::{Lane, LaneOptions};
+    use crate::sys;
+
+    /// Who is to end, who is stuck and who is handed connections is said by a lane's number.
+    #[test]
+    fn lanes_are_known_by_their_numbers_whichever_opens_first() {
+        // One that is never refused.
+        let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
+        let open = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
+        let lanes: Vec<Lane> = (0..3).map(open).collect();
+        let (sender, events) = channel();
+        for lane in [2, 0, 1] {
+            let remote = lanes[lane].handle().remote().clone();
+            let started = Event::Started {
+                lane,
+                remote,
+                back_end,
+            };
+            sender.send(started).unwrap();
+        }
+        let mut server = Server {
+            events,
+            orders: Arc::new(Orders::default()),
+            limit: SessionLimit::new(1),
+            threads: Vec::new(),
+            remotes: Vec::new(),
+            ended: 0,
+            cut: 0,
+        };
+        assert_eq!(server.await_start(3).unwrap(), Some(vec![back_end; 3]));
+        for (remote, lane) in server.remotes.iter().zip(&lanes) {
+            let own = lane.handle();
+            assert!(Arc::ptr_eq(remote.stats(), own.stats()));
+        }
+    }
 }

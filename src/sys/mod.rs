@@ -85,7 +85,7 @@ pub(crate) use socket::take_error;
 pub(crate) use socket::{
     is_connected_to_itself, listen, local_address, reset_on_close, set_nonblocking, shutdown_write,
 };
-pub(crate) use sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, fence};
+pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};
 #[cfg(all(test, unix, not(feature = "sim")))]
 pub(crate) use unix::is_inherited;
 #[cfg(unix)]
