@@ -160,7 +160,7 @@ impl Answer {
 /// ones that the stream has ended or the pipe is broken: a receiver would take that for a FIN. So
 /// it is kept, and every op hears it.
 #[derive(Debug, Default)]
-pub(super) struct Fault(Option<NonZero<i32>>);
+pub(super) struct Fault(Option<NonZero<i16>>);
 
 impl Fault {
     /// Keeps an error that the whole connection has died of, and gives the one to be told.
@@ -171,7 +171,9 @@ impl Fault {
             | io::ErrorKind::TimedOut
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable => {
-                if let Some(code) = error.raw_os_error().and_then(NonZero::new) {
+                // Their numbers are small on every system.
+                let code = error.raw_os_error().and_then(|code| code.try_into().ok());
+                if let Some(code) = code.and_then(NonZero::new) {
                     self.0.get_or_insert(code);
                 }
                 error
@@ -187,7 +189,8 @@ impl Fault {
     }
 
     fn error(&self) -> Option<io::Error> {
-        self.0.map(|code| io::Error::from_raw_os_error(code.get()))
+        let error = |code: NonZero<i16>| io::Error::from_raw_os_error(code.get().into());
+        self.0.map(error)
     }
 }
 

@@ -65,6 +65,7 @@ pub(super) struct Readiness<Q> {
     answers: Vec<Answer>,
 }
 
+/// Every connection has one or two, so it is kept small.
 #[derive(Debug)]
 struct State {
     fd: OsSocket,
@@ -81,6 +82,8 @@ struct State {
     /// Index in `sends` while a send waits.
     send: u32,
 }
+
+const _: () = assert!(size_of::<State>() == 16);
 
 impl State {
     fn waits(&self, kind: OpKind) -> bool {

@@ -57,7 +57,7 @@ pub(super) struct Uring {
     lazy: Vec<Socket>,
     /// Of some of them it could not be told in the last wait, so the next one does not sleep.
     behind: bool,
-    waits: u32,
+    waits: u16,
     /// Final answers to ops that were cancelled while the kernel did not have them.
     answers: Vec<Answer>,
     notifier: Arc<EventFd>,

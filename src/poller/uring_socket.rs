@@ -46,6 +46,7 @@ impl File {
     }
 }
 
+/// Every connection has one or two, so it is kept small.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) file: File,
@@ -64,8 +65,9 @@ pub(super) struct State {
     pub(super) starved: bool,
     /// It is in the queue of the starved; maybe only since it was.
     pub(super) queued: bool,
-    /// The wait that brought it bytes last.
-    pub(super) served_in: u32,
+    /// The wait that brought it bytes last, by the last digits of its number: who is taken for
+    /// served and was not stands behind others, once in 65,536 times.
+    pub(super) served_in: u16,
     pub(super) closing: Option<Close>,
     pub(super) fault: Fault,
     /// Index in `sends` while a send is in flight.
@@ -73,6 +75,8 @@ pub(super) struct State {
     /// Index in `connects` while a connect is in flight.
     pub(super) connect: u32,
 }
+
+const _: () = assert!(size_of::<State>() == 28);
 
 impl State {
     pub(super) fn new(fd: OsSocket) -> Self {
