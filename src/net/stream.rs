@@ -43,7 +43,11 @@ pub async fn connect(
         Err(error) if is_of_connected(&error) && stream.holds_input() => stream.socket.set_failed(),
         Err(error) => return Err(error),
     }
-    let is_itself = |socket: SocketRef<'_>| Ok(sys::is_connected_to_itself(socket));
+    let is_itself = |socket: SocketRef<'_>| {
+        // Of the same port hardly ever, so that the other end is asked for as seldom.
+        let suspect = sys::local_address(socket)?.port() == to.port();
+        Ok(suspect && sys::is_connected_to_itself(socket))
+    };
     if stream.socket.with_descriptor(is_itself).unwrap_or(false) {
         // A dial to a dead port of the ephemeral range can meet itself (simultaneous open,
         // RFC 9293 §3.5): nobody listens there.

@@ -94,7 +94,6 @@ impl<F: Far> Relay<F> {
     pub(super) fn new(client: Stream, far: F, record: Record) -> Self {
         let lane = client.lane();
         let deadline = Deadline::new(record.timeouts(), lane.now(), lane.random());
-        let timer = Timer::at(deadline.at(record.timeouts(), Open::Both));
         Self {
             client: Side::new(client, Cause::ClientFin, Cause::ClientRst),
             up: Direction::default(),
@@ -103,7 +102,7 @@ impl<F: Far> Relay<F> {
             cause: None,
             open: Open::Both,
             deadline,
-            timer,
+            timer: Timer::default(),
             acknowledged: NOTHING,
             record,
         }
@@ -187,8 +186,8 @@ impl<F: Far> Relay<F> {
         loop {
             let (timeouts, open) = (self.record.timeouts(), self.open);
             let lane = self.client.stream.lane();
-            self.timer.reset(lane, self.deadline.at(timeouts, open));
-            ready!(self.timer.poll(lane, context));
+            let deadline = self.deadline.at(timeouts, open);
+            ready!(self.timer.poll(lane, deadline, context));
             let acknowledged = self.acknowledged();
             if acknowledged != NOTHING && self.acknowledged != acknowledged {
                 self.deadline.alive(now);

@@ -10,50 +10,43 @@ use super::task::Task;
 use super::timer::TimerKey;
 use crate::sys::Time;
 
-/// A moment, and the timer for it once somebody waits. Costs nothing before that. For who has the
-/// lane at hand anyway, and takes the timer back when done; others have a [`Sleep`].
-#[derive(Debug)]
+/// A timer of one task, which has the lane and the deadline at hand and takes it back when done;
+/// others have a [`Sleep`]. Costs nothing before it is polled.
+#[derive(Debug, Default)]
 pub struct Timer {
-    deadline: Time,
+    /// Not before then does it fire.
+    at: Time,
     key: Option<TimerKey>,
 }
 
 impl Timer {
-    /// At `deadline`.
-    #[must_use]
-    pub fn at(deadline: Time) -> Self {
-        Self {
-            deadline,
-            key: None,
-        }
-    }
-
-    /// Moves the deadline. A later one costs no timer operation: the timer looks again when it
-    /// fires.
-    pub fn reset(&mut self, lane: &Handle, deadline: Time) {
-        if deadline < self.deadline {
-            self.disarm(lane);
-        }
-        self.deadline = deadline;
-    }
-
-    /// Ready from the deadline on, at most a tick after it.
-    pub fn poll(&mut self, lane: &Handle, context: &Context<'_>) -> Poll<()> {
-        if lane.now() >= self.deadline {
+    /// Ready from the deadline on, at most a tick after it. A deadline that has become later costs
+    /// no timer operation and no look at the timers: it is looked at again when it fires.
+    pub fn poll(&mut self, lane: &Handle, deadline: Time, context: &Context<'_>) -> Poll<()> {
+        if lane.now() >= deadline {
             self.disarm(lane);
             return Poll::Ready(());
         }
-        let mut timers = lane.0.timers.borrow_mut();
-        match self.key.and_then(|key| timers.find(key)) {
-            Some(task) if task.is_polled_with(context) => {}
-            Some(task) => *task = Task::polled_with(context),
-            None if self.deadline == Time::NEVER => {}
-            None => {
-                let task = Task::polled_with(context);
-                self.key = Some(timers.insert(self.deadline, task));
-            }
+        let waits = self.key.is_some() && self.at <= deadline;
+        if waits && lane.now() < self.at || deadline == Time::NEVER {
+            return Poll::Pending;
         }
+        // It may be about to fire, within a tick, and then does so once for nothing.
+        self.disarm(lane);
+        let mut timers = lane.0.timers.borrow_mut();
+        self.key = Some(timers.insert(deadline, Task::polled_with(context)));
+        self.at = deadline;
         Poll::Pending
+    }
+
+    /// Has it wake another task than the one that it was set by.
+    fn move_to(&self, lane: &Handle, context: &Context<'_>) {
+        let mut timers = lane.0.timers.borrow_mut();
+        if let Some(task) = self.key.and_then(|key| timers.find(key))
+            && !task.is_polled_with(context)
+        {
+            *task = Task::polled_with(context);
+        }
     }
 
     /// Takes the timer back.
@@ -68,13 +61,14 @@ impl Timer {
 #[derive(Debug)]
 pub struct Sleep {
     lane: Handle,
+    deadline: Time,
     timer: Timer,
 }
 
 impl Sleep {
-    /// Moves the deadline; see [`Timer::reset`].
+    /// Moves the deadline; see [`Timer::poll`].
     pub fn reset(&mut self, deadline: Time) {
-        self.timer.reset(&self.lane, deadline);
+        self.deadline = deadline;
     }
 }
 
@@ -83,7 +77,8 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.timer.poll(&this.lane, context)
+        this.timer.move_to(&this.lane, context);
+        this.timer.poll(&this.lane, this.deadline, context)
     }
 }
 
@@ -99,7 +94,8 @@ impl Handle {
     pub fn sleep_until(&self, deadline: Time) -> Sleep {
         Sleep {
             lane: self.clone(),
-            timer: Timer::at(deadline),
+            deadline,
+            timer: Timer::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 
 use super::SocketRef;
-use super::unix::checked;
+use super::unix::{NO_SIGNAL, checked};
 #[cfg(not(target_os = "freebsd"))]
 use super::without::no_option;
 
@@ -19,6 +19,18 @@ use super::without::no_option;
 /// What the system says when it does not know how many there are.
 pub fn cpus() -> io::Result<Vec<usize>> {
     Ok((0..thread::available_parallelism()?.get()).collect())
+}
+
+/// Reads what is there without waiting (`recv(2)`).
+pub(super) fn recv_now(socket: SocketRef<'_>, into: &mut [u8]) -> io::Result<usize> {
+    let (to, bytes) = (into.as_mut_ptr().cast(), into.len());
+    // SAFETY: valid for writes of its length during the call.
+    checked(unsafe { libc::recv(socket.as_raw_fd(), to, bytes, libc::MSG_DONTWAIT) })
+}
+
+/// Writes what fits without waiting (`send(2)`).
+pub(super) fn send_now(socket: SocketRef<'_>, part: &[u8]) -> io::Result<usize> {
+    socket2::SockRef::from(&socket).send_with_flags(part, NO_SIGNAL)
 }
 
 /// Pins the calling thread to one CPU (`cpuset_setaffinity(2)`).

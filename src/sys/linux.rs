@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::unix::{checked, retry};
+use super::unix::{NO_SIGNAL, checked, retry};
 
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
 ///
@@ -42,6 +42,24 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
     unsafe { libc::CPU_SET(cpu, &mut set) };
     // SAFETY: the pointer is valid for a read of `bytes`.
     checked(unsafe { libc::sched_setaffinity(0, bytes, &raw const set) }).map(drop)
+}
+
+/// Reads what is there without waiting (`recv(2)`), past libc's function: that is a cancellation
+/// point, for which a process of several threads pays four locked instructions. Nobody cancels
+/// threads here. With [`send_now`]: 89 of 1,550 instructions of a message on epoll, and eight locks.
+pub(super) fn recv_now(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
+    let (to, bytes) = (into.as_mut_ptr(), into.len());
+    let (nr, fd) = (libc::SYS_recvfrom, socket.as_raw_fd());
+    // SAFETY: `to` is valid for writes of `bytes` during the call; no address is asked for.
+    checked(unsafe { libc::syscall(nr, fd, to, bytes, libc::MSG_DONTWAIT, 0_usize, 0_usize) })
+}
+
+/// Writes what fits without waiting (`send(2)`), as [`recv_now`] reads.
+pub(super) fn send_now(socket: BorrowedFd<'_>, part: &[u8]) -> io::Result<usize> {
+    let (from, bytes) = (part.as_ptr(), part.len());
+    let (nr, fd) = (libc::SYS_sendto, socket.as_raw_fd());
+    // SAFETY: `from` is valid for reads of `bytes` during the call; no address is given.
+    checked(unsafe { libc::syscall(nr, fd, from, bytes, NO_SIGNAL, 0_usize, 0_usize) })
 }
 
 /// A kernel buffer through which bytes go from socket to socket without a copy (`splice(2)`).

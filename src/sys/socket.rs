@@ -11,11 +11,19 @@ use super::SocketRef;
 /// A new TCP socket of the address's family, not inherited by child processes, which reads urgent
 /// data in its place among the rest.
 pub(super) fn tcp_socket(of: SocketAddr, nonblocking: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(of), Type::STREAM, Some(Protocol::TCP))?;
+    // Two system calls fewer, where a socket can be made so.
+    #[cfg(not(any(target_vendor = "apple", windows)))]
+    let kind = if nonblocking {
+        Type::STREAM.nonblocking()
+    } else {
+        Type::STREAM
+    };
+    #[cfg(any(target_vendor = "apple", windows))]
+    let kind = Type::STREAM;
+    let socket = Socket::new(Domain::for_address(of), kind, Some(Protocol::TCP))?;
+    #[cfg(any(target_vendor = "apple", windows))]
+    socket.set_nonblocking(nonblocking)?;
     socket.set_out_of_band_inline(true)?;
-    if nonblocking {
-        socket.set_nonblocking(true)?;
-    }
     Ok(socket)
 }
 

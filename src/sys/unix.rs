@@ -17,9 +17,9 @@ use socket2::SockRef;
 use socket2::{SockAddr, SockAddrStorage};
 
 #[cfg(not(target_os = "linux"))]
-use super::bsd::choose_port_at_connect;
+use super::bsd::{choose_port_at_connect, recv_now, send_now};
 #[cfg(target_os = "linux")]
-use super::linux::choose_port_at_connect;
+use super::linux::{choose_port_at_connect, recv_now, send_now};
 use super::socket::{bind_to, tcp_socket};
 
 /// An open socket, closed when dropped.
@@ -32,7 +32,7 @@ pub(crate) fn borrow(socket: &OsSocket) -> SocketRef<'_> {
     socket.as_fd()
 }
 
-const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+pub(super) const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 
 /// What poll(2) says of a FIN beside `POLLIN`, where it says it.
 #[cfg(target_os = "linux")]
@@ -46,26 +46,14 @@ pub(crate) const SPREADS_LISTENERS: bool = cfg!(any(target_os = "linux", target_
 
 /// Reads what is there without waiting (`recv(2)`); 0 is the peer's FIN.
 pub(crate) fn recv(socket: SocketRef<'_>, into: &mut [u8]) -> io::Result<usize> {
-    retry(|| {
-        // SAFETY: `into` is valid for writes of its length during the call.
-        let n = unsafe {
-            libc::recv(
-                socket.as_raw_fd(),
-                into.as_mut_ptr().cast(),
-                into.len(),
-                libc::MSG_DONTWAIT,
-            )
-        };
-        checked(n)
-    })
+    retry(|| recv_now(socket, into))
 }
 
 /// Writes as much of `parts` as fits without waiting (`sendmsg(2)`), never raising `SIGPIPE`.
 pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-    let socket = SockRef::from(&socket);
     match parts {
-        [one] => retry(|| socket.send_with_flags(one, NO_SIGNAL)),
-        _ => retry(|| socket.send_vectored_with_flags(parts, NO_SIGNAL)),
+        [one] => retry(|| send_now(socket, one)),
+        _ => retry(|| SockRef::from(&socket).send_vectored_with_flags(parts, NO_SIGNAL)),
     }
 }
 
