@@ -46,7 +46,7 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
 
 /// Reads what is there without waiting (`recv(2)`), past libc's function: that is a cancellation
 /// point, for which a process of several threads pays four locked instructions. Nobody cancels
-/// threads here. With [`send_now`]: 89 of 1,550 instructions of a message on epoll, and eight locks.
+/// threads here. With [`send_now`]: 89 of 1,550 instructions of a message on epoll, eight locked.
 pub(super) fn recv_now(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
     let (to, bytes) = (into.as_mut_ptr(), into.len());
     let (nr, fd) = (libc::SYS_recvfrom, socket.as_raw_fd());
