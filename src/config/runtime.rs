@@ -30,7 +30,7 @@ pub struct Runtime {
     /// How many sessions there may be at once, over all lanes; `runtime.max_sessions`.
     pub max_sessions: MaxSessions,
     /// How many bytes one direction of a session may hold in user space before no more is read
-    /// from its source, 16 KiB to 16 MiB; `runtime.high_mark`.
+    /// from its source, 40 KiB to 16 MiB; `runtime.high_mark`.
     pub high_mark: usize,
 }
 
@@ -79,8 +79,8 @@ const SESSIONS_MAX: u32 = 100_000_000;
 const IDLE_SPIN_MAX: Duration = Duration::from_millis(1);
 /// Places that the table of a ring can have (`IORING_MAX_FIXED_FILES` of Linux).
 const DIRECT_DESCRIPTORS_MAX: u32 = 1 << 20;
-/// One of a lane's buffers: with less, nothing could be read.
-const HIGH_MARK_MIN: u64 = 16 << 10;
+/// Two of a lane's buffers: one that fills while the other is sent.
+const HIGH_MARK_MIN: u64 = 40 << 10;
 /// Beyond what is in flight at 10 Gbit/s over 10 ms: more is no speed, only delay.
 const HIGH_MARK_MAX: u64 = 16 << 20;
 
@@ -117,7 +117,7 @@ impl Runtime {
             idle_spin: section.optional("idle_spin", Duration::ZERO, idle_spin),
             direct_descriptors: section.optional("direct_descriptors", 0, direct_descriptors),
             max_sessions: section.optional("max_sessions", MaxSessions::Auto, max_sessions),
-            high_mark: section.optional("high_mark", 64 << 10, high_mark),
+            high_mark: section.optional("high_mark", 80 << 10, high_mark),
         }
     }
 }

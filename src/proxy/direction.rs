@@ -15,21 +15,21 @@ use std::time::Duration;
 use super::close::{Action, Closing, Held, Phase, Sink, Source, action, closing};
 use super::deadline::Deadline;
 use super::record::Cause;
-use crate::buf::{BUFFER_BYTES, Chain};
+use crate::buf::Chain;
 use crate::net::Stream;
 use crate::runtime::{Bug, Close, Moved, Sent, Sleep, SourceSaid, Time, seeded};
 
 /// Steps that one direction takes before the lane's other tasks get their turn.
 const BUDGET: usize = 8;
-/// A piece of a sustained transfer: more than one buffer was there at once. A message that is
-/// answered before the next one comes is as often one buffer long as not, and nothing is saved by
-/// moving that one by three system calls more (echo of 16 KB: 1.47 of the C limit that way).
-const LARGE: usize = 2 * BUFFER_BYTES;
-/// The length that speaks neither for a sustained transfer nor against: one of messages of a buffer
-/// is never sustained, one of pieces of two is.
-const EVEN: usize = BUFFER_BYTES + BUFFER_BYTES / 2;
+/// A piece of a sustained transfer: more was there at once than one message usually has. One that
+/// is answered before the next one comes has often 16 KiB, and nothing is saved by moving that by
+/// three system calls more (echo of 16 KB: 1.47 of the C limit that way).
+const LARGE: usize = 32 * 1024;
+/// The length that speaks neither for a sustained transfer nor against: one of messages of 16 KiB
+/// is never sustained, one of pieces of 32 KiB is.
+const EVEN: usize = 24 * 1024;
 /// By how many bytes large pieces are longer than that, in all and less what shorter ones lack,
-/// when a transfer is sustained: 16 buffers that came four at once, after which the saved copies
+/// when a transfer is sustained: 256 KiB that came 64 KiB at once, after which the saved copies
 /// (0.80 to 0.94 of the CPU, bench/NOTES.md) have paid for the two system calls of the change
 /// within the same again. A sum, since what arrives is often cut into a large piece and a rest, in
 /// turn and for ever.

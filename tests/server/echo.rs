@@ -120,7 +120,7 @@ fn clients_that_do_not_read_cost_little_and_lose_nothing() {
             "nothing holds them back: {sent:?}"
         );
         let grown = server.memory().saturating_sub(before);
-        // A connection may hold 12 buffers of 16 KiB in each lane's plan, and the kernel delivers
+        // A connection may hold 12 buffers of 20 KiB in each lane's plan, and the kernel delivers
         // 32 at once; sixty-four times that was sent.
         assert!(
             grown < CLIENTS * (1 << 20) + (8 << 20),

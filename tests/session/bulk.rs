@@ -60,7 +60,7 @@ fn a_bulk_transfer_ends_in_its_fin() {
 #[test]
 fn a_high_mark_above_a_move_is_no_panic() {
     on_both(|poller| {
-        for mark in ["16KiB", "1MiB", "16MiB"] {
+        for mark in ["40KiB", "1MiB", "16MiB"] {
             let mut rig = Rig::with_runtime(poller, &format!("high_mark = \"{mark}\""));
             let (client, upstream) = rig.pair();
             let sender = send_pattern(&upstream, BULK, 1 << 20);

@@ -13,7 +13,7 @@ use crate::support::{End, accept, on_both, ping, spawn, until};
 const FLOOD: usize = 512 * 1024;
 /// User-space bytes that one direction may hold: the high mark of the configuration, and the
 /// buffers that a poller is ahead of its cancel.
-const HELD_MAX: usize = (64 + 64) * 1024;
+const HELD_MAX: usize = (80 + 80) * 1024;
 /// Beyond that, what a session is: its task, its sockets' entries.
 const SESSION_MAX: usize = 8 * 1024;
 
@@ -68,9 +68,9 @@ fn slow_readers(poller: &str, count: usize) {
     drop(sessions);
     rig.await_records(count);
     // Pages go back when their lane has been at rest for a moment, but for its ring of receive
-    // buffers, which has grown to its maximum, 512 of 16 KiB, and stays so. Tables stay as long as
+    // buffers, which has grown to its maximum, 512 of 20 KiB, and stays so. Tables stay as long as
     // they were, 1.5 KB a session by measurement.
-    let ring = if poller == "io_uring" { 8 << 20 } else { 0 };
+    let ring = if poller == "io_uring" { 10 << 20 } else { 0 };
     let kept = (4 << 20) + ring + count * 2048;
     until("the memory comes back", || {
         rig.server.memory().saturating_sub(before) < kept

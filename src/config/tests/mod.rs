@@ -90,7 +90,7 @@ fn the_default_means_what_its_comments_say() {
             idle_spin: Duration::ZERO,
             direct_descriptors: 0,
             max_sessions: MaxSessions::Auto,
-            high_mark: 65_536,
+            high_mark: 81_920,
         },
         log: Log {
             level: LogLevel::Info,

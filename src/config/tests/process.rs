@@ -135,27 +135,27 @@ const REFUSED: &[(&str, &[&str])] = &[
         "runtime.high_mark = 65536",
         &[
             "3: runtime.high_mark = 65536: not a size; write a number and a unit (B, KiB, MiB, \
-             GiB), \"16KiB\" to \"16MiB\"",
+             GiB), \"40KiB\" to \"16MiB\"",
         ],
     ),
     (
         "runtime.high_mark = '64kB'",
         &[
             "3: runtime.high_mark = '64kB': not a size; write a number and a unit (B, KiB, MiB, \
-             GiB), \"16KiB\" to \"16MiB\"",
+             GiB), \"40KiB\" to \"16MiB\"",
         ],
     ),
     (
-        "runtime.high_mark = '16383B'",
+        "runtime.high_mark = '40959B'",
         &[
-            "3: runtime.high_mark = '16383B': out of range; write \"16KiB\" to \"16MiB\": less \
+            "3: runtime.high_mark = '40959B': out of range; write \"40KiB\" to \"16MiB\": less \
              stops a fast transfer at every turn, more lets one slow reader hold it all",
         ],
     ),
     (
         "runtime.high_mark = '99999999999999999999GiB'",
         &[
-            "3: runtime.high_mark = '99999999999999999999GiB': out of range; write \"16KiB\" to \
+            "3: runtime.high_mark = '99999999999999999999GiB': out of range; write \"40KiB\" to \
              \"16MiB\": less stops a fast transfer at every turn, more lets one slow reader hold \
              it all",
         ],
