@@ -31,7 +31,7 @@ pub struct LaneStats {
     pub spawned: Counter,
     /// Tasks ended by a panic.
     pub panics: Counter,
-    /// Sessions begun: one for each connection accepted for this lane.
+    /// Sessions begun.
     pub begun: Counter,
     /// Sessions ended.
     pub ended: Counter,
@@ -47,8 +47,7 @@ impl LaneStats {
     /// Sessions that have begun and not ended.
     #[must_use]
     pub fn sessions(&self) -> u64 {
-        // In this order, or one could end in between that was not seen to begin.
-        let ended = self.ended.value();
-        self.begun.value().saturating_sub(ended)
+        // Of another lane, one may be seen to end before it is seen to begin.
+        self.begun.value().saturating_sub(self.ended.value())
     }
 }

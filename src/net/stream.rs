@@ -91,7 +91,7 @@ impl Stream {
     }
 
     /// Everything that has arrived, waiting if that is nothing; an empty chain is the peer's FIN.
-    /// For one direction at a time only one task may wait.
+    /// Only one task may wait, be it to receive or to send.
     ///
     /// # Errors
     /// `ConnectionReset` and its kin, once what came before it is taken.

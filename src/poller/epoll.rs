@@ -106,8 +106,11 @@ impl Epoll {
 }
 
 impl EventQueue for Epoll {
+    const TELLS_OF_URGENT_DATA: bool = true;
+
     fn register(&mut self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        self.add(fd, token, libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP)
+        let input = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP;
+        self.add(fd, token, input | libc::EPOLLOUT)
     }
 
     fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool> {
@@ -123,7 +126,8 @@ impl EventQueue for Epoll {
                 notified |= token == NOTIFIER;
                 continue;
             }
-            let ended = events & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) != 0;
+            let ends = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
+            let ended = events & (ends | libc::EPOLLPRI) != 0;
             to.push(Readable {
                 token,
                 readable: ended || events & libc::EPOLLIN != 0,

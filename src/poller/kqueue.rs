@@ -42,6 +42,8 @@ impl Kqueue {
 }
 
 impl EventQueue for Kqueue {
+    const TELLS_OF_URGENT_DATA: bool = false;
+
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()> {
         let token = usize::try_from(token).expect("a token is as wide as a pointer");
         for filter in [Filter::Read, Filter::Write] {

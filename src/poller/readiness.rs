@@ -28,6 +28,11 @@ const LOOK_AGAIN: usize = 256;
 
 /// What the operating system's event queue must offer.
 pub(super) trait EventQueue {
+    /// Whether it tells of urgent data as of an end. At such a byte a read stops short of what is
+    /// there, and of the rest no edge tells: where this is not known, one read more is needed each
+    /// time.
+    const TELLS_OF_URGENT_DATA: bool;
+
     /// Watches a descriptor for edges of both directions; the present state is the first edge.
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()>;
     /// Appends what has become ready; sleeps at most `timeout` (`None`: for ever) for it. Says
@@ -43,7 +48,7 @@ pub(super) struct Readable {
     pub(super) token: u64,
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// FIN, reset or error has arrived: read on until that shows.
+    /// FIN, reset, error or urgent data has arrived: read on until a read says that that is all.
     pub(super) ended: bool,
 }
 
@@ -368,7 +373,7 @@ impl<Q: EventQueue> Readiness<Q> {
                 Read::Bytes(buf, full) => {
                     // What comes after a short read is a new edge. Unless the end has been
                     // announced already: its edge is behind us.
-                    state.readable = state.ended || full;
+                    state.readable = state.ended || full || !Q::TELLS_OF_URGENT_DATA;
                     Event::Received(buf)
                 }
                 Read::End(end) => {

@@ -447,6 +447,8 @@ impl Queue {
 }
 
 impl EventQueue for Queue {
+    const TELLS_OF_URGENT_DATA: bool = true;
+
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()> {
         match self {
             Self::Real(queue) => queue.register(fd, token),

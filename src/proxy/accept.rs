@@ -50,7 +50,6 @@ impl Acceptor {
     /// [`Acceptor::end_session`]. Not kept by each session, since it would be the same in all.
     pub(super) fn begin_session(&self, permit: Permit) {
         debug_assert!(permit.is_of(&self.limit), "of this limit");
-        self.lane.stats().begun.add(1);
         permit.keep();
     }
 

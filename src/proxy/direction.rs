@@ -420,14 +420,14 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_in_pieces_of_several_buffers_is_sustained() {
+    fn a_transfer_in_large_pieces_is_sustained() {
         assert_eq!(bytes_before_bulk(&[64 * KIB]), Some(256 * KIB));
         assert_eq!(bytes_before_bulk(&[32 * KIB]), Some(512 * KIB));
     }
 
     #[test]
     fn so_is_one_whose_pieces_are_a_large_one_and_a_rest() {
-        // What epoll receives in a wait, and what is left of 95,230 bytes that arrived at once.
+        // As epoll once received 95,230 bytes that arrived at once, in two waits.
         let pieces = [64 * KIB, 29_694];
         assert_eq!(
             bytes_before_bulk(&pieces),
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_less_than_two_buffers_are_not() {
+    fn messages_of_less_than_32_kib_are_not() {
         for piece in [64, 4 * KIB, 16 * KIB, 24 * KIB, 32 * KIB - 1] {
             assert_eq!(bytes_before_bulk(&[piece]), None, "{piece}");
         }

@@ -159,6 +159,8 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        // First: whoever takes the line may panic.
+        self.acceptor.end_session();
         // Dropped without a cause: by a panic, or by a lane that stops.
         let without = if thread::panicking() {
             Cause::Internal
@@ -179,6 +181,5 @@ impl Drop for Record {
             ended = %self.cause.unwrap_or(without),
             "session"
         );
-        self.acceptor.end_session();
     }
 }

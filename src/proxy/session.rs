@@ -24,8 +24,9 @@ pub enum Service {
 
 /// Starts to serve one connection.
 pub(super) fn start((client, peer): (Stream, SocketAddr), permit: Permit, acceptor: &Rc<Acceptor>) {
-    let record = Record::new(Rc::clone(acceptor), peer, permit);
     let lane = &acceptor.lane;
+    lane.stats().begun.add(1);
+    let record = Record::new(Rc::clone(acceptor), peer, permit);
     match &acceptor.service {
         Service::Echo => lane.spawn(&"session", Relay::new(client, Echo, record)),
         Service::Proxy(_) => lane.spawn(&"connect", proxy(client, record, Rc::clone(acceptor))),

@@ -72,8 +72,9 @@ impl Spread {
             let services = lane
                 .kept::<Services>()
                 .expect("a lane keeps them from its start");
-            spread.lanes[fewest].in_transit.fetch_sub(1, AcqRel);
             start(connection.attach(lane), permit, &services.0[place]);
+            // Afterwards: until then it is counted twice rather than not at all.
+            spread.lanes[fewest].in_transit.fetch_sub(1, AcqRel);
         });
     }
 
@@ -89,7 +90,8 @@ impl Spread {
 impl Place {
     /// Sessions of the lane, those on their way to it included.
     fn sessions(&self) -> u64 {
-        self.remote.stats().sessions() + self.in_transit.load(Acquire) as u64
+        let in_transit = self.in_transit.load(Acquire) as u64;
+        in_transit + self.remote.stats().sessions()
     }
 }
 

@@ -31,7 +31,7 @@ impl Timer {
         if waits && lane.now() < self.at || deadline == Time::NEVER {
             return Poll::Pending;
         }
-        // It may be about to fire, within a tick, and then does so once for nothing.
+        // It has fired, is about to, or would fire too late.
         self.disarm(lane);
         let mut timers = lane.0.timers.borrow_mut();
         self.key = Some(timers.insert(deadline, Task::polled_with(context)));

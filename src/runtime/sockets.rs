@@ -188,7 +188,7 @@ impl Receiving {
         self.stop(socket, poller);
     }
 
-    /// Says whether a read would not block; if not, the waker is called when it may not.
+    /// Says whether a read would not block; if not, its owner is woken when it may not.
     pub(super) fn is_ready(&mut self, socket: Socket, poller: &mut Poller) -> bool {
         match std::mem::take(&mut self.readiness) {
             Readiness::Readable => return true,
@@ -273,6 +273,7 @@ impl Sockets {
 
     /// A listener's accept, and its entry.
     pub(super) fn accepting(&mut self, listener: Socket) -> (&mut Accepting, &mut Entry) {
+        self.at(listener);
         let accepting = self.accepting.entry(listener.slot()).or_default();
         (accepting, &mut self.entries[listener.slot()])
     }

@@ -22,7 +22,7 @@ const LANE_DESCRIPTORS: usize = 3;
 const OPENING_DESCRIPTORS: usize = 1000;
 /// Buffers that a poller which is ahead of a cancel fills for one direction, on average.
 const AHEAD_BUFFERS: usize = 2;
-/// Address space of a lane's buffers, at most: 16 GiB.
+/// Address space of a lane's buffers, at most: 20 GiB.
 const BUFFERS_MAX: usize = 1 << 20;
 
 /// The server, decided.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::peer::{pattern, reads, reset, same, writes};
+use socket2::SockRef;
+
+use super::peer::{pair, pattern, reads, reset, same, writes};
 use super::world::{World, chain, take_held};
 use crate::buf::{Chain, Pool, PoolOptions};
 use crate::poller::{Close, Event, Op, OpKind, RecvEnd};
@@ -35,6 +37,28 @@ pub(super) fn echo(world: &mut World) {
     }
     world.join("the writer", writer);
     same(&world.join("the reader", reader), &data);
+}
+
+/// A read stops at urgent data, though there is more, which no event tells of again.
+pub(super) fn urgent_in_the_middle(world: &mut World) {
+    let (ours, mut peer) = pair();
+    SockRef::from(&ours).set_out_of_band_inline(true).unwrap();
+    let socket = world.attach(ours);
+    // There before the first read, and while the stream runs.
+    for _ in 0..2 {
+        peer.write_all(b"abc").unwrap();
+        assert_eq!(SockRef::from(&peer).send_out_of_band(b"d").unwrap(), 1);
+        peer.write_all(b"ef").unwrap();
+        if !world.is_inflight(socket, OpKind::Recv) {
+            world.submit(socket, Op::Recv);
+        }
+        let mut got = Vec::new();
+        world.until("what is behind the urgent byte", |world| {
+            got.append(&mut world.take_got(socket));
+            got.len() >= 6
+        });
+        assert_eq!(got, b"abcdef");
+    }
 }
 
 /// One completion, however small the pieces in which the kernel takes it.

@@ -87,6 +87,7 @@ suite! {
         lazy_send_and_close
         empty_send
         half_close
+        urgent_in_the_middle
         backpressure
         idle_holds_no_buffer
         recv_before_and_after_data
