@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::rc::Rc;
-use std::thread;
 
 use super::accept::Acceptor;
 use super::deadline::Timeouts;
@@ -162,7 +161,7 @@ impl Drop for Record {
         // First: whoever takes the line may panic.
         self.acceptor.end_session();
         // Dropped without a cause: by a panic, or by a lane that stops.
-        let without = if thread::panicking() {
+        let without = if self.acceptor.lane.is_dropping_after_panic() {
             Cause::Internal
         } else {
             Cause::Shutdown

@@ -144,6 +144,7 @@ impl Lane {
             high_mark: 2 * options.queue_buffers * options.pool.buffer_bytes,
             running: Cell::new(None),
             tasks: RefCell::new(Tasks::default()),
+            panicked: Cell::new(false),
             remote,
             kept: RefCell::new(None),
         };

@@ -6,7 +6,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread;
 
+use super::lane::Handle;
 use super::mover::Mover;
 use super::remote::Remote;
 use super::run_queue::RunQueue;
@@ -44,6 +46,8 @@ pub(super) struct Shared {
     /// The task that is running, so what is woken now was woken by it.
     pub(super) running: Cell<Option<TaskId>>,
     pub(super) tasks: RefCell<Tasks>,
+    /// A task that has panicked is being dropped.
+    pub(super) panicked: Cell<bool>,
     pub(super) remote: Remote,
     /// What the lane's owner keeps for the calls of other threads.
     pub(super) kept: RefCell<Option<Rc<dyn Any>>>,
@@ -94,7 +98,9 @@ impl Shared {
                     panic = what,
                     "a task panicked and was ended"
                 );
+                self.panicked.set(true);
                 self.end(task);
+                self.panicked.set(false);
             }
         }
         self.heart().leave();
@@ -117,6 +123,15 @@ impl Shared {
             drop(tasks);
             drop(last);
         }
+    }
+}
+
+impl Handle {
+    /// Whether what is dropped now is dropped because its task has panicked. The panic may be over
+    /// by then: a future written by hand is left as it was, and dropped afterwards.
+    #[must_use]
+    pub fn is_dropping_after_panic(&self) -> bool {
+        thread::panicking() || self.0.panicked.get()
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::task::{Poll, Waker};
 
 use super::{Token, lane, ms, own_waker, run, spawn, turn, turn_now};
-use crate::runtime::lane::Lane;
+use crate::runtime::lane::{Handle, Lane};
 use crate::runtime::sleep::yield_now;
 use crate::sys::{self, Time};
 
@@ -330,6 +330,22 @@ fn a_panic_ends_its_task_only_and_drops_its_future() {
             panic!("first");
         }),
     );
+    // By a future that unwinding drops, by one that is dropped afterwards, by one that is well.
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let sees = || SeesPanic(lane.handle(), Rc::clone(&seen));
+    let (first, second, third) = (sees(), sees(), sees());
+    lane.handle().spawn(&"sees", async move {
+        let _first = first;
+        panic!("while it is dropped");
+    });
+    lane.handle().spawn(
+        &"sees afterwards",
+        poll_fn(move |_| {
+            let _kept_until_the_future_goes = &second;
+            panic!("before it is dropped");
+        }),
+    );
+    lane.handle().spawn(&"is well", async move { drop(third) });
     let lived = run(&mut lane, async {
         for _ in 0..100 {
             yield_now().await;
@@ -337,12 +353,21 @@ fn a_panic_ends_its_task_only_and_drops_its_future() {
         true
     });
     panic::set_hook(hook);
+    assert_eq!(*seen.borrow(), [true, true, false]);
     assert!(lived);
     assert_eq!((drops.get(), lane.tasks()), (2, 0));
-    assert_eq!(lane.handle().stats().panics.value(), 3);
+    assert_eq!(lane.handle().stats().panics.value(), 5);
     let remote = lane.handle().remote().clone();
     drop(lane);
     assert_eq!(remote.references(), 1);
+}
+
+struct SeesPanic(Handle, Rc<RefCell<Vec<bool>>>);
+
+impl Drop for SeesPanic {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0.is_dropping_after_panic());
+    }
 }
 
 struct PanicsOnDrop(#[expect(dead_code, reason = "it counts its drop")] Token);
@@ -394,7 +419,7 @@ fn aborting_drops_every_future_and_what_their_destructors_start() {
     turn_now(&mut lane);
 
     /// Starts a task when it is dropped, as a clean-up might.
-    struct Starts(crate::runtime::Handle, Option<Token>);
+    struct Starts(Handle, Option<Token>);
     impl Drop for Starts {
         fn drop(&mut self) {
             let token = self.1.take();
