@@ -189,9 +189,7 @@ impl LaneSocket {
         match receiving.end {
             End::Failed(_) => return Poll::Ready(()),
             End::Fin => {}
-            End::Open => {
-                entry.await_input(context);
-            }
+            End::Open => entry.await_input(context),
         }
         Poll::Pending
     }
@@ -222,8 +220,7 @@ impl LaneSocket {
     pub fn discard_input(&self) {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
-        let entry = sockets.at(self.socket);
-        let receiving = &mut entry.receiving;
+        let receiving = &mut sockets.at(self.socket).receiving;
         receiving.discard(self.socket, &mut lane.poller.borrow_mut());
     }
 
