@@ -1,11 +1,10 @@
 //! Tables that the back ends keep: sockets by slot and generation, and chains being sent.
 
 use std::io;
-use std::num::NonZero;
 
 use super::op::{Completion, Event, OpKind, RecvEnd, Socket};
 use crate::buf::Chain;
-use crate::sys::{self, Bug, OsSocket, seeded};
+use crate::sys::{self, Bug, ErrorCode, OsSocket, seeded};
 
 /// Generations fit the 24 bits that io_uring's user data leaves them.
 const GENERATION_MASK: u32 = 0x00FF_FFFF;
@@ -160,7 +159,7 @@ impl Answer {
 /// ones that the stream has ended or the pipe is broken: a receiver would take that for a FIN. So
 /// it is kept, and every op hears it.
 #[derive(Debug, Default)]
-pub(super) struct Fault(Option<NonZero<i16>>);
+pub(super) struct Fault(Option<ErrorCode>);
 
 impl Fault {
     /// Keeps an error that the whole connection has died of, and gives the one to be told.
@@ -171,11 +170,7 @@ impl Fault {
             | io::ErrorKind::TimedOut
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable => {
-                // Their numbers are small on every system.
-                let code = error.raw_os_error().and_then(|code| code.try_into().ok());
-                if let Some(code) = code.and_then(NonZero::new) {
-                    self.0.get_or_insert(code);
-                }
+                self.0 = self.0.or_else(|| ErrorCode::of(&error));
                 error
             }
             io::ErrorKind::BrokenPipe => self.error().unwrap_or(error),
@@ -189,8 +184,7 @@ impl Fault {
     }
 
     fn error(&self) -> Option<io::Error> {
-        let error = |code: NonZero<i16>| io::Error::from_raw_os_error(code.get().into());
-        self.0.map(error)
+        self.0.map(ErrorCode::error)
     }
 }
 

@@ -107,7 +107,7 @@ impl LaneSocket {
         }
         match receiving.end {
             End::Fin => Poll::Ready(Ok(Chain::default())),
-            End::Failed(code) => Poll::Ready(Err(code.error())),
+            End::Failed(failure) => Poll::Ready(Err(failure.error())),
             End::Open => {
                 entry.await_input(context);
                 Poll::Pending
@@ -207,7 +207,7 @@ impl LaneSocket {
         }
         match receiving.end {
             End::Fin => Poll::Ready(Ok(Some(Chain::default()))),
-            End::Failed(code) => Poll::Ready(Err(code.error())),
+            End::Failed(failure) => Poll::Ready(Err(failure.error())),
             End::Open if receiving.is_armed() => {
                 entry.await_input(context);
                 Poll::Pending

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::task::Context;
 
 use super::io::Sent;
@@ -16,7 +15,7 @@ use super::shared::{Shared, schedule};
 use super::task::Task;
 use crate::buf::{Buf, Chain};
 use crate::poller::{Close, Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
-use crate::sys::{Bug, OsSocket, seeded};
+use crate::sys::{Bug, ErrorCode, OsSocket, seeded};
 
 /// The lane's sockets, by the poller's slots.
 #[derive(Debug)]
@@ -84,7 +83,7 @@ pub(super) enum End {
     #[default]
     Open,
     Fin,
-    Failed(Code),
+    Failed(Failure),
 }
 
 /// The write side: connecting, then sending.
@@ -105,18 +104,17 @@ pub(super) struct Sending {
 #[derive(Clone, Copy, Debug)]
 struct Outcome {
     bytes: u32,
-    /// An error, if it was one.
-    code: Option<Code>,
+    failure: Option<Failure>,
     at_once: bool,
 }
 
 impl Outcome {
     fn new(bytes: usize, result: &io::Result<()>, at_once: bool) -> Self {
         let bytes = u32::try_from(bytes).expect("a chain's length fits 32 bits");
-        let code = result.as_ref().err().map(Code::of);
+        let failure = result.as_ref().err().map(Failure::of);
         Self {
             bytes,
-            code,
+            failure,
             at_once,
         }
     }
@@ -124,29 +122,28 @@ impl Outcome {
     fn sent(self) -> Sent {
         Sent {
             bytes: self.bytes as usize,
-            result: self.code.map_or(Ok(()), |code| Err(code.error())),
+            result: (self.failure).map_or(Ok(()), |failure| Err(failure.error())),
             at_once: self.at_once,
         }
     }
 }
 
-/// An error by its number, so that it can be given more than once.
+/// An error that can be given more than once; without a number it is of no kind.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Code(NonZero<i16>);
+pub(super) enum Failure {
+    Numbered(ErrorCode),
+    Nameless,
+}
 
-impl Code {
-    /// Of an error that has no number, or none of the system's.
-    const NAMELESS: NonZero<i16> = NonZero::new(-1).unwrap();
-
+impl Failure {
     fn of(error: &io::Error) -> Self {
-        let number = error.raw_os_error().and_then(|code| code.try_into().ok());
-        Self(number.and_then(NonZero::new).unwrap_or(Self::NAMELESS))
+        ErrorCode::of(error).map_or(Self::Nameless, Self::Numbered)
     }
 
     pub(super) fn error(self) -> io::Error {
-        match self.0 {
-            Self::NAMELESS => io::ErrorKind::Other.into(),
-            code => io::Error::from_raw_os_error(code.get().into()),
+        match self {
+            Self::Numbered(code) => code.error(),
+            Self::Nameless => io::ErrorKind::Other.into(),
         }
     }
 }
@@ -236,7 +233,7 @@ impl Receiving {
             RecvEnd::Cancelled => {}
             RecvEnd::Fin => self.end = End::Fin,
             RecvEnd::Failed(error) => {
-                self.end = End::Failed(Code::of(&error));
+                self.end = End::Failed(Failure::of(&error));
                 if seeded(Bug::BytesBeforeResetLost) {
                     self.queue = Chain::default();
                 }
@@ -318,9 +315,13 @@ impl Entry {
         }
     }
 
+    fn wake(&self) {
+        self.owner.iter().for_each(schedule);
+    }
+
     fn wake_reader(&mut self) {
         if std::mem::take(&mut self.receiving.waiting) {
-            self.owner.iter().for_each(schedule);
+            self.wake();
         }
     }
 
@@ -328,7 +329,7 @@ impl Entry {
         self.sending.in_flight = false;
         self.sending.result = Some(outcome);
         if std::mem::take(&mut self.sending.waiting) {
-            self.owner.iter().for_each(schedule);
+            self.wake();
         }
     }
 }
@@ -365,7 +366,7 @@ impl Shared {
             Event::Accepted(result) => {
                 let (accepting, entry) = sockets.accepting(socket);
                 (accepting.in_flight, accepting.result) = (false, Some(result));
-                entry.owner.iter().for_each(schedule);
+                entry.wake();
             }
             Event::ReadReady(_) => {
                 entry.receiving.readiness = Readiness::Readable;

@@ -11,6 +11,7 @@ mod bsd;
     expect(unreachable_pub, reason = "behind the simulated one")
 )]
 mod clock;
+mod code;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 mod kevent;
 #[cfg(kqueue_emulated)]
@@ -47,6 +48,7 @@ pub(crate) use bsd::{is_closed, send_room, set_congestion, unacknowledged, unrea
 pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;
+pub(crate) use code::ErrorCode;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
