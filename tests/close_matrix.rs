@@ -24,7 +24,7 @@ use std::thread;
 
 use socket2::SockRef;
 
-use crate::corelane::{Corelane, DEADLINE, Fields, PARKED};
+use crate::corelane::{Corelane, DEADLINE, Fields};
 use crate::peer::{End, Seen, Side, Whisper, play, play_alone};
 use crate::scenario::{Cell, Flight};
 
@@ -50,11 +50,6 @@ type Both = [Seen; 2];
 #[test]
 fn plays_a_peer_that_crashes() {
     play_alone();
-}
-
-#[test]
-fn io_uring_ends_as_a_direct_connection_does_without_descriptors() {
-    matrix(&format!("io_uring{PARKED}"));
 }
 
 #[test]

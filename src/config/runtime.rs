@@ -24,9 +24,6 @@ pub struct Runtime {
     /// How long a lane that expects work polls before it sleeps, 0 to 1 ms; zero is never;
     /// `runtime.idle_spin`.
     pub idle_spin: Duration,
-    /// How many sockets each lane may keep in its ring's own table instead of among the process's
-    /// descriptors, 0 to 1,048,576; zero is none; `runtime.direct_descriptors`.
-    pub direct_descriptors: u32,
     /// How many sessions there may be at once, over all lanes; `runtime.max_sessions`.
     pub max_sessions: MaxSessions,
     /// How many bytes one direction of a session may hold in user space before no more is read
@@ -77,8 +74,6 @@ const CPU_ID_MAX: usize = 1023;
 const SESSIONS_MAX: u32 = 100_000_000;
 /// A wake costs some 5 to 50 us; to poll for longer than a few of them only burns the CPU.
 const IDLE_SPIN_MAX: Duration = Duration::from_millis(1);
-/// Places that the table of a ring can have (`IORING_MAX_FIXED_FILES` of Linux).
-const DIRECT_DESCRIPTORS_MAX: u32 = 1 << 20;
 /// Two of a lane's buffers: one that fills while the other is sent.
 const HIGH_MARK_MIN: u64 = 40 << 10;
 /// Beyond what is in flight at 10 Gbit/s over 10 ms: more is no speed, only delay.
@@ -98,10 +93,6 @@ impl Runtime {
             Duration::ZERO..=IDLE_SPIN_MAX,
             "a longer spin burns a core and saves nothing, a wake takes some 50us",
         );
-        let direct_descriptors = value::integer(
-            0..=DIRECT_DESCRIPTORS_MAX,
-            "a ring's table has no more places",
-        );
         let high_mark = value::size(
             HIGH_MARK_MIN..=HIGH_MARK_MAX,
             "less stops a fast transfer at every turn, more lets one slow reader hold it all",
@@ -115,7 +106,6 @@ impl Runtime {
                 value::word("a poller", POLLERS),
             ),
             idle_spin: section.optional("idle_spin", Duration::ZERO, idle_spin),
-            direct_descriptors: section.optional("direct_descriptors", 0, direct_descriptors),
             max_sessions: section.optional("max_sessions", MaxSessions::Auto, max_sessions),
             high_mark: section.optional("high_mark", 80 << 10, high_mark),
         }

@@ -27,7 +27,6 @@ mod available;
 #[cfg(test)]
 #[cfg(not(feature = "sim"))] // the same pollers: once is enough for what takes long
 mod conformance;
-mod descriptor;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod inflight;
@@ -52,8 +51,6 @@ mod uring;
 mod uring_buffers;
 #[cfg(target_os = "linux")]
 mod uring_close;
-#[cfg(target_os = "linux")]
-mod uring_parking;
 #[cfg(target_os = "linux")]
 mod uring_ring;
 #[cfg(target_os = "linux")]
@@ -81,9 +78,9 @@ use self::sim::{Queue as Epoll, Ring};
 use self::uring::Uring;
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 use self::uring_ring::Ring;
-pub use self::uring_test::{direct_descriptors_refusal, io_uring_refusal};
+pub use self::uring_test::io_uring_refusal;
 use crate::buf::Pool;
-use crate::sys::OsSocket;
+use crate::sys::{OsSocket, SocketRef};
 
 /// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.
 #[derive(Debug)]
@@ -141,6 +138,11 @@ impl Poller {
     /// no other) unless it is to be connected and [`Poller::connects_nonblocking`].
     pub fn attach(&mut self, socket: OsSocket) -> Socket {
         forward!(&mut self.inner, poller => poller.attach(socket))
+    }
+
+    /// An open socket's descriptor, to read or set its options; panics when the socket was closed.
+    pub fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
+        forward!(&self.inner, poller => poller.descriptor(socket))
     }
 
     /// Starts an op, which ends in the answer returned or in exactly one final completion.

@@ -73,10 +73,6 @@ pub struct PollerOptions {
     pub receive_buffers: u16,
     /// Buffers filled for one socket in one wait, where the poller reads itself.
     pub receive_budget: u32,
-    /// Sockets that may be kept in the ring's own table instead of among the process's descriptors
-    /// (io_uring only; see [`direct_descriptors_refusal`](super::direct_descriptors_refusal)). At
-    /// most the limit on descriptors at the time.
-    pub direct_descriptors: u32,
 }
 
 impl Default for PollerOptions {
@@ -86,7 +82,6 @@ impl Default for PollerOptions {
             completions: 8192,
             receive_buffers: 512,
             receive_budget: 4,
-            direct_descriptors: 0,
         }
     }
 }

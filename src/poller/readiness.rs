@@ -9,7 +9,6 @@ use std::io::{self, IoSlice};
 use std::mem;
 use std::time::Duration;
 
-use super::descriptor::Descriptors;
 use super::inflight::{Answer, Fault, Sending, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::reading::{Read, feed_starved, read};
@@ -100,12 +99,6 @@ impl State {
     }
 }
 
-impl<Q: EventQueue> Descriptors for Readiness<Q> {
-    fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
-        sys::borrow(&self.table.peek(socket).expect("the socket is open").fd)
-    }
-}
-
 impl<Q: EventQueue> Readiness<Q> {
     pub(super) fn over(queue: Q, options: PollerOptions, pool: &Pool) -> Box<Self> {
         Box::new(Self {
@@ -134,6 +127,10 @@ impl<Q: EventQueue> Readiness<Q> {
             queued: false,
             send: 0,
         })
+    }
+
+    pub(super) fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
+        sys::borrow(&self.table.peek(socket).expect("the socket is open").fd)
     }
 
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -23,7 +23,7 @@ use socket2::{SockAddr, SockAddrStorage};
 use super::readiness::{EventQueue, Readable};
 use super::{Notifier, Wait, epoll, uring_ring};
 use crate::sys::sim::{self, Ask, Edge, Fault, Sleep, with};
-use crate::sys::{EventFd, OsSocket, SocketRef};
+use crate::sys::{EventFd, SocketRef};
 
 /// A ring of either kernel.
 #[derive(Debug)]
@@ -139,39 +139,6 @@ impl Ring {
                 // SAFETY: both are the 64 bytes of a submission.
                 ring.entries.push(unsafe { mem::transmute_copy(entry) });
             }
-        }
-    }
-
-    pub(super) fn register_table(&self, slots: u32) -> io::Result<()> {
-        match self {
-            Self::Real(ring) => ring.register_table(slots),
-            Self::Simulated(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    pub(super) fn put(&self, slot: u32, file: BorrowedFd<'_>) -> io::Result<()> {
-        match self {
-            Self::Real(ring) => ring.put(slot, file),
-            Self::Simulated(_) => unreachable!("it has no table"),
-        }
-    }
-
-    pub(super) fn install(&mut self, slot: u32) -> io::Result<OsSocket> {
-        match self {
-            Self::Real(ring) => ring.install(slot).map(Into::into),
-            Self::Simulated(_) => unreachable!("it has no table"),
-        }
-    }
-
-    /// See the real one.
-    ///
-    /// # Safety
-    /// As there.
-    pub(super) unsafe fn ask(&mut self, entry: Entry) -> io::Result<i32> {
-        match self {
-            // SAFETY: by this function's contract.
-            Self::Real(ring) => unsafe { ring.ask(entry) },
-            Self::Simulated(_) => unreachable!("it has no table"),
         }
     }
 

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::Arc;
 
@@ -23,7 +23,6 @@ use socket2::SockAddr;
 use super::inflight::{Answer, Slab, Table, accept};
 use super::op::{Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::uring_buffers::{Buffers, GROUP};
-use super::uring_parking::Parking;
 use super::uring_ring::{IGNORED, from_user_data, silent, user_data};
 use super::uring_send::{PARTS, Sends};
 use super::uring_socket::State;
@@ -43,7 +42,6 @@ pub(super) struct Uring {
     /// First, so that the ring is closed before the memory it knows of is freed.
     pub(super) ring: Ring,
     pub(super) buffers: Buffers,
-    pub(super) parking: Parking,
     pub(super) pool: Pool,
     pub(super) table: Table<State>,
     sends: Sends,
@@ -70,11 +68,9 @@ impl Uring {
     pub(super) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
         let ring = Ring::open(options.submissions, options.completions)?;
         let buffers = Buffers::register(&ring, options.receive_buffers)?;
-        let parking = Parking::open(&ring, options.direct_descriptors)?;
         Ok(Self {
             ring,
             buffers,
-            parking,
             pool,
             table: Table::new(),
             sends: Sends::new(),
@@ -95,6 +91,12 @@ impl Uring {
         self.table.insert(State::new(fd))
     }
 
+    pub(super) fn descriptor(&self, socket: Socket) -> BorrowedFd<'_> {
+        let state = self.table.peek(socket);
+        let open = state.filter(|state| state.closing.is_none());
+        open.expect("the socket is open").fd.as_fd()
+    }
+
     pub(super) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         let (kind, lazily) = (op.kind(), matches!(op, Op::SendLazily(_)));
         let state = self.table.at(socket);
@@ -102,14 +104,14 @@ impl Uring {
         assert!(!state.is_unanswered(kind), "one {kind:?} at a time");
         match op {
             Op::Accept => {
-                if let Some(event) = accept(state.file.descriptor()) {
+                if let Some(event) = accept(&state.fd) {
                     return Submitted::Done(event);
                 }
                 self.arm_poll(socket, kind, libc::POLLIN);
             }
             Op::Connect(to) => {
                 let address = Box::new(SockAddr::from(to));
-                let fd = Fd(state.file.descriptor().as_raw_fd());
+                let fd = state.number();
                 let entry = opcode::Connect::new(fd, address.as_ptr().cast(), address.len());
                 state.connect = self.connects.insert(address);
                 self.start(socket, kind, entry.build());
@@ -164,7 +166,6 @@ impl Uring {
         self.ring.wait(if stay { Wait::NOT } else { wait })?;
         // Before completions are answered by more of it.
         let all_taken = !self.ring.has_submissions();
-        self.parking.settle(&mut self.ring);
         let (mut taken, mut ran_out) = (0, false);
         for _ in 0..BATCH {
             let Some(entry) = self.ring.next() else { break };
@@ -230,13 +231,9 @@ impl Uring {
     }
 
     fn start_recv(&mut self, socket: Socket) {
-        let state = self.table.at(socket);
-        if state.may_park && self.parking.has_room() {
-            self.parking.park(&mut self.ring, state);
-        }
-        let from = state.file.target();
-        let entry = opcode::RecvMulti::new(from.number, GROUP).build();
-        self.start(socket, OpKind::Recv, entry.flags(from.flags));
+        let from = self.table.at(socket).number();
+        let entry = opcode::RecvMulti::new(from, GROUP).build();
+        self.start(socket, OpKind::Recv, entry);
     }
 
     pub(super) fn push_silent(&mut self, entry: Entry) {
@@ -245,10 +242,10 @@ impl Uring {
     }
 
     fn arm_poll(&mut self, socket: Socket, kind: OpKind, events: libc::c_short) {
-        let of = self.table.at(socket).file.target();
+        let of = self.table.at(socket).number();
         let events = u32::from(events.cast_unsigned());
-        let entry = opcode::PollAdd::new(of.number, events).build();
-        self.start(socket, kind, entry.flags(of.flags));
+        let entry = opcode::PollAdd::new(of, events).build();
+        self.start(socket, kind, entry);
     }
 
     /// Queues a poll in the place of an op that a non-blocking socket has turned away.
@@ -261,7 +258,7 @@ impl Uring {
     fn start_send(&mut self, socket: Socket) {
         let state = self.table.at(socket);
         let (send, lazy) = (state.send, state.lazy);
-        let entry = self.sends.entry(send, state.file.target(), lazy);
+        let entry = self.sends.entry(send, state.number(), lazy);
         self.start(socket, OpKind::Send, entry);
         if lazy {
             self.lazy.push(socket);
@@ -446,7 +443,7 @@ impl Uring {
             OpKind::Accept => {
                 let state = self.table.at(socket);
                 let event = match outcome {
-                    Ok(()) => accept(state.file.descriptor()),
+                    Ok(()) => accept(&state.fd),
                     Err(e) => Some(Event::Accepted(Err(e))),
                 };
                 if event.is_none() && !cancelled {

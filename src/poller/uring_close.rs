@@ -4,7 +4,7 @@
 //! A part of `uring`, which it is called by.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use std::os::fd::{AsFd, IntoRawFd};
 use std::process;
 use std::time::Duration;
 
@@ -13,8 +13,7 @@ use io_uring::types::{CancelBuilder, Fd};
 
 use super::op::{Close, OpKind, Socket};
 use super::uring::Uring;
-use super::uring_ring::user_data;
-use super::uring_socket::File;
+use super::uring_socket::State;
 use crate::sys;
 
 impl Uring {
@@ -29,27 +28,12 @@ impl Uring {
             self.finish_close(socket);
             return;
         }
-        let File::Open(fd) = &state.file else {
-            self.cancel_each(socket);
-            return;
-        };
         if how == Close::Fin {
             // The descriptor stays open until the kernel lets go; the peer need not wait for it.
-            drop(sys::shutdown_write(fd.as_fd()));
+            drop(sys::shutdown_write(state.fd.as_fd()));
         }
-        let fd = Fd(fd.as_raw_fd());
+        let fd = state.number();
         self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::fd(fd).all()).build());
-    }
-
-    /// Cancels the ops of a parked socket, by their names: there are few, and the kernel looks
-    /// through all that it has for those of a file.
-    fn cancel_each(&mut self, socket: Socket) {
-        let inflight = self.table.at(socket).inflight;
-        for kind in OpKind::ALL {
-            if inflight & kind.bit() != 0 {
-                self.push_silent(opcode::AsyncCancel::new(user_data(socket, kind)).build());
-            }
-        }
     }
 
     /// Closes the descriptor of a closing socket if the kernel has no op of it any more.
@@ -58,13 +42,8 @@ impl Uring {
         if state.inflight != 0 {
             return;
         }
-        let state = self.table.remove(socket).expect("found above");
-        let reset = state.closing == Some(Close::Reset);
-        let fd = match state.file {
-            File::Open(fd) => fd,
-            File::Parked(slot) => return self.parking.close(&mut self.ring, slot, reset),
-        };
-        if reset {
+        let State { fd, closing, .. } = self.table.remove(socket).expect("found above");
+        if closing == Some(Close::Reset) {
             // A socket that cannot be reset any more is dead already; closing it is all there is.
             drop(sys::reset_on_close(fd.as_fd()));
         }

@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{Fd, Fixed, Timespec};
+use io_uring::types::{Fd, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode};
 
 use super::Wait;
@@ -21,15 +21,10 @@ use crate::sys;
 const REGISTER_RING_FDS: libc::c_uint = 20;
 /// `IORING_UNREGISTER_RING_FDS`.
 const UNREGISTER_RING_FDS: libc::c_uint = 21;
-/// How long an op may take before its completion is looked for again, one that is not carried out
-/// at once.
-const ASK_AGAIN: Duration = Duration::from_millis(10);
 /// User data of ops whose completion says nothing.
 pub(super) const IGNORED: u64 = u64::MAX - 1;
 /// User data of the poll of the alarm; `uring` has the others.
 const ALARM: u64 = u64::MAX - 2;
-/// User data of an op whose answer is waited for on the spot.
-const ASKED: u64 = u64::MAX - 4;
 
 pub(super) struct Ring {
     ring: IoUring,
@@ -154,53 +149,6 @@ impl Ring {
             self.enter(0, None)?;
         }
         Ok(())
-    }
-
-    /// Gives the ring a table of so many files, all of its places empty.
-    pub(super) fn register_table(&self, slots: u32) -> io::Result<()> {
-        self.ring.submitter().register_files_sparse(slots)
-    }
-
-    /// Puts a file into an empty place of the table, at once.
-    pub(super) fn put(&self, slot: u32, file: BorrowedFd<'_>) -> io::Result<()> {
-        let files = [file.as_raw_fd()];
-        match self.ring.submitter().register_files_update(slot, &files)? {
-            1 => Ok(()),
-            _ => Err(io::ErrorKind::WriteZero.into()),
-        }
-    }
-
-    /// Makes a descriptor for the file in a place of the table, which stays there.
-    pub(super) fn install(&mut self, slot: u32) -> io::Result<OwnedFd> {
-        // SAFETY: the entry points to nothing.
-        let fd = unsafe { self.ask(opcode::FixedFdInstall::new(Fixed(slot), 0).build()) }?;
-        // SAFETY: the kernel has just opened it, and nobody else knows of it.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-    }
-
-    /// Carries out an op, and before it all that was queued, and gives its result. Completions of
-    /// others stay in their order.
-    ///
-    /// # Safety
-    /// As for [`Ring::push`].
-    pub(super) unsafe fn ask(&mut self, entry: Entry) -> io::Result<i32> {
-        // SAFETY: by this function's contract.
-        unsafe { self.push(&entry.user_data(ASKED)) };
-        let mut min = 0;
-        loop {
-            self.enter(min, Some(ASK_AGAIN))?;
-            self.early.extend(self.ring.completion());
-            let answer = self.early.iter().rposition(|e| e.user_data() == ASKED);
-            if let Some(answer) = answer.and_then(|at| self.early.remove(at)) {
-                let result = answer.result();
-                return if result < 0 {
-                    Err(io::Error::from_raw_os_error(-result))
-                } else {
-                    Ok(result)
-                };
-            }
-            min = 1;
-        }
     }
 
     /// Queues an entry, entering the kernel first if the queue is full.

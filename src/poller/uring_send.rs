@@ -7,9 +7,9 @@ use std::ptr;
 
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
+use io_uring::types::Fd;
 
 use super::inflight::{Sending, Slab};
-use super::uring_socket::Target;
 use crate::buf::{Chain, Pool};
 use crate::sys::{Bug, seeded};
 
@@ -73,13 +73,12 @@ impl Sends {
 
     /// The op that sends the rest of a chain. What it points to stays where it is until `remove`,
     /// and is not to be changed before the op's completion.
-    pub(super) fn entry(&mut self, index: u32, to: Target, lazy: bool) -> Entry {
+    pub(super) fn entry(&mut self, index: u32, to: Fd, lazy: bool) -> Entry {
         let (flags, on_success) = if lazy {
             (LAZY_FLAGS, Flags::SKIP_SUCCESS)
         } else {
             (FLAGS, Flags::empty())
         };
-        let of_entry = to.flags | on_success;
         let outgoing = self.outgoing.at(index);
         let mut slices = [IoSlice::new(&[]); PARTS];
         let count = outgoing.sending.chain.gather(&mut slices);
@@ -89,18 +88,18 @@ impl Sends {
         if count == 1 {
             let part = &slices[0];
             let bytes = u32::try_from(part.len()).expect("a buffer's length fits 32 bits");
-            return opcode::Send::new(to.number, part.as_ptr(), bytes)
+            return opcode::Send::new(to, part.as_ptr(), bytes)
                 .flags(flags)
                 .build()
-                .flags(of_entry);
+                .flags(on_success);
         }
         let vectors = outgoing
             .vectors
             .get_or_insert_with(|| self.spare.pop().unwrap_or_else(Vectors::new));
-        opcode::SendMsg::new(to.number, vectors.point_at(&slices[..count]))
+        opcode::SendMsg::new(to, vectors.point_at(&slices[..count]))
             .flags(flags.cast_unsigned())
             .build()
-            .flags(of_entry)
+            .flags(on_success)
     }
 
     /// Keeps no memory for sends that are not.

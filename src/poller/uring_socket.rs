@@ -2,56 +2,16 @@
 
 use std::os::fd::AsRawFd;
 
-use io_uring::squeue::Flags;
 use io_uring::types::Fd;
 
 use super::inflight::Fault;
 use super::op::{Close, OpKind};
 use crate::sys::OsSocket;
 
-/// Where the kernel finds a socket.
-#[derive(Debug)]
-pub(super) enum File {
-    /// Among the process's descriptors.
-    Open(OsSocket),
-    /// In this slot of the ring's table, and nowhere else.
-    Parked(u32),
-}
-
-/// How an entry names a socket: by a number, which these flags say the meaning of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
-    pub(super) number: Fd,
-    pub(super) flags: Flags,
-}
-
-impl File {
-    pub(super) fn target(&self) -> Target {
-        let (number, flags) = match self {
-            Self::Open(fd) => (fd.as_raw_fd(), Flags::empty()),
-            Self::Parked(slot) => (slot.cast_signed(), Flags::FIXED_FILE),
-        };
-        Target {
-            number: Fd(number),
-            flags,
-        }
-    }
-
-    /// The descriptor of a socket that the caller knows to have one.
-    pub(super) fn descriptor(&self) -> &OsSocket {
-        match self {
-            Self::Open(fd) => fd,
-            Self::Parked(_) => panic!("a parked socket has no descriptor"),
-        }
-    }
-}
-
 /// Every connection has one or two, so it is kept small.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) file: File,
-    /// It may be put into the ring's table when it is first received from.
-    pub(super) may_park: bool,
+    pub(super) fd: OsSocket,
     /// One bit per kind of op that the kernel has.
     pub(super) inflight: u8,
     /// One bit per kind of op that is being cancelled.
@@ -76,13 +36,12 @@ pub(super) struct State {
     pub(super) connect: u32,
 }
 
-const _: () = assert!(size_of::<State>() == 28);
+const _: () = assert!(size_of::<State>() == 24);
 
 impl State {
     pub(super) fn new(fd: OsSocket) -> Self {
         Self {
-            file: File::Open(fd),
-            may_park: true,
+            fd,
             inflight: 0,
             cancelled: 0,
             polled: 0,
@@ -95,6 +54,11 @@ impl State {
             send: 0,
             connect: 0,
         }
+    }
+
+    /// How an entry names the socket.
+    pub(super) fn number(&self) -> Fd {
+        Fd(self.fd.as_raw_fd())
     }
 
     /// Whether this completion was that of a poll in the op's place.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use super::op::{Close, Completion, Event, Op, RecvEnd, Socket};
+use super::op::{Close, Completion, Event, Op, RecvEnd};
 use super::{BackEnd, Poller, PollerOptions, Refusal, Wait};
 use crate::buf::{Chain, Pool, PoolOptions};
 use crate::sys;
@@ -16,31 +16,9 @@ use crate::sys;
 /// old (6.1 is wanted), no memory to lock.
 #[must_use]
 pub fn io_uring_refusal() -> Option<Refusal> {
-    let error = try_it(0).err()?;
+    let error = try_it().err()?;
     Some(Refusal(reason(&error, sys::io_uring_disabled())))
 }
-
-/// Tries to keep connections in the ring's own table; `None` when that works.
-///
-/// The reasons, besides those against io_uring: a kernel that makes no descriptor of a direct one
-/// (before 6.8), or one that keeps what has left the table open for as long as an older operation
-/// lasts (before 6.13): an idle connection would keep others from their end.
-#[must_use]
-pub fn direct_descriptors_refusal() -> Option<Refusal> {
-    if let Some(refusal) = io_uring_refusal() {
-        return Some(Refusal(format!("io_uring is {refusal}")));
-    }
-    let error = try_it(DIRECT).and_then(|()| try_parked()).err()?;
-    Some(Refusal(match error.raw_os_error() {
-        Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP) => TOO_OLD.to_owned(),
-        None if error.kind() == io::ErrorKind::WouldBlock => TOO_OLD.to_owned(),
-        _ => format!("the self-test of direct descriptors failed: {error}"),
-    }))
-}
-
-/// Places in the table for the self-test.
-const DIRECT: u32 = 4;
-const TOO_OLD: &str = "the kernel is too old for direct descriptors: 6.13 or later is needed";
 
 /// What an operator is told; `sysctl` is the value of `kernel.io_uring_disabled`.
 fn reason(error: &io::Error, sysctl: Option<u32>) -> String {
@@ -63,8 +41,8 @@ fn reason(error: &io::Error, sysctl: Option<u32>) -> String {
 }
 
 /// One message there and back through every kind of op that the back end knows.
-fn try_it(direct_descriptors: u32) -> io::Result<()> {
-    let mut poller = small_poller(direct_descriptors)?;
+fn try_it() -> io::Result<()> {
+    let mut poller = small_poller()?;
     let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let to = peer.local_addr()?;
     let socket = poller.attach(sys::stream_socket(to, false)?);
@@ -98,12 +76,11 @@ fn try_it(direct_descriptors: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn small_poller(direct_descriptors: u32) -> io::Result<Poller> {
+fn small_poller() -> io::Result<Poller> {
     let options = PollerOptions {
         submissions: 8,
         completions: 64,
         receive_buffers: 4,
-        direct_descriptors,
         ..PollerOptions::default()
     };
     let pool = Pool::new(PoolOptions {
@@ -111,39 +88,6 @@ fn small_poller(direct_descriptors: u32) -> io::Result<Poller> {
         buffers_max: 8,
     })?;
     Poller::open(BackEnd::IoUring, options, &pool)
-}
-
-/// What only parked connections go through: each kind of end while an older receive goes on, a
-/// question, and to get a descriptor again.
-fn try_parked() -> io::Result<()> {
-    let mut poller = small_poller(DIRECT)?;
-    let peers = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let mut pair = || -> io::Result<(Socket, TcpStream)> {
-        let peer = TcpStream::connect(peers.local_addr()?)?;
-        peer.set_read_timeout(Some(Duration::from_secs(1)))?;
-        let socket = poller.attach(peers.accept()?.0.into());
-        drop(poller.submit(socket, Op::Recv));
-        Ok((socket, peer))
-    };
-    let (older, _peer) = pair()?;
-    let (first, mut first_peer) = pair()?;
-    let (second, mut second_peer) = pair()?;
-    poller.with_descriptor(first, sys::peer_address)?;
-    poller.close(first, Close::Fin);
-    poller.close(second, Close::Reset);
-    let mut none = Vec::new();
-    for _ in 0..3 {
-        poller.wait(Wait::NOT, &mut none)?;
-    }
-    if io::Read::read(&mut first_peer, &mut [0])? != 0 {
-        return Err(unexpected());
-    }
-    match io::Read::read(&mut second_peer, &mut [0]) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-        Err(error) => return Err(error),
-        Ok(_) => return Err(unexpected()),
-    }
-    poller.keep_descriptor(older)
 }
 
 fn read_back(mut peer: &TcpStream) -> io::Result<()> {

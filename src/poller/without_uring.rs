@@ -7,9 +7,3 @@ use super::Refusal;
 pub fn io_uring_refusal() -> Option<Refusal> {
     Some(Refusal("not in this system".to_owned()))
 }
-
-/// Why there are no direct descriptors: they are io_uring's.
-#[must_use]
-pub fn direct_descriptors_refusal() -> Option<Refusal> {
-    io_uring_refusal()
-}

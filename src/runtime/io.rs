@@ -238,15 +238,12 @@ impl LaneSocket {
     }
 
     /// Moves bytes from this socket's kernel to `sink`'s, at most `max`; `None` when the lane has
-    /// too few buffers to hold what the sink may leave over, or the process too few descriptors.
-    /// Not while the receive stream runs or a send to `sink` is in flight.
+    /// too few buffers to hold what the sink may leave over. Not while the receive stream runs
+    /// or a send to `sink` is in flight.
     #[must_use]
     pub fn move_to(&self, sink: &Self, max: usize) -> Option<Moved> {
         let lane = &*self.lane.0;
-        let mut poller = lane.poller.borrow_mut();
-        for socket in [self.socket, sink.socket] {
-            poller.keep_descriptor(socket).ok()?;
-        }
+        let poller = lane.poller.borrow();
         let (from, to) = (
             poller.descriptor(self.socket),
             poller.descriptor(sink.socket),
@@ -281,14 +278,8 @@ impl LaneSocket {
     /// Makes reads and writes by hand never wait, as [`LaneSocket::move_to`] wants both sockets.
     ///
     /// # Errors
-    /// What `fcntl(2)` says, or that the process has no descriptor left.
+    /// What `fcntl(2)` says.
     pub fn set_nonblocking(&self) -> io::Result<()> {
-        // What follows wants it for each move.
-        self.lane
-            .0
-            .poller
-            .borrow_mut()
-            .keep_descriptor(self.socket)?;
         self.with_descriptor(sys::set_nonblocking)
     }
 
@@ -297,7 +288,7 @@ impl LaneSocket {
     /// # Errors
     /// `NotConnected` when the connection is gone.
     pub fn shutdown(&self) -> io::Result<()> {
-        self.lane.0.poller.borrow_mut().shutdown(self.socket)
+        self.with_descriptor(sys::shutdown_write)
     }
 
     /// Remembers that a call past the poller was told that the connection is gone.
@@ -332,13 +323,12 @@ impl LaneSocket {
     /// Runs `f` on the descriptor, to read or set its options.
     ///
     /// # Errors
-    /// Those of `f`, or that the process has no descriptor left for a socket without one.
+    /// Those of `f`.
     pub fn with_descriptor<T>(
         &self,
         f: impl FnOnce(SocketRef<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        let mut poller = self.lane.0.poller.borrow_mut();
-        poller.with_descriptor(self.socket, f)
+        f(self.lane.0.poller.borrow().descriptor(self.socket))
     }
 
     /// Starts an op of the write side; gives the result if it is there at once.

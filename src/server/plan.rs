@@ -8,7 +8,7 @@ use std::thread;
 use super::error::ServerError;
 use crate::buf::{BUFFER_BYTES, PoolOptions};
 use crate::config::{Config, Lanes, MaxSessions, PollerChoice, Service};
-use crate::poller::{BackEnd, PollerOptions, direct_descriptors_refusal};
+use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
 use crate::sys;
 
@@ -17,9 +17,6 @@ use crate::sys;
 const SPARE_DESCRIPTORS: usize = 64;
 /// Descriptors of a lane besides its listeners: ring or epoll, and the notifier.
 const LANE_DESCRIPTORS: usize = 3;
-/// Descriptors kept back where lanes have direct ones besides: for what is accepted or connected
-/// and not received from yet, and for bulk transfers, which need ordinary ones.
-const OPENING_DESCRIPTORS: usize = 1000;
 /// Buffers that a poller which is ahead of a cancel fills for one direction, on average.
 const AHEAD_BUFFERS: usize = 2;
 /// Address space of a lane's buffers, at most: 20 GiB.
@@ -42,17 +39,12 @@ impl Plan {
     pub(super) fn new(config: &Config) -> Result<Self, ServerError> {
         let lanes = lanes(config)?;
         let (back_end, why) = poller(config.runtime.poller)?;
-        let limit = file_limit()?;
-        direct_descriptors(config, (back_end, &why), limit)?;
-        let max_sessions = max_sessions(config, lanes.len(), limit)?;
+        let max_sessions = max_sessions(config, lanes.len(), file_limit()?)?;
         // Half of what a direction may hold queues up, the other half is being sent.
         let queue_buffers = (config.runtime.high_mark / 2 / BUFFER_BYTES).max(1);
         let of_session = directions(config) * (2 * queue_buffers + AHEAD_BUFFERS);
         let buffers = of_session.saturating_mul(max_sessions);
-        let poller = PollerOptions {
-            direct_descriptors: config.runtime.direct_descriptors,
-            ..PollerOptions::default()
-        };
+        let poller = PollerOptions::default();
         let floor = 2 * usize::from(poller.receive_buffers);
         let options = LaneOptions {
             poller,
@@ -65,14 +57,11 @@ impl Plan {
             seed: RandomState::new().build_hasher().finish(),
             ..LaneOptions::new(back_end)
         };
-        // Another poller would not hold the sessions that the plan counts on.
-        let may_fall_back =
-            config.runtime.poller == PollerChoice::Auto && config.runtime.direct_descriptors == 0;
         Ok(Self {
             lanes,
             options,
             why,
-            may_fall_back,
+            may_fall_back: config.runtime.poller == PollerChoice::Auto,
             max_sessions,
         })
     }
@@ -171,35 +160,6 @@ fn file_limit() -> Result<usize, ServerError> {
     })
 }
 
-/// Whether lanes can have as many direct descriptors as they are to.
-fn direct_descriptors(
-    config: &Config,
-    (back_end, why): (BackEnd, &str),
-    limit: usize,
-) -> Result<(), ServerError> {
-    let count = config.runtime.direct_descriptors;
-    if count == 0 {
-        return Ok(());
-    }
-    let remedy = if back_end != BackEnd::IoUring {
-        format!("only io_uring has them, and the poller is {back_end} ({why}); write 0")
-    } else if usize::try_from(count).is_ok_and(|count| count > limit) {
-        format!(
-            "the limit of {limit} descriptors is that of a ring's table, too; raise it \
-             (LimitNOFILE, ulimit -n), or write 0 to {limit}"
-        )
-    } else if let Some(refusal) = direct_descriptors_refusal() {
-        format!("{refusal}; write 0")
-    } else {
-        return Ok(());
-    };
-    Err(ServerError::Impossible {
-        key: "runtime.direct_descriptors",
-        value: count.to_string(),
-        remedy,
-    })
-}
-
 fn max_sessions(config: &Config, lanes: usize, limit: usize) -> Result<usize, ServerError> {
     let listeners: usize = config
         .listeners
@@ -209,11 +169,7 @@ fn max_sessions(config: &Config, lanes: usize, limit: usize) -> Result<usize, Se
     let kept = SPARE_DESCRIPTORS + lanes * (LANE_DESCRIPTORS + listeners);
     // Each lane may hold one connection that waits for a place.
     let kept = kept + lanes * listeners;
-    let direct = usize::try_from(config.runtime.direct_descriptors).unwrap_or(usize::MAX);
-    let opening = if direct > 0 { OPENING_DESCRIPTORS } else { 0 };
-    // A lane whose table is full goes on with ordinary ones: what is left of these counts, too.
-    let sockets = limit.saturating_sub(kept + opening) + lanes.saturating_mul(direct);
-    let possible = sockets / directions(config);
+    let possible = limit.saturating_sub(kept) / directions(config);
     if possible == 0 {
         return Err(ServerError::System {
             what: "too few descriptors: raise the limit (LimitNOFILE, ulimit -n)",
@@ -227,17 +183,13 @@ fn max_sessions(config: &Config, lanes: usize, limit: usize) -> Result<usize, Se
             if count <= possible {
                 return Ok(count);
             }
-            let allowed = match direct {
-                0 => format!("the limit of {limit} descriptors allows {possible}"),
-                _ => format!(
-                    "the limit of {limit} descriptors and {lanes} times {direct} direct ones allow \
-                     {possible}"
-                ),
-            };
             Err(ServerError::Impossible {
                 key: "runtime.max_sessions",
                 value: count.to_string(),
-                remedy: format!("{allowed}; raise it (LimitNOFILE, ulimit -n), or write \"auto\""),
+                remedy: format!(
+                    "the limit of {limit} descriptors allows {possible}; raise it (LimitNOFILE, \
+                     ulimit -n), or write \"auto\""
+                ),
             })
         }
     }

@@ -15,9 +15,6 @@ use std::time::Duration;
 /// How long corelane may take over anything before the test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Behind a poller's name: with connections in the ring's own table.
-pub(crate) const PARKED: &str = " parked";
-
 /// A running corelane: one listener, one upstream, one line per session.
 #[derive(Debug)]
 pub(crate) struct Corelane {
@@ -49,17 +46,13 @@ impl Corelane {
     /// Starts it with a poller; `None`, and a line that says so, where that poller is not to be
     /// had.
     pub(crate) fn start(poller: &str, upstream: SocketAddr) -> Option<Self> {
-        let (poller, direct) = match poller.strip_suffix(PARKED) {
-            Some(poller) => (poller, 64),
-            None => (poller, 0),
-        };
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("corelane-matrix-{}-{count}.toml", std::process::id());
         let config = std::env::temp_dir().join(name);
         let text = format!(
             "[runtime]\nlanes = 1\npin = false\npoller = \"{poller}\"\n\
-             direct_descriptors = {direct}\n[log]\nlevel = \"debug\"\n\
+             [log]\nlevel = \"debug\"\n\
              [[listener]]\nname = \"matrix\"\nbind = \"127.0.0.1:0\"\nservice = \"proxy\"\n\
              upstream = \"peer\"\n[[upstream]]\nname = \"peer\"\nendpoints = [\"{upstream}\"]\n"
         );
@@ -91,10 +84,7 @@ impl Corelane {
                     status.code() == Some(2) && said.contains("io_uring"),
                     "{said}"
                 );
-                println!(
-                    "skipped on {poller}, direct_descriptors = {direct}, which this system does \
-                     not have: {said}"
-                );
+                println!("skipped on {poller}, which this system does not have: {said}");
                 return None;
             };
             let fields = fields(&line);

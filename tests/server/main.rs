@@ -6,7 +6,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod calls;
-mod direct;
 mod echo;
 mod faults;
 mod flood;

@@ -88,7 +88,6 @@ fn the_default_means_what_its_comments_say() {
             pin: true,
             poller: PollerChoice::Auto,
             idle_spin: Duration::ZERO,
-            direct_descriptors: 0,
             max_sessions: MaxSessions::Auto,
             high_mark: 81_920,
         },
@@ -233,9 +232,6 @@ fn every_word_and_limit_is_read() {
     assert!(!runtime("pin = false\nlanes = 2").pin);
     assert!(runtime("pin = true\nlanes = [2]").pin);
     assert_eq!(runtime("idle_spin = '0us'").idle_spin, Duration::ZERO);
-    let direct = |text| runtime(text).direct_descriptors;
-    assert_eq!(direct("direct_descriptors = 0"), 0);
-    assert_eq!(direct("direct_descriptors = 1_048_576"), 1 << 20);
     assert_eq!(
         runtime("idle_spin = '1ms'").idle_spin,
         Duration::from_millis(1)

@@ -97,20 +97,6 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "runtime.direct_descriptors = 1048577",
-        &[
-            "3: runtime.direct_descriptors = 1048577: out of range; write 0 to 1048576: a ring's \
-             table has no more places",
-        ],
-    ),
-    (
-        "runtime.direct_descriptors = \"auto\"",
-        &[
-            "3: runtime.direct_descriptors = \"auto\": not a whole number; write 0 to 1048576, \
-             without quotes",
-        ],
-    ),
-    (
         "runtime.max_sessions = 0",
         &[
             "3: runtime.max_sessions = 0: out of range; write 1 to 100000000: a session costs \
@@ -172,7 +158,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         "[runtime]\nthreads = [1]",
         &[
             "4: runtime.threads: unknown key; known here: lanes, pin, poller, idle_spin, \
-             direct_descriptors, max_sessions, high_mark",
+             max_sessions, high_mark",
         ],
     ),
     (

@@ -173,7 +173,7 @@ pub(super) fn descriptor_open_elsewhere(world: &mut World) {
 
 /// As at a stop that cannot wait: all connections are reset, all memory is given back.
 pub(super) fn poller_dropped_with_everything(world: &mut World) {
-    let mut inner = World::open(world.poller.back_end(), world.plenty, world.parks);
+    let mut inner = World::open(world.poller.back_end(), world.plenty);
     let hole = BlackHole::open();
     let connecting = unconnected(&mut inner, hole.address);
     inner.submit(connecting, Op::Connect(hole.address));
@@ -201,7 +201,7 @@ pub(super) fn poller_dropped_with_many(world: &mut World) {
     let io_uring = world.poller.back_end() == BackEnd::IoUring;
     let wanted = if io_uring { 2500 } else { 200 };
     let possible = sys::file_limit().unwrap().saturating_sub(500) / 4;
-    let mut inner = World::open(world.poller.back_end(), world.plenty, world.parks);
+    let mut inner = World::open(world.poller.back_end(), world.plenty);
     let all: Vec<_> = (0..wanted.min(possible)).map(|_| inner.pair()).collect();
     for (socket, _) in &all {
         inner.submit(*socket, Op::Recv);
@@ -217,7 +217,7 @@ pub(super) fn poller_dropped_with_many(world: &mut World) {
 /// A thread may have as many pollers as it likes, one after the other: none leaves anything behind.
 pub(super) fn opened_again_and_again(world: &mut World) {
     for _ in 0..40 {
-        let mut inner = World::open(world.poller.back_end(), Plenty::Starved, world.parks);
+        let mut inner = World::open(world.poller.back_end(), Plenty::Starved);
         let (socket, _peer) = inner.pair();
         inner.park(socket, Op::Recv);
         inner.finish();

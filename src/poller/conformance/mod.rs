@@ -2,8 +2,7 @@
 //!
 //! A case is a function of a [`World`]: it drives real sockets on the loopback and states what must
 //! come. Each runs with ordinary options and again starved (queues of 4 and 16, 2 buffers), and
-//! after each the law is checked: every op was answered once, and every buffer is back. On io_uring
-//! each runs twice more with sockets that are kept in the ring's own table.
+//! after each the law is checked: every op was answered once, and every buffer is back.
 
 mod accepting;
 mod cancelling;
@@ -13,8 +12,6 @@ mod data;
 mod ends;
 mod many;
 mod model;
-#[cfg(target_os = "linux")]
-mod parking;
 mod peer;
 mod waking;
 mod world;
@@ -26,44 +23,30 @@ use super::available::is_available;
 /// Runs a case against a back end, if it is to be had here.
 fn run(back_end: BackEnd, case: fn(&mut World)) {
     if is_available(back_end) {
-        run_with(back_end, false, case);
-    }
-}
-
-/// Runs a case against io_uring with sockets that are parked.
-#[cfg(target_os = "linux")]
-fn run_parked(back_end: BackEnd, case: fn(&mut World)) {
-    if is_available(back_end) && parking::can_park() {
-        run_with(back_end, true, case);
-    }
-}
-
-fn run_with(back_end: BackEnd, parks: bool, case: fn(&mut World)) {
-    for plenty in [Plenty::Ordinary, Plenty::Starved] {
-        let mut world = World::open(back_end, plenty, parks);
-        case(&mut world);
-        world.finish();
+        for plenty in [Plenty::Ordinary, Plenty::Starved] {
+            let mut world = World::open(back_end, plenty);
+            case(&mut world);
+            world.finish();
+        }
     }
 }
 
 /// Makes a test of each case for each back end.
 macro_rules! suite {
-    ($($(#[$cfg:meta])? $back_end:ident as $name:ident by $run:ident,)+ : $cases:tt) => {
-        $($(#[$cfg])? suite!(@one $back_end $name $run $cases);)+
+    ($($(#[$cfg:meta])? $back_end:ident as $name:ident,)+ : $cases:tt) => {
+        $($(#[$cfg])? suite!(@one $back_end $name $cases);)+
 
         #[test]
         fn covers_every_back_end() {
-            let mut covered = vec![$($(#[$cfg])? BackEnd::$back_end),+];
-            covered.dedup();
-            assert_eq!(BackEnd::ALL, covered);
+            assert_eq!(BackEnd::ALL, [$($(#[$cfg])? BackEnd::$back_end),+]);
         }
     };
-    (@one $back_end:ident $name:ident $run:ident { $($file:ident: $($case:ident)+;)+ }) => {
+    (@one $back_end:ident $name:ident { $($file:ident: $($case:ident)+;)+ }) => {
         mod $name {
             $($(
                 #[test]
                 fn $case() {
-                    super::$run(super::BackEnd::$back_end, super::$file::$case);
+                    super::run(super::BackEnd::$back_end, super::$file::$case);
                 }
             )+)+
         }
@@ -71,11 +54,10 @@ macro_rules! suite {
 }
 
 suite! {
-    #[cfg(target_os = "linux")] IoUring as io_uring by run,
-    #[cfg(target_os = "linux")] IoUring as io_uring_parked by run_parked,
-    #[cfg(target_os = "linux")] Epoll as epoll by run,
-    #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))] Kqueue as kqueue by run,
-    #[cfg(windows)] Iocp as iocp by run,
+    #[cfg(target_os = "linux")] IoUring as io_uring,
+    #[cfg(target_os = "linux")] Epoll as epoll,
+    #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))] Kqueue as kqueue,
+    #[cfg(windows)] Iocp as iocp,
 : {
     data:
         echo

@@ -30,16 +30,9 @@ pub(super) enum Plenty {
     Starved,
 }
 
-/// Places of the table: more than most cases have sockets, and fewer than some.
-const SLOTS: u32 = 64;
-/// The same for the starved: most sockets find it full.
-const SLOTS_STARVED: u32 = 2;
-
 pub(super) struct World {
     pub(super) poller: Poller,
     pub(super) plenty: Plenty,
-    /// Sockets are kept in the ring's own table.
-    pub(super) parks: bool,
     /// The poller receives into these.
     pub(super) pool: Pool,
     /// Chains to be sent are of these.
@@ -55,8 +48,8 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn open(back_end: BackEnd, plenty: Plenty, parks: bool) -> Self {
-        let (mut options, receive) = match plenty {
+    pub(super) fn open(back_end: BackEnd, plenty: Plenty) -> Self {
+        let (options, receive) = match plenty {
             Plenty::Ordinary => (PollerOptions::default(), PoolOptions::default()),
             Plenty::Starved => (
                 PollerOptions {
@@ -71,11 +64,6 @@ impl World {
                 },
             ),
         };
-        options.direct_descriptors = match (parks, plenty) {
-            (false, _) => 0,
-            (true, Plenty::Ordinary) => SLOTS,
-            (true, Plenty::Starved) => SLOTS_STARVED,
-        };
         let pool = Pool::new(receive).unwrap();
         let send = PoolOptions {
             buffer_bytes: 16 * 1024,
@@ -84,7 +72,6 @@ impl World {
         Self {
             poller: Poller::open(back_end, options, &pool).unwrap(),
             plenty,
-            parks,
             pool,
             source: Pool::new(send).unwrap(),
             hold: false,
@@ -100,7 +87,7 @@ impl World {
     /// For cases that need few buffers: goes on with a starved poller whatever it was opened as.
     pub(super) fn starve(&mut self) {
         if self.plenty == Plenty::Ordinary {
-            let starved = Self::open(self.poller.back_end(), Plenty::Starved, self.parks);
+            let starved = Self::open(self.poller.back_end(), Plenty::Starved);
             mem::replace(self, starved).finish();
         }
     }
@@ -179,7 +166,7 @@ impl World {
     }
 
     pub(super) fn shutdown(&mut self, socket: Socket) {
-        self.poller.shutdown(socket).unwrap();
+        sys::shutdown_write(self.poller.descriptor(socket)).unwrap();
     }
 
     /// One wait, booked. Says how many completions came.
@@ -334,16 +321,15 @@ impl World {
 
     /// Makes the kernel's send buffer of a socket small.
     pub(super) fn tiny_send_buffer(&mut self, socket: Socket) {
-        let tiny = |fd: SocketRef<'_>| SockRef::from(&fd).set_send_buffer_size(1);
-        self.poller.with_descriptor(socket, tiny).unwrap();
+        let fd = self.poller.descriptor(socket);
+        SockRef::from(&fd).set_send_buffer_size(1).unwrap();
     }
 
     /// Fills all kernel buffers towards a peer that does not read, past the poller; says with how
     /// many bytes.
     pub(super) fn fill(&mut self, socket: Socket) -> usize {
         let nonblocking = self.poller.connects_nonblocking();
-        let fill = |fd: SocketRef<'_>| fill(fd, nonblocking);
-        self.poller.with_descriptor(socket, fill).unwrap()
+        fill(self.poller.descriptor(socket), nonblocking).unwrap()
     }
 
     /// A send that fills all kernel buffers towards a peer that does not read, and waits.

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
-use super::super::descriptor::Descriptors;
 use super::super::inflight::{Answer, Fault, Sending, Table, accept};
 use super::super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::super::reading::feed_starved;
@@ -82,12 +81,6 @@ impl State {
     }
 }
 
-impl Descriptors for Iocp {
-    fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
-        sys::borrow(&self.table.peek(socket).expect("the socket is open").fd)
-    }
-}
-
 impl Iocp {
     pub(in crate::poller) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
         Ok(Self {
@@ -117,6 +110,10 @@ impl Iocp {
             queued: false,
             flying: [None; OpKind::ALL.len()],
         })
+    }
+
+    pub(in crate::poller) fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
+        sys::borrow(&self.table.peek(socket).expect("the socket is open").fd)
     }
 
     pub(in crate::poller) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {

@@ -13,7 +13,6 @@ use crate::sys::{self, OsSocket, Pipe, SocketRef};
 
 /// Sizes small enough for a script to meet their limits.
 const OPTIONS: PollerOptions = PollerOptions {
-    direct_descriptors: 0,
     submissions: 16,
     completions: 64,
     receive_buffers: 4,
