@@ -155,7 +155,7 @@ impl Served {
                     source: Vec::new(),
                     socket: SocketOptions::default(),
                 };
-                let proxy = listen(&lane, Service::Proxy(Rc::new(Upstream::new(upstream, 0))));
+                let proxy = listen(&lane, Service::Proxy(Upstream::new(upstream)));
                 let address = if to_proxy { proxy } else { echo };
                 started
                     .send((address, lane.handle().remote().clone()))
@@ -230,6 +230,7 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
             lifetime: None,
             lifetime_jitter_percent: 0,
         },
+        failures: Arc::default(),
         stop: Rc::new(Gate::default()),
         place: 0,
         spread: Arc::default(),

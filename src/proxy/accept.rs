@@ -11,7 +11,7 @@ use super::limit::{Permit, SessionLimit};
 use super::session::{Service, start};
 use super::spread::Spread;
 use crate::net::Listener;
-use crate::runtime::{Either, Gate, Handle, Time, either, yield_now};
+use crate::runtime::{Either, Gate, Handle, LogInterval, either, yield_now};
 
 /// Connections accepted before other tasks get their turn, so that a storm does not starve the
 /// sessions that are there.
@@ -19,8 +19,6 @@ const BUDGET: usize = 64;
 /// How long an accept that found no descriptor or memory is put off: short enough that the client
 /// is served well within 100 ms of one coming free, long enough to burn nothing.
 const RETRY: Duration = Duration::from_millis(20);
-/// How often a failing accept is logged.
-const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What an accept loop needs to know.
 #[derive(Debug)]
@@ -37,6 +35,8 @@ pub struct Acceptor {
     pub limit: Arc<SessionLimit>,
     /// How long its sessions may take.
     pub timeouts: Timeouts,
+    /// When its failing accepts are logged; the same for all lanes of the listener.
+    pub failures: Arc<LogInterval>,
     /// Opens when the lane is to stop accepting.
     pub stop: Rc<Gate>,
     /// The listener's place in the configuration.
@@ -58,6 +58,19 @@ impl Acceptor {
         self.lane.stats().ended.add(1);
         self.limit.give_back();
     }
+
+    /// An accept has failed for want of descriptors or memory.
+    fn report_failure(&self, error: &io::Error) {
+        self.lane.stats().accept_failures.add(1);
+        if let Some(times) = self.failures.note(self.lane.now()) {
+            tracing::warn!(
+                listener = &*self.name,
+                %error,
+                times,
+                "cannot accept; clients wait in the backlog until this passes"
+            );
+        }
+    }
 }
 
 /// Accepts until told to stop. Connections that are in the backlog then are still served; those
@@ -65,7 +78,6 @@ impl Acceptor {
 pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
     let lane = &acceptor.lane;
     let _ending = Ending(Rc::clone(&acceptor));
-    let mut failures = Failures::default();
     let mut stopped = pin!(acceptor.stop.pass());
     let mut streak = 0;
     // Not served until there is room: for the client the same as the backlog.
@@ -93,8 +105,7 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
                 }
             }
             Either::Second(Err(error)) => {
-                lane.stats().accept_failures.add(1);
-                failures.report(&acceptor.name, &error, lane.now());
+                acceptor.report_failure(&error);
                 let retry = lane.sleep_until(lane.now() + RETRY);
                 if let Either::First(()) = either(stopped.as_mut(), retry).await {
                     break;
@@ -124,29 +135,6 @@ impl Drop for Ending {
         if let Some(spread) = self.0.spread.get() {
             spread.end();
         }
-    }
-}
-
-/// Accepts that failed since they were last logged.
-#[derive(Debug, Default)]
-struct Failures {
-    count: u64,
-    logged: Option<Time>,
-}
-
-impl Failures {
-    fn report(&mut self, listener: &str, error: &io::Error, now: Time) {
-        self.count += 1;
-        if self.logged.is_some_and(|at| now.since(at) < LOG_INTERVAL) {
-            return;
-        }
-        tracing::warn!(
-            listener,
-            %error,
-            times = self.count,
-            "cannot accept; clients wait in the backlog until this passes"
-        );
-        (self.count, self.logged) = (0, Some(now));
     }
 }
 
@@ -187,6 +175,7 @@ mod tests {
                 service: Service::Echo,
                 limit: std::sync::Arc::clone(&limit),
                 timeouts: Timeouts::LONG,
+                failures: std::sync::Arc::default(),
                 stop: Rc::clone(&stop),
                 place: 0,
                 spread: std::sync::Arc::default(),

@@ -9,6 +9,7 @@ mod close;
 mod close_model;
 mod deadline;
 mod direction;
+mod endpoint;
 mod limit;
 mod record;
 mod relay;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::accept::Acceptor;
 use super::close::{Action, Held, Phase, Sink, Source, action};
@@ -19,7 +20,7 @@ pub enum Service {
     /// Send everything back.
     Echo,
     /// Relay to an upstream.
-    Proxy(Rc<Upstream>),
+    Proxy(Arc<Upstream>),
 }
 
 /// Starts to serve one connection.

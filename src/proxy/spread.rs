@@ -147,6 +147,7 @@ mod tests {
                     service: Service::Echo,
                     limit: Arc::clone(&limit),
                     timeouts: Timeouts::LONG,
+                    failures: Arc::default(),
                     stop: Rc::clone(&stop),
                     place: 0,
                     spread: Arc::new(OnceLock::from(Arc::clone(&spread))),

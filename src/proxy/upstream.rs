@@ -4,15 +4,15 @@ use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::deadline::Timeouts;
+use super::endpoint::Endpoint;
 use super::record::Cause;
 use crate::net::{self, SocketOptions, Stream};
-use crate::runtime::{Handle, Time, timeout};
-
-/// How often failing connects of an upstream are logged.
-const LOG_INTERVAL: Duration = Duration::from_secs(1);
+use crate::runtime::{Handle, LogInterval, Time, timeout};
 
 /// What an upstream is made of.
 #[derive(Clone, Debug)]
@@ -29,73 +29,87 @@ pub struct UpstreamOptions {
     pub socket: SocketOptions,
 }
 
-/// The endpoints that a listener relays to; one lane's.
+/// The endpoints that a listener relays to. One for all lanes, so that they take turns together.
 #[derive(Debug)]
 pub struct Upstream {
     options: UpstreamOptions,
-    /// The endpoint and the source whose turn it is.
-    endpoint: Cell<usize>,
-    source: Cell<usize>,
-    /// Failures since they were last logged.
-    failures: Cell<u64>,
-    logged: Cell<Option<Time>>,
+    endpoints: Vec<Endpoint>,
+    /// Of the endpoints.
+    turns: Turns,
+    /// Of the source addresses, for each endpoint: a turn over all would meet that of the
+    /// endpoints, and give each endpoint the same sources again and again.
+    source_turns: Vec<Turns>,
+    /// Connects that failed for what this machine lacks.
+    local_failures: LogInterval,
+}
+
+/// Counts turns, for all lanes. In a cache line of its own (two, since processors fetch two at
+/// once): every new session writes it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Turns(AtomicUsize);
+
+impl Turns {
+    /// Takes the next turn among so many.
+    fn take(&self, among: usize) -> usize {
+        self.0.fetch_add(1, Relaxed) % among
+    }
 }
 
 impl Upstream {
-    /// Each lane has its own; `first` says where its rounds begin, so that the lanes do not all
-    /// begin with the same endpoint.
+    /// An upstream whose first turn is its first endpoint's.
     ///
     /// # Panics
     /// When there is no endpoint.
     #[must_use]
-    pub fn new(options: UpstreamOptions, first: usize) -> Self {
+    pub fn new(options: UpstreamOptions) -> Arc<Self> {
         assert!(
             !options.endpoints.is_empty(),
             "the configuration sees to it"
         );
-        Self {
-            endpoint: Cell::new(first % options.endpoints.len()),
-            source: Cell::new(first),
+        let endpoints = options.endpoints.iter();
+        Arc::new(Self {
+            endpoints: endpoints.clone().map(|&at| Endpoint::new(at)).collect(),
+            turns: Turns::default(),
+            source_turns: endpoints.map(|_| Turns::default()).collect(),
             options,
-            failures: Cell::new(0),
-            logged: Cell::new(None),
-        }
+            local_failures: LogInterval::default(),
+        })
     }
 
     /// The endpoint of that index.
     pub(super) fn endpoint(&self, index: usize) -> SocketAddr {
-        self.options.endpoints[index]
+        self.endpoints[index].address
     }
 
-    /// Connects to the next endpoint in turn, and says which that is; if it does not answer to the
-    /// one after it, within the tries and the time that there are. Nothing has been sent by then,
-    /// so nothing is ever sent twice.
+    /// Connects to the endpoint whose turn it is, and says which that is; if it does not answer to
+    /// the one of the next turn, within the tries and the time that there are. Nothing has been
+    /// sent by then, so nothing is ever sent twice.
     pub(super) async fn connect(
         &self,
         lane: &Handle,
         timeouts: &Timeouts,
         tries: &Cell<u8>,
     ) -> Result<(Stream, usize), Cause> {
-        let endpoints = &self.options.endpoints;
-        let first = self.endpoint.get();
-        self.endpoint.set((first + 1) % endpoints.len());
         let end = lane.now() + timeouts.connect_total;
+        let most = self.options.tries.min(self.endpoints.len());
         let mut cause = Cause::ConnectTimeout;
-        let in_turn = (first..endpoints.len()).chain(0..first);
-        for index in in_turn.take(self.options.tries) {
-            let endpoint = endpoints[index];
-            if lane.now() >= end {
-                break;
-            }
+        let mut tried = Vec::new();
+        while tried.len() < most && lane.now() < end {
+            let index = self.next_untried(&tried);
+            tried.push(index);
             tries.set(tries.get().saturating_add(1));
             let limit = lane.sleep_until(end.min(lane.now() + timeouts.connect));
-            let error = match timeout(limit, pin!(self.dial(lane, endpoint))).await {
-                Ok(Ok(stream)) => return Ok((stream, index)),
+            let error = match timeout(limit, pin!(self.dial(lane, index))).await {
+                Ok(Ok(stream)) => {
+                    self.endpoints[index].answered(&self.options.name, lane.now());
+                    return Ok((stream, index));
+                }
                 Ok(Err(error)) => error,
                 Err(elapsed) => io::Error::new(io::ErrorKind::TimedOut, elapsed),
             };
             cause = cause_of(&error);
-            self.report(endpoint, &error, cause, lane.now());
+            self.report(index, &error, cause, lane.now());
             if cause == Cause::LocalResources && !net::is_out_of_ports(&error) {
                 // Another endpoint needs a descriptor, too.
                 break;
@@ -104,8 +118,20 @@ impl Upstream {
         Err(cause)
     }
 
+    /// The endpoint of the next turn that this session has not tried. A turn for each try: what a
+    /// dead endpoint cannot take is spread over all others, and not the next one's alone.
+    fn next_untried(&self, tried: &[usize]) -> usize {
+        let count = self.endpoints.len();
+        let mut turns = (0..count).map(|_| self.turns.take(count));
+        let untried = |index: &usize| !tried.contains(index);
+        // Other lanes may have had the turns of all that are left.
+        let next = turns.find(untried).or_else(|| (0..count).find(untried));
+        next.expect("one is left to try")
+    }
+
     /// Connects to one endpoint, from the next source address that has a port left.
-    async fn dial(&self, lane: &Handle, endpoint: SocketAddr) -> io::Result<Stream> {
+    async fn dial(&self, lane: &Handle, index: usize) -> io::Result<Stream> {
+        let endpoint = self.endpoint(index);
         let sources = &self.options.source;
         let fitting = || {
             sources
@@ -116,10 +142,9 @@ impl Upstream {
         if count == 0 {
             return net::connect(lane, endpoint, None, &self.options.socket).await;
         }
-        let first = self.source.get();
-        self.source.set(first.wrapping_add(1));
+        let first = self.source_turns[index].take(count);
         let mut out_of_ports = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for &source in fitting().cycle().skip(first % count).take(count) {
+        for &source in fitting().cycle().skip(first).take(count) {
             match net::connect(lane, endpoint, Some(source), &self.options.socket).await {
                 Err(error) if net::is_out_of_ports(&error) => out_of_ports = error,
                 result => return result,
@@ -128,20 +153,13 @@ impl Upstream {
         Err(out_of_ports)
     }
 
-    fn report(&self, endpoint: SocketAddr, error: &io::Error, cause: Cause, now: Time) {
-        let times = self.failures.get() + 1;
-        self.failures.set(times);
-        if self
-            .logged
-            .get()
-            .is_some_and(|at| now.since(at) < LOG_INTERVAL)
-        {
-            return;
+    fn report(&self, index: usize, error: &io::Error, cause: Cause, now: Time) {
+        let (upstream, endpoint) = (&*self.options.name, &self.endpoints[index]);
+        if cause != Cause::LocalResources {
+            endpoint.failed(upstream, error, cause, now);
+        } else if let Some(times) = self.local_failures.note(now) {
+            tracing::warn!(upstream, %cause, %error, times, "cannot connect");
         }
-        self.failures.set(0);
-        self.logged.set(Some(now));
-        let upstream = self.options.name.as_str();
-        tracing::warn!(upstream, %endpoint, %error, %cause, times, "cannot connect");
     }
 }
 

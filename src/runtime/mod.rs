@@ -8,6 +8,7 @@ mod gate;
 mod inbox;
 mod io;
 mod lane;
+mod log_interval;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod mover;
@@ -27,6 +28,7 @@ mod watchdog;
 pub use self::gate::{Either, Gate, both, either};
 pub use self::io::{LaneSocket, Sent};
 pub use self::lane::{Handle, Lane, LaneOptions};
+pub use self::log_interval::LogInterval;
 pub use self::mover::{Moved, SourceSaid};
 pub use self::remote::Remote;
 pub use self::sleep::{Elapsed, Sleep, Timer, timeout, yield_now};

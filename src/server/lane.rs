@@ -12,7 +12,7 @@ use crate::config::{self, Config};
 use crate::net::Listener;
 use crate::poller::BackEnd;
 use crate::proxy::{Acceptor, Service, Services, SessionLimit, Spread, Upstream, accept, keep};
-use crate::runtime::{Gate, Lane, LaneOptions};
+use crate::runtime::{Gate, Lane, LaneOptions, LogInterval};
 use crate::sys::{self, Time};
 
 /// What the lanes are to do; they look after each turn.
@@ -44,9 +44,31 @@ pub(crate) struct LanePlan {
     pub(crate) listeners: LaneListeners,
     pub(crate) config: Arc<Config>,
     pub(crate) limit: Arc<SessionLimit>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) orders: Arc<Orders>,
     /// Where the accepting lane hands connections, once all lanes are open.
     pub(crate) spread: Arc<OnceLock<Arc<Spread>>>,
+}
+
+/// What a listener or an upstream promises is promised by the process: the lanes share its state.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// By their place in the configuration.
+    upstreams: Vec<Arc<Upstream>>,
+    /// By the listener's place in the configuration: when its failing accepts are logged.
+    accept_failures: Vec<Arc<LogInterval>>,
+}
+
+impl Shared {
+    /// Of the listeners and upstreams of a configuration.
+    pub(crate) fn new(config: &Config) -> Arc<Self> {
+        let of_upstream = |upstream| Upstream::new(options::upstream(upstream));
+        let of_listener = |_| Arc::default();
+        Arc::new(Self {
+            upstreams: config.upstreams.iter().map(of_upstream).collect(),
+            accept_failures: config.listeners.iter().map(of_listener).collect(),
+        })
+    }
 }
 
 /// Opens a lane on the calling thread, pinned.
@@ -150,16 +172,11 @@ pub(super) fn serve(lane: Lane, plan: LanePlan) -> io::Result<usize> {
 
 /// What the lane does with each listener's connections, by its place in the configuration.
 fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Gate>) -> Vec<Rc<Acceptor>> {
-    let upstreams: Vec<Rc<Upstream>> = plan
-        .config
-        .upstreams
-        .iter()
-        .map(|upstream| Rc::new(Upstream::new(options::upstream(upstream), plan.index)))
-        .collect();
+    let upstreams = &plan.shared.upstreams;
     let acceptor = |(place, configured): (usize, &config::Listener)| {
         let service = match configured.service {
             config::Service::Echo => Service::Echo,
-            config::Service::Proxy { upstream } => Service::Proxy(Rc::clone(&upstreams[upstream])),
+            config::Service::Proxy { upstream } => Service::Proxy(Arc::clone(&upstreams[upstream])),
         };
         Rc::new(Acceptor {
             name: configured.name.as_str().into(),
@@ -168,6 +185,7 @@ fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Gate>) -> Vec<Rc<Acceptor>>
             service,
             limit: Arc::clone(&plan.limit),
             timeouts: options::timeouts(&configured.timeouts),
+            failures: Arc::clone(&plan.shared.accept_failures[place]),
             stop: Rc::clone(stop),
             place,
             spread: Arc::clone(&plan.spread),

@@ -15,7 +15,7 @@ mod signals;
 
 pub use self::error::ServerError;
 #[cfg(feature = "sim")]
-pub(crate) use self::lane::{LanePlan, Orders, Serving, open};
+pub(crate) use self::lane::{LanePlan, Orders, Serving, Shared, open};
 #[cfg(feature = "sim")]
 pub(crate) use self::options::socket;
 pub use self::run::run;

@@ -1,7 +1,6 @@
 //! What the configuration means on this machine: lanes and their CPUs, the poller, how many
 //! sessions and buffers.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::thread;
 
@@ -54,7 +53,6 @@ impl Plan {
             },
             queue_buffers,
             idle_spin: config.runtime.idle_spin,
-            seed: RandomState::new().build_hasher().finish(),
             ..LaneOptions::new(back_end)
         };
         Ok(Self {

@@ -1,6 +1,7 @@
 //! Runs the server: starts the lanes, waits for signals, drains.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,14 +12,14 @@ use std::time::Duration;
 
 use super::bind::bind;
 use super::error::ServerError;
-use super::lane::{self, LanePlan, Orders};
+use super::lane::{self, LanePlan, Orders, Shared};
 use super::log;
 use super::plan::Plan;
 use super::signals::{self, Request};
 use crate::config::{Config, Service};
 use crate::poller::BackEnd;
 use crate::proxy::{SessionLimit, Spread};
-use crate::runtime::{Remote, Watchdog};
+use crate::runtime::{LaneOptions, Remote, Watchdog};
 use crate::sys::{self, Time};
 
 /// How often the watchdog looks at the lanes: twice per stall that it reports.
@@ -56,6 +57,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
 
     let orders = Arc::new(Orders::default());
     let limit = SessionLimit::new(plan.max_sessions);
+    let shared = Shared::new(config);
     let spread: Arc<OnceLock<Arc<Spread>>> = Arc::default();
     let config = Arc::new(config.clone());
     let mut threads = Vec::new();
@@ -63,11 +65,16 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         let lane = LanePlan {
             index,
             cpu,
-            options: plan.options,
+            options: LaneOptions {
+                // Not the same random numbers, and lifetimes, on every lane.
+                seed: RandomState::new().build_hasher().finish(),
+                ..plan.options
+            },
             may_fall_back: plan.may_fall_back,
             listeners,
             config: Arc::clone(&config),
             limit: Arc::clone(&limit),
+            shared: Arc::clone(&shared),
             orders: Arc::clone(&orders),
             spread: Arc::clone(&spread),
         };

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::net::Listener;
 use crate::proxy::SessionLimit;
 use crate::runtime::{Handle, Remote, TICK, Time};
-use crate::server::{LanePlan, Orders, Serving, open, socket};
+use crate::server::{LanePlan, Orders, Serving, Shared, open, socket};
 use crate::stats::LaneStats;
 use crate::sys::sim::{Mark, Random, with};
 
@@ -52,7 +52,7 @@ impl Generation {
         let config = Config::parse(&text, "simulated").map_err(io::Error::other)?;
         let config = Arc::new(config);
         let limit = SessionLimit::new(plan.max_sessions);
-        let orders = Arc::new(Orders::default());
+        let (shared, orders) = (Shared::new(&config), Arc::new(Orders::default()));
         let mut lanes = Vec::new();
         for (index, &options) in plan.lanes.iter().enumerate() {
             let mut listeners = Vec::new();
@@ -70,6 +70,7 @@ impl Generation {
                 listeners,
                 config: Arc::clone(&config),
                 limit: Arc::clone(&limit),
+                shared: Arc::clone(&shared),
                 orders: Arc::clone(&orders),
                 spread: Arc::default(),
             };

@@ -7,6 +7,7 @@
 
 mod calls;
 mod echo;
+mod endpoints;
 mod faults;
 mod flood;
 mod limits;

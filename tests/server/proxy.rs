@@ -147,21 +147,6 @@ fn a_client_that_has_ended_before_the_connect_is_relayed() {
     });
 }
 
-/// Case 36: refused, so the next endpoint.
-#[test]
-fn an_endpoint_that_refuses_is_passed_over() {
-    on_both(|poller| {
-        let behind = Server::echo(poller, 1);
-        let endpoints = [dead_address(), dead_address(), behind.address("echo")];
-        let front = Server::start(&(runtime(poller, 1) + &proxy(&endpoints)));
-        for _ in 0..6 {
-            ping(&crate::support::connect(front.address("proxy")));
-        }
-        front.stop();
-        behind.stop();
-    });
-}
-
 /// Case 36: nobody takes it, so the client is told, and not with a FIN that would mean an answer.
 #[test]
 fn a_client_whose_endpoints_all_refuse_is_reset() {
@@ -173,26 +158,6 @@ fn a_client_whose_endpoints_all_refuse_is_reset() {
             assert_reset(front.address("proxy"));
         }
         assert!(now() - begun < Duration::from_secs(5), "quickly");
-        front.stop();
-    });
-}
-
-#[test]
-fn endpoints_take_turns() {
-    on_both(|poller| {
-        let upstreams: Vec<(TcpListener, SocketAddr)> = (0..3).map(|_| listener()).collect();
-        let endpoints: Vec<SocketAddr> = upstreams.iter().map(|of| of.1).collect();
-        let front = Server::start(&(runtime(poller, 1) + &proxy(&endpoints)));
-        let mut open = Vec::new();
-        for round in 0..12 {
-            let client = crate::support::connect(front.address("proxy"));
-            open.push((client, accept(&upstreams[round % 3].0)));
-        }
-        for (listener, _) in &upstreams {
-            listener.set_nonblocking(true).unwrap();
-            assert!(listener.accept().is_err(), "one more than its turn");
-        }
-        drop(open);
         front.stop();
     });
 }

@@ -1,0 +1,81 @@
+//! Lets what recurs be logged once a second at most, over all lanes together. Whoever logs such an
+//! event asks first. Never logs itself, never reads the clock.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::sys::Time;
+
+/// The least time between two lines about the same.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Counts occurrences of one event, and says when to log them. Shared by all lanes (`Arc`), so
+/// that the process keeps the interval and not each lane; wait-free.
+#[derive(Debug, Default)]
+pub struct LogInterval {
+    /// Occurrences since the last line.
+    count: AtomicU64,
+    /// Nanoseconds of the first moment at which the next line may be logged.
+    due: AtomicU64,
+}
+
+impl LogInterval {
+    /// Notes an occurrence at `now`. Gives the number of occurrences since the last line, this one
+    /// included, if they are to be logged now, and to nobody else then.
+    pub fn note(&self, now: Time) -> Option<u64> {
+        self.count.fetch_add(1, Relaxed);
+        let due = self.due.load(Relaxed);
+        if now.as_nanos() < due {
+            return None;
+        }
+        let next = (now + INTERVAL).as_nanos();
+        // Fails if another lane logs at the same moment: this occurrence is in its number, or in
+        // that of the next line.
+        self.due
+            .compare_exchange(due, next, Relaxed, Relaxed)
+            .ok()?;
+        let count = self.count.swap(0, Relaxed);
+        // A lane that slept since the exchange may find its own occurrence logged.
+        (count > 0).then_some(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::LogInterval;
+    use crate::sys::Time;
+
+    #[test]
+    fn a_line_tells_of_all_since_the_last_one() {
+        let interval = LogInterval::default();
+        let at = |millis| Time::ZERO + Duration::from_millis(millis);
+        let told = [0, 1, 999, 1000, 1001, 5000].map(|millis| interval.note(at(millis)));
+        assert_eq!(told, [Some(1), None, None, Some(3), None, Some(2)]);
+    }
+
+    #[test]
+    fn one_of_many_lanes_logs_and_no_occurrence_is_lost() {
+        let (interval, lines, told) =
+            (LogInterval::default(), AtomicU64::new(0), AtomicU64::new(0));
+        let note = |millis| {
+            if let Some(count) = interval.note(Time::ZERO + Duration::from_millis(millis)) {
+                lines.fetch_add(1, Relaxed);
+                told.fetch_add(count, Relaxed);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..20_000).for_each(note));
+            }
+        });
+        assert!(lines.load(Relaxed) <= 20, "{lines:?} lines in 20 s");
+        note(60_000);
+        assert_eq!(told.load(Relaxed), 80_001);
+    }
+}

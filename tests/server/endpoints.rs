@@ -1,0 +1,194 @@
+//! An upstream's endpoints: whose turn it is, and what the log says of those that do not answer.
+//! What holds for the process holds however many lanes it has.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::support::{
+    End, Server, connect, dead_address, listener, now, on_both, patient, ping, proxy, read_pattern,
+    runtime, until,
+};
+
+/// Endpoints behind a proxy of several lanes; each connection is kept.
+struct Upstreams {
+    server: Server,
+    listeners: Vec<TcpListener>,
+    open: Vec<(TcpStream, TcpStream)>,
+}
+
+impl Upstreams {
+    /// `dead` of them, by their place, refuse.
+    fn new(poller: &str, lanes: usize, count: usize, dead: &[usize]) -> Self {
+        let all: Vec<Dormant> = (0..count).map(|_| Dormant::new()).collect();
+        let endpoints: Vec<SocketAddr> = all.iter().map(|one| one.address).collect();
+        let server = Server::start(&(runtime(poller, lanes) + &proxy(&endpoints)));
+        // The others' listeners answer from now on; the dead ones' ports stay taken.
+        let mut listeners = Vec::new();
+        for (place, endpoint) in all.into_iter().enumerate() {
+            let listener = endpoint.into_listener(!dead.contains(&place));
+            listener.set_nonblocking(true).unwrap();
+            listeners.push(listener);
+        }
+        Self {
+            server,
+            listeners,
+            open: Vec::new(),
+        }
+    }
+
+    /// Connects once more; gives the place of the endpoint that it came to.
+    fn next(&mut self) -> usize {
+        let client = connect(self.server.address("proxy"));
+        let mut came = None;
+        until("it comes to an endpoint", || {
+            let taken = |(place, of): (usize, &TcpListener)| Some((place, of.accept().ok()?.0));
+            came = self.listeners.iter().enumerate().find_map(taken);
+            came.is_some()
+        });
+        let (place, upstream) = came.unwrap();
+        self.open.push((client, upstream));
+        place
+    }
+}
+
+/// A port that is taken and refuses, until somebody listens.
+struct Dormant {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+impl Dormant {
+    fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&any.into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        Self { socket, address }
+    }
+
+    fn into_listener(self, listens: bool) -> TcpListener {
+        if listens {
+            self.socket.listen(128).unwrap();
+        }
+        self.socket.into()
+    }
+}
+
+/// Each lane took turns of its own, so that a few lasting connections met at one endpoint.
+/// (envoyproxy/envoy#2593.)
+#[test]
+fn all_lanes_take_turns_together() {
+    on_both(|poller| {
+        for lanes in [1, 8] {
+            let mut upstreams = Upstreams::new(poller, lanes, 3, &[]);
+            let places: Vec<usize> = (0..12).map(|_| upstreams.next()).collect();
+            assert_eq!(places, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);
+            drop(upstreams.open);
+            upstreams.server.stop();
+        }
+    });
+}
+
+/// What a dead endpoint could not take went to the one behind it, which had twice the load of the
+/// others. (npgsql/npgsql#4181, ContentSquare/chproxy#82.)
+#[test]
+fn a_dead_endpoint_s_share_is_spread_over_all_others() {
+    on_both(|poller| {
+        for (dead, each) in [(&[1][..], 4), (&[0, 2], 6), (&[1, 2], 6), (&[0, 1], 6)] {
+            let mut upstreams = Upstreams::new(poller, 2, 4, dead);
+            let mut shares = [0; 4];
+            (0..12).for_each(|_| shares[upstreams.next()] += 1);
+            let expected = [0, 1, 2, 3].map(|at| if dead.contains(&at) { 0 } else { each });
+            assert_eq!(shares, expected);
+            drop(upstreams.open);
+            upstreams.server.stop();
+        }
+    });
+}
+
+/// Case 36: refused, so the next endpoint.
+#[test]
+fn an_endpoint_that_refuses_is_passed_over() {
+    on_both(|poller| {
+        let behind = Server::echo(poller, 1);
+        let endpoints = [dead_address(), dead_address(), behind.address("echo")];
+        let front = Server::start(&(runtime(poller, 1) + &proxy(&endpoints)));
+        for _ in 0..6 {
+            ping(&connect(front.address("proxy")));
+        }
+        front.stop();
+        behind.stop();
+    });
+}
+
+/// Every lane logged once a second. (scylladb/seastar#167.) The number of each line is that of its
+/// endpoint's failures.
+#[test]
+fn a_dead_endpoint_has_a_line_a_second_whatever_the_lanes() {
+    on_both(|poller| {
+        const CLIENTS: usize = 60;
+        let dead = [Dormant::new(), Dormant::new()];
+        let endpoints = dead.each_ref().map(|one| one.address);
+        let config = runtime(poller, 16) + &proxy(&endpoints);
+        let begun = now();
+        let mut server = Server::start(&config);
+        let address = server.address("proxy");
+        let clients = (0..CLIENTS).map(|_| TcpStream::connect(address));
+        for client in clients.filter_map(Result::ok) {
+            patient(&client);
+            assert_eq!(read_pattern(&client, 0), (0, End::Reset));
+        }
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0));
+        let most = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+        for endpoint in endpoints {
+            let its = format!("endpoint={endpoint} cause=connect_refused ");
+            let lines = server.log.iter().filter(|line| line.contains(&its));
+            let lines: Vec<&String> = lines
+                .filter(|line| line.contains("cannot connect"))
+                .collect();
+            assert!((1..=most).contains(&lines.len()), "{:#?}", server.log);
+            let times = |line: &&String| {
+                let times = line.split(' ').find_map(|word| word.strip_prefix("times="));
+                times.unwrap().parse::<usize>().unwrap()
+            };
+            let told: usize = lines.iter().map(times).sum();
+            assert!(told <= CLIENTS, "more than its own: {:#?}", server.log);
+        }
+    });
+}
+
+/// Nothing said that an endpoint was back.
+#[test]
+fn an_endpoint_that_answers_again_is_named_once() {
+    on_both(|poller| {
+        let (first, second) = (listener(), Dormant::new());
+        let endpoint = second.address;
+        let mut server = Server::start(&(runtime(poller, 4) + &proxy(&[first.1, endpoint])));
+        let address = server.address("proxy");
+        let mut open = Vec::new();
+        // One of two comes to the second endpoint first, and is served by the first one.
+        open.extend([(); 4].map(|()| connect(address)));
+        let line = server.await_line("cannot connect");
+        assert!(line.contains(&format!("endpoint={endpoint} ")), "{line}");
+        let second = second.into_listener(true);
+        open.extend([(); 4].map(|()| connect(address)));
+        let line = server.await_line("answers again");
+        assert!(line.contains(&format!("endpoint={endpoint} ")), "{line}");
+        for word in ["upstream=\"up\"", "away_for=", "failures="] {
+            assert!(line.contains(word), "{line}");
+        }
+        open.extend([(); 8].map(|()| connect(address)));
+        drop((open, first, second));
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+        let again = |line: &&String| line.contains("answers again");
+        assert_eq!(
+            server.log.iter().filter(again).count(),
+            1,
+            "{:#?}",
+            server.log
+        );
+    });
+}
