@@ -8,11 +8,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigErrors};
@@ -37,20 +38,20 @@ enum Command {
     /// Serve until told to stop (SIGTERM or SIGINT)
     Run {
         /// The configuration; without it, the one that `config default` prints
-        #[arg(long, value_name = "FILE")]
+        #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
     /// Check a configuration and say everything that is wrong with it
     Check {
         /// The configuration
-        #[arg(long, value_name = "FILE")]
+        #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
     /// Say whether somebody accepts connections there: exit code 0, or else 1
     Probe {
-        /// Where, as 127.0.0.1:7007
-        #[arg(value_name = "ADDRESS:PORT")]
-        address: SocketAddr,
+        /// Where, as 127.0.0.1:7007 or localhost:7007; of a name, all its addresses are tried
+        #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
+        target: String,
     },
     /// Show configurations
     Config {
@@ -84,9 +85,9 @@ pub enum Failure {
     /// Nobody accepts connections there.
     Probe {
         /// As given on the command line.
-        address: SocketAddr,
-        /// What the connect said.
-        error: io::Error,
+        target: String,
+        /// What each of its addresses said, or why it has none.
+        why: String,
     },
     /// The server did not start, or ended by a failure.
     Run(ServerError),
@@ -104,11 +105,12 @@ impl Failure {
                 return code.into();
             }
             // Its lines begin with the file and the line, for editors to jump to.
-            Self::Config(errors) => (errors.to_string(), 2),
-            Self::Read { .. } => (format!("corelane: {}", chain(self)), 2),
-            Self::Run(error) if error.is_of_configuration() => {
-                (format!("corelane: {}", chain(self)), 2)
+            Self::Config(errors) | Self::Run(ServerError::Config(errors)) => {
+                (errors.to_string(), 2)
             }
+            // Nothing is wrong with the file, and the same start may succeed later.
+            Self::Run(ServerError::Taken(errors)) => (errors.to_string(), 1),
+            Self::Read { .. } => (format!("corelane: {}", chain(self)), 2),
             Self::Output(_) | Self::Probe { .. } | Self::Run(_) => {
                 (format!("corelane: {}", chain(self)), 1)
             }
@@ -131,7 +133,7 @@ impl fmt::Display for Failure {
                 )
             }
             Self::Config(_) => f.write_str("the configuration is wrong"),
-            Self::Probe { address, .. } => write!(f, "nobody answers at {address}"),
+            Self::Probe { target, why } => write!(f, "nobody answers at {target}: {why}"),
             Self::Output(_) => f.write_str("standard output cannot be written"),
             Self::Run(_) => f.write_str("the server failed"),
         }
@@ -142,9 +144,10 @@ impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(match self {
             Self::Arguments(error) => error,
-            Self::Read { error, .. } | Self::Probe { error, .. } | Self::Output(error) => error,
+            Self::Read { error, .. } | Self::Output(error) => error,
             Self::Config(errors) => errors,
             Self::Run(error) => error,
+            Self::Probe { .. } => return None,
         })
     }
 }
@@ -154,23 +157,83 @@ impl Error for Failure {
 /// # Errors
 /// Why it could not; see [`Failure::report`].
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    let arguments = Arguments::try_parse_from(arguments).map_err(Failure::Arguments)?;
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = Arguments::try_parse_from(&arguments)
+        .map_err(|error| Failure::Arguments(with_tip(error, &arguments)))?;
     match arguments.command {
         Command::Run { config: None } => run(&parse(config::DEFAULT, "the default configuration")?),
         Command::Run { config: Some(path) } => run(&load(&path)?),
         Command::Check { config } => check(&config),
-        Command::Probe { address } => probe(address),
+        Command::Probe { target } => probe(&target),
         Command::Config {
             command: ConfigCommand::Default,
         } => print(config::DEFAULT),
     }
 }
 
+/// `error` with the command that was meant by `arguments`, if they are those of other servers:
+/// `nginx -t -c FILE`, `haproxy -c -f FILE`.
+fn with_tip(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    if !matches!(
+        error.kind(),
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand
+    ) {
+        return error;
+    }
+    let texts = arguments.iter().skip(1).map(|text| text.to_string_lossy());
+    let texts: Vec<_> = texts.collect();
+    let has = |words: &[&str]| texts.iter().any(|text| words.contains(&text.as_ref()));
+    let is_file = |text: &str| !text.starts_with('-') && text.contains(['.', '/']);
+    let file = texts.iter().find(|text| is_file(text));
+    let verb = match () {
+        () if has(&["-t", "-T", "--test", "--validate", "check"]) => "check",
+        () if file.is_some() || has(&["-c", "--config", "-f", "--file"]) => "run",
+        () => return error,
+    };
+    let file = file.map_or_else(|| "FILE".to_owned(), |file| config::escape(file));
+    let tip = format!("write 'corelane {verb} --config {file}'");
+    let tips = ContextValue::StyledStrs(vec![tip.into()]);
+    error.insert(ContextKind::Suggested, tips);
+    error
+}
+
+/// What can be probed: a host and a port, of which the host is looked up later.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match port.and_then(|(_, port)| port.parse().ok()) {
+        Some(1_u16..) => Ok(text.to_owned()),
+        _ => Err("write HOST:PORT, e.g. 127.0.0.1:7007, [::1]:7007 or localhost:7007".to_owned()),
+    }
+}
+
 /// Connects and hangs up, as a container's health check that has no other program.
-fn probe(address: SocketAddr) -> Result<(), Failure> {
-    TcpStream::connect_timeout(&address, PROBE_PATIENCE)
-        .map(drop)
-        .map_err(|error| Failure::Probe { address, error })
+fn probe(target: &str) -> Result<(), Failure> {
+    let failure = |why| Failure::Probe {
+        target: config::escape(target),
+        why,
+    };
+    let addresses = target
+        .to_socket_addrs()
+        .map_err(|error| failure(format!("the name cannot be looked up: {error}")))?;
+    let mut said = Vec::new();
+    for address in addresses {
+        let why = match TcpStream::connect_timeout(&address, PROBE_PATIENCE) {
+            // With the port as its own a connection reaches itself (RFC 9293, 3.5).
+            Ok(stream) if stream.local_addr().is_ok_and(|own| own == address) => {
+                "only the probe itself".to_owned()
+            }
+            Ok(_) => return Ok(()),
+            Err(error) => error.to_string(),
+        };
+        said.push(match address.to_string() == target {
+            true => why,
+            false => format!("{address}: {why}"),
+        });
+    }
+    Err(failure(match said.is_empty() {
+        true => "the name has no address".to_owned(),
+        false => said.join(", "),
+    }))
 }
 
 /// Serves until told to stop.
@@ -181,24 +244,55 @@ fn run(config: &Config) -> Result<(), Failure> {
 fn check(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let name = path.display().to_string();
-    print(&format!(
-        "{}: ok: {}, {}\n",
-        config::escape(&name),
+    let warnings = config.warnings();
+    for warning in &warnings {
+        // Nobody is left to tell if this fails.
+        _ = writeln!(
+            io::stderr(),
+            "{}: warning: {}",
+            warning.place(),
+            warning.text()
+        );
+    }
+    let mut counts = vec![
         count(config.listeners.len(), "listener"),
         count(config.upstreams.len(), "upstream"),
-    ))
+    ];
+    if !warnings.is_empty() {
+        counts.push(count(warnings.len(), "warning"));
+    }
+    let name = config::escape(&name);
+    print(&format!("{name}: ok: {}\n", counts.join(", ")))
 }
 
 fn load(path: &Path) -> Result<Config, Failure> {
     let text = read(path).map_err(|error| Failure::Read {
         path: path.to_owned(),
-        error,
+        error: in_our_words(error, path),
     })?;
     parse(&text, &path.display().to_string())
 }
 
 fn parse(text: &str, name: &str) -> Result<Config, Failure> {
     Config::parse(text, name).map_err(Failure::Config)
+}
+
+/// Why a file cannot be read, with what to do about it where that is known.
+fn in_our_words(error: io::Error, path: &Path) -> io::Error {
+    let kind = error.kind();
+    let why = match kind {
+        io::ErrorKind::NotFound => {
+            let path = config::escape(&path.display().to_string());
+            format!("there is no such file; `corelane config default > {path}` writes one")
+        }
+        io::ErrorKind::PermissionDenied => {
+            "this user may not read it; permit it (chmod, chown), also in the folders above"
+                .to_owned()
+        }
+        io::ErrorKind::IsADirectory => "it is a folder; name the file in it".to_owned(),
+        _ => return error,
+    };
+    io::Error::new(kind, why)
 }
 
 /// The text of a configuration file.

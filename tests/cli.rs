@@ -126,6 +126,13 @@ fn arguments_that_make_no_sense_are_a_usage_error() {
             &["check", "corelane.toml"],
             "unexpected argument 'corelane.toml'",
         ),
+        (&["probe"], "<HOST:PORT>"),
+        (&["probe", "7007"], "write HOST:PORT, e.g. 127.0.0.1:7007"),
+        (&["probe", ":7007"], "write HOST:PORT, e.g. 127.0.0.1:7007"),
+        (
+            &["probe", "localhost:0"],
+            "write HOST:PORT, e.g. 127.0.0.1:7007",
+        ),
         (&["run", "--config"], "a value is required"),
         (
             &["run", "--config", "a", "--config", "b"],
@@ -148,13 +155,97 @@ fn arguments_that_make_no_sense_are_a_usage_error() {
 }
 
 #[test]
+fn arguments_of_other_servers_get_the_command_that_was_meant() {
+    let directory = Directory::new();
+    for (arguments, command) in [
+        (&["-t", "-c", "a.toml"][..], "check --config a.toml"),
+        (&["-c", "a.toml", "-t"], "check --config a.toml"),
+        (&["run", "-t", "-c", "a.toml"], "check --config a.toml"),
+        (&["--test"], "check --config FILE"),
+        (&["check", "a.toml"], "check --config a.toml"),
+        (&["-c", "etc/a"], "run --config etc/a"),
+        (&["--config", "a.toml"], "run --config a.toml"),
+        (&["-f", "a.toml"], "run --config a.toml"),
+        (&["run", "-f", "a.toml"], "run --config a.toml"),
+        (&["run", "a\u{1b}.toml"], r"run --config a\u{1b}.toml"),
+        (&["a.toml"], "run --config a.toml"),
+    ] {
+        let answer = directory.run(arguments);
+        assert_eq!(answer.code, Some(2), "{arguments:?}");
+        let tip = format!("  tip: write 'corelane {command}'\n");
+        assert!(answer.stderr.contains(&tip), "{arguments:?}: {answer:?}");
+    }
+    let answer = directory.run(&["chekc"]);
+    assert!(answer.stderr.contains("similar subcommand"), "{answer:?}");
+}
+
+#[test]
 fn config_default_is_the_embedded_file_and_passes_its_check() {
     let directory = Directory::new();
     let default = directory.run(&["config", "default"]);
     assert_eq!(default, ok(DEFAULT));
     fs::write(directory.0.join("copy.toml"), &default.stdout).unwrap();
-    let check = directory.run(&["check", "--config", "copy.toml"]);
-    assert_eq!(check, ok("copy.toml: ok: 2 listeners, 1 upstream\n"));
+    for option in ["--config", "-c"] {
+        let check = directory.run(&["check", option, "copy.toml"]);
+        assert_eq!(check, ok("copy.toml: ok: 2 listeners, 1 upstream\n"));
+    }
+}
+
+/// What cannot be meant and is allowed: see `src/config/tests/doubts.rs` for all of it.
+#[test]
+fn a_check_warns_and_succeeds() {
+    let text = DEFAULT.replace("#tries = 3", "tries = 3");
+    let line = text.lines().position(|line| line == "tries = 3").unwrap() + 1;
+    let directory = Directory::with("a.toml", text);
+    let answer = directory.run(&["check", "-c", "a.toml"]);
+    let expected = Answer {
+        code: Some(0),
+        stdout: "a.toml: ok: 2 listeners, 1 upstream, 1 warning\n".to_owned(),
+        stderr: format!(
+            "a.toml:{line}: warning: upstream[0].tries = 3: more than there are endpoints, each of \
+             which is tried once; write 1 at most, or more endpoints\n"
+        ),
+    };
+    assert_eq!(answer, expected);
+}
+
+/// What is right by itself and not to be had here has its place in the file, too.
+#[test]
+fn what_this_machine_has_not_is_told_with_its_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let poller = match cfg!(target_os = "linux") {
+        true => "kqueue",
+        false => "epoll",
+    };
+    for (lines, code, expected) in [
+        (
+            "bind = ['127.0.0.1:0',\n'192.0.2.1:7007']".to_owned(),
+            2,
+            "a.toml:5: listener[0].bind[1] = '192.0.2.1:7007': no interface of this machine has \
+             that address; write one that it has, or \"0.0.0.0\" or \"[::]\" for all\n"
+                .to_owned(),
+        ),
+        (
+            format!("bind = '{taken}'"),
+            1,
+            format!(
+                "a.toml:4: listener[0].bind = '{taken}': somebody listens there already; stop it, \
+                 or choose another address\n"
+            ),
+        ),
+        (
+            format!("bind = '127.0.0.1:0'\n[runtime]\npoller = '{poller}'"),
+            2,
+            format!("a.toml:6: runtime.poller = '{poller}': "),
+        ),
+    ] {
+        let text = format!("[[listener]]\nname = 'a'\nservice = 'echo'\n{lines}\n");
+        let answer = Directory::with("a.toml", text).run(&["run", "-c", "a.toml"]);
+        assert_eq!((answer.code, answer.stdout.as_str()), (Some(code), ""));
+        assert!(answer.stderr.starts_with(&expected), "{answer:?}");
+        assert_eq!(answer.stderr.lines().count(), 1, "{answer:?}");
+    }
 }
 
 #[test]
@@ -224,7 +315,11 @@ fn a_file_that_cannot_be_read_is_named() {
     .unwrap();
     for (file, why) in [
         ("bytes.toml", "not UTF-8 on line 2"),
-        ("folder", "is a directory"),
+        ("folder", "it is a folder; name the file in it"),
+        (
+            "none.toml",
+            "there is no such file; `corelane config default > none.toml` writes one",
+        ),
         (
             "large.toml",
             "larger than 4194304 bytes, which no configuration is",
@@ -236,9 +331,8 @@ fn a_file_that_cannot_be_read_is_named() {
             assert_eq!(answer, refused(&expected));
         }
     }
-    // The system's own words follow.
     let answer = directory.run(&["check", "--config", "no\x1b\nfile"]);
-    let expected = r"corelane: the configuration no\u{1b}\nfile cannot be read: ";
+    let expected = r"corelane: the configuration no\u{1b}\nfile cannot be read: there is";
     assert_eq!((answer.code, answer.stdout.as_str()), (Some(2), ""));
     assert!(answer.stderr.starts_with(expected), "{}", answer.stderr);
     assert_eq!(answer.stderr.lines().count(), 1);
@@ -299,15 +393,48 @@ fn closed_pipe() -> Stdio {
     writer.into()
 }
 
+/// A port of the loopback that nobody listens on, as long as the socket lives.
+fn held_port() -> (socket2::Socket, u16) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    (socket, port)
+}
+
 #[test]
 fn a_probe_says_whether_somebody_answers() {
     let directory = Directory::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     assert_eq!(directory.run(&["probe", &address]).code, Some(0));
-    drop(listener);
+    let (_held, port) = held_port();
+    let address = format!("127.0.0.1:{port}");
     let answer = directory.run(&["probe", &address]);
     assert_eq!(answer.code, Some(1));
     let said = format!("corelane: nobody answers at {address}: ");
     assert!(answer.stderr.starts_with(&said), "{}", answer.stderr);
+    assert_eq!(answer.stderr.lines().count(), 1);
+}
+
+/// Whether a name leads to IPv4 first or to IPv6: each of its addresses is tried.
+#[test]
+fn a_probe_looks_a_name_up() {
+    let directory = Directory::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let target = format!("localhost:{port}");
+    assert_eq!(directory.run(&["probe", &target]), ok(""));
+    let (_held, port) = held_port();
+    let target = format!("localhost:{port}");
+    let answer = directory.run(&["probe", &target]);
+    assert_eq!(answer.code, Some(1));
+    let said = format!("corelane: nobody answers at {target}: ");
+    assert!(answer.stderr.starts_with(&said), "{}", answer.stderr);
+    let tried = format!("127.0.0.1:{port}: ");
+    assert!(answer.stderr.contains(&tried), "{}", answer.stderr);
+    // RFC 6761: no such name ever is.
+    let answer = directory.run(&["probe", "a.invalid:1"]);
+    assert_eq!(answer.code, Some(1));
+    assert!(answer.stderr.contains("cannot be looked up"), "{answer:?}");
 }

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::errors::Reported;
+use super::slips::{self, For};
 use super::value::{self, Unique, Value};
 
 /// What an address looks like.
@@ -26,15 +27,15 @@ pub(super) fn binds(
     bound: &mut Unique<SocketAddr>,
 ) -> Result<Vec<SocketAddr>, Reported> {
     let bind = |element: &Value<'_>| {
-        let address = address(element)?;
+        let address = address(element, For::Bind)?;
         if address.port() != 0 {
             bound.claim(canonical(address), element)?;
         }
         Ok(address)
     };
-    match value.text() {
-        Some(_) => value::all(std::slice::from_ref(value), bind),
-        None => {
+    match (value.text(), value.number()) {
+        (Some(_), _) | (_, Some(_)) => value::all(std::slice::from_ref(value), bind),
+        (None, None) => {
             let elements = some(value, "an address or a list of them", EXAMPLE)?;
             value::all(&elements, bind)
         }
@@ -46,7 +47,7 @@ pub(super) fn endpoints(value: &Value<'_>) -> Result<Vec<SocketAddr>, Reported> 
     let mut unique = Unique::new("this endpoint");
     let elements = some(value, "a list of addresses", LIST)?;
     value::all(&elements, |element| {
-        let address = address(element)?;
+        let address = address(element, For::Endpoint)?;
         if address.port() == 0 {
             return Err(element.senseless("nothing listens on port 0", "a port from 1 to 65535"));
         }
@@ -128,14 +129,20 @@ fn some<'f>(
 }
 
 /// An address that one TCP socket can have.
-fn address(value: &Value<'_>) -> Result<SocketAddr, Reported> {
-    let Some(text) = value.text() else {
+fn address(value: &Value<'_>, wanted: For) -> Result<SocketAddr, Reported> {
+    let number = value.number().map(|number| number.to_string());
+    let Some(text) = value.text().or(number.as_deref()) else {
         return Err(value.malformed("an address", EXAMPLE));
     };
     let address: SocketAddr = match text.parse() {
         Ok(address) => address,
-        Err(_) if is_host(text) => return Err(host(value, EXAMPLE)),
-        Err(_) => return Err(value.malformed("an address", EXAMPLE)),
+        Err(_) => {
+            return Err(match slips::slip(text, wanted) {
+                Some(slip) => value.senseless(slip.why, slip.write),
+                None if is_host(text) => host(value, EXAMPLE),
+                None => value.malformed("an address", EXAMPLE),
+            });
+        }
     };
     one_receiver(address.ip(), value)?;
     Ok(address)

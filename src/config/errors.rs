@@ -22,6 +22,8 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
+    /// # Panics
+    /// Without an error: a refusal has a reason.
     pub(super) fn new(name: &str, mut errors: Vec<ConfigError>) -> Self {
         assert!(!errors.is_empty(), "a refusal has a reason");
         errors.sort_by_key(|error| error.at);
@@ -82,6 +84,15 @@ impl ConfigError {
     pub fn reason(&self) -> &Reason {
         &self.reason
     }
+
+    /// `KEY = VALUE: REASON`, without the place.
+    fn text(&self) -> String {
+        match (self.key.as_str(), &self.value) {
+            ("", _) => self.reason.to_string(),
+            (key, Some(value)) => format!("{key} = {value}: {}", self.reason),
+            (key, None) => format!("{key}: {}", self.reason),
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -90,18 +101,41 @@ impl fmt::Display for ConfigError {
         if let Reason::Syntax { column, .. } = self.reason {
             write!(f, "{column}:")?;
         }
-        if !self.key.is_empty() {
-            write!(f, " {}", self.key)?;
-            if let Some(value) = &self.value {
-                write!(f, " = {value}")?;
-            }
-            f.write_str(":")?;
-        }
-        write!(f, " {}", self.reason)
+        write!(f, " {}", self.text())
     }
 }
 
 impl Error for ConfigError {}
+
+/// What is allowed and cannot be meant; the configuration is used all the same.
+///
+/// Displayed as `FILE:LINE: KEY = VALUE: REASON`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigWarning {
+    /// The name of the file, as in [`ConfigErrors`].
+    pub(super) name: String,
+    pub(super) error: ConfigError,
+}
+
+impl ConfigWarning {
+    /// Where it stands: `FILE:LINE`, escaped.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}:{}", escape(&self.name), self.error.line)
+    }
+
+    /// What stands there and what is doubtful about it: `KEY = VALUE: REASON`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.error.text()
+    }
+}
+
+impl fmt::Display for ConfigWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place(), self.text())
+    }
+}
 
 /// Why a piece of a configuration is refused.
 ///
@@ -152,6 +186,13 @@ pub enum Reason {
         /// The line of the first one.
         line: usize,
     },
+    /// TOML has a key once in a table, and this one is there before.
+    RepeatedKey {
+        /// The line of the first one.
+        line: usize,
+        /// The name of the tables of which there may be many.
+        list: Option<&'static str>,
+    },
     /// Refers to something that is not in the file.
     Dangling {
         /// What is not there: "upstream".
@@ -165,6 +206,11 @@ pub enum Reason {
         why: &'static str,
         /// What would be right.
         write: String,
+    },
+    /// Right by itself, and this machine does not have it or allow it.
+    Impossible {
+        /// What this machine says, and what would be right.
+        remedy: String,
     },
 }
 
@@ -196,6 +242,13 @@ impl fmt::Display for Reason {
             Self::Repeated { what, line } => {
                 write!(f, "{what} is on line {line} already; write another")
             }
+            Self::RepeatedKey { line, list } => {
+                write!(f, "this key is on line {line} already; write ")?;
+                match list {
+                    Some(name) => write!(f, "[[{name}]], in two brackets, for each"),
+                    None => f.write_str("it once"),
+                }
+            }
             Self::Dangling { what, nearest } => {
                 write!(f, "no {what} has this name; ")?;
                 match nearest {
@@ -204,6 +257,7 @@ impl fmt::Display for Reason {
                 }
             }
             Self::Senseless { why, write } => write!(f, "{why}; write {write}"),
+            Self::Impossible { remedy } => f.write_str(remedy),
         }
     }
 }
@@ -231,6 +285,19 @@ pub(super) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(EXCERPT_CHARS_MAX) {
         Some((end, _)) => format!("{}...", escape(&text[..end])),
         None => escape(text),
+    }
+}
+
+/// The path of a key in the table at `path`, quoted where TOML would want it to be.
+pub(super) fn join(path: &str, key: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let key = match !key.is_empty() && key.chars().all(bare) {
+        true => excerpt(key),
+        false => format!("\"{}\"", excerpt(key)),
+    };
+    match path.is_empty() {
+        true => key,
+        false => format!("{path}.{key}"),
     }
 }
 

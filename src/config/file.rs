@@ -10,7 +10,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::errors::{self, ConfigError, ConfigErrors, Reason, Reported};
+use super::repeated;
 use super::value::Value;
+
+/// What the parser says of a key that its table has already.
+const DUPLICATE: &str = "duplicate key";
 
 /// The text of a file, what TOML makes of it, and the mistakes found so far.
 #[derive(Debug)]
@@ -37,14 +41,89 @@ impl<'f> File<'f> {
             lines: std::iter::once(0).chain(breaks).collect(),
             errors: RefCell::default(),
         };
+        let mut seconds = Vec::new();
         for error in errors {
-            let at = error.span().map_or(text.len(), |span| span.start);
-            let column = file.column(at);
             let message = error.message().to_owned();
-            file.report(at, String::new(), None, Reason::Syntax { column, message });
+            if let (DUPLICATE, Some(span)) = (message.as_str(), error.span()) {
+                seconds.push(span);
+                continue;
+            }
+            let at = error.span().map_or(text.len(), |span| span.start);
+            file.no_toml(at, message);
+        }
+        seconds.sort_by_key(|span| span.start);
+        let firsts = repeated::firsts(text, &seconds);
+        let none_is_told = firsts.iter().all(Option::is_none);
+        for (second, first) in seconds.iter().zip(firsts) {
+            match first {
+                Some(repeated::First { path, line, list }) => {
+                    let reason = Reason::RepeatedKey { line, list };
+                    file.report(second.start, path, None, reason);
+                }
+                None if none_is_told => file.no_toml(second.start, DUPLICATE.to_owned()),
+                // In a table that stands twice itself, which is told.
+                None => {}
+            }
         }
         file.verdict(Ok(()))?;
         Ok(file)
+    }
+
+    /// Says that the text is no TOML from `at` on.
+    fn no_toml(&self, at: usize, message: String) {
+        let column = self.column(at);
+        self.report(at, String::new(), None, Reason::Syntax { column, message });
+    }
+
+    /// Whether the file has this key, given as a path: `listener[1].bind`.
+    pub(super) fn has(&'f self, path: &str) -> bool {
+        self.find(path).is_ok()
+    }
+
+    /// Puts a mistake in the list: with this key, given as a path, whether it is written or not.
+    pub(super) fn refuse(&'f self, path: &str, reason: Reason) {
+        match self.find(path) {
+            Ok(value) => drop(value.refuse(reason)),
+            Err(at) => drop(self.report(at, path.to_owned(), None, reason)),
+        }
+    }
+
+    /// The value at a path; if there is none, the offset of the innermost table that there is.
+    ///
+    /// Where one value may stand instead of a list of them, it is its own first element.
+    fn find(&'f self, path: &str) -> Result<Value<'f>, usize> {
+        let mut at = 0;
+        let mut raw = None;
+        for key in path.split('.') {
+            let mut indices = key.split(['[', ']']).filter(|part| !part.is_empty());
+            let key = indices.next().unwrap_or_default();
+            let table = match raw.map(Spanned::get_ref) {
+                None => &self.root,
+                Some(DeValue::Table(table)) => table,
+                Some(_) => return Err(at),
+            };
+            let mut value = table.get(key).ok_or(at)?;
+            at = value.span().start;
+            for index in indices {
+                let Ok(index) = index.parse::<usize>() else {
+                    return Err(at);
+                };
+                match value.get_ref() {
+                    DeValue::Array(elements) => value = elements.get(index).ok_or(at)?,
+                    _ if index == 0 => {}
+                    _ => return Err(at),
+                }
+                at = value.span().start;
+            }
+            raw = Some(value);
+        }
+        let raw = raw.ok_or(at)?;
+        Ok(Value::new(self, path.to_owned(), raw))
+    }
+
+    /// The mistakes so far, which are then no longer in the list.
+    pub(super) fn take_errors(&self) -> Vec<ConfigError> {
+        self.errors.take()
     }
 
     /// The table that holds all others.
@@ -235,16 +314,8 @@ impl<'f> Section<'f> {
         self.file.report(key.span().start, path, value, reason);
     }
 
-    /// The path of a key in this table, quoted where TOML would want it to be.
+    /// The path of a key in this table.
     fn join(&self, key: &str) -> String {
-        let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        let key = match !key.is_empty() && key.chars().all(bare) {
-            true => errors::excerpt(key),
-            false => format!("\"{}\"", errors::excerpt(key)),
-        };
-        match self.path.is_empty() {
-            true => key,
-            false => format!("{}.{key}", self.path),
-        }
+        errors::join(&self.path, key)
     }
 }

@@ -15,15 +15,19 @@
 // table, one like `timeouts.rs` and a line in that table's `read`.
 
 mod address;
+mod doubts;
 mod errors;
 mod file;
 mod listener;
 mod log;
 mod loops;
 mod names;
+mod repeated;
 mod runtime;
 mod shutdown;
+mod slips;
 mod socket;
+mod source;
 #[cfg(test)]
 mod tests;
 mod timeouts;
@@ -31,12 +35,13 @@ pub mod units;
 mod upstream;
 mod value;
 
-pub use errors::{ConfigError, ConfigErrors, Reason, escape};
+pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub use listener::{Listener, Service};
 pub use log::{Log, LogFormat, LogLevel};
 pub use runtime::{Lanes, MaxSessions, PollerChoice, Runtime};
 pub use shutdown::Shutdown;
 pub use socket::{Keepalive, SocketOptions};
+pub use source::Source;
 pub use timeouts::Timeouts;
 pub use upstream::Upstream;
 
@@ -58,6 +63,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Where proxies connect to, in the order of the file; `[[upstream]]`.
     pub upstreams: Vec<Upstream>,
+    /// Where all this was read.
+    pub source: Source,
 }
 
 impl Config {
@@ -80,6 +87,7 @@ impl Config {
                 shutdown,
                 listeners: listeners.into_iter().collect::<Result<_, _>>()?,
                 upstreams: upstreams.into_iter().collect::<Result<_, _>>()?,
+                source: Source::new(text, name),
             })
         });
         file.verdict(config)

@@ -36,13 +36,17 @@ pub struct Timeouts {
 }
 
 /// How to write the table.
-pub(super) const WRITE: &str = "e.g. timeouts = { idle = \"10m\" }";
+pub(super) const WRITE: &str = "e.g. timeouts = { idle = \"1h\" }";
 
 /// Linux repeats a SYN after 1 s (RFC 6298): one lost packet is survived, a dead endpoint soon
 /// left.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Three tries fit, and a client is answered before most give up.
 const CONNECT_TOTAL: Duration = Duration::from_secs(10);
+/// As Envoy's: connections are meant to last here, and pools and brokers are silent for longer than
+/// the ten minutes of nginx. An end that is gone without a word is found by keepalive, in two
+/// minutes; this limit only sweeps up connections that both ends have forgotten.
+const IDLE: Duration = Duration::from_hours(1);
 /// A slip of the unit, "1us", would fail every connection.
 const CONNECT_MIN: Duration = Duration::from_millis(1);
 /// Linux gives up after some two minutes (tcp(7), `tcp_syn_retries`).
@@ -70,7 +74,7 @@ impl Timeouts {
                 "less would end sessions that only wait for the network",
             ),
         );
-        let idle = section.optional("idle", Some(Duration::from_mins(10)), idle);
+        let idle = section.optional("idle", Some(IDLE), idle);
         let half_close = section.optional("half_close", Duration::from_mins(1), half_close);
         let lifetime = value::unless(
             "off",

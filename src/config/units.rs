@@ -1,4 +1,7 @@
-//! Durations, sizes and percentages: a number and its unit, "20us", "1.5s", "64KiB", "10%".
+//! Durations, sizes and percentages: a number and its unit, "20us", "1h30m", "64KiB", "10%".
+//!
+//! One rule: what has one meaning is read, in one spelling or the few that other servers have; what
+//! has two ("64KB") or another spelling ("5 minutes") is refused with the spelling that is read.
 //!
 //! Pure functions from text to number and back, called by the readers in `value` and by the load
 //! client for its arguments. Exact: nothing is rounded, and what does not fit is larger than every
@@ -15,8 +18,19 @@ pub struct Quantity<Q: 'static> {
     pub form: &'static str,
     /// What a text says; `None` if it says none.
     pub read: fn(&str) -> Option<Q>,
+    /// What a text that says none was meant to be, for an error to show.
+    pub meant: fn(&str) -> Option<Meant>,
     /// As an operator would write it.
     pub show: fn(Q) -> String,
+}
+
+/// A spelling that is read, for a text that is not.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Meant {
+    /// Why the text has no one meaning, if that is what is wrong with it.
+    pub why: Option<&'static str>,
+    /// What to write instead.
+    pub write: String,
 }
 
 /// How long.
@@ -24,6 +38,7 @@ pub const DURATION: Quantity<Duration> = Quantity {
     wanted: "a duration",
     form: "a number and a unit (ns, us, ms, s, m, h, d)",
     read: duration,
+    meant: duration_meant,
     show,
 };
 
@@ -32,6 +47,7 @@ pub const SIZE: Quantity<u64> = Quantity {
     wanted: "a size",
     form: "a number and a unit (B, KiB, MiB, GiB)",
     read: size,
+    meant: size_meant,
     show: |bytes| shown(bytes.into(), SIZES),
 };
 
@@ -40,15 +56,18 @@ pub const PERCENTAGE: Quantity<u64> = Quantity {
     wanted: "a percentage",
     form: "a whole number and %",
     read: percentage,
+    meant: |_| None,
     show: |percent| format!("{percent}%"),
 };
 
-/// The units of time, in nanoseconds, the largest last.
+/// The units of time, in nanoseconds, the largest last, and of equals the one to show.
 const TIMES: &[(&str, u128)] = &[
     ("ns", 1),
     ("us", 1_000),
     ("ms", 1_000_000),
+    ("sec", 1_000_000_000),
     ("s", 1_000_000_000),
+    ("min", 60_000_000_000),
     ("m", 60_000_000_000),
     ("h", 3_600_000_000_000),
     ("d", 86_400_000_000_000),
@@ -70,13 +89,94 @@ const SIZES: &[(&str, u128)] = &[
     ("GiB", 1 << 30),
 ];
 
+/// How else the units of time are spelled, by what reads them.
+const OTHER_TIMES: &[(&str, &str)] = &[
+    ("ns", "nsec nanosecond nanoseconds"),
+    ("us", "\u{b5}s \u{3bc}s usec microsecond microseconds"),
+    ("ms", "msec msecs millis millisecond milliseconds"),
+    ("s", "secs second seconds"),
+    ("m", "mins minute minutes"),
+    ("h", "hr hrs hour hours"),
+    ("d", "day days"),
+];
+
 /// The duration that `text` says, `None` if it says none; at most some 584 years.
+///
+/// One number with its unit, or several without fractions, from the largest unit to the smallest.
 fn duration(text: &str) -> Option<Duration> {
-    let nanos = scaled(text, TIMES)?;
+    let mut nanos: u128 = 0;
+    let mut unit_before = None;
+    let mut rest = text;
+    loop {
+        let unit_at = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let unit = &rest[unit_at..];
+        let unit_end = unit
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |length| unit_at + length);
+        let (piece, behind) = rest.split_at(unit_end);
+        let unit = unit_of(&piece[unit_at..], TIMES)?;
+        let several = unit_before.is_some() || !behind.is_empty();
+        if unit_before.is_some_and(|before| before <= unit) || several && piece.contains('.') {
+            return None;
+        }
+        nanos = nanos.saturating_add(scaled(piece, TIMES)?);
+        if behind.is_empty() {
+            break;
+        }
+        (unit_before, rest) = (Some(unit), behind);
+    }
     Some(Duration::from_nanos(
         u64::try_from(nanos).unwrap_or(u64::MAX),
     ))
 }
+
+/// The duration that `text` was meant to say, in other words or with spaces.
+fn duration_meant(text: &str) -> Option<Meant> {
+    if text.len() > MEANT_BYTES_MAX {
+        return None;
+    }
+    let text: String = text.to_lowercase().split_whitespace().collect();
+    let mut respelled = String::new();
+    let mut rest = text.as_str();
+    while let Some(unit_at) = rest.find(|c: char| !c.is_ascii_digit() && c != '.') {
+        let (number, behind) = rest.split_at(unit_at);
+        let end = behind.find(|c: char| c.is_ascii_digit());
+        let (unit, behind) = behind.split_at(end.unwrap_or(behind.len()));
+        let other = OTHER_TIMES
+            .iter()
+            .find(|(_, words)| words.split(' ').any(|word| word == unit));
+        respelled.push_str(number);
+        respelled.push_str(other.map_or(unit, |(unit, _)| unit));
+        rest = behind;
+    }
+    respelled.push_str(rest);
+    let write = show(duration(&respelled)?);
+    Some(Meant { why: None, write })
+}
+
+/// The size that `text` was meant to say.
+fn size_meant(text: &str) -> Option<Meant> {
+    if text.len() > MEANT_BYTES_MAX {
+        return None;
+    }
+    let text: String = text.to_lowercase().split_whitespace().collect();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(unit_at);
+    let (why, unit) = match unit {
+        "kb" | "mb" | "gb" => (Some(TWO_SIZES), &unit[..1]),
+        "kib" | "mib" | "gib" => (None, &unit[..1]),
+        "k" | "m" | "g" => (None, unit),
+        "b" | "byte" | "bytes" => (None, "B"),
+        _ => return None,
+    };
+    let write = (SIZE.show)(size(&format!("{number}{unit}"))?);
+    Some(Meant { why, write })
+}
+
+/// Longer texts are not slips of the pen.
+const MEANT_BYTES_MAX: usize = 64;
+/// What is wrong with "64KB".
+const TWO_SIZES: &str = "KB, MB and GB count by 1000 to some and by 1024 to others";
 
 /// The size in bytes that `text` says, `None` if it says none; at most `u64::MAX`.
 fn size(text: &str) -> Option<u64> {
@@ -113,7 +213,7 @@ fn shown(amount: u128, units: &[(&str, u128)]) -> String {
 fn scaled(text: &str, units: &[(&str, u128)]) -> Option<u128> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, name) = text.split_at(end);
-    let (_, unit) = units.iter().find(|(unit, _)| *unit == name)?;
+    let unit = &unit_of(name, units)?;
 
     let (whole, fraction) = match number.split_once('.') {
         Some((_, "")) => return None,
@@ -129,6 +229,12 @@ fn scaled(text: &str, units: &[(&str, u128)]) -> Option<u128> {
     (parts % of == 0).then(|| whole.saturating_add(parts / of))
 }
 
+/// How many of the smallest of `units` the one of this name is.
+fn unit_of(name: &str, units: &[(&str, u128)]) -> Option<u128> {
+    let (_, unit) = units.iter().find(|(unit, _)| *unit == name)?;
+    Some(*unit)
+}
+
 /// The value of ASCII digits, or the largest there is; 0 for none.
 fn digits(text: &str) -> u128 {
     text.bytes().fold(0, |value: u128, digit| {
@@ -142,7 +248,10 @@ fn digits(text: &str) -> u128 {
 mod tests {
     use std::time::Duration;
 
-    use super::{DURATION, PERCENTAGE, SIZE, duration, percentage, show, size};
+    use super::{
+        DURATION, PERCENTAGE, SIZE, TWO_SIZES, duration, duration_meant, percentage, show, size,
+        size_meant,
+    };
 
     #[test]
     fn durations() {
@@ -159,13 +268,18 @@ mod tests {
             ("24h", 86_400_000_000_000),
             ("1d", 86_400_000_000_000),
             ("007ms", 7_000_000),
+            ("5min", 300_000_000_000),
+            ("5sec", 5_000_000_000),
+            ("1h30m", 5_400_000_000_000),
+            ("1d0h1min1sec1ms1us1ns", 86_461_001_001_001),
         ];
         for (text, nanos) in good {
             assert_eq!(duration(text), Some(Duration::from_nanos(nanos)), "{text}");
         }
         let bad = [
-            "", "s", "3", "3 s", " 3s", "3s ", "-3s", "+3s", "3S", "3sec", "1h30m", ".5s", "1.s",
-            "1.2.3s", "0.0001us", "1e3s", "0x1s", "3µs", "٣s", "1,5s", "inf", ".", "..s",
+            "", "s", "3", "3 s", " 3s", "3s ", "-3s", "+3s", "3S", "3secs", "30m1h", "1m1m",
+            "1m1min", "1.5h30m", "1h1.5m", "1h30", "1hm", ".5s", "1.s", "1.2.3s", "0.0001us",
+            "1e3s", "0x1s", "3µs", "٣s", "1,5s", "inf", ".", "..s",
         ];
         for text in bad {
             assert_eq!(duration(text), None, "{text}");
@@ -214,6 +328,54 @@ mod tests {
         }
         for text in ["0%", "7%", "100%"] {
             assert_eq!(percentage(text).map(PERCENTAGE.show).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_shown_right() {
+        for (text, write) in [
+            ("3 s", "3s"),
+            ("3S", "3s"),
+            (" 10s", "10s"),
+            ("5 min", "5m"),
+            ("1 hour 30 minutes", "90m"),
+            ("2 Days", "2d"),
+            ("100 msec", "100ms"),
+            ("3\u{b5}s", "3us"),
+        ] {
+            assert_eq!(duration(text), None, "{text}");
+            let meant = duration_meant(text).expect(text);
+            assert_eq!((meant.why, meant.write.as_str()), (None, write), "{text}");
+        }
+        for (text, why, write) in [
+            ("64KB", Some(TWO_SIZES), "64KiB"),
+            ("64 kB", Some(TWO_SIZES), "64KiB"),
+            ("1mb", Some(TWO_SIZES), "1MiB"),
+            ("1.5Gb", Some(TWO_SIZES), "1536MiB"),
+            ("64 KiB", None, "64KiB"),
+            ("64kib", None, "64KiB"),
+            ("4096 bytes", None, "4KiB"),
+        ] {
+            assert_eq!(size(text), None, "{text}");
+            let meant = size_meant(text).expect(text);
+            assert_eq!((meant.why, meant.write.as_str()), (why, write), "{text}");
+        }
+        let long = format!("1{} s", " ".repeat(64));
+        for text in [
+            "",
+            "3",
+            "s",
+            "3 parsecs",
+            "-3s",
+            "0x1s",
+            "1m1m",
+            "1,5s",
+            &long,
+        ] {
+            assert_eq!(duration_meant(text), None, "{text}");
+        }
+        for text in ["", "64", "KB", "64 KBit", "-1KB", "1.0001KB"] {
+            assert_eq!(size_meant(text), None, "{text}");
         }
     }
 

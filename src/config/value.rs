@@ -208,8 +208,17 @@ fn quantity<Q: PartialOrd + Copy, N: TryFrom<Q>>(
         let quoted = |limit: &Q| format!("\"{}\"", (kind.show)(*limit));
         let (min, max) = (quoted(range.start()), quoted(range.end()));
         let Some(amount) = value.text().and_then(kind.read) else {
-            let write = format!("{}, {min} to {max}", kind.form);
-            return Err(value.malformed(kind.wanted, write));
+            let meant = value.text().and_then(kind.meant);
+            return Err(
+                match meant.map(|meant| (meant.why, format!("\"{}\"", meant.write))) {
+                    Some((Some(why), write)) => value.senseless(why, write),
+                    Some((None, write)) => value.malformed(kind.wanted, write),
+                    None => {
+                        let write = format!("{}, {min} to {max}", kind.form);
+                        value.malformed(kind.wanted, write)
+                    }
+                },
+            );
         };
         match N::try_from(amount) {
             Ok(number) if range.contains(&amount) => Ok(number),

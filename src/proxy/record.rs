@@ -182,3 +182,49 @@ impl Drop for Record {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cause;
+
+    /// Each cause from the one before: a new one does not compile before it has its place here.
+    fn after(cause: Option<Cause>) -> Option<Cause> {
+        Some(match cause {
+            None => Cause::ClientFin,
+            Some(Cause::ClientFin) => Cause::UpstreamFin,
+            Some(Cause::UpstreamFin) => Cause::ClientRst,
+            Some(Cause::ClientRst) => Cause::UpstreamRst,
+            Some(Cause::UpstreamRst) => Cause::IdleTimeout,
+            Some(Cause::IdleTimeout) => Cause::HalfCloseTimeout,
+            Some(Cause::HalfCloseTimeout) => Cause::Lifetime,
+            Some(Cause::Lifetime) => Cause::ConnectRefused,
+            Some(Cause::ConnectRefused) => Cause::ConnectTimeout,
+            Some(Cause::ConnectTimeout) => Cause::ConnectUnreachable,
+            Some(Cause::ConnectUnreachable) => Cause::LocalResources,
+            Some(Cause::LocalResources) => Cause::Shutdown,
+            Some(Cause::Shutdown) => Cause::Internal,
+            Some(Cause::Internal) => return None,
+        })
+    }
+
+    /// An operator finds every word of the log in README's table, and no other.
+    #[test]
+    fn the_table_of_causes_has_every_word() {
+        let readme = include_str!("../../README.md");
+        let (_, section) = readme.split_once("## How a session ended\n").unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let word = |line: &str| {
+            line.strip_prefix("| `")?
+                .split('`')
+                .next()
+                .map(str::to_owned)
+        };
+        let mut told: Vec<String> = section.lines().filter_map(word).collect();
+        let causes = std::iter::successors(after(None), |cause| after(Some(*cause)));
+        let mut words: Vec<String> = causes.map(|cause| cause.to_string()).collect();
+        assert!(words.len() > 10, "{words:?}");
+        told.sort();
+        words.sort();
+        assert_eq!(told, words);
+    }
+}

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use crate::config::{Config, ConfigErrors};
+
 /// Why the server did not start, or did not end as it should.
 #[derive(Debug)]
 pub enum ServerError {
@@ -17,6 +19,11 @@ pub enum ServerError {
         /// What is wrong and what would be right.
         remedy: String,
     },
+    /// The configuration asks for what this machine does not have or allow, each with its place
+    /// in the file. Only another configuration, or a change of the machine, helps.
+    Config(ConfigErrors),
+    /// What the configuration asks for is taken at the moment, each with its place in the file.
+    Taken(ConfigErrors),
     /// Somebody listens there already.
     InUse {
         /// The key, as in the file.
@@ -60,10 +67,16 @@ pub enum ServerError {
 }
 
 impl ServerError {
-    /// Whether another configuration would help, rather than another machine or moment.
-    #[must_use]
-    pub fn is_of_configuration(&self) -> bool {
-        matches!(self, Self::Impossible { .. })
+    /// The same with its place in the file, if it is of a key.
+    pub(super) fn placed(self, config: &Config) -> Self {
+        match self {
+            Self::Impossible { key, remedy, .. } => {
+                Self::Config(config.refuse([(key.to_owned(), remedy)]))
+            }
+            Self::InUse { key, .. } => Self::Taken(config.refuse([(key, IN_USE.to_owned())])),
+            Self::Bind { key, error, .. } => Self::Config(config.refuse([(key, refusal(&error))])),
+            other => other,
+        }
     }
 }
 
@@ -71,22 +84,13 @@ impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Impossible { key, value, remedy } => write!(f, "{key} = {value}: {remedy}"),
-            Self::InUse { key, address } => write!(
-                f,
-                "{key} = \"{address}\": somebody listens there already; stop it, or choose another \
-                 address"
-            ),
+            Self::Config(errors) | Self::Taken(errors) => write!(f, "{errors}"),
+            Self::InUse { key, address } => write!(f, "{key} = \"{address}\": {IN_USE}"),
             Self::Bind {
                 key,
                 address,
                 error,
-            } => {
-                write!(
-                    f,
-                    "{key} = \"{address}\": cannot listen there{}",
-                    remedy(error)
-                )
-            }
+            } => write!(f, "{key} = \"{address}\": {}", refusal(error)),
             Self::System { what, .. } => write!(f, "{what}"),
             Self::Lane { lane, .. } => write!(f, "lane {lane} broke"),
             Self::LanePanicked { lane } => write!(f, "lane {lane} panicked; please report it"),
@@ -103,20 +107,27 @@ impl fmt::Display for ServerError {
 impl Error for ServerError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Bind { error, .. } | Self::System { error, .. } | Self::Lane { error, .. } => {
-                Some(error)
-            }
+            Self::System { error, .. } | Self::Lane { error, .. } => Some(error),
             _ => None,
         }
     }
 }
 
-fn remedy(error: &io::Error) -> &'static str {
+/// What is wrong with an address that somebody has, and what helps.
+const IN_USE: &str = "somebody listens there already; stop it, or choose another address";
+
+/// Why this machine does not let a listener have its address, and what helps.
+fn refusal(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need the capability CAP_NET_BIND_SERVICE"
+            "this user may not listen there; ports below 1024 need the capability \
+             CAP_NET_BIND_SERVICE"
         }
-        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
-        _ => "",
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has that address; write one that it has, or \"0.0.0.0\" \
+             or \"[::]\" for all"
+        }
+        _ => return format!("cannot listen there: {error}"),
     }
+    .to_owned()
 }

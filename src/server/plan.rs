@@ -169,9 +169,18 @@ fn max_sessions(config: &Config, lanes: usize, limit: usize) -> Result<usize, Se
     let kept = kept + lanes * listeners;
     let possible = limit.saturating_sub(kept) / directions(config);
     if possible == 0 {
-        return Err(ServerError::System {
-            what: "too few descriptors: raise the limit (LimitNOFILE, ulimit -n)",
-            error: io::Error::other(format!("the limit is {limit}, of which {kept} are kept")),
+        let each = LANE_DESCRIPTORS + 2 * listeners;
+        let needed = kept + directions(config);
+        return Err(ServerError::Impossible {
+            key: "runtime.lanes",
+            value: lanes.to_string(),
+            remedy: format!(
+                "the limit of {limit} open descriptors is too low for {lanes} lanes: each needs \
+                 {each} (its poller, and two for each of {listeners} addresses to listen on), the \
+                 process {SPARE_DESCRIPTORS} and a session {}; raise it to {needed} at least \
+                 (LimitNOFILE, ulimit -n), or have fewer lanes",
+                directions(config)
+            ),
         });
     }
     match config.runtime.max_sessions {

@@ -50,8 +50,12 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let system = |what| move |error| ServerError::System { what, error };
     // Fails only when a log is set up already, which serves as well.
     drop(log::start(&config.log));
-    let plan = Plan::new(config)?;
-    let (listeners, bound) = bind(config, plan.lanes.len())?;
+    for warning in config.warnings() {
+        tracing::warn!(at = warning.place(), "{}", warning.text());
+    }
+    let placed = |error: ServerError| error.placed(config);
+    let plan = Plan::new(config).map_err(placed)?;
+    let (listeners, bound) = bind(config, plan.lanes.len()).map_err(placed)?;
     let (sender, events) = channel();
     signals::forward(sender.clone(), Event::Request).map_err(system("cannot take signals"))?;
 

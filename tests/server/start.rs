@@ -9,13 +9,16 @@ use crate::support::{
     Server, connect, corelane, echo, echo_all, listener, on_both, ping, pollers, proxy, runtime,
 };
 
-/// Starts a server that fails: its exit code and the reason in its last line.
+/// Starts a server that fails: its exit code and the reason in its last line, behind the file and
+/// the line that it stands on.
 fn fails(command: Command, config: &str) -> (Option<i32>, String) {
     let mut server = Server::spawn(command, config);
     let code = server.wait();
     let last = server.log.last().cloned().unwrap_or_default();
-    let reason = last.strip_prefix("corelane: the server failed: ");
-    (code, reason.unwrap_or(&last).to_owned())
+    let (_, place) = last.split_once("corelane.toml:").expect(&last);
+    let (line, reason) = place.split_once(": ").expect(&last);
+    assert!(line.parse::<usize>().is_ok(), "{last}");
+    (code, reason.to_owned())
 }
 
 /// An address with a port that was free a moment ago.
@@ -140,9 +143,9 @@ fn an_address_that_no_interface_has_is_named() {
     // Documentation's own (RFC 5737): nobody has it.
     let config = echo_on("\"192.0.2.1:7007\"");
     let (code, line) = fails(corelane(), &config);
-    assert_eq!(code, Some(1));
-    let expected = "listener[0].bind = \"192.0.2.1:7007\": cannot listen there; no \
-                    interface of this machine has that address: ";
+    assert_eq!(code, Some(2));
+    let expected = "listener[0].bind = \"192.0.2.1:7007\": no interface of this machine has that \
+                    address; write one that it has";
     assert!(line.starts_with(expected), "{line}");
 }
 

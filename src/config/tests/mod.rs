@@ -4,6 +4,7 @@
 //! Every key, word and limit once, and the default against its documentation.
 
 mod arbitrary;
+mod doubts;
 mod process;
 mod refused;
 mod session;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use super::{
     Config, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, MaxSessions,
-    PollerChoice, Reason, Runtime, Service, Shutdown, SocketOptions, Timeouts, Upstream,
+    PollerChoice, Reason, Runtime, Service, Shutdown, SocketOptions, Source, Timeouts, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -58,7 +59,7 @@ fn wrong(text: &str) -> Vec<String> {
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     connect_total: Duration::from_secs(10),
-    idle: Some(Duration::from_secs(600)),
+    idle: Some(Duration::from_hours(1)),
     half_close: Duration::from_secs(60),
     lifetime: None,
     lifetime_jitter: 10,
@@ -96,7 +97,7 @@ fn the_default_means_what_its_comments_say() {
             format: LogFormat::Text,
         },
         shutdown: Shutdown {
-            grace: Duration::from_secs(30),
+            grace: Duration::from_secs(2),
         },
         listeners: vec![
             Listener {
@@ -123,6 +124,7 @@ fn the_default_means_what_its_comments_say() {
             tries: 3,
             socket: SOCKET,
         }],
+        source: Source::new("", ""),
     };
     assert_eq!(parse(DEFAULT), expected);
 }
@@ -181,7 +183,8 @@ fn what_is_left_out_is_as_in_the_default() {
     let (default, least) = (parse(DEFAULT), parse(ECHO));
     assert_eq!(least.runtime, default.runtime);
     assert_eq!(least.log, default.log);
-    assert_eq!(least.shutdown, default.shutdown);
+    // The one exception, which its comment says: who tries the default does not wait.
+    assert_eq!(least.shutdown.grace, Duration::from_secs(30));
     assert_eq!(least.listeners[0].backlog, default.listeners[0].backlog);
     assert_eq!(least.upstreams, []);
 }

@@ -12,6 +12,14 @@ macro_rules! ip_port {
     };
 }
 
+/// What a port alone gets.
+macro_rules! anywhere {
+    () => {
+        "a port alone; write \"0.0.0.0:80\" for every IPv4 address of this machine, \
+         \"[::]:80\" for every IPv6 one, or \"127.0.0.1:80\" for connections from this machine only"
+    };
+}
+
 /// Whole files about listeners and upstreams, and what they get.
 const LISTENERS: &[(&str, &[&str])] = &[
     (
@@ -73,21 +81,40 @@ const LISTENERS: &[(&str, &[&str])] = &[
 
 /// What may not be bound to, and why.
 const BINDS: &[(&str, &str)] = &[
-    ("'127.0.0.1'", concat!("not an address; ", ip_port!())),
-    ("'::1:80'", concat!("not an address; ", ip_port!())),
-    ("'[::1]'", concat!("not an address; ", ip_port!())),
-    ("':80'", concat!("not an address; ", ip_port!())),
-    ("'*:80'", concat!("not an address; ", ip_port!())),
-    ("'127.0.0.1:65536'", concat!("not an address; ", ip_port!())),
-    ("' 127.0.0.1:80'", concat!("not an address; ", ip_port!())),
+    (
+        "'127.0.0.1'",
+        "no port; write IP:PORT, e.g. \"127.0.0.1:7007\"",
+    ),
+    (
+        "'::1:80'",
+        "an IPv6 address has brackets before its port; write \"[::1]:80\", or \"[::1:80]:7007\"",
+    ),
+    ("'[::1]'", "no port; write IP:PORT, e.g. \"[::1]:7007\""),
+    ("':80'", anywhere!()),
+    ("'*:80'", anywhere!()),
+    ("80", anywhere!()),
+    (
+        "'127.0.0.1:65536'",
+        "no such port; write a port from 0 to 65535",
+    ),
+    ("70000", "no such port; write a port from 0 to 65535"),
+    (
+        "' 127.0.0.1:80'",
+        "more than an address; write \"127.0.0.1:80\"",
+    ),
+    (
+        "'10.0.0.x:80'",
+        concat!("host names are not looked up in this version; ", ip_port!()),
+    ),
+    ("'1.2.3.4.5:80'", concat!("not an address; ", ip_port!())),
     ("'127.1:80'", concat!("not an address; ", ip_port!())),
     ("''", concat!("not an address; ", ip_port!())),
     (
         "'localhost:80'",
-        concat!("host names are not looked up in this version; ", ip_port!()),
+        "host names are not looked up in this version; write \"127.0.0.1:80\" or \"[::1]:80\"",
     ),
     (
-        "80",
+        "true",
         concat!("not an address or a list of them; ", ip_port!()),
     ),
     ("[]", concat!("no address in the list; ", ip_port!())),
@@ -103,12 +130,23 @@ const BINDS: &[(&str, &str)] = &[
 
 /// What may not be connected to, in a list of it alone, and why.
 const ENDPOINTS: &[(&str, &str)] = &[
-    ("'10.0.0.1'", concat!("not an address; ", ip_port!())),
+    (
+        "'10.0.0.1'",
+        "no port; write IP:PORT, e.g. \"10.0.0.1:7007\"",
+    ),
+    (
+        "'10.0.0.1:70000'",
+        "no such port; write a port from 1 to 65535",
+    ),
     (
         "'db-1.example.org:5432'",
         concat!("host names are not looked up in this version; ", ip_port!()),
     ),
-    ("10", concat!("not an address; ", ip_port!())),
+    (
+        "10",
+        "a port alone; write an address before it, e.g. \"127.0.0.1:10\"",
+    ),
+    ("1.5", concat!("not an address; ", ip_port!())),
     ("['[::1]:80']", concat!("not an address; ", ip_port!())),
     (
         "'10.0.0.1:0'",
@@ -217,10 +255,38 @@ const NO_TOML: &[(&str, &[&str])] = &[
         "'é' = 'é'\n[log\nlevel = 1\n",
         &["2:5: not TOML: unclosed table, expected `]`"],
     ),
-    ("[log]\n'é' = 1\n'é' = 2", &["3:1: not TOML: duplicate key"]),
+    (
+        "[log]\n'é' = 1\n\"\\u00e9\" = 2\n'é' = 3",
+        &[
+            "3: log.\"é\": this key is on line 2 already; write it once",
+            "4: log.\"é\": this key is on line 2 already; write it once",
+        ],
+    ),
     (
         "[log]\nlevel = 'info'\n[log]\nformat = 3",
-        &["3:2: not TOML: duplicate key"],
+        &["3: log: this key is on line 1 already; write it once"],
+    ),
+    (
+        "[[listener]]\ntimeouts.idle = '1s'\n[listener.timeouts]\n\nidle = '2s'",
+        &["3: listener[0].timeouts: this key is on line 2 already; write it once"],
+    ),
+    (
+        "[[upstream]]\n[[upstream]]\nsocket = { nodelay = true,\n nodelay = false }",
+        &["4: upstream[1].socket.nodelay: this key is on line 3 already; write it once"],
+    ),
+    (
+        "[listener]\nname = 'a'\n\n[listener]\nname = 'b'",
+        &[
+            "4: listener: this key is on line 1 already; write [[listener]], in two brackets, for \
+             each",
+        ],
+    ),
+    (
+        "log.level = repeated-0\nlog.format = 1\nlog.format = 2",
+        &[
+            "1:13: not TOML: string values must be quoted, expected literal string",
+            "3: log.format: this key is on line 2 already; write it once",
+        ],
     ),
 ];
 

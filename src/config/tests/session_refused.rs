@@ -192,7 +192,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "timeouts",
         "'10m'",
-        "not a table; write e.g. timeouts = { idle = \"10m\" }",
+        "not a table; write e.g. timeouts = { idle = \"1h\" }",
     ),
     (
         "socket",

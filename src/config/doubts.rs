@@ -1,0 +1,152 @@
+//! What a configuration says that is allowed and cannot be meant.
+//!
+//! Called by `Config::warnings` for a configuration without mistakes. Only what is written is
+//! doubted, never a default. A doubt names what has no effect and what would have one.
+
+use std::time::Duration;
+
+use super::errors::Reason;
+use super::file::File;
+use super::listener::{Listener, Service};
+use super::units;
+use super::upstream::Upstream;
+use super::{Config, SocketOptions};
+
+/// Puts every doubt into the list of `file`, which is the text of `config`.
+pub(super) fn find(config: &Config, file: &File<'_>) {
+    let doubt = |key: String, why: &'static str, write: String| {
+        file.refuse(&key, Reason::Senseless { why, write });
+    };
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let path = format!("listener[{index}]");
+        timeouts(listener, file, &path);
+        keepalive(listener, file, &path);
+        socket(&listener.socket, file, &path);
+        if let Service::Proxy { upstream } = listener.service {
+            connects(listener, &config.upstreams[upstream], file, &path);
+        }
+    }
+    for (index, upstream) in config.upstreams.iter().enumerate() {
+        let path = format!("upstream[{index}]");
+        socket(&upstream.socket, file, &path);
+        let uses = |listener: &Listener| listener.service == Service::Proxy { upstream: index };
+        if !config.listeners.iter().any(uses) {
+            let write = "its name as the upstream of a listener, or leave it out";
+            doubt(
+                format!("{path}.name"),
+                "no listener uses this upstream",
+                write.to_owned(),
+            );
+        }
+        let tries = format!("{path}.tries");
+        let endpoints = upstream.endpoints.len();
+        if upstream.tries > endpoints && file.has(&tries) {
+            doubt(
+                tries,
+                "more than there are endpoints, each of which is tried once",
+                format!("{endpoints} at most, or more endpoints"),
+            );
+        }
+    }
+}
+
+/// A duration, quoted as it would be written.
+fn quoted(duration: Duration) -> String {
+    format!("\"{}\"", units::show(duration))
+}
+
+/// Time limits of which one is never reached, since another ends the session before.
+fn timeouts(listener: &Listener, file: &File<'_>, path: &str) {
+    let of = &listener.timeouts;
+    let key = |name: &str| format!("{path}.timeouts.{name}");
+    let doubt = |name: &str, why: &'static str, write: String| {
+        if file.has(&key(name)) {
+            file.refuse(&key(name), Reason::Senseless { why, write });
+        }
+    };
+    if let (Some(lifetime), Some(idle)) = (of.lifetime, of.idle)
+        && lifetime < idle
+    {
+        doubt(
+            "lifetime",
+            "shorter than timeouts.idle, which so never ends a session",
+            format!(
+                "{} or more, or a shorter idle, or idle = \"off\"",
+                quoted(idle)
+            ),
+        );
+    }
+    if let Some(idle) = of.idle
+        && of.half_close > idle
+    {
+        doubt(
+            "half_close",
+            "longer than timeouts.idle, so a session gets more time once one end is gone",
+            format!("{} or less, or a longer idle", quoted(idle)),
+        );
+    }
+    if let Some(lifetime) = of.lifetime
+        && of.half_close > lifetime
+    {
+        doubt(
+            "half_close",
+            "longer than timeouts.lifetime, which ends the session before",
+            format!("{} or less, or a longer lifetime", quoted(lifetime)),
+        );
+    }
+}
+
+/// Probes that are never sent, since a session that is silent for so long has ended.
+fn keepalive(listener: &Listener, file: &File<'_>, path: &str) {
+    let key = format!("{path}.socket.keepalive.idle");
+    if let (Some(keepalive), Some(idle)) = (listener.socket.keepalive, listener.timeouts.idle)
+        && keepalive.idle >= idle
+        && file.has(&key)
+    {
+        file.refuse(
+            &key,
+            Reason::Senseless {
+                why: "no shorter than timeouts.idle, so no silent session lasts until a probe",
+                write: format!("less than {}, or a longer timeouts.idle", quoted(idle)),
+            },
+        );
+    }
+}
+
+/// A limit to what waits unsent that the buffer reaches never.
+fn socket(options: &SocketOptions, file: &File<'_>, path: &str) {
+    if let (Some(lowat), Some(buffer)) = (options.notsent_lowat, options.send_buffer)
+        && usize::try_from(lowat).is_ok_and(|lowat| lowat >= buffer)
+    {
+        file.refuse(
+            &format!("{path}.socket.notsent_lowat"),
+            Reason::Senseless {
+                why: "no less than socket.send_buffer, so it limits nothing",
+                write: "less, or a larger send_buffer, or \"off\"".to_owned(),
+            },
+        );
+    }
+}
+
+/// A time for all tries that one try may use up.
+fn connects(listener: &Listener, upstream: &Upstream, file: &File<'_>, path: &str) {
+    let of = &listener.timeouts;
+    let tries = upstream.tries.min(upstream.endpoints.len());
+    let keys = ["connect", "connect_total"].map(|name| format!("{path}.timeouts.{name}"));
+    if tries > 1
+        && of.connect == of.connect_total
+        && let Some(key) = keys.iter().rev().find(|key| file.has(key))
+    {
+        file.refuse(
+            key,
+            Reason::Senseless {
+                why: "one try may take all of connect_total, so no other endpoint is tried after \
+                      one that does not answer",
+                write: format!(
+                    "a connect_total of {} or more, or a shorter connect, or tries = 1",
+                    quoted(of.connect.saturating_mul(2))
+                ),
+            },
+        );
+    }
+}
