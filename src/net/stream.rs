@@ -116,6 +116,13 @@ impl Stream {
         Poll::Ready(received)
     }
 
+    /// Whether bytes, or the peer's end, wait in the kernel though the owner waits for them; see
+    /// [`LaneSocket::has_unseen_input`].
+    #[must_use]
+    pub fn has_unseen_input(&self) -> bool {
+        self.socket.has_unseen_input()
+    }
+
     /// Starts to send all of a chain. `None`: [`Stream::poll_sent`] will say how it went.
     ///
     /// # Panics

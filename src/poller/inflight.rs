@@ -90,6 +90,11 @@ impl<S> Table<S> {
         slot.state.take()
     }
 
+    /// How many sockets there are, at least: slots that are free are counted.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &S> {
         self.slots.iter().filter_map(|slot| slot.state.as_ref())
     }

@@ -145,10 +145,8 @@ impl Poller {
         forward!(&self.inner, poller => poller.descriptor(socket))
     }
 
-    /// Starts an op, which ends in the answer returned or in exactly one final completion.
-    ///
-    /// # Panics
-    /// When the socket was closed or has an op of this kind in flight.
+    /// Starts an op, which ends in the answer returned or in exactly one final completion; panics
+    /// when the socket was closed or has an op of this kind in flight.
     pub fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         forward!(&mut self.inner, poller => poller.submit(socket, op))
     }
@@ -165,10 +163,7 @@ impl Poller {
     }
 
     /// Closes a socket: its ops are cancelled, nothing more is answered for it, and the descriptor
-    /// is closed once the kernel has let go of all their memory.
-    ///
-    /// # Panics
-    /// When it was closed before.
+    /// is closed once the kernel has let go of all their memory; panics when it was closed before.
     pub fn close(&mut self, socket: Socket, how: Close) {
         forward!(&mut self.inner, poller => poller.close(socket, how));
     }
@@ -179,6 +174,12 @@ impl Poller {
     /// Only when the poller itself is broken.
     pub fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
         forward!(&mut self.inner, poller => poller.wait(wait, to))
+    }
+
+    /// The same for everything that had arrived before this call, without waiting and without
+    /// budgets. What found no free buffer stays in the kernel.
+    pub fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
+        forward!(&mut self.inner, poller => poller.look(to))
     }
 
     /// A handle that ends this poller's wait from any thread.

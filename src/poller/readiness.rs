@@ -205,8 +205,8 @@ impl<Q: EventQueue> Readiness<Q> {
             1
         };
         let fed = feed_starved(&self.pool, &mut self.starved, &mut self.ready);
-        let look = self.due == 0;
-        if look {
+        let asks = self.due == 0;
+        if asks {
             let has_more = !self.ready.is_empty() || !self.answers.is_empty();
             if wait.is_zero() || has_more {
                 self.queue.wait(Some(Duration::ZERO), &mut self.events)?;
@@ -214,20 +214,47 @@ impl<Q: EventQueue> Readiness<Q> {
                 self.sleep(wait)?;
             }
         }
-        let mut events = mem::take(&mut self.events);
-        for event in events.drain(..) {
-            self.on_event(event, to);
-        }
-        self.events = events;
+        self.take_events(to);
         // Those that have more to read come again in the next wait.
-        if look {
+        if asks {
             self.due = self.ready.len().min(LOOK_AGAIN);
         }
         // A lane that has other work between two waits: nobody is to wait for it twice.
         let most = if wait.is_zero() { LOOK_AGAIN } else { SERVED };
         let serve = self.due.min(most).max(fed);
         self.due = self.due.saturating_sub(serve);
-        for _ in 0..serve {
+        self.serve(serve, budget, to);
+        Ok(())
+    }
+
+    pub(super) fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
+        feed_starved(&self.pool, &mut self.starved, &mut self.ready);
+        // A call gives so many events, and busy peers bring more meanwhile: in so many calls every
+        // socket has its event.
+        for _ in 0..=self.table.len() / LOOK_AGAIN {
+            let before = self.events.len();
+            self.queue.wait(Some(Duration::ZERO), &mut self.events)?;
+            if self.events.len() == before {
+                break;
+            }
+        }
+        self.take_events(to);
+        self.due = 0;
+        self.serve(self.ready.len(), 1, to);
+        Ok(())
+    }
+
+    fn take_events(&mut self, to: &mut Vec<Completion>) {
+        let mut events = mem::take(&mut self.events);
+        for event in events.drain(..) {
+            self.on_event(event, to);
+        }
+        self.events = events;
+    }
+
+    /// Reads from the first `count` sockets that are ready, and gives the answers that are due.
+    fn serve(&mut self, count: usize, budget: u32, to: &mut Vec<Completion>) {
+        for _ in 0..count {
             let Some(socket) = self.ready.pop_front() else {
                 break;
             };
@@ -239,7 +266,6 @@ impl<Q: EventQueue> Readiness<Q> {
                 to.push(answer.completion());
             }
         }
-        Ok(())
     }
 
     pub(super) fn notifier(&self) -> Notifier {

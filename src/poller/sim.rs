@@ -149,6 +149,17 @@ impl Ring {
         }
     }
 
+    pub(super) fn is_all_seen(&mut self) -> bool {
+        match self {
+            Self::Real(ring) => ring.is_all_seen(),
+            Self::Simulated(ring) => {
+                let poller = ring.poller;
+                let has_more = with(|k| k.has_deferred(poller) || k.has_completions(poller));
+                ring.entries.is_empty() && ring.early.is_empty() && !has_more
+            }
+        }
+    }
+
     pub(super) fn is_all_read(&mut self) -> bool {
         match self {
             Self::Real(ring) => ring.is_all_read(),

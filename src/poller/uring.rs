@@ -44,7 +44,7 @@ pub(super) struct Uring {
     pub(super) buffers: Buffers,
     pub(super) pool: Pool,
     pub(super) table: Table<State>,
-    sends: Sends,
+    pub(super) sends: Sends,
     /// Addresses being connected to, which the kernel may read until the end.
     connects: Slab<Box<SockAddr>>,
     /// Sockets whose receive found no buffer, in that order.
@@ -52,7 +52,7 @@ pub(super) struct Uring {
     /// Those of them that got something in the present wait: behind the others, they go in last.
     served: Vec<Socket>,
     /// Sockets with a lazy send that the kernel may not have taken yet.
-    lazy: Vec<Socket>,
+    pub(super) lazy: Vec<Socket>,
     /// Of some of them it could not be told in the last wait, so the next one does not sleep.
     behind: bool,
     waits: u16,
@@ -191,6 +191,17 @@ impl Uring {
         Ok(())
     }
 
+    pub(super) fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
+        // An enter runs the deferred work of some 20 ops, and busy peers bring more meanwhile.
+        for _ in 0..=self.table.len() / 16 {
+            self.wait(Wait::NOT, to)?;
+            if self.ring.is_all_seen() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn notifier(&self) -> Notifier {
         Notifier(Arc::<EventFd>::clone(&self.notifier))
     }
@@ -266,31 +277,6 @@ impl Uring {
         if seeded(Bug::BufferFreedEarly) {
             self.sends.free_early(send, &self.pool);
         }
-    }
-
-    /// Tells of the lazy sends that the kernel has taken and said nothing of: each of them was
-    /// carried out when it was taken, all of it, or there is a completion that says otherwise.
-    pub(super) fn finish_lazy_sends(&mut self, to: &mut Vec<Completion>) {
-        for at in 0..self.lazy.len() {
-            let socket = self.lazy[at];
-            let Some(state) = self.table.find(socket) else {
-                continue;
-            };
-            if !mem::take(&mut state.lazy) {
-                continue;
-            }
-            state.inflight &= !OpKind::Send.bit();
-            state.cancelled &= !OpKind::Send.bit();
-            let closing = state.closing.is_some();
-            let sent = self.sends.remove(state.send);
-            if closing {
-                self.finish_close(socket);
-            } else {
-                let event = Event::SentLazily(sent);
-                to.push(Completion { socket, event });
-            }
-        }
-        self.lazy.clear();
     }
 
     /// Lets starved receives try again, the longest-starved first, and no more of them than there

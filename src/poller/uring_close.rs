@@ -1,9 +1,10 @@
 //! How the io_uring back end lets go: of a socket, whose file the kernel may still use, and of
 //! everything.
 //!
-//! A part of `uring`, which it is called by.
+//! And how it tells of lazy sends. A part of `uring`, which calls it.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, IntoRawFd};
 use std::process;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use io_uring::opcode;
 use io_uring::types::{CancelBuilder, Fd};
 
-use super::op::{Close, OpKind, Socket};
+use super::op::{Close, Completion, Event, OpKind, Socket};
 use super::uring::Uring;
 use super::uring_socket::State;
 use crate::sys;
@@ -49,6 +50,31 @@ impl Uring {
         }
         // With the next entry instead of a system call of its own.
         self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
+    }
+
+    /// Tells of the lazy sends that the kernel has taken and said nothing of: each of them was
+    /// carried out when it was taken, all of it, or there is a completion that says otherwise.
+    pub(super) fn finish_lazy_sends(&mut self, to: &mut Vec<Completion>) {
+        for at in 0..self.lazy.len() {
+            let socket = self.lazy[at];
+            let Some(state) = self.table.find(socket) else {
+                continue;
+            };
+            if !mem::take(&mut state.lazy) {
+                continue;
+            }
+            state.inflight &= !OpKind::Send.bit();
+            state.cancelled &= !OpKind::Send.bit();
+            let closing = state.closing.is_some();
+            let sent = self.sends.remove(state.send);
+            if closing {
+                self.finish_close(socket);
+            } else {
+                let event = Event::SentLazily(sent);
+                to.push(Completion { socket, event });
+            }
+        }
+        self.lazy.clear();
     }
 
     /// Cancels everything and waits for the kernel to let go.

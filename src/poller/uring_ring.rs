@@ -175,6 +175,12 @@ impl Ring {
         queue.taskrun() || queue.cq_overflow()
     }
 
+    /// Whether the kernel has taken everything and everything it did is read. A look at shared
+    /// memory.
+    pub(super) fn is_all_seen(&mut self) -> bool {
+        !self.has_submissions() && !self.has_deferred() && !self.has_completions()
+    }
+
     /// Whether completions are here. A look at shared memory.
     fn has_completions(&mut self) -> bool {
         !self.early.is_empty() || !self.ring.completion().is_empty()

@@ -181,7 +181,8 @@ impl<F: Far> Relay<F> {
 
     /// Why the session's time is over. What still moves in the kernel keeps it alive, since a
     /// reader may take long over one send; a first look has nothing to compare with, and so gives
-    /// a session with bytes outstanding one more round.
+    /// a session with bytes outstanding one more round. So do bytes that have arrived and found the
+    /// lane without a free buffer: the peer was not silent.
     fn poll_deadline(&mut self, context: &mut Context<'_>, now: Time) -> Poll<Cause> {
         loop {
             let (timeouts, open) = (self.record.timeouts(), self.open);
@@ -189,7 +190,8 @@ impl<F: Far> Relay<F> {
             let deadline = self.deadline.at(timeouts, open);
             ready!(self.timer.poll(lane, deadline, context));
             let acknowledged = self.acknowledged();
-            if acknowledged != NOTHING && self.acknowledged != acknowledged {
+            let moves = acknowledged != NOTHING && self.acknowledged != acknowledged;
+            if moves || self.sides().any(|side| side.stream.has_unseen_input()) {
                 self.deadline.alive(now);
             }
             self.acknowledged = acknowledged;

@@ -155,6 +155,21 @@ impl LaneSocket {
         sockets.at(self.socket).receiving.is_drained()
     }
 
+    /// Whether bytes, or the peer's end, wait in the kernel though the owner waits for them: the
+    /// lane had no free buffer, or was not told yet. A system call.
+    #[must_use]
+    pub fn has_unseen_input(&self) -> bool {
+        let awaits = {
+            let mut sockets = self.lane.0.sockets.borrow_mut();
+            sockets.at(self.socket).receiving.awaits_input()
+        };
+        if !awaits {
+            return false;
+        }
+        let is_readable = self.with_descriptor(|socket| Ok(sys::is_readable(socket)));
+        is_readable.unwrap_or(false)
+    }
+
     /// Waits for the end of the send in flight.
     pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
         let mut sockets = self.lane.0.sockets.borrow_mut();

@@ -7,13 +7,12 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::inbox::{Receiver, inbox};
 use super::mover::Mover;
 use super::remote::{Message, Remote};
+use super::rest::Rest;
 use super::run_queue::RunQueue;
 use super::shared::{Current, Shared, Tasks, schedule};
 use super::sockets::Sockets;
@@ -23,7 +22,7 @@ use super::timer::Timers;
 use crate::buf::{Pool, PoolOptions};
 use crate::poller::{BackEnd, Completion, Poller, PollerOptions, Wait};
 use crate::stats::LaneStats;
-use crate::sys::{self, Time};
+use crate::sys::{self, Bug, Time, seeded};
 
 /// Messages that the inbox holds before it spills.
 const INBOX: usize = 1024;
@@ -32,32 +31,6 @@ const BUDGET: usize = 256;
 /// Tasks run between two looks at the inbox, as in Go: a prime, so that it does not beat in time
 /// with the load.
 const INBOX_INTERVAL: usize = 61;
-/// How often memory that is not used goes back to the system.
-const TRIM_INTERVAL: Duration = Duration::from_millis(250);
-/// Polls of tasks within that time, up to which a lane is at rest: the memory of every free buffer
-/// goes back then. A busy lane would have it taken again at once.
-const REST_POLLS: u64 = 64;
-
-/// The heap is the process's: a lane that rests and works in turn must not have the others' memory
-/// taken again and again.
-static HEAP_TRIMS: Trims = Trims(AtomicU64::new(0));
-const HEAP_TRIM_INTERVAL: Duration = Duration::from_secs(1);
-
-/// When the last one was, in nanoseconds of the clock.
-struct Trims(AtomicU64);
-
-impl Trims {
-    fn is_due(&self, now: Time) -> bool {
-        let last = self.0.load(Relaxed);
-        let due = last == 0 || now >= Time::from_nanos(last) + HEAP_TRIM_INTERVAL;
-        let next = now.as_nanos().max(1);
-        due && self
-            .0
-            .compare_exchange(last, next, Relaxed, Relaxed)
-            .is_ok()
-    }
-}
-
 /// What a lane is opened with.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneOptions {
@@ -98,21 +71,7 @@ pub struct Lane {
     spin: Spin,
     completions: Vec<Completion>,
     fired: Vec<Task>,
-    /// When memory last went back to the system, and the polls there had been by then.
-    trimmed: Time,
-    polls_trimmed: u64,
     rest: Rest,
-}
-
-/// How long a lane has had little to do. At rest all memory that is not used goes back to the
-/// system; what the poller gives back only then goes one interval later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rest {
-    Busy,
-    /// Little was done in the last interval.
-    Resting,
-    /// And nothing since.
-    Rested,
 }
 
 /// A lane, as its tasks see it. Cheap to clone; stays on its thread.
@@ -131,6 +90,7 @@ impl Lane {
         let remote = Remote::new(sender, poller.notifier());
         let shared = Shared {
             now: Cell::new(now),
+            judged: Cell::new(now),
             poller: RefCell::new(poller),
             mover: RefCell::new(Mover::default()),
             sockets: RefCell::new(Sockets::new(options.queue_buffers)),
@@ -154,9 +114,7 @@ impl Lane {
             spin: Spin::new(options.idle_spin),
             completions: Vec::new(),
             fired: Vec::new(),
-            trimmed: now,
-            polls_trimmed: 0,
-            rest: Rest::Rested,
+            rest: Rest::new(now),
         })
     }
 
@@ -239,13 +197,11 @@ impl Lane {
         // Here rather than behind the wait, so that a lane sleeps from turn to turn for whoever
         // turns it by hand.
         self.receiver.wake_up();
-        self.fire_timers(now);
+        self.fire_timers(now)?;
         self.read_inbox();
         self.run_tasks();
         self.shared.requeue_yielded();
-        if now.since(self.trimmed) >= TRIM_INTERVAL {
-            self.trim(now);
-        }
+        self.rest.turn(now, &self.shared);
         let wait = self.fall_asleep(now, limit);
         let result = self
             .shared
@@ -253,10 +209,25 @@ impl Lane {
             .borrow_mut()
             .wait(wait, &mut self.completions);
         self.shared.heart().wake_up();
-        for completion in self.completions.drain(..) {
-            self.shared.complete(completion);
-        }
+        self.complete();
         result
+    }
+
+    /// Delivers everything that has arrived and runs the tasks that this wakes, without sleeping:
+    /// for a driver that is about to abort the tasks, since a lane that did not run for a while
+    /// has not seen what its peers did in time.
+    ///
+    /// # Errors
+    /// When the poller breaks.
+    pub fn settle(&mut self, now: Time) -> io::Result<()> {
+        let _current = Current::enter(&self.shared);
+        self.shared.now.set(now);
+        self.look()?;
+        for _ in 0..=self.tasks() / BUDGET {
+            self.run_tasks();
+        }
+        // What they have sent and closed.
+        self.look()
     }
 
     /// Runs `f` as if in the lane's turn, so that what it wakes is queued here.
@@ -290,13 +261,38 @@ impl Lane {
         self.shared.timers.borrow().is_empty()
     }
 
-    fn fire_timers(&mut self, now: Time) {
+    /// Wakes the tasks whose deadlines have passed at `now`. Whatever arrived before `now` is
+    /// delivered first: a process that was frozen finds its deadlines passed and the bytes that
+    /// kept them waiting in the kernel.
+    fn fire_timers(&mut self, now: Time) -> io::Result<()> {
         self.shared
             .timers
             .borrow_mut()
             .advance(now, &mut self.fired);
+        if self.fired.is_empty() {
+            return Ok(());
+        }
+        self.shared.judged.set(now);
+        // In front of the many tasks that a look may wake; none of them runs before it is over.
         for task in self.fired.drain(..) {
             schedule(&task);
+        }
+        if seeded(Bug::TimeBeforeInput) {
+            return Ok(());
+        }
+        self.look()
+    }
+
+    /// Delivers everything that has arrived so far.
+    fn look(&mut self) -> io::Result<()> {
+        let result = self.shared.poller.borrow_mut().look(&mut self.completions);
+        self.complete();
+        result
+    }
+
+    fn complete(&mut self) {
+        for completion in self.completions.drain(..) {
+            self.shared.complete(completion);
         }
     }
 
@@ -327,26 +323,6 @@ impl Lane {
         }
     }
 
-    /// Gives memory that is not used back to the system.
-    fn trim(&mut self, now: Time) {
-        let polls = self.shared.stats.polls.value();
-        let since = polls - self.polls_trimmed;
-        let was = self.rest;
-        self.rest = match since {
-            0 if was >= Rest::Resting => Rest::Rested,
-            0..=REST_POLLS => Rest::Resting,
-            _ => Rest::Busy,
-        };
-        (self.trimmed, self.polls_trimmed) = (now, polls);
-        self.shared.pool.trim(self.rest >= Rest::Resting);
-        if self.rest == Rest::Resting {
-            self.shared.poller.borrow_mut().rest();
-        }
-        if self.rest == Rest::Rested && was == Rest::Resting && HEAP_TRIMS.is_due(now) {
-            sys::trim_heap();
-        }
-    }
-
     /// Decides how long to wait.
     fn fall_asleep(&mut self, now: Time, limit: impl FnOnce() -> Option<Duration>) -> Wait {
         let busy = self.shared.roused.take() || !self.shared.queue.borrow().is_empty();
@@ -355,11 +331,7 @@ impl Lane {
             return Wait::NOT;
         }
         let first = self.shared.timers.borrow().next();
-        // Memory that has come free since it was last looked at goes back though nothing else
-        // happens: two more turns after the last task has run, or three if the lane was busy.
-        let changed = self.shared.stats.polls.value() != self.polls_trimmed;
-        let untrimmed = changed || self.rest != Rest::Rested;
-        let trim = untrimmed.then(|| self.trimmed + TRIM_INTERVAL);
+        let trim = self.rest.next(&self.shared);
         let first = first.into_iter().chain(trim).min();
         let timeout = first
             .map(|at| at.since(now))

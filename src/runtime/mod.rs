@@ -13,6 +13,7 @@ mod log_interval;
 mod loom_models;
 mod mover;
 mod remote;
+mod rest;
 mod run_queue;
 mod shared;
 mod sleep;

@@ -30,6 +30,8 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) now: Cell<Time>,
+    /// Deadlines up to here may be judged: everything that arrived before is delivered.
+    pub(super) judged: Cell<Time>,
     pub(super) poller: RefCell<Poller>,
     pub(super) sockets: RefCell<Sockets>,
     pub(super) mover: RefCell<Mover>,

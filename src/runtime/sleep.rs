@@ -20,15 +20,17 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Ready from the deadline on, at most a tick after it. A deadline that has become later costs
-    /// no timer operation and no look at the timers: it is looked at again when it fires.
+    /// Ready from the deadline on, at most a tick after it, and not before the lane has delivered
+    /// everything that arrived until then. A deadline that has become later costs no timer
+    /// operation and no look at the timers: it is looked at again when it fires.
     pub fn poll(&mut self, lane: &Handle, deadline: Time, context: &Context<'_>) -> Poll<()> {
-        if lane.now() >= deadline {
+        let judged = lane.0.judged.get();
+        if judged >= deadline {
             self.disarm(lane);
             return Poll::Ready(());
         }
         let waits = self.key.is_some() && self.at <= deadline;
-        if waits && lane.now() < self.at || deadline == Time::NEVER {
+        if waits && judged < self.at || deadline == Time::NEVER {
             return Poll::Pending;
         }
         // It has fired, is about to, or would fire too late.

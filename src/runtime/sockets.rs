@@ -170,6 +170,12 @@ impl Receiving {
         self.is_armed() && self.is_open() && self.queue.is_empty()
     }
 
+    /// Whether the kernel is to tell of the next input, by the stream or by a wait for it.
+    pub(super) fn awaits_input(&self) -> bool {
+        let asks = self.is_armed() || self.readiness == Readiness::Asked;
+        asks && self.is_open() && self.queue.is_empty()
+    }
+
     /// Ends the stream; what has arrived stays in the queue.
     pub(super) fn stop(&mut self, socket: Socket, poller: &mut Poller) {
         if self.stream == Armed::Yes {

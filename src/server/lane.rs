@@ -133,6 +133,8 @@ impl Serving {
     /// reset.
     pub(crate) fn turn(&mut self, now: Time) -> io::Result<Option<usize>> {
         if self.is_over() {
+            // A process that was frozen while its grace ran out has not seen who ended in time.
+            self.lane.settle(now)?;
             let spread = self.spread.get();
             let in_transit = spread.map_or(0, |spread| spread.in_transit(self.index));
             return Ok(Some(self.lane.abort_tasks() + in_transit));

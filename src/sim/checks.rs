@@ -242,9 +242,9 @@ struct Books<'a> {
     /// What became of each connection of a client, by its address.
     of_client: HashMap<SocketAddr, &'a Closed>,
     clients: HashMap<SocketAddr, usize>,
-    /// Bytes written to upstreams, by both addresses. Ports are used again, so that several
-    /// connections may have had the same two.
-    to_upstream: HashMap<(SocketAddr, SocketAddr), Vec<u64>>,
+    /// What became of each connection to an upstream, by both addresses. Ports are used again, so
+    /// that several connections may have had the same two.
+    to_upstream: HashMap<(SocketAddr, SocketAddr), Vec<&'a Closed>>,
     /// Which upstream's connection a client's bytes went to.
     upstreams: HashMap<u64, u64>,
 }
@@ -262,10 +262,9 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
         }
         std::mem::take(&mut kernel.closed)
     });
-    let mut to_upstream: HashMap<_, Vec<u64>> = HashMap::new();
+    let mut to_upstream: HashMap<_, Vec<&Closed>> = HashMap::new();
     for c in &closed {
-        let written = to_upstream.entry((c.local, c.remote)).or_default();
-        written.push(c.written);
+        to_upstream.entry((c.local, c.remote)).or_default().push(c);
     }
     let books = Books {
         world,
@@ -312,7 +311,10 @@ impl Books<'_> {
         }
         let name = client as u64 + 1;
         let upstream = self.upstreams.get(&name);
-        let Some(&to) = upstream.filter(|_| self.world.is_relayed(client)) else {
+        if !self.world.is_relayed(client) {
+            return not_silent(record, end, end);
+        }
+        let Some(&to) = upstream else {
             return Ok(());
         };
         let arrival = usize::try_from(to - UPSTREAM_NAME).expect("few");
@@ -326,11 +328,30 @@ impl Books<'_> {
         before_reset(self.world, record, name, to, end)?;
         let all = local.and_then(|local| self.to_upstream.get(&(local, endpoint)));
         let said = record.from_client;
-        if all.is_some_and(|all| !all.iter().any(|&taken| fits(taken, said))) {
-            return bad(&format!("the upstream's kernel took {all:?} bytes"));
+        if all.is_some_and(|all| !all.iter().any(|c| fits(c.written, said))) {
+            return bad(&format!("the upstream's kernel took {all:?}"));
+        }
+        if let Some(&[upstream]) = all.map(Vec::as_slice) {
+            not_silent(record, end, upstream)?;
+            not_silent(record, upstream, end)?;
         }
         Ok(())
     }
+}
+
+/// I11: a session is not ended for its silence when bytes of its source had arrived and its sink
+/// would have taken them.
+fn not_silent(record: &Record, source: &Closed, sink: &Closed) -> Result<(), Violation> {
+    let for_silence = ["idle_timeout", "half_close_timeout"].contains(&&*record.ended);
+    let spoke = source.unread > 0 && source.unread_since < record.at;
+    if for_silence && spoke && sink.acknowledged_since < record.at {
+        let what = format!(
+            "bytes had arrived at {} us when {record:?} ended for silence",
+            source.unread_since / 1_000
+        );
+        return Err(Violation::new("I11", what));
+    }
+    Ok(())
 }
 
 /// I1 again: what came before a client's reset is delivered to an upstream that goes on reading, as

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt::{Debug, Write};
 use std::net::SocketAddr;
 
+use crate::sys::sim::with;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record as SpanRecord};
 use tracing::{Event, Metadata, Subscriber, subscriber};
@@ -18,6 +19,8 @@ pub(super) struct Record {
     pub(super) from_client: u64,
     pub(super) to_client: u64,
     pub(super) ended: String,
+    /// When it was logged.
+    pub(super) at: u64,
 }
 
 thread_local! {
@@ -52,6 +55,7 @@ impl Subscriber for Collector {
     fn event(&self, event: &Event<'_>) {
         let mut reading = Reading::default();
         event.record(&mut reading);
+        reading.record.at = with(|kernel| kernel.now);
         RECORDS.with_borrow_mut(|records| records.push(reading.record));
     }
 

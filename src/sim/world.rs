@@ -147,6 +147,8 @@ pub(super) struct World {
     pub(super) pairs: HashMap<u64, u64>,
     random: Random,
     roused: Vec<u32>,
+    /// The process is frozen until then: time goes on, and everybody outside.
+    frozen_until: u64,
 }
 
 impl World {
@@ -162,6 +164,7 @@ impl World {
             pairs: HashMap::new(),
             random: with(|kernel| Random::new(kernel.random.draw())),
             roused: Vec::new(),
+            frozen_until: 0,
             plan,
         };
         world.start_generation()?;
@@ -249,23 +252,28 @@ impl World {
         let lanes = self.generations.iter().flat_map(|g| &g.lanes);
         let sleepers = lanes.filter(|lane| lane.serving.is_some());
         let pollers: Vec<u32> = sleepers.map(|lane| lane.poller).collect();
-        with(|kernel| {
+        let frozen_until = self.frozen_until;
+        let frozen_until = with(|kernel| {
+            let thaw = (frozen_until > kernel.now).then_some(frozen_until);
             let sleeps = pollers.iter().filter_map(|&poller| {
                 let (_, sleep) = kernel.poller_state(poller);
                 match sleep {
-                    Sleep::Until(until) => until,
+                    Sleep::Until(until) => until.map(|until| until.max(frozen_until)),
                     Sleep::Not => None,
                 }
             });
-            let Some(next) = sleeps.chain(kernel.next_at()).min() else {
-                return false;
-            };
+            let next = sleeps.chain(kernel.next_at()).chain(thaw).min()?;
             kernel.now = kernel.now.max(next);
             if kernel.strikes(Fault::LateTurn, 6) {
                 kernel.now += kernel.random.between(1, 20) as u64 * MILLI;
             }
-            true
-        })
+            if thaw.is_none() && kernel.strikes(Fault::Frozen, 300) {
+                return Some(kernel.now + kernel.random.between(1, 8_000) as u64 * MILLI);
+            }
+            Some(frozen_until)
+        });
+        self.frozen_until = frozen_until.unwrap_or(self.frozen_until);
+        frozen_until.is_some()
     }
 
     /// Somebody outside who has something to see goes on.
@@ -361,6 +369,9 @@ impl World {
 
     /// A lane with something to do turns; sometimes one with nothing.
     fn step_lane(&mut self) -> Result<bool, Violation> {
+        if with(|kernel| kernel.now) < self.frozen_until {
+            return Ok(false);
+        }
         let count: usize = self.generations.iter().map(|g| g.lanes.len()).sum();
         let first = self.random.below(count);
         for shift in 0..count {

@@ -39,6 +39,8 @@ pub(crate) enum Bug {
     BytesBeforeResetLost,
     /// A record does not count what was sent at once.
     RecordInexact,
+    /// Deadlines are judged before what has arrived is delivered.
+    TimeBeforeInput,
 }
 
 #[cfg(not(feature = "sim"))]
@@ -77,6 +79,7 @@ impl Bug {
         Self::BackPressureIgnored,
         Self::BytesBeforeResetLost,
         Self::RecordInexact,
+        Self::TimeBeforeInput,
     ];
 
     /// Switches a defect on for this thread, or all off.

@@ -325,6 +325,18 @@ impl Iocp {
         Ok(())
     }
 
+    pub(in crate::poller) fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
+        // A call takes so many completions, and busy peers bring more meanwhile.
+        for _ in 0..=self.table.len() / 64 {
+            let before = to.len();
+            self.wait(Wait::NOT, to)?;
+            if to.len() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     pub(in crate::poller) fn notifier(&self) -> Notifier {
         Notifier(Arc::<Port>::clone(&self.port))
     }

@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 
 use socket2::SockRef;
 
-use super::{PATIENCE, lane_on, ms, on_every_back_end, run, spawn, turn_now};
+use super::{PATIENCE, lane_on, ms, on_every_back_end, run, spawn, turn, turn_now};
 use crate::buf::{Chain, Pool};
 use crate::poller::{Close, PollerOptions};
 use crate::runtime::gate::{Either, either};
@@ -404,5 +404,40 @@ fn two_lanes_do_not_mix_what_they_receive() {
         for (place, all) in ends.borrow().iter() {
             assert!(*all == vec![mark(*place); 1000 + place], "of {place}");
         }
+    });
+}
+
+/// A process that was frozen: the bytes arrived while the deadlines passed, and the first turn
+/// finds both. More sockets than one wait would serve.
+#[test]
+fn what_arrived_in_time_is_delivered_before_a_deadline_is_judged() {
+    const SOCKETS: usize = 300;
+    on_every_back_end(|back_end| {
+        let start = sys::now();
+        let mut lane = Lane::open(LaneOptions::new(back_end), start).unwrap();
+        let outcomes = Rc::new(RefCell::new(Vec::new()));
+        let mut clients = Vec::new();
+        for _ in 0..SOCKETS {
+            let (socket, client) = pair();
+            clients.push(client);
+            let (handle, outcomes) = (lane.handle(), Rc::clone(&outcomes));
+            lane.handle().spawn(&"idle", async move {
+                let socket = LaneSocket::attach(&handle, socket);
+                let limit = handle.sleep_until(handle.now() + ms(50));
+                let received = timeout(limit, pin!(socket.recv())).await;
+                let bytes = received.map(|received| received.unwrap().len());
+                outcomes.borrow_mut().push(bytes);
+            });
+        }
+        turn(&mut lane, start);
+        turn(&mut lane, start);
+        for client in &mut clients {
+            client.write_all(b"alive").unwrap();
+        }
+        let late = start + PATIENCE;
+        // All tasks of a turn; and those above its budget in the next.
+        turn(&mut lane, late);
+        turn(&mut lane, late);
+        assert_eq!(*outcomes.borrow(), vec![Ok(5); SOCKETS], "{back_end}");
     });
 }

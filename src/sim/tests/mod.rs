@@ -102,4 +102,5 @@ bites! {
     finds_ignored_back_pressure: BackPressureIgnored,
     finds_bytes_lost_before_a_reset: BytesBeforeResetLost,
     finds_an_inexact_record: RecordInexact,
+    finds_time_before_input: TimeBeforeInput,
 }

@@ -41,6 +41,7 @@ numbered! {
         SpuriousEdge,
         SpuriousWake,
         LateTurn,
+        Frozen,
         // The network.
         SlowNetwork,
         SplitSegments,

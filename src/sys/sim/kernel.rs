@@ -118,6 +118,11 @@ pub(crate) struct Closed {
     pub(crate) written: u64,
     /// Bytes that had arrived and were not read.
     pub(crate) unread: u64,
+    /// Since when there were any.
+    pub(crate) unread_since: u64,
+    /// Since when the peer had acknowledged everything; the end of time if it had not, or
+    /// the connection was dead.
+    pub(crate) acknowledged_since: u64,
 }
 
 /// The kernel of one world. One thread has one at a time.

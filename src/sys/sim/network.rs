@@ -125,6 +125,7 @@ impl Kernel {
     }
 
     fn on_data(&mut self, to: SockRef, bytes: u32) {
+        let now = self.now;
         let Some(sock) = self.sock(to) else { return };
         if sock.is_cut_off || sock.is_dead() {
             return;
@@ -136,6 +137,9 @@ impl Kernel {
             self.pass(Mark::ResetForLateData);
             self.reset(to.index);
             return;
+        }
+        if sock.input.is_empty() {
+            sock.unread_since = now;
         }
         let (first, last) = sock.wire.as_slices();
         let from_first = arrived.min(first.len());
@@ -153,6 +157,7 @@ impl Kernel {
     }
 
     fn on_ack(&mut self, to: SockRef, bytes: usize) {
+        let now = self.now;
         let Some(sock) = self.sock(to) else { return };
         if sock.stage != Stage::Open {
             return;
@@ -161,6 +166,7 @@ impl Kernel {
         let bytes = bytes.min(sock.unacknowledged);
         sock.unacknowledged -= bytes;
         sock.acknowledged += bytes as u64;
+        sock.acknowledged_at = now;
         let wakes = sock.is_full && sock.is_writable();
         if wakes {
             sock.is_full = false;
@@ -323,12 +329,21 @@ impl Kernel {
                 sock.remote.unwrap_or(NOWHERE),
             );
             let (read, written) = (sock.read, sock.written);
+            let outstanding = !sock.output.is_empty() || sock.unacknowledged > 0;
+            let acknowledged_since = if outstanding || sock.is_dead() {
+                u64::MAX
+            } else {
+                sock.acknowledged_at
+            };
+            let unread_since = sock.unread_since;
             self.closed.push(super::kernel::Closed {
                 local,
                 remote,
                 read,
                 written,
                 unread: unread_bytes,
+                unread_since,
+                acknowledged_since,
             });
         }
         let sock = &mut self.socks[index as usize];

@@ -70,11 +70,14 @@ pub(super) struct Sock {
     pub(super) fin_acknowledged: bool,
     pub(super) written: u64,
     pub(super) acknowledged: u64,
+    pub(super) acknowledged_at: u64,
     /// A send or a poll found no room: its return is an edge.
     pub(super) is_full: bool,
 
     // To be read here.
     pub(super) input: VecDeque<u8>,
+    /// When the oldest unread byte arrived, or one before it that was read.
+    pub(super) unread_since: u64,
     /// On their way to here.
     pub(super) wire: VecDeque<u8>,
     pub(super) receive_buffer: usize,
