@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use super::options::SocketOptions;
 use crate::buf::Chain;
 use crate::runtime::{Close, Handle, LaneSocket, Moved, Sent};
-use crate::sys::{self, OsSocket, SocketRef};
+use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
 
 /// A TCP connection of one lane, owned by one task. Dropping it resets the connection; see
 /// [`Stream::close`].
@@ -21,7 +21,8 @@ pub struct Stream {
     socket: LaneSocket,
 }
 
-/// Connects, from the address `source` if one is given; dropping the future gives up.
+/// Connects, from the address `source` if one is given; dropping the future gives up. A connection
+/// that the other end has accepted and reset meanwhile is given as any other: receiving tells.
 ///
 /// # Errors
 /// Refused, unreachable, timed out by the kernel; or what [`is_local`] tells from those.
@@ -39,8 +40,11 @@ pub async fn connect(
     let stream = Stream::of(lane, socket);
     match stream.socket.connect(to).await {
         Ok(()) => {}
-        // It was there and has reset, all before anyone looked. What it said first is to be read.
-        Err(error) if is_of_connected(&error) && stream.holds_input() => stream.socket.set_failed(),
+        // It was made, and the other end has reset it, all before anyone looked. What the other end
+        // said first is to be read.
+        Err(error) if was_made_and_reset(&error) => stream.socket.set_failed(),
+        // The same behind the other end's FIN (Linux, `tcp_reset`), which reads still see.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => return Err(error),
     }
     let is_itself = |socket: SocketRef<'_>| {
@@ -57,10 +61,9 @@ pub async fn connect(
 }
 
 /// Whether the error of a connect says that it had succeeded: a SYN that is not welcome is refused,
-/// only a connection can be reset (or broken, when its FIN came first).
-fn is_of_connected(error: &io::Error) -> bool {
-    let kinds = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
-    kinds.contains(&error.kind())
+/// only a connection can be reset.
+fn was_made_and_reset(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionReset && !seeded(Bug::ResetTakenForRefusal)
 }
 
 /// Whether a connect failed for something that this machine lacks: descriptors, local ports,
@@ -263,10 +266,5 @@ impl Stream {
     /// `NotConnected` when the connection is gone.
     pub fn peer_address(&self) -> io::Result<SocketAddr> {
         self.socket.with_descriptor(sys::peer_address)
-    }
-
-    /// Whether bytes have arrived that nobody has read.
-    fn holds_input(&self) -> bool {
-        self.socket.with_descriptor(sys::unread).unwrap_or(0) > 0
     }
 }

@@ -170,10 +170,7 @@ fn cause_of(error: &io::Error) -> Cause {
     }
     match error.kind() {
         io::ErrorKind::TimedOut => Cause::ConnectTimeout,
-        // Reset or broken: it had taken the connection, and let it go without a word.
-        io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe => Cause::ConnectRefused,
+        io::ErrorKind::ConnectionRefused => Cause::ConnectRefused,
         _ => Cause::ConnectUnreachable,
     }
 }
@@ -197,8 +194,6 @@ mod tests {
             (libc::ENOMEM, Cause::LocalResources),
             (libc::EADDRNOTAVAIL, Cause::LocalResources),
             (libc::ECONNREFUSED, Cause::ConnectRefused),
-            (libc::ECONNRESET, Cause::ConnectRefused),
-            (libc::EPIPE, Cause::ConnectRefused),
             (libc::ETIMEDOUT, Cause::ConnectTimeout),
             (libc::EHOSTUNREACH, Cause::ConnectUnreachable),
             (libc::ENETUNREACH, Cause::ConnectUnreachable),

@@ -309,6 +309,13 @@ impl Books<'_> {
         if record.from_client > end.read {
             return bad("more from the client than was read");
         }
+        // A freeze may outlast the time to connect, and what came of it be told behind that.
+        let plan = &self.world.plan;
+        let passed_over = record.tries > 1 && !plan.faults.has(Fault::Frozen);
+        let is_refused = ["connect_refused", "connect_unreachable"].contains(&&*record.ended);
+        if (passed_over || is_refused) && !plan.may_not_connect() {
+            return bad("an endpoint that accepts was passed over");
+        }
         let name = client as u64 + 1;
         let upstream = self.upstreams.get(&name);
         if !self.world.is_relayed(client) {

@@ -234,6 +234,22 @@ impl Plan {
         causes.iter().any(|&fault| self.faults.has(fault)) || self.may_starve()
     }
 
+    /// Whether an endpoint that is asked may not be reached.
+    pub(super) fn may_not_connect(&self) -> bool {
+        let causes = [
+            Fault::ConnectRefused,
+            Fault::ConnectBlackHole,
+            Fault::ConnectLate,
+            Fault::ConnectUnreachable,
+            Fault::SmallBacklog,
+            Fault::FewPorts,
+            Fault::FewDescriptors,
+            Fault::SlowNetwork,
+            Fault::WatchRefused,
+        ];
+        causes.iter().any(|&fault| self.faults.has(fault))
+    }
+
     /// Few buffers, and ends that read nothing for long: who waits for a buffer waits for them.
     fn may_starve(&self) -> bool {
         let holders = [Fault::ClientStopsReading, Fault::UpstreamStopsReading];
@@ -243,18 +259,7 @@ impl Plan {
 
     /// Whether a client may go unserved.
     pub(super) fn may_not_serve(&self) -> bool {
-        let causes = [
-            Fault::ConnectRefused,
-            Fault::ConnectBlackHole,
-            Fault::ConnectLate,
-            Fault::ConnectUnreachable,
-            Fault::SmallBacklog,
-            Fault::FewPorts,
-            Fault::FewDescriptors,
-            Fault::LowLimit,
-            Fault::SlowNetwork,
-        ];
-        self.may_break_off() || causes.iter().any(|&fault| self.faults.has(fault))
+        self.may_break_off() || self.may_not_connect() || self.faults.has(Fault::LowLimit)
     }
 }
 

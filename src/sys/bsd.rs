@@ -120,6 +120,7 @@ pub(crate) fn unacknowledged(_socket: SocketRef<'_>) -> io::Result<usize> {
 }
 
 /// Bytes received that nobody has read (`FIONREAD`).
+#[cfg(test)]
 pub(crate) fn unread(socket: SocketRef<'_>) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: the request writes one int, which is valid for it.

@@ -170,6 +170,7 @@ pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<usize> {
 }
 
 /// Bytes received that nobody has read (`SIOCINQ`, tcp(7)).
+#[cfg(any(test, feature = "sim"))]
 pub(crate) fn unread(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: the request writes one int (FIONREAD is SIOCINQ's number), which is valid for it.

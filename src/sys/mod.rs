@@ -44,7 +44,7 @@ mod without;
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use bsd::{cpus, pin_to};
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(crate) use bsd::{is_closed, send_room, set_congestion, unacknowledged, unread};
+pub(crate) use bsd::{is_closed, send_room, set_congestion, unacknowledged};
 pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;
@@ -54,7 +54,7 @@ pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 pub(crate) use linux::{
     EventFd, Pipe, acknowledged_total, is_closed, send_room, set_congestion, set_fast_open,
-    set_fast_open_connect, set_notsent_lowat, set_user_timeout, trim_heap, unacknowledged, unread,
+    set_fast_open_connect, set_notsent_lowat, set_user_timeout, trim_heap, unacknowledged,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
@@ -106,7 +106,7 @@ pub use windows::{OsSocket, SocketRef, cpus, file_limit, pin_to, port_is_taken, 
 pub(crate) use windows::{
     Region, Request, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,
     is_out_of_resources, is_readable, is_writable, recv, requests, send, send_room, set_congestion,
-    unacknowledged, unread,
+    unacknowledged,
 };
 #[cfg(all(test, windows))]
 pub(crate) use windows::{connect, is_inherited};
@@ -116,6 +116,14 @@ pub(crate) use without::{
     set_fast_open_connect, set_notsent_lowat, set_user_timeout, thread_id, thread_progress,
     trim_heap,
 };
+
+/// For the scripts that are run against a system.
+#[cfg(all(test, unix, not(target_os = "linux")))]
+pub(crate) use bsd::unread;
+#[cfg(all(test, target_os = "linux", not(feature = "sim")))]
+pub(crate) use linux::unread;
+#[cfg(all(test, windows))]
+pub(crate) use windows::unread;
 
 /// The whole pages in a stretch: where they begin and end. Half a page is its neighbour's, too.
 fn pages_within(start: usize, bytes: usize, page: usize) -> (usize, usize) {

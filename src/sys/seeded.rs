@@ -41,6 +41,8 @@ pub(crate) enum Bug {
     RecordInexact,
     /// Deadlines are judged before what has arrived is delivered.
     TimeBeforeInput,
+    /// A connection that was reset before anyone looked is taken for one that was refused.
+    ResetTakenForRefusal,
 }
 
 #[cfg(not(feature = "sim"))]
@@ -80,6 +82,7 @@ impl Bug {
         Self::BytesBeforeResetLost,
         Self::RecordInexact,
         Self::TimeBeforeInput,
+        Self::ResetTakenForRefusal,
     ];
 
     /// Switches a defect on for this thread, or all off.

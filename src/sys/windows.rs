@@ -16,9 +16,11 @@ use socket2::SockRef;
 use windows_sys::Win32::Foundation::{
     ERROR_COMMITMENT_LIMIT, ERROR_NOT_ENOUGH_MEMORY, ERROR_TOO_MANY_OPEN_FILES,
 };
+#[cfg(test)]
+use windows_sys::Win32::Networking::WinSock::{FIONREAD, ioctlsocket};
 use windows_sys::Win32::Networking::WinSock::{
-    FIONREAD, POLLERR, POLLHUP, POLLRDNORM, POLLWRNORM, SO_EXCLUSIVEADDRUSE, SOL_SOCKET, WSAEMFILE,
-    WSAENOBUFS, WSAESHUTDOWN, WSAPOLLFD, WSAPoll, ioctlsocket, setsockopt,
+    POLLERR, POLLHUP, POLLRDNORM, POLLWRNORM, SO_EXCLUSIVEADDRUSE, SOL_SOCKET, WSAEMFILE,
+    WSAENOBUFS, WSAESHUTDOWN, WSAPOLLFD, WSAPoll, setsockopt,
 };
 use windows_sys::Win32::System::Console::{
     CTRL_BREAK_EVENT, CTRL_C_EVENT, CTRL_CLOSE_EVENT, SetConsoleCtrlHandler,
@@ -228,6 +230,7 @@ pub(crate) fn unacknowledged(_socket: SocketRef<'_>) -> io::Result<usize> {
 }
 
 /// Bytes received that nobody has read (`FIONREAD`).
+#[cfg(test)]
 pub(crate) fn unread(socket: SocketRef<'_>) -> io::Result<usize> {
     let mut bytes = 0_u32;
     // SAFETY: the request writes one word, which is valid for it.

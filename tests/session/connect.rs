@@ -59,6 +59,44 @@ fn a_reset_right_behind_a_greeting_is_no_refusal() {
     });
 }
 
+/// An upstream that resets before the proxy has looked was taken for one that refuses, and another
+/// endpoint was tried: on a busy machine a matter of luck. What has accepted has not refused.
+#[test]
+fn what_has_accepted_has_not_refused() {
+    on_both(|poller| {
+        for (greeting, fin) in [(0, false), (0, true), (50_000, true)] {
+            let (door, first) = Door::closed();
+            let (second, second_address) = listener();
+            second.set_nonblocking(true).unwrap();
+            let endpoints = [first.local_addr().unwrap(), second_address];
+            let mut rig = Rig::before(poller, &endpoints, first, "", "tries = 2");
+            let client = rig.client();
+            until("it waits for the upstream", || syn_is_out(&rig));
+            signal(rig.server.pid(), "STOP");
+            door.open(&rig.upstream);
+            let mut upstream = accept(&rig.upstream);
+            upstream.write_all(&pattern(0, greeting)).unwrap();
+            if fin {
+                upstream.shutdown(Shutdown::Write).unwrap();
+            }
+            reset(upstream);
+            signal(rig.server.pid(), "CONT");
+            // What a client of the upstream's own would see.
+            let end = if fin { End::Fin } else { End::Reset };
+            assert_eq!(drain(&client), (greeting, end));
+            let address = client.local_addr().unwrap();
+            drop(client);
+            let record = rig.record(address);
+            record.assert_ended("upstream_rst");
+            record.assert_bytes(0, greeting);
+            assert_eq!(record.number("tries"), 1, "{record:?}");
+            assert!(record.has("endpoint"), "{record:?}");
+            assert!(second.accept().is_err(), "another endpoint was tried");
+            rig.stop();
+        }
+    });
+}
+
 /// Whether the proxy's connect has sent its SYN and has no answer yet.
 fn syn_is_out(rig: &Rig) -> bool {
     let port = rig.upstream.local_addr().unwrap().port();

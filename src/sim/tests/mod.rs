@@ -103,4 +103,5 @@ bites! {
     finds_bytes_lost_before_a_reset: BytesBeforeResetLost,
     finds_an_inexact_record: RecordInexact,
     finds_time_before_input: TimeBeforeInput,
+    finds_a_reset_taken_for_a_refusal: ResetTakenForRefusal,
 }
