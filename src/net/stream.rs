@@ -32,7 +32,7 @@ pub async fn connect(
     source: Option<IpAddr>,
     options: &SocketOptions,
 ) -> io::Result<Stream> {
-    let socket = sys::stream_socket(to, lane.connects_nonblocking())?;
+    let socket = sys::stream_socket(to)?;
     options.apply(sys::borrow(&socket), false)?;
     if let Some(source) = source {
         sys::bind_source(sys::borrow(&socket), source)?;
@@ -202,14 +202,6 @@ impl Stream {
     #[must_use]
     pub fn start_wait_for_room(&self) -> Option<Sent> {
         self.socket.start_wait_for_room()
-    }
-
-    /// Makes reads and writes by hand never wait.
-    ///
-    /// # Errors
-    /// What `fcntl(2)` says.
-    pub fn set_nonblocking(&self) -> io::Result<()> {
-        self.socket.set_nonblocking()
     }
 
     /// Ends when the connection has failed; what arrives queues up.

@@ -128,14 +128,7 @@ impl Poller {
         self.back_end
     }
 
-    /// Whether sockets to be connected must be non-blocking here.
-    #[must_use]
-    pub fn connects_nonblocking(&self) -> bool {
-        self.back_end != BackEnd::IoUring
-    }
-
-    /// Takes a socket over: a listener non-blocking, a stream in blocking mode (io_uring waits for
-    /// no other) unless it is to be connected and [`Poller::connects_nonblocking`].
+    /// Takes a non-blocking socket over, as [`crate::sys`] makes and accepts them.
     pub fn attach(&mut self, socket: OsSocket) -> Socket {
         forward!(&mut self.inner, poller => poller.attach(socket))
     }

@@ -116,6 +116,7 @@ impl<Q: EventQueue> Readiness<Q> {
     }
 
     pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
+        debug_assert!(sys::is_nonblocking(sys::borrow(&fd)), "a lane may sleep");
         self.table.insert(State {
             fd,
             armed: 0,

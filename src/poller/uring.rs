@@ -28,7 +28,7 @@ use super::uring_send::{PARTS, Sends};
 use super::uring_socket::State;
 use super::{Notifier, PollerOptions, Ring, Wait};
 use crate::buf::Pool;
-use crate::sys::{Bug, EventFd, OsSocket, seeded};
+use crate::sys::{self, Bug, EventFd, OsSocket, seeded};
 
 /// Completions handled in one wait, so that timers and other lanes get their turn.
 const BATCH: usize = 1024;
@@ -88,6 +88,7 @@ impl Uring {
     }
 
     pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
+        debug_assert!(sys::is_nonblocking(sys::borrow(&fd)), "a lane may sleep");
         self.table.insert(State::new(fd))
     }
 
@@ -259,12 +260,6 @@ impl Uring {
         self.start(socket, kind, entry);
     }
 
-    /// Queues a poll in the place of an op that a non-blocking socket has turned away.
-    fn poll_instead(&mut self, socket: Socket, kind: OpKind, events: libc::c_short) {
-        self.table.at(socket).polled |= kind.bit();
-        self.arm_poll(socket, kind, events);
-    }
-
     /// Queues the rest of a chain.
     fn start_send(&mut self, socket: Socket) {
         let state = self.table.at(socket);
@@ -335,15 +330,10 @@ impl Uring {
             return;
         }
         let cancelled = state.cancelled & OpKind::Recv.bit() != 0;
-        if state.take_polled(OpKind::Recv) && !cancelled {
-            self.start_recv(socket);
-            return;
-        }
         let mut push = |event| to.push(Completion { socket, event });
         let end = match (result, buf) {
             (Ok(0), _) => state.fault.end(),
-            // A poll in its place, cancelled too late.
-            (Ok(1..), None) => RecvEnd::Cancelled,
+            (Ok(1..), None) => unreachable!("received bytes are in a buffer"),
             (Ok(_), Some(buf)) => {
                 state.served_in = self.waits;
                 push(Event::Received(buf));
@@ -369,8 +359,6 @@ impl Uring {
                         self.starved.push_back(socket);
                     }
                 }
-            } else if entry.result() == -libc::EAGAIN {
-                self.poll_instead(socket, OpKind::Recv, libc::POLLIN | libc::POLLRDHUP);
             } else if !seeded(Bug::RearmForgotten) {
                 self.start_recv(socket);
             }
@@ -447,21 +435,15 @@ impl Uring {
 
     fn answer_send(&mut self, socket: Socket, result: i32, cancelled: bool) -> Option<Event> {
         let state = self.table.at(socket);
-        // The result of a poll in its place is no count of bytes, and no verdict on the send.
-        let polled = state.take_polled(OpKind::Send);
-        let result = if polled { -libc::EINTR } else { result };
         let bytes = usize::try_from(result).unwrap_or(0);
         let (sent, all) = self.sends.advance(state.send, bytes);
         let event = match -result {
             0 => Event::Sent(sent, Err(io::ErrorKind::WriteZero.into())),
             ..0 if all => Event::Sent(sent, Ok(())),
-            libc::EAGAIN if !cancelled => {
-                self.poll_instead(socket, OpKind::Send, libc::POLLOUT);
-                return None;
-            }
             ..0 | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {
                 if !cancelled {
-                    // The kernel took a part, or more parts are left than one message takes.
+                    // The kernel took a part, more parts are left than one message takes, or a lazy
+                    // send found no room. The kernel waits for room before it tries this one twice.
                     self.start_send(socket);
                     return None;
                 }

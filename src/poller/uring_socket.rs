@@ -16,9 +16,6 @@ pub(super) struct State {
     pub(super) inflight: u8,
     /// One bit per kind of op that is being cancelled.
     pub(super) cancelled: u8,
-    /// One bit per kind of op in whose place the kernel has a poll: the socket is non-blocking, so
-    /// the op itself would not wait.
-    pub(super) polled: u8,
     /// The send in flight is a lazy one, of whose success the kernel says nothing.
     pub(super) lazy: bool,
     /// A receive waits for a buffer.
@@ -44,7 +41,6 @@ impl State {
             fd,
             inflight: 0,
             cancelled: 0,
-            polled: 0,
             lazy: false,
             starved: false,
             queued: false,
@@ -59,13 +55,6 @@ impl State {
     /// How an entry names the socket.
     pub(super) fn number(&self) -> Fd {
         Fd(self.fd.as_raw_fd())
-    }
-
-    /// Whether this completion was that of a poll in the op's place.
-    pub(super) fn take_polled(&mut self, kind: OpKind) -> bool {
-        let polled = self.polled & kind.bit() != 0;
-        self.polled &= !kind.bit();
-        polled
     }
 
     pub(super) fn is_unanswered(&self, kind: OpKind) -> bool {

@@ -45,7 +45,7 @@ fn try_it() -> io::Result<()> {
     let mut poller = small_poller()?;
     let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let to = peer.local_addr()?;
-    let socket = poller.attach(sys::stream_socket(to, false)?);
+    let socket = poller.attach(sys::stream_socket(to)?);
     let mut events = VecDeque::new();
     drop(poller.submit(socket, Op::Connect(to)));
     let Event::Connected(connected) = next(&mut poller, &mut events)? else {

@@ -195,7 +195,7 @@ impl Direction {
             Path::Entering => match ready!(source.stream.poll_recv_last(pulse.context)) {
                 Ok(Some(chain)) => Ok(chain),
                 Ok(None) => {
-                    self.path = enter_bulk(source, sink);
+                    self.path = Path::Bulk { small: 0, room: 0 };
                     return Poll::Ready(());
                 }
                 Err(error) => Err(error),
@@ -385,16 +385,6 @@ fn sink_room(sink: &Side) -> usize {
 /// More bytes than fit are never reckoned with.
 fn in_32_bits(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
-}
-
-/// The path once the receive stream has ended: bulk, if both sockets can be read and written by
-/// calls that never wait.
-fn enter_bulk(source: &Side, sink: &Side) -> Path {
-    let ready = source
-        .stream
-        .set_nonblocking()
-        .and_then(|()| sink.stream.set_nonblocking());
-    ready.map_or_else(|_| Path::default(), |()| Path::Bulk { small: 0, room: 0 })
 }
 
 #[cfg(test)]

@@ -290,14 +290,6 @@ impl LaneSocket {
         self.start(Op::WriteReady)
     }
 
-    /// Makes reads and writes by hand never wait, as [`LaneSocket::move_to`] wants both sockets.
-    ///
-    /// # Errors
-    /// What `fcntl(2)` says.
-    pub fn set_nonblocking(&self) -> io::Result<()> {
-        self.with_descriptor(sys::set_nonblocking)
-    }
-
     /// Sends a FIN behind all that was sent; receiving goes on.
     ///
     /// # Errors

@@ -442,12 +442,6 @@ impl Handle {
         z ^ (z >> 31)
     }
 
-    /// Whether a socket must be non-blocking to be connected here.
-    #[must_use]
-    pub fn connects_nonblocking(&self) -> bool {
-        self.0.poller.borrow().connects_nonblocking()
-    }
-
     /// Which poller the lane has.
     #[must_use]
     pub fn back_end(&self) -> BackEnd {

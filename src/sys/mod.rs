@@ -70,9 +70,9 @@ pub(crate) use signals::{Request, requests};
 #[cfg(feature = "sim")]
 pub(crate) use sim::{
     EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
-    is_closed, is_connected_to_itself, is_readable, is_writable, listen, local_address, recv,
-    reset_on_close, send, send_room, set_congestion, set_fast_open, set_fast_open_connect,
-    set_keepalive, set_nodelay, set_nonblocking, set_notsent_lowat, set_receive_buffer,
+    is_closed, is_connected_to_itself, is_nonblocking, is_readable, is_writable, listen,
+    local_address, recv, reset_on_close, send, send_room, set_congestion, set_fast_open,
+    set_fast_open_connect, set_keepalive, set_nodelay, set_notsent_lowat, set_receive_buffer,
     set_send_buffer, set_user_timeout, shutdown_write, take_error, trim_heap, unacknowledged,
     unread,
 };
@@ -80,12 +80,14 @@ pub(crate) use sim::{
 pub use sim::{OsSocket, now, peer_address, stream_socket};
 #[cfg(not(feature = "sim"))]
 pub use socket::peer_address;
+#[cfg(windows)]
+pub(crate) use socket::set_nonblocking;
 #[cfg(any(test, unix))]
 #[cfg(not(feature = "sim"))]
 pub(crate) use socket::take_error;
 #[cfg(not(feature = "sim"))]
 pub(crate) use socket::{
-    is_connected_to_itself, listen, local_address, reset_on_close, set_nonblocking, shutdown_write,
+    is_connected_to_itself, listen, local_address, reset_on_close, shutdown_write,
 };
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};
 #[cfg(all(test, unix, not(feature = "sim")))]
@@ -98,7 +100,8 @@ pub use unix::{OsSocket, stream_socket};
 pub use unix::{SocketRef, file_limit, port_is_taken};
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use unix::{
-    accept, bind_shared, bind_source, borrow, connect, is_readable, is_writable, recv, send,
+    accept, bind_shared, bind_source, borrow, connect, is_nonblocking, is_readable, is_writable,
+    recv, send,
 };
 #[cfg(windows)]
 pub use windows::{OsSocket, SocketRef, cpus, file_limit, pin_to, port_is_taken, stream_socket};

@@ -8,21 +8,17 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::SocketRef;
 
-/// A new TCP socket of the address's family, not inherited by child processes, which reads urgent
-/// data in its place among the rest.
-pub(super) fn tcp_socket(of: SocketAddr, nonblocking: bool) -> io::Result<Socket> {
+/// A new non-blocking TCP socket of the address's family, not inherited by child processes, which
+/// reads urgent data in its place among the rest.
+pub(super) fn tcp_socket(of: SocketAddr) -> io::Result<Socket> {
     // Two system calls fewer, where a socket can be made so.
     #[cfg(not(any(target_vendor = "apple", windows)))]
-    let kind = if nonblocking {
-        Type::STREAM.nonblocking()
-    } else {
-        Type::STREAM
-    };
+    let kind = Type::STREAM.nonblocking();
     #[cfg(any(target_vendor = "apple", windows))]
     let kind = Type::STREAM;
     let socket = Socket::new(Domain::for_address(of), kind, Some(Protocol::TCP))?;
     #[cfg(any(target_vendor = "apple", windows))]
-    socket.set_nonblocking(nonblocking)?;
+    socket.set_nonblocking(true)?;
     socket.set_out_of_band_inline(true)?;
     Ok(socket)
 }
@@ -40,8 +36,9 @@ pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))
 }
 
-/// Makes the socket's reads and writes never wait (`O_NONBLOCK` on Unix), for calls that
-/// take no flag.
+/// Makes the socket's reads and writes never wait (`O_NONBLOCK` on Unix). What is made or accepted
+/// here is so from the start, but for what Windows accepts.
+#[cfg(windows)]
 pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_nonblocking(true)
 }

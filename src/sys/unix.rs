@@ -1,7 +1,9 @@
 //! Sockets, memory and limits on Unix.
 //!
-//! Sockets stay in blocking mode unless said otherwise: reads and writes carry `MSG_DONTWAIT`, so
-//! an accepted socket costs no `fcntl`, and io_uring polls only sockets that are not `O_NONBLOCK`.
+//! Every socket is non-blocking (`O_NONBLOCK`) from the call that makes or accepts it: a splice(2)
+//! sleeps on a blocking one, with `SPLICE_F_NONBLOCK` too, and a lane must not sleep. Reads and
+//! writes carry `MSG_DONTWAIT` besides. io_uring waits for such a socket as for any other: it makes
+//! its own first attempt without waiting and then polls (6.1 to 6.18 by its source and by test).
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io::{self, IoSlice};
@@ -57,26 +59,28 @@ pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<u
     }
 }
 
-/// Takes one connection off a non-blocking listener's queue, close-on-exec.
+/// Takes one connection off a non-blocking listener's queue, non-blocking and close-on-exec.
 #[cfg(target_os = "macos")]
 pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
     loop {
         let (socket, address) = retry_accept(|| SockRef::from(&listener).accept())?;
         // Without a peer's name it was reset before it could be taken.
         if let Some(address) = address.as_socket() {
+            socket.set_nonblocking(true)?;
             return Ok((socket.into(), address));
         }
     }
 }
 
-/// Takes one connection off a non-blocking listener's queue (`accept4(2)`), close-on-exec.
+/// Takes one connection off a non-blocking listener's queue (`accept4(2)`), non-blocking and
+/// close-on-exec.
 #[cfg(not(target_os = "macos"))]
 pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
     let mut storage = SockAddrStorage::zeroed();
     let mut length = storage.size_of();
     let fd = retry_accept(|| {
         let address = (&raw mut storage).cast();
-        let flags = libc::SOCK_CLOEXEC;
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: storage and length are valid for writes, and the length is that of the storage.
         let fd = unsafe { libc::accept4(listener.as_raw_fd(), address, &raw mut length, flags) };
         checked(fd).map(|_| fd)
@@ -148,15 +152,15 @@ pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<Conne
     }
 }
 
-/// A new TCP socket of the address's family, close-on-exec.
+/// A new TCP socket of the address's family, non-blocking and close-on-exec.
 ///
 /// It reads urgent data in its place among the rest, as RFC 6093 wants it (`SO_OOBINLINE`,
 /// socket(7)): otherwise the kernel would take the byte out of the stream, for nobody.
 ///
 /// # Errors
 /// What `socket(2)` says: out of descriptors, out of memory, family unknown.
-pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
-    Ok(tcp_socket(to, nonblocking)?.into())
+pub fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
+    Ok(tcp_socket(to)?.into())
 }
 
 /// A non-blocking socket bound to an address that it shares with the other lanes'
@@ -168,7 +172,7 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
 /// # Errors
 /// What `bind(2)` says.
 pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
-    let socket = tcp_socket(address, true)?;
+    let socket = tcp_socket(address)?;
     socket.set_reuse_address(true)?;
     #[cfg(target_os = "freebsd")]
     socket.set_reuse_port_lb(true)?;
@@ -185,6 +189,13 @@ pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<(
     SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
 }
 
+/// Whether the socket's reads and writes never wait.
+pub(crate) fn is_nonblocking(socket: SocketRef<'_>) -> bool {
+    // SAFETY: no pointers.
+    let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) };
+    flags & libc::O_NONBLOCK != 0
+}
+
 /// Says whether somebody listens there already.
 ///
 /// `SO_REUSEPORT` would let a second server join silently and take a share of the connections, so
@@ -193,7 +204,7 @@ pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<(
 /// # Errors
 /// Any other reason why the address cannot be bound.
 pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
-    let socket = tcp_socket(address, false)?;
+    let socket = tcp_socket(address)?;
     socket.set_reuse_address(true)?;
     // With SO_REUSEADDR alone a bind succeeds beside a bound socket and fails at listen.
     let bound = bind_to(&socket, address).and_then(|()| socket.listen(1));
@@ -341,7 +352,30 @@ mod tests {
     use std::collections::VecDeque;
     use std::io;
 
-    use super::{is_of_one_connection, is_out_of_resources, retry_accept};
+    use super::{
+        accept, bind_shared, borrow, is_nonblocking, is_of_one_connection, is_out_of_resources,
+        retry_accept, stream_socket,
+    };
+    use crate::sys::{listen, local_address};
+
+    /// A splice(2) sleeps on a blocking socket, whatever its flags.
+    #[test]
+    fn no_socket_is_ever_blocking() {
+        let listener = bind_shared("127.0.0.1:0".parse().unwrap()).unwrap();
+        listen(borrow(&listener), 1).unwrap();
+        let address = local_address(borrow(&listener)).unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let accepted = retry_accept(|| match accept(borrow(&listener)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(io::ErrorKind::Interrupted.into())
+            }
+            result => result,
+        });
+        let made = stream_socket(address).unwrap();
+        for socket in [&listener, &accepted.unwrap().0, &made] {
+            assert!(is_nonblocking(borrow(socket)));
+        }
+    }
 
     /// Cases 31 and 32: what is of one connection is passed over, what is of the machine is told.
     #[test]

@@ -121,8 +121,8 @@ pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
 ///
 /// # Errors
 /// What `WSASocketW` says: out of sockets, out of memory, family unknown.
-pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
-    Ok(tcp_socket(to, nonblocking)?.into())
+pub fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
+    Ok(tcp_socket(to)?.into())
 }
 
 /// A non-blocking socket bound to an address that nobody else can have (`SO_EXCLUSIVEADDRUSE`);
@@ -131,7 +131,7 @@ pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> 
 /// # Errors
 /// What `bind` says.
 pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
-    let socket = tcp_socket(address, true)?;
+    let socket = tcp_socket(address)?;
     let on = 1_u32.to_ne_bytes();
     let (fd, length) = (raw(socket.as_socket()), 4);
     // SAFETY: the value is valid for a read of four bytes.

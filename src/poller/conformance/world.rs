@@ -129,7 +129,9 @@ impl World {
     }
 
     pub(super) fn attach(&mut self, socket: impl Into<OsSocket>) -> Socket {
-        self.poller.attach(socket.into())
+        let socket = socket.into();
+        SockRef::from(&socket).set_nonblocking(true).unwrap();
+        self.poller.attach(socket)
     }
 
     /// A connection: ours, attached, and the peer's end.
@@ -328,8 +330,7 @@ impl World {
     /// Fills all kernel buffers towards a peer that does not read, past the poller; says with how
     /// many bytes.
     pub(super) fn fill(&mut self, socket: Socket) -> usize {
-        let nonblocking = self.poller.connects_nonblocking();
-        fill(self.poller.descriptor(socket), nonblocking).unwrap()
+        fill(self.poller.descriptor(socket))
     }
 
     /// A send that fills all kernel buffers towards a peer that does not read, and waits.
@@ -395,8 +396,7 @@ pub(super) fn chain(pool: &Pool, bytes: &[u8]) -> Chain {
 
 /// A socket to be connected with this poller.
 pub(super) fn unconnected(world: &mut World, to: SocketAddr) -> Socket {
-    let nonblocking = world.poller.connects_nonblocking();
-    world.attach(sys::stream_socket(to, nonblocking).unwrap())
+    world.attach(sys::stream_socket(to).unwrap())
 }
 
 /// How long ago that was.
@@ -409,10 +409,9 @@ pub(super) fn take_held(world: &mut World) -> Vec<Buf> {
     mem::take(&mut world.held)
 }
 
-/// Fills a socket's kernel buffers; leaves it in the mode that is asked for.
-fn fill(fd: SocketRef<'_>, nonblocking: bool) -> io::Result<usize> {
+/// Fills a socket's kernel buffers.
+fn fill(fd: SocketRef<'_>) -> usize {
     let raw = SockRef::from(&fd);
-    raw.set_nonblocking(true)?;
     let mut filled = 0;
     // The peer's kernel makes room for some time, as long as it is asked.
     for _ in 0..100 {
@@ -421,6 +420,5 @@ fn fill(fd: SocketRef<'_>, nonblocking: bool) -> io::Result<usize> {
         }
         thread::yield_now();
     }
-    raw.set_nonblocking(nonblocking)?;
-    Ok(filled)
+    filled
 }

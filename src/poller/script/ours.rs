@@ -23,8 +23,7 @@ impl Stage {
     /// Starts to connect a new socket of ours.
     pub(super) fn connect_ours(&mut self, who: &str, to: &str) -> Outcome {
         let address = self.address(to)?;
-        let nonblocking = self.poller.connects_nonblocking();
-        let socket = sys::stream_socket(address, nonblocking);
+        let socket = sys::stream_socket(address);
         let socket = self
             .poller
             .attach(socket.map_err(|e| format!("no socket: {e}"))?);

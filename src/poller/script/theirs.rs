@@ -25,7 +25,7 @@ impl Stage {
     /// Starts to connect.
     pub(super) fn begin(&mut self, who: &str, to: &str) -> Outcome {
         let address = self.address(to)?;
-        let socket = sys::stream_socket(address, true).map_err(|e| format!("no socket: {e}"))?;
+        let socket = sys::stream_socket(address).map_err(|e| format!("no socket: {e}"))?;
         let started = sys::connect(sys::borrow(&socket), address);
         started.map_err(|e| format!("no connect: {e}"))?;
         let from = sys::local_address(sys::borrow(&socket)).ok();
@@ -237,7 +237,6 @@ impl Stage {
     /// Splices from a socket into a pipe, once.
     pub(super) fn suck(&mut self, pipe: &str, from: &str, bytes: usize) -> Outcome {
         let socket = self.socket(from)?;
-        sys::set_nonblocking(socket).map_err(|e| format!("no splice: {e}"))?;
         let result = self.pipe_of(pipe)?.fill(socket, bytes);
         if let Ok(count) = result {
             let stream = self.incoming(from)?;
@@ -258,7 +257,6 @@ impl Stage {
     /// Splices from a pipe into a socket, once.
     pub(super) fn blow(&mut self, pipe: &str, to: &str, bytes: usize) -> Outcome {
         let socket = self.socket(to)?;
-        sys::set_nonblocking(socket).map_err(|e| format!("no splice: {e}"))?;
         let result = self.pipe_of(pipe)?.drain(socket, bytes);
         if let Ok(count) = result {
             let data = self.taken_from(pipe, count)?;

@@ -13,18 +13,12 @@ use super::{lane_on, on_every_back_end, run, spawn, turn_now};
 use crate::buf::PoolOptions;
 use crate::poller::{BackEnd, Close, PollerOptions};
 use crate::runtime::io::LaneSocket;
-use crate::runtime::lane::{Handle, Lane, LaneOptions};
+use crate::runtime::lane::{Lane, LaneOptions};
 use crate::runtime::mover::{Mover, SourceSaid};
-use crate::sys::{self, OsSocket};
+use crate::sys;
 
 const MIN: usize = 64 * 1024;
 const MAX: usize = 1024 * 1024;
-
-fn bulk(handle: &Handle, socket: OsSocket) -> LaneSocket {
-    let socket = LaneSocket::attach(handle, socket);
-    socket.set_nonblocking().unwrap();
-    socket
-}
 
 /// What a move to `sink` may bring: no less than [`MIN`], so that some of it is left over at times.
 fn room(sink: &LaneSocket) -> usize {
@@ -82,7 +76,10 @@ fn bulk_moves_need_no_pipe() {
                 }
             });
             run(&mut lane, async move {
-                let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
+                let (source, sink) = (
+                    LaneSocket::attach(&handle, source),
+                    LaneSocket::attach(&handle, sink),
+                );
                 while step(&source, &sink).await.is_some() {}
                 sink.close(Close::Fin);
             });
@@ -135,7 +132,7 @@ fn room_comes_back_when_the_reader_goes_on() {
                 got
             });
             let sent = run(&mut lane, async move {
-                let sink = bulk(&handle, sink);
+                let sink = LaneSocket::attach(&handle, sink);
                 let fill = |socket: sys::SocketRef<'_>| {
                     let mut sent = 0;
                     while let Ok(bytes) = sys::send(socket, &[std::io::IoSlice::new(&[7; 4096])]) {
@@ -185,7 +182,10 @@ fn without_buffers_nothing_moves() {
         let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
         writer.write_all(&pattern(0, 1000)).unwrap();
         run(&mut lane, async move {
-            let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
+            let (source, sink) = (
+                LaneSocket::attach(&handle, source),
+                LaneSocket::attach(&handle, sink),
+            );
             let pool = handle.pool().clone();
             let held: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
             assert!(source.move_to(&sink, room(&sink)).is_none());
@@ -214,7 +214,10 @@ fn sockets_may_go_with_anything_in_flight() {
             writer.set_nonblocking(true).unwrap();
             while writer.write(&[1; 65_536]).is_ok() {}
             run(&mut lane, async move {
-                let (source, sink) = (LaneSocket::attach(&handle, source), bulk(&handle, sink));
+                let (source, sink) = (
+                    LaneSocket::attach(&handle, source),
+                    LaneSocket::attach(&handle, sink),
+                );
                 if doing > 0 {
                     // Its stream runs, and is told to stop before it has been heard of.
                     drop(source.recv().await.unwrap());
@@ -231,7 +234,6 @@ fn sockets_may_go_with_anything_in_flight() {
                     {
                         drop(last);
                     }
-                    source.set_nonblocking().unwrap();
                     // Nobody reads, so there is a rest sooner or later.
                     let rest = loop {
                         let moved = source.move_to(&sink, room(&sink)).unwrap();
@@ -259,7 +261,10 @@ fn sockets_may_go_with_anything_in_flight() {
             drop(writer);
             let handle = lane.handle();
             run(&mut lane, async move {
-                let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
+                let (source, sink) = (
+                    LaneSocket::attach(&handle, source),
+                    LaneSocket::attach(&handle, sink),
+                );
                 while step(&source, &sink).await.is_some() {}
                 sink.close(Close::Fin);
             });
@@ -305,7 +310,10 @@ fn a_rest_is_bounded_by_the_mark() {
                 }
             });
             let most = run(&mut lane, async move {
-                let (source, sink) = (bulk(&handle, source), bulk(&handle, sink));
+                let (source, sink) = (
+                    LaneSocket::attach(&handle, source),
+                    LaneSocket::attach(&handle, sink),
+                );
                 let (mut done, mut most) = (0, 0);
                 while done < ALL {
                     let moved = source.move_to(&sink, room(&sink)).unwrap();

@@ -48,6 +48,7 @@ fn tasks_that_never_wait_starve_neither_timers_nor_inbox_nor_sockets() {
                 yield_now().await;
             }
             called.set(true);
+            server.set_nonblocking(true).unwrap();
             let socket = LaneSocket::attach(&handle, server.into());
             client.write_all(b"hello").unwrap();
             let chain = socket.recv().await.unwrap();

@@ -26,7 +26,9 @@ pub(super) fn pair() -> (OsSocket, TcpStream) {
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.set_write_timeout(Some(PATIENCE)).unwrap();
     client.set_nodelay(true).unwrap();
-    (listener.accept().unwrap().0.into(), client)
+    let ours = listener.accept().unwrap().0;
+    ours.set_nonblocking(true).unwrap();
+    (ours.into(), client)
 }
 
 /// Bytes of which any two stretches differ, unless they are a large prime apart.
@@ -260,10 +262,6 @@ fn a_receive_whose_future_is_dropped_loses_nothing() {
     });
 }
 
-fn os_socket(handle: &Handle, to: SocketAddr) -> OsSocket {
-    sys::stream_socket(to, handle.connects_nonblocking()).unwrap()
-}
-
 #[test]
 fn a_connect_that_is_refused_says_so() {
     on_every_back_end(|back_end| {
@@ -273,7 +271,7 @@ fn a_connect_that_is_refused_says_so() {
         let mut lane = lane_on(back_end);
         let handle = lane.handle();
         let error = run(&mut lane, async move {
-            let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
+            let socket = LaneSocket::attach(&handle, sys::stream_socket(to).unwrap());
             socket.connect(to).await.unwrap_err()
         });
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
@@ -294,7 +292,7 @@ fn a_connect_succeeds_and_then_bytes_flow() {
         let mut lane = lane_on(back_end);
         let handle = lane.handle();
         run(&mut lane, async move {
-            let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
+            let socket = LaneSocket::attach(&handle, sys::stream_socket(to).unwrap());
             socket.connect(to).await.unwrap();
             socket.send(chain_of(&handle, b"hello")).await.unwrap();
             socket.close(Close::Fin);
@@ -329,14 +327,14 @@ fn a_connect_that_gets_no_answer_can_be_given_up() {
         let handle = lane.handle();
         run(&mut lane, async move {
             for _ in 0..3 {
-                let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
+                let socket = LaneSocket::attach(&handle, sys::stream_socket(to).unwrap());
                 let limit = handle.sleep_until(handle.now() + ms(30));
                 assert!(timeout(limit, pin!(socket.connect(to))).await.is_err());
             }
             // The slot serves the next tenant.
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let to = listener.local_addr().unwrap();
-            let socket = LaneSocket::attach(&handle, os_socket(&handle, to));
+            let socket = LaneSocket::attach(&handle, sys::stream_socket(to).unwrap());
             socket.connect(to).await.unwrap();
         });
         drop((hole, full));

@@ -175,12 +175,10 @@ pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
     either(socket, simulation, socket::reset_on_close)
 }
 
-pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
-    let simulation = |kernel: &mut super::Kernel, number| {
-        kernel.set_nonblocking(number);
-        Ok(())
-    };
-    either(socket, simulation, socket::set_nonblocking)
+/// A simulated socket always is.
+pub(crate) fn is_nonblocking(socket: SocketRef<'_>) -> bool {
+    let real = |socket: SocketRef<'_>| Ok(unix::is_nonblocking(socket));
+    either(socket, |_, _| Ok(true), real).is_ok_and(|is| is)
 }
 
 pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
@@ -215,18 +213,18 @@ pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
 ///
 /// # Errors
 /// What `socket(2)` says.
-pub fn stream_socket(to: SocketAddr, nonblocking: bool) -> io::Result<OsSocket> {
+pub fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
     if is_installed() {
-        let socket = with(|kernel| kernel.open_socket(nonblocking));
+        let socket = with(super::Kernel::open_socket);
         return socket.map(OsSocket).map_err(io::Error::from_raw_os_error);
     }
-    Ok(unix::stream_socket(to, nonblocking)?.into())
+    Ok(unix::stream_socket(to)?.into())
 }
 
 pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     if is_installed() {
         let socket = with(|kernel| {
-            let socket = kernel.open_socket(true)?;
+            let socket = kernel.open_socket()?;
             kernel.bind(socket, address);
             Ok(socket)
         });

@@ -20,13 +20,12 @@ type Result<T> = std::result::Result<T, i32>;
 
 impl Kernel {
     /// socket(2).
-    pub(crate) fn open_socket(&mut self, nonblocking: bool) -> Result<i32> {
+    pub(crate) fn open_socket(&mut self) -> Result<i32> {
         if !self.may_open(1) {
             self.marks.strike(Fault::FewDescriptors);
             return Err(libc::EMFILE);
         }
         let index = self.new_sock(Owner::Corelane);
-        self.socks[index as usize].nonblocking = nonblocking;
         Ok(self.install(File::Socket(index)))
     }
 
@@ -309,11 +308,6 @@ impl Kernel {
     pub(crate) fn set_reset_on_close(&mut self, descriptor: i32) {
         let index = self.socket(descriptor);
         self.socks[index as usize].reset_on_close = true;
-    }
-
-    pub(crate) fn set_nonblocking(&mut self, descriptor: i32) {
-        let index = self.socket(descriptor);
-        self.socks[index as usize].nonblocking = true;
     }
 
     pub(crate) fn set_buffers(

@@ -413,8 +413,9 @@ impl Kernel {
         loop {
             let sock = &mut self.socks[index as usize];
             if sock.input.is_empty() {
-                if sock.nonblocking && !sock.is_readable() {
-                    self.pass(Mark::PollInsteadOfOp);
+                // As when it was woken for nothing too often and a kernel's thread has tried.
+                if !sock.is_readable() && self.strikes(Fault::StreamEndsEarly, 20) {
+                    self.pass(Mark::OpTurnedAway);
                     return Some((-libc::EAGAIN, 0));
                 }
                 return self.end_of_input(index).map(|result| (result, 0));
@@ -451,9 +452,9 @@ impl Kernel {
         }
         let room = self.send_room(index);
         if room == 0 {
-            return self.socks[index as usize]
-                .nonblocking
-                .then_some((-libc::EAGAIN, 0));
+            // As a receive is.
+            let turned_away = self.strikes(Fault::ShortSend, 20);
+            return turned_away.then_some((-libc::EAGAIN, 0));
         }
         // Read now and not before: whoever changes or frees it too early is found out.
         let bytes = memory.read(room);

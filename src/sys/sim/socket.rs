@@ -49,7 +49,6 @@ pub(super) struct Sock {
     pub(super) local: Option<SocketAddr>,
     pub(super) remote: Option<SocketAddr>,
     pub(super) peer: Option<SockRef>,
-    pub(super) nonblocking: bool,
     pub(super) reset_on_close: bool,
     /// Nobody of the application has it any more.
     pub(super) is_orphan: bool,
