@@ -139,6 +139,11 @@ impl Sends {
     }
 }
 
+/// As wide as the C library has it: `size_t`, or in musl `int`.
+fn length<N: TryFrom<usize>>(parts: usize) -> N {
+    N::try_from(parts).unwrap_or_else(|_| unreachable!("there are {PARTS} at most"))
+}
+
 impl Vectors {
     fn new() -> Box<Self> {
         // SAFETY: a header of null pointers and zero lengths is a valid one.
@@ -162,7 +167,7 @@ impl Vectors {
             };
         }
         self.header.msg_iov = self.parts.as_mut_ptr();
-        self.header.msg_iovlen = slices.len();
+        self.header.msg_iovlen = length(slices.len());
         &raw const self.header
     }
 }

@@ -360,10 +360,10 @@ impl AsFd for TimerFd {
     }
 }
 
-/// A duration for a system call.
+/// A duration for a system call; at most 136 years.
 pub(crate) fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
-        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: u32::try_from(time.as_secs()).unwrap_or(u32::MAX).into(),
         tv_nsec: time.subsec_nanos().into(),
     }
 }
