@@ -14,10 +14,7 @@ use crate::run::{Costs, Results};
 use crate::schedule::Arrival;
 use crate::stats::float;
 use crate::tally::Tally;
-use crate::verdict;
-
-/// Above this share of the time, waiting for a CPU is told beside the results.
-const WAITED_MAX: f64 = 0.05;
+use crate::verdict::{self, Asked};
 
 /// What is known before the load begins.
 #[derive(Clone, Debug)]
@@ -55,6 +52,7 @@ pub(crate) fn outcome(invocation: &Invocation, plan: &Plan, results: &Results) -
         latency: latencies(plan, tally),
         lateness: plan.load.pace.map(|_| Distribution::new(&tally.lateness)),
         series: results.series.clone(),
+        first_reply: tally.first_reply.clone(),
         server: plan
             .target
             .pid
@@ -69,8 +67,14 @@ pub(crate) fn outcome(invocation: &Invocation, plan: &Plan, results: &Results) -
         sweep: None,
         duel: None,
     };
-    outcome.verdict = verdict::of(&outcome);
-    outcome.verdict.notes.extend(starved(results));
+    outcome.verdict = verdict::of(
+        &outcome,
+        Asked {
+            conditions: &plan.conditions,
+            objective: plan.objective.as_ref(),
+        },
+    );
+    outcome.verdict.notes.extend(plan.remarks.iter().cloned());
     outcome
 }
 
@@ -105,6 +109,18 @@ fn shape(plan: &Plan, results: &Results) -> Shape {
             Arrival::Poisson => "poisson".to_owned(),
         }),
         size: sized.then(|| load.sizes.to_string()),
+        request: load
+            .script
+            .as_ref()
+            .map(|script| script.message.to_string()),
+        reply: load
+            .script
+            .as_ref()
+            .map(|script| script.message.reply.to_string()),
+        opening: load.script.as_ref().and_then(|script| {
+            let opening = script.opening.as_ref()?;
+            Some(format!("{opening}, answered by {}", opening.reply))
+        }),
         size_mean: sized.then(|| load.sizes.mean()),
         pipeline: u32::try_from(load.pipeline).unwrap_or(u32::MAX),
         verify: load.verify,
@@ -158,6 +174,7 @@ fn latencies(plan: &Plan, tally: &Tally) -> Latencies {
     let open = plan.load.pace.is_some();
     Latencies {
         intended: (messages && open).then(|| Distribution::new(&tally.intended)),
+        on_time: (messages && open).then(|| Distribution::new(&tally.on_time)),
         service: messages.then(|| Distribution::new(&tally.service)),
         connect: Some(Distribution::new(&tally.connect)),
     }
@@ -192,6 +209,8 @@ fn server(pid: u32, costs: &Costs, plan: &Plan, tally: &Tally) -> Server {
         threads: end.map(|cost| cost.threads),
         cpu_ns: measured,
         cpu_per_message_ns: each(measured, tally.messages),
+        cpu_per_gigabyte_ns: each(measured, tally.sent_bytes + tally.received_bytes)
+            .map(|each| 1e9 * each),
         // Of churn a message is a connection.
         cpu_per_connection_ns: match churns {
             true => each(measured, tally.messages),
@@ -207,21 +226,6 @@ fn server(pid: u32, costs: &Costs, plan: &Plan, tally: &Tally) -> Server {
     }
 }
 
-/// A client that has to wait for a CPU adds that wait to what it measures.
-fn starved(results: &Results) -> Option<String> {
-    let shares = results.usage.iter().filter(|lane| !lane.wall.is_zero());
-    let worst = shares
-        .map(|lane| lane.waited.as_secs_f64() / lane.wall.as_secs_f64())
-        .reduce(f64::max)?;
-    (worst > WAITED_MAX).then(|| {
-        format!(
-            "a lane of this client was ready to run and had no CPU for {:.0} % of the time: its \
-             waits are in the times above",
-            100.0 * worst
-        )
-    })
-}
-
 fn generator(results: &Results) -> Generator {
     let usage = &results.usage;
     if usage.is_empty() {
@@ -234,10 +238,15 @@ fn generator(results: &Results) -> Generator {
             let busy = lane.cpu.saturating_sub(lane.spun);
             busy.as_secs_f64() / lane.wall.as_secs_f64()
         });
+    let waits = usage
+        .iter()
+        .filter(|lane| !lane.wall.is_zero())
+        .map(|lane| lane.waited.as_secs_f64() / lane.wall.as_secs_f64());
     Generator {
         cpu_ns: Some(usage.iter().map(|lane| nanos(lane.cpu)).sum()),
         spin_ns: Some(usage.iter().map(|lane| nanos(lane.spun)).sum()),
         busiest_lane_cores: shares.reduce(f64::max),
+        waited_share: waits.reduce(f64::max),
     }
 }
 

@@ -117,7 +117,7 @@ impl Bulk<'_> {
         match (self.wire.fin_sent.get(), self.direction) {
             (false, Direction::Up) => Fault::not_taken(number),
             (true, Direction::Up) => Fault::not_closed(number, received, CLOSE_MAX),
-            (true, _) if self.wire.outstanding() == 0 => {
+            (true, _) if self.wire.is_all_answered() => {
                 Fault::not_closed(number, received, CLOSE_MAX)
             }
             _ => self.wire.unanswered(),
@@ -134,5 +134,6 @@ impl Bulk<'_> {
         let received = self.wire.received.get() + bytes;
         self.wire.received.set(received);
         self.wire.sent.set(received);
+        self.wire.answered.set(received);
     }
 }

@@ -94,8 +94,8 @@ impl Worker<'_> {
                 Length::Count(_) => began >= window.start,
             };
             self.measured += u64::from(measured);
-            if let Some(intended) = intended.filter(|_| measured) {
-                let late = began.since(intended.max(free));
+            let intended = intended.map(|intended| (intended, began.since(intended.max(free))));
+            if let Some((_, late)) = intended.filter(|_| measured) {
                 self.shared.tally.borrow_mut().late(late);
             }
             match self.one(number, began).await {
@@ -206,7 +206,7 @@ impl Worker<'_> {
         size: u64,
         answered: &Cell<Time>,
     ) -> Result<(), Fault> {
-        while wire.received.get() < size {
+        while wire.answered.get() < size {
             let received = wire.stream.recv().await;
             let chain = received.map_err(|error| wire.broken(&error))?;
             if chain.is_empty() {
@@ -217,6 +217,9 @@ impl Worker<'_> {
             let measured = self.shared.window.get().contains(now);
             let mut tally = self.shared.tally.borrow_mut();
             tally.received(chain.len() as u64, measured);
+            if tally.first_reply.is_none() {
+                tally.first_reply = wire.first_reply();
+            }
             answered.set(now);
         }
         Ok(())
@@ -252,7 +255,13 @@ impl Worker<'_> {
         .await;
     }
 
-    fn count(&self, intended: Option<Time>, began: Time, answered: Time, measured: bool) {
+    fn count(
+        &self,
+        intended: Option<(Time, Duration)>,
+        began: Time,
+        answered: Time,
+        measured: bool,
+    ) {
         let counts = match self.shared.load.length {
             Length::For(_) => self.shared.window.get().contains(answered),
             Length::Count(_) => measured,
@@ -260,7 +269,7 @@ impl Worker<'_> {
         self.shared.tally.borrow_mut().answer(Answer {
             counts,
             timed: measured,
-            intended: intended.map(|intended| answered.since(intended)),
+            intended: intended.map(|(intended, late)| (answered.since(intended), late)),
             service: answered.since(began),
             now: answered,
         });

@@ -17,8 +17,9 @@ enum Figure {
     /// Messages a second.
     Rate,
     Errors,
-    /// The server's CPU time for a message.
+    /// The server's CPU time for a message, and for a gigabyte.
     CpuPerMessage,
+    CpuPerGigabyte,
     /// The server's memory for a connection, in bytes.
     MemoryPerConnection,
 }
@@ -52,7 +53,8 @@ pub(crate) struct Condition {
 }
 
 const FORM: &str = "write p99<1ms, p99.9>5ms, mean<1ms, max>1s, connect.p99>10ms, service.p50>1ms, \
-                    rate<80k, errors>0, cpu_per_message>5us or memory_per_connection>4KiB";
+                    rate<80k, errors>0, cpu_per_message>5us, cpu_per_gb>1s or \
+                    memory_per_connection>4KiB";
 
 impl Condition {
     /// Reads `p99<1ms`.
@@ -82,6 +84,7 @@ impl Condition {
         let server = outcome.server.as_ref();
         match self.figure {
             Figure::CpuPerMessage => server?.cpu_per_message_ns,
+            Figure::CpuPerGigabyte => server?.cpu_per_gigabyte_ns,
             Figure::MemoryPerConnection => server?.rss_per_connection_bytes,
             Figure::Errors => Some(float(outcome.errors.total)),
             _ => self.measure_load(&outcome.latency, &outcome.totals),
@@ -96,6 +99,29 @@ impl Condition {
             Relation::More => measured > self.value,
             Relation::MoreOrEqual => measured >= self.value,
         }
+    }
+
+    /// The quantile of the latency that users see, if it is one that this asks for.
+    pub(crate) fn quantile(&self) -> Option<f64> {
+        match self.figure {
+            Figure::Quantile(Of::First, quantile) => Some(quantile),
+            _ => None,
+        }
+    }
+
+    /// How late messages left where this looks, and its bound, in nanoseconds; `None` where
+    /// lateness is no part of what it looks at, or was not measured.
+    pub(crate) fn lateness(&self, lateness: &Distribution) -> Option<(f64, f64)> {
+        let late = match self.figure {
+            Figure::Quantile(Of::First, quantile) => {
+                let times = lateness.histogram.open().ok()?;
+                supported_quantile(&times, quantile).map(float)
+            }
+            Figure::Mean(Of::First) => lateness.mean,
+            Figure::Max(Of::First) => lateness.max.map(float),
+            _ => None,
+        };
+        late.map(|late| (late, self.value))
     }
 
     /// As a reason to fail.
@@ -145,6 +171,7 @@ fn figure(name: &str) -> Option<Figure> {
         (Of::First, "rate") => Some(Figure::Rate),
         (Of::First, "errors") => Some(Figure::Errors),
         (Of::First, "cpu_per_message") => Some(Figure::CpuPerMessage),
+        (Of::First, "cpu_per_gb") => Some(Figure::CpuPerGigabyte),
         (Of::First, "memory_per_connection") => Some(Figure::MemoryPerConnection),
         _ => None,
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::args::DuelArguments;
 use crate::assemble::{self, Invocation, nanos};
-use crate::outcome::{Duel, Measure, Metric, Outcome, Percentiles, Round};
+use crate::outcome::{self, Duel, Measure, Metric, Outcome, Percentiles, Reason, Round, Verdict};
 use crate::plan::Plan;
 use crate::run::{Costs, Engine, Results, RunError};
 use crate::stats::{float, median_interval};
@@ -82,6 +82,9 @@ fn document(
                 // Only what its own slices cost, without their beginnings.
                 server.cpu_ns = side.cpu_known.then_some(side.cpu_ns);
                 server.cpu_per_message_ns = side.measure(plan).cpu_per_message_ns;
+                let bytes = outcome.totals.sent_bytes + outcome.totals.received_bytes;
+                let cpu = server.cpu_ns.filter(|_| bytes > 0);
+                server.cpu_per_gigabyte_ns = cpu.map(|cpu| 1e9 * float(cpu) / float(bytes));
             }
             Some(outcome)
         })
@@ -94,15 +97,14 @@ fn document(
     if let Some(b) = outcomes.get(1) {
         sweep::add(&mut outcome.totals, &b.totals);
         outcome.interrupted |= b.interrupted;
-        for reason in &b.verdict.reasons {
-            if !outcome.verdict.reasons.contains(reason) {
-                outcome.verdict.reasons.push(reason.clone());
-            }
-        }
-        outcome.verdict.valid &= b.verdict.valid;
+        outcome.verdict = both_verdicts(&outcome, b);
     }
     outcome.totals.connecting_ns = None;
     outcome.errors = faults.told();
+    let sides: Option<[outcome::Side; 2]> = match &outcomes[..] {
+        [a, b] => Some([a, b].map(side)),
+        _ => None,
+    };
     let targets = plans.each_ref().map(|plan| plan.target.clone());
     let names = targets
         .each_ref()
@@ -110,6 +112,7 @@ fn document(
     outcome.duel = Some(Duel {
         metrics: metrics(&rounds, names),
         targets: targets.clone(),
+        sides: sides.map(Box::new),
         slice_ns: nanos(slice),
         rounds,
     });
@@ -177,45 +180,127 @@ fn add(sum: &mut Results, more: Results) {
     system.steal_percent = worse.map(|(a, b)| a.max(b));
 }
 
-/// A figure of a duel: its name, how people say it, and where it stands.
-type Figure = (&'static str, &'static str, fn(&Measure) -> Option<f64>);
+/// What is said of both targets is said once, and of one by its name.
+fn both_verdicts(a: &Outcome, b: &Outcome) -> Verdict {
+    let named = |outcome: &Outcome, words: &str| {
+        let name = outcome.target.name.as_deref().unwrap_or("?");
+        format!("{name}: {words}")
+    };
+    let mut both = Verdict {
+        valid: a.verdict.valid && b.verdict.valid,
+        ..Verdict::default()
+    };
+    for (outcome, other) in [(a, b), (b, a)] {
+        for note in &outcome.verdict.notes {
+            match other.verdict.notes.contains(note) {
+                true if both.notes.contains(note) => {}
+                true => both.notes.push(note.clone()),
+                false => both.notes.push(named(outcome, note)),
+            }
+        }
+        let reasons = outcome.verdict.reasons.iter().cloned();
+        both.reasons.extend(reasons.map(|reason| Reason {
+            message: named(outcome, &reason.message),
+            ..reason
+        }));
+    }
+    both
+}
+
+/// All of one target's slices as they stand in the document.
+fn side(outcome: &Outcome) -> outcome::Side {
+    outcome::Side {
+        totals: outcome.totals.clone(),
+        latency: outcome.latency.clone(),
+        lateness: outcome.lateness.clone(),
+        server: outcome.server.clone(),
+        generator: outcome.generator.clone(),
+    }
+}
+
+/// A figure of a duel.
+struct Figure {
+    name: &'static str,
+    /// More or less of which a target has.
+    what: &'static str,
+    more_is_better: bool,
+    read: fn(&Measure) -> Option<f64>,
+}
 
 const FIGURES: [Figure; 5] = [
-    ("rate", "messages a second", |measure| measure.rate),
-    ("p50", "median latency", |m| m.latency.p50.map(float)),
-    ("p99", "p99", |m| m.latency.p99.map(float)),
-    ("p99.9", "p99.9", |m| m.latency.p99_9.map(float)),
-    ("cpu_per_message", "CPU time a message", |measure| {
-        measure.cpu_per_message_ns
-    }),
+    Figure {
+        name: "rate",
+        what: "messages a second",
+        more_is_better: true,
+        read: |measure| measure.rate,
+    },
+    Figure {
+        name: "p50",
+        what: "median latency",
+        more_is_better: false,
+        read: |measure| measure.latency.p50.map(float),
+    },
+    Figure {
+        name: "p99",
+        what: "p99",
+        more_is_better: false,
+        read: |measure| measure.latency.p99.map(float),
+    },
+    Figure {
+        name: "p99.9",
+        what: "p99.9",
+        more_is_better: false,
+        read: |measure| measure.latency.p99_9.map(float),
+    },
+    Figure {
+        name: "cpu_per_message",
+        what: "CPU time a message",
+        more_is_better: false,
+        read: |measure| measure.cpu_per_message_ns,
+    },
 ];
 
-/// B against A, for every figure that there is.
+/// A against B, for every figure that there is.
 fn metrics(rounds: &[Round], names: [&str; 2]) -> Vec<Metric> {
-    let metric = |(name, what, read): Figure| {
+    let metric = |figure: Figure| {
         let ratio = |round: &Round| {
-            let (a, b) = read(&round.a).zip(read(&round.b))?;
-            (a > 0.0).then(|| b / a)
+            let (a, b) = (figure.read)(&round.a).zip((figure.read)(&round.b))?;
+            (b > 0.0).then(|| a / b)
         };
         let ratios: Vec<f64> = rounds.iter().filter_map(ratio).collect();
         let interval = median_interval(&ratios);
         let clear = interval.filter(|interval| interval.excludes(1.0));
+        let better = clear.map(|interval| {
+            let [a, b] = names;
+            match (interval.median > 1.0) == figure.more_is_better {
+                true => [a, b],
+                false => [b, a],
+            }
+        });
         (!ratios.is_empty()).then(|| Metric {
-            name: name.to_owned(),
+            name: figure.name.to_owned(),
             ratio: interval,
-            words: clear.map(|interval| words(names, interval.median, what)),
+            more_is_better: figure.more_is_better,
+            better: better.map(|[better, _]| better.to_owned()),
+            words: clear
+                .zip(better)
+                .map(|(interval, who)| words(&figure, names[0], who, interval.median)),
             ratios,
         })
     };
     FIGURES.into_iter().filter_map(metric).collect()
 }
 
-fn words([a, b]: [&str; 2], ratio: f64, what: &str) -> String {
+/// `new is better: it has 12.0 % more messages a second than old`; `ratio` is A divided by B.
+fn words(figure: &Figure, a: &str, [better, worse]: [&str; 2], ratio: f64) -> String {
+    let ratio = match better == a {
+        true => ratio,
+        false => 1.0 / ratio,
+    };
     let percent = 100.0 * (ratio - 1.0).abs();
-    match ratio > 1.0 {
-        true => format!("{b} has {percent:.1} % more {what} than {a}"),
-        false => format!("{b} has {percent:.1} % less {what} than {a}"),
-    }
+    let amount = if ratio > 1.0 { "more" } else { "less" };
+    let what = figure.what;
+    format!("{better} is better: it has {percent:.1} % {amount} {what} than {worse}")
 }
 
 #[cfg(test)]
@@ -247,15 +332,37 @@ mod tests {
         let metrics = metrics(&rounds, ["old", "new"]);
         let names: Vec<&str> = metrics.iter().map(|metric| &*metric.name).collect();
         assert_eq!(names, ["rate", "p50"]);
-        let words = "new has 12.0 % more messages a second than old";
+        let words = "new is better: it has 12.0 % more messages a second than old";
         assert_eq!(metrics[0].words.as_deref(), Some(words));
-        assert_eq!(metrics[0].ratio.unwrap().median, 1.12);
-        assert_eq!(metrics[1].words, None);
+        assert_eq!(metrics[0].better.as_deref(), Some("new"));
+        assert!(metrics[0].more_is_better && !metrics[1].more_is_better);
+        assert_eq!(metrics[0].ratio.unwrap().median, 100.0 / 112.0);
+        assert_eq!((&metrics[1].words, &metrics[1].better), (&None, &None));
+    }
+
+    #[test]
+    fn less_latency_is_better() {
+        for (a, b, words) in [
+            (
+                1000,
+                800,
+                "new is better: it has 20.0 % less median latency than old",
+            ),
+            (
+                800,
+                1000,
+                "old is better: it has 20.0 % less median latency than new",
+            ),
+        ] {
+            let rounds = vec![round((1.0, a), (1.0, b)); 6];
+            let metrics = metrics(&rounds, ["old", "new"]);
+            assert_eq!(metrics[1].words.as_deref(), Some(words));
+        }
     }
 
     #[test]
     fn five_rounds_are_too_few_for_words() {
-        let rounds = vec![round((100.0, 10), (300.0, 10)); 5];
+        let rounds = vec![round((300.0, 10), (100.0, 10)); 5];
         let metrics = metrics(&rounds, ["A", "B"]);
         assert_eq!(metrics[0].ratios, [3.0; 5]);
         assert_eq!((&metrics[0].ratio, &metrics[0].words), (&None, &None));

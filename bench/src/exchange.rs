@@ -13,6 +13,7 @@ use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use corelane::net::Stream;
 use corelane::runtime::{Close, Either, either, yield_now};
@@ -46,7 +47,9 @@ struct Message {
     /// When it was meant to leave; in a closed loop when it did.
     intended: Time,
     handed: Time,
-    /// Where the stream is once it has come back whole.
+    /// How long after it could have been.
+    late: Duration,
+    /// How much of what was sent is answered once it is.
     end: u64,
 }
 
@@ -80,6 +83,7 @@ impl<'a> Exchange<'a> {
         let none = Message {
             intended: Time::ZERO,
             handed: Time::ZERO,
+            late: Duration::ZERO,
             end: 0,
         };
         Self {
@@ -137,15 +141,18 @@ impl<'a> Exchange<'a> {
 
     /// Counts bytes that are right, and the messages that they complete.
     fn advance(&self, bytes: u64, now: Time) {
-        let received = self.wire.received.get();
+        let answered = self.wire.answered.get();
         let window = self.shared.window.get();
         let mut tally = self.shared.tally.borrow_mut();
         tally.received(bytes, window.contains(now));
+        if tally.first_reply.is_none() {
+            tally.first_reply = self.wire.first_reply();
+        }
         let (mut completed, started) = (self.completed.get(), self.started.get());
         let was_full = started - completed == self.messages.len() as u64;
         while completed < started {
             let message = self.message(completed).get();
-            if message.end > received {
+            if message.end > answered {
                 break;
             }
             let (counts, timed) = match self.load.length {
@@ -158,7 +165,10 @@ impl<'a> Exchange<'a> {
             tally.answer(Answer {
                 counts,
                 timed,
-                intended: self.load.pace.map(|_| now.since(message.intended)),
+                intended: self
+                    .load
+                    .pace
+                    .map(|_| (now.since(message.intended), message.late)),
                 service: now.since(message.handed),
                 now,
             });
@@ -204,7 +214,7 @@ impl<'a> Exchange<'a> {
             return Poll::Ready(Some(waiting.min(self.wire.piece_max())));
         }
         let all_begun = self.shared.stop.is_open() || self.started.get() >= self.messages_max();
-        match all_begun && self.wire.received.get() == sent {
+        match all_begun && self.wire.is_all_answered() {
             true => Poll::Ready(None),
             false => Poll::Pending,
         }
@@ -238,9 +248,13 @@ impl<'a> Exchange<'a> {
     fn begin(&self, intended: Time, now: Time) {
         let number = self.started.get();
         let end = self.begun.get() + self.load.sizes.of(self.seed, number);
+        // Waiting for the connection is the server's doing, and in the latency; what comes on top
+        // of it is ours.
+        let late = now.since(intended.max(self.free.get()));
         self.message(number).set(Message {
             intended,
             handed: now,
+            late,
             end,
         });
         self.begun.set(end);
@@ -250,10 +264,7 @@ impl<'a> Exchange<'a> {
             Length::Count(_) => self.measured(number),
         };
         if self.load.pace.is_some() && measured {
-            // Waiting for the connection is the server's doing, and in the latency; what comes
-            // on top of it is ours.
-            let due = intended.max(self.free.get());
-            self.shared.tally.borrow_mut().late(now.since(due));
+            self.shared.tally.borrow_mut().late(late);
         }
     }
 
@@ -297,7 +308,7 @@ impl<'a> Exchange<'a> {
         loop {
             let before = self.wire.received.get();
             self.wire.sleep(SILENCE_MAX).await;
-            if self.wire.received.get() == before && self.wire.outstanding() > 0 {
+            if self.wire.received.get() == before && !self.wire.is_all_answered() {
                 return;
             }
         }

@@ -23,9 +23,11 @@ pub enum Kind {
     Reset,
     /// The server's FIN, or its end, before all answers had come.
     ClosedEarly,
-    /// A byte that is not the one sent.
+    /// A byte that is not the one sent, or not the one expected.
     Corrupted,
-    /// More bytes than were sent.
+    /// What came first has little to do with what was sent.
+    NoEcho,
+    /// More bytes than were sent or asked for.
     TooMuch,
     /// No answer in time.
     Unanswered,
@@ -39,12 +41,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Refused,
         Self::ConnectTimedOut,
         Self::Reset,
         Self::ClosedEarly,
         Self::Corrupted,
+        Self::NoEcho,
         Self::TooMuch,
         Self::Unanswered,
         Self::NotClosed,
@@ -61,6 +64,7 @@ impl Kind {
             Self::Reset => "reset",
             Self::ClosedEarly => "closed early",
             Self::Corrupted => "corrupted",
+            Self::NoEcho => "no echo",
             Self::TooMuch => "too much",
             Self::Unanswered => "unanswered",
             Self::NotClosed => "not closed",
@@ -135,21 +139,47 @@ impl Fault {
         Self::new(Kind::of(error), connection, Some(position), message)
     }
 
-    /// A FIN with `outstanding` bytes to come, or before ours.
-    pub(crate) fn closed_early(connection: u32, position: u64, outstanding: u64) -> Self {
-        let message = format!("the server closed with {outstanding} bytes outstanding");
+    /// A FIN with `outstanding` to come, or before ours.
+    pub(crate) fn closed_early(
+        connection: u32,
+        position: u64,
+        outstanding: impl fmt::Display,
+    ) -> Self {
+        let message = format!("the server closed with {outstanding} outstanding");
         Self::new(Kind::ClosedEarly, connection, Some(position), message)
     }
 
     /// A wrong byte.
     pub(crate) fn corrupted(connection: u32, mismatch: Mismatch) -> Self {
+        let Mismatch { expected, got, .. } = mismatch;
+        let message = format!("expected byte {expected:#04x}, got {got:#04x}");
+        Self::mismatched(Kind::Corrupted, connection, mismatch, message)
+    }
+
+    /// A wrong byte in an answer of which it is known what it is to be; `came` is what came.
+    pub(crate) fn not_expected(connection: u32, mismatch: Mismatch, came: &str) -> Self {
+        let Mismatch { expected, got, .. } = mismatch;
+        let message =
+            format!("expected byte {expected:#04x}, got {got:#04x}: the server sent {came}");
+        Self::mismatched(Kind::Corrupted, connection, mismatch, message)
+    }
+
+    /// What came first is no echo.
+    pub(crate) fn no_echo(connection: u32, mismatch: Mismatch, came: &str) -> Self {
+        let message = format!(
+            "this target does not echo: it sent {came}; for a server of another protocol say what \
+             to send (--send) and what answers it (--until, --reply-bytes or --expect)"
+        );
+        Self::mismatched(Kind::NoEcho, connection, mismatch, message)
+    }
+
+    fn mismatched(kind: Kind, connection: u32, mismatch: Mismatch, message: String) -> Self {
         let Mismatch {
             position,
             expected,
             got,
         } = mismatch;
-        let message = format!("expected byte {expected:#04x}, got {got:#04x}");
-        let fault = Self::new(Kind::Corrupted, connection, Some(position), message);
+        let fault = Self::new(kind, connection, Some(position), message);
         Self {
             expected: Some(expected),
             got: Some(got),
@@ -157,16 +187,32 @@ impl Fault {
         }
     }
 
-    /// Bytes beyond those sent.
-    pub(crate) fn too_much(connection: u32, position: u64, more: u64) -> Self {
-        let message = format!("{more} bytes more than were sent");
+    /// Bytes beyond those sent, or asked for: `than` says which.
+    pub(crate) fn too_much(connection: u32, position: u64, more: u64, than: &str) -> Self {
+        let message = format!("{more} bytes more than were {than}");
         Self::new(Kind::TooMuch, connection, Some(position), message)
     }
 
     /// Nothing came for a time.
-    pub(crate) fn unanswered(connection: u32, position: u64, outstanding: u64) -> Self {
-        let message = format!("{outstanding} bytes had not come back when the wait was over");
+    pub(crate) fn unanswered(
+        connection: u32,
+        position: u64,
+        outstanding: impl fmt::Display,
+    ) -> Self {
+        let message = format!("{outstanding} had not come back when the wait was over");
         Self::new(Kind::Unanswered, connection, Some(position), message)
+    }
+
+    /// What the connection begins with was not answered.
+    pub(crate) fn not_opened(connection: u32, after: Duration) -> Self {
+        let message = format!("no whole answer to the opening within {after:?}");
+        Self::new(Kind::Unanswered, connection, Some(0), message)
+    }
+
+    /// The server's FIN in answer to what the connection begins with.
+    pub(crate) fn refused_opening(connection: u32, received: u64) -> Self {
+        let message = format!("the server closed {received} bytes into its answer to the opening");
+        Self::new(Kind::ClosedEarly, connection, Some(0), message)
     }
 
     /// A server that is to send by itself sent nothing.
@@ -226,7 +272,7 @@ mod tests {
                 "corrupted: connection 3, stream position 77: expected byte 0x0a, got 0xf5",
             ),
             (
-                Fault::closed_early(0, 640, 64),
+                Fault::closed_early(0, 640, "64 bytes"),
                 "closed early: connection 0, stream position 640: the server closed with 64 bytes \
                  outstanding",
             ),

@@ -3,9 +3,9 @@
 use std::fmt::{self, Debug, Display, Formatter};
 use std::io::{self, Write};
 
+use crate::figures::{grouped, number, rate, throughput};
 use crate::outcome::Second;
 use crate::text::Row;
-use crate::text::quantity::Rounded;
 
 /// Where a load is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +22,36 @@ pub enum Phase {
     Finishing,
 }
 
+impl Phase {
+    /// As people say it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Holding => "holding",
+            Self::Warmup => "warm-up",
+            Self::Measuring => "measuring",
+            Self::Finishing => "finishing",
+        }
+    }
+}
+
+/// What a load is made of, and its progress is told in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Messages, or connections that are made and closed.
+    Messages,
+    /// Bytes without an end (`bulk`).
+    Bytes,
+}
+
 /// What is known after another second.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Where the load is.
+    /// Where the load was for most of the row.
     pub phase: Phase,
+    /// What it is made of.
+    pub flow: Flow,
     /// What is under way, for a load of several parts: `B, round 3 of 12`, `step 4: 80000/s`.
     pub part: Option<String>,
     /// Connections asked for.
@@ -64,6 +89,7 @@ impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Snapshot {
             phase,
+            flow,
             part,
             connections,
             second,
@@ -73,23 +99,22 @@ impl Display for Line<'_> {
         if let Some(part) = part {
             write!(f, "{part}: ")?;
         }
-        let phase = match phase {
-            Phase::Connecting => "connecting",
-            Phase::Holding => "holding",
-            Phase::Warmup => "warm-up",
-            Phase::Measuring => "measuring",
-            Phase::Finishing => "finishing",
-        };
-        let open = second.connections;
-        write!(
-            f,
-            "{phase}  {}/s  {}",
-            Rounded(second.rate),
-            Row(&second.latency)
-        )?;
+        write!(f, "{}  ", phase.words())?;
+        match flow {
+            Flow::Messages => {
+                let per_second = rate(second.rate);
+                write!(f, "{per_second}  {}", Row(&second.latency))?;
+            }
+            Flow::Bytes => {
+                let sent = throughput(second.sent_bytes_per_second);
+                let received = throughput(second.received_bytes_per_second);
+                write!(f, "{sent} sent  {received} received")?;
+            }
+        }
+        let (open, errors) = (second.connections, grouped(*errors));
         write!(f, "  {open} of {connections} connections  {errors} errors")?;
         if let Some(cores) = second.server_cores {
-            write!(f, "  server {:.0} %", 100.0 * cores)?;
+            write!(f, "  server {} cores", number(cores))?;
         }
         Ok(())
     }

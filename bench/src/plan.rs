@@ -13,13 +13,17 @@ use corelane::runtime::LaneOptions;
 
 use crate::args::{
     BulkArguments, ChurnArguments, CloseChoice, CommonArguments, Direction, DuelArguments,
-    IdleArguments, LoadArguments, PollerChoice, RunArguments, SweepArguments, TargetArguments,
+    IdleArguments, LoadArguments, PollerChoice, RunArguments, SweepArguments, TalkArguments,
+    TargetArguments,
 };
 use crate::checks;
+use crate::condition::Condition;
 use crate::outcome;
 use crate::proxy_header::ProxyVersion;
 use crate::schedule::Pace;
+use crate::serving;
 use crate::size::Sizes;
+use crate::talk::{Delimiter, Reply, Request, Script};
 use crate::target::resolve;
 
 const DURATION: Duration = Duration::from_secs(10);
@@ -74,6 +78,8 @@ impl Work {
 pub(crate) struct Load {
     pub(crate) work: Work,
     pub(crate) sizes: Sizes,
+    /// What is said instead of a pattern that comes back.
+    pub(crate) script: Option<Arc<Script>>,
     pub(crate) pipeline: usize,
     pub(crate) verify: bool,
     pub(crate) length: Length,
@@ -128,6 +134,12 @@ pub(crate) struct Plan {
     pub(crate) warmup: Duration,
     /// As given.
     pub(crate) source: Option<String>,
+    /// What `--fail-if` asks.
+    pub(crate) conditions: Vec<Condition>,
+    /// What a sweep asks of each step.
+    pub(crate) objective: Option<Condition>,
+    /// What a reader of the results should know before there are any.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// What distinguishes the verbs; the rest is the same for all.
@@ -138,6 +150,7 @@ struct Outline<'a> {
     name: Option<String>,
     work: Work,
     sizes: Sizes,
+    script: Option<Script>,
     pipeline: u32,
     length: Length,
     connections: u32,
@@ -154,11 +167,24 @@ impl<'a> Outline<'a> {
             name: None,
             work,
             sizes: Sizes::Fixed(64),
+            script: None,
             pipeline: 1,
             length,
             connections: 1,
             pace: None,
             warmup: Duration::ZERO,
+        }
+    }
+
+    /// With messages that were given instead of patterns.
+    fn talking(self, talk: &TalkArguments) -> Self {
+        match script(talk) {
+            None => self,
+            Some(script) => Self {
+                sizes: Sizes::Fixed(script.message.bytes.len() as u64),
+                script: Some(script),
+                ..self
+            },
         }
     }
 
@@ -173,6 +199,7 @@ impl<'a> Outline<'a> {
             }),
             ..self
         }
+        .talking(&load.talk)
     }
 }
 
@@ -198,7 +225,9 @@ impl Plan {
         let outline = Outline::new("sweep", &arguments.target, Work::Exchange, length);
         let outline = outline.loaded(&arguments.load, Some(from));
         let warmup = arguments.warmup;
-        Self::new(Outline { warmup, ..outline }, &arguments.common)
+        let mut plan = Self::new(Outline { warmup, ..outline }, &arguments.common)?;
+        plan.objective = Some(arguments.slo.clone());
+        Ok(plan)
     }
 
     pub(crate) fn churn(arguments: &ChurnArguments) -> Result<Self, Impossible> {
@@ -214,7 +243,7 @@ impl Plan {
             warmup,
             ..Outline::new("churn", &arguments.target, work, length)
         };
-        Self::new(outline, &arguments.common)
+        Self::new(outline.talking(&arguments.talk), &arguments.common)
     }
 
     /// To hold, then one message for each connection.
@@ -225,7 +254,7 @@ impl Plan {
             connections: arguments.connections,
             ..Outline::new("idle", &arguments.target, Work::Exchange, length)
         };
-        let mut plan = Self::new(outline, &arguments.common)?;
+        let mut plan = Self::new(outline.talking(&arguments.talk), &arguments.common)?;
         plan.hold = Some(arguments.duration);
         plan.load.storm = arguments.storm;
         Ok(plan)
@@ -291,12 +320,15 @@ impl Plan {
         let back_end = checks::back_end(common.poller)?;
         outline.pid.map_or(Ok(()), checks::server)?;
         let address = resolve(outline.target)?;
+        let remarks = outline.pid.and_then(|pid| serving::doubt(pid, address));
         checks::sources(sources, address)?;
+        let exact = outline.script.as_ref().map(Script::is_verified);
         let load = Load {
             work: outline.work,
             sizes: outline.sizes,
+            verify: exact.unwrap_or(!common.no_verify),
+            script: outline.script.map(Arc::new),
             pipeline: outline.pipeline as usize,
-            verify: !common.no_verify,
             length: outline.length,
             connections,
             pace: outline.pace,
@@ -326,8 +358,35 @@ impl Plan {
             hold: None,
             warmup: outline.warmup,
             source: sources.map(|sources| sources.text.clone()),
+            conditions: common.fail_if.clone(),
+            objective: None,
+            remarks: remarks.into_iter().collect(),
         })
     }
+}
+
+/// What was given to be said; `None`: patterns.
+fn script(talk: &TalkArguments) -> Option<Script> {
+    let reply = |until: &Option<Arc<[u8]>>, bytes: Option<u64>, exact: &Option<Arc<[u8]>>| {
+        let until = until
+            .clone()
+            .map(|bytes| Reply::Until(Delimiter::new(bytes)));
+        let exact = exact.clone().map(Reply::Exact);
+        let counted = bytes.map(Reply::Bytes);
+        until.or(counted).or(exact)
+    };
+    let (until, exact) = (&talk.opening_until, &talk.opening_expect);
+    let opening = reply(until, talk.opening_bytes, exact).map(|reply| Request {
+        bytes: talk.opening.clone().unwrap_or_default(),
+        reply,
+    });
+    Some(Script {
+        message: Request {
+            bytes: talk.send.clone()?,
+            reply: reply(&talk.until, talk.reply_bytes, &talk.expect)?,
+        },
+        opening,
+    })
 }
 
 fn length(
@@ -377,6 +436,7 @@ pub(crate) mod tests {
         Load {
             work: Work::Exchange,
             sizes: Sizes::Fixed(64),
+            script: None,
             pipeline: 1,
             verify: true,
             length: Length::For(Duration::ZERO),

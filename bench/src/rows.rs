@@ -7,10 +7,10 @@ use std::time::Duration;
 use corelane::sys::{self, Time};
 
 use crate::lane::Here;
-use crate::live::{Observer, Phase, Snapshot};
+use crate::live::{Flow, Observer, Phase, Snapshot};
 use crate::orders::Window;
 use crate::outcome::{Packed, Percentiles, Second};
-use crate::plan::{Length, Plan};
+use crate::plan::{Length, Plan, Work};
 use crate::series::Series;
 use crate::server_process::Cost;
 use crate::stats::float;
@@ -19,9 +19,8 @@ use crate::tally::{Interval, Tally};
 /// The rows so far, and the one that is being made.
 #[derive(Debug)]
 pub(crate) struct Rows {
-    /// Where the load is, and where it was when the row began.
-    pub(crate) phase: Phase,
-    row_phase: Phase,
+    phases: Phases,
+    flow: Flow,
     part: Option<String>,
     connections: u32,
     ends_by_time: bool,
@@ -38,6 +37,39 @@ pub(crate) struct Rows {
     costs: Costs,
 }
 
+/// Where the load is, and how long it was where within a row: a row of a short load has several.
+#[derive(Debug)]
+struct Phases {
+    now: Phase,
+    since: Time,
+    spent: Vec<(Phase, Duration)>,
+}
+
+impl Phases {
+    fn new(now: Time) -> Self {
+        Self {
+            now: Phase::Connecting,
+            since: now,
+            spent: Vec::new(),
+        }
+    }
+
+    /// From `now` on the load is in `phase`.
+    fn enter(&mut self, phase: Phase, now: Time) {
+        let spent = (self.now, now.since(self.since));
+        self.spent.push(spent);
+        (self.now, self.since) = (phase, now);
+    }
+
+    /// Where it was for the longest part of a row that ends `now`.
+    fn end_row(&mut self, now: Time) -> Phase {
+        self.enter(self.now, now);
+        let spent = std::mem::take(&mut self.spent).into_iter();
+        let longest = spent.max_by_key(|(_, time)| *time);
+        longest.map_or(self.now, |(phase, _)| phase)
+    }
+}
+
 /// What things cost up to the last row, and in the one that is being made.
 #[derive(Debug, Default)]
 struct Costs {
@@ -51,8 +83,11 @@ struct Costs {
 impl Rows {
     pub(crate) fn new(plan: &Plan, part: Option<String>, now: Time) -> Self {
         Self {
-            phase: Phase::Connecting,
-            row_phase: Phase::Connecting,
+            phases: Phases::new(now),
+            flow: match plan.load.work {
+                Work::Bulk(_) => Flow::Bytes,
+                Work::Exchange | Work::Churn(_) => Flow::Messages,
+            },
             part,
             connections: plan.load.connections,
             ends_by_time: matches!(plan.load.length, Length::For(_)),
@@ -68,9 +103,14 @@ impl Rows {
         }
     }
 
+    /// The load is somewhere else from now on.
+    pub(crate) fn enter(&mut self, phase: Phase) {
+        self.phases.enter(phase, sys::now());
+    }
+
     /// The measured time has begun.
     pub(crate) fn measuring(&mut self, window: Window) {
-        self.phase = Phase::Measuring;
+        self.enter(Phase::Measuring);
         self.window = Some(window);
     }
 
@@ -131,10 +171,11 @@ impl Rows {
         if self.pending > 0 {
             return;
         }
-        let phase = std::mem::replace(&mut self.row_phase, self.phase);
+        let phase = self.phases.end_row(self.end);
         let row = self.row();
         let snapshot = Snapshot {
             phase,
+            flow: self.flow,
             part: self.part.clone(),
             connections: self.connections,
             second: row.clone(),
@@ -212,4 +253,30 @@ fn signed(time: Time) -> i64 {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use corelane::sys::Time;
+
+    use super::Phases;
+    use crate::live::Phase;
+
+    fn at(millis: u64) -> Time {
+        Time::from_nanos(millis * 1_000_000)
+    }
+
+    #[test]
+    fn a_row_is_told_as_what_it_was_for_longest() {
+        // A slice of a duel: connected at once, a short warm-up, and one measured second.
+        let mut phases = Phases::new(at(0));
+        phases.enter(Phase::Warmup, at(2));
+        assert_eq!(phases.end_row(at(200)), Phase::Warmup);
+        phases.enter(Phase::Measuring, at(201));
+        assert_eq!(phases.end_row(at(1200)), Phase::Measuring);
+        phases.enter(Phase::Finishing, at(1201));
+        assert_eq!(phases.end_row(at(1202)), Phase::Finishing);
+        // And one that lasts for several rows.
+        assert_eq!(phases.end_row(at(2202)), Phase::Finishing);
+    }
 }

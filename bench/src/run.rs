@@ -139,7 +139,7 @@ impl Engine {
         load.connect()?;
         let opened = load.cost();
         if let Some(hold) = plan.hold.filter(|_| load.opened > 0) {
-            load.rows.phase = Phase::Holding;
+            load.rows.enter(Phase::Holding);
             load.wait_until(sys::now() + hold)?;
         }
         let (start, end, window) = load.exchange()?;
@@ -247,7 +247,7 @@ impl Running<'_> {
             self.stop(now);
         }
         self.align_rows(now, start);
-        self.rows.phase = Phase::Warmup;
+        self.rows.enter(Phase::Warmup);
         self.orders.go(Go { at: now, window });
         self.wake();
         self.wait_until(window.start)?;
@@ -257,7 +257,7 @@ impl Running<'_> {
         let at_end = self.cost();
         let now = self.engine.interrupted.unwrap_or_else(sys::now);
         self.stop(now);
-        self.rows.phase = Phase::Finishing;
+        self.rows.enter(Phase::Finishing);
         let end = window.end.min(now);
         Ok((at_start, at_end, Window { end, ..window }))
     }

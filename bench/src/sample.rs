@@ -20,7 +20,7 @@ pub(crate) fn outcome() -> Outcome {
         tally.answer(Answer {
             counts: true,
             timed: true,
-            intended: Some(Duration::from_micros(n)),
+            intended: Some((Duration::from_micros(n), Duration::from_nanos(n))),
             service: Duration::from_micros(n / 2),
             now: Time::from_nanos(n),
         });
@@ -60,6 +60,9 @@ pub(crate) fn outcome() -> Outcome {
         hold: None,
         warmup: Duration::ZERO,
         source: None,
+        conditions: Vec::new(),
+        objective: None,
+        remarks: Vec::new(),
     };
     assemble::outcome(&Invocation::new(vec!["run".to_owned()]), &plan, &results)
 }

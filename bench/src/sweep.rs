@@ -3,16 +3,21 @@
 
 use crate::assemble::{self, Invocation};
 use crate::condition::Condition;
-use crate::outcome::{Outcome, Percentiles, Step, Sweep, Totals};
+use crate::figures;
+use crate::outcome::{Doubt, Outcome, Percentiles, Step, Sweep, Totals};
 use crate::plan::Plan;
 use crate::run::{Engine, RunError};
 use crate::stats::float;
 use crate::tally::Faults;
+use crate::verdict::is_served;
 
 /// The knee is known well enough when the rates around it differ by less than this share.
 const GAP: f64 = 0.05;
-/// When less than this share of what was due came back, the rate was not served.
-const SERVED_MIN: f64 = 0.95;
+/// How often a step is made before its objective counts as broken: on a machine that does other
+/// things too, one bad second is no answer.
+const TRIES_MAX: u32 = 2;
+/// How often one is made that cannot tell, the client having been too slow.
+const UNCLEAR_TRIES_MAX: u32 = 3;
 /// Steps at most: doubling from 1/s to 1e9/s, and halving to [`GAP`].
 const STEPS_MAX: usize = 40;
 
@@ -62,38 +67,39 @@ pub(crate) fn run(
         broken: None,
     };
     let mut steps: Vec<Step> = Vec::new();
-    let mut totals = Totals::default();
-    let mut faults = Faults::default();
+    let mut all = All::default();
     let mut best: Option<Outcome> = None;
     let ended = loop {
         if let Some(pace) = &mut plan.load.pace {
             pace.rate = search.rate;
         }
-        let part = format!("step {}, {:.0}/s", steps.len() + 1, search.rate);
-        let results = engine.run(&plan, Some(part))?;
-        let outcome = assemble::outcome(invocation, &plan, &results);
-        add(&mut totals, &outcome.totals);
-        faults.extend(results.tally.faults);
-        let unclear = outcome.errors.total == 0
-            && (slo.measure(&outcome).is_none() || !outcome.verdict.valid);
-        let step = step(&outcome, slo, search.rate);
+        let name = format!("step {}, {}", steps.len() + 1, figures::rate(search.rate));
+        let (outcome, step) = all.try_step(engine, invocation, &plan, slo, &name)?;
         let kept = step.kept;
+        let unclear = (!kept && is_unclear(&outcome, slo)).then(|| step.why.clone());
         steps.push(step);
         if kept || search.kept.is_none() {
             best = Some(outcome);
         }
         if engine.is_interrupted() {
-            break "interrupted";
+            break "interrupted".to_owned();
         }
         match search.next(kept) {
             Some(next) if steps.len() < STEPS_MAX => search = next,
-            Some(_) => break "too many steps",
-            None if search.kept.is_none() && unclear => break "the first step could not tell",
-            None if search.kept.is_none() && !kept => break "the first rate broke it",
-            None if kept && search.broken.is_none() => break "the highest rate allowed kept it",
-            None => break ended(&steps),
+            Some(_) => break "too many steps".to_owned(),
+            None if search.kept.is_none() && !kept => {
+                break match unclear.flatten() {
+                    Some(why) => format!("the first step could not tell: {why}"),
+                    None => "the first rate broke it".to_owned(),
+                };
+            }
+            None if kept && search.broken.is_none() => {
+                break "the highest rate allowed kept it".to_owned();
+            }
+            None => break ended(&steps).to_owned(),
         }
     };
+    let All { mut totals, faults } = all;
     let mut outcome = best.expect("there was a step");
     let kept = |kept: bool| steps.iter().filter(move |step| step.kept == kept);
     let rates = |kept_ones: bool| kept(kept_ones).map(|step| step.rate);
@@ -101,7 +107,7 @@ pub(crate) fn run(
         slo: slo.text.clone(),
         knee: rates(true).reduce(f64::max),
         broken_at: rates(false).reduce(f64::min),
-        ended: ended.to_owned(),
+        ended,
         steps: steps.clone(),
     });
     // Of one step there is a time, of all there is none.
@@ -114,6 +120,59 @@ pub(crate) fn run(
     Ok(outcome)
 }
 
+/// What is of all steps, all of their tries included.
+#[derive(Default)]
+struct All {
+    totals: Totals,
+    faults: Faults,
+}
+
+impl All {
+    /// Makes a step, again if it does not keep the objective: the last try is what is told.
+    fn try_step(
+        &mut self,
+        engine: &mut Engine,
+        invocation: &Invocation,
+        plan: &Plan,
+        slo: &Condition,
+        name: &str,
+    ) -> Result<(Outcome, Step), RunError> {
+        let mut tries = 1;
+        loop {
+            let part = match tries {
+                1 => name.to_owned(),
+                again => format!("{name}, try {again}"),
+            };
+            let results = engine.run(plan, Some(part))?;
+            let outcome = assemble::outcome(invocation, plan, &results);
+            add(&mut self.totals, &outcome.totals);
+            self.faults.extend(results.tally.faults);
+            let step = step(&outcome, slo, tries);
+            if !is_tried_again(&outcome, slo, &step) || engine.is_interrupted() {
+                return Ok((outcome, step));
+            }
+            tries += 1;
+        }
+    }
+}
+
+/// Whether a step is worth another try. Errors are the target's; and a step of too few messages
+/// has no more of them the next time.
+fn is_tried_again(outcome: &Outcome, slo: &Condition, step: &Step) -> bool {
+    let most = match is_unclear(outcome, slo) {
+        true => UNCLEAR_TRIES_MAX,
+        false => TRIES_MAX,
+    };
+    let pointless = outcome.errors.total > 0 || slo.measure(outcome).is_none();
+    !step.kept && !pointless && step.tries < most
+}
+
+/// Whether a step that did not keep the objective says nothing of the target.
+fn is_unclear(outcome: &Outcome, slo: &Condition) -> bool {
+    let unclear = slo.measure(outcome).is_none() || !outcome.verdict.valid;
+    outcome.errors.total == 0 && unclear
+}
+
 /// What stands above the knee.
 fn ended(steps: &[Step]) -> &'static str {
     let broken = steps.iter().filter(|step| !step.kept);
@@ -123,23 +182,22 @@ fn ended(steps: &[Step]) -> &'static str {
     }
 }
 
-fn step(outcome: &Outcome, slo: &Condition, rate: f64) -> Step {
+fn step(outcome: &Outcome, slo: &Condition, tries: u32) -> Step {
     let totals = &outcome.totals;
     let why = match slo.measure(outcome) {
         _ if outcome.errors.total > 0 => Some(format!("{} errors", outcome.errors.total)),
-        None => Some("too few messages to say".to_owned()),
-        _ if !outcome.verdict.valid => Some("INVALID: the client was too slow".to_owned()),
+        None => Some("too few messages to say; a longer --step has more".to_owned()),
+        _ if !outcome.verdict.valid => Some(format!("INVALID: {}", doubts(outcome))),
         Some(measured) if !slo.holds(measured) => Some("broken".to_owned()),
-        Some(_) if float(totals.messages) < SERVED_MIN * float(totals.due.unwrap_or(0)) => {
-            Some("not served".to_owned())
-        }
+        Some(_) if !is_served(totals) => Some("not served".to_owned()),
         Some(_) => None,
     };
     let percentiles = |times: Option<&crate::outcome::Distribution>| {
         times.map_or_else(Percentiles::default, |times| times.percentiles.clone())
     };
     Step {
-        rate,
+        rate: outcome.shape.rate.unwrap_or_default(),
+        tries,
         achieved: totals.messages_per_second,
         latency: percentiles(outcome.latency.first()),
         service: percentiles(outcome.latency.service.as_ref()),
@@ -153,6 +211,19 @@ fn step(outcome: &Outcome, slo: &Condition, rate: f64) -> Step {
             .as_ref()
             .and_then(|server| server.cpu_per_message_ns),
     }
+}
+
+/// The reasons against a step in few words; each in full is in the verdict.
+fn doubts(outcome: &Outcome) -> String {
+    let words = |doubt: Doubt| match doubt {
+        Doubt::SendLateness => "the client sent late",
+        Doubt::GeneratorSaturated => "the client was saturated",
+        Doubt::GeneratorStarved => "the client waited for a CPU",
+        Doubt::NothingMeasured => "nothing came back",
+    };
+    let reasons = outcome.verdict.reasons.iter();
+    let words: Vec<&str> = reasons.map(|reason| words(reason.doubt)).collect();
+    words.join(", ")
 }
 
 /// Adds what can be added; rates cannot.
@@ -175,7 +246,41 @@ pub(crate) fn add(sum: &mut Totals, more: &Totals) {
 
 #[cfg(test)]
 mod tests {
-    use super::{STEPS_MAX, Search};
+    use super::{STEPS_MAX, Search, is_tried_again, step};
+    use crate::condition::Condition;
+    use crate::outcome::{Doubt, Outcome, Reason};
+    use crate::sample;
+
+    /// How often a step is made that always ends in this way.
+    fn tries(outcome: &Outcome, slo: &str) -> u32 {
+        let slo = Condition::parse(slo).unwrap();
+        let mut tries = 1;
+        while is_tried_again(outcome, &slo, &step(outcome, &slo, tries)) {
+            tries += 1;
+        }
+        tries
+    }
+
+    #[test]
+    fn a_step_is_tried_again_as_long_as_that_may_tell_more() {
+        let mut outcome = sample::outcome();
+        outcome.verdict.valid = true;
+        assert_eq!(tries(&outcome, "p99<1h"), 1);
+        assert_eq!(tries(&outcome, "p99<1ns"), 2);
+        // Of a thousand messages one is above the 99.9th percentile.
+        assert_eq!(tries(&outcome, "p99.9<1ns"), 1);
+        outcome.verdict.valid = false;
+        outcome.verdict.reasons = vec![Reason {
+            doubt: Doubt::GeneratorStarved,
+            message: String::new(),
+        }];
+        let slo = Condition::parse("p99<1ns").unwrap();
+        assert_eq!(tries(&outcome, "p99<1ns"), 3);
+        let why = step(&outcome, &slo, 3).why.unwrap();
+        assert_eq!(why, "INVALID: the client waited for a CPU");
+        outcome.errors.total = 1;
+        assert_eq!(tries(&outcome, "p99<1ns"), 1);
+    }
 
     /// The rates that are tried when all up to `knee` are kept.
     fn rates(from: f64, to: f64, knee: f64) -> Vec<f64> {

@@ -34,8 +34,8 @@ pub(crate) struct Answer {
     pub(crate) counts: bool,
     /// Whether its times are measured.
     pub(crate) timed: bool,
-    /// From its intended time; open loop only.
-    pub(crate) intended: Option<Duration>,
+    /// From its intended time, and what of that is this client's lateness; open loop only.
+    pub(crate) intended: Option<(Duration, Duration)>,
     /// From when it was handed over.
     pub(crate) service: Duration,
     /// When its last byte was there.
@@ -47,6 +47,8 @@ pub(crate) struct Answer {
 pub(crate) struct Tally {
     /// From the intended moment of a message until its last byte is back.
     pub(crate) intended: Histogram<u64>,
+    /// The same without what this client was late: what it would be had each left on time.
+    pub(crate) on_time: Histogram<u64>,
     /// From before a message is handed over until its last byte is back.
     pub(crate) service: Histogram<u64>,
     /// From the start of a connect to its end.
@@ -69,6 +71,8 @@ pub(crate) struct Tally {
     pub(crate) connecting: Option<(Time, Time)>,
     /// When the last of the measured messages came back.
     pub(crate) last: Time,
+    /// The first answer to a message that was given, as it is shown.
+    pub(crate) first_reply: Option<String>,
     pub(crate) faults: Faults,
     /// What was counted since the interval was last taken.
     pub(crate) interval: Interval,
@@ -120,6 +124,7 @@ impl Tally {
     pub(crate) fn new() -> Self {
         Self {
             intended: times(),
+            on_time: times(),
             service: times(),
             connect: times(),
             lateness: times(),
@@ -133,6 +138,7 @@ impl Tally {
             open: 0,
             connecting: None,
             last: Time::ZERO,
+            first_reply: None,
             faults: Faults::default(),
             interval: Interval::new(),
         }
@@ -140,7 +146,8 @@ impl Tally {
 
     /// Counts a message; no allocation.
     pub(crate) fn answer(&mut self, answer: Answer) {
-        let first = answer.intended.unwrap_or(answer.service);
+        let intended = answer.intended.map(|(intended, _)| intended);
+        let first = intended.unwrap_or(answer.service);
         record(&mut self.interval.latency, first);
         self.interval.messages += 1;
         if answer.counts {
@@ -150,8 +157,9 @@ impl Tally {
         }
         if answer.timed {
             record(&mut self.service, answer.service);
-            if let Some(intended) = answer.intended {
+            if let Some((intended, late)) = answer.intended {
                 record(&mut self.intended, intended);
+                record(&mut self.on_time, intended.saturating_sub(late));
             }
         }
     }
@@ -212,6 +220,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         for (mine, others) in [
             (&mut self.intended, &other.intended),
+            (&mut self.on_time, &other.on_time),
             (&mut self.service, &other.service),
             (&mut self.connect, &other.connect),
             (&mut self.lateness, &other.lateness),
@@ -230,6 +239,7 @@ impl Tally {
             self.connected(began, ended);
         }
         self.last = self.last.max(other.last);
+        self.first_reply = self.first_reply.take().or(other.first_reply);
         self.faults.extend(other.faults);
     }
 
@@ -292,13 +302,13 @@ mod tests {
             tally.answer(Answer {
                 counts: true,
                 timed: true,
-                intended: Some(Duration::from_micros(2 * latency)),
+                intended: Some((Duration::from_micros(2 * latency), Duration::ZERO)),
                 service: Duration::from_micros(latency),
                 now: Time::from_nanos(tally.messages + 1),
             });
         }
         for connection in 0..faults {
-            tally.fault(Fault::closed_early(connection, 0, 1));
+            tally.fault(Fault::closed_early(connection, 0, "1 byte"));
         }
         tally
     }

@@ -1,8 +1,7 @@
 //! The verbs: arguments in, a load made and told, an exit code out. Called by the binary alone.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use crate::args::{Arguments, CommonArguments, Verb};
 use crate::assemble::{self, Invocation};
 use crate::live::Observer;
 use crate::outcome::Outcome;
+use crate::output::{self, Output};
 use crate::plan::{Impossible, Plan};
 use crate::run::{Engine, RunError};
 use crate::show::{HdrFiles, live};
@@ -27,6 +27,8 @@ enum End {
     Invalid = 4,
 }
 
+/// Columns of a line that goes to a file or a pipe: most editors and mails show as many.
+const COLUMNS: usize = 100;
 /// The arguments are wrong, or the load could not be made.
 const USAGE: u8 = 1;
 
@@ -91,6 +93,7 @@ fn obey(words: &[OsString]) -> Result<End, Failure> {
         Verb::Bulk(arguments) => make(&arguments.common, one(Plan::bulk(arguments))?),
         Verb::Sweep(arguments) => {
             let plan = Plan::sweep(arguments).map_err(Failure::Impossible)?;
+            remark(&[&plan]);
             let job: Job<'_> = Box::new(|engine, invocation| {
                 sweep::run(engine, invocation, plan, &arguments.slo, arguments.to)
             });
@@ -98,6 +101,7 @@ fn obey(words: &[OsString]) -> Result<End, Failure> {
         }
         Verb::Duel(arguments) => {
             let plans = Plan::duel(arguments).map_err(Failure::Impossible)?;
+            remark(&plans.each_ref());
             let job: Job<'_> = Box::new(move |engine, invocation| {
                 duel::run(engine, invocation, &plans, arguments)
             });
@@ -113,12 +117,21 @@ fn shown(result: Result<(), show::Failure>) -> Result<End, Failure> {
     Ok(End::Good)
 }
 
+/// Says before the load what its reader will be told after it, so that nobody waits in vain.
+fn remark(plans: &[&Plan]) {
+    for remark in plans.iter().flat_map(|plan| &plan.remarks) {
+        // Nobody is left to tell if this fails.
+        _ = writeln!(io::stderr(), "corelane-bench: note: {remark}");
+    }
+}
+
 /// What makes the load, once all that can be known to be wrong has been said.
 type Job<'a> = Box<dyn FnOnce(&mut Engine, &Invocation) -> Result<Outcome, RunError> + 'a>;
 
 /// A single load.
 fn one<'a>(plan: Result<Plan, Impossible>) -> Result<Job<'a>, Failure> {
     let plan = plan.map_err(Failure::Impossible)?;
+    remark(&[&plan]);
     Ok(Box::new(move |engine, invocation| {
         let results = engine.run(&plan, None)?;
         Ok(assemble::outcome(invocation, &plan, &results))
@@ -172,10 +185,15 @@ fn end(outcome: &Outcome) -> End {
 
 fn tell(outcome: &Outcome, quiet: bool, json: Option<&Json>) -> Result<(), Failure> {
     if !quiet {
-        let text = Text(outcome).to_string();
-        return match json {
-            Some(Json::StandardOutput) => write(&mut io::stderr(), text.as_bytes(), "-"),
-            _ => write(&mut io::stdout(), text.as_bytes(), "-"),
+        let to_error = matches!(json, Some(Json::StandardOutput));
+        let columns = match to_error {
+            true => columns(io::stderr().is_terminal()),
+            false => columns(io::stdout().is_terminal()),
+        };
+        let text = Text { outcome, columns }.to_string();
+        return match to_error {
+            true => write(&mut io::stderr(), text.as_bytes(), "-"),
+            false => write(&mut io::stdout(), text.as_bytes(), "-"),
         };
     }
     let say = |text: &str| _ = writeln!(io::stderr(), "corelane-bench: {text}");
@@ -191,23 +209,28 @@ fn tell(outcome: &Outcome, quiet: bool, json: Option<&Json>) -> Result<(), Failu
     Ok(())
 }
 
+/// How long a line of the results may be.
+fn columns(on_a_terminal: bool) -> usize {
+    let size = on_a_terminal.then(ratatui::crossterm::terminal::size);
+    match size {
+        // A terminal of no size, as some pseudo-terminals are, says nothing.
+        Some(Ok((columns @ 1.., _))) => usize::from(columns),
+        _ => COLUMNS,
+    }
+}
+
 /// Where the JSON goes to. Opened before the load, so that its results are not lost after it.
 enum Json {
     StandardOutput,
-    File(PathBuf, File),
+    File(PathBuf, Output),
 }
 
 impl Json {
     fn open(path: &Path) -> Result<Self, Failure> {
-        if path.as_os_str() == "-" {
+        if output::is_standard_output(path) {
             return Ok(Self::StandardOutput);
         }
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path);
-        match file {
+        match Output::open(path) {
             Ok(file) => Ok(Self::File(path.to_owned(), file)),
             Err(error) => Err(Failure::Output(path.to_owned(), error)),
         }
@@ -217,10 +240,8 @@ impl Json {
         let text = outcome.json();
         match self {
             Self::StandardOutput => write(&mut io::stdout(), text.as_bytes(), "-"),
-            Self::File(path, mut file) => {
-                let written = file
-                    .set_len(0)
-                    .and_then(|()| file.write_all(text.as_bytes()));
+            Self::File(path, file) => {
+                let written = file.write(text.as_bytes());
                 written.map_err(|error| Failure::Output(path, error))
             }
         }

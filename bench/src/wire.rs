@@ -1,18 +1,21 @@
 //! One connection's two streams: makes the bytes that are sent, compares those that come back, and
 //! knows how to say what went wrong. Called by the kinds of work; decides nothing of when.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use corelane::buf::{Buf, Chain};
 use corelane::net::Stream;
-use corelane::runtime::{Handle, yield_now};
+use corelane::runtime::{Either, Handle, either, yield_now};
 
 use crate::fault::Fault;
-use crate::pattern::Pattern;
+use crate::pattern::{Mismatch, Pattern};
 use crate::plan::Load;
 use crate::proxy_header;
+use crate::talk::{Progress, Request, SHOWN_MAX, Script, Step, shown};
 
 /// How long after the end the last answers, and then the server's FIN, are waited for.
 pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(5);
@@ -20,6 +23,11 @@ pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(5);
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long the receiving side has to say why sending failed: it knows a FIN from a reset.
 const REASON_MAX: Duration = Duration::from_secs(1);
+/// How long what a connection begins with may stay without its answer.
+const OPENING_MAX: Duration = Duration::from_secs(10);
+/// Of the bytes that first come back so many are looked at to tell an echo that errs, or that mixes
+/// connections up, from a server that does not echo: patterns look like chance, protocols do not.
+const TELLING: usize = 64;
 /// Buffers handed over at once: as many as a lane takes in before it holds the peer back.
 const PIECE_BUFFERS: u64 = 4;
 
@@ -29,39 +37,140 @@ pub(crate) struct Wire<'a> {
     pub(crate) number: u32,
     pattern: Pattern,
     verify: bool,
+    /// What is said, where it is no pattern.
+    talk: Option<Talk<'a>>,
     /// Handed over to be sent.
     pub(crate) sent: Cell<u64>,
     /// Received and found right.
     pub(crate) received: Cell<u64>,
+    /// How much of what was sent has been answered: of an echo, what came back.
+    pub(crate) answered: Cell<u64>,
     pub(crate) fin_sent: Cell<bool>,
 }
 
+/// A dialogue in another protocol, and how far it has come.
+struct Talk<'a> {
+    script: &'a Script,
+    progress: Cell<Progress>,
+    /// Answers that came whole.
+    replies: Cell<u64>,
+    /// The beginning of the first answer.
+    first: RefCell<Vec<u8>>,
+}
+
+/// What has not come back, in its own words.
+pub(crate) enum Outstanding {
+    Bytes(u64),
+    Replies(u64),
+}
+
+impl fmt::Display for Outstanding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{bytes} bytes"),
+            Self::Replies(1) => f.write_str("1 answer"),
+            Self::Replies(replies) => write!(f, "{replies} answers"),
+        }
+    }
+}
+
 impl<'a> Wire<'a> {
-    pub(crate) fn new(stream: &'a Stream, number: u32, load: &Load) -> Self {
+    pub(crate) fn new(stream: &'a Stream, number: u32, load: &'a Load) -> Self {
         Self {
             stream,
             number,
             pattern: Pattern::new(load.seed, number),
             verify: load.verify,
+            talk: load.script.as_deref().map(|script| Talk {
+                script,
+                progress: Cell::default(),
+                replies: Cell::new(0),
+                first: RefCell::default(),
+            }),
             sent: Cell::new(0),
             received: Cell::new(0),
+            answered: Cell::new(0),
             fin_sent: Cell::new(false),
         }
     }
 
-    /// Sends the PROXY header, if the load has one. It is not part of the stream.
+    /// Sends the PROXY header, and what each connection begins with, if the load has them; waits
+    /// for the answer to the latter. None of it is part of the stream.
     pub(crate) async fn introduce(&self, load: &Load) -> Result<(), Fault> {
-        let Some(version) = load.proxy else {
+        if let Some(version) = load.proxy {
+            self.send_aside(&proxy_header::header(version, self.number, load.address))
+                .await?;
+        }
+        let script = load.script.as_deref();
+        let Some(opening) = script.and_then(|script| script.opening.as_ref()) else {
             return Ok(());
         };
-        let header = proxy_header::header(version, self.number, load.address);
-        let mut buf = self.buffer().await;
-        buf.space()[..header.len()].copy_from_slice(&header);
-        buf.fill(header.len());
-        let mut chain = Chain::default();
-        chain.push(buf);
-        let sent = self.stream.send(chain).await;
-        sent.map(drop).map_err(|error| self.broken(&error))
+        let (talk, late) = (pin!(self.open(opening)), pin!(self.sleep(OPENING_MAX)));
+        match either(talk, late).await {
+            Either::First(result) => result,
+            Either::Second(()) => Err(Fault::not_opened(self.number, OPENING_MAX)),
+        }
+    }
+
+    /// Sends bytes that are not part of the stream.
+    async fn send_aside(&self, bytes: &[u8]) -> Result<(), Fault> {
+        let piece = usize::try_from(self.piece_max()).unwrap_or(usize::MAX);
+        for piece in bytes.chunks(piece) {
+            let mut chain = Chain::default();
+            let mut rest = piece;
+            while !rest.is_empty() {
+                let mut buf = self.buffer().await;
+                let length = rest.len().min(buf.space().len());
+                buf.space()[..length].copy_from_slice(&rest[..length]);
+                buf.fill(length);
+                chain.push(buf);
+                rest = &rest[length..];
+            }
+            let sent = self.stream.send(chain).await;
+            sent.map(drop).map_err(|error| self.broken(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The exchange that a connection begins with.
+    async fn open(&self, opening: &Request) -> Result<(), Fault> {
+        self.send_aside(&opening.bytes).await?;
+        let mut progress = Progress::default();
+        let mut received = 0;
+        loop {
+            let chain = self.stream.recv().await;
+            let chain = chain.map_err(|error| self.broken(&error))?;
+            if chain.is_empty() {
+                return Err(Fault::refused_opening(self.number, received));
+            }
+            let mut done = false;
+            for part in chain.parts() {
+                if done {
+                    return Err(Fault::too_much(
+                        self.number,
+                        0,
+                        part.len() as u64,
+                        "asked for",
+                    ));
+                }
+                match opening.reply.step(&mut progress, part) {
+                    Step::More => {}
+                    Step::Done(length) if length == part.len() => done = true,
+                    Step::Done(length) => {
+                        let more = (part.len() - length) as u64;
+                        return Err(Fault::too_much(self.number, 0, more, "asked for"));
+                    }
+                    Step::Wrong { at, expected, got } => {
+                        let place = received + at as u64;
+                        return Err(self.wrong(place, expected, got, part));
+                    }
+                }
+                received += part.len() as u64;
+            }
+            if done {
+                return Ok(());
+            }
+        }
     }
 
     /// The next `bytes` of the stream, which count as handed over.
@@ -97,16 +206,20 @@ impl<'a> Wire<'a> {
         let space = buf.space();
         let bytes = usize::try_from(end - position).unwrap_or(usize::MAX);
         let bytes = bytes.min(space.len());
-        match self.verify {
-            true => self.pattern.fill(position, &mut space[..bytes]),
-            false => space[..bytes].fill(0),
+        match (&self.talk, self.verify) {
+            (Some(talk), _) => repeat(&talk.script.message.bytes, position, &mut space[..bytes]),
+            (None, true) => self.pattern.fill(position, &mut space[..bytes]),
+            (None, false) => space[..bytes].fill(0),
         }
         buf.fill(bytes);
         bytes as u64
     }
 
-    /// Counts what came back as received, if it is right.
+    /// Counts what came back as received, and what it answers as answered, if it is right.
     pub(crate) fn take(&self, chain: &Chain) -> Result<(), Fault> {
+        if let Some(talk) = &self.talk {
+            return self.take_replies(talk, chain);
+        }
         let mut position = self.received.get();
         for part in chain.parts() {
             let room = self.sent.get() - position;
@@ -114,21 +227,72 @@ impl<'a> Wire<'a> {
             if self.verify
                 && let Some(mismatch) = self.pattern.mismatch(position, expected)
             {
-                return Err(Fault::corrupted(self.number, mismatch));
+                return Err(match position == 0 && is_text(part) {
+                    true => Fault::no_echo(self.number, mismatch, &shown(part)),
+                    false => Fault::corrupted(self.number, mismatch),
+                });
             }
             position += expected.len() as u64;
             if expected.len() < part.len() {
                 let more = self.received.get() + chain.len() as u64 - position;
-                return Err(Fault::too_much(self.number, position, more));
+                return Err(Fault::too_much(self.number, position, more, "sent"));
             }
         }
         self.received.set(position);
+        self.answered.set(position);
         Ok(())
+    }
+
+    /// The same of answers in another protocol.
+    fn take_replies(&self, talk: &Talk<'_>, chain: &Chain) -> Result<(), Fault> {
+        let request = &talk.script.message;
+        let length = request.bytes.len() as u64;
+        let asked = self.sent.get() / length;
+        let mut progress = talk.progress.get();
+        for part in chain.parts() {
+            let mut rest = part;
+            while !rest.is_empty() {
+                let position = self.received.get();
+                if talk.replies.get() == asked {
+                    let more = rest.len() as u64;
+                    return Err(Fault::too_much(self.number, position, more, "asked for"));
+                }
+                let (taken, whole) = match request.reply.step(&mut progress, rest) {
+                    Step::More => (rest.len(), false),
+                    Step::Done(taken) => (taken, true),
+                    Step::Wrong { at, expected, got } => {
+                        return Err(self.wrong(position + at as u64, expected, got, rest));
+                    }
+                };
+                talk.remember(&rest[..taken]);
+                talk.replies.set(talk.replies.get() + u64::from(whole));
+                self.received.set(position + taken as u64);
+                rest = &rest[taken..];
+            }
+        }
+        talk.progress.set(progress);
+        self.answered.set(talk.replies.get() * length);
+        Ok(())
+    }
+
+    /// The first answer, once it is there.
+    pub(crate) fn first_reply(&self) -> Option<String> {
+        let talk = self.talk.as_ref().filter(|talk| talk.replies.get() > 0)?;
+        Some(shown(&talk.first.borrow()))
+    }
+
+    fn wrong(&self, position: u64, expected: u8, got: u8, came: &[u8]) -> Fault {
+        let mismatch = Mismatch {
+            position,
+            expected,
+            got,
+        };
+        Fault::not_expected(self.number, mismatch, &shown(came))
     }
 
     /// The server's FIN: right behind all bytes, and after ours.
     pub(crate) fn ended(&self) -> Result<(), Fault> {
-        match self.fin_sent.get() && self.outstanding() == 0 {
+        match self.fin_sent.get() && self.is_all_answered() {
             true => Ok(()),
             false => Err(self.closed_early()),
         }
@@ -164,8 +328,19 @@ impl<'a> Wire<'a> {
         Fault::broken(self.number, self.received.get(), error)
     }
 
-    pub(crate) fn outstanding(&self) -> u64 {
-        self.sent.get() - self.received.get()
+    /// Whether nothing is to come.
+    pub(crate) fn is_all_answered(&self) -> bool {
+        self.sent.get() == self.answered.get()
+    }
+
+    fn outstanding(&self) -> Outstanding {
+        let bytes = self.sent.get() - self.answered.get();
+        match &self.talk {
+            None => Outstanding::Bytes(bytes),
+            Some(talk) => {
+                Outstanding::Replies(bytes.div_ceil(talk.script.message.bytes.len() as u64))
+            }
+        }
     }
 
     pub(crate) async fn sleep(&self, time: Duration) {
@@ -175,5 +350,75 @@ impl<'a> Wire<'a> {
 
     pub(crate) fn lane(&self) -> &Handle {
         self.stream.lane()
+    }
+}
+
+impl Talk<'_> {
+    /// Keeps the beginning of the first answer, to be shown.
+    fn remember(&self, bytes: &[u8]) {
+        if self.replies.get() == 0 {
+            let mut first = self.first.borrow_mut();
+            // One more than is shown says that there is more.
+            let room = (SHOWN_MAX + 1).saturating_sub(first.len());
+            first.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+    }
+}
+
+/// Whether bytes are text for the most part, as the answers of most protocols are to what they do
+/// not understand. Of random ones two in five are.
+fn is_text(bytes: &[u8]) -> bool {
+    let bytes = &bytes[..bytes.len().min(TELLING)];
+    let text = bytes
+        .iter()
+        .filter(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    4 * text.count() >= 3 * bytes.len()
+}
+
+/// Fills with a message that is sent again and again, from `position` in the stream of them.
+fn repeat(message: &[u8], position: u64, into: &mut [u8]) {
+    let start = position % message.len() as u64;
+    let mut at = usize::try_from(start).expect("less than the length of a slice");
+    let mut rest = into;
+    while !rest.is_empty() {
+        let length = rest.len().min(message.len() - at);
+        let (head, tail) = rest.split_at_mut(length);
+        head.copy_from_slice(&message[at..at + length]);
+        (rest, at) = (tail, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_text, repeat};
+    use crate::pattern::Pattern;
+
+    #[test]
+    fn what_protocols_answer_is_text_and_a_pattern_is_none() {
+        let postgres = b"E\0\0\0\x8dSFATAL\0VFATAL\0C0A000\0Munsupported frontend protocol\0";
+        for answer in [
+            &b"-ERR unknown command\r\n"[..],
+            b"HTTP/1.1 400 Bad Request\r\n",
+            postgres,
+        ] {
+            assert!(is_text(answer));
+        }
+        for connection in 0..1000 {
+            let mut bytes = [0; 64];
+            Pattern::new(1, connection).fill(0, &mut bytes);
+            assert!(!is_text(&bytes), "{connection}");
+        }
+        assert!(!is_text(&[0; 64]));
+    }
+
+    #[test]
+    fn a_message_goes_on_where_the_last_piece_ended() {
+        let mut stream = Vec::new();
+        for length in [1, 2, 3, 7, 10, 1] {
+            let mut piece = vec![0; length];
+            repeat(b"abcde", stream.len() as u64, &mut piece);
+            stream.extend(piece);
+        }
+        assert_eq!(stream, b"abcdeabcdeabcdeabcdeabcd");
     }
 }

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::values::{Sources, sources};
 pub(crate) use self::verbs::{
     BulkArguments, ChurnArguments, CloseChoice, Direction, DuelArguments, IdleArguments,
-    LoadArguments, RunArguments, SweepArguments,
+    LoadArguments, RunArguments, SweepArguments, TalkArguments,
 };
 use crate::condition::Condition;
 use crate::proxy_header::ProxyVersion;
@@ -70,7 +70,13 @@ pub(crate) struct TargetArguments {
 #[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
     /// How many threads make the load, each with its own poller
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(
+        short = 't',
+        long,
+        visible_alias = "threads",
+        value_name = "N",
+        default_value_t = 1
+    )]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) lanes: u32,
     /// What tells a lane which connections have work

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::distribution::Percentiles;
+use super::distribution::{Distribution, Percentiles};
+use super::measures::{Generator, Latencies, Server, Totals};
 use super::shape::Target;
 use crate::stats::Interval;
 
@@ -32,6 +33,10 @@ pub struct Step {
     pub latency: Percentiles,
     /// Service time.
     pub service: Percentiles,
+    /// How often it was tried: one that did not keep the objective is tried again. The rest is of
+    /// the last time.
+    #[serde(default)]
+    pub tries: u32,
     /// Whether the objective was kept, the rate achieved, and nothing failed.
     pub kept: bool,
     /// Why not, in words.
@@ -55,8 +60,34 @@ pub struct Duel {
     pub slice_ns: u64,
     /// Each round: A B B A, the next B A A B.
     pub rounds: Vec<Round>,
-    /// B against A.
+    /// A against B.
     pub metrics: Vec<Metric>,
+    /// All slices of A and all of B.
+    pub sides: Option<Box<[Side; 2]>>,
+}
+
+impl Duel {
+    /// What the targets are called, everywhere alike.
+    pub(crate) fn names(&self) -> [&str; 2] {
+        self.targets
+            .each_ref()
+            .map(|target| target.name.as_deref().unwrap_or(&target.given))
+    }
+}
+
+/// All that was measured of one of two targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Side {
+    /// Counts.
+    pub totals: Totals,
+    /// Latencies.
+    pub latency: Latencies,
+    /// How late messages were sent; open loop only.
+    pub lateness: Option<Distribution>,
+    /// What the server's process cost.
+    pub server: Option<Server>,
+    /// What the load cost this program.
+    pub generator: Generator,
 }
 
 /// What was measured of one target in one round, its two slices together.
@@ -85,15 +116,42 @@ pub struct Round {
     pub b: Measure,
 }
 
-/// B against A in one figure.
+/// A against B in one figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// `rate`, `p50`, `p99`, `p99.9` or `cpu_per_message`.
     pub name: String,
-    /// B divided by A in each round in which both were measured.
+    /// A divided by B in each round in which both were measured.
     pub ratios: Vec<f64>,
     /// The median of them, and between what it lies with a confidence of 95 %.
     pub ratio: Option<Interval>,
-    /// In words, when the interval allows any: `B has 12 % less p99`.
+    /// Whether more of it is better, as of the rate; of all else less is.
+    #[serde(default)]
+    pub more_is_better: bool,
+    /// The name of the better target, when the interval allows to tell.
+    pub better: Option<String>,
+    /// In words, when the interval allows any: `new is better: 12.0 % less p99 than old`.
     pub words: Option<String>,
+}
+
+impl Metric {
+    /// The name as people say it.
+    pub(crate) fn called(&self) -> &str {
+        match &*self.name {
+            "cpu_per_message" => "CPU a message",
+            name => name,
+        }
+    }
+
+    /// Makes of B divided by A what A divided by B is.
+    pub(crate) fn turn_round(&mut self) {
+        for ratio in &mut self.ratios {
+            *ratio = 1.0 / *ratio;
+        }
+        self.ratio = self.ratio.map(|ratio| Interval {
+            median: 1.0 / ratio.median,
+            low: 1.0 / ratio.high,
+            high: 1.0 / ratio.low,
+        });
+    }
 }

@@ -82,6 +82,8 @@ pub struct Distribution {
     pub min: Option<u64>,
     /// The mean.
     pub mean: Option<f64>,
+    /// The standard deviation.
+    pub deviation: Option<f64>,
     /// The largest.
     pub max: Option<u64>,
     /// What lies between.
@@ -100,6 +102,7 @@ impl Distribution {
             count: times.len(),
             min: any.then(|| times.min()),
             mean: any.then(|| times.mean()),
+            deviation: any.then(|| times.stdev()),
             max: any.then(|| times.max()),
             percentiles: Percentiles::new(times),
             histogram: Packed::new(times),
@@ -108,6 +111,18 @@ impl Distribution {
 }
 
 impl Percentiles {
+    /// Each with its quantile, lowest first.
+    #[must_use]
+    pub fn all(&self) -> [(f64, Option<u64>); 5] {
+        [
+            (0.5, self.p50),
+            (0.9, self.p90),
+            (0.99, self.p99),
+            (0.999, self.p99_9),
+            (0.9999, self.p99_99),
+        ]
+    }
+
     /// Of a histogram of nanoseconds.
     #[must_use]
     pub fn new(times: &Histogram<u64>) -> Self {

@@ -39,10 +39,12 @@ pub struct Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doubt {
-    /// Messages left later than a tenth of the median latency (99th percentile).
+    /// Messages left late, and more than a tenth of one of the percentiles comes of that.
     SendLateness,
-    /// A lane used more than 85 % of a core: the client was measured, not the server.
+    /// An open loop's lane used more than 85 % of a core: the client was measured, not the server.
     GeneratorSaturated,
+    /// A lane waited for a CPU for more than a tenth of the measured time.
+    GeneratorStarved,
     /// Nothing came back within the measured time.
     NothingMeasured,
 }

@@ -43,6 +43,8 @@ pub struct Totals {
 pub struct Latencies {
     /// From the moment at which a message was meant to leave; open loop only.
     pub intended: Option<Distribution>,
+    /// The same without what the client was late with each: what it would be had all left on time.
+    pub on_time: Option<Distribution>,
     /// From the moment at which it was handed over.
     pub service: Option<Distribution>,
     /// From the first SYN until the connection was there.
@@ -97,6 +99,8 @@ pub struct Server {
     pub cpu_ns: Option<u64>,
     /// The same for each message.
     pub cpu_per_message_ns: Option<f64>,
+    /// The same for a gigabyte (10^9 bytes) that the client sent or received.
+    pub cpu_per_gigabyte_ns: Option<f64>,
     /// CPU time while the connections were opened, for each.
     pub cpu_per_connection_ns: Option<f64>,
     /// CPU time while the connections were held (`idle`).
@@ -120,6 +124,8 @@ pub struct Generator {
     pub spin_ns: Option<u64>,
     /// The busiest lane's share of a core, without its spinning.
     pub busiest_lane_cores: Option<f64>,
+    /// The largest share of the measured time for which a lane was ready to run and had no CPU.
+    pub waited_share: Option<f64>,
 }
 
 /// What the whole machine counted in the run; `None` where it does not say.

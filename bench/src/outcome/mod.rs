@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::comparison::{Duel, Measure, Metric, Round, Step, Sweep};
+pub use self::comparison::{Duel, Measure, Metric, Round, Side, Step, Sweep};
 pub use self::distribution::{Distribution, Packed, Percentiles, Unreadable};
 pub use self::environment::Environment;
 pub use self::judgement::{Doubt, Judged, Reason, Verdict};
@@ -27,7 +27,7 @@ pub use self::measures::{Errors, Generator, Latencies, Second, Server, System, T
 pub use self::shape::{Loop, Shape, Target};
 
 /// The version of the document. Readers refuse a later one.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// All that one invocation found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,13 +50,16 @@ pub struct Outcome {
     pub shape: Shape,
     /// What was counted in the measured time. Of a sweep and a duel: over all steps and slices.
     pub totals: Totals,
-    /// The latencies of the measured time. Of a sweep: of its best step.
+    /// The latencies of the measured time. Of a sweep: of its best step; of a duel: of A.
     pub latency: Latencies,
     /// How long after its time, and with its connection free, each message was sent; open loop
     /// only.
     pub lateness: Option<Distribution>,
     /// The run over time, the warm-up included; a row is one second, or more in a very long run.
     pub series: Vec<Second>,
+    /// The first reply that came, as text with escapes and cut where it is long; of a load whose
+    /// messages were given.
+    pub first_reply: Option<String>,
     /// What the server's process cost.
     pub server: Option<Server>,
     /// What the load cost this program.
@@ -111,7 +114,14 @@ impl Outcome {
         if head.schema > SCHEMA {
             return Err(Why::Later(head.schema));
         }
-        serde_json::from_str(text).map_err(Why::Json)
+        let mut outcome: Self = serde_json::from_str(text).map_err(Why::Json)?;
+        if head.schema < 2
+            && let Some(duel) = &mut outcome.duel
+        {
+            // Until then a duel's ratios were B divided by A.
+            duel.metrics.iter_mut().for_each(Metric::turn_round);
+        }
+        Ok(outcome)
     }
 }
 

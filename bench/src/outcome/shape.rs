@@ -46,6 +46,12 @@ pub struct Shape {
     pub size: Option<String>,
     /// Its mean in bytes.
     pub size_mean: Option<f64>,
+    /// The message itself, where it is not a pattern that comes back: text with escapes.
+    pub request: Option<String>,
+    /// What an answer to it is: `until \r\n`, `7 bytes`, `exactly +PONG\r\n`.
+    pub reply: Option<String>,
+    /// What each connection begins with, and what answers that, in the same words.
+    pub opening: Option<String>,
     /// Messages under way on a connection at once, at most.
     pub pipeline: u32,
     /// Whether every byte that came back was compared.

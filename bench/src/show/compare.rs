@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::conditions::{self, Bearing, Condition};
-use super::figures::{self, NONE, maybe};
 use super::results::{self, Figure};
 use super::{Failure, names, print};
+use crate::figures::{self, NONE, maybe};
 use crate::outcome::Outcome;
-use crate::text::quantity;
 
 /// `compare`, as written.
 #[derive(Debug, Args)]
@@ -154,7 +153,7 @@ impl Comparison<'_> {
                 writeln!(f, "{letter} is INVALID: {}", clean(&reasons(outcome)))?;
             }
             if outcome.errors.total > 0 {
-                let errors = quantity::grouped(outcome.errors.total);
+                let errors = figures::grouped(outcome.errors.total);
                 writeln!(
                     f,
                     "{letter} had {errors} errors: what failed is in none of its latencies"

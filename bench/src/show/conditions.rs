@@ -1,10 +1,9 @@
 //! Under which conditions a run was made: the load that was asked for, and the machine. Read by the
 //! report's table and by the comparison, which asks what of it makes two runs differ.
 
-use super::figures::{self, number, time};
+use crate::figures::{self, number, time};
 use crate::outcome::{Loop, Outcome};
 use crate::stats::float;
-use crate::text::quantity;
 
 /// What it means for a comparison when a condition differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +53,9 @@ fn load(outcome: &Outcome) -> Vec<Condition> {
         load("rate", shape.rate.map(figures::rate)),
         load("arrival", text(&shape.arrival)),
         load("message size", shape.size.as_deref().map(size)),
+        load("sent", text(&shape.request)),
+        load("answered by", text(&shape.reply)),
+        load("after", text(&shape.opening)),
         load("pipeline", Some(shape.pipeline.to_string())),
         load("verified", Some(yes_or_no(shape.verify))),
         load("lanes", Some(shape.lanes.to_string())),
@@ -64,7 +66,7 @@ fn load(outcome: &Outcome) -> Vec<Condition> {
             "duration",
             shape.duration_ns.map(|nanos| time(float(nanos))),
         ),
-        load("count", shape.count.map(quantity::grouped)),
+        load("count", shape.count.map(figures::grouped)),
         load("hold", shape.hold_ns.map(|nanos| time(float(nanos)))),
         load("storm", shape.storm.then(|| yes_or_no(true))),
         load("source", text(&shape.source)),
@@ -100,7 +102,7 @@ fn machine(outcome: &Outcome) -> Vec<Condition> {
         machine("congestion control", environment.congestion.clone()),
         machine(
             "descriptor limit",
-            environment.descriptors_max.map(quantity::grouped),
+            environment.descriptors_max.map(figures::grouped),
         ),
         machine(
             "somaxconn",

@@ -3,8 +3,7 @@
 //! log of the measured time, one interval for each row of the series, values in nanoseconds.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +13,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Interv
 
 use super::Failure;
 use crate::outcome::{Outcome, Packed, Second};
+use crate::output::Output;
 use crate::stats::float;
 
 /// What a value of a histogram is divided by, as by default in HdrHistogram's tools.
@@ -26,8 +26,8 @@ const SUB_BUCKETS: u32 = 2048;
 /// Both files, opened before the load, so that its results are not lost after it.
 #[derive(Debug)]
 pub(crate) struct HdrFiles {
-    distribution: (PathBuf, File),
-    log: (PathBuf, File),
+    distribution: (PathBuf, Output),
+    log: (PathBuf, Output),
 }
 
 impl HdrFiles {
@@ -57,20 +57,19 @@ impl HdrFiles {
     }
 }
 
-fn open(prefix: &Path, ending: &str) -> Result<(PathBuf, File), Failure> {
+fn open(prefix: &Path, ending: &str) -> Result<(PathBuf, Output), Failure> {
     let mut path = prefix.as_os_str().to_owned();
     path.push(ending);
     let path = PathBuf::from(path);
-    let mut options = File::options();
-    match options.write(true).create(true).truncate(false).open(&path) {
+    match Output::open(&path) {
         Ok(file) => Ok((path, file)),
         Err(error) => Err(Failure::Write(path, error)),
     }
 }
 
-fn save(path: &Path, mut file: File, bytes: &[u8]) -> Result<(), Failure> {
-    let saved = file.set_len(0).and_then(|()| file.write_all(bytes));
-    saved.map_err(|error| Failure::Write(path.to_owned(), error))
+fn save(path: &Path, file: Output, bytes: &[u8]) -> Result<(), Failure> {
+    file.write(bytes)
+        .map_err(|error| Failure::Write(path.to_owned(), error))
 }
 
 /// As `outputPercentileDistribution` of the Java library writes it, to the column.

@@ -3,7 +3,6 @@
 
 mod compare;
 mod conditions;
-mod figures;
 mod hdr;
 pub(crate) mod live;
 pub mod report;

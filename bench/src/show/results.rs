@@ -1,7 +1,7 @@
 //! What came out of a run, figure by figure; of every run the same ones in the same order. Read by
 //! the report's table and by the comparison.
 
-use super::figures::Unit;
+use crate::figures::Unit;
 use crate::outcome::{Distribution, Outcome, Server};
 use crate::stats::float;
 
@@ -74,6 +74,9 @@ fn latencies(outcome: &Outcome) -> Vec<Figure> {
     let time = |group, (name, value)| figure(group, name, Unit::Time, value);
     let names = ["p50", "p90", "p99", "p99.9", "p99.99", "max"];
     let first = names.into_iter().zip(values(latency.first()));
+    let mean = latency.first().and_then(|times| times.mean);
+    let deviation = latency.first().and_then(|times| times.deviation);
+    let first = first.chain([("mean", mean), ("deviation", deviation)]);
     let first = first.map(|named| Figure {
         always: outcome.verb != "bulk",
         ..time(Group::Main, named)
@@ -113,6 +116,11 @@ fn costs(outcome: &Outcome) -> Vec<Figure> {
             server(|it| it.cpu_per_message_ns),
         ),
         cost(
+            "server CPU a GB",
+            Unit::Time,
+            server(|it| it.cpu_per_gigabyte_ns).filter(|_| outcome.verb == "bulk"),
+        ),
+        cost(
             "server CPU a connection",
             Unit::Time,
             server(|it| it.cpu_per_connection_ns),
@@ -131,6 +139,11 @@ fn costs(outcome: &Outcome) -> Vec<Figure> {
             "busiest client lane",
             Unit::Cores,
             outcome.generator.busiest_lane_cores,
+        ),
+        cost(
+            "waited for a CPU",
+            Unit::Percent,
+            outcome.generator.waited_share.map(|share| 100.0 * share),
         ),
         cost("send lateness p99", Unit::Time, late.map(float)),
         cost("unsent at the end", Unit::Count, counted(totals.unsent)),

@@ -1,7 +1,8 @@
 //! The results as people read them. Pure.
 
 mod parts;
-pub(crate) mod quantity;
 mod whole;
+mod wrap;
 
 pub(crate) use self::whole::{Row, Text};
+pub(crate) use self::wrap::wrapped;

@@ -1,167 +1,236 @@
 //! A whole document as text. Pure.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 
 use super::parts;
-use super::quantity::{
-    Mebibytes, Megabytes, Micros, Nanos, Rounded, Seconds, grouped, maybe, show,
+use super::wrap::{NAME_COLUMNS, wrapped};
+use crate::figures::{
+    asked, cores, grouped, maybe, memory, number, rate, seconds, throughput, time,
 };
-use crate::outcome::{Distribution, Judged, Loop, Outcome, Percentiles, Server};
+use crate::outcome::{Distribution, Judged, Latencies, Loop, Outcome, Percentiles, Server, Shape};
+use crate::stats::float;
 
 /// A document, shown as text.
 #[derive(Debug)]
-pub(crate) struct Text<'a>(pub(crate) &'a Outcome);
+pub(crate) struct Text<'a> {
+    pub(crate) outcome: &'a Outcome,
+    /// Columns that a line may have.
+    pub(crate) columns: usize,
+}
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let outcome = self.0;
-        what_was_run(f, outcome)?;
-        totals(f, outcome)?;
+        let (outcome, mut text) = (self.outcome, String::new());
+        what_was_run(&mut text, outcome);
+        totals(&mut text, outcome);
         if let Some(sweep) = &outcome.sweep {
-            parts::sweep(f, sweep)?;
+            parts::sweep(&mut text, sweep);
         }
         match &outcome.duel {
-            Some(duel) => parts::duel(f, duel)?,
-            None => latencies(f, outcome)?,
+            Some(duel) => parts::duel(&mut text, duel),
+            None => latencies(&mut text, &outcome.latency, outcome.lateness.as_ref()),
         }
         if let Some(server) = outcome.server.as_ref().filter(|_| outcome.duel.is_none()) {
-            server_process(f, server, &outcome.verb)?;
+            server_process(&mut text, server, outcome);
         }
-        generator(f, outcome)?;
-        errors(f, outcome)?;
+        client(&mut text, outcome);
+        errors(&mut text, outcome);
         for judged in &outcome.thresholds {
-            threshold(f, judged)?;
+            threshold(&mut text, judged);
         }
         if outcome.interrupted {
-            writeln!(f, "Interrupted: these are the results up to then.")?;
+            text.push_str("Interrupted: these are the results up to then.\n");
         }
-        verdict(f, outcome)
+        verdict(&mut text, outcome);
+        f.write_str(&wrapped(&text, self.columns))
     }
 }
 
-fn what_was_run(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+fn what_was_run(text: &mut String, outcome: &Outcome) {
     let (shape, target) = (&outcome.shape, &outcome.target);
-    write!(f, "{} {}", outcome.verb, target.given)?;
+    let name = |target: &crate::outcome::Target| match &target.name {
+        Some(name) => format!("{name}={}", target.given),
+        None => target.given.clone(),
+    };
+    let mut words = format!("{} {}", outcome.verb, name(target));
     if target.given != target.address {
-        write!(f, " ({})", target.address)?;
+        words += &format!(" ({})", target.address);
     }
     if let Some(duel) = &outcome.duel {
-        write!(f, " against {}", duel.targets[1].given)?;
+        words += &format!(" against {}", name(&duel.targets[1]));
     }
-    write!(f, ": {} connections", shape.connections)?;
-    if let Some(size) = &shape.size {
-        write!(f, ", {size} bytes a message")?;
+    words += &format!(
+        ": {} connections{}",
+        shape.connections,
+        of_messages(outcome)
+    );
+    _ = writeln!(text, "{words}");
+    _ = writeln!(text, "{}", how(outcome));
+}
+
+/// What a message is.
+fn of_messages(outcome: &Outcome) -> String {
+    let shape = &outcome.shape;
+    let mut words = String::new();
+    match (&shape.request, &shape.size) {
+        (Some(request), _) => {
+            let reply = shape.reply.as_deref().unwrap_or_default();
+            words += &format!(", {request} each, answered by {reply}");
+            if let Some(opening) = &shape.opening {
+                words += &format!(", after {opening}");
+            }
+        }
+        (None, Some(size)) => words += &format!(", {size} bytes a message"),
+        (None, None) => {}
     }
     if outcome.verb == "run" {
-        write!(f, ", {} under way each", shape.pipeline)?;
+        words += &format!(", {} under way each", shape.pipeline);
     }
     if let Some(close) = &shape.close {
-        write!(f, ", closed by {close}")?;
+        words += &format!(", closed by {close}");
     }
     if let Some(direction) = &shape.direction {
-        write!(f, ", {direction}")?;
+        words += &format!(", {direction}");
     }
-    match shape.verify {
-        true => writeln!(f, ", every byte verified")?,
-        false => writeln!(f, ", bytes not verified")?,
-    }
-    match (shape.loop_, shape.rate.filter(|_| outcome.sweep.is_none())) {
-        (Loop::Open, Some(rate)) => {
+    words += match (shape.verify, &shape.request) {
+        (true, _) => ", every byte verified",
+        (false, None) => ", bytes not verified",
+        (false, Some(_)) => ", what is in an answer not verified",
+    };
+    words
+}
+
+fn how(outcome: &Outcome) -> String {
+    let shape: &Shape = &outcome.shape;
+    let asked_for = shape.rate.filter(|_| outcome.sweep.is_none());
+    let mut words = match (shape.loop_, asked_for) {
+        (Loop::Open, Some(per_second)) => {
             let arrival = shape.arrival.as_deref().unwrap_or_default();
-            write!(f, "open loop at {rate:.0}/s, {arrival},")?;
+            format!("open loop at {}, {arrival},", rate(per_second))
         }
-        (Loop::Open, None) => f.write_str("open loop")?,
-        (Loop::Closed, _) => f.write_str("closed loop")?,
-    }
+        (Loop::Open, None) => "open loop".to_owned(),
+        (Loop::Closed, _) => "closed loop".to_owned(),
+    };
     let lanes = match shape.lanes {
         1 => "1 lane".to_owned(),
         lanes => format!("{lanes} lanes"),
     };
-    write!(f, " on {lanes} on {}", shape.poller)?;
+    words += &format!(" on {lanes} on {}", shape.poller);
     if let Some(hold) = shape.hold_ns {
-        write!(f, ", connections held for {}", show(hold))?;
+        words += &format!(", connections held for {}", asked(hold));
     }
     if shape.ramp_ns > 0 {
-        write!(f, ", ramp {}", show(shape.ramp_ns))?;
+        words += &format!(", ramp {}", asked(shape.ramp_ns));
     }
     if shape.warmup_ns > 0 {
-        write!(f, ", warm-up {}", show(shape.warmup_ns))?;
+        words += &format!(", warm-up {}", asked(shape.warmup_ns));
     }
     match (shape.duration_ns, shape.count) {
-        (Some(duration), _) => writeln!(f, ", measured for {}", show(duration)),
-        (_, Some(count)) => writeln!(f, ", measured for {} messages", grouped(count)),
-        (None, None) => writeln!(f),
+        (Some(duration), _) => words += &format!(", measured for {}", asked(duration)),
+        (_, Some(count)) => words += &format!(", measured for {} messages", grouped(count)),
+        (None, None) => {}
     }
+    words
 }
 
-fn totals(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+fn totals(text: &mut String, outcome: &Outcome) {
     let totals = &outcome.totals;
     let (opened, failed) = (totals.connections_opened, totals.connections_failed);
-    write!(f, "{:<15}{opened} opened, {failed} failed", "connections")?;
-    match totals.connecting_ns {
-        Some(nanos) => writeln!(f, ", all within {}", Nanos(nanos))?,
-        None => writeln!(f)?,
+    let mut connections = format!("{opened} opened, {failed} failed");
+    if let Some(nanos) = totals.connecting_ns {
+        connections += &format!(", all within {}", time(float(nanos)));
     }
+    line(text, "connections", connections);
     if outcome.shape.direction.is_none() {
         let what = match outcome.verb == "churn" {
             true => "done",
             false => "messages",
         };
-        line(
-            f,
-            what,
-            format_args!(
-                "{} in {}, {} a second",
-                grouped(totals.messages),
-                Nanos(totals.elapsed_ns),
-                maybe(totals.messages_per_second.map(Rounded)),
-            ),
-        )?;
+        let (messages, elapsed) = (grouped(totals.messages), float(totals.elapsed_ns));
+        let per_second = maybe(totals.messages_per_second, rate);
+        let done = format!("{messages} in {}, {per_second}", time(elapsed));
+        line(text, what, done);
     }
-    line(
-        f,
-        "bytes",
-        format_args!(
-            "{} MB/s sent, {} MB/s received",
-            maybe(totals.sent_bytes_per_second.map(Megabytes)),
-            maybe(totals.received_bytes_per_second.map(Megabytes)),
-        ),
-    )
+    let sent = maybe(totals.sent_bytes_per_second, throughput);
+    let received = maybe(totals.received_bytes_per_second, throughput);
+    line(text, "bytes", format!("{sent} sent, {received} received"));
+    if let Some(reply) = &outcome.first_reply {
+        line(text, "first reply", reply);
+    }
 }
 
-fn latencies(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
-    let latency = &outcome.latency;
-    let of = [
-        ("latency", &latency.intended, "from the intended time"),
-        ("service time", &latency.service, "from the send"),
-        ("connect", &latency.connect, ""),
-        ("lateness", &outcome.lateness, "of sends"),
+/// A column for each kind of time, a row for each figure of it.
+fn latencies(text: &mut String, latency: &Latencies, lateness: Option<&Distribution>) {
+    let kinds = [
+        ("latency", latency.intended.as_ref()),
+        ("service time", latency.service.as_ref()),
+        ("connect", latency.connect.as_ref()),
+        ("lateness", lateness),
     ];
-    for (name, times, from) in of {
-        if let Some(times) = times.as_ref().filter(|times| times.count > 0) {
-            distribution(f, name, times, from)?;
-        }
+    let kinds: Vec<(&str, &Distribution)> = kinds
+        .into_iter()
+        .filter_map(|(name, times)| Some((name, times.filter(|times| times.count > 0)?)))
+        .collect();
+    if kinds.is_empty() {
+        return;
     }
-    Ok(())
+    type Read = fn(&Distribution) -> Option<f64>;
+    let figures: [(&str, Read); 9] = [
+        ("min", |times| times.min.map(float)),
+        ("mean", |times| times.mean),
+        ("deviation", |times| times.deviation),
+        ("p50", |times| times.percentiles.p50.map(float)),
+        ("p90", |times| times.percentiles.p90.map(float)),
+        ("p99", |times| times.percentiles.p99.map(float)),
+        ("p99.9", |times| times.percentiles.p99_9.map(float)),
+        ("p99.99", |times| times.percentiles.p99_99.map(float)),
+        ("max", |times| times.max.map(float)),
+    ];
+    let mut rows = vec![row("", kinds.iter().map(|(name, _)| (*name).to_owned()))];
+    for (name, read) in figures {
+        rows.push(row(
+            name,
+            kinds.iter().map(|(_, times)| maybe(read(times), time)),
+        ));
+    }
+    table(text, &rows);
+    let explained = match latency.intended.is_some() {
+        true => {
+            "latency counts from the time at which a message was to leave, service time from the \
+             one at which it left; lateness is this client's, between the two."
+        }
+        false => "service time counts from the send.",
+    };
+    _ = writeln!(text, "{explained}");
 }
 
-fn distribution(
-    f: &mut Formatter<'_>,
-    name: &str,
-    times: &Distribution,
-    from: &str,
-) -> fmt::Result {
-    let show = |value: Option<u64>| maybe(value.map(Nanos));
-    write!(
-        f,
-        "{name:<15}min {}  {}",
-        show(times.min),
-        Row(&times.percentiles)
-    )?;
-    write!(f, "  max {}", show(times.max))?;
-    match from {
-        "" => writeln!(f),
-        from => writeln!(f, "  {from}"),
+fn row(name: &str, cells: impl Iterator<Item = String>) -> Vec<String> {
+    std::iter::once(name.to_owned()).chain(cells).collect()
+}
+
+/// Cells below each other, the first column to the left and the others to the right; a last column
+/// of words, whose head is empty, to the left too.
+pub(super) fn table(text: &mut String, rows: &[impl AsRef<[String]>]) {
+    let columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.as_ref().get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let words = |column: usize| {
+        let head = rows.first().and_then(|row| row.as_ref().get(column));
+        column > 0 && column + 1 == columns && head.is_some_and(String::is_empty)
+    };
+    for row in rows {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.as_ref().iter().zip(&widths).enumerate() {
+            match (column, words(column)) {
+                (0, _) => _ = write!(line, "{cell:<width$}"),
+                (_, true) => _ = write!(line, "  {cell}"),
+                (_, false) => _ = write!(line, "  {cell:>width$}"),
+            }
+        }
+        _ = writeln!(text, "{}", line.trim_end());
     }
 }
 
@@ -170,7 +239,7 @@ pub(crate) struct Row<'a>(pub(crate) &'a Percentiles);
 
 impl Display for Row<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let show = |value: Option<u64>| maybe(value.map(Nanos));
+        let show = |value: Option<u64>| maybe(value, |nanos| time(float(nanos)));
         let Percentiles {
             p50,
             p90,
@@ -183,94 +252,84 @@ impl Display for Row<'_> {
     }
 }
 
-fn server_process(f: &mut Formatter<'_>, server: &Server, verb: &str) -> fmt::Result {
-    let seconds = |nanos: Option<u64>| maybe(nanos.map(Seconds));
-    write!(f, "{:<15}pid {}: ", "server CPU", server.pid)?;
+fn server_process(text: &mut String, server: &Server, outcome: &Outcome) {
+    let whole = |nanos: Option<u64>| maybe(nanos, |nanos| seconds(float(nanos)));
+    let mut words = format!("pid {}: ", server.pid);
     if server.cpu_hold_ns.is_some() {
-        write!(f, "{} s while holding, ", seconds(server.cpu_hold_ns))?;
-    } else if verb != "bulk" {
-        let per_message = server.cpu_per_message_ns.map(Micros);
-        let measured = seconds(server.cpu_ns);
-        write!(f, "{measured} s, {} us a message, ", maybe(per_message))?;
+        words += &format!("{} while holding, ", whole(server.cpu_hold_ns));
+    } else if outcome.verb == "bulk" {
+        let each = maybe(server.cpu_per_gigabyte_ns, time);
+        words += &format!("{}, {each} a GB, ", whole(server.cpu_ns));
     } else {
-        write!(f, "{} s, ", seconds(server.cpu_ns))?;
+        let each = maybe(server.cpu_per_message_ns, time);
+        words += &format!("{}, {each} a message, ", whole(server.cpu_ns));
     }
-    let per_connection = server.cpu_per_connection_ns.map(Micros);
-    write!(f, "{} us a connection; ", maybe(per_connection))?;
-    writeln!(f, "{} s in all", seconds(server.cpu_total_ns))?;
-    line(
-        f,
-        "server memory",
-        format_args!(
-            "{} MiB before, {} MiB at the end, {} bytes a connection",
-            Mebibytes(server.rss_before_bytes),
-            maybe(server.rss_held_bytes.map(Mebibytes)),
-            maybe(server.rss_per_connection_bytes.map(Rounded)),
-        ),
-    )
+    let each = maybe(server.cpu_per_connection_ns, time);
+    words += &format!("{each} a connection; {} in all", whole(server.cpu_total_ns));
+    line(text, "server CPU", words);
+    let before = memory(float(server.rss_before_bytes));
+    let held = maybe(server.rss_held_bytes, |bytes| memory(float(bytes)));
+    let each = maybe(server.rss_per_connection_bytes, memory);
+    let words = format!("{before} before, {held} at the end, {each} a connection");
+    line(text, "server memory", words);
 }
 
-fn generator(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
-    let percent = |cores: f64| format!("{:.0} %", 100.0 * cores);
-    let busiest = outcome.generator.busiest_lane_cores.map(percent);
-    let system = &outcome.system;
-    line(
-        f,
-        "client",
-        format_args!(
-            "{} of a core, {} retransmits, {} listen overflows, {} % steal",
-            maybe(busiest),
-            maybe(system.retransmits),
-            maybe(system.listen_overflows),
-            maybe(system.steal_percent.map(|steal| format!("{steal:.1}"))),
-        ),
-    )
+fn client(text: &mut String, outcome: &Outcome) {
+    let (generator, system) = (&outcome.generator, &outcome.system);
+    let busiest = maybe(generator.busiest_lane_cores, cores);
+    let percent = |share: f64| format!("{} %", number(share));
+    let waited = maybe(generator.waited_share, |share| percent(100.0 * share));
+    let counted = |count: Option<u64>| maybe(count, grouped);
+    let (retransmits, overflows) = (system.retransmits, system.listen_overflows);
+    let words = format!(
+        "{busiest}, waited for a CPU {waited} of the time; {} retransmits, {} listen overflows, {} \
+         steal",
+        counted(retransmits),
+        counted(overflows),
+        maybe(system.steal_percent, percent),
+    );
+    line(text, "client", words);
 }
 
-fn errors(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+fn errors(text: &mut String, outcome: &Outcome) {
     let errors = &outcome.errors;
     if errors.total == 0 {
-        return line(f, "errors", "none");
+        return line(text, "errors", "none");
     }
     let counts: Vec<String> = errors
         .kinds
         .iter()
-        .map(|(kind, count)| format!("{count} {}", kind.words()))
+        .map(|(kind, count)| format!("{} {}", grouped(*count), kind.words()))
         .collect();
-    line(f, "errors", counts.join(", "))?;
+    line(text, "errors", counts.join(", "));
     for fault in &errors.first {
-        line(f, "", fault)?;
+        line(text, "", fault);
     }
     let more = errors.total - errors.first.len() as u64;
-    match more {
-        0 => Ok(()),
-        more => line(f, "", format_args!("and {more} more")),
+    if more > 0 {
+        line(text, "", format!("and {} more", grouped(more)));
     }
 }
 
-fn threshold(f: &mut Formatter<'_>, judged: &Judged) -> fmt::Result {
+fn threshold(text: &mut String, judged: &Judged) {
     let result = match (judged.failed, judged.measured) {
         (true, None) => "failed: the sample does not support it",
         (true, Some(_)) => "failed",
         (false, _) => "passed",
     };
-    line(
-        f,
-        "threshold",
-        format_args!("{}: {result}", judged.condition),
-    )
+    line(text, "threshold", format!("{}: {result}", judged.condition));
 }
 
-fn verdict(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+fn verdict(text: &mut String, outcome: &Outcome) {
     for note in &outcome.verdict.notes {
-        writeln!(f, "Note: {note}.")?;
+        _ = writeln!(text, "Note: {note}.");
     }
     for reason in &outcome.verdict.reasons {
-        writeln!(f, "INVALID: {}.", reason.message)?;
+        _ = writeln!(text, "INVALID: {}.", reason.message);
     }
-    Ok(())
 }
 
-fn line(f: &mut Formatter<'_>, name: &str, what: impl Display) -> fmt::Result {
-    writeln!(f, "{name:<15}{what}")
+/// A row: its name, and what it says.
+pub(super) fn line(text: &mut String, name: &str, what: impl Display) {
+    _ = writeln!(text, "{name:<NAME_COLUMNS$}{what}");
 }

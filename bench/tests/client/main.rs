@@ -5,6 +5,8 @@
 mod bad;
 mod faults;
 mod good;
+mod output;
 mod servers;
+mod talk;
 mod usage;
 mod verbs;

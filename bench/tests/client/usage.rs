@@ -129,10 +129,11 @@ fn more_connections_than_descriptors_is_said_with_the_limit() {
 fn the_soft_limit_on_descriptors_is_raised() {
     let target = good();
     let bench = env!("CARGO_BIN_EXE_corelane-bench");
-    let load = "--connections 60 --count 60 -q";
+    let load = "-c 60 -n 60 -q";
     let command = format!("ulimit -Sn 40; exec '{bench}' run {target} {load}");
     let output = Command::new("sh").args(["-c", &command]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    // A busy machine may make it INVALID (4), which is nothing against the descriptors.
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{output:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use corelane_bench::fault::{Fault, Kind};
 use corelane_bench::outcome::{
     Distribution, Doubt, Duel, Environment, Errors, Generator, Judged, Latencies, Loop, Measure,
-    Metric, Outcome, Packed, Percentiles, Reason, Round, SCHEMA, Second, Server, Shape, Step,
+    Metric, Outcome, Packed, Percentiles, Reason, Round, SCHEMA, Second, Server, Shape, Side, Step,
     Sweep, System, Target, Totals, Verdict,
 };
 use corelane_bench::stats::{median, median_interval};
@@ -131,16 +131,19 @@ pub(crate) fn run(target: &str, middle: f64) -> Outcome {
         totals: totals(),
         latency: Latencies {
             intended: Some(Distribution::new(&measured.intended)),
+            on_time: Some(Distribution::new(&measured.intended)),
             service: Some(Distribution::new(&measured.service)),
             connect: None,
         },
         lateness: Some(Distribution::new(&measured.lateness)),
         series: measured.series,
+        first_reply: None,
         server: Some(server(4711)),
         generator: Generator {
             cpu_ns: Some(5 * SECOND),
             spin_ns: Some(SECOND),
             busiest_lane_cores: Some(0.42),
+            waited_share: Some(0.01),
         },
         system: System {
             listen_overflows: Some(0),
@@ -205,6 +208,9 @@ fn shape() -> Shape {
         arrival: Some("poisson".to_owned()),
         size: Some("64".to_owned()),
         size_mean: Some(64.0),
+        request: None,
+        reply: None,
+        opening: None,
         pipeline: 1,
         verify: true,
         ramp_ns: 0,
@@ -227,6 +233,7 @@ fn server(pid: u32) -> Server {
         threads: Some(3),
         cpu_ns: Some(7 * SECOND),
         cpu_per_message_ns: Some(8_750.0),
+        cpu_per_gigabyte_ns: Some(68e9),
         cpu_per_connection_ns: Some(31_000.0),
         cpu_hold_ns: None,
         cpu_total_ns: Some(8 * SECOND),
@@ -293,6 +300,7 @@ pub(crate) fn sweep() -> Outcome {
         let why = "p99 was above 1 ms";
         Step {
             rate,
+            tries: 1 + u32::from(!kept),
             achieved: Some(rate.min(98_000.0)),
             latency: Percentiles::new(&latency),
             service: Percentiles::new(&latency),
@@ -315,10 +323,24 @@ pub(crate) fn sweep() -> Outcome {
     outcome
 }
 
-/// Twelve rounds, in which B is a little faster.
+/// All that was measured of one target of a duel.
+fn side(outcome: &Outcome) -> Side {
+    Side {
+        totals: outcome.totals.clone(),
+        latency: outcome.latency.clone(),
+        lateness: outcome.lateness.clone(),
+        server: outcome.server.clone(),
+        generator: outcome.generator.clone(),
+    }
+}
+
+/// Twelve rounds, in which the new target is a little faster than the old one.
 pub(crate) fn duel() -> Outcome {
     let mut outcome = run("127.0.0.1:7001", 60_000.0);
+    let other = run("127.0.0.1:7002", 55_000.0);
     outcome.verb = "duel".to_owned();
+    outcome.series = Vec::new();
+    outcome.target.name = Some("old".to_owned());
     let mut random = Random(3);
     let measure = Measure::default();
     let round = |n: u32| Round {
@@ -333,25 +355,29 @@ pub(crate) fn duel() -> Outcome {
         let ratio = median_interval(&ratios);
         let words = ratio
             .filter(|interval| interval.excludes(1.0))
-            .map(|_| format!("B has {:.2} times A's {name}", median(&ratios).unwrap()));
+            .map(|_| format!("old has {:.2} times new's {name}", median(&ratios).unwrap()));
         Metric {
             name: name.to_owned(),
+            more_is_better: name == "rate",
+            better: words.is_some().then(|| "new".to_owned()),
             ratios,
             ratio,
             words,
         }
     };
     let mut b = outcome.target.clone();
+    b.name = Some("new".to_owned());
     b.given = "127.0.0.1:7002".to_owned();
     outcome.duel = Some(Duel {
         targets: [outcome.target.clone(), b],
+        sides: Some(Box::new([side(&outcome), side(&other)])),
         slice_ns: 2 * SECOND,
         rounds: (0..12).map(round).collect(),
         metrics: vec![
-            metric("rate", 1.06, 0.04),
-            metric("p50", 0.93, 0.05),
+            metric("rate", 0.94, 0.04),
+            metric("p50", 1.07, 0.05),
             metric("p99", 0.99, 0.3),
-            metric("cpu_per_message", 0.9, 0.06),
+            metric("cpu_per_message", 1.1, 0.06),
         ],
     });
     outcome

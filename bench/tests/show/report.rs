@@ -144,7 +144,41 @@ fn a_sweep_has_its_curve_and_a_duel_its_rounds() {
         .filter(|node| node.attribute("class") == Some("dot faint c1"))
         .count();
     assert_eq!(dots, 4 * 12);
-    assert!(text.contains("B has 1.06 times A&#39;s rate"), "{text}");
+    assert!(text.contains("old has 0.94 times new&#39;s rate"), "{text}");
+}
+
+/// Whoever reads of two targets sees each by the same name everywhere, and which one is better.
+#[test]
+fn a_duel_draws_both_targets_and_their_ratio() {
+    let folder = Folder::new("duel");
+    folder.write("duel.json", &duel());
+    let text = report(&folder, &["duel.json"]);
+    let document = parsed(&text);
+    let kinds = ["from the intended time", "service time"];
+    let both = ["old", "new"].map(|name| kinds.map(|kind| format!("{name}, {kind}")));
+    assert_eq!(lines(&document, "percentiles"), both.concat());
+    assert_eq!(lines(&document, "lateness"), ["old", "new"]);
+    assert_eq!(lines(&document, "ratio"), ["old / new"]);
+    let note = "Above 1× old takes longer and new is better, below it old is.";
+    assert!(text_of(by_id(&document, "ratio")).contains(note), "{text}");
+    let rounds = text_of(by_id(&document, "duel"));
+    for words in ["more is better", "less is better", "new is better"] {
+        assert!(rounds.contains(words), "{words}: {rounds}");
+    }
+    let heading = "duel: old (127.0.0.1:7001) against new (127.0.0.1:7002)";
+    let is_heading = |node: &Node<'_, '_>| node.has_tag_name("h1");
+    let found = document.descendants().find(is_heading).unwrap();
+    assert_eq!(text_of(found), heading);
+    // A row of each table for each target, by its name.
+    let mut rows = document
+        .descendants()
+        .filter(|node| node.has_tag_name("tr"));
+    let results = rows.by_ref().skip(1).take(2);
+    let names: Vec<String> = results
+        .map(|row| text_of(row.first_element_child().unwrap()))
+        .map(|name| name.trim().to_owned())
+        .collect();
+    assert_eq!(names, ["old", "new"]);
 }
 
 /// A report is one file: nothing in it makes a browser ask for another.

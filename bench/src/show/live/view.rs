@@ -7,21 +7,24 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Sparkline;
+use ratatui::widgets::{Paragraph, Sparkline};
 
-use crate::live::{Phase, Snapshot};
+use crate::figures::grouped;
+use crate::figures::{Unit, maybe};
+use crate::live::{Flow, Phase, Snapshot};
 use crate::outcome::Second;
-use crate::show::figures::{Unit, maybe};
 use crate::stats::float;
-use crate::text::quantity::grouped;
+use crate::text::wrapped;
 
 /// Rows that are remembered: the width of a very wide terminal.
 const HISTORY: usize = 512;
 /// Columns of a figure's name and of its value.
 const NAME_COLUMNS: u16 = 17;
 const VALUE_COLUMNS: u16 = 15;
-/// The lines around the figures: title, part, a blank one at either end, and the hint.
-const FRAME_LINES: u16 = 5;
+/// The lines around the figures and the title: part, a blank one at either end, and the hint.
+const FRAME_LINES: u16 = 4;
+/// Lines of the title, at most: the figures matter more.
+const TITLE_LINES: usize = 3;
 
 /// A figure over time.
 struct Figure {
@@ -124,15 +127,23 @@ impl View {
         let area = frame.area().inner(ratatui::layout::Margin::new(1, 0));
         let figures: Vec<&Figure> = FIGURES.iter().filter(|figure| self.has(figure)).collect();
         let wanted = u16::try_from(figures.len()).unwrap_or(u16::MAX);
-        let lines = match area.height >= FRAME_LINES + 2 + 2 * wanted {
+        let phase = self.phase();
+        let title = self.title(area.width.saturating_sub(columns(&phase) + 2));
+        let title_lines = u16::try_from(title.len()).unwrap_or(u16::MAX);
+        let lines = match area.height >= FRAME_LINES + title_lines + 2 + 2 * wanted {
             true => 2,
             false => 1,
         };
-        let mut heights = vec![Constraint::Length(1), Constraint::Length(2)];
+        let mut heights = vec![Constraint::Length(title_lines), Constraint::Length(2)];
         heights.extend(figures.iter().map(|_| Constraint::Length(lines)));
         heights.extend([Constraint::Length(1); 4]);
         let places = Layout::vertical(heights).split(area);
-        self.head(frame, places[0], places[1]);
+        head(frame, places[0], title, phase);
+        let part = self
+            .latest
+            .as_ref()
+            .and_then(|latest| latest.part.as_deref());
+        frame.render_widget(Line::from(part.unwrap_or_default()), places[1]);
         for (figure, place) in figures.iter().zip(&places[2..]) {
             self.figure(figure, frame, *place);
         }
@@ -150,24 +161,23 @@ impl View {
 
     /// Whether bytes flow and no messages.
     fn is_bulk(&self) -> bool {
-        let bytes = |row: &Second| row.sent_bytes_per_second + row.received_bytes_per_second;
-        let messages = self.rows.iter().any(|row| row.rate > 0.0);
-        !messages && self.rows.iter().any(|row| bytes(row) > 0.0)
+        let flow = self.latest.as_ref().map(|latest| latest.flow);
+        flow == Some(Flow::Bytes)
     }
 
-    fn head(&self, frame: &mut Frame<'_>, first: Rect, second: Rect) {
+    /// What was asked for, in lines that are broken between words.
+    fn title(&self, columns: u16) -> Vec<String> {
+        let lines = wrapped(&self.title, usize::from(columns.max(1)));
+        lines.lines().take(TITLE_LINES).map(str::to_owned).collect()
+    }
+
+    /// Where the load is, and how long that lasts.
+    fn phase(&self) -> String {
         let latest = self.latest.as_ref();
-        let phase = latest.map_or("connecting", |latest| words(latest.phase));
+        let phase = latest.map_or(Phase::Connecting, |latest| latest.phase);
         let left = latest.and_then(|latest| latest.left_ns);
         let left = left.map(|nanos| format!(", {} s left", nanos.div_ceil(1_000_000_000)));
-        let phase = format!("{phase}{}", left.unwrap_or_default());
-        let columns = u16::try_from(phase.chars().count()).unwrap_or(u16::MAX);
-        let halves = Layout::horizontal([Constraint::Fill(1), Constraint::Length(columns)]);
-        let [left, right] = halves.spacing(2).areas(first);
-        frame.render_widget(Line::from(self.title.as_str()).bold(), left);
-        frame.render_widget(Line::from(phase).bold(), right);
-        let part = latest.and_then(|latest| latest.part.as_deref());
-        frame.render_widget(Line::from(part.unwrap_or_default()), second);
+        format!("{}{}", phase.words(), left.unwrap_or_default())
     }
 
     fn figure(&self, figure: &Figure, frame: &mut Frame<'_>, place: Rect) {
@@ -205,11 +215,10 @@ impl View {
         };
         let messages = Span::from(grouped(latest.messages)).bold();
         let columns = usize::from(NAME_COLUMNS + 1);
-        let counts = [
-            ("connections", Span::from(open).bold()),
-            ("errors", errors),
-            ("measured", messages),
-        ];
+        let mut counts = vec![("connections", Span::from(open).bold()), ("errors", errors)];
+        if !self.is_bulk() {
+            counts.push(("measured", messages));
+        }
         for ((name, count), place) in counts.into_iter().zip(places) {
             let name = Span::from(format!("{name:<columns$}")).dim();
             frame.render_widget(Line::from(vec![name, count]), *place);
@@ -221,14 +230,20 @@ impl View {
     }
 }
 
-fn words(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Connecting => "connecting",
-        Phase::Holding => "holding",
-        Phase::Warmup => "warm-up",
-        Phase::Measuring => "measuring",
-        Phase::Finishing => "finishing",
-    }
+/// The title, and where the load is beside its first line.
+fn head(frame: &mut Frame<'_>, place: Rect, title: Vec<String>, phase: String) {
+    let halves = Layout::horizontal([Constraint::Fill(1), Constraint::Length(columns(&phase))]);
+    let [left, right] = halves.spacing(2).areas(place);
+    let lines: Vec<Line<'_>> = title
+        .into_iter()
+        .map(|line| Line::from(line).bold())
+        .collect();
+    frame.render_widget(Paragraph::new(lines), left);
+    frame.render_widget(Line::from(phase).bold(), right);
+}
+
+fn columns(text: &str) -> u16 {
+    u16::try_from(text.chars().count()).unwrap_or(u16::MAX)
 }
 
 /// The height of a bar; a thousandth of a core is one, and only relations count.
@@ -247,12 +262,13 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::{HISTORY, View};
-    use crate::live::{Phase, Snapshot};
+    use crate::live::{Flow, Phase, Snapshot};
     use crate::outcome::{Percentiles, Second};
 
     fn snapshot(rate: f64, errors: u64) -> Snapshot {
         Snapshot {
             phase: Phase::Measuring,
+            flow: Flow::Messages,
             part: Some("step 2, 40000/s".to_owned()),
             connections: 50,
             second: Second {
@@ -319,9 +335,26 @@ mod tests {
     }
 
     #[test]
+    fn a_long_command_goes_on_in_the_next_line_between_words() {
+        let title = "run 127.0.0.1:7008 --rate 20k --connections 50 --server-pid 4711";
+        let mut view = View::new(title.to_owned());
+        view.add(&snapshot(1.0, 0));
+        let lines = drawn(&view, 60, 24);
+        assert_eq!(
+            lines[..3],
+            [
+                " run 127.0.0.1:7008 --rate 20k          measuring, 8 s left",
+                "   --connections 50 --server-pid 4711",
+                " step 2, 40000/s",
+            ]
+        );
+    }
+
+    #[test]
     fn where_bytes_flow_and_no_messages_they_are_shown() {
         let mut view = View::new("bulk".to_owned());
         let mut bytes = snapshot(0.0, 0);
+        bytes.flow = Flow::Bytes;
         bytes.second.sent_bytes_per_second = 1.5e9;
         view.add(&bytes);
         let lines = drawn(&view, 60, 14);

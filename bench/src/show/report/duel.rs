@@ -1,9 +1,9 @@
-//! A duel's rounds: B against A, a row for each figure, a dot for each round, and the interval.
+//! A duel's rounds: A against B, a row for each figure, a dot for each round, and the interval.
 
 use super::axis::Axis;
 use super::markup::{Markup, pixels};
+use crate::figures::{Unit, ratio};
 use crate::outcome::{Duel, Metric};
-use crate::show::figures::{Unit, ratio};
 
 const WIDTH: f64 = 1120.0;
 const LEFT: f64 = 150.0;
@@ -15,16 +15,16 @@ const BOTTOM: f64 = 30.0;
 /// Who, what the rounds gave, and in words what may be said of it.
 pub(crate) fn section(duel: &Duel) -> Markup {
     let mut section = Markup::default();
-    let [a, b] = &duel.targets;
+    let ([a, b], targets) = (duel.names(), &duel.targets);
     let text = format!(
-        "A is {}, B is {}; {} rounds. Each dot is B divided by A in one round, the bar the 95 % \
-         interval of their median (bootstrap): where it spans 1×, no difference is shown.",
-        a.given,
-        b.given,
+        "{a} is {}, {b} is {}; {} rounds. Each dot is {a} divided by {b} in one round, the bar the \
+         95 % interval of their median (bootstrap): where it spans 1×, no difference is shown.",
+        targets[0].given,
+        targets[1].given,
         duel.rounds.len()
     );
     section.element("p", &[], text);
-    section.markup(&drawing(duel));
+    section.markup(&drawing(duel, &format!("{a} / {b}")));
     section.open("ul", &[("class", &"remarks")]);
     for metric in &duel.metrics {
         if let Some(words) = &metric.words {
@@ -35,7 +35,7 @@ pub(crate) fn section(duel: &Duel) -> Markup {
     section
 }
 
-fn drawing(duel: &Duel) -> Markup {
+fn drawing(duel: &Duel, ratio: &str) -> Markup {
     let mut figure = Markup::default();
     let Some(axis) = axis(&duel.metrics) else {
         return figure;
@@ -50,7 +50,7 @@ fn drawing(duel: &Duel) -> Markup {
             ("class", &"drawing"),
             ("viewBox", &view),
             ("role", &"img"),
-            ("aria-label", &"B divided by A"),
+            ("aria-label", &ratio),
         ],
     );
     for tick in axis.ticks() {
@@ -82,14 +82,14 @@ fn drawing(duel: &Duel) -> Markup {
 
 fn row(figure: &mut Markup, axis: &Axis, metric: &Metric, middle: f64) {
     let y = pixels(middle);
-    let base = pixels(middle + 4.0);
-    text(
-        figure,
-        "name",
-        (&pixels(LEFT - 14.0), &base),
-        "end",
-        &metric.name,
-    );
+    let (base, below) = (pixels(middle - 2.0), pixels(middle + 13.0));
+    let (left, right) = (pixels(LEFT - 14.0), pixels(WIDTH - RIGHT + 14.0));
+    text(figure, "name", (&left, &base), "end", metric.called());
+    let direction = match metric.more_is_better {
+        true => "more is better",
+        false => "less is better",
+    };
+    text(figure, "tick", (&left, &below), "end", direction);
     for value in &metric.ratios {
         figure.empty(
             "circle",
@@ -120,13 +120,13 @@ fn row(figure: &mut Markup, axis: &Axis, metric: &Metric, middle: f64) {
             format!("{median} ({low} to {high})")
         }
     };
-    text(
-        figure,
-        "name",
-        (&pixels(WIDTH - RIGHT + 14.0), &base),
-        "start",
-        &words,
-    );
+    text(figure, "name", (&right, &base), "start", &words);
+    let told = match (&metric.better, &metric.ratio) {
+        (Some(better), _) => format!("{better} is better"),
+        (None, Some(_)) => "no difference is shown".to_owned(),
+        (None, None) => String::new(),
+    };
+    text(figure, "tick", (&right, &below), "start", &told);
 }
 
 fn axis(metrics: &[Metric]) -> Option<Axis> {

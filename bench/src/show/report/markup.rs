@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use crate::show::figures::trimmed;
+use crate::figures::trimmed;
 
 /// A piece of a page. Well formed as XML too, so that a test can read it.
 #[derive(Debug, Default)]

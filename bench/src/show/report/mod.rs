@@ -17,7 +17,7 @@ use hdrhistogram::Histogram;
 
 pub use self::page::page;
 use super::{Failure, names, print};
-use crate::outcome::{Distribution, Outcome, Unreadable};
+use crate::outcome::{Distribution, Outcome, Side, Unreadable};
 
 /// `report`, as written.
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<(), Failure> {
 }
 
 /// One run of a report: its results, and the name by which the reader knows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Run {
     name: String,
     outcome: Outcome,
@@ -56,9 +56,30 @@ pub struct Run {
     service: Option<Histogram<u64>>,
     connect: Option<Histogram<u64>>,
     lateness: Option<Histogram<u64>>,
+    /// A duel's targets, each as a run of its own.
+    sides: Vec<Self>,
 }
 
 impl Run {
+    /// What is drawn of it: of a duel each target by its name, else the run itself.
+    pub(crate) fn drawn(&self, alone: bool) -> Vec<Self> {
+        let mut drawn = self.sides.clone();
+        if drawn.is_empty() {
+            return vec![self.clone()];
+        }
+        if !alone {
+            for side in &mut drawn {
+                side.name = format!("{}, {}", self.name, side.name);
+            }
+        }
+        drawn
+    }
+
+    /// Latency from the intended time if there is one, else service time.
+    pub(crate) fn first(&self) -> Option<&Histogram<u64>> {
+        self.intended.as_ref().or(self.service.as_ref())
+    }
+
     /// Takes a run in.
     ///
     /// # Errors
@@ -73,8 +94,29 @@ impl Run {
             service: open(&outcome.latency.service)?,
             connect: open(&outcome.latency.connect)?,
             lateness: open(&outcome.lateness)?,
+            sides: sides(&outcome)?,
             name,
             outcome,
         })
     }
+}
+
+/// A duel's targets, each by its name; of anything else none.
+fn sides(outcome: &Outcome) -> Result<Vec<Run>, Unreadable> {
+    let duel = outcome.duel.as_ref();
+    let Some((duel, sides)) = duel.and_then(|duel| Some((duel, duel.sides.as_ref()?))) else {
+        return Ok(Vec::new());
+    };
+    let side = |(place, side): (usize, &Side)| {
+        let mut own = outcome.clone();
+        own.duel = None;
+        own.target = duel.targets[place].clone();
+        own.totals = side.totals.clone();
+        own.latency = side.latency.clone();
+        own.lateness.clone_from(&side.lateness);
+        own.server.clone_from(&side.server);
+        own.generator = side.generator.clone();
+        Run::new(duel.names()[place].to_owned(), own)
+    };
+    sides.iter().enumerate().map(side).collect()
 }

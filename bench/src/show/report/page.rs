@@ -26,17 +26,20 @@ pub fn page(runs: &[Run]) -> String {
         .raw("</style>\n</head>\n<body>\n<main>\n");
     header(runs, &mut page);
     page.markup(&tables::verdicts(runs));
-    section(&mut page, "Results", &tables::results(runs));
     for run in runs {
         if let Some(duel) = &run.outcome.duel {
             section(&mut page, "Duel", &duel::section(duel));
         }
     }
-    let latency = plots::of_latency(runs);
+    let drawn = runs.iter().flat_map(|run| run.drawn(runs.len() == 1));
+    let drawn: Vec<Run> = drawn.collect();
+    section(&mut page, "Results", &tables::results(&drawn));
+    let ratios = runs.iter().filter_map(|run| plots::of_ratio(&run.sides));
+    let latency: Vec<Plot> = ratios.chain(plots::of_latency(&drawn)).collect();
     if !latency.is_empty() {
         section(&mut page, "Latency", &figures(&latency));
     }
-    let amounts = plots::of_amounts(runs);
+    let amounts = plots::of_amounts(&drawn);
     if !amounts.is_empty() {
         section(&mut page, "Rate and cost", &figures(&amounts));
     }
@@ -48,7 +51,7 @@ pub fn page(runs: &[Run]) -> String {
     if runs.iter().any(|run| run.outcome.errors.total > 0) {
         section(&mut page, "Errors", &tables::errors(runs));
     }
-    section(&mut page, "Conditions", &tables::conditions(runs));
+    section(&mut page, "Conditions", &tables::conditions(&drawn));
     page.raw("</main>\n<div id=\"tip\" hidden=\"hidden\"></div>\n<script>")
         .raw(SCRIPT)
         .raw("</script>\n</body>\n</html>\n");
@@ -68,8 +71,11 @@ fn headline(run: &Run) -> String {
     let outcome = &run.outcome;
     match &outcome.duel {
         Some(duel) => {
-            let [a, b] = &duel.targets;
-            format!("{} {} against {}", outcome.verb, a.given, b.given)
+            let ([a, b], [name_a, name_b]) = (&duel.targets, duel.names());
+            format!(
+                "duel: {name_a} ({}) against {name_b} ({})",
+                a.given, b.given
+            )
         }
         None => format!("{} {}", outcome.verb, outcome.target.given),
     }

@@ -3,12 +3,12 @@
 use super::Run;
 use super::markup::Markup;
 use super::plot::COLORS;
+use crate::figures::grouped;
+use crate::figures::{Unit, maybe};
 use crate::outcome::{Outcome, Step, Sweep};
 use crate::show::conditions::{self, Bearing, Condition};
-use crate::show::figures::{Unit, maybe};
 use crate::show::results::{self, Figure, Group};
 use crate::stats::float;
-use crate::text::quantity::grouped;
 
 /// What each run is, whether it can be believed, and whether it is good enough.
 pub(crate) fn verdicts(runs: &[Run]) -> Markup {
@@ -18,7 +18,10 @@ pub(crate) fn verdicts(runs: &[Run]) -> Markup {
         let outcome = &run.outcome;
         all.open("article", &[]);
         all.open("h3", &[]);
-        swatch(number, &mut all);
+        // A duel's targets have colours of their own.
+        if runs.iter().all(|run| run.sides.is_empty()) {
+            swatch(number, &mut all);
+        }
         all.text(&run.name);
         badge(outcome, &mut all);
         all.close("h3");
@@ -225,7 +228,9 @@ pub(crate) fn errors(runs: &[Run]) -> Markup {
             .map(|(kind, count)| format!("{} {}", grouped(*count), kind.words()))
             .collect();
         list.open("h3", &[]);
-        swatch(number, &mut list);
+        if runs.iter().all(|run| run.sides.is_empty()) {
+            swatch(number, &mut list);
+        }
         list.text(format!("{}: {}", run.name, kinds.join(", ")))
             .close("h3");
         list.open("ul", &[]);

@@ -1,7 +1,7 @@
 //! The plots of amounts over time: rate, bytes, CPU, memory, connections, errors.
 
 use super::{Gather, Points, each_run, highest, legend, points, rows, timed};
-use crate::show::figures::Unit;
+use crate::figures::Unit;
 use crate::show::report::Run;
 use crate::show::report::axis::Axis;
 use crate::show::report::plot::{Dash, Entry, Line, Mark, Plot};

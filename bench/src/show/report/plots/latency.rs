@@ -3,8 +3,8 @@
 use hdrhistogram::Histogram;
 
 use super::{Gather, Points, each_run, highest, latency_axis, legend, points, timed};
+use crate::figures::Unit;
 use crate::outcome::{Percentiles, Step};
-use crate::show::figures::Unit;
 use crate::show::report::Run;
 use crate::show::report::axis::Axis;
 use crate::show::report::plot::{Dash, Line, Mark, Plot};

@@ -3,14 +3,16 @@
 
 mod amounts;
 mod latency;
+mod ratio;
 
 pub(crate) use self::amounts::of_amounts;
 pub(crate) use self::latency::of_latency;
+pub(crate) use self::ratio::of_ratio;
 use super::Run;
 use super::axis::Axis;
 use super::plot::{Dash, Entry, Line, Mark, Plot};
+use crate::figures::Unit;
 use crate::outcome::Second;
-use crate::show::figures::Unit;
 use crate::stats::float;
 
 /// Points of a line, at most: about what a screen can tell apart.

@@ -1,7 +1,10 @@
-//! Figures as people read them: three digits and a unit. Called by everything that shows results;
-//! knows no result itself.
+//! Figures as people read them: three digits and a unit. Called by everything that shows results,
+//! in text, on a terminal or in a page, so that one figure reads the same everywhere; knows no
+//! result itself.
 
-use crate::text::quantity::grouped;
+use std::time::Duration;
+
+use corelane::config::units;
 
 /// Digits that are shown: what a histogram keeps.
 const DIGITS: usize = 3;
@@ -43,7 +46,7 @@ impl Unit {
             Self::Rate => rate(value),
             Self::Memory => memory(value),
             Self::Throughput => throughput(value),
-            Self::Cores => format!("{} cores", number(value)),
+            Self::Cores => cores(value),
             Self::Count => grouped(whole(value)),
             Self::Ratio => ratio(value),
             Self::Percent => format!("{} %", number(value)),
@@ -59,6 +62,16 @@ pub(crate) fn time(nanos: f64) -> String {
         &[(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")],
         " ",
     )
+}
+
+/// A long time in nanoseconds, of which fractions of a second are read: `1.23 s`.
+pub(crate) fn seconds(nanos: f64) -> String {
+    format!("{} s", number(nanos / 1e9))
+}
+
+/// Processors kept busy: `0.42 cores`.
+pub(crate) fn cores(cores: f64) -> String {
+    format!("{} cores", number(cores))
 }
 
 /// Memory in bytes: `17.0 MiB`.
@@ -107,6 +120,24 @@ pub(crate) fn ratio(ratio: f64) -> String {
 /// What there is, shown, or [`NONE`].
 pub(crate) fn maybe<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| NONE.to_owned(), show)
+}
+
+/// A duration as it was asked for: `1s`, `200ms`.
+pub(crate) fn asked(nanos: u64) -> String {
+    (units::DURATION.show)(Duration::from_nanos(nanos))
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// `99.9%` of one in a thousand.
@@ -164,7 +195,7 @@ fn scaled(value: f64, units: &[(f64, &str)], blank: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{GIB, maybe, memory, number, rate, ratio, short, throughput, time};
+    use super::{GIB, grouped, maybe, memory, number, rate, ratio, short, throughput, time};
 
     #[test]
     fn times() {
@@ -208,5 +239,13 @@ mod tests {
         assert_eq!(rate(1.5), "1.50/s");
         assert_eq!(ratio(0.987), "0.99×");
         assert_eq!(maybe(None, time), "n/a");
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
     }
 }
