@@ -35,7 +35,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until told to stop (SIGTERM or SIGINT)
+    /// Serve until told to stop (SIGTERM, SIGINT or SIGQUIT)
     Run {
         /// The configuration; without it, the one that `config default` prints
         #[arg(short, long, value_name = "FILE")]
@@ -94,8 +94,9 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Says on standard error why, with every cause, and gives the exit code: 2 where the
-    /// arguments or the configuration are wrong, 1 for what else fails, 0 for help and version.
+    /// Says on standard error why, with every cause, unless the server's log has said it, and gives
+    /// the exit code: 2 where the arguments or the configuration are wrong, 1 for what else fails,
+    /// 0 for help and version.
     pub fn report(&self) -> ExitCode {
         let (text, code) = match self {
             Self::Arguments(error) => {
@@ -105,14 +106,14 @@ impl Failure {
                 return code.into();
             }
             // Its lines begin with the file and the line, for editors to jump to.
-            Self::Config(errors) | Self::Run(ServerError::Config(errors)) => {
-                (errors.to_string(), 2)
-            }
+            Self::Config(errors) => (errors.to_string(), 2),
+            Self::Read { .. } => (format!("corelane: {}", server::chain(self)), 2),
+            // The server's log, in the form that it has, says why.
+            Self::Run(ServerError::Config(_)) => return 2.into(),
             // Nothing is wrong with the file, and the same start may succeed later.
-            Self::Run(ServerError::Taken(errors)) => (errors.to_string(), 1),
-            Self::Read { .. } => (format!("corelane: {}", chain(self)), 2),
-            Self::Output(_) | Self::Probe { .. } | Self::Run(_) => {
-                (format!("corelane: {}", chain(self)), 1)
+            Self::Run(_) => return ExitCode::FAILURE,
+            Self::Output(_) | Self::Probe { .. } => {
+                (format!("corelane: {}", server::chain(self)), 1)
             }
         };
         _ = writeln!(io::stderr(), "{text}");
@@ -161,8 +162,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure
     let arguments = Arguments::try_parse_from(&arguments)
         .map_err(|error| Failure::Arguments(with_tip(error, &arguments)))?;
     match arguments.command {
-        Command::Run { config: None } => run(&parse(config::DEFAULT, "the default configuration")?),
-        Command::Run { config: Some(path) } => run(&load(&path)?),
+        Command::Run { config: None } => {
+            let config = parse(config::DEFAULT, "the default configuration")?;
+            run(&config, "embedded default")
+        }
+        Command::Run { config: Some(path) } => {
+            let config = load(&path)?;
+            let whole = std::path::absolute(&path).unwrap_or(path);
+            run(&config, &whole.display().to_string())
+        }
         Command::Check { config } => check(&config),
         Command::Probe { target } => probe(&target),
         Command::Config {
@@ -237,8 +245,8 @@ fn probe(target: &str) -> Result<(), Failure> {
 }
 
 /// Serves until told to stop.
-fn run(config: &Config) -> Result<(), Failure> {
-    server::run(config).map_err(Failure::Run)
+fn run(config: &Config, source: &str) -> Result<(), Failure> {
+    server::run(config, source).map_err(Failure::Run)
 }
 
 fn check(path: &Path) -> Result<(), Failure> {
@@ -325,12 +333,6 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
         _ => Ok(()),
     }
-}
-
-/// An error and its causes: `what: why: why`.
-fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// `1 listener`, `2 listeners`

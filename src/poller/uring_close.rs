@@ -7,6 +7,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, IntoRawFd};
 use std::process;
+use std::thread;
 use std::time::Duration;
 
 use io_uring::opcode;
@@ -108,11 +109,21 @@ impl Uring {
     }
 }
 
+/// Leaves the thread that writes the log a moment for the last line.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the lane serves no more: the process is about to abort"
+)]
+fn await_log() {
+    thread::sleep(Duration::from_millis(100));
+}
+
 impl Drop for Uring {
     fn drop(&mut self) {
         if let Err(error) = self.quiesce() {
             // Going on would free memory that the kernel may still write to.
             tracing::error!(%error, "io_uring does not let go of its operations: aborting");
+            await_log();
             process::abort();
         }
         self.buffers.reclaim(&self.pool);

@@ -59,10 +59,10 @@ pub enum ServerError {
         /// Which.
         lane: usize,
     },
-    /// Sessions were reset because the grace period was over, or a second signal came.
-    Cut {
-        /// How many.
-        sessions: usize,
+    /// Lanes were told to reset their sessions and have not ended.
+    Stuck {
+        /// Which.
+        lanes: Vec<usize>,
     },
 }
 
@@ -94,12 +94,10 @@ impl fmt::Display for ServerError {
             Self::System { what, .. } => write!(f, "{what}"),
             Self::Lane { lane, .. } => write!(f, "lane {lane} broke"),
             Self::LanePanicked { lane } => write!(f, "lane {lane} panicked; please report it"),
-            Self::Cut { sessions } => {
-                write!(
-                    f,
-                    "stopped before it was drained: sessions reset: {sessions}"
-                )
-            }
+            Self::Stuck { lanes } => write!(
+                f,
+                "lanes that do not end when told to: {lanes:?}; please report it"
+            ),
         }
     }
 }
@@ -111,6 +109,12 @@ impl Error for ServerError {
             _ => None,
         }
     }
+}
+
+/// An error and its causes: `what: why: why`.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// What is wrong with an address that somebody has, and what helps.

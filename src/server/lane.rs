@@ -71,19 +71,26 @@ impl Shared {
     }
 }
 
+/// A lane, and what the poller said that it was to have, if it has another.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) lane: Lane,
+    pub(crate) refused: Option<io::Error>,
+}
+
 /// Opens a lane on the calling thread, pinned.
-pub(crate) fn open(plan: &LanePlan) -> io::Result<Lane> {
+pub(crate) fn open(plan: &LanePlan) -> io::Result<Opened> {
     if let Some(cpu) = plan.cpu {
         sys::pin_to(cpu)?;
     }
     let mut options = plan.options;
+    let mut refused = None;
     loop {
         match Lane::open(options, sys::now()) {
-            Ok(lane) => return Ok(lane),
+            Ok(lane) => return Ok(Opened { lane, refused }),
             Err(error) if plan.may_fall_back && options.back_end == BackEnd::IoUring => {
                 // The self-test passed, but one more ring was too many.
-                let lane = plan.index;
-                tracing::warn!(lane, %error, "cannot open another io_uring: epoll on this lane");
+                refused = Some(error);
                 options.back_end = BackEnd::Epoll;
             }
             // A system that promises no memory it does not have refuses large reservations.

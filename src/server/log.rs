@@ -1,24 +1,101 @@
 //! Sets up logging from the configuration: to standard error, one line an event.
 //!
-//! Called once, before the first lane starts. What an event says may come from a client or a
-//! peer, so no control character of it reaches the terminal, and none can begin a line of its own.
+//! Called once, before the first lane starts. An event becomes a line on the thread that has it,
+//! and is written by a thread of the log's own (`log_queue.rs`), so that nobody waits for who reads
+//! standard error. What an event says may come from a client or a peer, so no control character of
+//! it reaches the terminal, and none can begin a line of its own.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
 use std::io::{self, Write};
+use std::panic::{self, PanicHookInfo};
+use std::thread;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::SetGlobalDefaultError;
-use tracing::{Dispatch, dispatcher};
+use tracing::{Dispatch, Level, Metadata, dispatcher};
 use tracing_subscriber::FmtSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::log_queue::{self, Queue, Sink, Writing};
 use crate::config::{Log, LogFormat, LogLevel};
+use crate::sys;
 
-/// Sends the process's events to standard error, as `log` says.
+/// How long the end of the process waits for lines that are not written yet.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the writer waits at a time for a sink that would block.
+const ROOM_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Sends the process's events, and its panics, to standard error, as `log` says; `None` if they
+/// go somewhere already.
 ///
 /// # Errors
-/// If it has been called before.
-pub(super) fn start(log: &Log) -> Result<(), SetGlobalDefaultError> {
-    dispatcher::set_global_default(subscriber(log, io::stderr))
+/// If the writer's thread cannot be started.
+pub(super) fn start(log: &Log) -> io::Result<Option<LogEnd>> {
+    let level = log.level;
+    let say = move |lines, error: Option<&io::Error>| dropped(level, lines, error);
+    let (queue, writing) = log_queue::start(StandardError, say)?;
+    if dispatcher::set_global_default(subscriber(log, queue)).is_err() {
+        return Ok(None);
+    }
+    panic::set_hook(Box::new(log_panic));
+    Ok(Some(LogEnd(writing)))
+}
+
+/// Writes what is logged, at the end of the process.
+#[derive(Debug)]
+pub(super) struct LogEnd(Writing);
+
+impl LogEnd {
+    /// Waits until all is written, but not for a sink that takes nothing.
+    pub(super) fn finish(self) {
+        self.0.finish(END_PATIENCE);
+    }
+}
+
+/// The process's standard error.
+#[derive(Debug)]
+struct StandardError;
+
+impl Sink for StandardError {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        sys::write_to_stderr(bytes)
+    }
+
+    fn await_room(&mut self) {
+        sys::await_stderr(ROOM_PATIENCE);
+    }
+}
+
+thread_local! {
+    /// The line that the writer's own thread says, which must not queue for itself.
+    static OWN_LINE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The line that says how many were dropped, at a level that is logged.
+fn dropped(level: LogLevel, lines: u64, error: Option<&io::Error>) -> String {
+    const WHY: &str = "log lines dropped: standard error did not take them in time";
+    OWN_LINE.set(Some(String::new()));
+    let error = error.map(tracing::field::display);
+    if level == LogLevel::Error {
+        tracing::error!(lines, error, "{WHY}");
+    } else {
+        tracing::warn!(lines, error, "{WHY}");
+    }
+    OWN_LINE.take().unwrap_or_default()
+}
+
+/// Logs a panic, in the form of every other line. With a backtrace if RUST_BACKTRACE asks for it.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+    tracing::error!(
+        thread = thread::current().name(),
+        at = info.location().map(tracing::field::display),
+        panic = info.payload_as_str().unwrap_or("not a text"),
+        backtrace = backtrace.map(tracing::field::display),
+        "a panic, which is a defect of corelane: please report it"
+    );
 }
 
 /// What `log` says, to any writer.
@@ -35,7 +112,7 @@ where
     };
     let builder = FmtSubscriber::builder()
         .with_max_level(level)
-        .with_writer(OneLine(writer))
+        .with_writer(writer)
         .with_ansi(false)
         // A closed standard error is no reason to end, and printing of it to there would panic.
         .log_internal_errors(false);
@@ -45,31 +122,49 @@ where
     }
 }
 
-/// Makes writers that keep an event on its line.
-#[derive(Debug)]
-struct OneLine<W>(W);
-
-impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for OneLine<W> {
-    type Writer = OneLineWriter<W::Writer>;
+impl<'w> MakeWriter<'w> for Queue {
+    type Writer = LineWriter<'w>;
 
     fn make_writer(&'w self) -> Self::Writer {
-        OneLineWriter(self.0.make_writer())
+        LineWriter {
+            queue: self,
+            is_detail: false,
+        }
+    }
+
+    fn make_writer_for(&'w self, event: &Metadata<'_>) -> Self::Writer {
+        LineWriter {
+            queue: self,
+            is_detail: *event.level() >= Level::DEBUG,
+        }
     }
 }
 
 /// A writer of whole events, each given in one call and ending in a newline.
 #[derive(Debug)]
-struct OneLineWriter<W>(W);
+pub(super) struct LineWriter<'q> {
+    queue: &'q Queue,
+    is_detail: bool,
+}
 
-impl<W: Write> Write for OneLineWriter<W> {
+impl Write for LineWriter<'_> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        // One call for the whole line, so that lines of several lanes do not mix.
-        self.0.write_all(one_line(event).as_bytes())?;
+        let line = one_line(event);
+        let line = OWN_LINE.with_borrow_mut(|own| match own {
+            Some(own) => {
+                own.push_str(&line);
+                None
+            }
+            None => Some(line),
+        });
+        if let Some(line) = line {
+            self.queue.push(line, self.is_detail);
+        }
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 }
 
@@ -96,38 +191,81 @@ fn hidden(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
+    use std::{io, panic};
 
     use tracing::{debug, dispatcher, info, warn};
 
-    use super::{one_line, subscriber};
+    use super::{dropped, log_panic, log_queue, one_line, subscriber};
     use crate::config::{Log, LogFormat, LogLevel};
 
-    /// Sends each write to the test.
-    #[derive(Debug, Clone)]
-    struct Tap(Sender<Vec<u8>>);
+    /// Sends each line to the test.
+    struct Tap(Sender<String>);
 
-    impl Write for Tap {
+    impl log_queue::Sink for Tap {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+            let line = String::from_utf8(bytes.to_vec()).unwrap();
+            self.0.send(line).map_err(io::Error::other)?;
             Ok(bytes.len())
         }
 
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+        fn await_room(&mut self) {}
     }
 
     /// What `events` logs, one string a write.
     fn logged(level: LogLevel, format: LogFormat, events: impl FnOnce()) -> Vec<String> {
-        let (tap, writes): (_, Receiver<Vec<u8>>) = channel();
-        let tap = Tap(tap);
-        let dispatch = subscriber(&Log { level, format }, move || tap.clone());
+        let (tap, writes) = channel();
+        let (queue, writing) = log_queue::start(Tap(tap), |_, _| String::new()).unwrap();
+        let dispatch = subscriber(&Log { level, format }, queue);
         dispatcher::with_default(&dispatch, events);
         drop(dispatch);
-        let text = |write| String::from_utf8(write).unwrap();
-        writes.into_iter().map(text).collect()
+        writing.finish(Duration::from_secs(20));
+        writes.into_iter().collect()
+    }
+
+    /// The line of the writer's own thread has the form of the others and does not queue.
+    #[test]
+    fn drops_are_said_at_every_level() {
+        for level in [LogLevel::Error, LogLevel::Info] {
+            let mut own = String::new();
+            let lines = logged(level, LogFormat::Json, || {
+                let error = io::Error::other("full");
+                own = dropped(level, 7, Some(&error));
+            });
+            assert_eq!(lines, [""; 0]);
+            for part in [
+                "{\"timestamp\":",
+                "\"lines\":7",
+                "\"error\":\"full\"",
+                "}\n",
+            ] {
+                assert!(own.contains(part), "{part} not in {own}");
+            }
+        }
+    }
+
+    /// Issue 14: raw text of several lines among the JSON lines.
+    #[test]
+    fn a_panic_is_one_line_of_the_log() {
+        let lines = logged(LogLevel::Error, LogFormat::Json, || {
+            let before = panic::take_hook();
+            panic::set_hook(Box::new(log_panic));
+            let result = panic::catch_unwind(|| panic!("two\nlines"));
+            panic::set_hook(before);
+            assert!(result.is_err());
+        });
+        let [line] = &lines[..] else {
+            panic!("{lines:#?}");
+        };
+        for part in [
+            "\"panic\":\"two\\nlines\"",
+            "\"at\":\"src/server/log.rs:",
+            "\"thread\":",
+        ] {
+            assert!(line.contains(part), "{part} not in {line}");
+        }
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
     }
 
     #[test]

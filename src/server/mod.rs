@@ -6,14 +6,19 @@
 
 mod bind;
 mod error;
+mod inherited;
 mod lane;
 mod log;
+mod log_queue;
 mod options;
 mod plan;
 mod run;
 mod signals;
+mod stop;
+mod supervision;
 
 pub use self::error::ServerError;
+pub(crate) use self::error::chain;
 #[cfg(feature = "sim")]
 pub(crate) use self::lane::{LanePlan, Orders, Serving, Shared, open};
 #[cfg(feature = "sim")]

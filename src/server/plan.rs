@@ -35,10 +35,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(config: &Config) -> Result<Self, ServerError> {
+    /// The plan, beside so many descriptors that the parent process has left open.
+    pub(super) fn new(config: &Config, inherited: usize) -> Result<Self, ServerError> {
         let lanes = lanes(config)?;
         let (back_end, why) = poller(config.runtime.poller)?;
-        let max_sessions = max_sessions(config, lanes.len(), file_limit()?)?;
+        let max_sessions = max_sessions(config, lanes.len(), file_limit()?, inherited)?;
         // Half of what a direction may hold queues up, the other half is being sent.
         let queue_buffers = (config.runtime.high_mark / 2 / BUFFER_BYTES).max(1);
         let of_session = directions(config) * (2 * queue_buffers + AHEAD_BUFFERS);
@@ -158,13 +159,18 @@ fn file_limit() -> Result<usize, ServerError> {
     })
 }
 
-fn max_sessions(config: &Config, lanes: usize, limit: usize) -> Result<usize, ServerError> {
+fn max_sessions(
+    config: &Config,
+    lanes: usize,
+    limit: usize,
+    inherited: usize,
+) -> Result<usize, ServerError> {
     let listeners: usize = config
         .listeners
         .iter()
         .map(|listener| listener.bind.len())
         .sum();
-    let kept = SPARE_DESCRIPTORS + lanes * (LANE_DESCRIPTORS + listeners);
+    let kept = SPARE_DESCRIPTORS + inherited + lanes * (LANE_DESCRIPTORS + listeners);
     // Each lane may hold one connection that waits for a place.
     let kept = kept + lanes * listeners;
     let possible = limit.saturating_sub(kept) / directions(config);

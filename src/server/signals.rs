@@ -1,8 +1,8 @@
 //! What somebody asks of the process, as values on a channel.
 //!
-//! SIGTERM and SIGINT (on Windows: ctrl-c, ctrl-break, closing the console) stop the server, a
-//! second one at once. SIGHUP is taken and does nothing yet but say so, lest a closed terminal end
-//! a daemon. SIGPIPE is ignored, as in every Rust program.
+//! SIGTERM, SIGINT and SIGQUIT (on Windows: ctrl-c, ctrl-break, closing the console) stop the
+//! server, a second one at once. SIGHUP is taken and does nothing yet but say so, lest a closed
+//! terminal end a daemon. Whatever else would end the process is taken and said, and does nothing.
 
 use std::io;
 use std::sync::mpsc::Sender;

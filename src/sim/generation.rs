@@ -110,7 +110,7 @@ impl Generation {
 
 impl LaneState {
     fn start(plan: LanePlan) -> io::Result<Self> {
-        let lane = open(&plan)?;
+        let lane = open(&plan)?.lane;
         let poller = with(|kernel| kernel.pollers()) - 1;
         let handle = lane.handle();
         let (pool, stats) = (handle.pool().clone(), Arc::clone(handle.stats()));

@@ -12,6 +12,8 @@ mod bsd;
 )]
 mod clock;
 mod code;
+#[cfg(unix)]
+mod inherited;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 mod kevent;
 #[cfg(kqueue_emulated)]
@@ -29,6 +31,8 @@ pub mod sim;
     expect(dead_code, unreachable_pub, reason = "behind the simulated one")
 )]
 mod socket;
+#[cfg(unix)]
+mod stderr;
 mod sync;
 #[cfg(unix)]
 #[cfg_attr(
@@ -38,6 +42,8 @@ mod sync;
 mod unix;
 #[cfg(windows)]
 mod windows;
+#[cfg(windows)]
+mod windows_process;
 #[cfg(not(target_os = "linux"))]
 mod without;
 
@@ -49,6 +55,8 @@ pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;
 pub(crate) use code::ErrorCode;
+#[cfg(unix)]
+pub(crate) use inherited::{file_size_limit, keep_descriptors, niceness, oom_score_adjustment};
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
@@ -66,7 +74,7 @@ pub use linux::{cpus, io_uring_disabled, pin_to};
 pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
 pub(crate) use seeded::{Bug, seeded};
 #[cfg(unix)]
-pub(crate) use signals::{Request, requests};
+pub(crate) use signals::{ParentSignals, Request, requests, take_signals};
 #[cfg(feature = "sim")]
 pub(crate) use sim::{
     EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
@@ -89,6 +97,8 @@ pub(crate) use socket::take_error;
 pub(crate) use socket::{
     is_connected_to_itself, listen, local_address, reset_on_close, shutdown_write,
 };
+#[cfg(unix)]
+pub(crate) use stderr::{await_stderr, write_to_stderr};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};
 #[cfg(all(test, unix, not(feature = "sim")))]
 pub(crate) use unix::is_inherited;
@@ -107,12 +117,17 @@ pub(crate) use unix::{
 pub use windows::{OsSocket, SocketRef, cpus, file_limit, pin_to, port_is_taken, stream_socket};
 #[cfg(windows)]
 pub(crate) use windows::{
-    Region, Request, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,
-    is_out_of_resources, is_readable, is_writable, recv, requests, send, send_room, set_congestion,
+    Region, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,
+    is_out_of_resources, is_readable, is_writable, recv, send, send_room, set_congestion,
     unacknowledged,
 };
 #[cfg(all(test, windows))]
 pub(crate) use windows::{connect, is_inherited};
+#[cfg(windows)]
+pub(crate) use windows_process::{
+    ParentSignals, Request, await_stderr, file_size_limit, keep_descriptors, niceness,
+    oom_score_adjustment, requests, take_signals, write_to_stderr,
+};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use without::{
     Pipe, ThreadProgress, acknowledged_total, is_without_splice, set_fast_open,

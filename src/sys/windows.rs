@@ -1,4 +1,4 @@
-//! Sockets, memory, affinity and console events on Windows.
+//! Sockets, memory and affinity on Windows.
 //!
 //! Every socket is non-blocking and overlapped: the poller waits by completions, reads by hand, and
 //! both kinds of call go together on one socket.
@@ -8,9 +8,6 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket};
 use std::ptr::NonNull;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use socket2::SockRef;
 use windows_sys::Win32::Foundation::{
@@ -22,16 +19,12 @@ use windows_sys::Win32::Networking::WinSock::{
     POLLERR, POLLHUP, POLLRDNORM, POLLWRNORM, SO_EXCLUSIVEADDRUSE, SOL_SOCKET, WSAEMFILE,
     WSAENOBUFS, WSAESHUTDOWN, WSAPOLLFD, WSAPoll, setsockopt,
 };
-use windows_sys::Win32::System::Console::{
-    CTRL_BREAK_EVENT, CTRL_C_EVENT, CTRL_CLOSE_EVENT, SetConsoleCtrlHandler,
-};
 use windows_sys::Win32::System::Memory::{
     MEM_COMMIT, MEM_RELEASE, MEM_RESERVE, MEM_RESET, PAGE_READWRITE, VirtualAlloc, VirtualFree,
 };
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentThread, GetProcessAffinityMask, SetThreadAffinityMask,
 };
-use windows_sys::core::BOOL;
 
 use super::socket::{bind_to, tcp_socket};
 use super::without::no_option;
@@ -301,50 +294,6 @@ impl Drop for Region {
         // SAFETY: the base is that of the allocation, which ends with its owner.
         unsafe { VirtualFree(self.base.as_ptr().cast(), 0, MEM_RELEASE) };
     }
-}
-
-/// What somebody asks of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    /// To stop; the event's name.
-    Stop(&'static str),
-    /// To read its configuration again, for which Windows has no event.
-    #[expect(dead_code, reason = "other systems have a signal for it")]
-    Reload,
-}
-
-/// Where console events go; the handler takes no argument of ours.
-static CONSOLE: Mutex<Option<Sender<Request>>> = Mutex::new(None);
-
-/// Takes ctrl-c, ctrl-break and the console's closing from now on. The iterator waits for the next;
-/// it has no end.
-pub(crate) fn requests() -> io::Result<impl Iterator<Item = Request> + Send> {
-    let (sender, requests) = channel();
-    *CONSOLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
-    // SAFETY: the handler is a function of the program and takes what the system gives it.
-    if unsafe { SetConsoleCtrlHandler(Some(on_console_event), 1) } == 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(requests.into_iter())
-}
-
-/// Runs on a thread that the system makes for it.
-unsafe extern "system" fn on_console_event(event: u32) -> BOOL {
-    let name = match event {
-        CTRL_C_EVENT => "ctrl-c",
-        CTRL_BREAK_EVENT => "ctrl-break",
-        CTRL_CLOSE_EVENT => "closing of the console",
-        _ => return 0,
-    };
-    if let Some(sender) = &*CONSOLE.lock().unwrap_or_else(PoisonError::into_inner) {
-        // The receiver lives as long as the process.
-        let _lives = sender.send(Request::Stop(name)).is_ok();
-    }
-    if event == CTRL_CLOSE_EVENT {
-        // The process ends with this handler: leave it the time to drain that the system gives.
-        thread::park();
-    }
-    1
 }
 
 /// Whether a program that this process starts would have the socket, too.

@@ -14,8 +14,8 @@ use seccompiler::{
 
 use crate::proxy::assert_reset;
 use crate::support::{
-    End, Server, connect, corelane, dead_address, echo, now, on_both, pattern, pause, proxy,
-    read_pattern, runtime, send_pattern,
+    End, Server, connect, corelane, dead_address, echo, now, on_both, pattern, pause, ping,
+    pollers, proxy, read_pattern, runtime, send_pattern,
 };
 
 /// The server, to whom these system calls (without rules: always) answer with that error.
@@ -57,6 +57,31 @@ fn bulk_needs_neither_splice_nor_pipes() {
             server.stop();
         }
     });
+}
+
+/// Too little memory to lock for all the rings, say: the self-test has had its small one. The start
+/// names the poller that the lanes have.
+#[test]
+fn the_start_names_the_poller_that_the_lanes_have() {
+    if !pollers().contains(&"io_uring") {
+        return;
+    }
+    let of_lanes = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Gt, 64).unwrap();
+    let rings = SeccompRule::new(vec![of_lanes]).unwrap();
+    let setup = [(libc::SYS_io_uring_setup, vec![rings])];
+    let config = runtime("auto", 2) + &echo();
+    let mut server = Server::spawn(failing(setup, libc::ENOMEM), &config);
+    let line = server.await_line("io_uring was refused to 2 of 2 lanes: epoll");
+    assert!(
+        line.contains("WARN") && line.contains("Cannot allocate memory"),
+        "{line}"
+    );
+    let ready = server.await_line("ready");
+    let expected =
+        "poller=epoll why=\"io_uring was refused: Cannot allocate memory (os error 12)\"";
+    assert!(ready.contains(expected), "{ready}");
+    ping(&server.connect());
+    server.stop();
 }
 
 /// Case 31: an accept that finds no memory or table entry is put off: nothing spins, the log stays

@@ -11,6 +11,8 @@ mod endpoints;
 mod faults;
 mod flood;
 mod limits;
+mod logging;
+mod parent;
 mod proxy;
 mod start;
 mod stop;

@@ -37,7 +37,12 @@ fn the_start_says_what_listens_where_and_how() {
         let config = runtime(poller, 2) + "max_sessions = 123\n" + &echo() + &proxy(&[up]);
         let server = Server::start(&config);
         let log = server.log.join("\n");
-        assert_eq!(server.log.len(), 3, "{log}");
+        let version = format!("corelane starts version=\"{}\"", env!("CARGO_PKG_VERSION"));
+        let process = format!(" pid={} configuration=\"/", server.pid());
+        assert!(server.log[0].contains(&version), "{log}");
+        assert!(server.log[0].contains(&process), "{log}");
+        assert!(server.log[0].ends_with("corelane.toml\""), "{log}");
+        assert_eq!(server.said().len(), 4, "{log}");
         for part in [
             "listening name=\"echo\" address=127.0.0.1:",
             "service=\"proxy\" upstream=\"up\"",
@@ -103,8 +108,8 @@ fn a_server_can_be_started_again_at_once() {
             // The server closes first, so that it is its port that is in TIME_WAIT.
             server.signal("TERM");
             server.await_line("stopping");
-            server.signal("TERM");
-            assert_eq!(server.wait(), Some(1));
+            server.hurry("TERM");
+            assert_eq!(server.wait(), Some(0));
         }
     });
 }
@@ -223,6 +228,26 @@ fn json_lines_are_objects() {
     });
 }
 
+/// Whoever reads the log as JSON reads why the server ended, too.
+#[test]
+fn a_failure_has_the_form_of_the_log() {
+    let log = "[log]\nformat = \"json\"\nlevel = \"error\"\n";
+    let mut server = Server::spawn(
+        corelane(),
+        &format!("[runtime]\nlanes = [999]\n{log}{}", echo()),
+    );
+    assert_eq!(server.wait(), Some(2));
+    let [line] = &server.log[..] else {
+        panic!("{:#?}", server.log);
+    };
+    assert!(
+        line.starts_with("{\"timestamp\":\"") && line.ends_with('}'),
+        "{line}"
+    );
+    let reason = ":2: runtime.lanes = [999]: this process may not use CPU 999";
+    assert!(line.contains(reason), "{line}");
+}
+
 /// I8: one record per session, however it ends, with the bytes exact. Case 76.
 #[test]
 fn each_session_has_one_line_at_its_end() {
@@ -293,7 +318,7 @@ fn without_io_uring_epoll_serves_and_says_why() {
         let ready = server.await_line("ready");
         let expected = format!("poller=epoll why=\"io_uring is {why}\"");
         assert!(ready.contains(&expected), "{ready}");
-        assert_eq!(server.log.len(), 2, "{:#?}", server.log);
+        assert_eq!(server.said().len(), 3, "{:#?}", server.log);
         echo_all(&server.connect(), 1 << 20, 10_000);
         server.stop();
 

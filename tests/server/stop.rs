@@ -23,9 +23,9 @@ fn until_closed(server: &Server) {
 }
 
 #[test]
-fn either_signal_ends_an_idle_server_well() {
+fn each_signal_to_stop_ends_an_idle_server_well() {
     on_both(|poller| {
-        for name in ["TERM", "INT"] {
+        for name in ["TERM", "INT", "QUIT"] {
             let mut server = Server::echo(poller, 2);
             server.signal(name);
             assert_eq!(server.wait(), Some(0));
@@ -137,9 +137,9 @@ fn sessions_left_when_the_grace_is_over_are_reset() {
             for client in &clients {
                 assert_eq!(read_pattern(client, 0), (0, End::Reset));
             }
-            assert_eq!(server.wait(), Some(1));
+            assert_eq!(server.wait(), Some(0));
             let last = server.log.last().unwrap();
-            let expected = "stopped before it was drained: sessions reset: 3";
+            let expected = "WARN stopped: 3 sessions reset after the grace of 300ms sessions=3";
             assert!(last.ends_with(expected), "{:#?}", server.log);
         }
     });
@@ -155,20 +155,23 @@ fn a_second_signal_stops_at_once() {
         server.await_line("stopping");
         ping(&client);
         let begun = now();
-        server.signal("INT");
+        server.hurry("INT");
         assert_eq!(read_pattern(&client, 0), (0, End::Reset));
-        assert_eq!(server.wait(), Some(1));
+        assert_eq!(server.wait(), Some(0));
         assert!(now() - begun < Duration::from_secs(10));
         let last = server.log.last().unwrap();
-        assert!(last.ends_with("sessions reset: 1"), "{:#?}", server.log);
+        let expected =
+            "WARN stopped: 1 session reset by a second signal sessions=1 signal=\"SIGINT\"";
+        assert!(last.ends_with(expected), "{:#?}", server.log);
     });
 }
 
-/// Both at once, before any lane has turned: what is counted is sessions.
+/// GNU timeout sends SIGTERM to the process and to its group: that is one wish, and no reason to
+/// cut anybody.
 #[test]
-fn two_signals_at_once_count_sessions_only() {
+fn two_signals_at_once_are_one_wish() {
     on_both(|poller| {
-        for _ in 0..10 {
+        for _ in 0..5 {
             let mut server = Server::start(&with_grace(poller, 2, "1h"));
             let client = server.connect();
             ping(&client);
@@ -176,11 +179,32 @@ fn two_signals_at_once_count_sessions_only() {
             server.signal("TERM");
             server.signal("INT");
             signal(server.pid(), "CONT");
-            assert_eq!(read_pattern(&client, 0), (0, End::Reset));
-            assert_eq!(server.wait(), Some(1));
+            server.await_line("stopping already");
+            ping(&client);
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(read_pattern(&client, 0), (0, End::Fin));
+            assert_eq!(server.wait(), Some(0));
             let last = server.log.last().unwrap();
-            assert!(last.ends_with("sessions reset: 1"), "{:#?}", server.log);
+            assert!(last.ends_with("drained"), "{:#?}", server.log);
         }
+    });
+}
+
+/// Nobody who waits for a stop is left in the dark: what it waits for, how long, and what ends it.
+#[test]
+fn a_stop_says_how_long_it_waits_and_for_how_many() {
+    on_both(|poller| {
+        let mut server = Server::start(&with_grace(poller, 2, "3s"));
+        let clients: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
+        clients.iter().for_each(ping);
+        server.signal("TERM");
+        let line = server.await_line("stopping");
+        assert!(line.contains("sessions=2 grace=3s"), "{line}");
+        server.await_line("another signal, in a second or later, resets them");
+        let line = server.await_line("sessions=2 left=2s");
+        assert!(line.contains("waiting for sessions to end"), "{line}");
+        drop(clients);
+        assert_eq!(server.wait(), Some(0));
     });
 }
 

@@ -6,13 +6,16 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, LazyLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
+
+#[path = "state.rs"]
+mod state;
 
 /// How long anything may take: generous, for machines that do something else meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,6 +27,8 @@ const PIPES_MAX: usize = 64;
 pub(crate) struct Server {
     child: Child,
     lines: Receiver<String>,
+    /// Whether its standard error is read.
+    reads: Arc<AtomicBool>,
     /// All that it has logged and this has seen.
     pub(crate) log: Vec<String>,
     _directory: Directory,
@@ -131,15 +136,20 @@ impl Server {
             .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
-        // Reads to the end, so that the server never waits for us.
+        let reads = Arc::new(AtomicBool::new(true));
+        let may_read = Arc::clone(&reads);
         spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 _ = sender.send(line);
+                while !may_read.load(Ordering::Acquire) {
+                    pause();
+                }
             }
         });
         Self {
             child,
             lines,
+            reads,
             log: Vec::new(),
             _directory: directory,
         }
@@ -167,6 +177,12 @@ impl Server {
                 Err(why) => panic!("no line with {what:?} ({why:?}): {:#?}", self.log),
             }
         }
+    }
+
+    /// Its log, but for the line about what whoever runs the tests has left it.
+    pub(crate) fn said(&self) -> Vec<&String> {
+        let own = |line: &&String| !line.contains("left by the parent process");
+        self.log.iter().filter(own).collect()
     }
 
     /// Takes the lines that are there now.
@@ -202,13 +218,35 @@ impl Server {
         signal(self.pid(), name);
     }
 
-    /// Waits until it has ended; gives its exit code and reads the rest of its log.
-    pub(crate) fn wait(&mut self) -> Option<i32> {
+    /// Reads its standard error no more, as a reader that is stuck, or reads on.
+    pub(crate) fn read_on(&self, reads: bool) {
+        self.reads.store(reads, Ordering::Release);
+    }
+
+    /// Stops it by a second signal, which counts from a second after the first.
+    pub(crate) fn hurry(&mut self, name: &str) {
+        loop {
+            self.signal(name);
+            if self.await_line("stopping a").contains("stopping at once") {
+                return;
+            }
+            pause();
+        }
+    }
+
+    /// Waits until it has ended; gives its exit code.
+    pub(crate) fn until_ended(&mut self) -> Option<i32> {
         let mut status = None;
         until("the server ends", || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        status.unwrap().code()
+    }
+
+    /// Waits until it has ended; gives its exit code and reads the rest of its log.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let code = self.until_ended();
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => self.log.push(line),
@@ -216,7 +254,7 @@ impl Server {
                 Err(RecvTimeoutError::Timeout) => panic!("its standard error stays open"),
             }
         }
-        status.unwrap().code()
+        code
     }
 
     /// SIGTERM with nobody connected: it ends well and says so.
@@ -234,61 +272,12 @@ impl Server {
             }
         }
     }
-
-    /// What each of its descriptors is.
-    fn open(&self) -> Vec<String> {
-        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
-        entries
-            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
-            .map(|what| what.display().to_string())
-            .collect()
-    }
-
-    /// How many sockets it has.
-    pub(crate) fn sockets(&self) -> usize {
-        let sockets = self.open();
-        sockets.iter().filter(|w| w.starts_with("socket:")).count()
-    }
-
-    /// Waits until it has so many sockets, and no more pipes than lanes keep for the next bulk
-    /// transfer.
-    pub(crate) fn until_sockets(&self, expected: usize) {
-        let end = now() + PATIENCE;
-        while self.sockets() != expected {
-            assert!(now() < end, "not {expected}: {:#?}", self.open());
-            pause();
-        }
-        let pipes = self.pipes();
-        assert!(pipes <= 2 * PIPES_MAX + 3, "{pipes} ends of pipes");
-    }
-
-    /// How many ends of pipes it has.
-    pub(crate) fn pipes(&self) -> usize {
-        let open = self.open();
-        open.iter().filter(|w| w.starts_with("pipe:")).count()
-    }
-
-    /// Resident memory, in bytes.
-    pub(crate) fn memory(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-        let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib * 1024
-    }
-
-    /// CPU time that the process has used, user and system; in ticks of 10 ms.
-    pub(crate) fn cpu_ticks(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-        let field = |at: usize| fields[at - 3].parse::<u64>().unwrap();
-        // Fields 14 and 15 of proc_pid_stat(5), counted from 1; the name is field 2.
-        field(14) + field(15)
-    }
 }
 
 impl Drop for Server {
     #[expect(clippy::print_stderr, reason = "the harness shows it with a failure")]
     fn drop(&mut self) {
+        self.read_on(true);
         _ = self.child.kill();
         _ = self.child.wait();
         if thread::panicking() {

@@ -1,0 +1,473 @@
+//! The queue between the threads that log and the one thread that writes.
+//!
+//! [`Queue::push`] never waits: no lock is held while a line is written, and a line that finds the
+//! queue full is dropped and counted. The writer's thread alone meets the sink, which may block,
+//! fail or be full for any time: it keeps its place in the line that it writes, tries again, and
+//! says how many lines were dropped once the sink takes lines again.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
+};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::sys::{self, Time};
+
+/// How many lines wait at most: with [`BYTES_MAX`] some seconds of a busy server's session lines.
+/// The queue's own memory is 160 KiB.
+pub(super) const LINES_MAX: usize = 4096;
+/// How many bytes of lines wait at most.
+pub(super) const BYTES_MAX: usize = 1 << 20;
+/// What lines of the levels `debug` and `trace` leave free for the others: a burst of session
+/// lines does not cost the line that says why the server ended.
+const KEPT: usize = 4;
+/// How long the writer waits before it tries a sink again that has failed, and how often it says
+/// that lines were dropped.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where lines go.
+pub(super) trait Sink: Send + 'static {
+    /// Takes some of the bytes, as [`io::Write::write`] does.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Waits until the sink that would block takes more, or for a while.
+    fn await_room(&mut self);
+}
+
+/// One line, with its newline.
+#[derive(Debug)]
+struct Line {
+    text: String,
+    /// How many were dropped between the line before and this one.
+    dropped_before: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Lines, and their bytes, that wait or are being written.
+    lines: AtomicUsize,
+    bytes: AtomicUsize,
+    /// Lines dropped since the last one that was queued.
+    dropped: AtomicU64,
+    closing: AtomicBool,
+}
+
+impl State {
+    fn give_back(&self, bytes: usize) {
+        self.lines.fetch_sub(1, AcqRel);
+        self.bytes.fetch_sub(bytes, AcqRel);
+    }
+}
+
+/// The end of those who log.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    lines: SyncSender<Line>,
+    state: Arc<State>,
+}
+
+impl Queue {
+    /// Queues a line, or drops and counts it. A detail leaves a quarter of the queue free.
+    pub(super) fn push(&self, text: String, is_detail: bool) {
+        let kept = if is_detail { KEPT } else { usize::MAX };
+        let bytes = text.len();
+        let lines = self.state.lines.fetch_add(1, AcqRel);
+        let queued = self.state.bytes.fetch_add(bytes, AcqRel);
+        let has_room = lines < LINES_MAX - LINES_MAX / kept
+            && queued.saturating_add(bytes) <= BYTES_MAX - BYTES_MAX / kept;
+        if !has_room {
+            self.state.give_back(bytes);
+            self.state.dropped.fetch_add(1, AcqRel);
+            return;
+        }
+        let dropped_before = self.state.dropped.swap(0, AcqRel);
+        let line = Line {
+            text,
+            dropped_before,
+        };
+        if self.lines.try_send(line).is_err() {
+            self.state.give_back(bytes);
+            self.state.dropped.fetch_add(dropped_before + 1, AcqRel);
+        }
+    }
+
+    /// Queues nothing, for a writer that waits.
+    fn wake(&self) {
+        self.state.lines.fetch_add(1, AcqRel);
+        let nothing = Line {
+            text: String::new(),
+            dropped_before: 0,
+        };
+        if self.lines.try_send(nothing).is_err() {
+            self.state.give_back(0);
+        }
+    }
+}
+
+/// The writer's thread, for whoever ends the process.
+#[derive(Debug)]
+pub(super) struct Writing {
+    queue: Queue,
+    done: Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Writing {
+    /// Waits until all that is queued is written, or has failed to be, for no longer than `most`.
+    pub(super) fn finish(self, most: Duration) {
+        self.queue.state.closing.store(true, Release);
+        // Wakes a writer that waits for a line; one that has lines looks after the last of them.
+        self.queue.wake();
+        self.thread.thread().unpark();
+        // A sink that blocks is left: the process ends without it.
+        let _written = self.done.recv_timeout(most).is_ok();
+    }
+}
+
+/// Starts the thread that writes to `sink`. `say` makes the line that says how many lines were
+/// dropped, and which error the sink had meanwhile.
+pub(super) fn start<S: Sink>(
+    sink: S,
+    say: impl Fn(u64, Option<&io::Error>) -> String + Send + 'static,
+) -> io::Result<(Queue, Writing)> {
+    let (sender, lines) = sync_channel(LINES_MAX);
+    let state = Arc::new(State::default());
+    let queue = Queue {
+        lines: sender,
+        state: Arc::clone(&state),
+    };
+    let (finished, done) = channel();
+    let writer = Writer {
+        lines,
+        state,
+        sink,
+        say,
+        owed: 0,
+        said: None,
+        error: None,
+        is_given_up: false,
+        finished,
+    };
+    let thread = thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(|| writer.run())?;
+    let writing = Writing {
+        queue: queue.clone(),
+        done,
+        thread,
+    };
+    Ok((queue, writing))
+}
+
+struct Writer<S, F> {
+    lines: Receiver<Line>,
+    state: Arc<State>,
+    sink: S,
+    say: F,
+    /// Lines that were dropped and not spoken of.
+    owed: u64,
+    /// When lines were last said to be dropped.
+    said: Option<Time>,
+    /// What the sink said when it failed, since it was last spoken of.
+    error: Option<io::Error>,
+    /// The process ends and the sink fails: what is left is not written.
+    is_given_up: bool,
+    finished: Sender<()>,
+}
+
+impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
+    fn run(mut self) {
+        while let Some(line) = self.next() {
+            self.owed += line.dropped_before;
+            if self.until_due().is_zero() {
+                self.say_dropped();
+            }
+            self.write(&line.text);
+            self.state.give_back(line.text.len());
+        }
+        // Whoever ends the process waits for this, or does not any more.
+        let _is_heard = self.finished.send(()).is_ok();
+    }
+
+    /// Waits for the next line; `None` at the end of the process.
+    fn next(&mut self) -> Option<Line> {
+        loop {
+            match self.lines.try_recv() {
+                Ok(line) => return Some(line),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
+            }
+            self.owed += self.state.dropped.swap(0, AcqRel);
+            let closing = self.state.closing.load(Acquire);
+            let wait = self.until_due();
+            if closing || wait.is_zero() {
+                self.say_dropped();
+            }
+            if closing {
+                return None;
+            }
+            let next = if self.owed == 0 {
+                self.lines.recv().map_err(RecvTimeoutError::from)
+            } else {
+                self.lines.recv_timeout(wait)
+            };
+            match next {
+                Ok(line) => return Some(line),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// How long until it may be said again that lines were dropped.
+    fn until_due(&self) -> Duration {
+        let said = self.said.map(|said| sys::now().since(said));
+        said.map_or(Duration::ZERO, |ago| INTERVAL.saturating_sub(ago))
+    }
+
+    fn say_dropped(&mut self) {
+        if self.owed == 0 {
+            return;
+        }
+        let line = (self.say)(mem::take(&mut self.owed), self.error.take().as_ref());
+        self.said = Some(sys::now());
+        self.write(&line);
+    }
+
+    /// Writes a whole line, however long the sink takes over it.
+    fn write(&mut self, line: &str) {
+        let mut rest = line.as_bytes();
+        while !rest.is_empty() && !self.is_given_up {
+            let error = match self.sink.write(rest) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(bytes) => {
+                    rest = &rest[bytes..];
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => self.sink.await_room(),
+                // A disk may get room again, a named pipe another reader.
+                _ => {
+                    self.error = Some(error);
+                    if self.state.closing.load(Acquire) {
+                        self.is_given_up = true;
+                    } else {
+                        thread::park_timeout(INTERVAL);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use super::{BYTES_MAX, KEPT, LINES_MAX, Queue, Sink, Writing, start};
+
+    /// Long enough that only a defect reaches it.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// What the sink answers to its next write: how many bytes at most, or an error.
+    type Answer = Result<usize, io::ErrorKind>;
+
+    /// A sink that asks the test.
+    struct Asked {
+        answers: Receiver<Answer>,
+        writes: Sender<String>,
+    }
+
+    impl Sink for Asked {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Without an answer it blocks; without a test that gives any, it takes all.
+            let most = self.answers.recv().unwrap_or(Ok(usize::MAX))?;
+            let taken = bytes.len().min(most);
+            let text = String::from_utf8(bytes[..taken].to_vec()).unwrap();
+            _ = self.writes.send(text);
+            Ok(taken)
+        }
+
+        fn await_room(&mut self) {
+            _ = self.writes.send("<waits>".to_owned());
+        }
+    }
+
+    struct Rig {
+        queue: Queue,
+        writing: Writing,
+        answers: Sender<Answer>,
+        writes: Receiver<String>,
+    }
+
+    fn rig() -> Rig {
+        let (answers, asked) = channel();
+        let (sender, writes) = channel();
+        let sink = Asked {
+            answers: asked,
+            writes: sender,
+        };
+        let say = |lines, error: Option<&io::Error>| {
+            let why = error.map_or(String::new(), |error| format!(" ({})", error.kind()));
+            format!("{lines} dropped{why}\n")
+        };
+        let (queue, writing) = start(sink, say).unwrap();
+        Rig {
+            queue,
+            writing,
+            answers,
+            writes,
+        }
+    }
+
+    impl Rig {
+        fn push(&self, line: &str) {
+            self.queue.push(line.to_owned(), false);
+        }
+
+        fn push_all(&self, lines: &[&str]) {
+            lines.iter().for_each(|line| self.push(line));
+        }
+
+        fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+            answers
+                .into_iter()
+                .for_each(|answer| self.answers.send(answer).unwrap());
+        }
+
+        fn written(&self) -> String {
+            self.writes.recv_timeout(PATIENCE).unwrap()
+        }
+
+        /// All that is written from now on, at the end of the process, by a sink that takes all.
+        fn rest(self) -> VecDeque<String> {
+            let Self {
+                queue,
+                writing,
+                answers,
+                writes,
+            } = self;
+            drop(answers);
+            writing.finish(PATIENCE);
+            drop(queue);
+            writes.into_iter().collect()
+        }
+    }
+
+    #[test]
+    fn lines_come_out_whole_and_in_order() {
+        let rig = rig();
+        rig.push_all(&["a\n", "bc\n", "d\n"]);
+        assert_eq!(rig.rest(), ["a\n", "bc\n", "d\n"]);
+    }
+
+    /// A part that was taken, a call that was interrupted, a sink that would block, one that fails
+    /// for a while: the line goes on where it was.
+    #[test]
+    fn a_line_goes_on_where_the_sink_left_it() {
+        let rig = rig();
+        rig.push("abcdef\n");
+        rig.answer([
+            Ok(2),
+            Err(io::ErrorKind::Interrupted),
+            Ok(1),
+            Err(io::ErrorKind::WouldBlock),
+            Ok(1),
+        ]);
+        for part in ["ab", "c", "<waits>", "d"] {
+            assert_eq!(rig.written(), part);
+        }
+        rig.answer([Err(io::ErrorKind::StorageFull), Ok(1)]);
+        assert_eq!(rig.written(), "e");
+        assert_eq!(rig.rest(), ["f\n"]);
+    }
+
+    #[test]
+    fn a_sink_that_blocks_costs_lines_and_no_time() {
+        let rig = rig();
+        for line in 0..LINES_MAX + 10 {
+            rig.push(&format!("{line}\n"));
+        }
+        rig.answer([Ok(usize::MAX)]);
+        assert_eq!(rig.written(), "0\n");
+        // One place is free again, for the line behind the gap.
+        while rig.queue.state.lines.load(super::Acquire) == LINES_MAX {
+            std::hint::spin_loop();
+        }
+        rig.push("behind\n");
+        let rest = rig.rest();
+        let kept: Vec<String> = (1..LINES_MAX).map(|line| format!("{line}\n")).collect();
+        let expected = kept.iter().map(String::as_str);
+        assert!(rest.iter().eq(expected.chain(["10 dropped\n", "behind\n"])));
+    }
+
+    /// Nobody logs any more: what was dropped is said all the same.
+    #[test]
+    fn drops_are_said_behind_the_last_line() {
+        let rig = rig();
+        rig.push(&"x".repeat(BYTES_MAX));
+        rig.push_all(&["a\n", "b\n"]);
+        rig.answer([Ok(usize::MAX), Ok(usize::MAX)]);
+        assert_eq!(rig.written().len(), BYTES_MAX);
+        assert_eq!(rig.written(), "2 dropped\n");
+        // Not twice in a second; at the end what is left is said.
+        rig.push("c\n");
+        rig.push(&"y".repeat(BYTES_MAX + 1));
+        assert_eq!(rig.rest(), ["c\n", "1 dropped\n"]);
+    }
+
+    #[test]
+    fn the_error_of_a_sink_is_said_with_what_it_cost() {
+        let rig = rig();
+        rig.push("first\n");
+        rig.push(&"x".repeat(BYTES_MAX));
+        rig.answer([Err(io::ErrorKind::StorageFull), Ok(2)]);
+        assert_eq!(rig.written(), "fi");
+        assert_eq!(rig.rest(), ["rst\n", "1 dropped (no storage space)\n"]);
+    }
+
+    #[test]
+    fn details_leave_room_for_what_matters() {
+        let rig = rig();
+        for _ in 0..LINES_MAX {
+            rig.queue.push("detail\n".to_owned(), true);
+        }
+        let kept = LINES_MAX / KEPT;
+        for _ in 0..kept {
+            rig.push("important\n");
+        }
+        rig.push("too many\n");
+        let rest = rig.rest();
+        assert_eq!(rest.len(), LINES_MAX + 2);
+        assert!(
+            rest.iter()
+                .skip(LINES_MAX - kept + 1)
+                .take(kept)
+                .all(|l| l == "important\n")
+        );
+        assert_eq!(rest[LINES_MAX - kept], format!("{kept} dropped\n"));
+        assert_eq!(rest[LINES_MAX + 1], "1 dropped\n");
+    }
+
+    /// The process ends, and the sink blocks or fails.
+    #[test]
+    fn the_end_waits_for_no_sink() {
+        let blocked = rig();
+        blocked.push("a\n");
+        blocked.writing.finish(Duration::from_millis(1));
+        let failing = rig();
+        failing.push_all(&["a\n", "b\n"]);
+        failing.answer([const { Err(io::ErrorKind::BrokenPipe) }; 100]);
+        assert_eq!(failing.rest(), [""; 0]);
+    }
+}

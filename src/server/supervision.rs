@@ -1,0 +1,292 @@
+//! The lanes, seen from the main thread: their start, what is asked of the process, the stop.
+//!
+//! `run` hands over the threads that it has started. Waits for events only, never for a log or a
+//! lane without a limit.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::error::ServerError;
+use super::lane::Orders;
+use super::signals::Request;
+use super::stop::Stop;
+use crate::poller::BackEnd;
+use crate::proxy::SessionLimit;
+use crate::runtime::{LogInterval, Remote};
+use crate::sys::{self, Time};
+
+/// How long lanes may take to reset their sessions, so that a stuck one does not keep the process:
+/// a hundred thousand take a second.
+const ABORT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What happens to the running server.
+#[derive(Debug)]
+pub(super) enum Event {
+    Request(Request),
+    /// A lane is open and will serve.
+    Started {
+        lane: usize,
+        remote: Remote,
+        back_end: BackEnd,
+        /// What the planned poller said, if this is another one.
+        refused: Option<io::Error>,
+    },
+    /// A lane has ended, with sessions reset or an error.
+    Ended {
+        lane: usize,
+        result: Result<usize, ServerError>,
+    },
+}
+
+/// The pollers that the lanes have.
+#[derive(Debug)]
+pub(super) struct Pollers {
+    pub(super) of_lanes: Vec<BackEnd>,
+    /// What the planned one said to the first lane that has another.
+    pub(super) refused: Option<io::Error>,
+}
+
+/// The lanes, seen from the main thread.
+pub(super) struct Server {
+    events: Receiver<Event>,
+    orders: Arc<Orders>,
+    limit: Arc<SessionLimit>,
+    /// By lane, until it has ended.
+    threads: Vec<Option<JoinHandle<()>>>,
+    /// By lane, once all are open.
+    pub(super) remotes: Vec<Remote>,
+    /// Signals that do nothing, by name. A timer that the parent has set may send one a thousand
+    /// times a second.
+    ignored: BTreeMap<String, LogInterval>,
+    /// Lanes that have ended, and the sessions that they reset.
+    ended: usize,
+    cut: usize,
+}
+
+impl Server {
+    /// The lanes that run on `threads` and tell of themselves by `events`.
+    pub(super) fn new(
+        events: Receiver<Event>,
+        threads: Vec<JoinHandle<()>>,
+        orders: Arc<Orders>,
+        limit: Arc<SessionLimit>,
+    ) -> Self {
+        Self {
+            events,
+            orders,
+            limit,
+            threads: threads.into_iter().map(Some).collect(),
+            remotes: Vec::new(),
+            ignored: BTreeMap::new(),
+            ended: 0,
+            cut: 0,
+        }
+    }
+
+    /// The lanes' pollers once all are open; `None` when somebody asks to stop before that.
+    pub(super) fn await_start(&mut self, lanes: usize) -> Result<Option<Pollers>, ServerError> {
+        let mut started = BTreeMap::new();
+        let mut first_refused = None;
+        while started.len() < lanes {
+            match self.next(None)? {
+                Some(Event::Started {
+                    lane,
+                    remote,
+                    back_end,
+                    refused,
+                }) => {
+                    first_refused = first_refused.or(refused);
+                    started.insert(lane, (remote, back_end));
+                }
+                Some(Event::Request(Request::Stop(_))) => return Ok(None),
+                _ => {}
+            }
+        }
+        let of_lanes;
+        (self.remotes, of_lanes) = started.into_values().unzip();
+        Ok(Some(Pollers {
+            of_lanes,
+            refused: first_refused,
+        }))
+    }
+
+    /// Until somebody asks to stop: by which signal.
+    pub(super) fn serve(&mut self) -> Result<&'static str, ServerError> {
+        loop {
+            if let Some(Event::Request(Request::Stop(signal))) = self.next(None)? {
+                return Ok(signal);
+            }
+        }
+    }
+
+    /// Lets sessions end within the grace, resets the rest, and says how it went.
+    pub(super) fn drain(&mut self, signal: &str, grace: Duration) -> Result<(), ServerError> {
+        let sessions = self.limit.live();
+        tracing::info!(signal, sessions, ?grace, "stopping: accepting no more");
+        self.orders.stop();
+        self.wake();
+        let hurry = self.await_sessions(grace)?;
+        self.orders.abort();
+        self.wake();
+        let end = sys::now() + ABORT_PATIENCE;
+        while self.ended < self.threads.len() {
+            if self.next(Some(end))?.is_none() && sys::now() >= end {
+                let threads = self.threads.iter().enumerate();
+                let stuck = threads.filter(|(_, thread)| thread.is_some());
+                let lanes = stuck.map(|(lane, _)| lane).collect();
+                return Err(ServerError::Stuck { lanes });
+            }
+        }
+        let sessions = self.cut;
+        let what = if sessions == 1 { "session" } else { "sessions" };
+        match hurry {
+            _ if sessions == 0 => tracing::info!("drained"),
+            None => tracing::warn!(
+                sessions,
+                "stopped: {sessions} {what} reset after the grace of {grace:?}"
+            ),
+            Some(signal) => tracing::warn!(
+                sessions,
+                signal,
+                "stopped: {sessions} {what} reset by a second signal"
+            ),
+        }
+        Ok(())
+    }
+
+    /// Until the lanes have ended, the grace is over or a second signal comes: which one.
+    fn await_sessions(&mut self, grace: Duration) -> Result<Option<&'static str>, ServerError> {
+        let mut stop = Stop::new(sys::now(), grace);
+        if self.limit.live() > 0 {
+            tracing::info!(
+                "waiting for sessions to end; another signal, in a second or later, resets them"
+            );
+        }
+        while self.ended < self.threads.len() {
+            let happened = self.next(Some(stop.next()))?;
+            let now = sys::now();
+            let sessions = self.limit.live();
+            if let Some(Event::Request(Request::Stop(signal))) = happened {
+                if stop.counts(now) {
+                    tracing::warn!(signal, sessions, "stopping at once");
+                    return Ok(Some(signal));
+                }
+                tracing::info!(
+                    signal,
+                    "stopping already: a second signal counts from a second after the first"
+                );
+            }
+            if stop.is_over(now) {
+                if self.ended < self.threads.len() {
+                    tracing::info!(sessions, "the grace is over");
+                }
+                return Ok(None);
+            }
+            if stop.is_word_due(now) {
+                let left = Duration::from_secs_f64(stop.left(now).as_secs_f64().round());
+                tracing::info!(sessions, ?left, "waiting for sessions to end");
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next event; `None` when `until` has come first.
+    fn next(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
+        let event = match until {
+            None => self
+                .events
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => self.events.recv_timeout(until.since(sys::now())),
+        };
+        match event {
+            Ok(Event::Ended { lane, result }) => {
+                self.ended += 1;
+                // The process must not end in the middle of a thread's end.
+                let thread = self.threads[lane].take();
+                drop(thread.map(JoinHandle::join));
+                self.cut += result?;
+                Ok(Some(Event::Ended {
+                    lane,
+                    result: Ok(0),
+                }))
+            }
+            Ok(event) => {
+                if let Event::Request(request) = &event {
+                    self.answer(request);
+                }
+                Ok(Some(event))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(ServerError::System {
+                what: "every thread is gone",
+                error: io::ErrorKind::BrokenPipe.into(),
+            }),
+        }
+    }
+
+    /// Says what comes of a request that stops nothing.
+    fn answer(&mut self, request: &Request) {
+        match request {
+            Request::Stop(_) => {}
+            Request::Reload => {
+                tracing::warn!("SIGHUP: this version reloads by a restart only");
+            }
+            Request::Other(signal) => {
+                let interval = self.ignored.entry(signal.clone()).or_default();
+                if let Some(times) = interval.note(sys::now()) {
+                    tracing::warn!(signal, times, "a signal that does nothing here");
+                }
+            }
+        }
+    }
+
+    fn wake(&self) {
+        for remote in &self.remotes {
+            remote.call(|_| {});
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use super::{Event, Server};
+    use crate::poller::BackEnd;
+    use crate::proxy::SessionLimit;
+    use crate::runtime::{Lane, LaneOptions};
+    use crate::sys;
+
+    /// Who is to end, who is stuck and who is handed connections is said by a lane's number.
+    #[test]
+    fn lanes_are_known_by_their_numbers_whichever_opens_first() {
+        // One that is never refused.
+        let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
+        let open = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
+        let lanes: Vec<Lane> = (0..3).map(open).collect();
+        let (sender, events) = channel();
+        for lane in [2, 0, 1] {
+            let remote = lanes[lane].handle().remote().clone();
+            let started = Event::Started {
+                lane,
+                remote,
+                back_end,
+                refused: None,
+            };
+            sender.send(started).unwrap();
+        }
+        let mut server = Server::new(events, Vec::new(), Arc::default(), SessionLimit::new(1));
+        let pollers = server.await_start(3).unwrap().unwrap();
+        assert_eq!(pollers.of_lanes, [back_end; 3]);
+        for (remote, lane) in server.remotes.iter().zip(&lanes) {
+            let own = lane.handle();
+            assert!(Arc::ptr_eq(remote.stats(), own.stats()));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The process on Windows: console events, standard error, what its parent left.
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::io::{self, Write};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use windows_sys::Win32::System::Console::{
+    CTRL_BREAK_EVENT, CTRL_C_EVENT, CTRL_CLOSE_EVENT, SetConsoleCtrlHandler,
+};
+use windows_sys::core::BOOL;
+
+/// What somebody asks of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// To stop; the event's name.
+    Stop(&'static str),
+    /// To read its configuration again, for which Windows has no event.
+    #[expect(dead_code, reason = "other systems have a signal for it")]
+    Reload,
+    /// Nothing, which Windows has no event for either.
+    #[expect(dead_code, reason = "as above")]
+    Other(String),
+}
+
+/// Where console events go; the handler takes no argument of ours.
+static CONSOLE: Mutex<Option<Sender<Request>>> = Mutex::new(None);
+
+/// Takes ctrl-c, ctrl-break and the console's closing from now on. The iterator waits for the next;
+/// it has no end.
+pub(crate) fn requests() -> io::Result<impl Iterator<Item = Request> + Send> {
+    let (sender, requests) = channel();
+    *CONSOLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+    // SAFETY: the handler is a function of the program and takes what the system gives it.
+    if unsafe { SetConsoleCtrlHandler(Some(on_console_event), 1) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(requests.into_iter())
+}
+
+/// Runs on a thread that the system makes for it.
+unsafe extern "system" fn on_console_event(event: u32) -> BOOL {
+    let name = match event {
+        CTRL_C_EVENT => "ctrl-c",
+        CTRL_BREAK_EVENT => "ctrl-break",
+        CTRL_CLOSE_EVENT => "closing of the console",
+        _ => return 0,
+    };
+    if let Some(sender) = &*CONSOLE.lock().unwrap_or_else(PoisonError::into_inner) {
+        // The receiver lives as long as the process.
+        let _lives = sender.send(Request::Stop(name)).is_ok();
+    }
+    if event == CTRL_CLOSE_EVENT {
+        // The process ends with this handler: leave it the time to drain that the system gives.
+        thread::park();
+    }
+    1
+}
+
+/// What whoever started the process had done with signals, of which there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ParentSignals {
+    pub(crate) blocked: Vec<String>,
+    pub(crate) ignored: Vec<String>,
+}
+
+/// Nothing to do: a console event comes on a thread of the system's own.
+#[expect(clippy::unnecessary_wraps, reason = "other systems have signals")]
+pub(crate) fn take_signals() -> io::Result<ParentSignals> {
+    Ok(ParentSignals::default())
+}
+
+/// Not known, and not to be closed: a handle is inherited only by who is told of it.
+pub(crate) fn keep_descriptors() -> Option<usize> {
+    None
+}
+
+/// Files may be of any size.
+pub(crate) fn file_size_limit() -> Option<usize> {
+    None
+}
+
+/// Processes have classes instead, which the parent's log names.
+pub(crate) fn niceness() -> i32 {
+    0
+}
+
+/// The system ends no process when memory runs out.
+pub(crate) fn oom_score_adjustment() -> Option<i32> {
+    None
+}
+
+/// Writes what standard error takes; blocks where it would, as when a console's text is selected.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn write_to_stderr(bytes: &[u8]) -> io::Result<usize> {
+    io::stderr().write(bytes)
+}
+
+/// Waits a little: no standard error here says that it would block.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "on the thread that writes the log, and no lane"
+)]
+pub(crate) fn await_stderr(most: Duration) {
+    thread::sleep(most.min(Duration::from_millis(10)));
+}

@@ -1,0 +1,254 @@
+//! Who takes the log: one that is stuck, slow, gone or full. Whatever it does, sessions and
+//! signals go on, lines are whole, and what is lost is counted.
+#![expect(
+    unsafe_code,
+    reason = "descriptors and limits are set between fork and exec"
+)]
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use crate::support::{
+    Directory, End, Server, connect, corelane, dead_address, echo, on_both, ping, read_pattern,
+    runtime, signal, until,
+};
+
+/// More than the queue takes of their lines.
+const SESSIONS: usize = 3500;
+
+fn debug(poller: &str) -> String {
+    runtime(poller, 2) + "[log]\nlevel = \"debug\"\n" + &echo()
+}
+
+/// So many sessions, one after the other, each of which logs a line.
+fn sessions(to: SocketAddr, count: usize) {
+    for _ in 0..count {
+        let client = connect(to);
+        ping(&client);
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_pattern(&client, 0), (0, End::Fin));
+    }
+}
+
+/// The server with these status flags on its standard error, a pipe of one page.
+fn with_small_pipe(flags: libc::c_int) -> Command {
+    let mut command = corelane();
+    let prepare = move || {
+        // SAFETY: no pointers.
+        let size = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_SETPIPE_SZ, 4096) };
+        // SAFETY: no pointers.
+        let set = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_SETFL, flags) };
+        let is_done = size == 4096 && set == 0;
+        is_done.then_some(()).ok_or_else(io::Error::last_os_error)
+    };
+    // SAFETY: what is done between fork and exec is two system calls.
+    unsafe { command.pre_exec(prepare) };
+    command
+}
+
+/// The number behind `lines=`.
+fn dropped(line: &str) -> usize {
+    let rest = line.split_once(" lines=").unwrap().1;
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn assert_whole(lines: &[String]) {
+    for line in lines {
+        let has_level = [" INFO ", " WARN ", "DEBUG "]
+            .iter()
+            .any(|l| line.contains(l));
+        assert!(line.starts_with("20") && has_level, "{line:?}");
+        assert!(
+            !line.contains("DEBUG ") || line.contains(" ended="),
+            "{line:?}"
+        );
+        assert_eq!(line.matches("Z ").count(), 1, "{line:?}");
+    }
+}
+
+/// Issue 14: a collector that does not read on, a container's log driver, Ctrl-S.
+#[test]
+fn a_stuck_reader_holds_nobody_up_and_learns_what_it_missed() {
+    for flags in [0, libc::O_NONBLOCK] {
+        on_both(|poller| {
+            let mut server = Server::spawn(with_small_pipe(flags), &debug(poller));
+            server.await_line("ready");
+            let lasting = server.connect();
+            ping(&lasting);
+            server.read_on(false);
+            sessions(server.address("echo"), SESSIONS);
+            ping(&lasting);
+            server.read_on(true);
+            let line = server.await_line("log lines dropped");
+            assert!(line.contains("WARN"), "{line}");
+            sessions(server.address("echo"), 10);
+            drop(lasting);
+            server.signal("TERM");
+            assert_eq!(server.wait(), Some(0));
+            assert!(
+                server.log.last().unwrap().contains("drained"),
+                "{:#?}",
+                server.log
+            );
+            assert_whole(&server.log);
+            let with = |what: &str| -> Vec<&String> {
+                server
+                    .log
+                    .iter()
+                    .filter(|line| line.contains(what))
+                    .collect()
+            };
+            let gaps = with("log lines dropped")
+                .into_iter()
+                .map(|line| dropped(line));
+            assert_eq!(with(" session ").len() + gaps.sum::<usize>(), SESSIONS + 11);
+        });
+    }
+}
+
+/// What the server has to say last is not worth more than its end.
+#[test]
+fn a_stuck_reader_does_not_hold_up_a_stop() {
+    on_both(|poller| {
+        let mut server = Server::spawn(with_small_pipe(0), &debug(poller));
+        server.await_line("ready");
+        server.read_on(false);
+        sessions(server.address("echo"), 200);
+        server.signal("TERM");
+        assert_eq!(server.until_ended(), Some(0));
+        server.read_on(true);
+        assert_eq!(server.wait(), Some(0));
+        assert_whole(&server.log);
+    });
+}
+
+/// A server whose log nobody reads. Killed, if it still runs, when this goes.
+struct Unread {
+    child: Child,
+    address: SocketAddr,
+    _directory: Directory,
+}
+
+impl Unread {
+    fn start(mut command: Command, stderr: Stdio, poller: &str) -> Self {
+        let directory = Directory::new();
+        let (file, address) = (directory.0.join("corelane.toml"), dead_address());
+        let config = debug(poller).replace("127.0.0.1:0", &address.to_string());
+        fs::write(&file, config).unwrap();
+        let command = command.args(["run", "--config"]).arg(&file).stderr(stderr);
+        let child = command.spawn().unwrap();
+        let server = Self {
+            child,
+            address,
+            _directory: directory,
+        };
+        until("it listens", || TcpStream::connect(address).is_ok());
+        server
+    }
+
+    /// SIGTERM with nobody connected.
+    fn stop(mut self) {
+        signal(self.child.id(), "TERM");
+        let mut status = None;
+        until("the server ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_sink_that_fails_changes_nothing() {
+    on_both(|poller| {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let (reader, gone) = io::pipe().unwrap();
+        drop(reader);
+        for sink in [Stdio::from(full), Stdio::from(gone)] {
+            let server = Unread::start(corelane(), sink, poller);
+            sessions(server.address, 100);
+            server.stop();
+        }
+    });
+}
+
+/// No socket is taken for a standard stream: a log would go to a client.
+#[test]
+fn standard_streams_that_are_closed_are_nobodys() {
+    on_both(|poller| {
+        let mut command = corelane();
+        let close = || {
+            for stream in 0..=libc::STDERR_FILENO {
+                // SAFETY: the streams belong to nobody else in a process that is about to exec.
+                unsafe { libc::close(stream) };
+            }
+            Ok(())
+        };
+        // SAFETY: what is done between fork and exec is three system calls.
+        unsafe { command.pre_exec(close) };
+        let server = Unread::start(command, Stdio::null(), poller);
+        let client = connect(server.address);
+        ping(&client);
+        for stream in 0..3 {
+            let path = format!("/proc/{}/fd/{stream}", server.child.id());
+            assert_eq!(fs::read_link(path).unwrap().to_str(), Some("/dev/null"));
+        }
+        drop(client);
+        server.stop();
+    });
+}
+
+fn set_file_size_limit(pid: libc::pid_t, bytes: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    let old = std::ptr::null_mut();
+    // SAFETY: the pointer is valid for a read of one rlimit; the old one is not asked for.
+    let rc = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &raw const limit, old) };
+    (rc == 0).then_some(()).ok_or_else(io::Error::last_os_error)
+}
+
+/// The system ends a process that writes beyond its limit (SIGXFSZ), unless it expects that. What
+/// waits meanwhile goes on in the middle of the line in which the file was full.
+#[test]
+fn a_file_at_its_size_limit_changes_nothing_and_grows_on() {
+    const LIMIT: u64 = 2000;
+    on_both(|poller| {
+        let directory = Directory::new();
+        let path = directory.0.join("log");
+        let mut command = corelane();
+        // SAFETY: what is done between fork and exec is a system call.
+        unsafe { command.pre_exec(|| set_file_size_limit(0, LIMIT)) };
+        let server = Unread::start(command, File::create(&path).unwrap().into(), poller);
+        sessions(server.address, 50);
+        until("the file is full", || {
+            fs::metadata(&path).unwrap().len() == LIMIT
+        });
+        sessions(server.address, 50);
+        let pid = libc::pid_t::try_from(server.child.id()).unwrap();
+        set_file_size_limit(pid, libc::RLIM_INFINITY).unwrap();
+        let read = || fs::read_to_string(&path).unwrap();
+        // One more: the client that has seen that it listens.
+        until("all is written", || {
+            read().matches(" session ").count() == 101
+        });
+        server.stop();
+        let lines: Vec<String> = read().lines().map(str::to_owned).collect();
+        assert_whole(&lines);
+        assert!(
+            lines[1].contains(&format!("file_size_limit={LIMIT}")),
+            "{lines:#?}"
+        );
+    });
+}

@@ -1,0 +1,185 @@
+//! What the process has from whoever started it, and what signals do to it.
+#![expect(unsafe_code, reason = "signals are set between fork and exec")]
+
+use std::fs::{self, File};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::support::{End, Server, corelane, echo, on_both, ping, read_pattern, runtime};
+
+const STOPS: [(libc::c_int, &str); 3] = [
+    (libc::SIGTERM, "TERM"),
+    (libc::SIGINT, "INT"),
+    (libc::SIGQUIT, "QUIT"),
+];
+
+/// The server of a parent that does this between fork and exec.
+fn after(prepare: fn()) -> Command {
+    let mut command = corelane();
+    let prepare = move || {
+        prepare();
+        Ok(())
+    };
+    // SAFETY: it is system calls only.
+    unsafe { command.pre_exec(prepare) };
+    command
+}
+
+fn block_all() {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the pointer is valid for a write of one set.
+    unsafe { libc::sigfillset(set.as_mut_ptr()) };
+    // SAFETY: the set is filled; the old one is not asked for.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) };
+}
+
+fn ignore_stops() {
+    for (signal, _) in STOPS {
+        // SAFETY: no code of ours is run.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Issue 14: a supervisor that has signals blocked, whose children then obey SIGKILL only.
+#[test]
+fn signals_that_the_parent_blocked_or_ignored_are_obeyed() {
+    on_both(|poller| {
+        for (prepare, said) in [
+            (block_all as fn(), "signals_blocked=\"SIGHUP SIGINT SIGQUIT"),
+            (ignore_stops, "signals_ignored=\"SIGINT SIGQUIT SIGTERM\""),
+        ] {
+            for (_, name) in STOPS {
+                let mut server = Server::spawn(after(prepare), &(runtime(poller, 1) + &echo()));
+                let line = server.await_line("left by the parent process");
+                assert!(line.contains(said), "{line}");
+                server.await_line("ready");
+                let client = server.connect();
+                ping(&client);
+                server.signal("HUP");
+                server.await_line("SIGHUP");
+                server.signal(name);
+                server.await_line(&format!("signal=\"SIG{name}\""));
+                client.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(read_pattern(&client, 0), (0, End::Fin));
+                assert_eq!(server.wait(), Some(0));
+            }
+        }
+    });
+}
+
+/// A signal that nobody expects is no reason to end: each is said. Those of a crash, those that
+/// stop the process, and those that are ignored unless somebody wants them are the system's.
+#[test]
+fn every_other_signal_is_survived_and_said() {
+    const SYSTEMS: [libc::c_int; 17] = [
+        libc::SIGABRT,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGSEGV,
+        libc::SIGSYS,
+        libc::SIGTRAP,
+        libc::SIGKILL,
+        libc::SIGSTOP,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGCONT,
+        libc::SIGCHLD,
+        libc::SIGURG,
+        libc::SIGWINCH,
+        libc::SIGPIPE,
+    ];
+    on_both(|poller| {
+        let mut server = Server::echo(poller, 2);
+        let client = server.connect();
+        for number in (1..=libc::SIGRTMAX()).filter(|number| !SYSTEMS.contains(number)) {
+            if [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT].contains(&number) {
+                continue;
+            }
+            server.signal(&number.to_string());
+            // What the C library keeps to itself cannot be taken, and ends nothing either.
+            if (32..libc::SIGRTMIN()).contains(&number) {
+                ping(&client);
+                continue;
+            }
+            let line = server.await_line("SIG");
+            let is_reload = line.contains("SIGHUP: this version reloads by a restart only");
+            let is_other = line.contains("a signal that does nothing here signal=\"SIG");
+            assert!(
+                is_other != is_reload && is_reload == (number == libc::SIGHUP),
+                "{line}"
+            );
+            ping(&client);
+        }
+        // Ignored, or stopped and continued, in silence.
+        for name in ["PIPE", "TTOU", "CHLD", "WINCH", "TSTP", "CONT"] {
+            server.signal(name);
+        }
+        ping(&client);
+        drop(client);
+        server.stop();
+    });
+}
+
+/// A timer that the parent has set goes on in the process, and may fire a thousand times a second.
+#[test]
+fn a_signal_that_recurs_is_said_once_a_second() {
+    on_both(|poller| {
+        let mut server = Server::echo(poller, 1);
+        for _ in 0..30 {
+            server.signal("USR1");
+        }
+        server.signal("HUP");
+        server.await_line("SIGHUP");
+        let said = server.log.iter().filter(|line| line.contains("SIGUSR1"));
+        assert!((1..=10).contains(&said.count()), "{:#?}", server.log);
+        server.stop();
+    });
+}
+
+/// The number in a line's field.
+fn field(line: &str, name: &str) -> usize {
+    let rest = line.split_once(&format!(" {name}=")).unwrap().1;
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn descriptors_that_the_parent_left_are_counted_and_kept_from_others() {
+    const LEFT: usize = 100;
+    on_both(|poller| {
+        let config = runtime(poller, 1) + &echo();
+        let mut ordinary = Server::start(&config);
+        let room = field(ordinary.log.last().unwrap(), "max_sessions");
+        let before = ordinary.log[1].contains("descriptors=");
+        let before = before.then(|| field(&ordinary.log[1], "descriptors"));
+        ordinary.read_log();
+        ordinary.stop();
+
+        let null = File::open("/dev/null").unwrap();
+        let fd = null.as_raw_fd();
+        let mut command = corelane();
+        let leave = move || {
+            for number in 500..500 + libc::c_int::try_from(LEFT).unwrap() {
+                // SAFETY: no pointers. The copies are not closed at exec.
+                unsafe { libc::dup2(fd, number) };
+            }
+            Ok(())
+        };
+        // SAFETY: it is system calls only.
+        unsafe { command.pre_exec(leave) };
+        let mut server = Server::spawn(command, &config);
+        let line = server.await_line("left by the parent process");
+        assert_eq!(field(&line, "descriptors"), LEFT + before.unwrap_or(0));
+        let line = server.await_line("ready");
+        assert_eq!(field(&line, "max_sessions"), room - LEFT);
+        let info = fs::read_to_string(format!("/proc/{}/fdinfo/500", server.pid())).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = i32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
+        assert_ne!(flags & libc::O_CLOEXEC, 0, "{info}");
+        server.stop();
+    });
+}
