@@ -109,10 +109,16 @@ impl Listener {
     /// Before a listener closes: what its backlog holds then is reset by the kernel, though its
     /// clients have been told that they are connected.
     pub fn accept_waiting(&self) -> Option<Accepted> {
-        let taken = self.socket.take_accepted();
-        taken
-            .or_else(|| self.socket.with_descriptor(sys::accept).ok())
-            .map(Accepted::from)
+        let taken = self.socket.take_accepted().map(Accepted::from);
+        taken.or_else(|| self.accept_now().ok())
+    }
+
+    /// A connection that is in the backlog now.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; else as [`Listener::accept`].
+    pub fn accept_now(&self) -> io::Result<Accepted> {
+        (self.socket.with_descriptor(sys::accept)).map(Accepted::from)
     }
 
     /// Stops listening.

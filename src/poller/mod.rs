@@ -69,7 +69,7 @@ use self::iocp::Iocp;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 use self::kqueue::Kqueue;
 pub use self::op::{Cancelled, Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
-pub use self::options::{BackEnd, Notifier, PollerOptions, Refusal, Wait};
+pub use self::options::{BackEnd, Closing, Notifier, PollerOptions, Refusal, Wait};
 #[cfg(unix)]
 use self::readiness::Readiness;
 #[cfg(feature = "sim")]
@@ -184,6 +184,12 @@ impl Poller {
     /// Gives back what is held ready for more traffic than there is.
     pub fn rest(&mut self) {
         forward!(&mut self.inner, poller => poller.rest());
+    }
+
+    /// How many sockets were closed whose descriptors are still open.
+    #[must_use]
+    pub fn closing(&self) -> Closing {
+        forward!(&self.inner, poller => poller.closing())
     }
 
     /// How many answers came for sockets that were closed.

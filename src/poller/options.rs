@@ -95,6 +95,15 @@ pub struct Wait {
     pub timeout: Option<Duration>,
 }
 
+/// Sockets that were closed and whose descriptors are not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Closing {
+    /// The kernel still has ops of theirs: their ends come as completions.
+    pub held: usize,
+    /// The kernel closes them with the next wait.
+    pub queued: usize,
+}
+
 impl Wait {
     /// Do not wait at all.
     pub const NOT: Self = Self {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::inflight::{Answer, Fault, Sending, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::reading::{Read, feed_starved, read};
-use super::{Notifier, PollerOptions, Wait};
+use super::{Closing, Notifier, PollerOptions, Wait};
 use crate::buf::{Chain, Pool};
 use crate::sys::{self, Bug, ConnectStart, OsSocket, SocketRef, seeded};
 
@@ -275,6 +275,11 @@ impl<Q: EventQueue> Readiness<Q> {
 
     /// Nothing is held here that does not go back at once.
     pub(super) fn rest(&self) {}
+
+    /// A socket is closed at once here.
+    pub(super) fn closing(&self) -> Closing {
+        Closing::default()
+    }
 
     pub(super) fn stale(&self) -> u64 {
         self.table.stale()

@@ -26,7 +26,7 @@ use super::uring_buffers::{Buffers, GROUP};
 use super::uring_ring::{IGNORED, from_user_data, silent, user_data};
 use super::uring_send::{PARTS, Sends};
 use super::uring_socket::State;
-use super::{Notifier, PollerOptions, Ring, Wait};
+use super::{Closing, Notifier, PollerOptions, Ring, Wait};
 use crate::buf::Pool;
 use crate::sys::{self, Bug, EventFd, OsSocket, seeded};
 
@@ -56,6 +56,7 @@ pub(super) struct Uring {
     /// Of some of them it could not be told in the last wait, so the next one does not sleep.
     behind: bool,
     waits: u16,
+    pub(super) closing: Closing,
     /// Final answers to ops that were cancelled while the kernel did not have them.
     answers: Vec<Answer>,
     notifier: Arc<EventFd>,
@@ -80,6 +81,7 @@ impl Uring {
             lazy: Vec::new(),
             behind: false,
             waits: 0,
+            closing: Closing::default(),
             answers: Vec::new(),
             notifier: Arc::new(EventFd::open()?),
             notified: Box::new(0),
@@ -167,6 +169,9 @@ impl Uring {
         self.ring.wait(if stay { Wait::NOT } else { wait })?;
         // Before completions are answered by more of it.
         let all_taken = !self.ring.has_submissions();
+        if all_taken {
+            self.closing.queued = 0;
+        }
         let (mut taken, mut ran_out) = (0, false);
         for _ in 0..BATCH {
             let Some(entry) = self.ring.next() else { break };

@@ -13,6 +13,7 @@ use std::time::Duration;
 use io_uring::opcode;
 use io_uring::types::{CancelBuilder, Fd};
 
+use super::Closing;
 use super::op::{Close, Completion, Event, OpKind, Socket};
 use super::uring::Uring;
 use super::uring_socket::State;
@@ -25,6 +26,7 @@ impl Uring {
         let sending = state.inflight & OpKind::Send.bit() != 0;
         let how = if sending { Close::Reset } else { how };
         state.closing = Some(how);
+        self.closing.held += 1;
         state.starved = false;
         if state.inflight == 0 {
             self.finish_close(socket);
@@ -49,6 +51,7 @@ impl Uring {
             // A socket that cannot be reset any more is dead already; closing it is all there is.
             drop(sys::reset_on_close(fd.as_fd()));
         }
+        (self.closing.held, self.closing.queued) = (self.closing.held - 1, self.closing.queued + 1);
         // With the next entry instead of a system call of its own.
         self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
     }
@@ -76,6 +79,10 @@ impl Uring {
             }
         }
         self.lazy.clear();
+    }
+
+    pub(super) fn closing(&self) -> Closing {
+        self.closing
     }
 
     /// Cancels everything and waits for the kernel to let go.

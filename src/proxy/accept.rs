@@ -10,15 +10,15 @@ use super::deadline::Timeouts;
 use super::limit::{Permit, SessionLimit};
 use super::session::{Service, start};
 use super::spread::Spread;
-use crate::net::Listener;
-use crate::runtime::{Either, Gate, Handle, LogInterval, either, yield_now};
+use crate::net::{Accepted, Listener};
+use crate::runtime::{Either, Gate, Handle, LogInterval, Seat, either, yield_now};
 
 /// Connections accepted before other tasks get their turn, so that a storm does not starve the
 /// sessions that are there.
 const BUDGET: usize = 64;
-/// How long an accept that found no descriptor or memory is put off: short enough that the client
-/// is served well within 100 ms of one coming free, long enough to burn nothing.
-const RETRY: Duration = Duration::from_millis(20);
+/// How often an accept that found no descriptor or memory is tried again though no session of ours
+/// has ended: what comes free elsewhere tells nobody.
+const RETRY: Duration = Duration::from_millis(250);
 
 /// What an accept loop needs to know.
 #[derive(Debug)]
@@ -56,7 +56,8 @@ impl Acceptor {
     /// The session has ended.
     pub(super) fn end_session(&self) {
         self.lane.stats().ended.add(1);
-        self.limit.give_back();
+        let limit = Arc::clone(&self.limit);
+        self.lane.give_back_when_closed(limit);
     }
 
     /// An accept has failed for want of descriptors or memory.
@@ -78,6 +79,7 @@ impl Acceptor {
 pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
     let lane = &acceptor.lane;
     let _ending = Ending(Rc::clone(&acceptor));
+    let mut seats = Seats::of(&acceptor.limit);
     let mut stopped = pin!(acceptor.stop.pass());
     let mut streak = 0;
     // Not served until there is room: for the client the same as the backlog.
@@ -88,7 +90,7 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
                 if taken.is_none() {
                     taken = Some(listener.accept().await?);
                 }
-                Ok(acceptor.limit.acquire(lane).await)
+                Ok::<_, io::Error>(acceptor.limit.acquire(&seats.place).await)
             });
             either(stopped.as_mut(), next).await
         };
@@ -104,11 +106,11 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
                     streak += 1;
                 }
             }
-            Either::Second(Err(error)) => {
-                acceptor.report_failure(&error);
-                let retry = lane.sleep_until(lane.now() + RETRY);
-                if let Either::First(()) = either(stopped.as_mut(), retry).await {
-                    break;
+            Either::Second(Err(_)) => {
+                let retry = pin!(accept_later(&listener, &acceptor, &mut seats));
+                match either(stopped.as_mut(), retry).await {
+                    Either::First(()) => break,
+                    Either::Second(accepted) => taken = accepted,
                 }
             }
         }
@@ -125,6 +127,56 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
         start(connection.attach(lane), permit, &acceptor);
     }
     listener.close();
+}
+
+/// Where an accept loop waits.
+struct Seats {
+    place: Arc<Seat>,
+    /// Taken when it is first needed.
+    descriptor: Option<Arc<Seat>>,
+}
+
+impl Seats {
+    fn of(limit: &SessionLimit) -> Self {
+        Self {
+            place: limit.seat(),
+            descriptor: None,
+        }
+    }
+}
+
+/// Waits until a connection can be accepted for which there was no descriptor or memory; gives it
+/// unless it has left. Tries when a session has given its descriptors back, and seldom without.
+async fn accept_later(
+    listener: &Listener,
+    acceptor: &Acceptor,
+    seats: &mut Seats,
+) -> Option<Accepted> {
+    let (lane, descriptors) = (&acceptor.lane, acceptor.limit.descriptors());
+    let seat = seats.descriptor.get_or_insert_with(|| descriptors.seat());
+    loop {
+        // Said first and tried then: what comes free in between is not missed.
+        let pass_on = || {
+            descriptors.wake_one();
+        };
+        let mut wait = descriptors.wait(seat, pass_on).await;
+        match listener.accept_now() {
+            Ok(accepted) => {
+                drop(wait);
+                // A session has given back two descriptors where it had an upstream.
+                pass_on();
+                return Some(accepted);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                drop(wait);
+                pass_on();
+                return None;
+            }
+            Err(error) => acceptor.report_failure(&error),
+        }
+        let (chosen, retry) = (pin!(wait.chosen()), lane.sleep_until(lane.now() + RETRY));
+        either(chosen, pin!(retry)).await;
+    }
 }
 
 /// Says, however an accept loop ends, that it hands over nothing any more.
@@ -257,7 +309,7 @@ mod tests {
         });
     }
 
-    /// A panic in a session gives its place back as any other end does.
+    /// However a session ends, its place comes back once its descriptor is closed.
     #[test]
     fn a_place_comes_back_with_its_session() {
         on_every_back_end(|back_end| {
@@ -266,7 +318,11 @@ mod tests {
             assert_eq!(accepting.limit.live(), 1);
             let limit = std::sync::Arc::clone(&accepting.limit);
             accepting.lane.abort_tasks();
-            assert_eq!(limit.live(), 0);
+            let end = sys::now() + Duration::from_secs(20);
+            while limit.live() > 0 {
+                assert!(sys::now() < end, "its place does not come back");
+                accepting.turn();
+            }
         });
     }
 }

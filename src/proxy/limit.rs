@@ -1,21 +1,18 @@
-//! The limit on sessions, over all lanes.
+//! The limit on sessions, over all lanes, and those that wait for a descriptor.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::time::Duration;
 
-use crate::runtime::{Bug, Handle, seeded, yield_now};
+use crate::runtime::{Bug, GiveBack, Seat, Semaphore, Waitlist, seeded};
 
-/// How often a lane looks whether another one has ended a session, while all are taken. The only
-/// state in which it looks, so it costs nothing otherwise.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Places that may be free while an end of a session is hurried: as many as a lane can give back in
+/// one turn, by its budget of tasks.
+const PRESSING: usize = 256;
 
 /// How many sessions there may be, and are. Shared by all lanes; never exceeded.
 #[derive(Debug)]
 pub struct SessionLimit {
-    max: usize,
-    live: AtomicUsize,
+    places: Semaphore,
+    descriptors: Waitlist,
 }
 
 /// One session's place. Comes free when dropped, unless it is kept.
@@ -32,7 +29,7 @@ impl Permit {
             .is_some_and(|own| Arc::ptr_eq(own, limit))
     }
 
-    /// Keeps the place, until [`SessionLimit::give_back`].
+    /// Keeps the place, until [`SessionLimit::give_back`](GiveBack::give_back).
     pub(super) fn keep(mut self) {
         self.limit = None;
     }
@@ -43,55 +40,71 @@ impl SessionLimit {
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
-            max,
-            live: AtomicUsize::new(0),
+            places: Semaphore::new(max),
+            descriptors: Waitlist::default(),
         })
     }
 
     /// How many sessions there may be.
     #[must_use]
     pub fn max(&self) -> usize {
-        self.max
+        self.places.max()
     }
 
-    /// How many there are.
+    /// How many places are taken: of sessions, and of those whose descriptors are being closed.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.live.load(Acquire)
+        self.places.taken()
+    }
+
+    /// How many accept loops hold a connection that waits for a place.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.places.waitlist().waiting()
+    }
+
+    /// The accept loops that wait for a descriptor of a session that ends.
+    pub(super) fn descriptors(&self) -> &Waitlist {
+        &self.descriptors
+    }
+
+    /// Where an accept loop waits for a place.
+    pub(super) fn seat(&self) -> Arc<Seat> {
+        self.places.waitlist().seat()
     }
 
     /// Takes a place if there is one.
     #[must_use]
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
-        let room = |live: usize| (live < self.max).then_some(live + 1);
-        self.live.fetch_update(AcqRel, Relaxed, room).ok()?;
-        Some(Permit {
-            limit: Some(Arc::clone(self)),
-        })
-    }
-
-    /// Gives back the place of a permit that was kept.
-    pub(super) fn give_back(&self) {
-        if !seeded(Bug::PermitLeaked) {
-            self.live.fetch_sub(1, AcqRel);
-        }
+        self.places.try_acquire().then(|| self.permit())
     }
 
     /// Takes a place, waiting until there is one.
-    pub async fn acquire(self: &Arc<Self>, lane: &Handle) -> Permit {
-        loop {
-            if seeded(Bug::LimitRaced) && self.live() < self.max {
-                yield_now().await;
-                self.live.fetch_add(1, AcqRel);
-                return Permit {
-                    limit: Some(Arc::clone(self)),
-                };
-            }
-            if let Some(permit) = self.try_acquire() {
-                return permit;
-            }
-            lane.sleep_until(lane.now() + LOOK_AGAIN).await;
+    pub(super) async fn acquire(self: &Arc<Self>, seat: &Seat) -> Permit {
+        self.places.acquire(seat).await;
+        self.permit()
+    }
+
+    fn permit(self: &Arc<Self>) -> Permit {
+        Permit {
+            limit: Some(Arc::clone(self)),
         }
+    }
+}
+
+impl GiveBack for SessionLimit {
+    fn give_back(&self) {
+        if !seeded(Bug::PermitLeaked) {
+            self.places.release();
+        }
+        if self.descriptors.is_awaited() {
+            self.descriptors.wake_one();
+        }
+    }
+
+    fn is_pressing(&self) -> bool {
+        let margin = PRESSING.min(self.max() / 8);
+        self.live() + margin >= self.max() || self.descriptors.is_awaited()
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inbox::{Receiver, inbox};
+use super::leaving::Leaving;
 use super::mover::Mover;
 use super::remote::{Message, Remote};
 use super::rest::Rest;
@@ -106,6 +107,7 @@ impl Lane {
             tasks: RefCell::new(Tasks::default()),
             panicked: Cell::new(false),
             remote,
+            leaving: Leaving::default(),
             kept: RefCell::new(None),
         };
         Ok(Self {
@@ -325,7 +327,8 @@ impl Lane {
 
     /// Decides how long to wait.
     fn fall_asleep(&mut self, now: Time, limit: impl FnOnce() -> Option<Duration>) -> Wait {
-        let busy = self.shared.roused.take() || !self.shared.queue.borrow().is_empty();
+        let busy = self.shared.settle() | self.shared.roused.take()
+            || !self.shared.queue.borrow().is_empty();
         if busy || !self.receiver.fall_asleep() {
             self.spin.skip();
             return Wait::NOT;
@@ -354,6 +357,7 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.abort_tasks();
+        self.shared.give_all_back();
         // It may have handles of this lane in it.
         drop(self.shared.kept.take());
         // For ever, as far as a watchdog is concerned.

@@ -18,7 +18,9 @@ use loom::thread;
 
 use super::inbox::{Receiver, inbox};
 use super::remote::{Message, Remote};
+use super::semaphore::Semaphore;
 use super::task::Task;
+use super::waitlist::Seat;
 use crate::poller;
 
 /// Every interleaving with at most two preemptions, which is where nearly all races of so few
@@ -305,6 +307,79 @@ fn loom_what_spills_into_a_lane_that_closes_is_dropped_once() {
         join(threads);
         assert_eq!(ends.load(Relaxed), 2, "each once");
         nothing_refers_to(&remote);
+    });
+}
+
+/// One place that several tasks want. Seats are taken before there are threads: loom does not know
+/// of the `OnceLock`s that publish them.
+struct Wanted {
+    places: Semaphore,
+    seats: [Arc<Seat>; 3],
+    inside: AtomicUsize,
+}
+
+impl Wanted {
+    fn new() -> TrackedArc<Self> {
+        let places = Semaphore::new(1);
+        TrackedArc::new(Self {
+            seats: [(); 3].map(|()| places.waitlist().seat()),
+            places,
+            inside: AtomicUsize::new(0),
+        })
+    }
+
+    /// Takes the place, sees to it that nobody else has it, and gives it back.
+    async fn take_and_give_back(&self, seat: usize) {
+        self.places.acquire(&self.seats[seat]).await;
+        assert_eq!(self.inside.fetch_add(1, Relaxed), 0, "one place, two tasks");
+        self.inside.fetch_sub(1, Relaxed);
+        self.places.release();
+    }
+}
+
+/// A task on a lane of its own has the place for a moment.
+fn take_and_give_back(wanted: &TrackedArc<Wanted>, seat: usize) {
+    let mut lane = Lane::new(2);
+    let own = TrackedArc::clone(wanted);
+    let task = lane.spawn(async move { own.take_and_give_back(seat).await });
+    lane.run(&task);
+}
+
+/// Three tasks on lanes of their own want one place: each gets it, and never two have it. A wake
+/// that is lost shows as a deadlock.
+#[test]
+fn loom_a_place_that_is_given_back_wakes_who_waits() {
+    bounded(|| {
+        let wanted = Wanted::new();
+        let threads = [1, 2].map(|seat| {
+            let wanted = TrackedArc::clone(&wanted);
+            thread::spawn(move || take_and_give_back(&wanted, seat))
+        });
+        take_and_give_back(&wanted, 0);
+        join(threads.into());
+        assert_eq!(wanted.places.taken(), 0, "every place came back");
+    });
+}
+
+/// A task gives up waiting while a place is given back: the place goes to the other that waits, or
+/// is free.
+#[test]
+fn loom_a_place_of_who_gives_up_is_not_lost() {
+    bounded(|| {
+        let wanted = Wanted::new();
+        assert!(wanted.places.try_acquire());
+        let lane = Lane::new(2);
+        let own = TrackedArc::clone(&wanted);
+        let task = lane.spawn(async move { own.take_and_give_back(0).await });
+        let giver = TrackedArc::clone(&wanted);
+        let giver = thread::spawn(move || giver.places.release());
+        let taker = TrackedArc::clone(&wanted);
+        let taker = thread::spawn(move || take_and_give_back(&taker, 1));
+        // By chance it has had the place.
+        assert!(task.poll().is_pending() || wanted.inside.load(Relaxed) == 0);
+        task.drop_future();
+        join(vec![giver, taker]);
+        assert_eq!(wanted.places.taken(), 0, "every place came back");
     });
 }
 

@@ -8,6 +8,7 @@ mod gate;
 mod inbox;
 mod io;
 mod lane;
+mod leaving;
 mod log_interval;
 #[cfg(all(test, loom))]
 mod loom_models;
@@ -15,6 +16,7 @@ mod mover;
 mod remote;
 mod rest;
 mod run_queue;
+mod semaphore;
 mod shared;
 mod sleep;
 mod sockets;
@@ -24,17 +26,21 @@ mod task;
 #[cfg(all(test, not(loom), not(feature = "sim")))]
 mod tests;
 mod timer;
+mod waitlist;
 mod watchdog;
 
 pub use self::gate::{Either, Gate, both, either};
 pub use self::io::{LaneSocket, Sent};
 pub use self::lane::{Handle, Lane, LaneOptions};
+pub use self::leaving::GiveBack;
 pub use self::log_interval::LogInterval;
 pub use self::mover::{Moved, SourceSaid};
 pub use self::remote::Remote;
+pub use self::semaphore::Semaphore;
 pub use self::sleep::{Elapsed, Sleep, Timer, timeout, yield_now};
 pub use self::task::TaskName;
 pub use self::timer::{TICK, TimerKey, Timers};
+pub use self::waitlist::{Seat, Wait, Waitlist};
 pub use self::watchdog::{Heart, Stall, Watchdog};
 pub use crate::poller::Close;
 pub use crate::sys::Time;

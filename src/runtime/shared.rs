@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::thread;
 
 use super::lane::Handle;
+use super::leaving::Leaving;
 use super::mover::Mover;
 use super::remote::Remote;
 use super::run_queue::RunQueue;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     /// A task that has panicked is being dropped.
     pub(super) panicked: Cell<bool>,
     pub(super) remote: Remote,
+    /// What sessions that have ended give back once their descriptors are closed.
+    pub(super) leaving: Leaving,
     /// What the lane's owner keeps for the calls of other threads.
     pub(super) kept: RefCell<Option<Rc<dyn Any>>>,
 }

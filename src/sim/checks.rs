@@ -95,6 +95,33 @@ impl World {
         Ok(())
     }
 
+    /// I9, when nothing is to be done before time goes on: nobody waits for a place that is free,
+    /// nor for one whose session has ended.
+    pub(super) fn check_waiters(&self) -> Result<(), Violation> {
+        for generation in &self.generations {
+            let limit = &generation.limit;
+            let (live, max) = (limit.live(), limit.max());
+            if limit.waiting() > 0 && live < max {
+                let what = format!("a client waits with {live} sessions of {max}");
+                return Err(Violation::new("I9", what));
+            }
+        }
+        Ok(())
+    }
+
+    /// I9: a client's descriptor is open only while its session has a place, but for one that each
+    /// accept loop may hold.
+    pub(super) fn check_places(&self) -> Result<(), Violation> {
+        let places: usize = self.generations.iter().map(|g| g.limit.live()).sum();
+        let loops: usize = self.generations.iter().map(|g| 2 * g.lanes.len()).sum();
+        let open = with(|kernel| kernel.accepted_open);
+        if open > places + loops {
+            let what = format!("{open} clients' descriptors for {places} places");
+            return Err(Violation::new("I9", what));
+        }
+        Ok(())
+    }
+
     /// I5: what corelane has read of a stream and not yet written is bounded.
     pub(super) fn check_held(&self, index: usize) -> Result<(), Violation> {
         let Some(sink) = &self.parties[index] else {

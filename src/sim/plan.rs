@@ -356,7 +356,7 @@ fn misbehave(
     if deaf {
         conduct.deaf_after = Some(random.below(200) as u64);
         if few_places {
-            // Who waits for a place looks every 10 ms: for minutes, that is all a world would do.
+            // Who waits for a place waits for them: for minutes, nothing else would happen.
             conduct.patience -= PATIENCE - 3 * SECOND;
         }
     }

@@ -237,6 +237,7 @@ impl World {
             if did || with(Kernel::step) || self.step_actor()? || self.step_lane()? {
                 continue;
             }
+            self.check_waiters()?;
             if !self.advance() {
                 return Ok(());
             }
@@ -443,7 +444,7 @@ impl World {
                 return Err(Violation::new("I7", "sessions were cut without an order"));
             }
         }
-        Ok(())
+        self.check_places()
     }
 
     /// Whether a client's connection is relayed.

@@ -19,6 +19,10 @@ pub(crate) enum Bug {
     SlotLeaked,
     /// A session's place does not come back.
     PermitLeaked,
+    /// A session's place comes back before its descriptors are closed.
+    PlaceEarly,
+    /// A place comes back and nobody who waits for one is woken.
+    WaiterForgotten,
     /// A timer that moves to a lower level of the wheel is dropped.
     TimerLost,
     /// A second send starts while the first is in flight.
@@ -71,6 +75,8 @@ impl Bug {
         Self::ResetTurnedIntoFin,
         Self::SlotLeaked,
         Self::PermitLeaked,
+        Self::PlaceEarly,
+        Self::WaiterForgotten,
         Self::TimerLost,
         Self::TwoSendsInFlight,
         Self::RearmForgotten,

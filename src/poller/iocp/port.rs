@@ -15,7 +15,7 @@ use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 use super::super::inflight::{Answer, Fault, Sending, Table, accept};
 use super::super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::super::reading::feed_starved;
-use super::super::{Notifier, PollerOptions, Wait};
+use super::super::{Closing, Notifier, PollerOptions, Wait};
 use super::calls::{self, Port};
 use super::ops::{Data, Flying, Operation, Started, abandon, ready, sending_of, take_accepted};
 use crate::buf::Pool;
@@ -343,6 +343,12 @@ impl Iocp {
 
     /// Nothing is held here that does not go back at once.
     pub(in crate::poller) fn rest(&self) {}
+
+    /// A socket is closed at once, or with the last of its ops, which nobody has to await: there
+    /// is no limit on handles.
+    pub(in crate::poller) fn closing(&self) -> Closing {
+        Closing::default()
+    }
 
     pub(in crate::poller) fn stale(&self) -> u64 {
         self.table.stale()

@@ -92,6 +92,8 @@ bites! {
     finds_a_reset_turned_into_a_fin: ResetTurnedIntoFin,
     finds_a_leaked_slot: SlotLeaked,
     finds_a_leaked_permit: PermitLeaked,
+    finds_a_place_that_is_given_back_early: PlaceEarly,
+    finds_a_forgotten_waiter: WaiterForgotten,
     finds_a_lost_timer: TimerLost,
     finds_two_sends_in_flight: TwoSendsInFlight,
     finds_a_forgotten_rearm: RearmForgotten,

@@ -1,0 +1,176 @@
+//! Tasks of any lane that wait for the same thing, woken one at a time and in turn.
+//!
+//! What a [`Semaphore`](super::Semaphore) hands its places out by. No lock: each waiting task has
+//! a [`Seat`] of its own, and whoever wakes one first wins that seat by an exchange. A give-back
+//! while nobody waits costs one load.
+
+use std::future::poll_fn;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use crate::sys::{AtomicU8, AtomicUsize, fence};
+
+/// The seat's task does not wait.
+const IDLE: u8 = 0;
+/// It waits.
+const WAITING: u8 = 1;
+/// It was chosen, and has not noticed yet.
+const CHOSEN: u8 = 2;
+
+/// The seats, in a list that only grows, so that a walk along it needs no lock.
+#[derive(Debug, Default)]
+pub struct Waitlist {
+    first: OnceLock<Arc<Seat>>,
+    /// Tasks that wait or are about to: a hint for those who would wake one.
+    waiting: AtomicUsize,
+    /// The seat after the one that was chosen last: the next to be looked at.
+    turn: AtomicUsize,
+}
+
+/// Where one task waits. It lives as long as the list.
+#[derive(Debug)]
+pub struct Seat {
+    index: usize,
+    state: AtomicU8,
+    /// Set when its task first waits; a task has one waker for its life.
+    waker: OnceLock<Waker>,
+    next: OnceLock<Arc<Self>>,
+}
+
+impl Seat {
+    fn new(index: usize) -> Self {
+        Self {
+            index,
+            state: AtomicU8::new(IDLE),
+            waker: OnceLock::new(),
+            next: OnceLock::new(),
+        }
+    }
+
+    fn choose(&self) -> bool {
+        self.state
+            .compare_exchange(WAITING, CHOSEN, AcqRel, Relaxed)
+            .is_ok()
+    }
+}
+
+impl Waitlist {
+    /// A seat for one task, which may wait there again and again.
+    pub fn seat(&self) -> Arc<Seat> {
+        let (mut place, mut index) = (&self.first, 0);
+        loop {
+            let seat = Arc::new(Seat::new(index));
+            if place.set(Arc::clone(&seat)).is_ok() {
+                return seat;
+            }
+            place = &place.get().expect("it is set already").next;
+            index += 1;
+        }
+    }
+
+    /// How many tasks wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    /// Whether anybody may wait. What the caller has given back before is seen by whoever begins to
+    /// wait after a `false`: the fences here and in [`Waitlist::wait`] are in one order.
+    pub fn is_awaited(&self) -> bool {
+        fence(SeqCst);
+        self.waiting() > 0
+    }
+
+    /// Whether a seat is waiting that nobody has chosen.
+    pub(super) fn has_unchosen(&self) -> bool {
+        fence(SeqCst);
+        self.seats().any(|seat| seat.state.load(Acquire) == WAITING)
+    }
+
+    /// Wakes the waiting task whose turn it is; `false` when none waits.
+    pub fn wake_one(&self) -> bool {
+        let turn = self.turn.load(Relaxed);
+        let in_turn = self.seats().filter(|seat| seat.index >= turn);
+        let then = self.seats().filter(|seat| seat.index < turn);
+        let Some(chosen) = in_turn.chain(then).find(|seat| seat.choose()) else {
+            return false;
+        };
+        self.turn.store(chosen.index + 1, Relaxed);
+        chosen
+            .waker
+            .get()
+            .expect("it is set before a task waits")
+            .wake_by_ref();
+        true
+    }
+
+    /// Begins to wait: from now on the task can be chosen. What it waits for has to be looked for
+    /// once more after this; see [`Waitlist::is_awaited`]. `unused` is called if the task was
+    /// chosen and does not come for it.
+    ///
+    /// # Panics
+    /// When the seat is another task's.
+    pub async fn wait<'a, F: Fn()>(&'a self, seat: &'a Seat, unused: F) -> Wait<'a, F> {
+        poll_fn(|context| {
+            let waker = context.waker();
+            let known = seat.waker.get_or_init(|| waker.clone());
+            assert!(known.will_wake(waker), "a seat is one task's");
+            Poll::Ready(())
+        })
+        .await;
+        seat.state.swap(WAITING, AcqRel);
+        self.waiting.fetch_add(1, Relaxed);
+        fence(SeqCst);
+        Wait {
+            list: self,
+            seat,
+            unused,
+        }
+    }
+
+    fn seats(&self) -> impl Iterator<Item = &Seat> {
+        let mut place = &self.first;
+        std::iter::from_fn(move || {
+            let seat = place.get()?;
+            place = &seat.next;
+            Some(&**seat)
+        })
+    }
+}
+
+/// A wait that has begun; ends when dropped.
+#[derive(Debug)]
+pub struct Wait<'a, F: Fn()> {
+    list: &'a Waitlist,
+    seat: &'a Seat,
+    unused: F,
+}
+
+impl<F: Fn()> Wait<'_, F> {
+    /// Ends when the task has been chosen, and has then used that up.
+    pub async fn chosen(&mut self) {
+        poll_fn(|context| self.poll_chosen(context)).await;
+    }
+
+    fn poll_chosen(&mut self, _: &Context<'_>) -> Poll<()> {
+        match self
+            .seat
+            .state
+            .compare_exchange(CHOSEN, IDLE, AcqRel, Relaxed)
+        {
+            Ok(_) => Poll::Ready(()),
+            Err(_) => Poll::Pending,
+        }
+    }
+}
+
+impl<F: Fn()> Drop for Wait<'_, F> {
+    fn drop(&mut self) {
+        let was = self.seat.state.swap(IDLE, AcqRel);
+        self.list.waiting.fetch_sub(1, Relaxed);
+        if was == CHOSEN {
+            (self.unused)();
+        }
+    }
+}
