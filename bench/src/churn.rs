@@ -16,7 +16,7 @@ use crate::args::CloseChoice;
 use crate::fault::Fault;
 use crate::lane::{CONNECT_MAX, Shared};
 use crate::plan::Length;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, late};
 use crate::stats::mix;
 use crate::tally::Answer;
 use crate::wire::{CLOSE_MAX, SILENCE_MAX, Wire};
@@ -83,7 +83,7 @@ impl Worker<'_> {
         self.schedule = load
             .pace
             .map(|pace| Schedule::new(pace, self.worker, load.connections, start, self.seed));
-        let mut free = Time::ZERO;
+        let (mut free, mut before) = (Time::ZERO, Duration::ZERO);
         while let Some(intended) = self.next().await {
             let number = self.numbers.get();
             self.numbers.set(number.wrapping_add(load.connections));
@@ -94,7 +94,10 @@ impl Worker<'_> {
                 Length::Count(_) => began >= window.start,
             };
             self.measured += u64::from(measured);
-            let intended = intended.map(|intended| (intended, began.since(intended.max(free))));
+            let intended = intended.map(|intended| {
+                before = late(began, intended, free, before);
+                (intended, before)
+            });
             if let Some((_, late)) = intended.filter(|_| measured) {
                 self.shared.tally.borrow_mut().late(late);
             }

@@ -22,7 +22,7 @@ use corelane::sys::{self, Time};
 use crate::fault::Fault;
 use crate::lane::Shared;
 use crate::plan::{Length, Load};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, late};
 use crate::stats::mix;
 use crate::tally::Answer;
 use crate::wire::{CLOSE_MAX, SILENCE_MAX, Wire};
@@ -47,7 +47,7 @@ struct Message {
     /// When it was meant to leave; in a closed loop when it did.
     intended: Time,
     handed: Time,
-    /// How long after it could have been.
+    /// How much later than from a client that is never late.
     late: Duration,
     /// How much of what was sent is answered once it is.
     end: u64,
@@ -69,8 +69,8 @@ struct Exchange<'a> {
     started: Cell<u64>,
     completed: Cell<u64>,
     /// When there last was room for a message after there had been none: too many were under way,
-    /// or the one before could not leave.
-    free: Cell<Time>,
+    /// or the one before could not leave; and how late the one was that stood in the way.
+    free: Cell<(Time, Duration)>,
     /// The first message that is measured, if that is known.
     measured_from: Cell<Option<u64>>,
     /// The messages under way, by their numbers modulo the pipeline's depth.
@@ -96,7 +96,7 @@ impl<'a> Exchange<'a> {
             begun: Cell::new(0),
             started: Cell::new(0),
             completed: Cell::new(0),
-            free: Cell::new(Time::ZERO),
+            free: Cell::default(),
             measured_from: Cell::new(None),
             messages: vec![Cell::new(none); load.pipeline].into_boxed_slice(),
         }
@@ -175,7 +175,7 @@ impl<'a> Exchange<'a> {
             completed += 1;
         }
         if was_full && completed > self.completed.get() {
-            self.free.set(now);
+            self.free.set((now, self.message(completed - 1).get().late));
         }
         self.completed.set(completed);
     }
@@ -192,7 +192,8 @@ impl<'a> Exchange<'a> {
             }
             if self.messages.len() > 1 {
                 // Nor is there room while the server takes nothing in.
-                self.free.set(sys::now());
+                let last = self.message(self.started.get() - 1).get();
+                self.free.set((sys::now(), last.late));
             }
             if self.begun.get() > self.wire.sent.get() {
                 // More of a large message: what has come back meanwhile is taken first.
@@ -250,7 +251,8 @@ impl<'a> Exchange<'a> {
         let end = self.begun.get() + self.load.sizes.of(self.seed, number);
         // Waiting for the connection is the server's doing, and in the latency; what comes on top
         // of it is ours.
-        let late = now.since(intended.max(self.free.get()));
+        let (free, before) = self.free.get();
+        let late = late(now, intended, free, before);
         self.message(number).set(Message {
             intended,
             handed: now,

@@ -1,11 +1,12 @@
 //! A load while it runs: a small value once a second, for whoever shows it.
 
 use std::fmt::{self, Debug, Display, Formatter};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use crate::figures::{grouped, number, rate, throughput};
 use crate::outcome::Second;
-use crate::text::Row;
+use crate::output;
+use crate::text::{Row, wrapped};
 
 /// Where a load is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,14 +73,28 @@ pub trait Observer: Debug {
     fn second(&mut self, snapshot: &Snapshot);
 }
 
-/// One line a second, on standard error.
+/// One line a second, on standard error; on a terminal as many as it takes.
 #[derive(Debug)]
-pub(crate) struct Lines;
+pub(crate) struct Lines {
+    columns: Option<usize>,
+}
+
+impl Lines {
+    pub(crate) fn new() -> Self {
+        Self {
+            columns: output::columns(io::stderr().is_terminal()),
+        }
+    }
+}
 
 impl Observer for Lines {
     fn second(&mut self, snapshot: &Snapshot) {
         // Nobody is left to tell if this fails.
-        _ = writeln!(io::stderr(), "{}", Line(snapshot));
+        let line = Line(snapshot).to_string();
+        _ = match self.columns {
+            Some(columns) => write!(io::stderr(), "{}", wrapped(&line, columns)),
+            None => writeln!(io::stderr(), "{line}"),
+        };
     }
 }
 

@@ -1,6 +1,7 @@
-//! Files that results go to. Opened before the load, so that its results are not lost after it, and
-//! written once at its end: a regular file, or what takes bytes as they come (a pipe,
-//! `/dev/stdout`, a terminal). Called by `verbs` and the files of HdrHistogram.
+//! Where results go to: files, and how wide a terminal is. Files are opened before the load, so
+//! that its results are not lost after it, and written once at its end: regular ones, or what takes
+//! bytes as they come (a pipe, `/dev/stdout`, a terminal). Called by `verbs`, `live` and the files
+//! of HdrHistogram.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -40,6 +41,15 @@ pub(crate) fn is_standard_output(path: &Path) -> bool {
         own.is_some() && own == real(path)
     };
     names.iter().any(|name| path == Path::new(name)) || same()
+}
+
+/// How long a line on the terminal may be; `None` where there is none, or it does not say.
+pub(crate) fn columns(is_terminal: bool) -> Option<usize> {
+    match is_terminal.then(ratatui::crossterm::terminal::size)? {
+        // A terminal of no size, as some pseudo-terminals are, says nothing.
+        Ok((columns @ 1.., _)) => Some(usize::from(columns)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

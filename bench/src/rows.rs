@@ -147,13 +147,22 @@ impl Rows {
     }
 
     /// All rows, by their distance from `start`.
-    pub(crate) fn finish(mut self, start: Time) -> Vec<Second> {
+    pub(crate) fn finish(
+        mut self,
+        start: Time,
+        observers: &mut [Box<dyn Observer>],
+    ) -> Vec<Second> {
         let now = sys::now();
         let left = &self.current;
         if left.messages + left.sent_bytes + left.received_bytes + left.faults > 0 {
             self.end = now;
             self.costs.look(now.since(self.begin), &[], None);
+            let phase = self.phases.end_row(now);
             let row = self.row();
+            // All that is seen of a load that is shorter than a row; else the rest of one.
+            if phase == Phase::Measuring {
+                self.tell(phase, &row, observers);
+            }
             self.series.push(row);
         }
         let mut rows = self.series.rows();
@@ -173,6 +182,11 @@ impl Rows {
         }
         let phase = self.phases.end_row(self.end);
         let row = self.row();
+        self.tell(phase, &row, observers);
+        self.series.push(row);
+    }
+
+    fn tell(&self, phase: Phase, row: &Second, observers: &mut [Box<dyn Observer>]) {
         let snapshot = Snapshot {
             phase,
             flow: self.flow,
@@ -186,7 +200,6 @@ impl Rows {
         for observer in observers {
             observer.second(&snapshot);
         }
-        self.series.push(row);
     }
 
     fn row(&mut self) -> Second {

@@ -145,7 +145,7 @@ impl Engine {
         let (start, end, window) = load.exchange()?;
         let elapsed = load.finish(window)?;
         Ok(Results {
-            series: load.rows.finish(window.start),
+            series: load.rows.finish(window.start, &mut load.engine.observers),
             back_ends: load.back_ends,
             elapsed,
             interrupted: load.engine.is_interrupted(),

@@ -86,6 +86,15 @@ impl Schedule {
     }
 }
 
+/// How much later a message left than it would have from a client that is never late. `free` is
+/// when its connection could take it, and `before` how late the one was that kept the connection
+/// busy: a client that stood still is late with all that was due meanwhile, not only with the first
+/// of it.
+pub(crate) fn late(handed: Time, intended: Time, free: Time, before: Duration) -> Duration {
+    let free = free.since(Time::ZERO).saturating_sub(before);
+    handed.since(intended.max(Time::ZERO + free))
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -101,7 +110,31 @@ mod tests {
 
     use corelane::sys::Time;
 
-    use super::{Arrival, Pace, Schedule};
+    use super::{Arrival, Pace, Schedule, late};
+
+    /// Messages of one connection, every 10 ms, each answered after so many milliseconds, from a
+    /// client that does nothing before a moment: how late each was.
+    fn late_ms(answered_after: u64, nothing_before: u64) -> Vec<u128> {
+        let at = |millis: u64| Time::from_nanos(millis * 1_000_000);
+        let (mut free, mut before, mut all) = (0, Duration::ZERO, Vec::new());
+        for number in 0..8 {
+            let intended = 10 * number;
+            let handed = intended.max(free).max(nothing_before);
+            before = late(at(handed), at(intended), at(free), before);
+            free = handed + answered_after;
+            all.push(before.as_millis());
+        }
+        all
+    }
+
+    #[test]
+    fn a_client_that_stood_still_is_late_with_all_that_was_due() {
+        assert_eq!(late_ms(1, 0), [0; 8]);
+        assert_eq!(late_ms(1, 30), [30, 21, 12, 3, 0, 0, 0, 0]);
+        // A server that takes longer than the gap delays by itself, as it would have anyway.
+        assert_eq!(late_ms(15, 0), [0; 8]);
+        assert_eq!(late_ms(15, 30), [30; 8]);
+    }
 
     fn times(arrival: Arrival, rate: f64, connections: u32, until: Time) -> Vec<u64> {
         let pace = Pace { rate, arrival };

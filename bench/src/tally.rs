@@ -53,7 +53,7 @@ pub(crate) struct Tally {
     pub(crate) service: Histogram<u64>,
     /// From the start of a connect to its end.
     pub(crate) connect: Histogram<u64>,
-    /// From when a message was due and its connection free until it was handed over.
+    /// How much later each message was handed over than by a client that is never late.
     pub(crate) lateness: Histogram<u64>,
     /// Messages that came back whole, within the measured time.
     pub(crate) messages: u64,

@@ -186,10 +186,11 @@ fn end(outcome: &Outcome) -> End {
 fn tell(outcome: &Outcome, quiet: bool, json: Option<&Json>) -> Result<(), Failure> {
     if !quiet {
         let to_error = matches!(json, Some(Json::StandardOutput));
-        let columns = match to_error {
-            true => columns(io::stderr().is_terminal()),
-            false => columns(io::stdout().is_terminal()),
+        let is_terminal = match to_error {
+            true => io::stderr().is_terminal(),
+            false => io::stdout().is_terminal(),
         };
+        let columns = output::columns(is_terminal).unwrap_or(COLUMNS);
         let text = Text { outcome, columns }.to_string();
         return match to_error {
             true => write(&mut io::stderr(), text.as_bytes(), "-"),
@@ -207,16 +208,6 @@ fn tell(outcome: &Outcome, quiet: bool, json: Option<&Json>) -> Result<(), Failu
         say(&format!("INVALID: {}", reason.message));
     }
     Ok(())
-}
-
-/// How long a line of the results may be.
-fn columns(on_a_terminal: bool) -> usize {
-    let size = on_a_terminal.then(ratatui::crossterm::terminal::size);
-    match size {
-        // A terminal of no size, as some pseudo-terminals are, says nothing.
-        Some(Ok((columns @ 1.., _))) => usize::from(columns),
-        _ => COLUMNS,
-    }
 }
 
 /// Where the JSON goes to. Opened before the load, so that its results are not lost after it.

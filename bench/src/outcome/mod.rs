@@ -52,7 +52,7 @@ pub struct Outcome {
     pub totals: Totals,
     /// The latencies of the measured time. Of a sweep: of its best step; of a duel: of A.
     pub latency: Latencies,
-    /// How long after its time, and with its connection free, each message was sent; open loop
+    /// How much later each message was sent than a client would have that is never late; open loop
     /// only.
     pub lateness: Option<Distribution>,
     /// The run over time, the warm-up included; a row is one second, or more in a very long run.

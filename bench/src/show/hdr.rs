@@ -23,6 +23,9 @@ const LINES_A_HALVING: u32 = 5;
 /// Counts in a bucket of a histogram of three digits: the power of two above 2 × 10³.
 const SUB_BUCKETS: u32 = 2048;
 
+/// The most that a bucket of an interval counts: readers in JavaScript have 32 bits for it.
+const COUNT_MAX: u64 = u32::MAX as u64;
+
 /// Both files, opened before the load, so that its results are not lost after it.
 #[derive(Debug)]
 pub(crate) struct HdrFiles {
@@ -126,14 +129,46 @@ fn log(outcome: &Outcome) -> io::Result<Vec<u8>> {
         let Some((since, times)) = measured(row)? else {
             continue;
         };
-        let length = Duration::from_nanos(row.length_ns);
-        let written = log.write_histogram(&times, since, length, None);
-        written.map_err(|error| match error {
-            IntervalLogWriterError::IoError(error) => error,
-            IntervalLogWriterError::SerializeError(error) => io::Error::other(error.to_string()),
-        })?;
+        let parts = parts(times, COUNT_MAX);
+        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let length = Duration::from_nanos(row.length_ns) / count;
+        for (place, part) in (0..count).zip(&parts) {
+            let written = log.write_histogram(part, since + length * place, length, None);
+            written.map_err(|error| match error {
+                IntervalLogWriterError::IoError(error) => error,
+                IntervalLogWriterError::SerializeError(error) => {
+                    io::Error::other(error.to_string())
+                }
+            })?;
+        }
     }
     Ok(bytes)
+}
+
+/// The same counts in as many histograms as it takes for none to count more than `most` of a value:
+/// one, but for a row of a load that lasted for weeks.
+fn parts(times: Histogram<u64>, most: u64) -> Vec<Histogram<u64>> {
+    let counts = |times: &Histogram<u64>| -> Vec<(u64, u64)> {
+        let recorded = times.iter_recorded();
+        recorded
+            .map(|step| (step.value_iterated_to(), step.count_at_value()))
+            .collect()
+    };
+    let mut parts = Vec::new();
+    let mut left = times;
+    while counts(&left).iter().any(|(_, count)| *count > most) {
+        let mut part = Histogram::new_from(&left);
+        for (value, count) in counts(&left) {
+            let taken = count.min(most);
+            let moved = part.record_n(value, taken);
+            moved.expect("a value that the other one has fits the same bounds");
+        }
+        let rest = left.subtract(&part);
+        rest.expect("no more is taken than there is");
+        parts.push(part);
+    }
+    parts.push(left);
+    parts
 }
 
 /// A row's beginning and its times, if any of it was measured.
@@ -149,7 +184,26 @@ fn measured(row: &Second) -> io::Result<Option<(Duration, Histogram<u64>)>> {
 mod tests {
     use hdrhistogram::Histogram;
 
-    use super::distribution;
+    use super::{distribution, parts};
+
+    #[test]
+    fn a_count_that_is_too_large_goes_into_several_intervals() {
+        let mut times: Histogram<u64> = Histogram::new_with_bounds(1, 1_000_000, 3).unwrap();
+        for (value, count) in [(10, 25), (70_000, 7), (3, 10)] {
+            times.record_n(value, count).unwrap();
+        }
+        assert_eq!(parts(times.clone(), 25).len(), 1);
+        let parts = parts(times.clone(), 10);
+        let lengths: Vec<u64> = parts.iter().map(Histogram::len).collect();
+        assert_eq!(lengths, [27, 10, 5]);
+        let mut sum = Histogram::new_from(&times);
+        for part in parts {
+            let most = part.iter_recorded().map(|step| step.count_at_value()).max();
+            assert!(most <= Some(10));
+            sum.add(part).unwrap();
+        }
+        assert_eq!(sum, times);
+    }
 
     #[test]
     fn the_distribution_reads_as_the_java_library_writes_it() {

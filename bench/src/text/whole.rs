@@ -141,6 +141,10 @@ fn totals(text: &mut String, outcome: &Outcome) {
         connections += &format!(", all within {}", time(float(nanos)));
     }
     line(text, "connections", connections);
+    if outcome.duel.is_some() {
+        // Sums of two targets say nothing of either.
+        return;
+    }
     if outcome.shape.direction.is_none() {
         let what = match outcome.verb == "churn" {
             true => "done",
@@ -171,7 +175,13 @@ fn latencies(text: &mut String, latency: &Latencies, lateness: Option<&Distribut
         .into_iter()
         .filter_map(|(name, times)| Some((name, times.filter(|times| times.count > 0)?)))
         .collect();
-    if kinds.is_empty() {
+    // A few connects are told of already.
+    let messages = kinds.iter().any(|(name, _)| *name != "connect");
+    if !messages
+        && kinds
+            .iter()
+            .all(|(_, times)| times.percentiles.p50.is_none())
+    {
         return;
     }
     type Read = fn(&Distribution) -> Option<f64>;
@@ -197,11 +207,13 @@ fn latencies(text: &mut String, latency: &Latencies, lateness: Option<&Distribut
     let explained = match latency.intended.is_some() {
         true => {
             "latency counts from the time at which a message was to leave, service time from the \
-             one at which it left; lateness is this client's, between the two."
+             one at which it left; lateness is what this client added to the former."
         }
         false => "service time counts from the send.",
     };
-    _ = writeln!(text, "{explained}");
+    if messages {
+        _ = writeln!(text, "{explained}");
+    }
 }
 
 fn row(name: &str, cells: impl Iterator<Item = String>) -> Vec<String> {

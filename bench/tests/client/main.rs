@@ -8,5 +8,6 @@ mod good;
 mod output;
 mod servers;
 mod talk;
+mod told;
 mod usage;
 mod verbs;

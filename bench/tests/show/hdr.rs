@@ -65,6 +65,15 @@ fn the_tools_of_hdrhistogram_read_what_was_measured() {
         log.starts_with("#[Histogram log format version 1.3]\n"),
         "{log}"
     );
+    // Some readers stop at an empty line, and some expect the time as Java and Rust write it.
+    assert!(log.lines().all(|line| !line.is_empty()), "{log}");
+    let mut lines = log.lines();
+    let start = lines
+        .find_map(|line| line.strip_prefix("#[StartTime: "))
+        .unwrap();
+    let (seconds, words) = start.split_once(' ').unwrap();
+    assert_eq!(seconds.split_once('.').unwrap().1.len(), 3, "{start}");
+    assert!(words.starts_with("(seconds since epoch)"), "{start}");
     let intervals: Vec<(u64, u64)> = IntervalLogIterator::new(log.as_bytes())
         .filter_map(|entry| match entry.unwrap() {
             LogEntry::Interval(interval) => {

@@ -28,14 +28,14 @@ fn without_a_terminal_it_is_a_line_a_second() {
 }
 
 /// All that a terminal is sent while `load` runs.
-fn on_a_terminal(term: &str, load: &str) -> Option<String> {
+fn on_a_terminal(term: &str, load: &str, columns: u32) -> Option<String> {
     let version = Command::new("script").arg("--version").output();
     if !version.is_ok_and(|output| output.stdout.starts_with(b"script from util-linux")) {
         skipped("the live view in a pseudo-terminal: no script of util-linux");
         return None;
     }
     let bench = env!("CARGO_BIN_EXE_corelane-bench");
-    let command = format!("stty rows 24 cols 80; exec '{bench}' {load}");
+    let command = format!("stty rows 24 cols {columns}; exec '{bench}' {load}");
     let child = Command::new("script")
         .args(["-q", "-e", "-f", "-c", &command, "/dev/null"])
         .env("TERM", term)
@@ -52,7 +52,7 @@ fn on_a_terminal(term: &str, load: &str) -> Option<String> {
 fn a_terminal_shows_the_view_and_is_given_back_before_the_results() {
     let target = echo();
     let load = format!("run {target} --connections 1 --warmup 0s --duration 1200ms");
-    let Some(sent) = on_a_terminal("xterm-256color", &load) else {
+    let Some(sent) = on_a_terminal("xterm-256color", &load, 80) else {
         return;
     };
     let (before, rest) = sent.split_once(ENTER).unwrap();
@@ -73,7 +73,7 @@ fn a_load_that_cannot_go_on_gives_the_terminal_back() {
     let target = listener.local_addr().unwrap();
     drop(listener);
     let load = format!("run {target} --connections 1 --duration 1h");
-    let Some(sent) = on_a_terminal("xterm-256color", &load) else {
+    let Some(sent) = on_a_terminal("xterm-256color", &load, 80) else {
         return;
     };
     let (_, after) = sent.split_once(LEAVE).unwrap();
@@ -84,9 +84,45 @@ fn a_load_that_cannot_go_on_gives_the_terminal_back() {
 fn a_dumb_terminal_is_no_place_for_it() {
     let target = echo();
     let load = format!("run {target} --connections 1 --warmup 0s --count 100");
-    let Some(sent) = on_a_terminal("dumb", &load) else {
+    let Some(sent) = on_a_terminal("dumb", &load, 80) else {
         return;
     };
     assert!(!sent.contains('\u{1b}'), "{sent:?}");
     assert!(sent.contains("100 in"), "{sent:?}");
+}
+
+#[test]
+fn lines_fit_a_narrow_terminal_and_break_between_words() {
+    let target = echo();
+    let load = format!("run {target} -c 1 --rate 500 --warmup 0s -d 1200ms");
+    let Some(sent) = on_a_terminal("dumb", &load, 60) else {
+        return;
+    };
+    let lines: Vec<&str> = sent.lines().map(str::trim_end).collect();
+    for line in &lines {
+        assert!(line.chars().count() <= 60, "{line:?}: {sent}");
+    }
+    // What was broken is whole when its lines are joined, and no number is parted from its unit.
+    let joined = lines
+        .join(" ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    for sentence in [
+        "64 bytes a message, 1 under way each, every byte verified",
+        "1 of 1 connections 0 errors",
+        "latency counts from the time at which a message was to leave, service time from",
+    ] {
+        assert!(joined.contains(sentence), "{sentence}: {sent}");
+    }
+    let units = ["ns", "µs", "ms", "s", "%", "MB/s", "kB/s", "B/s", "cores"];
+    let parted = lines.iter().find(|line| {
+        let first = line
+            .trim_start()
+            .split([' ', ',', ';'])
+            .next()
+            .unwrap_or_default();
+        units.contains(&first)
+    });
+    assert_eq!(parted, None, "{sent}");
 }

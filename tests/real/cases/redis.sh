@@ -12,6 +12,8 @@ start() {
 
 measure() {
     local at=(-h 127.0.0.1 -p "$port") past=(-h 127.0.0.1 -p "$direct")
+    load ping --send 'PING\r\n' --expect '+PONG\r\n' --pipeline 4
+    load get --send 'SET a 1\r\nGET a\r\n' --expect '+OK\r\n$1\r\n1\r\n'
     redis-cli "${past[@]}" config resetstat
     benchmark plain -n 10000
     benchmark pipelined -n 40000 -P 16

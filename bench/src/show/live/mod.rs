@@ -13,10 +13,10 @@ use crate::live::{Lines, Observer};
 pub(crate) fn observer(title: String) -> Box<dyn Observer> {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     if dumb || !io::stderr().is_terminal() {
-        return Box::new(Lines);
+        return Box::new(Lines::new());
     }
     match Screen::open(title) {
         Ok(screen) => Box::new(screen),
-        Err(_) => Box::new(Lines),
+        Err(_) => Box::new(Lines::new()),
     }
 }

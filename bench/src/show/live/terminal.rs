@@ -62,7 +62,7 @@ impl Observer for Screen {
         // After a panic elsewhere, and when the terminal has gone, the load goes on.
         if !SHOWN.load(SeqCst) || self.draw().is_err() {
             restore();
-            Lines.second(snapshot);
+            Lines::new().second(snapshot);
         }
     }
 }

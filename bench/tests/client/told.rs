@@ -1,0 +1,101 @@
+//! What the client tells while it runs, and of itself.
+
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use corelane_bench::outcome::{Distribution, Doubt, Outcome};
+
+use crate::servers::{client, echo, finish, good, pollers, run, serve, sound};
+
+#[test]
+fn bulk_tells_of_bytes_and_not_of_messages() {
+    let target = good().to_string();
+    let pid = std::process::id().to_string();
+    let load = ["bulk", &target, "-d", "1200ms", "--server-pid", &pid];
+    let answer = run(&load);
+    assert!(matches!(answer.code, Some(0 | 4)), "{answer:?}");
+    let progress: Vec<&str> = answer.stderr.lines().collect();
+    let told = |line: &&&str| line.contains("B/s sent") && line.contains("B/s received");
+    assert!(progress.iter().filter(told).count() >= 2, "{answer:?}");
+    assert!(
+        progress.iter().any(|line| line.starts_with("measuring")),
+        "{answer:?}"
+    );
+    assert!(
+        !progress.iter().any(|line| line.contains("p99")),
+        "{answer:?}"
+    );
+    assert!(answer.stdout.contains(" a GB, "), "{answer:?}");
+}
+
+#[test]
+fn a_duel_tells_of_each_slice_while_it_is_measured() {
+    let (old, new) = (good().to_string(), good().to_string());
+    let sides = [format!("old={old}"), format!("new={new}")];
+    let load = ["--rounds", "1", "--slice", "300ms", "--warmup", "20ms"];
+    let answer = run(&[&["duel", &sides[0], &sides[1]][..], &load].concat());
+    for start in [
+        "old, round 1 of 1: measuring",
+        "new, round 1 of 1: measuring",
+    ] {
+        let told = answer.stderr.lines().filter(|line| line.starts_with(start));
+        assert!(told.count() >= 1, "{answer:?}");
+    }
+    assert!(answer.stdout.contains("old / new"), "{answer:?}");
+    let words = "More is better of the rate, less of everything else.";
+    assert!(answer.stdout.contains(words), "{answer:?}");
+}
+
+/// What was due while the client stood still is late for it, and no fault of the server: not the
+/// first message on each connection alone, but all that had to wait behind it.
+#[test]
+fn a_client_that_stood_still_blames_itself() {
+    for poller in pollers() {
+        let (seen, messages) = channel();
+        let target = serve(move |stream| {
+            let seen = seen.clone();
+            echo(stream, move |_, bytes| {
+                // Nobody listens any more once the client has been stopped.
+                _ = seen.send(());
+                bytes
+            });
+        });
+        let target = target.to_string();
+        let load = ["--rate", "200", "-c", "1", "-d", "2s", "--warmup", "0s"];
+        let arguments = [
+            &["run", &target, "--poller", poller, "--json", "-"][..],
+            &load,
+        ];
+        let child = client(&arguments.concat()).spawn().unwrap();
+        for _ in 0..20 {
+            messages.recv().unwrap();
+        }
+        let kill = |signal: &str| {
+            let kill = format!("kill -{signal} {}", child.id());
+            assert!(
+                Command::new("sh")
+                    .args(["-c", &kill])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        };
+        kill("STOP");
+        // The load itself: eighty messages are due meanwhile.
+        let (_keep, never) = channel::<()>();
+        assert!(never.recv_timeout(Duration::from_millis(400)).is_err());
+        kill("CONT");
+        let outcome: Outcome =
+            serde_json::from_value(sound(&finish(child.wait_with_output().unwrap()))).unwrap();
+        let doubts = outcome.verdict.reasons.iter().map(|reason| reason.doubt);
+        assert!(doubts.collect::<Vec<_>>().contains(&Doubt::SendLateness));
+        let slow = |times: &Option<Distribution>| {
+            let times = times.as_ref().unwrap().histogram.open().unwrap();
+            times.count_between(100_000_000, u64::MAX)
+        };
+        // Sixty were due more than 100 ms before the end of it.
+        let (late, latency) = (slow(&outcome.lateness), slow(&outcome.latency.intended));
+        assert!(late >= 50 && latency >= 50, "{late} {latency}");
+    }
+}
