@@ -46,6 +46,10 @@ enum Command {
         /// The configuration
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
+        /// Try on this machine, too, what it asks for: addresses, socket options, CPUs, poller,
+        /// descriptors; exit code 1 if nothing is wrong but a port is in use
+        #[arg(long)]
+        here: bool,
     },
     /// Say whether somebody accepts connections there: exit code 0, or else 1
     Probe {
@@ -89,6 +93,8 @@ pub enum Failure {
         /// What each of its addresses said, or why it has none.
         why: String,
     },
+    /// The server would not start here and now.
+    Here(ServerError),
     /// The server did not start, or ended by a failure.
     Run(ServerError),
 }
@@ -106,13 +112,15 @@ impl Failure {
                 return code.into();
             }
             // Its lines begin with the file and the line, for editors to jump to.
-            Self::Config(errors) => (errors.to_string(), 2),
+            Self::Config(errors)
+            | Self::Here(ServerError::Config(errors))
+            | Self::Run(ServerError::Config(errors)) => (errors.to_string(), 2),
+            // Nothing is wrong with the file, and the same start may succeed later.
+            Self::Here(ServerError::Taken(errors)) => (errors.to_string(), 1),
             Self::Read { .. } => (format!("corelane: {}", server::chain(self)), 2),
             // The server's log, in the form that it has, says why.
-            Self::Run(ServerError::Config(_)) => return 2.into(),
-            // Nothing is wrong with the file, and the same start may succeed later.
             Self::Run(_) => return ExitCode::FAILURE,
-            Self::Output(_) | Self::Probe { .. } => {
+            Self::Output(_) | Self::Probe { .. } | Self::Here(_) => {
                 (format!("corelane: {}", server::chain(self)), 1)
             }
         };
@@ -136,6 +144,7 @@ impl fmt::Display for Failure {
             Self::Config(_) => f.write_str("the configuration is wrong"),
             Self::Probe { target, why } => write!(f, "nobody answers at {target}: {why}"),
             Self::Output(_) => f.write_str("standard output cannot be written"),
+            Self::Here(_) => f.write_str("this machine cannot be asked"),
             Self::Run(_) => f.write_str("the server failed"),
         }
     }
@@ -147,7 +156,7 @@ impl Error for Failure {
             Self::Arguments(error) => error,
             Self::Read { error, .. } | Self::Output(error) => error,
             Self::Config(errors) => errors,
-            Self::Run(error) => error,
+            Self::Here(error) | Self::Run(error) => error,
             Self::Probe { .. } => return None,
         })
     }
@@ -171,7 +180,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure
             let whole = std::path::absolute(&path).unwrap_or(path);
             run(&config, &whole.display().to_string())
         }
-        Command::Check { config } => check(&config),
+        Command::Check { config, here } => check(&config, here),
         Command::Probe { target } => probe(&target),
         Command::Config {
             command: ConfigCommand::Default,
@@ -249,10 +258,13 @@ fn run(config: &Config, source: &str) -> Result<(), Failure> {
     server::run(config, source).map_err(Failure::Run)
 }
 
-fn check(path: &Path) -> Result<(), Failure> {
+fn check(path: &Path, here: bool) -> Result<(), Failure> {
     let config = load(path)?;
     let name = path.display().to_string();
-    let warnings = config.warnings();
+    let warnings = match here {
+        true => server::check_here(&config).map_err(Failure::Here)?,
+        false => config.warnings(),
+    };
     for warning in &warnings {
         // Nobody is left to tell if this fails.
         _ = writeln!(

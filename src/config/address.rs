@@ -28,8 +28,10 @@ pub(super) fn binds(
 ) -> Result<Vec<SocketAddr>, Reported> {
     let bind = |element: &Value<'_>| {
         let address = address(element, For::Bind)?;
+        // In IPv6's form it could not be bound: such a socket takes IPv6 alone.
+        let address = canonical(address);
         if address.port() != 0 {
-            bound.claim(canonical(address), element)?;
+            bound.claim(address, element)?;
         }
         Ok(address)
     };
@@ -145,7 +147,15 @@ fn address(value: &Value<'_>, wanted: For) -> Result<SocketAddr, Reported> {
         }
     };
     one_receiver(address.ip(), value)?;
-    Ok(address)
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            let (ip, port) = (v6.ip(), v6.port());
+            let write = format!("e.g. \"[{ip}%2]:{port}\"; `ip link` shows the numbers");
+            let why = "a link-local address is one only with the number of its interface";
+            Err(value.senseless(why, write))
+        }
+        _ => Ok(address),
+    }
 }
 
 /// An address that is not one of many machines, in the one form of it.

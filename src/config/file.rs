@@ -94,6 +94,7 @@ impl<'f> File<'f> {
     fn find(&'f self, path: &str) -> Result<Value<'f>, usize> {
         let mut at = 0;
         let mut raw = None;
+        let mut shown = path;
         for key in path.split('.') {
             let mut indices = key.split(['[', ']']).filter(|part| !part.is_empty());
             let key = indices.next().unwrap_or_default();
@@ -110,7 +111,7 @@ impl<'f> File<'f> {
                 };
                 match value.get_ref() {
                     DeValue::Array(elements) => value = elements.get(index).ok_or(at)?,
-                    _ if index == 0 => {}
+                    _ if index == 0 => shown = path.trim_end_matches("[0]"),
                     _ => return Err(at),
                 }
                 at = value.span().start;
@@ -118,7 +119,7 @@ impl<'f> File<'f> {
             raw = Some(value);
         }
         let raw = raw.ok_or(at)?;
-        Ok(Value::new(self, path.to_owned(), raw))
+        Ok(Value::new(self, shown.to_owned(), raw))
     }
 
     /// The mistakes so far, which are then no longer in the list.

@@ -96,8 +96,11 @@ pub(super) fn read_all(
     if listeners.is_empty() {
         listeners.push(Err(root.missing("listener", "at least one [[listener]]")));
     }
-    for index in loops::find(&listeners, upstreams) {
-        if let Some(Some(target)) = targets.get(&index) {
+    let known: Vec<_> = listeners.iter().map(|read| read.as_ref().ok()).collect();
+    let upstreams: Vec<_> = upstreams.iter().map(|read| read.as_ref().ok()).collect();
+    // Which other addresses are this machine's own is for the server to know.
+    for found in loops::find(&known, &upstreams, |ip| ip.is_loopback()) {
+        if let Some(Some(target)) = targets.get(&found.listener) {
             target.senseless(
                 "connections would come back to a listener they came through, for ever",
                 "an upstream that does not lead back here",

@@ -1,50 +1,93 @@
 //! Finds proxies whose connections would come back to them.
 //!
-//! Called once, by `listener`. One client of such a proxy is enough to make it connect to itself
-//! until its descriptors are gone, which no limit on clients prevents.
+//! Called by `listener` with what every machine has, the loopback, and by the server with the
+//! addresses of its own. One client of such a proxy is enough to make it connect to itself until
+//! its descriptors are gone, which no limit on clients prevents.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::Config;
 use super::address::canonical;
-use super::errors::Reported;
 use super::listener::{Listener, Service};
 use super::upstream::Upstream;
 
-/// The indices of the proxies from which some connection leads into a loop, in their order.
+/// A proxy from which connections go on for ever, and the first endpoint that leads there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loop {
+    /// The index of the proxy's listener.
+    pub listener: usize,
+    /// An endpoint of its upstream that a listener of this file accepts for.
+    pub endpoint: SocketAddr,
+    /// The index of that listener.
+    pub accepting: usize,
+}
+
+impl Config {
+    /// The proxies from which some connection leads into a loop, in their order, on a machine of
+    /// whose addresses `is_own` knows all.
+    pub fn loops(&self, is_own: impl Fn(IpAddr) -> bool) -> Vec<Loop> {
+        let listeners: Vec<_> = self.listeners.iter().map(Some).collect();
+        let upstreams: Vec<_> = self.upstreams.iter().map(Some).collect();
+        find(&listeners, &upstreams, is_own)
+    }
+}
+
+/// The proxies from which some connection leads into a loop, in their order.
 ///
 /// Only what this file says is followed: a loop through another machine's proxy is not seen.
+/// Connections to `is_own` addresses reach the listeners on a wildcard, each those of its family.
 pub(super) fn find(
-    listeners: &[Result<Listener, Reported>],
-    upstreams: &[Result<Upstream, Reported>],
-) -> Vec<usize> {
+    listeners: &[Option<&Listener>],
+    upstreams: &[Option<&Upstream>],
+    is_own: impl Fn(IpAddr) -> bool,
+) -> Vec<Loop> {
     let mut bound = HashMap::new();
     for (index, listener) in listeners.iter().enumerate() {
         for address in listener.iter().flat_map(|listener| &listener.bind) {
             bound.insert(canonical(*address), index);
         }
     }
+    let accepting = |endpoint: &SocketAddr| {
+        let endpoint = canonical(*endpoint);
+        let accepting = accepting(&bound, endpoint, &is_own)?;
+        Some((endpoint, accepting))
+    };
+    // Where connections to each upstream arrive, of what this file knows.
+    let arrivals: Vec<Vec<(SocketAddr, usize)>> = upstreams
+        .iter()
+        .map(|upstream| upstream.iter().flat_map(|upstream| &upstream.endpoints))
+        .map(|endpoints| endpoints.filter_map(accepting).collect())
+        .collect();
     // A graph of listeners and upstreams, in this order: where a connection goes on to from each.
-    let proxied = listeners.iter().map(|listener| match listener {
-        Ok(Listener {
-            service: Service::Proxy { upstream },
-            ..
-        }) => vec![listeners.len() + upstream],
-        _ => Vec::new(),
-    });
-    let connected = upstreams.iter().map(|upstream| {
-        let endpoints = upstream.iter().flat_map(|upstream| &upstream.endpoints);
-        endpoints
-            .filter_map(|endpoint| accepting(&bound, *endpoint))
-            .collect()
-    });
-    let mut loops = endless(&proxied.chain(connected).collect::<Vec<_>>());
-    loops.retain(|node| *node < listeners.len());
-    loops
+    let upstream_of = |listener: usize| match listeners[listener]?.service {
+        Service::Proxy { upstream } => Some(upstream),
+        Service::Echo => None,
+    };
+    let proxied = (0..listeners.len())
+        .map(|index| upstream_of(index).map(|upstream| listeners.len() + upstream))
+        .map(|upstream| upstream.into_iter().collect());
+    let connected = arrivals
+        .iter()
+        .map(|arrivals| arrivals.iter().map(|(_, listener)| *listener).collect());
+    let endless = endless(&proxied.chain(connected).collect::<Vec<_>>());
+    let leading = |listener: usize| {
+        let mut arrivals = arrivals[upstream_of(listener)?].iter();
+        let (endpoint, accepting) = arrivals.find(|(_, next)| endless.contains(next))?;
+        Some(Loop {
+            listener,
+            endpoint: *endpoint,
+            accepting: *accepting,
+        })
+    };
+    let listeners = endless.iter().filter(|node| **node < listeners.len());
+    listeners
+        .filter_map(|listener| leading(*listener))
+        .collect()
 }
 
 /// The nodes of a graph from which one can go on for ever, in their order; linear in its edges.
-fn endless(targets: &[Vec<usize>]) -> Vec<usize> {
+fn endless(targets: &[Vec<usize>]) -> BTreeSet<usize> {
     let mut sources = vec![Vec::new(); targets.len()];
     for (source, targets) in targets.iter().enumerate() {
         for target in targets {
@@ -66,16 +109,19 @@ fn endless(targets: &[Vec<usize>]) -> Vec<usize> {
 }
 
 /// The listener that takes a connection to `endpoint`, if one of this file does.
-fn accepting(bound: &HashMap<SocketAddr, usize>, endpoint: SocketAddr) -> Option<usize> {
-    let endpoint = canonical(endpoint);
-    // The wildcard takes the loopback's connections; which others it takes depends on the
-    // machine, as does whether `[::]` takes those of IPv4.
-    let wildcard = match endpoint.ip() {
-        IpAddr::V4(ip) if ip.is_loopback() => Some(Ipv4Addr::UNSPECIFIED.into()),
-        IpAddr::V6(ip) if ip.is_loopback() => Some(Ipv6Addr::UNSPECIFIED.into()),
-        _ => None,
+fn accepting(
+    bound: &HashMap<SocketAddr, usize>,
+    endpoint: SocketAddr,
+    is_own: impl Fn(IpAddr) -> bool,
+) -> Option<usize> {
+    if let Some(exact) = bound.get(&endpoint) {
+        return Some(*exact);
+    }
+    // Of IPv6's wildcard, too, IPv4 is not: `sys` binds it to IPv6 alone.
+    let wildcard: IpAddr = match endpoint.ip() {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let wildcard = wildcard.map(|ip: IpAddr| SocketAddr::new(ip, endpoint.port()));
-    let exact = bound.get(&endpoint);
-    exact.or_else(|| bound.get(&wildcard?)).copied()
+    let listener = bound.get(&SocketAddr::new(wildcard, endpoint.port()))?;
+    is_own(endpoint.ip()).then_some(*listener)
 }

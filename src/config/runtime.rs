@@ -18,7 +18,7 @@ pub struct Runtime {
     /// How many lanes there are, or on which CPUs; `runtime.lanes`.
     pub lanes: Lanes,
     /// Whether a lane stays on its CPU; `runtime.pin`.
-    pub pin: bool,
+    pub pin: Pin,
     /// What tells a lane that a socket is ready; `runtime.poller`.
     pub poller: PollerChoice,
     /// How long a lane that expects work polls before it sleeps, 0 to 1 ms; zero is never;
@@ -40,6 +40,17 @@ pub enum Lanes {
     Count(NonZeroUsize),
     /// One on each of these CPUs, by the operating system's numbers: at least one, none twice.
     Cpus(Vec<usize>),
+}
+
+/// Whether a lane stays on its CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// Where this process has all CPUs that it may use for itself: with a lane for each of them.
+    Auto,
+    /// Each lane, on CPUs from the first on.
+    Yes,
+    /// None.
+    No,
 }
 
 /// Which back end the lanes poll with.
@@ -143,16 +154,19 @@ fn cpus(value: &Value<'_>) -> Result<Vec<usize>, Reported> {
 }
 
 /// `pin`, which must not contradict a list of CPUs.
-fn pin(section: &mut Section<'_>) -> bool {
+fn pin(section: &mut Section<'_>) -> Pin {
     let listed = section
         .value("lanes")
         .is_some_and(|lanes| matches!(lanes.raw(), DeValue::Array(_)));
-    section.optional("pin", true, |value| match value::boolean(value)? {
-        false if listed => Err(value.senseless(
+    let pin = value::unless("auto", value::boolean);
+    section.optional("pin", Pin::Auto, |value| match pin(value)? {
+        Some(false) if listed => Err(value.senseless(
             "runtime.lanes names the CPUs that lanes are bound to",
             "true here, or a number of lanes there",
         )),
-        pin => Ok(pin),
+        Some(false) => Ok(Pin::No),
+        Some(true) => Ok(Pin::Yes),
+        None => Ok(Pin::Auto),
     })
 }
 

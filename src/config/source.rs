@@ -63,6 +63,12 @@ impl Config {
         ConfigErrors::new(self.source.name(), file.take_errors())
     }
 
+    /// Whether the file has this key, given as in [`Config::refuse`].
+    #[must_use]
+    pub fn is_written(&self, key: &str) -> bool {
+        self.source.file().has(key)
+    }
+
     /// What is allowed and cannot be meant, in the order of the lines.
     #[must_use]
     pub fn warnings(&self) -> Vec<ConfigWarning> {

@@ -67,8 +67,34 @@ const FAST_OPEN_QUEUE: u32 = 256;
 impl SocketOptions {
     /// Sets them on a listener, before it listens, or on a socket to be connected.
     pub(super) fn apply(&self, socket: SocketRef<'_>, listens: bool) -> io::Result<()> {
+        self.set(socket, listens, |_, result| result)
+    }
+
+    /// Sets them likewise, and says which the system refuses, by the names of the fields.
+    pub(crate) fn refusals(
+        &self,
+        socket: SocketRef<'_>,
+        listens: bool,
+    ) -> Vec<(&'static str, io::Error)> {
+        let mut refused = Vec::new();
+        let note = |option, result: io::Result<()>| {
+            refused.extend(result.err().map(|error| (option, error)));
+            Ok(())
+        };
+        self.set(socket, listens, note)
+            .expect("no refusal ends it early");
+        refused
+    }
+
+    /// Sets each, and goes on if `told` what came of it says so.
+    fn set(
+        &self,
+        socket: SocketRef<'_>,
+        listens: bool,
+        mut told: impl FnMut(&'static str, io::Result<()>) -> io::Result<()>,
+    ) -> io::Result<()> {
         if self.nodelay {
-            sys::set_nodelay(socket)?;
+            told("nodelay", sys::set_nodelay(socket))?;
         }
         if let Some(Keepalive {
             idle,
@@ -76,26 +102,29 @@ impl SocketOptions {
             count,
         }) = self.keepalive
         {
-            sys::set_keepalive(socket, idle, interval, count)?;
+            told(
+                "keepalive",
+                sys::set_keepalive(socket, idle, interval, count),
+            )?;
         }
         if let Some(time) = self.user_timeout {
-            sys::set_user_timeout(socket, time)?;
+            told("user_timeout", sys::set_user_timeout(socket, time))?;
         }
         if let Some(bytes) = self.send_buffer {
-            sys::set_send_buffer(socket, bytes)?;
+            told("send_buffer", sys::set_send_buffer(socket, bytes))?;
         }
         if let Some(bytes) = self.receive_buffer {
-            sys::set_receive_buffer(socket, bytes)?;
+            told("receive_buffer", sys::set_receive_buffer(socket, bytes))?;
         }
         if let Some(bytes) = self.notsent_lowat {
-            sys::set_notsent_lowat(socket, bytes)?;
+            told("notsent_lowat", sys::set_notsent_lowat(socket, bytes))?;
         }
         if let Some(name) = &self.congestion {
-            sys::set_congestion(socket, name)?;
+            told("congestion", sys::set_congestion(socket, name))?;
         }
         match (self.fast_open, listens) {
-            (true, true) => sys::set_fast_open(socket, FAST_OPEN_QUEUE),
-            (true, false) => sys::set_fast_open_connect(socket),
+            (true, true) => told("fast_open", sys::set_fast_open(socket, FAST_OPEN_QUEUE)),
+            (true, false) => told("fast_open", sys::set_fast_open_connect(socket)),
             (false, _) => Ok(()),
         }
     }

@@ -10,12 +10,10 @@ use crate::config::{Config, ConfigErrors};
 /// Why the server did not start, or did not end as it should.
 #[derive(Debug)]
 pub enum ServerError {
-    /// The configuration asks for what this machine does not have: key, value as meant, remedy.
+    /// The configuration asks for what this machine does not have.
     Impossible {
         /// The key, as in the file.
-        key: &'static str,
-        /// What it says.
-        value: String,
+        key: String,
         /// What is wrong and what would be right.
         remedy: String,
     },
@@ -69,13 +67,30 @@ pub enum ServerError {
 impl ServerError {
     /// The same with its place in the file, if it is of a key.
     pub(super) fn placed(self, config: &Config) -> Self {
-        match self {
-            Self::Impossible { key, remedy, .. } => {
-                Self::Config(config.refuse([(key.to_owned(), remedy)]))
-            }
-            Self::InUse { key, .. } => Self::Taken(config.refuse([(key, IN_USE.to_owned())])),
-            Self::Bind { key, error, .. } => Self::Config(config.refuse([(key, refusal(&error))])),
-            other => other,
+        Self::all_placed(vec![self], config)
+    }
+
+    /// All of them as one, each with its place in the file.
+    ///
+    /// One that is of no key says nothing of the file, and stands alone.
+    ///
+    /// # Panics
+    /// Without any.
+    pub(super) fn all_placed(all: Vec<Self>, config: &Config) -> Self {
+        let mut lines = Vec::new();
+        let mut passes = true;
+        for error in all {
+            passes &= matches!(error, Self::InUse { .. });
+            lines.push(match error {
+                Self::Impossible { key, remedy } => (key, remedy),
+                Self::InUse { key, .. } => (key, IN_USE.to_owned()),
+                Self::Bind { key, error, .. } => (key, refusal(&error)),
+                other => return other,
+            });
+        }
+        match passes {
+            true => Self::Taken(config.refuse(lines)),
+            false => Self::Config(config.refuse(lines)),
         }
     }
 }
@@ -83,7 +98,7 @@ impl ServerError {
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Impossible { key, value, remedy } => write!(f, "{key} = {value}: {remedy}"),
+            Self::Impossible { key, remedy } => write!(f, "{key}: {remedy}"),
             Self::Config(errors) | Self::Taken(errors) => write!(f, "{errors}"),
             Self::InUse { key, address } => write!(f, "{key} = \"{address}\": {IN_USE}"),
             Self::Bind {

@@ -1,11 +1,13 @@
 //! The layer that knows every other: it makes the parts out of the configuration, starts the
 //! lanes, and stops them in good order. Called by `cli`.
 //!
-//! Life of the process: plan (which lanes, which poller, how many sessions) → bind every listener
-//! → start the lanes → serve until a signal → drain within the grace period → stop.
+//! Life of the process: plan (which lanes, which poller, how many sessions) and try what else is
+//! asked of this machine → bind every listener → start the lanes → serve until a signal → drain
+//! within the grace period → stop.
 
 mod bind;
 mod error;
+mod here;
 mod inherited;
 mod lane;
 mod log;
@@ -19,6 +21,7 @@ mod supervision;
 
 pub use self::error::ServerError;
 pub(crate) use self::error::chain;
+pub use self::here::check as check_here;
 #[cfg(feature = "sim")]
 pub(crate) use self::lane::{LanePlan, Orders, Serving, Shared, open};
 #[cfg(feature = "sim")]

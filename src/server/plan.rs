@@ -6,7 +6,7 @@ use std::thread;
 
 use super::error::ServerError;
 use crate::buf::{BUFFER_BYTES, PoolOptions};
-use crate::config::{Config, Lanes, MaxSessions, PollerChoice, Service};
+use crate::config::{Config, Lanes, MaxSessions, Pin, PollerChoice, Service};
 use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
 use crate::sys;
@@ -36,9 +36,25 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan, beside so many descriptors that the parent process has left open.
-    pub(super) fn new(config: &Config, inherited: usize) -> Result<Self, ServerError> {
-        let lanes = lanes(config)?;
-        let (back_end, why) = poller(config.runtime.poller)?;
+    ///
+    /// # Errors
+    /// All that this machine does not have; not empty.
+    pub(super) fn new(config: &Config, inherited: usize) -> Result<Self, Vec<ServerError>> {
+        let (lanes, poller) = (lanes(config), poller(config.runtime.poller));
+        match (lanes, poller) {
+            (Ok(lanes), Ok(poller)) => {
+                Self::of(config, lanes, poller, inherited).map_err(|error| vec![error])
+            }
+            (lanes, poller) => Err(lanes.err().into_iter().chain(poller.err()).collect()),
+        }
+    }
+
+    fn of(
+        config: &Config,
+        lanes: Vec<Option<usize>>,
+        (back_end, why): (BackEnd, String),
+        inherited: usize,
+    ) -> Result<Self, ServerError> {
         let max_sessions = max_sessions(config, lanes.len(), file_limit()?, inherited)?;
         // Half of what a direction may hold queues up, the other half is being sent.
         let queue_buffers = (config.runtime.high_mark / 2 / BUFFER_BYTES).max(1);
@@ -71,37 +87,45 @@ fn lanes(config: &Config) -> Result<Vec<Option<usize>>, ServerError> {
         what: "cannot learn which CPUs may be used",
         error,
     })?;
-    let chosen = match &config.runtime.lanes {
-        Lanes::Auto => {
-            // A container's CPU quota may be less than the CPUs in its mask.
-            let quota = thread::available_parallelism().map_or(cpus.len(), usize::from);
-            cpus.iter().copied().take(quota).collect()
-        }
+    // A container's CPU quota may be less than the CPUs in its mask.
+    let quota = thread::available_parallelism().map_or(cpus.len(), usize::from);
+    let chosen: Vec<usize> = match &config.runtime.lanes {
+        Lanes::Auto => cpus.iter().copied().take(quota).collect(),
         Lanes::Count(count) => cpus.iter().copied().cycle().take(count.get()).collect(),
         Lanes::Cpus(list) => {
             if let Some(cpu) = list.iter().find(|cpu| !cpus.contains(cpu)) {
                 return Err(ServerError::Impossible {
-                    key: "runtime.lanes",
-                    value: format!("{list:?}"),
+                    key: "runtime.lanes".to_owned(),
                     remedy: format!("this process may not use CPU {cpu}; it may use {cpus:?}"),
                 });
             }
             list.clone()
         }
     };
-    Ok(chosen
-        .into_iter()
-        .map(|cpu| config.runtime.pin.then_some(cpu))
-        .collect())
+    let listed = matches!(config.runtime.lanes, Lanes::Cpus(_));
+    let pins = listed || pins(config.runtime.pin, chosen.len().min(quota), cpus.len());
+    Ok(chosen.into_iter().map(|cpu| pins.then_some(cpu)).collect())
+}
+
+/// Whether lanes that can keep so many `busy` of this many CPUs stay on theirs.
+///
+/// With fewer busy than there are, another process that chooses likewise would choose the same
+/// ones, and share them while the rest idle (cloudwego/monolake#118): the system spreads better.
+fn pins(pin: Pin, busy: usize, cpus: usize) -> bool {
+    match pin {
+        Pin::Auto => busy >= cpus,
+        Pin::Yes => true,
+        Pin::No => false,
+    }
 }
 
 fn poller(choice: PollerChoice) -> Result<(BackEnd, String), ServerError> {
-    let (name, chosen) = match choice {
+    let chosen = match choice {
         PollerChoice::Auto => return Ok(best_poller()),
-        PollerChoice::IoUring => ("\"io_uring\"", BackEnd::IoUring),
-        PollerChoice::Epoll => ("\"epoll\"", BackEnd::Epoll),
-        PollerChoice::Kqueue => ("\"kqueue\"", BackEnd::Kqueue),
-        PollerChoice::Iocp => ("\"iocp\"", BackEnd::Iocp),
+        PollerChoice::IoUring => BackEnd::IoUring,
+        PollerChoice::Epoll => BackEnd::Epoll,
+        PollerChoice::Kqueue => BackEnd::Kqueue,
+        PollerChoice::Iocp => BackEnd::Iocp,
     };
     let Some(refusal) = chosen.refusal() else {
         return Ok((chosen, "configured".to_owned()));
@@ -112,8 +136,7 @@ fn poller(choice: PollerChoice) -> Result<(BackEnd, String), ServerError> {
         format!("{refusal}; write \"auto\"")
     };
     Err(ServerError::Impossible {
-        key: "runtime.poller",
-        value: name.to_owned(),
+        key: "runtime.poller".to_owned(),
         remedy,
     })
 }
@@ -178,8 +201,7 @@ fn max_sessions(
         let each = LANE_DESCRIPTORS + 2 * listeners;
         let needed = kept + directions(config);
         return Err(ServerError::Impossible {
-            key: "runtime.lanes",
-            value: lanes.to_string(),
+            key: "runtime.lanes".to_owned(),
             remedy: format!(
                 "the limit of {limit} open descriptors is too low for {lanes} lanes: each needs \
                  {each} (its poller, and two for each of {listeners} addresses to listen on), the \
@@ -197,13 +219,34 @@ fn max_sessions(
                 return Ok(count);
             }
             Err(ServerError::Impossible {
-                key: "runtime.max_sessions",
-                value: count.to_string(),
+                key: "runtime.max_sessions".to_owned(),
                 remedy: format!(
                     "the limit of {limit} descriptors allows {possible}; raise it (LimitNOFILE, \
                      ulimit -n), or write \"auto\""
                 ),
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pins;
+    use crate::config::Pin;
+
+    #[test]
+    fn lanes_stay_on_their_cpus_where_all_are_theirs() {
+        for (pin, busy, cpus, expected) in [
+            (Pin::Auto, 2, 2, true),
+            (Pin::Auto, 1, 1, true),
+            // More lanes than CPUs, and no quota.
+            (Pin::Auto, 4, 2, true),
+            (Pin::Auto, 1, 2, false),
+            (Pin::Yes, 1, 2, true),
+            (Pin::No, 2, 2, false),
+        ] {
+            let found = pins(pin, busy, cpus);
+            assert_eq!(found, expected, "{pin:?}, {busy} busy of {cpus}");
         }
     }
 }

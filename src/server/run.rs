@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::bind::bind;
 use super::error::{ServerError, chain};
+use super::here;
 use super::inherited::Inherited;
 use super::lane::{self, LanePlan, Opened, Orders, Shared};
 use super::log::{self, LogEnd};
@@ -46,14 +47,12 @@ pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
     let (version, pid) = (env!("CARGO_PKG_VERSION"), process::id());
     tracing::info!(version, pid, configuration = source, "corelane starts");
     inherited.announce();
-    for warning in config.warnings() {
-        tracing::warn!(at = warning.place(), "{}", warning.text());
-    }
     let result = serve(config, &inherited);
     match &result {
-        Ok(()) => {}
-        // A line for each mistake, which names its place.
-        Err(ServerError::Config(errors) | ServerError::Taken(errors)) => {
+        // Mistakes of the configuration are told as those of its text are, by the command line.
+        Ok(()) | Err(ServerError::Config(_)) => {}
+        // A line for each, which names its place.
+        Err(ServerError::Taken(errors)) => {
             for line in errors.to_string().lines() {
                 tracing::error!("{line}");
             }
@@ -77,9 +76,12 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServerError {
 }
 
 fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
-    let placed = |error: ServerError| error.placed(config);
-    let plan = Plan::new(config, inherited.descriptors()).map_err(placed)?;
-    let (listeners, bound) = bind(config, plan.lanes.len()).map_err(placed)?;
+    let (plan, warnings) = here::plan(config, inherited.descriptors())?;
+    for warning in warnings {
+        tracing::warn!(at = warning.place(), "{}", warning.text());
+    }
+    let bound = bind(config, plan.lanes.len());
+    let (listeners, bound) = bound.map_err(|error| error.placed(config))?;
     let (sender, events) = channel();
     signals::forward(sender.clone(), Event::Request).map_err(system("cannot take signals"))?;
 

@@ -12,6 +12,7 @@ mod bsd;
 )]
 mod clock;
 mod code;
+mod here;
 #[cfg(unix)]
 mod inherited;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
@@ -55,6 +56,10 @@ pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;
 pub(crate) use code::ErrorCode;
+pub(crate) use here::{
+    OwnAddresses, backlog_max, congestion_controls, granted_buffers, has_interface,
+    listeners_open_fast, way,
+};
 #[cfg(unix)]
 pub(crate) use inherited::{file_size_limit, keep_descriptors, niceness, oom_score_adjustment};
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]

@@ -199,16 +199,15 @@ pub(crate) fn is_nonblocking(socket: SocketRef<'_>) -> bool {
 /// Says whether somebody listens there already.
 ///
 /// `SO_REUSEPORT` would let a second server join silently and take a share of the connections, so
-/// the address is tried once without it.
+/// the address is tried once without it. Nothing listens meanwhile: its connections would be reset.
 ///
 /// # Errors
 /// Any other reason why the address cannot be bound.
 pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
     let socket = tcp_socket(address)?;
     socket.set_reuse_address(true)?;
-    // With SO_REUSEADDR alone a bind succeeds beside a bound socket and fails at listen.
-    let bound = bind_to(&socket, address).and_then(|()| socket.listen(1));
-    match bound {
+    // With SO_REUSEADDR alone a bind succeeds beside a bound socket, not beside one that listens.
+    match bind_to(&socket, address) {
         Ok(()) => Ok(false),
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(true),
         Err(e) => Err(e),

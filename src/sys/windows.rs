@@ -146,8 +146,8 @@ pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<(
 /// # Errors
 /// Any other reason why the address cannot be bound.
 pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
-    match bind_shared(address).and_then(|socket| super::listen(borrow(&socket), 1)) {
-        Ok(()) => Ok(false),
+    match bind_shared(address) {
+        Ok(_) => Ok(false),
         // Somebody else's exclusive socket answers "permission denied".
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(true),

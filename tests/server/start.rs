@@ -232,11 +232,10 @@ fn json_lines_are_objects() {
 #[test]
 fn a_failure_has_the_form_of_the_log() {
     let log = "[log]\nformat = \"json\"\nlevel = \"error\"\n";
-    let mut server = Server::spawn(
-        corelane(),
-        &format!("[runtime]\nlanes = [999]\n{log}{}", echo()),
-    );
-    assert_eq!(server.wait(), Some(2));
+    let (_taken, address) = listener();
+    let config = log.to_owned() + &echo_on(&format!("\"{address}\""));
+    let mut server = Server::spawn(corelane(), &config);
+    assert_eq!(server.wait(), Some(1));
     let [line] = &server.log[..] else {
         panic!("{:#?}", server.log);
     };
@@ -244,8 +243,23 @@ fn a_failure_has_the_form_of_the_log() {
         line.starts_with("{\"timestamp\":\"") && line.ends_with('}'),
         "{line}"
     );
-    let reason = ":2: runtime.lanes = [999]: this process may not use CPU 999";
-    assert!(line.contains(reason), "{line}");
+    let reason = format!("{address}\\\": somebody listens there already");
+    assert!(line.contains(&reason), "{line}");
+}
+
+/// What is wrong with a configuration is text for whoever edits it, whatever form the log has: some
+/// of it is found before the form is known.
+#[test]
+fn a_mistake_of_the_configuration_is_text() {
+    let log = "[log]\nformat = \"json\"\nlevel = \"error\"\n";
+    let config = format!("[runtime]\nlanes = [999]\n{log}{}", echo());
+    let mut server = Server::spawn(corelane(), &config);
+    assert_eq!(server.wait(), Some(2));
+    let [line] = &server.log[..] else {
+        panic!("{:#?}", server.log);
+    };
+    let reason = "corelane.toml:2: runtime.lanes = [999]: this process may not use CPU 999";
+    assert!(line.starts_with('/') && line.contains(reason), "{line}");
 }
 
 /// I8: one record per session, however it ends, with the bytes exact. Case 76.

@@ -151,7 +151,7 @@ fn a_later_mistake_has_its_place() {
         ),
         (
             "listener[1].bind[0]",
-            "11: listener[1].bind[0] = '[::1]:3': no",
+            "11: listener[1].bind = '[::1]:3': no",
         ),
         ("listener[1].bind", "11: listener[1].bind = '[::1]:3': no"),
         ("listener[1].backlog", "8: listener[1].backlog: no"),

@@ -15,7 +15,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::{
-    Config, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, MaxSessions,
+    Config, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, MaxSessions, Pin,
     PollerChoice, Reason, Runtime, Service, Shutdown, SocketOptions, Source, Timeouts, Upstream,
 };
 
@@ -86,7 +86,7 @@ fn the_default_means_what_its_comments_say() {
     let expected = Config {
         runtime: Runtime {
             lanes: Lanes::Auto,
-            pin: true,
+            pin: Pin::Auto,
             poller: PollerChoice::Auto,
             idle_spin: Duration::ZERO,
             max_sessions: MaxSessions::Auto,
@@ -231,9 +231,11 @@ fn every_word_and_limit_is_read() {
     ] {
         assert_eq!(runtime(&format!("poller = '{word}'")).poller, poller);
     }
-    assert!(!runtime("pin = false").pin);
-    assert!(!runtime("pin = false\nlanes = 2").pin);
-    assert!(runtime("pin = true\nlanes = [2]").pin);
+    assert_eq!(runtime("pin = 'auto'").pin, Pin::Auto);
+    assert_eq!(runtime("pin = 'auto'\nlanes = [2]").pin, Pin::Auto);
+    assert_eq!(runtime("pin = false").pin, Pin::No);
+    assert_eq!(runtime("pin = false\nlanes = 2").pin, Pin::No);
+    assert_eq!(runtime("pin = true\nlanes = [2]").pin, Pin::Yes);
     assert_eq!(runtime("idle_spin = '0us'").idle_spin, Duration::ZERO);
     assert_eq!(
         runtime("idle_spin = '1ms'").idle_spin,
@@ -324,4 +326,42 @@ fn proxies_in_a_row_are_no_loop() {
         ]
     ";
     parse(&text.replace("a elsewhere", "a-elsewhere"));
+}
+
+/// What this machine's addresses are is said by whoever asks: own addresses, a bind of the proxy,
+/// an endpoint, and whether connections come back.
+#[test]
+fn loops_through_own_addresses_are_found_when_these_are_known() {
+    for (own, bind, endpoint, comes_back) in [
+        ("10.7.0.1", "0.0.0.0:1", "10.7.0.1:1", true),
+        ("10.7.0.1", "0.0.0.0:1", "[::ffff:10.7.0.1]:1", true),
+        ("10.7.0.1", "[::ffff:0.0.0.0]:1", "10.7.0.1:1", true),
+        ("10.7.0.1", "0.0.0.0:1", "10.7.0.2:1", false),
+        ("10.7.0.1", "0.0.0.0:1", "10.7.0.1:2", false),
+        ("10.7.0.1", "[::]:1", "10.7.0.1:1", false),
+        ("10.7.0.1", "10.7.0.3:1", "10.7.0.1:1", false),
+        ("2001:db8::1", "[::]:1", "[2001:db8::1]:1", true),
+        ("2001:db8::1", "0.0.0.0:1", "[2001:db8::1]:1", false),
+        ("fe80::1", "[::]:1", "[fe80::1%2]:1", true),
+    ] {
+        let config = parse(&format!(
+            "listener = [
+                {{ name = 'a', bind = '{bind}', service = 'proxy', upstream = 'b' }},
+                {{ name = 'b', bind = '127.0.0.1:7', service = 'proxy', upstream = 'a' }},
+                {{ name = 'c', bind = '127.0.0.1:8', service = 'echo' }},
+            ]
+            upstream = [
+                {{ name = 'a', endpoints = ['192.0.2.1:1', '{endpoint}'] }},
+                {{ name = 'b', endpoints = ['127.0.0.1:8', '127.0.0.1:7'] }},
+            ]"
+        ));
+        let own: std::net::IpAddr = own.parse().unwrap();
+        let found = config.loops(|ip| ip.is_loopback() || ip == own);
+        let found: Vec<_> = found.iter().map(|l| (l.listener, l.accepting)).collect();
+        let expected: &[(usize, usize)] = match comes_back {
+            true => &[(0, 1), (1, 0)],
+            false => &[],
+        };
+        assert_eq!(found, expected, "{bind} to {endpoint}");
+    }
 }

@@ -52,7 +52,10 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "runtime.pin = \"true\"",
-        &["3: runtime.pin = \"true\": not a boolean; write true or false, without quotes"],
+        &[
+            "3: runtime.pin = \"true\": not a boolean; write \"auto\", or true or false, without \
+             quotes",
+        ],
     ),
     (
         "runtime = { lanes = [0], pin = false }",

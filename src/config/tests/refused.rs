@@ -119,6 +119,11 @@ const BINDS: &[(&str, &str)] = &[
     ),
     ("[]", concat!("no address in the list; ", ip_port!())),
     (
+        "'[fe80::1]:80'",
+        "a link-local address is one only with the number of its interface; write e.g. \
+         \"[fe80::1%2]:80\"; `ip link` shows the numbers",
+    ),
+    (
         "'[ff02::1]:80'",
         "TCP has one receiver, this address has many; write the address of one machine",
     ),
@@ -151,6 +156,11 @@ const ENDPOINTS: &[(&str, &str)] = &[
     (
         "'10.0.0.1:0'",
         "nothing listens on port 0; write a port from 1 to 65535",
+    ),
+    (
+        "'[fe80::1]:80'",
+        "a link-local address is one only with the number of its interface; write e.g. \
+         \"[fe80::1%2]:80\"; `ip link` shows the numbers",
     ),
     (
         "'0.0.0.0:80'",

@@ -1,0 +1,340 @@
+//! Tries on this machine what a configuration asks for, before anything serves: CPUs, poller and
+//! descriptors, addresses, socket options, loops through own addresses.
+//!
+//! Called by `run`, and by `check --here` for the answer alone. All mistakes are found in one go.
+//! Nothing is sent and nothing listens: a socket is made, tried and closed.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use super::error::ServerError;
+use super::options;
+use super::plan::Plan;
+use crate::config::{Config, ConfigWarning, Lanes, SocketOptions};
+use crate::sys::{self, OsSocket, OwnAddresses, Time};
+
+/// How long an address may take to become usable: duplicate address detection asks for a second,
+/// after a random part of one (RFC 4862, 5.4.2).
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked at meanwhile.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Says whether [`run`](super::run::run) would start with `config` on this machine now, and what is
+/// doubtful, of the text as well as of this machine.
+///
+/// # Errors
+/// [`ServerError::Config`] with all mistakes, [`ServerError::Taken`] if there is none but what
+/// somebody else has at the moment; or another one, if the system refuses to say.
+pub fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> {
+    look(config, 0, true).map(|(_, warnings)| warnings)
+}
+
+/// The plan for this machine, and what is doubtful. A port that somebody has is left to `bind`,
+/// which waits for it. `inherited` descriptors are the parent's.
+pub(super) fn plan(
+    config: &Config,
+    inherited: usize,
+) -> Result<(Plan, Vec<ConfigWarning>), ServerError> {
+    look(config, inherited, false)
+}
+
+fn look(
+    config: &Config,
+    inherited: usize,
+    ports: bool,
+) -> Result<(Plan, Vec<ConfigWarning>), ServerError> {
+    let own = OwnAddresses::look().map_err(|error| ServerError::System {
+        what: "cannot learn this machine's addresses",
+        error,
+    })?;
+    let mut here = Here {
+        config,
+        own,
+        patience: sys::now() + PATIENCE,
+        errors: Vec::new(),
+        doubts: Vec::new(),
+    };
+    let plan = Plan::new(config, inherited);
+    here.lanes();
+    here.listeners(ports);
+    here.upstreams();
+    here.loops();
+    let plan = match plan {
+        Ok(plan) if here.errors.is_empty() => plan,
+        Ok(_) => return Err(ServerError::all_placed(here.errors, config)),
+        Err(mut errors) => {
+            errors.append(&mut here.errors);
+            return Err(ServerError::all_placed(errors, config));
+        }
+    };
+    let mut warnings = config.warnings();
+    warnings.extend(config.warn(here.doubts));
+    Ok((plan, warnings))
+}
+
+struct Here<'c> {
+    config: &'c Config,
+    own: OwnAddresses,
+    /// When the last address must be usable.
+    patience: Time,
+    errors: Vec<ServerError>,
+    /// Keys, and what is doubtful.
+    doubts: Vec<(String, String)>,
+}
+
+impl Here<'_> {
+    fn mistake(&mut self, key: String, remedy: String) {
+        self.errors.push(ServerError::Impossible { key, remedy });
+    }
+
+    fn lanes(&mut self) {
+        if let (Lanes::Count(lanes), Ok(cpus)) = (&self.config.runtime.lanes, sys::cpus())
+            && lanes.get() > cpus.len()
+        {
+            let cpus = cpus.len();
+            let remedy = format!("more than the {cpus} CPUs of this process; write \"auto\"");
+            self.doubts.push(("runtime.lanes".to_owned(), remedy));
+        }
+    }
+
+    fn listeners(&mut self, ports: bool) {
+        let config = self.config;
+        for (index, listener) in config.listeners.iter().enumerate() {
+            for (place, address) in listener.bind.iter().enumerate() {
+                self.bind(format!("listener[{index}].bind[{place}]"), *address, ports);
+            }
+            let key = format!("listener[{index}].backlog");
+            if let Some(most) = sys::backlog_max()
+                && listener.backlog > most
+                && config.is_written(&key)
+            {
+                let remedy = format!("the kernel holds {most}; raise net.core.somaxconn");
+                self.doubts.push((key, remedy));
+            }
+            let path = format!("listener[{index}].socket");
+            self.options(&path, &listener.socket, &listener.bind, true);
+        }
+    }
+
+    /// Whether a listener can have this address, once it listens.
+    fn bind(&mut self, key: String, address: SocketAddr, ports: bool) {
+        // Port 0 is one that nobody has.
+        let bound = self.patiently(address.ip(), || sys::port_is_taken(address));
+        match bound {
+            Ok(false) => {}
+            Ok(true) if !ports => {}
+            Ok(true) => self.errors.push(ServerError::InUse { key, address }),
+            Err(_) if lacks_interface(address) => self.mistake(key, no_interface(address)),
+            Err(error) => self.errors.push(ServerError::Bind {
+                key,
+                address,
+                error,
+            }),
+        }
+    }
+
+    /// What `attempt` says of an own address in the end, which may take a moment to be usable.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the main thread, before a lane starts"
+    )]
+    fn patiently<T>(
+        &self,
+        ip: IpAddr,
+        mut attempt: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match attempt() {
+                Err(error)
+                    if error.kind() == io::ErrorKind::AddrNotAvailable
+                        && self.own.lists(ip)
+                        && sys::now() < self.patience =>
+                {
+                    thread::sleep(PAUSE);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn upstreams(&mut self) {
+        let config = self.config;
+        for (index, upstream) in config.upstreams.iter().enumerate() {
+            let path = format!("upstream[{index}]");
+            let socket = format!("{path}.socket");
+            self.options(&socket, &upstream.socket, &upstream.endpoints, false);
+            self.endpoints(&path, &upstream.endpoints);
+            for (place, source) in upstream.source.iter().enumerate() {
+                let key = format!("{path}.source[{place}]");
+                self.source(key, *source, &upstream.endpoints);
+            }
+        }
+    }
+
+    /// Whether connections can come from this address.
+    fn source(&mut self, key: String, source: IpAddr, endpoints: &[SocketAddr]) {
+        let bound = self.patiently(source, || {
+            let socket = sys::stream_socket(SocketAddr::new(source, 0))?;
+            sys::bind_source(sys::borrow(&socket), source)
+        });
+        let elsewhere = |endpoint: &&SocketAddr| {
+            endpoint.is_ipv4() == source.is_ipv4() && !self.own.has(endpoint.ip())
+        };
+        match bound {
+            Ok(()) if source.is_loopback() => {
+                if let Some(endpoint) = endpoints.iter().find(elsewhere) {
+                    let remedy = format!(
+                        "from the loopback no connection leaves this machine, and the endpoint \
+                         {endpoint} is elsewhere; write an address of another interface"
+                    );
+                    self.mistake(key, remedy);
+                }
+            }
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                let remedy = "no interface of this machine has that address; write one that it \
+                              has, or leave it out";
+                self.mistake(key, remedy.to_owned());
+            }
+            Err(error) => self.mistake(key, format!("connections cannot come from there: {error}")),
+        }
+    }
+
+    /// Whether the system knows a way to each. That may be so for a moment only, as at boot.
+    fn endpoints(&mut self, path: &str, endpoints: &[SocketAddr]) {
+        let mut without_way = Vec::new();
+        for (place, endpoint) in endpoints.iter().enumerate() {
+            let key = format!("{path}.endpoints[{place}]");
+            match sys::way(None, *endpoint) {
+                Ok(()) => {}
+                Err(_) if lacks_interface(*endpoint) => self.mistake(key, no_interface(*endpoint)),
+                Err(error) => without_way.push((key, error)),
+            }
+        }
+        let others = without_way.len().saturating_sub(1);
+        if let Some((key, error)) = without_way.into_iter().next() {
+            let others = match others {
+                0 => String::new(),
+                others => format!(", and to {others} others of this upstream"),
+            };
+            let doubt = format!("there is no way to it at the moment{others}: {error}");
+            self.doubts.push((key, doubt));
+        }
+    }
+
+    /// Whether sockets of the families of these addresses can have the options.
+    fn options(
+        &mut self,
+        path: &str,
+        written: &SocketOptions,
+        addresses: &[SocketAddr],
+        listens: bool,
+    ) {
+        let mut refused = BTreeSet::new();
+        let mut doubted = BTreeSet::new();
+        for is_ipv4 in [true, false] {
+            let of_family = |address: &&SocketAddr| address.is_ipv4() == is_ipv4;
+            let Some(address) = addresses.iter().find(of_family) else {
+                continue;
+            };
+            // Without the family there is no way and no bind, which is told there.
+            let Ok(socket) = sys::stream_socket(*address) else {
+                continue;
+            };
+            let refusals = options::socket(written).refusals(sys::borrow(&socket), listens);
+            for (option, error) in refusals {
+                refused.insert((format!("{path}.{option}"), refused_option(option, &error)));
+            }
+            doubted.extend(short_buffers(path, written, &socket));
+        }
+        if listens && written.fast_open && sys::listeners_open_fast() == Some(false) {
+            let remedy = "the kernel lets no listener do so; add 2 to net.ipv4.tcp_fastopen";
+            doubted.insert((format!("{path}.fast_open"), remedy.to_owned()));
+        }
+        for (key, remedy) in refused {
+            self.mistake(key, remedy);
+        }
+        self.doubts.extend(doubted);
+    }
+
+    fn loops(&mut self) {
+        for found in self.config.loops(|ip| self.own.has(ip)) {
+            let name = &self.config.listeners[found.accepting].name;
+            let remedy = format!(
+                "its endpoint {} is this machine, where connections come to listener \"{name}\" \
+                 and so back, for ever; write an upstream that does not lead back here",
+                found.endpoint
+            );
+            self.mistake(format!("listener[{}].upstream", found.listener), remedy);
+        }
+    }
+}
+
+/// The interface that a link-local address names.
+fn interface(address: SocketAddr) -> Option<u32> {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => Some(v6.scope_id()),
+        _ => None,
+    }
+}
+
+fn lacks_interface(address: SocketAddr) -> bool {
+    interface(address).is_some_and(|number| !sys::has_interface(number))
+}
+
+fn no_interface(address: SocketAddr) -> String {
+    let number = interface(address).unwrap_or_default();
+    format!("this machine has no interface {number}; `ip link` shows their numbers")
+}
+
+/// Why a socket does not take an option, and what helps.
+fn refused_option(option: &str, error: &io::Error) -> String {
+    match (option, error.kind()) {
+        ("congestion", io::ErrorKind::NotFound) => {
+            let known = sys::congestion_controls().unwrap_or_default().join(", ");
+            format!(
+                "the kernel has no congestion control of this name; load its module, or write one \
+                 that it has: {known}"
+            )
+        }
+        ("congestion", io::ErrorKind::PermissionDenied) => {
+            "this user may not choose it; add it to net.ipv4.tcp_allowed_congestion_control, or \
+             write \"auto\""
+                .to_owned()
+        }
+        ("fast_open", io::ErrorKind::Unsupported) => {
+            "the kernel does not allow it; add 1 to net.ipv4.tcp_fastopen for upstreams, 2 for \
+             listeners, or write false"
+                .to_owned()
+        }
+        _ => format!("the system refuses it: {error}; leave it out"),
+    }
+}
+
+/// Buffers of which the kernel grants less than is written.
+fn short_buffers(path: &str, written: &SocketOptions, socket: &OsSocket) -> Vec<(String, String)> {
+    let Ok((send, receive)) = sys::granted_buffers(sys::borrow(socket)) else {
+        return Vec::new();
+    };
+    let short = |key: &str, asked: Option<usize>, granted: usize, limit: &str| {
+        let is_short = asked.is_some_and(|asked| granted < asked);
+        let remedy = format!("the kernel grants {granted} bytes; raise {limit}");
+        is_short.then(|| (format!("{path}.{key}"), remedy))
+    };
+    let send = short(
+        "send_buffer",
+        written.send_buffer,
+        send,
+        "net.core.wmem_max",
+    );
+    let receive = short(
+        "receive_buffer",
+        written.receive_buffer,
+        receive,
+        "net.core.rmem_max",
+    );
+    send.into_iter().chain(receive).collect()
+}

@@ -1,0 +1,203 @@
+//! What this machine has, asked at start on the main thread: addresses, interfaces, ways to others,
+//! what the kernel grants.
+//!
+//! Called by `server::here` to find out what a configuration asks for in vain. Sends nothing.
+#![cfg_attr(unix, expect(unsafe_code, reason = "system calls"))]
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+#[cfg(unix)]
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use socket2::SockRef;
+
+use super::SocketRef;
+
+/// The addresses of this machine at one moment.
+#[derive(Debug)]
+pub(crate) struct OwnAddresses {
+    listed: Vec<IpAddr>,
+}
+
+impl OwnAddresses {
+    /// Asks the system (`getifaddrs(3)`); on Windows each address is asked for when it is wanted.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn look() -> io::Result<Self> {
+        Ok(Self { listed: listed()? })
+    }
+
+    /// Whether a connection to this address comes back to this machine.
+    pub(crate) fn has(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        // A local route may give a machine whole networks (`ip route add local`), of which no
+        // interface lists an address; they can be bound to.
+        ip.is_loopback() || self.listed.contains(&ip) || binds(ip) && !binds_foreign(ip)
+    }
+
+    /// Whether an interface has it, be it not ready for use: IPv6 first asks whether somebody else
+    /// has it (RFC 4862).
+    pub(crate) fn lists(&self, ip: IpAddr) -> bool {
+        self.listed.contains(&ip.to_canonical())
+    }
+}
+
+fn binds(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// Whether sockets may be bound to addresses of others (Linux: `net.ipv4.ip_nonlocal_bind`).
+fn binds_foreign(ip: IpAddr) -> bool {
+    let family = match ip {
+        IpAddr::V4(_) => "ipv4",
+        IpAddr::V6(_) => "ipv6",
+    };
+    setting::<u32>(&format!("net/{family}/ip_nonlocal_bind")).is_some_and(|on| on != 0)
+}
+
+#[cfg(unix)]
+fn listed() -> io::Result<Vec<IpAddr>> {
+    let mut first = std::ptr::null_mut::<libc::ifaddrs>();
+    // SAFETY: the pointer is valid for the write of one pointer.
+    if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut found = Vec::new();
+    let mut next = first;
+    while !next.is_null() {
+        // SAFETY: an entry of the list, which lives until it is freed below.
+        let entry = unsafe { &*next };
+        // SAFETY: `ifa_addr` is null or an address that is as long as its family wants.
+        found.extend(unsafe { ip_of(entry.ifa_addr) });
+        next = entry.ifa_next;
+    }
+    // SAFETY: `first` is what getifaddrs gave, and nothing refers into it any more.
+    unsafe { libc::freeifaddrs(first) };
+    Ok(found)
+}
+
+/// # Safety
+/// `address` is null or points to an address that is as long as its family wants.
+#[cfg(unix)]
+unsafe fn ip_of(address: *const libc::sockaddr) -> Option<IpAddr> {
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: by this function's contract.
+    let family = unsafe { (*address).sa_family };
+    match libc::c_int::from(family) {
+        libc::AF_INET => {
+            // SAFETY: by this function's contract; read byte by byte, so without alignment.
+            let v4 = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
+            Some(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: by this function's contract; read byte by byte, so without alignment.
+            let v6 = unsafe { address.cast::<libc::sockaddr_in6>().read_unaligned() };
+            Some(Ipv6Addr::from(v6.sin6_addr.s6_addr).into())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems may fail")]
+fn listed() -> io::Result<Vec<IpAddr>> {
+    Ok(Vec::new())
+}
+
+/// Whether an interface has this number, the scope of a link-local address.
+#[cfg(unix)]
+pub(crate) fn has_interface(number: u32) -> bool {
+    let mut name = [0; libc::IF_NAMESIZE];
+    // SAFETY: the pointer is valid for a write of `IF_NAMESIZE` bytes.
+    let name = unsafe { libc::if_indextoname(number, name.as_mut_ptr()) };
+    !name.is_null()
+}
+
+/// Whether an interface has this number: a bind will tell.
+#[cfg(windows)]
+pub(crate) fn has_interface(_number: u32) -> bool {
+    true
+}
+
+/// Whether the system knows a way to an address, from another or from one of its choice. Nothing is
+/// sent: a connect of UDP is a look into the table of routes.
+///
+/// # Errors
+/// What `connect(2)` says: `NetworkUnreachable` and its like, or `InvalidInput` if no connection
+/// from there can go there.
+pub(crate) fn way(source: Option<IpAddr>, to: SocketAddr) -> io::Result<()> {
+    let any = match to {
+        SocketAddr::V4(_) => IpAddr::from([0; 4]),
+        SocketAddr::V6(_) => IpAddr::from([0; 16]),
+    };
+    UdpSocket::bind((source.unwrap_or(any), 0))?.connect(to)
+}
+
+/// The bytes of the send and of the receive buffer that the kernel has granted, in the terms in
+/// which they are asked for: Linux says the double.
+pub(crate) fn granted_buffers(socket: SocketRef<'_>) -> io::Result<(usize, usize)> {
+    let socket = SockRef::from(&socket);
+    let share = if cfg!(target_os = "linux") { 2 } else { 1 };
+    let (send, receive) = (socket.send_buffer_size()?, socket.recv_buffer_size()?);
+    Ok((send / share, receive / share))
+}
+
+/// The congestion controls that the kernel has loaded, if it says so.
+pub(crate) fn congestion_controls() -> Option<Vec<String>> {
+    let names: String = setting("net/ipv4/tcp_available_congestion_control")?;
+    Some(names.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Whether listeners take data in the SYN (`net.ipv4.tcp_fastopen`), if the kernel says so.
+pub(crate) fn listeners_open_fast() -> Option<bool> {
+    let bits: u32 = setting("net/ipv4/tcp_fastopen")?;
+    Some(bits & 2 != 0)
+}
+
+/// How many connections a listener may hold until they are accepted (`net.core.somaxconn`).
+pub(crate) fn backlog_max() -> Option<u32> {
+    setting("net/core/somaxconn")
+}
+
+/// A setting of the kernel; Linux has them as files.
+fn setting<T: FromStr>(name: &str) -> Option<T> {
+    let text = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, SocketAddr};
+
+    use super::{OwnAddresses, way};
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn knows_own_addresses_from_those_of_others() {
+        let own = OwnAddresses::look().unwrap();
+        for text in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(own.has(ip(text)), "{text}");
+        }
+        // For documentation only (RFC 5737, RFC 3849): nobody has them.
+        for text in ["203.0.113.1", "2001:db8::1", "::ffff:203.0.113.1"] {
+            assert!(!own.has(ip(text)), "{text}");
+            assert!(!own.lists(ip(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_loopback_leads_to_this_machine_alone() {
+        let to = |text: &str| text.parse::<SocketAddr>().unwrap();
+        way(None, to("127.0.0.1:9")).unwrap();
+        way(Some(ip("127.0.0.2")), to("127.0.0.1:9")).unwrap();
+        way(Some(ip("127.0.0.1")), to("203.0.113.1:9")).unwrap_err();
+    }
+}
