@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::options::SocketOptions;
+use super::options::{SocketOptions, reset_if_killed};
 use super::stream::Stream;
 use crate::runtime::{Close, Handle, LaneSocket};
 use crate::sys::{self, OsSocket};
@@ -64,6 +64,7 @@ impl Listener {
     ) -> io::Result<OsSocket> {
         let socket = sys::bind_shared(address)?;
         options.apply(sys::borrow(&socket), true)?;
+        reset_if_killed(sys::borrow(&socket))?;
         sys::listen(sys::borrow(&socket), backlog)?;
         Ok(socket)
     }

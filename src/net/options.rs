@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::sys::{self, SocketRef};
+use crate::sys::{self, Bug, SocketRef, seeded};
 
 /// Options of TCP sockets; what is `None` is left to the system.
 #[derive(Clone, Debug)]
@@ -128,4 +128,14 @@ impl SocketOptions {
             (false, _) => Ok(()),
         }
     }
+}
+
+/// Has the system reset the socket's connection, or those that a listener accepts, if the process
+/// is killed and the system closes them: the FIN of such a close would pass for the end of a
+/// transfer that was cut in the middle. An orderly close takes the option back.
+pub(super) fn reset_if_killed(socket: SocketRef<'_>) -> io::Result<()> {
+    if sys::CLOSES_BY_FIN && !seeded(Bug::KilledByFin) {
+        sys::reset_on_close(socket)?;
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
 
-use super::options::SocketOptions;
+use super::options::{SocketOptions, reset_if_killed};
 use crate::buf::Chain;
 use crate::runtime::{Close, Handle, LaneSocket, Moved, Sent};
 use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
@@ -34,6 +34,7 @@ pub async fn connect(
 ) -> io::Result<Stream> {
     let socket = sys::stream_socket(to)?;
     options.apply(sys::borrow(&socket), false)?;
+    reset_if_killed(sys::borrow(&socket))?;
     if let Some(source) = source {
         sys::bind_source(sys::borrow(&socket), source)?;
     }

@@ -192,10 +192,15 @@ impl<Q: EventQueue> Readiness<Q> {
         if state.waits(OpKind::Send) {
             drop(self.sends.remove(state.send));
         }
-        if state.is_unanswered(OpKind::Send) || how == Close::Reset {
-            // A socket that cannot be reset any more is dead already; closing it is all there is.
-            drop(sys::reset_on_close(sys::borrow(&state.fd)));
-        }
+        let fd = sys::borrow(&state.fd);
+        // A socket that cannot be told any more is dead already; closing it is all there is.
+        drop(
+            if state.is_unanswered(OpKind::Send) || how == Close::Reset {
+                sys::reset_on_close(fd)
+            } else {
+                sys::fin_on_close(fd)
+            },
+        );
     }
 
     pub(super) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {

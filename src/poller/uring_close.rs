@@ -47,10 +47,11 @@ impl Uring {
             return;
         }
         let State { fd, closing, .. } = self.table.remove(socket).expect("found above");
-        if closing == Some(Close::Reset) {
-            // A socket that cannot be reset any more is dead already; closing it is all there is.
-            drop(sys::reset_on_close(fd.as_fd()));
-        }
+        // A socket that cannot be told any more is dead already; closing it is all there is.
+        drop(match closing {
+            Some(Close::Reset) => sys::reset_on_close(fd.as_fd()),
+            _ => sys::fin_on_close(fd.as_fd()),
+        });
         (self.closing.held, self.closing.queued) = (self.closing.held - 1, self.closing.queued + 1);
         // With the next entry instead of a system call of its own.
         self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());

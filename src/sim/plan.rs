@@ -56,6 +56,7 @@ pub(super) struct Plan {
     pub(super) drain_after: Option<u64>,
     pub(super) abort_after: Option<u64>,
     pub(super) reconfigure_after: Option<u64>,
+    pub(super) kill_after: Option<u64>,
     pub(super) backlog: usize,
 }
 
@@ -99,6 +100,7 @@ impl Plan {
             drain_after: has(Fault::DrainEarly).then(|| within(&mut random)),
             abort_after: has(Fault::GraceEnds).then(|| within(&mut random)),
             reconfigure_after: has(Fault::Reconfigured).then(|| within(&mut random)),
+            kill_after: has(Fault::Killed).then(|| within(&mut random)),
             backlog: if has(Fault::SmallBacklog) { 1 } else { 1024 },
         }
     }
@@ -269,8 +271,13 @@ fn faults(seed: u64, cut: &Cut) -> Faults {
     let one_in = random.pick(&[2, 3, 5, 5, 8, 8, 16, 100]);
     let mut faults = Faults::NONE;
     for &fault in Fault::ALL {
-        // Costs as much as a hundred others.
-        let rare = if fault == Fault::Bulk { 40 } else { 1 };
+        let rare = match fault {
+            // Costs as much as a hundred others.
+            Fault::Bulk => 40,
+            // Leaves little to look at, and the memory of the dead.
+            Fault::Killed => 20,
+            _ => 1,
+        };
         if random.one_in(one_in * rare) && !cut.faults.has(fault) {
             faults.add(fault);
         }

@@ -28,6 +28,7 @@ const OPERATOR: u32 = 1 << 31;
 const DRAIN: u32 = OPERATOR;
 const ABORT: u32 = OPERATOR + 1;
 const RECONFIGURE: u32 = OPERATOR + 2;
+const KILL: u32 = OPERATOR + 3;
 
 /// Faults that are part of the plan rather than of a moment: they strike by being on.
 const STANDING: &[Fault] = &[
@@ -143,6 +144,8 @@ pub(super) struct World {
     pub(super) arrivals: Vec<(Option<SocketAddr>, SocketAddr)>,
     pub(super) generations: Vec<Generation>,
     pub(super) was_aborted: bool,
+    /// What the server knew is gone: only what its peers saw can be looked at.
+    pub(super) was_killed: bool,
     /// Who a stream was seen to go to, by its name.
     pub(super) pairs: HashMap<u64, u64>,
     random: Random,
@@ -161,6 +164,7 @@ impl World {
             arrivals: Vec::new(),
             generations: Vec::new(),
             was_aborted: false,
+            was_killed: false,
             pairs: HashMap::new(),
             random: with(|kernel| Random::new(kernel.random.draw())),
             roused: Vec::new(),
@@ -177,6 +181,7 @@ impl World {
                 (DRAIN, world.plan.drain_after),
                 (ABORT, world.plan.abort_after),
                 (RECONFIGURE, world.plan.reconfigure_after),
+                (KILL, world.plan.kill_after),
             ];
             for (order, after) in orders {
                 if let Some(after) = after {
@@ -289,6 +294,7 @@ impl World {
             DRAIN => self.generations.iter_mut().for_each(Generation::stop),
             ABORT => self.abort(),
             RECONFIGURE => self.reconfigure()?,
+            KILL => self.kill(),
             listener if listener >= LISTENER => self.accept(listener),
             party => self.step_party(party)?,
         }
@@ -301,6 +307,22 @@ impl World {
         for generation in &mut self.generations {
             generation.stop();
             generation.abort();
+        }
+    }
+
+    /// The process is killed in the middle of whatever it does.
+    fn kill(&mut self) {
+        with(|kernel| {
+            kernel.marks.strike(Fault::Killed);
+            kernel.kill();
+        });
+        (self.was_killed, self.was_aborted) = (true, true);
+        for generation in &mut self.generations {
+            generation.is_stopping = true;
+            // Nothing of it runs any more, destructors least of all.
+            for lane in &mut generation.lanes {
+                let _left = std::mem::ManuallyDrop::new(lane.serving.take());
+            }
         }
     }
 

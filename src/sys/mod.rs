@@ -83,8 +83,8 @@ pub(crate) use signals::{ParentSignals, Request, requests, take_signals};
 #[cfg(feature = "sim")]
 pub(crate) use sim::{
     EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
-    is_closed, is_connected_to_itself, is_nonblocking, is_readable, is_writable, listen,
-    local_address, recv, reset_on_close, send, send_room, set_congestion, set_fast_open,
+    fin_on_close, is_closed, is_connected_to_itself, is_nonblocking, is_readable, is_writable,
+    listen, local_address, recv, reset_on_close, send, send_room, set_congestion, set_fast_open,
     set_fast_open_connect, set_keepalive, set_nodelay, set_notsent_lowat, set_receive_buffer,
     set_send_buffer, set_user_timeout, shutdown_write, take_error, trim_heap, unacknowledged,
     unread,
@@ -100,7 +100,7 @@ pub(crate) use socket::set_nonblocking;
 pub(crate) use socket::take_error;
 #[cfg(not(feature = "sim"))]
 pub(crate) use socket::{
-    is_connected_to_itself, listen, local_address, reset_on_close, shutdown_write,
+    fin_on_close, is_connected_to_itself, listen, local_address, reset_on_close, shutdown_write,
 };
 #[cfg(unix)]
 pub(crate) use stderr::{await_stderr, write_to_stderr};
@@ -158,3 +158,7 @@ fn pages_within(start: usize, bytes: usize, page: usize) -> (usize, usize) {
 pub(crate) const EPOLL: bool = cfg!(target_os = "linux");
 /// Linux has an emulation in builds for tests.
 pub(crate) const KQUEUE: bool = cfg!(any(kqueue_emulated, all(unix, not(target_os = "linux"))));
+
+/// Whether the system closes the sockets of a dead process by FIN, unless told otherwise. Windows
+/// aborts them.
+pub(crate) const CLOSES_BY_FIN: bool = cfg!(unix);

@@ -47,6 +47,8 @@ pub(crate) enum Bug {
     TimeBeforeInput,
     /// A connection that was reset before anyone looked is taken for one that was refused.
     ResetTakenForRefusal,
+    /// The kernel closes the sockets of a killed process by FIN.
+    KilledByFin,
 }
 
 #[cfg(not(feature = "sim"))]
@@ -89,6 +91,7 @@ impl Bug {
         Self::RecordInexact,
         Self::TimeBeforeInput,
         Self::ResetTakenForRefusal,
+        Self::KilledByFin,
     ];
 
     /// Switches a defect on for this thread, or all off.

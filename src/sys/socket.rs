@@ -31,9 +31,15 @@ pub(super) fn bind_to(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.bind(&address.into())
 }
 
-/// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5).
+/// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5). What a listener
+/// accepts inherits that.
 pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))
+}
+
+/// Makes the socket's close a FIN behind all that was sent, and one that does not wait.
+pub(crate) fn fin_on_close(socket: SocketRef<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_linger(None)
 }
 
 /// Makes the socket's reads and writes never wait (`O_NONBLOCK` on Unix). What is made or accepted

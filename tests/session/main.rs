@@ -8,6 +8,7 @@
 mod bulk;
 mod connect;
 mod endings;
+mod killed;
 mod memory;
 mod namespace;
 mod rig;

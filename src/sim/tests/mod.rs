@@ -106,4 +106,5 @@ bites! {
     finds_an_inexact_record: RecordInexact,
     finds_time_before_input: TimeBeforeInput,
     finds_a_reset_taken_for_a_refusal: ResetTakenForRefusal,
+    finds_a_fin_of_a_killed_process: KilledByFin,
 }

@@ -169,10 +169,18 @@ pub(crate) fn take_error(socket: SocketRef<'_>) -> io::Result<()> {
 
 pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
     let simulation = |kernel: &mut super::Kernel, number| {
-        kernel.set_reset_on_close(number);
+        kernel.set_reset_on_close(number, true);
         Ok(())
     };
     either(socket, simulation, socket::reset_on_close)
+}
+
+pub(crate) fn fin_on_close(socket: SocketRef<'_>) -> io::Result<()> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        kernel.set_reset_on_close(number, false);
+        Ok(())
+    };
+    either(socket, simulation, socket::fin_on_close)
 }
 
 /// A simulated socket always is.

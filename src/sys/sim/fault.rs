@@ -72,6 +72,7 @@ numbered! {
         DrainEarly,
         GraceEnds,
         Reconfigured,
+        Killed,
     }
 }
 

@@ -305,9 +305,9 @@ impl Kernel {
         self.socks[index].poll_writable()
     }
 
-    pub(crate) fn set_reset_on_close(&mut self, descriptor: i32) {
+    pub(crate) fn set_reset_on_close(&mut self, descriptor: i32, resets: bool) {
         let index = self.socket(descriptor);
-        self.socks[index as usize].reset_on_close = true;
+        self.socks[index as usize].reset_on_close = resets;
     }
 
     pub(crate) fn set_buffers(

@@ -92,12 +92,14 @@ impl Kernel {
         let parent = &self.socks[listener as usize];
         let owner = parent.owner.expect("somebody listens");
         let (user_timeout, keepalive) = (parent.user_timeout, parent.keepalive);
+        let resets = parent.reset_on_close;
         let index = self.new_sock(owner);
         let sock = &mut self.socks[index as usize];
         sock.is_waiting = true;
         sock.stage = Stage::Open;
         (sock.local, sock.remote, sock.peer) = (Some(to), remote, Some(from));
         (sock.user_timeout, sock.keepalive) = (user_timeout, keepalive);
+        sock.reset_on_close = resets;
         self.socks[listener as usize].queue.push_back(index);
         let server = self.reference(index);
         self.socks[from.index as usize].peer = Some(server);

@@ -295,6 +295,30 @@ impl Kernel {
         }
     }
 
+    /// The server's process is killed: the kernel closes all that it had, in no order.
+    pub(crate) fn kill(&mut self) {
+        let held = |sock: &Sock| {
+            let is_open = sock.holders > 0 && !sock.is_waiting;
+            sock.owner == Some(Owner::Corelane) && is_open
+        };
+        let all = (0..).zip(&self.socks);
+        let mut left: Vec<u32> = all
+            .filter(|(_, s)| held(s))
+            .map(|(index, _)| index)
+            .collect();
+        self.polling.iter_mut().for_each(|polling| *polling = None);
+        while !left.is_empty() {
+            let index = left.swap_remove(self.random.below(left.len()));
+            self.unwatch(index);
+            let sock = &mut self.socks[index as usize];
+            sock.holders = 0;
+            sock.ops.clear();
+            self.app_closes(index);
+        }
+        self.files.clear();
+        (self.lowest_free, self.open, self.accepted_open) = (0, 0, 0);
+    }
+
     pub(super) fn sock(&mut self, to: SockRef) -> Option<&mut Sock> {
         let sock = &mut self.socks[to.index as usize];
         (sock.generation == to.generation && !sock.is_free).then_some(sock)

@@ -22,8 +22,8 @@ use std::cell::RefCell;
 
 pub(crate) use self::calls::{
     EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
-    is_closed, is_connected_to_itself, is_nonblocking, is_readable, is_writable, listen,
-    local_address, recv, reset_on_close, send, send_room, set_congestion, set_fast_open,
+    fin_on_close, is_closed, is_connected_to_itself, is_nonblocking, is_readable, is_writable,
+    listen, local_address, recv, reset_on_close, send, send_room, set_congestion, set_fast_open,
     set_fast_open_connect, set_keepalive, set_nodelay, set_notsent_lowat, set_receive_buffer,
     set_send_buffer, set_user_timeout, shutdown_write, take_error, trim_heap, unacknowledged,
     unread,
