@@ -62,6 +62,10 @@ pub(super) fn send_now(socket: BorrowedFd<'_>, part: &[u8]) -> io::Result<usize>
     checked(unsafe { libc::syscall(nr, fd, from, bytes, NO_SIGNAL, 0_usize, 0_usize) })
 }
 
+/// What a pipe must hold to be worth its two system calls a move: below, reads and writes through a
+/// buffer of the process move more at a time.
+const PIPE_BYTES_MIN: usize = 64 * 1024;
+
 /// A kernel buffer through which bytes go from socket to socket without a copy (`splice(2)`).
 #[derive(Debug)]
 pub(crate) struct Pipe {
@@ -70,7 +74,12 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// Opens a pipe for `bytes`, or fewer if the system grants fewer (`F_SETPIPE_SZ`, pipe(7)).
+    /// Opens a pipe for `bytes`, or fewer if the system grants fewer (`F_SETPIPE_SZ`, pipe(7)): an
+    /// ordinary user has 64 pipes of 1 MiB in all processes together, and more of 8 KiB, which stay
+    /// so (`pipe-user-pages-soft`; tried on 6.18).
+    ///
+    /// # Errors
+    /// Out of descriptors; or `OutOfMemory`, when fewer than [`PIPE_BYTES_MIN`] are granted.
     pub(crate) fn open(bytes: libc::c_int) -> io::Result<Self> {
         let mut ends = [-1; 2];
         let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
@@ -80,8 +89,13 @@ impl Pipe {
         let read = unsafe { OwnedFd::from_raw_fd(ends[0]) };
         // SAFETY: as above.
         let write = unsafe { OwnedFd::from_raw_fd(ends[1]) };
-        // SAFETY: no pointers. If the system refuses, the pipe keeps its 64 KiB.
+        // SAFETY: no pointers. If the system refuses, the pipe stays as it was.
         unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+        // SAFETY: no pointers.
+        let granted = checked(unsafe { libc::fcntl(write.as_raw_fd(), libc::F_GETPIPE_SZ) })?;
+        if granted < PIPE_BYTES_MIN {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         Ok(Self { read, write })
     }
 
@@ -220,6 +234,11 @@ pub(crate) fn set_fast_open_connect(socket: BorrowedFd<'_>) -> io::Result<()> {
 /// `TCP_USER_TIMEOUT`.
 pub(crate) fn set_user_timeout(socket: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_user_timeout(Some(time))
+}
+
+/// `TCP_MAXSEG`: bytes of a segment, both ways; from 88 to 32,767.
+pub(crate) fn set_largest_segment(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_mss(bytes)
 }
 
 /// `TCP_NOTSENT_LOWAT`.
@@ -365,5 +384,21 @@ pub(crate) fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: u32::try_from(time.as_secs()).unwrap_or(u32::MAX).into(),
         tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::{PIPE_BYTES_MIN, Pipe};
+
+    /// As an ordinary user's are, from the 65th on.
+    #[test]
+    fn a_pipe_of_two_pages_is_worse_than_none() {
+        let error = Pipe::open(8192).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+        let least = PIPE_BYTES_MIN.try_into().unwrap();
+        assert!(Pipe::open(least).is_ok());
     }
 }

@@ -67,7 +67,8 @@ pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 pub(crate) use linux::{
     EventFd, Pipe, acknowledged_total, is_closed, send_room, set_congestion, set_fast_open,
-    set_fast_open_connect, set_notsent_lowat, set_user_timeout, trim_heap, unacknowledged,
+    set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout, trim_heap,
+    unacknowledged,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
@@ -85,9 +86,9 @@ pub(crate) use sim::{
     EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
     fin_on_close, is_closed, is_connected_to_itself, is_nonblocking, is_readable, is_writable,
     listen, local_address, recv, reset_on_close, send, send_room, set_congestion, set_fast_open,
-    set_fast_open_connect, set_keepalive, set_nodelay, set_notsent_lowat, set_receive_buffer,
-    set_send_buffer, set_user_timeout, shutdown_write, take_error, trim_heap, unacknowledged,
-    unread,
+    set_fast_open_connect, set_keepalive, set_largest_segment, set_nodelay, set_notsent_lowat,
+    set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write, take_error, trim_heap,
+    unacknowledged, unread,
 };
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
@@ -136,8 +137,8 @@ pub(crate) use windows_process::{
 #[cfg(not(target_os = "linux"))]
 pub(crate) use without::{
     Pipe, ThreadProgress, acknowledged_total, is_without_splice, set_fast_open,
-    set_fast_open_connect, set_notsent_lowat, set_user_timeout, thread_id, thread_progress,
-    trim_heap,
+    set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id,
+    thread_progress, trim_heap,
 };
 
 /// For the scripts that are run against a system.

@@ -47,6 +47,12 @@ pub(crate) fn set_user_timeout(_socket: SocketRef<'_>, _time: Duration) -> io::R
     Err(no_option("TCP_USER_TIMEOUT"))
 }
 
+/// `TCP_MAXSEG`, which is left alone: no segment of these systems is as large as a send buffer.
+#[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
+pub(crate) fn set_largest_segment(_socket: SocketRef<'_>, _bytes: u32) -> io::Result<()> {
+    Ok(())
+}
+
 /// `TCP_NOTSENT_LOWAT`, which is not offered here.
 pub(crate) fn set_notsent_lowat(_socket: SocketRef<'_>, _bytes: u32) -> io::Result<()> {
     Err(no_option("TCP_NOTSENT_LOWAT"))

@@ -1,7 +1,9 @@
 //! Payloads of every size, in every piece.
+#![expect(unsafe_code, reason = "a socket's figures")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use crate::rig::{Rig, drain};
@@ -37,6 +39,45 @@ fn every_size_arrives() {
         }
         rig.stop();
     });
+}
+
+/// The kernel puts a whole segment into a send buffer of any size, and 64 KiB are one on loopback.
+/// The receiver acknowledges every second segment at once and a lone one after 40 ms.
+#[test]
+fn a_small_send_buffer_holds_two_segments() {
+    on_both(|poller| {
+        const BUFFER: usize = 4 << 10;
+        const BYTES: usize = 4 << 20;
+        let small = format!("socket.send_buffer = \"{BUFFER}B\"");
+        let mut rig = Rig::with(poller, &small, &small);
+        let (client, upstream) = rig.pair();
+        for (from, to) in [(&client, &upstream), (&upstream, &client)] {
+            let sender = send_pattern(from, BYTES, 1 << 20);
+            assert_eq!(drain(to), (BYTES, End::Fin), "{poller}");
+            sender.join().unwrap();
+            let segments = segments_received(to);
+            assert!(
+                segments >= BYTES / (BUFFER / 2),
+                "{poller}: {BYTES} bytes came in {segments} segments"
+            );
+        }
+        drop((client, upstream));
+        rig.stop();
+    });
+}
+
+/// Segments with data that a connection has received (`tcpi_data_segs_in` of `TCP_INFO`).
+fn segments_received(socket: &TcpStream) -> usize {
+    // 8 bytes, 24 words, 4 long words and 4 words come before it in `struct tcp_info`.
+    const OFFSET: usize = 8 + 24 * 4 + 4 * 8 + 4 * 4;
+    let mut info = [0_u8; OFFSET + 4];
+    let mut bytes = u32::try_from(info.len()).unwrap();
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+    let into = info.as_mut_ptr().cast();
+    // SAFETY: `into` is valid for writes of `bytes`.
+    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
+    assert_eq!((rc, bytes as usize), (0, info.len()));
+    u32::from_ne_bytes(*info.last_chunk().unwrap()) as usize
 }
 
 /// Case 19: 5 GiB, which no 32-bit count survives.

@@ -313,6 +313,10 @@ pub(crate) fn set_receive_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Res
     )
 }
 
+pub(crate) fn set_largest_segment(socket: SocketRef<'_>, bytes: u32) -> io::Result<()> {
+    note(socket, |_, _| {}, |s| linux::set_largest_segment(s, bytes))
+}
+
 pub(crate) fn set_notsent_lowat(socket: SocketRef<'_>, bytes: u32) -> io::Result<()> {
     note(socket, |_, _| {}, |s| linux::set_notsent_lowat(s, bytes))
 }
