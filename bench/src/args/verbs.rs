@@ -35,40 +35,50 @@ pub(crate) struct LoadArguments {
     pub(crate) talk: TalkArguments,
 }
 
+/// Where the help has the options of [`TalkArguments`].
+const NO_ECHO: &str = "For a server that does not echo";
+
 /// What messages and their answers are, where the target does not echo.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "For a server that does not echo")]
 pub(crate) struct TalkArguments {
     /// Send this each time, instead of a pattern that is to come back: text with \r \n \t \0
     /// \\ and \xNN, or hex:0d0a, or @FILE; and say by one of the next three what answers it
+    #[arg(help_heading = NO_ECHO)]
     #[arg(long, value_name = "BYTES", value_parser = talk::bytes)]
     #[arg(requires = "reply")]
     pub(crate) send: Option<Arc<[u8]>>,
     /// An answer ends with the first of these bytes: '\r\n'
+    #[arg(help_heading = NO_ECHO)]
     #[arg(long, value_name = "BYTES", value_parser = talk::bytes, group = "reply")]
     #[arg(requires = "send")]
     pub(crate) until: Option<Arc<[u8]>>,
     /// An answer has so many bytes
+    #[arg(help_heading = NO_ECHO)]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     #[arg(group = "reply", requires = "send")]
     pub(crate) reply_bytes: Option<u64>,
     /// An answer is exactly these bytes; anything else is an error
+    #[arg(help_heading = NO_ECHO)]
     #[arg(long, value_name = "BYTES", value_parser = talk::bytes, group = "reply")]
     #[arg(requires = "send", conflicts_with = "no_verify")]
     pub(crate) expect: Option<Arc<[u8]>>,
     /// Send this once on each connection before the first message, unmeasured: a login, say
+    #[arg(help_heading = NO_ECHO)]
     #[arg(long, value_name = "BYTES", value_parser = talk::bytes)]
     #[arg(requires_all = ["send", "opening_reply"])]
     pub(crate) opening: Option<Arc<[u8]>>,
     /// What answers --opening, or what the server says first by itself, ends with these bytes
+    #[arg(help_heading = NO_ECHO)]
     #[arg(long, value_name = "BYTES", value_parser = talk::bytes, group = "opening_reply")]
     #[arg(requires = "send")]
     pub(crate) opening_until: Option<Arc<[u8]>>,
     /// The same: it has so many bytes
+    #[arg(help_heading = NO_ECHO)]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     #[arg(group = "opening_reply", requires = "send")]
     pub(crate) opening_bytes: Option<u64>,
     /// The same: it is exactly these bytes
+    #[arg(help_heading = NO_ECHO)]
     #[arg(long, value_name = "BYTES", value_parser = talk::bytes, group = "opening_reply")]
     #[arg(requires = "send")]
     pub(crate) opening_expect: Option<Arc<[u8]>>,
