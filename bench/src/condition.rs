@@ -5,7 +5,7 @@ use corelane::config::units;
 
 use crate::number::rate;
 use crate::outcome::{Distribution, Judged, Latencies, Outcome, Totals};
-use crate::stats::{float, supported_quantile};
+use crate::stats::{ABOVE_MIN, float, supported_quantile};
 
 /// What a condition looks at.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,6 +106,14 @@ impl Condition {
         match self.figure {
             Figure::Quantile(Of::First, quantile) => Some(quantile),
             _ => None,
+        }
+    }
+
+    /// How many messages it takes to say anything.
+    pub(crate) fn messages_min(&self) -> f64 {
+        match self.figure {
+            Figure::Quantile(_, quantile) => float(ABOVE_MIN) / (1.0 - quantile),
+            _ => 1.0,
         }
     }
 

@@ -1,11 +1,13 @@
 //! The search for the highest rate that keeps an objective: doubling until it breaks, then halving
 //! the gap. Each step is a load of its own.
 
+use std::time::Duration;
+
 use crate::assemble::{self, Invocation};
 use crate::condition::Condition;
 use crate::figures;
 use crate::outcome::{Doubt, Outcome, Percentiles, Step, Sweep, Totals};
-use crate::plan::Plan;
+use crate::plan::{Length, Plan};
 use crate::run::{Engine, RunError};
 use crate::stats::float;
 use crate::tally::Faults;
@@ -18,6 +20,10 @@ const GAP: f64 = 0.05;
 const TRIES_MAX: u32 = 2;
 /// How often one is made that cannot tell, the client having been too slow.
 const UNCLEAR_TRIES_MAX: u32 = 3;
+/// How much longer a step is than its messages take on average: arrivals may be random.
+const LONGER: f64 = 1.1;
+/// A step is not made longer than this on account of its messages.
+const LENGTH_MAX: Duration = Duration::from_secs(30);
 /// Steps at most: doubling from 1/s to 1e9/s, and halving to [`GAP`].
 const STEPS_MAX: usize = 40;
 
@@ -66,6 +72,9 @@ pub(crate) fn run(
         kept: None,
         broken: None,
     };
+    let Length::For(least) = plan.load.length else {
+        unreachable!("a sweep's steps are as long as the arguments say");
+    };
     let mut steps: Vec<Step> = Vec::new();
     let mut all = All::default();
     let mut best: Option<Outcome> = None;
@@ -73,6 +82,7 @@ pub(crate) fn run(
         if let Some(pace) = &mut plan.load.pace {
             pace.rate = search.rate;
         }
+        plan.load.length = Length::For(length(slo, search.rate, least));
         let name = format!("step {}, {}", steps.len() + 1, figures::rate(search.rate));
         let (outcome, step) = all.try_step(engine, invocation, &plan, slo, &name)?;
         let kept = step.kept;
@@ -118,6 +128,15 @@ pub(crate) fn run(
     outcome.totals = totals;
     outcome.errors = faults.told();
     Ok(outcome)
+}
+
+/// How long a step is: long enough for the percentile that is asked for, if that can be.
+fn length(slo: &Condition, rate: f64, least: Duration) -> Duration {
+    let seconds = LONGER * slo.messages_min() / rate;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(needed) if needed <= LENGTH_MAX => needed.max(least),
+        _ => least,
+    }
 }
 
 /// What is of all steps, all of their tries included.
@@ -246,7 +265,9 @@ pub(crate) fn add(sum: &mut Totals, more: &Totals) {
 
 #[cfg(test)]
 mod tests {
-    use super::{STEPS_MAX, Search, is_tried_again, step};
+    use std::time::Duration;
+
+    use super::{STEPS_MAX, Search, is_tried_again, length, step};
     use crate::condition::Condition;
     use crate::outcome::{Doubt, Outcome, Reason};
     use crate::sample;
@@ -259,6 +280,18 @@ mod tests {
             tries += 1;
         }
         tries
+    }
+
+    #[test]
+    fn a_step_is_as_long_as_its_percentile_needs() {
+        let step = Duration::from_secs(3);
+        let length = |slo: &str, rate| length(&Condition::parse(slo).unwrap(), rate, step);
+        assert_eq!(length("p99<1ms", 1000.0), step);
+        assert_eq!(length("p99.9<1ms", 1000.0).as_secs(), 11);
+        assert_eq!(length("p99.9<1ms", 10_000.0), step);
+        // Not for minutes.
+        assert_eq!(length("p99.99<1ms", 1000.0), step);
+        assert_eq!(length("max<1ms", 1.0), step);
     }
 
     #[test]

@@ -169,7 +169,8 @@ fn busy(outcome: &Outcome) -> Option<f64> {
 
 fn starved(outcome: &Outcome) -> Option<Reason> {
     let share = outcome.generator.waited_share?;
-    (share > SHARE_MAX).then(|| Reason {
+    // Of `idle` nothing is measured but one message on each connection, and its memory.
+    (share > SHARE_MAX && outcome.verb != "idle").then(|| Reason {
         doubt: Doubt::GeneratorStarved,
         message: format!("{}; {REMEDY}", waited(share)),
     })
@@ -453,6 +454,12 @@ mod tests {
             let told = verdict.notes.iter().any(|note| note.contains("for 7 %"));
             assert!(told, "{verdict:?}");
         }
+        outcome.verb = "idle".to_owned();
+        outcome.generator.waited_share = Some(0.54);
+        let verdict = of(&outcome, Asked::default());
+        assert!(verdict.valid);
+        let told = verdict.notes.iter().any(|note| note.contains("for 54 %"));
+        assert!(told, "{verdict:?}");
     }
 
     #[test]

@@ -126,7 +126,7 @@ pub(crate) struct SweepArguments {
     /// The highest rate to try
     #[arg(long, value_name = "RATE", default_value = "10M", value_parser = rate)]
     pub(crate) to: f64,
-    /// How long to measure each rate
+    /// How long to measure each rate, at least: up to 30s where the percentile needs more messages
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration_above_zero)]
     pub(crate) step: Duration,
     /// How long to exchange messages before measuring, in each step

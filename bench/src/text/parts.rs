@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::whole::{line, table};
-use crate::figures::{Unit, maybe, number, rate, time};
+use crate::figures::{Unit, maybe, rate, time};
 use crate::outcome::{Duel, Measure, Metric, Round, Step, Sweep};
 use crate::stats::{self, float};
 
@@ -59,12 +59,9 @@ fn read(metric: &Metric) -> (Unit, fn(&Measure) -> Option<f64>) {
 pub(super) fn duel(text: &mut String, duel: &Duel) {
     let [a, b] = duel.names();
     let rounds = duel.rounds.len();
-    line(
-        text,
-        "rounds",
-        format!("{rounds}; medians of them, and of {a} / {b}"),
-    );
-    let head = ["", a, b, &format!("{a} / {b}"), "95 % of it"].map(str::to_owned);
+    let what = format!("{rounds}; medians of them; the ratio is {a} / {b}");
+    line(text, "rounds", what);
+    let head = ["", a, b, "ratio", "95 % of it"].map(str::to_owned);
     let mut rows = vec![head];
     for metric in &duel.metrics {
         let (unit, read) = read(metric);
@@ -99,9 +96,93 @@ fn told(metric: &Metric, rounds: usize) -> String {
         Some(words) => words.clone(),
         None if metric.ratio.is_some() => "no difference can be told".to_owned(),
         None => format!(
-            "{} rounds are too few to tell: --rounds {} or more",
-            number(float(rounds as u64)),
+            "{rounds} rounds are too few to tell: --rounds {} or more",
             stats::RATIOS_MIN
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duel;
+    use crate::outcome::{Duel, Measure, Metric, Percentiles, Round, Target};
+    use crate::stats::Interval;
+
+    /// Rounds of two targets of which the new one is a tenth faster.
+    fn rounds(count: usize) -> Duel {
+        let target = |name: &str| Target {
+            name: Some(name.to_owned()),
+            given: "127.0.0.1:7007".to_owned(),
+            address: "127.0.0.1:7007".to_owned(),
+            pid: None,
+        };
+        let measure = |p50: u64| Measure {
+            latency: Percentiles {
+                p50: Some(p50),
+                ..Percentiles::default()
+            },
+            rate: Some(123_456.0),
+            ..Measure::default()
+        };
+        let metric = |name: &str, ratio: f64, words: Option<&str>| Metric {
+            name: name.to_owned(),
+            ratios: vec![ratio; count],
+            ratio: (count > 5).then_some(Interval {
+                median: ratio,
+                low: ratio - 0.01,
+                high: ratio + 0.01,
+            }),
+            more_is_better: name == "rate",
+            better: words.map(|_| "new".to_owned()),
+            words: words.map(str::to_owned),
+        };
+        let words = "new is better: it has 10.0 % less median latency than old";
+        Duel {
+            targets: ["old", "new"].map(target),
+            sides: None,
+            slice_ns: 1,
+            rounds: vec![
+                Round {
+                    order: "ABBA".to_owned(),
+                    a: measure(100_000),
+                    b: measure(90_000),
+                };
+                count
+            ],
+            metrics: vec![
+                metric("rate", 1.0, None),
+                metric("p50", 1.111, (count > 5).then_some(words)),
+            ],
+        }
+    }
+
+    fn shown(of: &Duel) -> Vec<String> {
+        let mut text = String::new();
+        duel(&mut text, of);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_duel_names_both_and_says_which_is_better_and_which_way() {
+        let lines = shown(&rounds(6));
+        assert_eq!(
+            lines,
+            [
+                "rounds         6; medians of them; the ratio is old / new",
+                "            old        new  ratio      95 % of it",
+                "rate  123,456/s  123,456/s  1.000  0.990 to 1.010",
+                "p50      100 µs    90.0 µs  1.111  1.101 to 1.121",
+                "rate           no difference can be told",
+                "p50            new is better: it has 10.0 % less median latency than old",
+                "More is better of the rate, less of everything else.",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_duel_of_few_rounds_says_how_many_it_takes() {
+        let lines = shown(&rounds(5));
+        let told = "p50            5 rounds are too few to tell: --rounds 6 or more";
+        assert_eq!(lines[5], told);
     }
 }

@@ -42,7 +42,8 @@ fn a_duel_tells_of_each_slice_while_it_is_measured() {
         let told = answer.stderr.lines().filter(|line| line.starts_with(start));
         assert!(told.count() >= 1, "{answer:?}");
     }
-    assert!(answer.stdout.contains("old / new"), "{answer:?}");
+    let ratio = "the ratio is old / new";
+    assert!(answer.stdout.contains(ratio), "{answer:?}");
     let words = "More is better of the rate, less of everything else.";
     assert!(answer.stdout.contains(words), "{answer:?}");
 }
