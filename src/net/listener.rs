@@ -63,7 +63,7 @@ impl Listener {
         options: &SocketOptions,
     ) -> io::Result<OsSocket> {
         let socket = sys::bind_shared(address)?;
-        options.apply(sys::borrow(&socket), true)?;
+        options.apply_to_listener(sys::borrow(&socket))?;
         reset_if_killed(sys::borrow(&socket))?;
         sys::listen(sys::borrow(&socket), backlog)?;
         Ok(socket)

@@ -25,7 +25,8 @@ pub struct SocketOptions {
     pub notsent_lowat: Option<u32>,
     /// Congestion control by name (`TCP_CONGESTION`).
     pub congestion: Option<String>,
-    /// Data in the first segment (`TCP_FASTOPEN`, `TCP_FASTOPEN_CONNECT`).
+    /// Data in the first segment (`TCP_FASTOPEN`; `TCP_FASTOPEN_CONNECT` in
+    /// [`connect_with`](super::connect_with)).
     pub fast_open: bool,
 }
 
@@ -79,9 +80,15 @@ fn largest_segment(send_buffer: usize) -> Option<u32> {
 const FAST_OPEN_QUEUE: u32 = 256;
 
 impl SocketOptions {
-    /// Sets them on a listener, before it listens, or on a socket to be connected.
-    pub(super) fn apply(&self, socket: SocketRef<'_>, listens: bool) -> io::Result<()> {
-        self.set(socket, listens, |_, result| result)
+    /// Sets them on a listener, before it listens.
+    pub(super) fn apply_to_listener(&self, socket: SocketRef<'_>) -> io::Result<()> {
+        self.apply(socket)?;
+        self.open_fast(socket, true)
+    }
+
+    /// Sets them on a socket to be connected, all but fast open, which wants bytes besides.
+    pub(super) fn apply(&self, socket: SocketRef<'_>) -> io::Result<()> {
+        self.set(socket, |_, result| result)
     }
 
     /// Sets them likewise, and says which the system refuses, by the names of the fields.
@@ -91,20 +98,28 @@ impl SocketOptions {
         listens: bool,
     ) -> Vec<(&'static str, io::Error)> {
         let mut refused = Vec::new();
-        let note = |option, result: io::Result<()>| {
+        let mut note = |option, result: io::Result<()>| {
             refused.extend(result.err().map(|error| (option, error)));
             Ok(())
         };
-        self.set(socket, listens, note)
+        self.set(socket, &mut note)
+            .and_then(|()| note("fast_open", self.open_fast(socket, listens)))
             .expect("no refusal ends it early");
         refused
     }
 
-    /// Sets each, and goes on if `told` what came of it says so.
+    fn open_fast(&self, socket: SocketRef<'_>, listens: bool) -> io::Result<()> {
+        match (self.fast_open, listens) {
+            (true, true) => sys::set_fast_open(socket, FAST_OPEN_QUEUE),
+            (true, false) => sys::set_fast_open_connect(socket),
+            (false, _) => Ok(()),
+        }
+    }
+
+    /// Sets each but fast open, and goes on if `told` what came of it says so.
     fn set(
         &self,
         socket: SocketRef<'_>,
-        listens: bool,
         mut told: impl FnMut(&'static str, io::Result<()>) -> io::Result<()>,
     ) -> io::Result<()> {
         if self.nodelay {
@@ -139,11 +154,7 @@ impl SocketOptions {
         if let Some(name) = &self.congestion {
             told("congestion", sys::set_congestion(socket, name))?;
         }
-        match (self.fast_open, listens) {
-            (true, true) => told("fast_open", sys::set_fast_open(socket, FAST_OPEN_QUEUE)),
-            (true, false) => told("fast_open", sys::set_fast_open_connect(socket)),
-            (false, _) => Ok(()),
-        }
+        Ok(())
     }
 }
 

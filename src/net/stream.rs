@@ -32,33 +32,52 @@ pub async fn connect(
     source: Option<IpAddr>,
     options: &SocketOptions,
 ) -> io::Result<Stream> {
+    let stream = open(lane, to, source, options)?;
+    let connected = stream.socket.connect(to).await;
+    stream.made_to(to, connected)?;
+    Ok(stream)
+}
+
+/// The same by fast open: if the other end has given this machine a cookie, the bytes that `first`
+/// gives go with the SYN (`TCP_FASTOPEN_CONNECT`, tcp(7)). Says whether they were sent; a try that
+/// fails may have delivered them all the same (RFC 7413 §2.1).
+///
+/// # Errors
+/// See [`connect()`].
+pub async fn connect_with(
+    lane: &Handle,
+    to: SocketAddr,
+    source: Option<IpAddr>,
+    options: &SocketOptions,
+    first: impl FnOnce() -> Chain,
+) -> io::Result<(Stream, bool)> {
+    let stream = open(lane, to, source, options)?;
+    stream.socket.with_descriptor(sys::set_fast_open_connect)?;
+    let connected = stream.socket.connect(to).await;
+    stream.made_to(to, connected)?;
+    let waits = |socket: SocketRef<'_>| Ok(sys::is_connecting(socket));
+    let is_sent = stream.socket.with_descriptor(waits)?;
+    if is_sent {
+        let connected = stream.socket.send_with_syn(first()).await;
+        stream.made_to(to, connected)?;
+    }
+    Ok((stream, is_sent))
+}
+
+/// A socket that is to be connected.
+fn open(
+    lane: &Handle,
+    to: SocketAddr,
+    source: Option<IpAddr>,
+    options: &SocketOptions,
+) -> io::Result<Stream> {
     let socket = sys::stream_socket(to)?;
-    options.apply(sys::borrow(&socket), false)?;
+    options.apply(sys::borrow(&socket))?;
     reset_if_killed(sys::borrow(&socket))?;
     if let Some(source) = source {
         sys::bind_source(sys::borrow(&socket), source)?;
     }
-    let stream = Stream::of(lane, socket);
-    match stream.socket.connect(to).await {
-        Ok(()) => {}
-        // It was made, and the other end has reset it, all before anyone looked. What the other end
-        // said first is to be read.
-        Err(error) if was_made_and_reset(&error) => stream.socket.set_failed(),
-        // The same behind the other end's FIN (Linux, `tcp_reset`), which reads still see.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(error) => return Err(error),
-    }
-    let is_itself = |socket: SocketRef<'_>| {
-        // Of the same port hardly ever, so that the other end is asked for as seldom.
-        let suspect = sys::local_address(socket)?.port() == to.port();
-        Ok(suspect && sys::is_connected_to_itself(socket))
-    };
-    if stream.socket.with_descriptor(is_itself).unwrap_or(false) {
-        // A dial to a dead port of the ephemeral range can meet itself (simultaneous open,
-        // RFC 9293 §3.5): nobody listens there.
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Ok(stream)
+    Ok(Stream::of(lane, socket))
 }
 
 /// Whether the error of a connect says that it had succeeded: a SYN that is not welcome is refused,
@@ -81,6 +100,30 @@ pub fn is_out_of_ports(error: &io::Error) -> bool {
 }
 
 impl Stream {
+    /// What a connect to `to` has come to, from what it says.
+    fn made_to(&self, to: SocketAddr, connected: io::Result<()>) -> io::Result<()> {
+        match connected {
+            Ok(()) => {}
+            // The connection was made, and the other end has reset it, all before anyone looked.
+            // What the other end said first is to be read.
+            Err(error) if was_made_and_reset(&error) => self.socket.set_failed(),
+            // The same behind the other end's FIN (Linux, `tcp_reset`), which reads still see.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => return Err(error),
+        }
+        let is_itself = |socket: SocketRef<'_>| {
+            // Of the same port hardly ever, so that the other end is asked for as seldom.
+            let suspect = sys::local_address(socket)?.port() == to.port();
+            Ok(suspect && sys::is_connected_to_itself(socket))
+        };
+        if self.socket.with_descriptor(is_itself).unwrap_or(false) {
+            // A dial to a dead port of the ephemeral range can meet itself (simultaneous open,
+            // RFC 9293 §3.5): nobody listens there.
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        Ok(())
+    }
+
     /// Takes a socket over.
     pub(super) fn of(lane: &Handle, socket: OsSocket) -> Self {
         Self {
@@ -205,9 +248,26 @@ impl Stream {
         self.socket.start_wait_for_room()
     }
 
-    /// Ends when the connection has failed; what arrives queues up.
-    pub async fn failed(&self) {
-        poll_fn(|context| self.socket.poll_failed(context)).await;
+    /// Ends when bytes have arrived, or the stream has ended; they queue up.
+    pub async fn arrived(&self) {
+        poll_fn(|context| self.socket.poll_arrived(context)).await;
+    }
+
+    /// A copy of the first bytes that have arrived, of a buffer at most; `None` without any, or
+    /// without a free buffer.
+    #[must_use]
+    pub fn copy_arrived(&self) -> Option<Chain> {
+        self.socket.copy_arrived()
+    }
+
+    /// Forgets so many of the first bytes that have arrived.
+    pub fn skip_arrived(&self, bytes: usize) {
+        self.socket.skip_arrived(bytes);
+    }
+
+    /// Ready when the connection has failed; what arrives queues up.
+    pub fn poll_failed(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_failed(context)
     }
 
     /// Bytes sent that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)); 0 when the connection is

@@ -1,16 +1,19 @@
 //! A session: one client connection from its start to its record.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use super::accept::Acceptor;
 use super::close::{Action, Held, Phase, Sink, Source, action};
 use super::limit::Permit;
 use super::record::{Cause, Record};
 use super::relay::{Echo, Proxied, Relay};
-use super::upstream::Upstream;
+use super::upstream::{Opening, Upstream};
 use crate::net::Stream;
 use crate::runtime::{Either, either};
 
@@ -56,17 +59,27 @@ async fn connect(
     acceptor: &Acceptor,
     record: &mut Record,
 ) -> Option<Stream> {
+    let opening = Opening {
+        client,
+        hands_over: Cell::new(false),
+        sent: Cell::new(0),
+    };
     let ended = {
-        let connecting = upstream.connect(client.lane(), &acceptor.timeouts, &record.tries);
-        let client_ends = async {
-            client.failed().await;
-            action(Phase::Connecting, Source::Reset, Held::Nothing, Sink::Open)
-        };
+        let connecting = upstream.connect(&opening, &acceptor.timeouts, &record.tries);
+        let client_ends = poll_fn(|context| {
+            if opening.hands_over.get() {
+                return Poll::Pending;
+            }
+            ready!(client.poll_failed(context));
+            let action = action(Phase::Connecting, Source::Reset, Held::Nothing, Sink::Open);
+            Poll::Ready(action)
+        });
         either(pin!(connecting), pin!(client_ends)).await
     };
     match ended {
         Either::First(Ok((stream, endpoint))) => {
             record.connected(endpoint);
+            record.from_client = opening.sent.get() as u64;
             Some(stream)
         }
         Either::First(Err(cause)) => {

@@ -7,12 +7,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::deadline::Timeouts;
 use super::endpoint::Endpoint;
 use super::record::Cause;
 use crate::net::{self, SocketOptions, Stream};
-use crate::runtime::{Handle, LogInterval, Time, timeout};
+use crate::runtime::{LogInterval, Time, either, timeout};
 
 /// What an upstream is made of.
 #[derive(Clone, Debug)]
@@ -27,6 +28,22 @@ pub struct UpstreamOptions {
     pub source: Vec<IpAddr>,
     /// Options of its sockets.
     pub socket: SocketOptions,
+}
+
+/// How long a connect by fast open waits for the client's first bytes. A client that speaks first
+/// sends them right behind the last segment of its handshake, so that they are late by what delays
+/// one segment more than another; one that waits for a greeting waits so much longer for it.
+const FIRST_BYTES: Duration = Duration::from_millis(5);
+
+/// A client's session while it has no upstream.
+#[derive(Debug)]
+pub(super) struct Opening<'a> {
+    pub(super) client: &'a Stream,
+    /// The client's first bytes are on their way to an endpoint that may have accepted them: what
+    /// becomes of the client meanwhile is looked at when that is known.
+    pub(super) hands_over: Cell<bool>,
+    /// How many bytes of the client the endpoint that answered has got.
+    pub(super) sent: Cell<usize>,
 }
 
 /// The endpoints that a listener relays to. One for all lanes, so that they take turns together.
@@ -84,14 +101,20 @@ impl Upstream {
 
     /// Connects to the endpoint whose turn it is, and says which that is; if it does not answer to
     /// the one of the next turn, within the tries and the time that there are. Nothing has been
-    /// sent by then, so nothing is ever sent twice.
+    /// sent by then that is not sent again, and nothing is but by fast open.
     pub(super) async fn connect(
         &self,
-        lane: &Handle,
+        opening: &Opening<'_>,
         timeouts: &Timeouts,
         tries: &Cell<u8>,
     ) -> Result<(Stream, usize), Cause> {
+        let lane = opening.client.lane();
         let end = lane.now() + timeouts.connect_total;
+        if self.options.socket.fast_open {
+            let limit = lane.sleep_until(lane.now() + FIRST_BYTES);
+            // Without any it is a connect as others are.
+            either(pin!(opening.client.arrived()), limit).await;
+        }
         let most = self.options.tries.min(self.endpoints.len());
         let mut cause = Cause::ConnectTimeout;
         let mut tried = Vec::new();
@@ -100,7 +123,9 @@ impl Upstream {
             tried.push(index);
             tries.set(tries.get().saturating_add(1));
             let limit = lane.sleep_until(end.min(lane.now() + timeouts.connect));
-            let error = match timeout(limit, pin!(self.dial(lane, index))).await {
+            let dialled = timeout(limit, pin!(self.dial(opening, index))).await;
+            opening.hands_over.set(false);
+            let error = match dialled {
                 Ok(Ok(stream)) => {
                     self.endpoints[index].answered(&self.options.name, lane.now());
                     return Ok((stream, index));
@@ -130,7 +155,7 @@ impl Upstream {
     }
 
     /// Connects to one endpoint, from the next source address that has a port left.
-    async fn dial(&self, lane: &Handle, index: usize) -> io::Result<Stream> {
+    async fn dial(&self, opening: &Opening<'_>, index: usize) -> io::Result<Stream> {
         let endpoint = self.endpoint(index);
         let sources = &self.options.source;
         let fitting = || {
@@ -140,17 +165,43 @@ impl Upstream {
         };
         let count = fitting().count();
         if count == 0 {
-            return net::connect(lane, endpoint, None, &self.options.socket).await;
+            return self.dial_from(None, opening, endpoint).await;
         }
         let first = self.source_turns[index].take(count);
         let mut out_of_ports = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for &source in fitting().cycle().skip(first).take(count) {
-            match net::connect(lane, endpoint, Some(source), &self.options.socket).await {
+            match self.dial_from(Some(source), opening, endpoint).await {
                 Err(error) if net::is_out_of_ports(&error) => out_of_ports = error,
                 result => return result,
             }
         }
         Err(out_of_ports)
+    }
+
+    /// With fast open the client's first bytes go with the SYN, if there are any. They stay here
+    /// until the endpoint has accepted: another one may have to be asked.
+    async fn dial_from(
+        &self,
+        source: Option<IpAddr>,
+        opening: &Opening<'_>,
+        to: SocketAddr,
+    ) -> io::Result<Stream> {
+        let (lane, options) = (opening.client.lane(), &self.options.socket);
+        let first = options.fast_open.then(|| opening.client.copy_arrived());
+        let Some(first) = first.flatten() else {
+            return net::connect(lane, to, source, options).await;
+        };
+        let bytes = first.len();
+        let hand_over = || {
+            opening.hands_over.set(true);
+            first
+        };
+        let (stream, sent) = net::connect_with(lane, to, source, options, hand_over).await?;
+        if sent {
+            opening.client.skip_arrived(bytes);
+            opening.sent.set(bytes);
+        }
+        Ok(stream)
     }
 
     fn report(&self, index: usize, error: &io::Error, cause: Cause, now: Time) {

@@ -65,6 +65,26 @@ impl LaneSocket {
         connected.result
     }
 
+    /// Sends `first` with the SYN that the kernel has put off until there are bytes
+    /// (`TCP_FASTOPEN_CONNECT`, tcp(7)). Resolves when the handshake is done.
+    ///
+    /// # Errors
+    /// What `send(2)` says, or what became of the SYN.
+    pub async fn send_with_syn(&self, first: Chain) -> io::Result<()> {
+        self.send(first).await?;
+        // A FIN before that would undo the connect.
+        if self.start(Op::WriteReady).is_none() {
+            poll_fn(|context| self.poll_sent(context)).await;
+        }
+        self.lane
+            .0
+            .sockets
+            .borrow_mut()
+            .at(self.socket)
+            .forget_sender();
+        self.with_descriptor(sys::take_error)
+    }
+
     /// Takes one connection from a listener's queue.
     ///
     /// # Errors
@@ -207,6 +227,43 @@ impl LaneSocket {
             End::Open => entry.await_input(context),
         }
         Poll::Pending
+    }
+
+    /// Waits until bytes have arrived, or the stream has ended. They stay in the queue.
+    pub fn poll_arrived(&self, context: &mut Context<'_>) -> Poll<()> {
+        let lane = &*self.lane.0;
+        let mut sockets = lane.sockets.borrow_mut();
+        let entry = sockets.at(self.socket);
+        let receiving = &mut entry.receiving;
+        if receiving.queue.is_empty() && receiving.is_open() {
+            receiving.arm(self.socket, &mut lane.poller.borrow_mut());
+        }
+        if !receiving.queue.is_empty() || !receiving.is_open() {
+            return Poll::Ready(());
+        }
+        entry.await_input(context);
+        Poll::Pending
+    }
+
+    /// A copy of the first bytes in the queue, of a buffer at most; `None` without any, or without
+    /// a free buffer.
+    #[must_use]
+    pub fn copy_arrived(&self) -> Option<Chain> {
+        let lane = &*self.lane.0;
+        let mut sockets = lane.sockets.borrow_mut();
+        let first = sockets.at(self.socket).receiving.queue.parts().next()?;
+        let mut copy = lane.pool.take()?;
+        copy.space()[..first.len()].copy_from_slice(first);
+        copy.fill(first.len());
+        let mut chain = Chain::default();
+        chain.push(copy);
+        Some(chain)
+    }
+
+    /// Forgets so many of the first bytes in the queue.
+    pub fn skip_arrived(&self, bytes: usize) {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        sockets.at(self.socket).receiving.queue.skip(bytes);
     }
 
     /// Ends the receive stream, to read by hand instead: gives what it still brings, then `None`

@@ -209,15 +209,28 @@ pub(crate) fn acknowledged_total(socket: BorrowedFd<'_>) -> io::Result<u64> {
 
 /// Whether the connection is over: reset, or both FINs acknowledged (`TCP_INFO`, tcp(7)).
 pub(crate) fn is_closed(socket: BorrowedFd<'_>) -> bool {
-    // Of the enum in the kernel's `net/tcp_states.h`, which is ABI since it is the state here.
-    const TCP_CLOSE: u8 = 7;
+    tcp_state(socket) == Some(TCP_CLOSE)
+}
+
+/// Whether a connect has begun and the other end has not answered, or has not been asked yet: a
+/// connect that waits for bytes to go with its SYN (`TCP_FASTOPEN_CONNECT`) says that it is done.
+pub(crate) fn is_connecting(socket: BorrowedFd<'_>) -> bool {
+    tcp_state(socket) == Some(TCP_SYN_SENT)
+}
+
+// Of the enum in the kernel's `net/tcp_states.h`, which is ABI since it is the state here.
+const TCP_SYN_SENT: u8 = 2;
+const TCP_CLOSE: u8 = 7;
+
+/// The first byte of `TCP_INFO`.
+fn tcp_state(socket: BorrowedFd<'_>) -> Option<u8> {
     let mut state = 0_u8;
     let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
     let mut bytes: libc::socklen_t = 1;
     let into = (&raw mut state).cast();
     // SAFETY: `into` is valid for a write of one byte, the first of `struct tcp_info`.
     let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
-    rc == 0 && state == TCP_CLOSE
+    (rc == 0).then_some(state)
 }
 
 /// `TCP_FASTOPEN` on a listener: how many connections may have sent before their handshake is done

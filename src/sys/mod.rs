@@ -66,9 +66,9 @@ pub(crate) use inherited::{file_size_limit, keep_descriptors, niceness, oom_scor
 pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 pub(crate) use linux::{
-    EventFd, Pipe, acknowledged_total, is_closed, send_room, set_congestion, set_fast_open,
-    set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout, trim_heap,
-    unacknowledged,
+    EventFd, Pipe, acknowledged_total, is_closed, is_connecting, send_room, set_congestion,
+    set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout,
+    trim_heap, unacknowledged,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
@@ -84,11 +84,11 @@ pub(crate) use signals::{ParentSignals, Request, requests, take_signals};
 #[cfg(feature = "sim")]
 pub(crate) use sim::{
     EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
-    fin_on_close, is_closed, is_connected_to_itself, is_nonblocking, is_readable, is_writable,
-    listen, local_address, recv, reset_on_close, send, send_room, set_congestion, set_fast_open,
-    set_fast_open_connect, set_keepalive, set_largest_segment, set_nodelay, set_notsent_lowat,
-    set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write, take_error, trim_heap,
-    unacknowledged, unread,
+    fin_on_close, is_closed, is_connected_to_itself, is_connecting, is_nonblocking, is_readable,
+    is_writable, listen, local_address, recv, reset_on_close, send, send_room, set_congestion,
+    set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment, set_nodelay,
+    set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write,
+    take_error, trim_heap, unacknowledged, unread,
 };
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
@@ -96,12 +96,10 @@ pub use sim::{OsSocket, now, peer_address, stream_socket};
 pub use socket::peer_address;
 #[cfg(windows)]
 pub(crate) use socket::set_nonblocking;
-#[cfg(any(test, unix))]
-#[cfg(not(feature = "sim"))]
-pub(crate) use socket::take_error;
 #[cfg(not(feature = "sim"))]
 pub(crate) use socket::{
     fin_on_close, is_connected_to_itself, listen, local_address, reset_on_close, shutdown_write,
+    take_error,
 };
 #[cfg(unix)]
 pub(crate) use stderr::{await_stderr, write_to_stderr};
@@ -136,7 +134,7 @@ pub(crate) use windows_process::{
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use without::{
-    Pipe, ThreadProgress, acknowledged_total, is_without_splice, set_fast_open,
+    Pipe, ThreadProgress, acknowledged_total, is_connecting, is_without_splice, set_fast_open,
     set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id,
     thread_progress, trim_heap,
 };

@@ -80,7 +80,6 @@ pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
 }
 
 /// The error pending on a socket, taken off it (`SO_ERROR`).
-#[cfg(any(test, unix))]
 pub(crate) fn take_error(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).take_error()?.map_or(Ok(()), Err)
 }

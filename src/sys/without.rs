@@ -68,6 +68,11 @@ pub(crate) fn set_fast_open_connect(_socket: SocketRef<'_>) -> io::Result<()> {
     Err(no_option("TCP_FASTOPEN"))
 }
 
+/// Whether a connect that says that it is done waits for bytes to go with its SYN: none does here.
+pub(crate) fn is_connecting(_socket: SocketRef<'_>) -> bool {
+    false
+}
+
 /// Bytes that the peer has acknowledged so far, which is not told here.
 pub(crate) fn acknowledged_total(_socket: SocketRef<'_>) -> io::Result<u64> {
     Err(io::ErrorKind::Unsupported.into())

@@ -8,6 +8,7 @@
 mod bulk;
 mod connect;
 mod endings;
+mod fast_open;
 mod killed;
 mod memory;
 mod namespace;

@@ -21,7 +21,7 @@ const PORTS: usize = 100;
 
 /// Runs a test inside a namespace with that port range; `name` is its path in this program.
 #[expect(clippy::print_stderr, reason = "says that a test did not run, and why")]
-fn in_namespace(name: &str, test: impl FnOnce()) {
+pub(crate) fn in_namespace(name: &str, test: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         narrow(PORT_RANGE);
         return test();

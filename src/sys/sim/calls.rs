@@ -354,6 +354,11 @@ pub(crate) fn acknowledged_total(socket: SocketRef<'_>) -> io::Result<u64> {
     either(socket, simulation, linux::acknowledged_total)
 }
 
+/// The simulated kernel puts no SYN off.
+pub(crate) fn is_connecting(socket: SocketRef<'_>) -> bool {
+    simulated(socket).is_none() && linux::is_connecting(socket)
+}
+
 pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
     match simulated(socket) {
         Some(number) => with(|kernel| kernel.figures(number).is_closed),
