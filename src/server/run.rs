@@ -24,8 +24,12 @@ use crate::proxy::{SessionLimit, Spread};
 use crate::runtime::{LaneOptions, LogInterval, Remote, Watchdog};
 use crate::sys;
 
+/// What may be in the way where a thread is refused.
+const NO_THREAD: &str = "cannot start a thread; raise the limits on processes and memory \
+                         (ulimit -u, TasksMax, MemoryMax)";
 /// How often the watchdog looks at the lanes: twice per stall that it reports.
 const WATCHDOG_INTERVAL: Duration = Duration::from_millis(25);
+
 /// Serves as `config` says until a signal, then drains. `source` is where the configuration was
 /// read, for the log, which also says why this fails.
 ///
@@ -67,7 +71,7 @@ pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
 
 fn prepare(config: &Config) -> Result<(Inherited, Option<LogEnd>), ServerError> {
     let inherited = Inherited::settle().map_err(system("cannot take signals"))?;
-    let log = log::start(&config.log).map_err(system("cannot start a thread"))?;
+    let log = log::start(&config.log).map_err(system(NO_THREAD))?;
     Ok((inherited, log))
 }
 
@@ -108,7 +112,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
             orders: Arc::clone(&orders),
             spread: Arc::clone(&spread),
         };
-        let thread = start(lane, sender.clone()).map_err(system("cannot start a thread"))?;
+        let thread = start(lane, sender.clone()).map_err(system(NO_THREAD))?;
         threads.push(thread);
     }
     drop(sender);
@@ -122,7 +126,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
         spread.get_or_init(|| Spread::over(server.remotes.clone(), bound.len()));
     }
     announce(&plan, &pollers, &config, &bound);
-    watch(server.remotes.clone()).map_err(system("cannot start a thread"))?;
+    watch(server.remotes.clone()).map_err(system(NO_THREAD))?;
     let signal = server.serve()?;
     server.drain(signal, config.shutdown.grace)
 }

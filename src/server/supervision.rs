@@ -21,7 +21,7 @@ use crate::sys::{self, Time};
 
 /// How long lanes may take to reset their sessions, so that a stuck one does not keep the process:
 /// a hundred thousand take a second.
-const ABORT_PATIENCE: Duration = Duration::from_secs(10);
+const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What happens to the running server.
 #[derive(Debug)]

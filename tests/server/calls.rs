@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Server, now, on_both};
+use crate::support::{PATIENCE, Server, echo, now, on_both, ping, runtime, until};
 
 const MESSAGE: [u8; 64] = [b'm'; 64];
 const WARM_UP: usize = 200;
@@ -51,6 +51,33 @@ fn a_message_costs_no_more_system_calls_than_promised() {
             }
             server.stop();
         }
+    });
+}
+
+/// A lane that is stuck in a call, say: a stop goes on without it, and says so.
+#[test]
+fn a_lane_that_is_stuck_does_not_keep_a_stop() {
+    on_both(|poller| {
+        let shutdown = "[shutdown]\ngrace = \"0s\"\n";
+        let mut server = Server::start(&(runtime(poller, 1) + shutdown + &echo()));
+        // A lane that serves has told of its start, and holds nothing that others wait for.
+        ping(&server.connect());
+        // It stays where it is next stopped for us.
+        let lane = match Traced::seize(&server) {
+            Ok(lane) => lane,
+            Err(why) => return skipped(&why),
+        };
+        server.signal("TERM");
+        // A thread that is traced ends for its process when its tracer has seen it.
+        let is_over = |status: libc::c_int| !libc::WIFSTOPPED(status);
+        until("the process ends its lane", || {
+            take_status(lane.thread).unwrap().is_some_and(is_over)
+        });
+        drop(lane);
+        assert_eq!(server.wait(), Some(1));
+        let last = server.log.last().unwrap();
+        let expected = "ERROR the server failed: lanes that do not end when told to: [0]; ";
+        assert!(last.contains(expected), "{:#?}", server.log);
     });
 }
 

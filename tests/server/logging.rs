@@ -8,8 +8,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::ptr;
 
 use crate::support::{
     Directory, End, Server, connect, corelane, dead_address, echo, on_both, ping, read_pattern,
@@ -182,6 +184,28 @@ fn a_sink_that_fails_changes_nothing() {
     });
 }
 
+/// Ctrl-S on the terminal that it was started from.
+#[test]
+fn a_terminal_that_is_stopped_holds_nobody_up() {
+    on_both(|poller| {
+        let (mut terminal, mut own) = (-1, -1);
+        let (name, settings) = (ptr::null_mut(), ptr::null());
+        let size = ptr::null();
+        // SAFETY: two pointers are valid for the write of a descriptor, the others may be null.
+        let rc = unsafe { libc::openpty(&raw mut terminal, &raw mut own, name, settings, size) };
+        assert_eq!(rc, 0, "{}", io::Error::last_os_error());
+        // SAFETY: the call succeeded, so the descriptor is open and nobody else owns it.
+        let _terminal = unsafe { OwnedFd::from_raw_fd(terminal) };
+        // SAFETY: as above.
+        let own = unsafe { OwnedFd::from_raw_fd(own) };
+        // SAFETY: no pointers.
+        assert_eq!(unsafe { libc::tcflow(own.as_raw_fd(), libc::TCOOFF) }, 0);
+        let server = Unread::start(corelane(), own.into(), poller);
+        sessions(server.address, 100);
+        server.stop();
+    });
+}
+
 /// No socket is taken for a standard stream: a log would go to a client.
 #[test]
 fn standard_streams_that_are_closed_are_nobodys() {
@@ -213,7 +237,7 @@ fn set_file_size_limit(pid: libc::pid_t, bytes: u64) -> io::Result<()> {
         rlim_cur: bytes,
         rlim_max: libc::RLIM_INFINITY,
     };
-    let old = std::ptr::null_mut();
+    let old = ptr::null_mut();
     // SAFETY: the pointer is valid for a read of one rlimit; the old one is not asked for.
     let rc = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &raw const limit, old) };
     (rc == 0).then_some(()).ok_or_else(io::Error::last_os_error)

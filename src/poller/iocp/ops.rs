@@ -118,7 +118,7 @@ impl Operation {
     ) -> io::Result<Started> {
         let like = sys::local_address(sys::borrow(listener))?;
         let data = Data::Accept {
-            accepted: sys::stream_socket(like, true)?,
+            accepted: sys::stream_socket(like)?,
             addresses: [0; 2 * ADDRESS_BYTES],
         };
         let operation = Self::new(listener, socket, OpKind::Accept, data);
