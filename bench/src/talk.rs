@@ -172,6 +172,8 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     for byte in bytes.iter().take(SHOWN_MAX) {
         _ = match byte {
             0 => write!(text, "\\0"),
+            // Nothing needs to be escaped but the backslash.
+            b'"' | b'\'' => write!(text, "{}", char::from(*byte)),
             other => write!(text, "{}", other.escape_ascii()),
         };
     }
@@ -329,7 +331,7 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_as_they_would_be_typed() {
-        assert_eq!(shown(b"+OK\r\n\0\xff\""), r#""+OK\r\n\0\xff\"""#);
+        assert_eq!(shown(b"+OK\r\n\0\xff'\\"), r#""+OK\r\n\0\xff'\\""#);
         let many = shown(&[b'a'; 100]);
         assert!(many.ends_with("a\"... (100 bytes)"), "{many}");
         assert_eq!(until("\\r\\n").to_string(), r#"all until "\r\n""#);

@@ -47,8 +47,13 @@ pub(crate) fn of(outcome: &Outcome, asked: Asked<'_>) -> Verdict {
         measured.is_some_and(|measured| objective.holds(measured)) && is_served(&outcome.totals)
     });
     let slow = match kept {
-        true => [None, None, None],
-        false => [late(outcome, asked), saturated(outcome), starved(outcome)],
+        true => [None, None, None, None],
+        false => [
+            late(outcome, asked),
+            saturated(outcome),
+            starved(outcome),
+            stolen(outcome),
+        ],
     };
     let reasons: Vec<Reason> = slow.into_iter().flatten().chain(nothing(outcome)).collect();
     Verdict {
@@ -176,6 +181,20 @@ fn starved(outcome: &Outcome) -> Option<Reason> {
     })
 }
 
+/// What a hypervisor keeps is in no thread's time, and in everything that is measured.
+fn stolen(outcome: &Outcome) -> Option<Reason> {
+    let steal = outcome.system.steal_percent?;
+    (steal > 100.0 * SHARE_MAX && outcome.verb != "idle").then(|| Reason {
+        doubt: Doubt::GeneratorStarved,
+        message: kept_by_hypervisor(steal),
+    })
+}
+
+fn kept_by_hypervisor(percent: f64) -> String {
+    format!("the hypervisor kept {percent:.1} % of this machine's CPU time for others")
+}
+
+/// Of the time, a share in which a lane that was ready to run had no CPU.
 fn waited(share: f64) -> String {
     format!(
         "a lane of this client was ready to run and had no CPU for {:.0} % of the time: its waits \
@@ -275,18 +294,13 @@ fn of_the_machine(outcome: &Outcome, reasons: &[Reason]) -> Vec<String> {
             "a listener's queue on this machine was full {overflows} times"
         ));
     }
-    if let Some(steal) = system.steal_percent.filter(|steal| *steal > STEAL_MAX) {
-        notes.push(format!(
-            "the hypervisor kept {steal:.1} % of this machine's CPU time for others"
-        ));
-    }
+    let steal = system.steal_percent.filter(|steal| *steal > STEAL_MAX);
     let waits = outcome.generator.waited_share;
-    let told = reasons
-        .iter()
-        .any(|one| one.doubt == Doubt::GeneratorStarved);
-    if let Some(share) = waits.filter(|share| !told && *share > WAITED_TOLD) {
-        notes.push(waited(share));
-    }
+    let waits = waits.filter(|share| *share > WAITED_TOLD);
+    let told = [steal.map(kept_by_hypervisor), waits.map(waited)];
+    // What is a reason is told as one.
+    let is_reason = |note: &String| reasons.iter().any(|one| one.message.starts_with(note));
+    notes.extend(told.into_iter().flatten().filter(|note| !is_reason(note)));
     notes
 }
 
@@ -460,6 +474,23 @@ mod tests {
         assert!(verdict.valid);
         let told = verdict.notes.iter().any(|note| note.contains("for 54 %"));
         assert!(told, "{verdict:?}");
+    }
+
+    #[test]
+    fn what_the_hypervisor_keeps_is_told_and_doubted_where_it_is_much() {
+        let mut outcome = with_times(1, 100);
+        outcome.shape.loop_ = Loop::Closed;
+        for (steal, expected) in [
+            (0.5, &[][..]),
+            (5.0, &[]),
+            (20.0, &[Doubt::GeneratorStarved]),
+        ] {
+            outcome.system.steal_percent = Some(steal);
+            assert_eq!(doubts(&outcome), expected, "{steal}");
+            let notes = of(&outcome, Asked::default()).notes;
+            let told = notes.iter().any(|note| note.contains("hypervisor"));
+            assert_eq!(told, steal == 5.0, "{notes:?}");
+        }
     }
 
     #[test]

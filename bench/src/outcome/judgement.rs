@@ -43,7 +43,8 @@ pub enum Doubt {
     SendLateness,
     /// An open loop's lane used more than 85 % of a core: the client was measured, not the server.
     GeneratorSaturated,
-    /// A lane waited for a CPU for more than a tenth of the measured time.
+    /// A lane waited for a CPU for more than a tenth of the measured time, or a hypervisor kept
+    /// more than a tenth of this machine's.
     GeneratorStarved,
     /// Nothing came back within the measured time.
     NothingMeasured,
