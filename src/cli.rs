@@ -27,7 +27,12 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A TCP echo and proxy server that keeps TCP's meaning.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done as asked; 1 failed, or something passing is in the way (a \
+                  port in use, nobody answers); 2 the arguments or the configuration are wrong"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

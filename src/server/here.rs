@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::error::ServerError;
 use super::options;
 use super::plan::Plan;
-use crate::config::{Config, ConfigWarning, Lanes, SocketOptions};
+use crate::config::{Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions};
 use crate::sys::{self, OsSocket, OwnAddresses, Time};
 
 /// How long an address may take to become usable: duplicate address detection asks for a second,
@@ -62,6 +62,9 @@ fn look(
     here.listeners(ports);
     here.upstreams();
     here.loops();
+    if let Some(ports) = sys::ports_for_connections() {
+        here.doubts.extend(lack_of_ports(config, ports));
+    }
     let plan = match plan {
         Ok(plan) if here.errors.is_empty() => plan,
         Ok(_) => return Err(ServerError::all_placed(here.errors, config)),
@@ -121,6 +124,9 @@ impl Here<'_> {
 
     /// Whether a listener can have this address, once it listens.
     fn bind(&mut self, key: String, address: SocketAddr, ports: bool) {
+        if address.is_ipv6() && sys::stream_socket(address).is_err() {
+            return self.mistake(key, "this system has no IPv6; leave it out".to_owned());
+        }
         // Port 0 is one that nobody has.
         let bound = self.patiently(address.ip(), || sys::port_is_taken(address));
         match bound {
@@ -273,6 +279,38 @@ impl Here<'_> {
     }
 }
 
+/// Whether there are more sessions than ports for their connections to endpoints, of which an
+/// address has so many.
+fn lack_of_ports(config: &Config, ports: usize) -> Option<(String, String)> {
+    let MaxSessions::Count(sessions) = config.runtime.max_sessions else {
+        return None;
+    };
+    let sessions = usize::try_from(sessions.get()).unwrap_or(usize::MAX);
+    let mut upstreams = BTreeSet::new();
+    for listener in &config.listeners {
+        match listener.service {
+            // Its sessions need none.
+            Service::Echo => return None,
+            Service::Proxy { upstream } => drop(upstreams.insert(upstream)),
+        }
+    }
+    let connections = upstreams.iter().flat_map(|upstream| {
+        let upstream = &config.upstreams[*upstream];
+        upstream.endpoints.iter().map(|endpoint| {
+            let fits = |source: &&IpAddr| source.is_ipv4() == endpoint.is_ipv4();
+            ports * upstream.source.iter().filter(fits).count().max(1)
+        })
+    });
+    let possible = connections.fold(0, usize::saturating_add);
+    (sessions > possible).then(|| {
+        let remedy = format!(
+            "the endpoints can be connected to {possible} times at once, {ports} times from each \
+             source; write more of these (upstream.source), or widen net.ipv4.ip_local_port_range"
+        );
+        ("runtime.max_sessions".to_owned(), remedy)
+    })
+}
+
 /// The interface that a link-local address names.
 fn interface(address: SocketAddr) -> Option<u32> {
     match address {
@@ -337,4 +375,56 @@ fn short_buffers(path: &str, written: &SocketOptions, socket: &OsSocket) -> Vec<
         "net.core.rmem_max",
     );
     send.into_iter().chain(receive).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lack_of_ports;
+    use crate::config::Config;
+
+    #[test]
+    fn sessions_that_have_no_port_are_doubted() {
+        for (sessions, endpoints, source, possible) in [
+            ("200", "'192.0.2.1:1', '192.0.2.2:1'", "", None),
+            ("201", "'192.0.2.1:1', '192.0.2.2:1'", "", Some(200)),
+            (
+                "201",
+                "'192.0.2.1:1'",
+                "'192.0.2.7', '192.0.2.8'",
+                Some(200),
+            ),
+            // The sources of one family are of no use to the other.
+            (
+                "301",
+                "'192.0.2.1:1', '[::1]:1'",
+                "'192.0.2.7', '192.0.2.8'",
+                Some(300),
+            ),
+            ("'auto'", "'192.0.2.1:1'", "", None),
+        ] {
+            let text = format!(
+                "runtime.max_sessions = {sessions}
+                [[listener]]
+                name = 'p'
+                bind = '127.0.0.1:1'
+                service = 'proxy'
+                upstream = 'u'
+                [[upstream]]
+                name = 'u'
+                endpoints = [{endpoints}]
+                source = [{source}]"
+            );
+            let config = Config::parse(&text, "t.toml").expect(&text);
+            let found = lack_of_ports(&config, 100);
+            let said = possible.map(|possible| format!("connected to {possible} times at once"));
+            assert_eq!(found.is_some(), said.is_some(), "{text}");
+            if let (Some((key, remedy)), Some(said)) = (found, said) {
+                assert_eq!(key, "runtime.max_sessions");
+                assert!(remedy.contains(&said), "{remedy}");
+            }
+            let echo = "\n[[listener]]\nname = 'e'\nbind = '127.0.0.1:2'\nservice = 'echo'";
+            let config = Config::parse(&(text + echo), "t.toml").unwrap();
+            assert_eq!(lack_of_ports(&config, 100), None);
+        }
+    }
 }

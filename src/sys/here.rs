@@ -164,6 +164,17 @@ pub(crate) fn backlog_max() -> Option<u32> {
     setting("net/core/somaxconn")
 }
 
+/// How many local ports one address has for connections to one endpoint
+/// (`net.ipv4.ip_local_port_range`), if the kernel says so.
+pub(crate) fn ports_for_connections() -> Option<usize> {
+    let range: String = setting("net/ipv4/ip_local_port_range")?;
+    let mut ends = range.split_whitespace().map(str::parse::<usize>);
+    let (Some(Ok(first)), Some(Ok(last))) = (ends.next(), ends.next()) else {
+        return None;
+    };
+    Some((last + 1).saturating_sub(first))
+}
+
 /// A setting of the kernel; Linux has them as files.
 fn setting<T: FromStr>(name: &str) -> Option<T> {
     let text = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;

@@ -58,7 +58,7 @@ pub use clock::now;
 pub(crate) use code::ErrorCode;
 pub(crate) use here::{
     OwnAddresses, backlog_max, congestion_controls, granted_buffers, has_interface,
-    listeners_open_fast, way,
+    listeners_open_fast, ports_for_connections, way,
 };
 #[cfg(unix)]
 pub(crate) use inherited::{file_size_limit, keep_descriptors, niceness, oom_score_adjustment};
