@@ -31,7 +31,8 @@ COPY deploy/container.toml /corelane.toml
 # A number: there is no /etc/passwd here to look a name up in.
 USER 65532:65532
 EXPOSE 7007 7008
-HEALTHCHECK --interval=10s --timeout=3s CMD ["/corelane", "probe", "127.0.0.1:7007"]
+# Asks the kernel for the listeners of that file, and opens no connection.
+HEALTHCHECK --interval=10s --timeout=3s CMD ["/corelane", "probe", "--config", "/corelane.toml"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/corelane"]
 CMD ["run", "--config", "/corelane.toml"]

@@ -60,7 +60,12 @@ enum Command {
     Probe {
         /// Where, as 127.0.0.1:7007 or localhost:7007; of a name, all its addresses are tried
         #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
-        target: String,
+        #[arg(required_unless_present = "config")]
+        target: Option<String>,
+        /// Every listener of this configuration instead; on Linux without a connection, so that
+        /// none reaches an upstream
+        #[arg(short, long, value_name = "FILE", conflicts_with = "target")]
+        config: Option<PathBuf>,
     },
     /// Show configurations
     Config {
@@ -186,7 +191,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure
             run(&config, &whole.display().to_string())
         }
         Command::Check { config, here } => check(&config, here),
-        Command::Probe { target } => probe(&target),
+        Command::Probe { target, config } => {
+            target.iter().try_for_each(|target| probe(target))?;
+            config.iter().try_for_each(|path| probe_listeners(path))
+        }
         Command::Config {
             command: ConfigCommand::Default,
         } => print(config::DEFAULT),
@@ -256,6 +264,27 @@ fn probe(target: &str) -> Result<(), Failure> {
         true => "the name has no address".to_owned(),
         false => said.join(", "),
     }))
+}
+
+/// Says whether every address of a configuration is listened on. The kernel is asked: a connection
+/// would be a session, and of a proxy one at its upstream too, at each health check.
+fn probe_listeners(path: &Path) -> Result<(), Failure> {
+    let config = load(path)?;
+    let addresses = config.listeners.iter().flat_map(|listener| &listener.bind);
+    let mut fixed = addresses.filter(|address| address.port() != 0).peekable();
+    if fixed.peek().is_none() {
+        let why = "the system chooses every port of this configuration; write one".to_owned();
+        let target = config::escape(&path.display().to_string());
+        return Err(Failure::Probe { target, why });
+    }
+    fixed.try_for_each(|address| match server::is_listened_on(*address) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::Probe {
+            target: address.to_string(),
+            why: "no socket listens there".to_owned(),
+        }),
+        None => probe(&address.to_string()),
+    })
 }
 
 /// Serves until told to stop.

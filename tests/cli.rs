@@ -425,6 +425,43 @@ fn a_probe_says_whether_somebody_answers() {
 }
 
 /// Whether a name leads to IPv4 first or to IPv6: each of its addresses is tried.
+/// A health check is no session: the listener that it finds has nobody to accept.
+#[test]
+fn a_probe_of_a_configuration_opens_no_connection() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_held, held) = held_port();
+    let here = listener.local_addr().unwrap();
+    let probe = |other: &str| {
+        let text = format!(
+            "[[listener]]\nname = \"a\"\nservice = \"echo\"\nbind = [\"{here}\", \"{other}\"]\n"
+        );
+        Directory::with("a.toml", text).run(&["probe", "--config", "a.toml"])
+    };
+    assert_eq!(probe("127.0.0.1:0"), ok(""));
+    #[cfg(target_os = "linux")]
+    {
+        listener.set_nonblocking(true).unwrap();
+        let error = listener.accept().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    }
+    let answer = probe(&format!("127.0.0.1:{held}"));
+    assert_eq!(answer.code, Some(1));
+    let said = format!("corelane: nobody answers at 127.0.0.1:{held}: ");
+    assert!(answer.stderr.starts_with(&said), "{answer:?}");
+}
+
+#[test]
+fn a_probe_wants_a_port_to_look_for() {
+    let text = "[[listener]]\nname = \"a\"\nservice = \"echo\"\nbind = \"127.0.0.1:0\"\n";
+    let directory = Directory::with("a.toml", text);
+    let answer = directory.run(&["probe", "-c", "a.toml"]);
+    assert_eq!(answer.code, Some(1));
+    assert!(answer.stderr.contains("write one"), "{answer:?}");
+    let both = directory.run(&["probe", "127.0.0.1:1", "-c", "a.toml"]);
+    assert_eq!(both.code, Some(2), "{both:?}");
+    assert_eq!(directory.run(&["probe", "-c", "b.toml"]).code, Some(2));
+}
+
 #[test]
 fn a_probe_looks_a_name_up() {
     let directory = Directory::new();

@@ -27,3 +27,4 @@ pub(crate) use self::lane::{LanePlan, Orders, Serving, Shared, open};
 #[cfg(feature = "sim")]
 pub(crate) use self::options::socket;
 pub use self::run::run;
+pub use crate::sys::is_listened_on;

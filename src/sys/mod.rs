@@ -21,6 +21,8 @@ mod kevent;
 mod kevent_emulated;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod listening;
 mod options;
 mod seeded;
 #[cfg(unix)]
@@ -76,6 +78,8 @@ pub(crate) use linux::{
 };
 #[cfg(target_os = "linux")]
 pub use linux::{cpus, io_uring_disabled, pin_to};
+#[cfg(target_os = "linux")]
+pub use listening::is_listened_on;
 #[cfg(not(feature = "sim"))]
 pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
 pub(crate) use seeded::{Bug, seeded};
@@ -132,6 +136,8 @@ pub(crate) use windows_process::{
     ParentSignals, Request, await_stderr, file_size_limit, keep_descriptors, niceness,
     oom_score_adjustment, requests, take_signals, write_to_stderr,
 };
+#[cfg(not(target_os = "linux"))]
+pub use without::is_listened_on;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use without::{
     Pipe, ThreadProgress, acknowledged_total, is_connecting, is_without_splice, set_fast_open,

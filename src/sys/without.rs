@@ -36,6 +36,12 @@ pub(crate) fn is_without_splice(_error: &io::Error) -> bool {
     true
 }
 
+/// Whether somebody listens there: not to be had without a connection here.
+#[must_use]
+pub fn is_listened_on(_address: std::net::SocketAddr) -> Option<bool> {
+    None
+}
+
 /// An option that this system has not, asked for by the configuration.
 pub(super) fn no_option(name: &str) -> io::Error {
     let text = format!("this system has no {name}; leave the key out");
