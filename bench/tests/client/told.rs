@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use corelane_bench::outcome::{Distribution, Doubt, Outcome};
+use corelane_bench::outcome::{Distribution, Outcome};
 
 use crate::servers::{client, echo, finish, good, pollers, run, serve, sound};
 
@@ -63,7 +63,7 @@ fn a_client_that_stood_still_blames_itself() {
             });
         });
         let target = target.to_string();
-        let load = ["--rate", "200", "-c", "1", "-d", "2s", "--warmup", "0s"];
+        let load = ["--rate", "200", "-c", "20", "-d", "2s", "--warmup", "0s"];
         let arguments = [
             &["run", &target, "--poller", poller, "--json", "-"][..],
             &load,
@@ -89,14 +89,17 @@ fn a_client_that_stood_still_blames_itself() {
         kill("CONT");
         let outcome: Outcome =
             serde_json::from_value(sound(&finish(child.wait_with_output().unwrap()))).unwrap();
-        let doubts = outcome.verdict.reasons.iter().map(|reason| reason.doubt);
-        assert!(doubts.collect::<Vec<_>>().contains(&Doubt::SendLateness));
         let slow = |times: &Option<Distribution>| {
             let times = times.as_ref().unwrap().histogram.open().unwrap();
             times.count_between(100_000_000, u64::MAX)
         };
-        // Sixty were due more than 100 ms before the end of it.
+        // Sixty were due more than 100 ms before the end of it, three on each connection; some may
+        // have waited for an answer that was there and not read, which nothing tells from none.
         let (late, latency) = (slow(&outcome.lateness), slow(&outcome.latency.intended));
-        assert!(late >= 50 && latency >= 50, "{late} {latency}");
+        assert!(late >= 40 && latency >= 50, "{late} {latency}");
+        // Of 400 messages eighty were late, by 200 ms on average.
+        let mean = |times: &Option<Distribution>| times.as_ref().unwrap().mean.unwrap();
+        let own = mean(&outcome.latency.intended) - mean(&outcome.latency.on_time);
+        assert!(own >= 15e6, "{own}");
     }
 }
