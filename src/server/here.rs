@@ -46,13 +46,9 @@ fn look(
     inherited: usize,
     ports: bool,
 ) -> Result<(Plan, Vec<ConfigWarning>), ServerError> {
-    let own = OwnAddresses::look().map_err(|error| ServerError::System {
-        what: "cannot learn this machine's addresses",
-        error,
-    })?;
     let mut here = Here {
         config,
-        own,
+        own: OwnAddresses::look(),
         patience: sys::now() + PATIENCE,
         errors: Vec::new(),
         doubts: Vec::new(),
@@ -156,7 +152,7 @@ impl Here<'_> {
             match attempt() {
                 Err(error)
                     if error.kind() == io::ErrorKind::AddrNotAvailable
-                        && self.own.lists(ip)
+                        && self.own.may_list(ip)
                         && sys::now() < self.patience =>
                 {
                     thread::sleep(PAUSE);

@@ -18,16 +18,18 @@ use super::SocketRef;
 /// The addresses of this machine at one moment.
 #[derive(Debug)]
 pub(crate) struct OwnAddresses {
-    listed: Vec<IpAddr>,
+    /// `None` where the system does not say: a service or a container may be without the sockets
+    /// that tell (systemd's `RestrictAddressFamilies=`).
+    listed: Option<Vec<IpAddr>>,
 }
 
 impl OwnAddresses {
-    /// Asks the system (`getifaddrs(3)`); on Windows each address is asked for when it is wanted.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub(crate) fn look() -> io::Result<Self> {
-        Ok(Self { listed: listed()? })
+    /// Asks the system (`getifaddrs(3)`). Where it does not say, each address is asked for when it
+    /// is wanted, by a bind.
+    pub(crate) fn look() -> Self {
+        Self {
+            listed: listed().ok(),
+        }
     }
 
     /// Whether a connection to this address comes back to this machine.
@@ -35,13 +37,19 @@ impl OwnAddresses {
         let ip = ip.to_canonical();
         // A local route may give a machine whole networks (`ip route add local`), of which no
         // interface lists an address; they can be bound to.
-        ip.is_loopback() || self.listed.contains(&ip) || binds(ip) && !binds_foreign(ip)
+        let is_listed = |listed: &Vec<IpAddr>| listed.contains(&ip);
+        let is_listed = self.listed.as_ref().is_some_and(is_listed);
+        ip.is_loopback() || is_listed || binds(ip) && !binds_foreign(ip)
     }
 
-    /// Whether an interface has it, be it not ready for use: IPv6 first asks whether somebody else
-    /// has it (RFC 4862).
-    pub(crate) fn lists(&self, ip: IpAddr) -> bool {
-        self.listed.contains(&ip.to_canonical())
+    /// Whether an interface may have it, be it not ready for use: IPv6 first asks whether somebody
+    /// else has it (RFC 4862).
+    pub(crate) fn may_list(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        match &self.listed {
+            Some(listed) => listed.contains(&ip),
+            None => ip.is_ipv6(),
+        }
     }
 }
 
@@ -104,9 +112,8 @@ unsafe fn ip_of(address: *const libc::sockaddr) -> Option<IpAddr> {
 }
 
 #[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "other systems may fail")]
 fn listed() -> io::Result<Vec<IpAddr>> {
-    Ok(Vec::new())
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Whether an interface has this number, the scope of a link-local address.
@@ -193,15 +200,25 @@ mod tests {
 
     #[test]
     fn knows_own_addresses_from_those_of_others() {
-        let own = OwnAddresses::look().unwrap();
+        let own = OwnAddresses::look();
         for text in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert!(own.has(ip(text)), "{text}");
         }
         // For documentation only (RFC 5737, RFC 3849): nobody has them.
         for text in ["203.0.113.1", "2001:db8::1", "::ffff:203.0.113.1"] {
             assert!(!own.has(ip(text)), "{text}");
-            assert!(!own.lists(ip(text)), "{text}");
+            assert!(!own.may_list(ip(text)), "{text}");
         }
+    }
+
+    /// systemd's `RestrictAddressFamilies=AF_INET AF_INET6` is one way to come to this.
+    #[test]
+    fn knows_them_by_a_bind_where_the_system_lists_none() {
+        let own = OwnAddresses { listed: None };
+        assert!(own.has(ip("127.9.9.9")) && own.has(ip("::1")));
+        assert!(!own.has(ip("203.0.113.1")) && !own.has(ip("2001:db8::1")));
+        // One that may be on its way is waited for; IPv4 has no such state.
+        assert!(own.may_list(ip("2001:db8::1")) && !own.may_list(ip("203.0.113.1")));
     }
 
     #[test]
