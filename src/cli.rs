@@ -122,13 +122,14 @@ impl Failure {
                 return code.into();
             }
             // Its lines begin with the file and the line, for editors to jump to.
-            Self::Config(errors)
-            | Self::Here(ServerError::Config(errors))
-            | Self::Run(ServerError::Config(errors)) => (errors.to_string(), 2),
+            Self::Config(errors) | Self::Here(ServerError::Config(errors)) => {
+                (errors.to_string(), 2)
+            }
             // Nothing is wrong with the file, and the same start may succeed later.
             Self::Here(ServerError::Taken(errors)) => (errors.to_string(), 1),
             Self::Read { .. } => (format!("corelane: {}", server::chain(self)), 2),
-            // The server's log, in the form that it has, says why.
+            // The server has said why, past a standard error that may be stuck.
+            Self::Run(ServerError::Config(_)) => return 2.into(),
             Self::Run(_) => return ExitCode::FAILURE,
             Self::Output(_) | Self::Probe { .. } | Self::Here(_) => {
                 (format!("corelane: {}", server::chain(self)), 1)

@@ -47,6 +47,11 @@ pub(super) fn start(log: &Log) -> io::Result<Option<LogEnd>> {
 pub(super) struct LogEnd(Writing);
 
 impl LogEnd {
+    /// Writes a text as it is, behind what was logged before.
+    pub(super) fn plain(&self, text: &str) {
+        self.0.queue().push(format!("{text}\n"), false);
+    }
+
     /// Waits until all is written, but not for a sink that takes nothing.
     pub(super) fn finish(self) {
         self.0.finish(END_PATIENCE);

@@ -117,6 +117,10 @@ pub(super) struct Writing {
 }
 
 impl Writing {
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     /// Waits until all that is queued is written, or has failed to be, for no longer than `most`.
     pub(super) fn finish(self, most: Duration) {
         self.queue.state.closing.store(true, Release);

@@ -52,16 +52,17 @@ pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
     tracing::info!(version, pid, configuration = source, "corelane starts");
     inherited.announce();
     let result = serve(config, &inherited);
-    match &result {
-        // Mistakes of the configuration are told as those of its text are, by the command line.
-        Ok(()) | Err(ServerError::Config(_)) => {}
+    match (&result, &log) {
+        (Ok(()), _) => {}
+        // Mistakes of the configuration are told as those of its text are, for whoever edits it.
+        (Err(ServerError::Config(errors)), Some(log)) => log.plain(&errors.to_string()),
         // A line for each, which names its place.
-        Err(ServerError::Taken(errors)) => {
+        (Err(ServerError::Taken(errors) | ServerError::Config(errors)), _) => {
             for line in errors.to_string().lines() {
                 tracing::error!("{line}");
             }
         }
-        Err(error) => tracing::error!("the server failed: {}", chain(error)),
+        (Err(error), _) => tracing::error!("the server failed: {}", chain(error)),
     }
     if let Some(log) = log {
         log.finish();

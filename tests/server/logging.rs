@@ -6,8 +6,8 @@
 )]
 
 use std::fs::{self, File};
-use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -127,9 +127,58 @@ fn a_stuck_reader_does_not_hold_up_a_stop() {
     });
 }
 
-/// A server whose log nobody reads. Killed, if it still runs, when this goes.
+/// A start that fails ends, too: nobody could stop it, since it takes signals when it serves.
+#[test]
+fn a_stuck_reader_does_not_hold_up_a_start_that_fails() {
+    let (reader, writer) = io::pipe().unwrap();
+    // SAFETY: no pointers.
+    let set = |flags: libc::c_int| unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, flags) };
+    assert_eq!(set(libc::O_NONBLOCK), 0);
+    while (&writer).write(&[b'x'; 4096]).is_ok() {}
+    assert_eq!(set(0), 0);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let (directory, file) = (Directory::new(), "corelane.toml");
+    for (code, config) in [
+        (1, echo().replace("127.0.0.1:0", &taken.to_string())),
+        (2, format!("[runtime]\nlanes = [999]\n{}", echo())),
+    ] {
+        fs::write(directory.0.join(file), config).unwrap();
+        let mut command = corelane();
+        command
+            .current_dir(&directory.0)
+            .args(["run", "--config", file]);
+        let stderr = writer.try_clone().unwrap();
+        let mut child = Killed(command.stderr(stderr).spawn().unwrap());
+        assert_eq!(child.until_ended(), Some(code));
+    }
+    drop(reader);
+}
+
+/// A process that is killed, if it still runs, when this goes.
+struct Killed(Child);
+
+impl Killed {
+    fn until_ended(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("the server ends", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+/// A server whose log nobody reads.
 struct Unread {
-    child: Child,
+    child: Killed,
     address: SocketAddr,
     _directory: Directory,
 }
@@ -141,7 +190,7 @@ impl Unread {
         let config = debug(poller).replace("127.0.0.1:0", &address.to_string());
         fs::write(&file, config).unwrap();
         let command = command.args(["run", "--config"]).arg(&file).stderr(stderr);
-        let child = command.spawn().unwrap();
+        let child = Killed(command.spawn().unwrap());
         let server = Self {
             child,
             address,
@@ -153,20 +202,12 @@ impl Unread {
 
     /// SIGTERM with nobody connected.
     fn stop(mut self) {
-        signal(self.child.id(), "TERM");
-        let mut status = None;
-        until("the server ends", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        assert_eq!(status.unwrap().code(), Some(0));
+        signal(self.pid(), "TERM");
+        assert_eq!(self.child.until_ended(), Some(0));
     }
-}
 
-impl Drop for Unread {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
+    fn pid(&self) -> u32 {
+        self.child.0.id()
     }
 }
 
@@ -224,7 +265,7 @@ fn standard_streams_that_are_closed_are_nobodys() {
         let client = connect(server.address);
         ping(&client);
         for stream in 0..3 {
-            let path = format!("/proc/{}/fd/{stream}", server.child.id());
+            let path = format!("/proc/{}/fd/{stream}", server.pid());
             assert_eq!(fs::read_link(path).unwrap().to_str(), Some("/dev/null"));
         }
         drop(client);
@@ -260,7 +301,7 @@ fn a_file_at_its_size_limit_changes_nothing_and_grows_on() {
             fs::metadata(&path).unwrap().len() == LIMIT
         });
         sessions(server.address, 50);
-        let pid = libc::pid_t::try_from(server.child.id()).unwrap();
+        let pid = libc::pid_t::try_from(server.pid()).unwrap();
         set_file_size_limit(pid, libc::RLIM_INFINITY).unwrap();
         let read = || fs::read_to_string(&path).unwrap();
         // One more: the client that has seen that it listens.

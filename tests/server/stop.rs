@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use crate::support::{
-    End, Server, connect, echo, expect_pattern, fill, now, on_both, pattern, ping, proxy,
+    End, Server, connect, corelane, echo, expect_pattern, fill, now, on_both, pattern, ping, proxy,
     read_pattern, runtime, signal, until,
 };
 
@@ -33,6 +33,20 @@ fn each_signal_to_stop_ends_an_idle_server_well() {
             assert!(last.contains("drained"), "{:#?}", server.log);
             let all = server.log.join("\n");
             assert!(all.contains(&format!("SIG{name}")), "{all}");
+        }
+    });
+}
+
+/// Whenever it comes: before the first lane is open, too.
+#[test]
+fn a_signal_to_stop_is_obeyed_during_the_start() {
+    on_both(|poller| {
+        let config = runtime(poller, 2) + &echo();
+        for _ in 0..5 {
+            let mut server = Server::spawn(corelane(), &config);
+            server.await_line("corelane starts");
+            server.signal("TERM");
+            assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
         }
     });
 }
