@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::config::{Config, ConfigErrors};
+use crate::sys;
 
 /// Why the server did not start, or did not end as it should.
 #[derive(Debug)]
@@ -82,6 +83,11 @@ impl ServerError {
         for error in all {
             passes &= matches!(error, Self::InUse { .. });
             lines.push(match error {
+                // Another configuration would fare no better.
+                Self::Bind { error, .. } if sys::is_out_of_resources(&error) => {
+                    let what = "cannot open a socket to listen on";
+                    return Self::System { what, error };
+                }
                 Self::Impossible { key, remedy } => (key, remedy),
                 Self::InUse { key, .. } => (key, IN_USE.to_owned()),
                 Self::Bind { key, error, .. } => (key, refusal(&error)),
@@ -149,4 +155,48 @@ fn refusal(error: &io::Error) -> String {
         _ => return format!("cannot listen there: {error}"),
     }
     .to_owned()
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::io;
+
+    use super::ServerError;
+    use crate::config::{Config, DEFAULT};
+
+    fn bind(code: i32) -> ServerError {
+        ServerError::Bind {
+            key: "listener[0].bind".to_owned(),
+            address: "127.0.0.1:7007".parse().unwrap(),
+            error: io::Error::from_raw_os_error(code),
+        }
+    }
+
+    fn in_use() -> ServerError {
+        ServerError::InUse {
+            key: "listener[1].bind".to_owned(),
+            address: "127.0.0.1:7008".parse().unwrap(),
+        }
+    }
+
+    /// The exit code hangs on it: 2 is for what another start does not change.
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        let config = Config::parse(DEFAULT, "t.toml").unwrap();
+        let of = |errors| ServerError::all_placed(errors, &config);
+        for code in [libc::EADDRNOTAVAIL, libc::EACCES, libc::EINVAL] {
+            let found = of(vec![in_use(), bind(code)]);
+            let ServerError::Config(errors) = &found else {
+                panic!("{found:?}");
+            };
+            assert_eq!(errors.iter().count(), 2, "{errors}");
+        }
+        let found = of(vec![in_use()]);
+        assert!(matches!(found, ServerError::Taken(_)), "{found:?}");
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            let found = of(vec![bind(code)]);
+            assert!(matches!(found, ServerError::System { .. }), "{found:?}");
+        }
+    }
 }

@@ -120,7 +120,10 @@ impl Here<'_> {
 
     /// Whether a listener can have this address, once it listens.
     fn bind(&mut self, key: String, address: SocketAddr, ports: bool) {
-        if address.is_ipv6() && sys::stream_socket(address).is_err() {
+        if address.is_ipv6()
+            && let Err(error) = sys::stream_socket(address)
+            && !sys::is_out_of_resources(&error)
+        {
             return self.mistake(key, "this system has no IPv6; leave it out".to_owned());
         }
         // Port 0 is one that nobody has.
@@ -200,6 +203,10 @@ impl Here<'_> {
                 let remedy = "no interface of this machine has that address; write one that it \
                               has, or leave it out";
                 self.mistake(key, remedy.to_owned());
+            }
+            Err(error) if sys::is_out_of_resources(&error) => {
+                let what = "cannot open a socket";
+                self.errors.push(ServerError::System { what, error });
             }
             Err(error) => self.mistake(key, format!("connections cannot come from there: {error}")),
         }
