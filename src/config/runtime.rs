@@ -71,7 +71,7 @@ pub enum PollerChoice {
 /// How many sessions there may be at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxSessions {
-    /// What the descriptor limit allows, some kept spare.
+    /// What the limits on descriptors and on memory allow, some kept spare.
     Auto,
     /// So many; a connection beyond them waits in the backlog.
     Count(NonZeroU32),

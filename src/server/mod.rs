@@ -12,6 +12,7 @@ mod inherited;
 mod lane;
 mod log;
 mod log_queue;
+mod memory;
 mod options;
 mod plan;
 mod run;

@@ -1,10 +1,12 @@
 //! What the configuration means on this machine: lanes and their CPUs, the poller, how many
 //! sessions and buffers.
 
+use std::fmt;
 use std::io;
 use std::thread;
 
 use super::error::ServerError;
+use super::memory::{Shares, share};
 use crate::buf::{BUFFER_BYTES, PoolOptions};
 use crate::config::{Config, Lanes, MaxSessions, Pin, PollerChoice, Service};
 use crate::poller::{BackEnd, PollerOptions};
@@ -32,6 +34,26 @@ pub(super) struct Plan {
     /// The other poller may be taken if this one fails later.
     pub(super) may_fall_back: bool,
     pub(super) max_sessions: usize,
+    pub(super) bound: Bound,
+}
+
+/// What `max_sessions` comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bound {
+    Configured,
+    Descriptors,
+    /// The limit with this name.
+    Memory(String),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured => f.write_str("configured"),
+            Self::Descriptors => f.write_str("descriptors"),
+            Self::Memory(limit) => write!(f, "memory: {limit}"),
+        }
+    }
 }
 
 impl Plan {
@@ -55,17 +77,24 @@ impl Plan {
         (back_end, why): (BackEnd, String),
         inherited: usize,
     ) -> Result<Self, ServerError> {
-        let max_sessions = max_sessions(config, lanes.len(), file_limit()?, inherited)?;
+        let possible = possible_sessions(config, lanes.len(), file_limit()?, inherited)?;
+        let shares = shares(config, lanes.len())?;
+        let (max_sessions, bound) = max_sessions(config, possible, &shares)?;
         // Half of what a direction may hold queues up, the other half is being sent.
         let queue_buffers = (config.runtime.high_mark / 2 / BUFFER_BYTES).max(1);
         let of_session = directions(config) * (2 * queue_buffers + AHEAD_BUFFERS);
         let buffers = of_session.saturating_mul(max_sessions);
-        let poller = PollerOptions::default();
+        let mut poller = PollerOptions::default();
         let floor = 2 * usize::from(poller.receive_buffers);
+        let buffers = buffers.clamp(floor, BUFFERS_MAX).min(shares.buffers);
+        // Half of them are left for what is queued up and being sent.
+        while usize::from(poller.receive_buffers) > buffers / 2 {
+            poller.receive_buffers /= 2;
+        }
         let options = LaneOptions {
             poller,
             pool: PoolOptions {
-                buffers_max: buffers.clamp(floor, BUFFERS_MAX),
+                buffers_max: buffers,
                 ..PoolOptions::default()
             },
             queue_buffers,
@@ -78,6 +107,7 @@ impl Plan {
             why,
             may_fall_back: config.runtime.poller == PollerChoice::Auto,
             max_sessions,
+            bound,
         })
     }
 }
@@ -182,7 +212,23 @@ fn file_limit() -> Result<usize, ServerError> {
     })
 }
 
-fn max_sessions(
+/// What each lane and all sessions may have of the memory of this machine.
+fn shares(config: &Config, lanes: usize) -> Result<Shares, ServerError> {
+    let limits = sys::memory_limits();
+    share(&limits, lanes, directions(config)).map_err(|(limit, least)| ServerError::Impossible {
+        key: "runtime.lanes".to_owned(),
+        remedy: format!(
+            "{} is {} MiB, too low for {lanes} lanes; raise it to {} MiB at least, or have fewer \
+             lanes",
+            limit.name,
+            limit.total >> 20,
+            (least >> 20) + 1
+        ),
+    })
+}
+
+/// How many sessions the descriptors allow.
+fn possible_sessions(
     config: &Config,
     lanes: usize,
     limit: usize,
@@ -211,22 +257,47 @@ fn max_sessions(
             ),
         });
     }
-    match config.runtime.max_sessions {
-        MaxSessions::Auto => Ok(possible),
-        MaxSessions::Count(count) => {
-            let count = usize::try_from(count.get()).unwrap_or(usize::MAX);
-            if count <= possible {
-                return Ok(count);
+    Ok(possible)
+}
+
+fn max_sessions(
+    config: &Config,
+    possible: usize,
+    shares: &Shares,
+) -> Result<(usize, Bound), ServerError> {
+    let MaxSessions::Count(count) = config.runtime.max_sessions else {
+        return Ok(match &shares.bound_by {
+            Some(limit) if shares.sessions < possible => {
+                (shares.sessions, Bound::Memory(limit.name.clone()))
             }
-            Err(ServerError::Impossible {
-                key: "runtime.max_sessions".to_owned(),
-                remedy: format!(
-                    "the limit of {limit} descriptors allows {possible}; raise it (LimitNOFILE, \
-                     ulimit -n), or write \"auto\""
-                ),
-            })
-        }
-    }
+            _ => (possible, Bound::Descriptors),
+        });
+    };
+    let count = usize::try_from(count.get()).unwrap_or(usize::MAX);
+    let remedy = if count > possible {
+        format!(
+            "the limit of {} descriptors allows {possible}; raise it (LimitNOFILE, ulimit -n), or \
+             write \"auto\"",
+            file_limit()?
+        )
+    } else if let Some(limit) = shares
+        .bound_by
+        .as_ref()
+        .filter(|_| count > shares.sessions_configured)
+    {
+        format!(
+            "{} of {} MiB allows {}; raise it, or write \"auto\"",
+            limit.name,
+            limit.total >> 20,
+            shares.sessions_configured
+        )
+    } else {
+        return Ok((count, Bound::Configured));
+    };
+    Err(ServerError::Impossible {
+        key: "runtime.max_sessions".to_owned(),
+        remedy,
+    })
 }
 
 #[cfg(test)]

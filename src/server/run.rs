@@ -16,6 +16,7 @@ use super::here;
 use super::inherited::Inherited;
 use super::lane::{self, LanePlan, Opened, Orders, Shared};
 use super::log::{self, LogEnd};
+use super::memory::arenas;
 use super::plan::Plan;
 use super::signals;
 use super::supervision::{Event, Pollers, Server};
@@ -72,6 +73,10 @@ pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
 
 fn prepare(config: &Config) -> Result<(Inherited, Option<LogEnd>), ServerError> {
     let inherited = Inherited::settle().map_err(system("cannot take signals"))?;
+    // Before there are threads, each of which would have an arena of its own.
+    if let Some(arenas) = arenas(&sys::memory_limits()) {
+        sys::limit_arenas(arenas);
+    }
     let log = log::start(&config.log).map_err(system(NO_THREAD))?;
     Ok((inherited, log))
 }
@@ -228,6 +233,7 @@ fn announce(plan: &Plan, pollers: &Pollers, config: &Config, bound: &[(usize, So
         why,
         lanes_on_another_poller = (lanes_on_another_poller > 0).then_some(lanes_on_another_poller),
         max_sessions = plan.max_sessions,
+        bound_by = %plan.bound,
         "ready"
     );
 }

@@ -23,6 +23,9 @@ mod kevent_emulated;
 mod linux;
 #[cfg(target_os = "linux")]
 mod listening;
+mod memory;
+#[cfg(target_os = "linux")]
+mod memory_linux;
 mod options;
 mod seeded;
 #[cfg(unix)]
@@ -80,6 +83,9 @@ pub(crate) use linux::{
 pub use linux::{cpus, io_uring_disabled, pin_to};
 #[cfg(target_os = "linux")]
 pub use listening::is_listened_on;
+pub use memory::{ByteLimit, MemoryLimits};
+#[cfg(target_os = "linux")]
+pub use memory_linux::{limit_arenas, memory_limits};
 #[cfg(not(feature = "sim"))]
 pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
 pub(crate) use seeded::{Bug, seeded};
@@ -144,6 +150,8 @@ pub(crate) use without::{
     set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id,
     thread_progress, trim_heap,
 };
+#[cfg(not(target_os = "linux"))]
+pub use without::{limit_arenas, memory_limits};
 
 /// For the scripts that are run against a system.
 #[cfg(all(test, unix, not(target_os = "linux")))]

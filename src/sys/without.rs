@@ -8,6 +8,16 @@ use std::io;
 use std::time::Duration;
 
 use super::SocketRef;
+use super::memory::MemoryLimits;
+
+/// Not asked for here: the limits on descriptors are what bounds the sessions.
+#[must_use]
+pub fn memory_limits() -> MemoryLimits {
+    MemoryLimits::default()
+}
+
+/// Nothing to limit.
+pub fn limit_arenas(_count: usize) {}
 
 /// A kernel buffer between sockets, of which there is none.
 #[derive(Debug)]

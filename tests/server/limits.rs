@@ -36,7 +36,7 @@ fn the_sixth_of_five_waits_until_one_leaves() {
 }
 
 /// Sends a ping and hears nothing for a while.
-fn is_silent(mut client: &TcpStream) -> bool {
+pub(crate) fn is_silent(mut client: &TcpStream) -> bool {
     use std::io::{Read, Write};
     client.write_all(b"ping").unwrap();
     client

@@ -12,6 +12,7 @@ mod faults;
 mod flood;
 mod limits;
 mod logging;
+mod memory;
 mod parent;
 mod proxy;
 mod start;

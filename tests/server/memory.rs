@@ -1,0 +1,129 @@
+//! Limits on memory and address space: shared at start, and never found out by an abort.
+#![expect(unsafe_code, reason = "limits are set between fork and exec")]
+
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+
+use crate::limits::is_silent;
+use crate::support::{Server, connect, corelane, echo, on_both, ping, proxy, runtime};
+
+const MIB: u64 = 1 << 20;
+
+/// The server with so much address space.
+fn with_address_space(bytes: u64) -> Command {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
+    let mut command = corelane();
+    let set = move || {
+        // SAFETY: the limit is valid for a read.
+        match unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: it is a system call only.
+    unsafe { command.pre_exec(set) };
+    command
+}
+
+/// Issue 14: one lane reserved what the other, the rings and the heap needed, so that a start
+/// failed, or the process aborted when the heap found no room.
+#[test]
+fn lanes_share_the_address_space_and_leave_the_heap_its_room() {
+    const SESSIONS: usize = 1500;
+    on_both(|poller| {
+        for mib in [96, 256] {
+            let config = runtime(poller, 2) + &echo();
+            let mut server = Server::spawn(with_address_space(mib * MIB), &config);
+            server.await_line("ready");
+            let clients: Vec<TcpStream> = (0..SESSIONS).map(|_| server.connect()).collect();
+            clients.iter().for_each(ping);
+            drop(clients);
+            server.stop();
+        }
+    });
+}
+
+#[test]
+fn too_little_address_space_is_told_at_the_start() {
+    on_both(|poller| {
+        let config = runtime(poller, 4) + &echo();
+        let mut server = Server::spawn(with_address_space(40 * MIB), &config);
+        let line = server.await_line("runtime.lanes = 4");
+        assert!(
+            line.contains("RLIMIT_AS (LimitAS, ulimit -v) is 40 MiB, too low for 4 lanes"),
+            "{line}"
+        );
+        assert_eq!(server.wait(), Some(2));
+    });
+}
+
+/// A cgroup of the test's own, with a limit on memory.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// `None` where this test may make none.
+    fn new(poller: &str, bytes: u64) -> Option<Self> {
+        let name = format!("corelane-test-{}-{poller}", process::id());
+        let mounts = [
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            ("/sys/fs/cgroup", "memory.max"),
+        ];
+        mounts.into_iter().find_map(|(mount, file)| {
+            let cgroup = Self(Path::new(mount).join(&name));
+            fs::create_dir(&cgroup.0).ok()?;
+            let file = cgroup.0.join(file);
+            let is_of_memory = file.exists();
+            (is_of_memory && fs::write(file, bytes.to_string()).is_ok()).then_some(cgroup)
+        })
+    }
+
+    fn corelane(&self) -> Command {
+        let mut command = corelane();
+        let processes = self.0.join("cgroup.procs");
+        // SAFETY: a file is opened and written; the child has one thread, and its own heap.
+        unsafe { command.pre_exec(move || fs::write(&processes, "0")) };
+        command
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // The processes in it have ended; if not, it stays.
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+/// Issue 14: the kernel killed the process, every session with it, at 4,100 sessions in 24 MiB.
+#[test]
+#[expect(clippy::print_stderr, reason = "says which test did not run")]
+fn a_memory_cgroup_bounds_the_sessions() {
+    on_both(|poller| {
+        let Some(cgroup) = Cgroup::new(poller, 24 * MIB) else {
+            eprintln!("not run: no memory cgroup can be made here");
+            return;
+        };
+        let behind = Server::echo(poller, 1);
+        let config = runtime(poller, 2) + &proxy(&[behind.address("echo")]);
+        let mut server = Server::spawn(cgroup.corelane(), &config);
+        let line = server.await_line("ready");
+        assert!(line.contains("bound_by=memory: /sys/fs/cgroup/"), "{line}");
+        let most = line.split_once("max_sessions=").unwrap().1;
+        let most: usize = most.split(' ').next().unwrap().parse().unwrap();
+        assert!((500..2500).contains(&most), "{line}");
+        let address = server.address("proxy");
+        let clients: Vec<TcpStream> = (0..most).map(|_| connect(address)).collect();
+        clients.iter().for_each(ping);
+        let waiting = connect(address);
+        assert!(is_silent(&waiting), "served above the limit");
+        clients.iter().for_each(ping);
+        drop((clients, waiting));
+        server.stop();
+        behind.stop();
+    });
+}
