@@ -37,6 +37,10 @@ pub struct LaneStats {
     pub ended: Counter,
     /// Accepts that failed for want of descriptors or memory.
     pub accept_failures: Counter,
+    /// Connections that were accepted and waited for a place.
+    pub place_waits: Counter,
+    /// Times that a buffer was wanted and all were in use.
+    pub buffer_waits: Counter,
     /// Bytes received.
     pub received_bytes: Counter,
     /// Bytes sent.

@@ -58,6 +58,7 @@ pub(super) struct Inner {
     links: Box<[Cell<Link>]>,
     pub(super) chunks: RefCell<Chunks>,
     in_use: Cell<usize>,
+    refused: Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -105,13 +106,17 @@ impl Pool {
                 lowest: 0,
             }),
             in_use: Cell::new(0),
+            refused: Cell::new(0),
         })))
     }
 
     /// Lends an empty buffer; `None` when all are lent.
     #[must_use]
     pub fn take(&self) -> Option<Buf> {
-        let index = self.0.chunks.borrow_mut().take()?;
+        let Some(index) = self.0.chunks.borrow_mut().take() else {
+            self.0.refused.set(self.0.refused.get() + 1);
+            return None;
+        };
         self.0.in_use.set(self.0.in_use.get() + 1);
         Some(Buf {
             pool: self.clone(),
@@ -131,6 +136,12 @@ impl Pool {
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.0.in_use.get()
+    }
+
+    /// How often a buffer was wanted and all were lent, since this was last asked.
+    #[must_use]
+    pub fn take_refused(&self) -> u64 {
+        self.0.refused.take()
     }
 
     /// How many there are at most.

@@ -122,6 +122,12 @@ impl Listener {
         (self.socket.with_descriptor(sys::accept)).map(Accepted::from)
     }
 
+    /// What helps against an accept that failed for this reason.
+    #[must_use]
+    pub fn remedy(error: &io::Error) -> &'static str {
+        sys::shortage_remedy(error)
+    }
+
     /// Stops listening.
     pub fn close(self) {
         self.socket.close(Close::Fin);

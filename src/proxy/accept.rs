@@ -60,6 +60,15 @@ impl Acceptor {
         self.lane.give_back_when_closed(limit);
     }
 
+    /// A place for a session, waiting until there is one.
+    async fn place(&self, seat: &Seat) -> Permit {
+        if let Some(permit) = self.limit.try_acquire() {
+            return permit;
+        }
+        self.lane.stats().place_waits.add(1);
+        self.limit.acquire(seat).await
+    }
+
     /// An accept has failed for want of descriptors or memory.
     fn report_failure(&self, error: &io::Error) {
         self.lane.stats().accept_failures.add(1);
@@ -68,6 +77,7 @@ impl Acceptor {
                 listener = &*self.name,
                 %error,
                 times,
+                remedy = Listener::remedy(error),
                 "cannot accept; clients wait in the backlog until this passes"
             );
         }
@@ -90,7 +100,7 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
                 if taken.is_none() {
                     taken = Some(listener.accept().await?);
                 }
-                Ok::<_, io::Error>(acceptor.limit.acquire(&seats.place).await)
+                Ok::<_, io::Error>(acceptor.place(&seats.place).await)
             });
             either(stopped.as_mut(), next).await
         };

@@ -68,6 +68,7 @@ impl Rest {
         if now.since(self.trimmed) < INTERVAL {
             return;
         }
+        lane.stats.buffer_waits.add(lane.pool.take_refused());
         let polls = lane.stats.polls.value();
         let since = polls - self.polls;
         let was = self.level;

@@ -15,6 +15,7 @@ mod log_queue;
 mod memory;
 mod options;
 mod plan;
+mod reached;
 mod run;
 mod signals;
 mod stop;

@@ -18,6 +18,7 @@ use super::lane::{self, LanePlan, Opened, Orders, Shared};
 use super::log::{self, LogEnd};
 use super::memory::arenas;
 use super::plan::Plan;
+use super::reached::Reached;
 use super::signals;
 use super::supervision::{Event, Pollers, Server};
 use crate::config::{Config, Service};
@@ -123,7 +124,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     }
     drop(sender);
 
-    let mut server = Server::new(events, threads, orders, limit);
+    let mut server = Server::new(events, threads, orders, Arc::clone(&limit));
     let Some(pollers) = server.await_start(plan.lanes.len())? else {
         tracing::info!("stopped before the start: nothing was served");
         return Ok(());
@@ -132,9 +133,17 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
         spread.get_or_init(|| Spread::over(server.remotes.clone(), bound.len()));
     }
     announce(&plan, &pollers, &config, &bound);
-    watch(server.remotes.clone()).map_err(system(NO_THREAD))?;
+    let mut reached = Reached::new(
+        Arc::clone(&limit),
+        plan.bound.clone(),
+        plan.options.pool.buffers_max,
+        server.remotes.clone(),
+    );
+    watch(server.remotes.clone(), reached.clone()).map_err(system(NO_THREAD))?;
     let signal = server.serve()?;
-    server.drain(signal, config.shutdown.grace)
+    let drained = server.drain(signal, config.shutdown.grace);
+    reached.sum_up();
+    drained
 }
 
 /// Starts a lane on a thread of its own, which tells its end as its last deed.
@@ -164,14 +173,14 @@ fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<JoinHandle<()>> {
         })
 }
 
-/// Reports lanes that do not turn, for as long as the process lives; at most once a second, lest a
-/// machine that is too slow for it fill the log.
+/// Reports limits that are reached, and lanes that do not turn, for as long as the process lives;
+/// at most once a second, lest a machine that is too slow for it fill the log.
 #[expect(
     clippy::disallowed_methods,
     reason = "a thread that sleeps, and is no lane"
 )]
 #[expect(clippy::infinite_loop, reason = "the process ends it")]
-fn watch(lanes: Vec<Remote>) -> io::Result<()> {
+fn watch(lanes: Vec<Remote>, mut reached: Reached) -> io::Result<()> {
     thread::Builder::new()
         .name("watchdog".to_owned())
         .spawn(move || {
@@ -179,6 +188,7 @@ fn watch(lanes: Vec<Remote>) -> io::Result<()> {
             let interval = LogInterval::default();
             loop {
                 thread::sleep(WATCHDOG_INTERVAL);
+                reached.look(sys::now());
                 for (lane, watchdog) in watchdogs.iter_mut().enumerate() {
                     let now = sys::now();
                     let Some(stall) = watchdog.look(lanes[lane].heart(), now) else {

@@ -77,7 +77,8 @@ pub(crate) use linux::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    ThreadProgress, TimerFd, is_without_splice, thread_id, thread_progress, timespec,
+    ThreadProgress, TimerFd, is_without_splice, listen_overflows, thread_id, thread_progress,
+    timespec,
 };
 #[cfg(target_os = "linux")]
 pub use linux::{cpus, io_uring_disabled, pin_to};
@@ -117,7 +118,9 @@ pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};
 #[cfg(all(test, unix, not(feature = "sim")))]
 pub(crate) use unix::is_inherited;
 #[cfg(unix)]
-pub(crate) use unix::{ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources};
+pub(crate) use unix::{
+    ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources, shortage_remedy,
+};
 #[cfg(all(unix, not(feature = "sim")))]
 pub use unix::{OsSocket, stream_socket};
 #[cfg(unix)]
@@ -133,7 +136,7 @@ pub use windows::{OsSocket, SocketRef, cpus, file_limit, pin_to, port_is_taken, 
 pub(crate) use windows::{
     Region, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,
     is_out_of_resources, is_readable, is_writable, recv, send, send_room, set_congestion,
-    unacknowledged,
+    shortage_remedy, unacknowledged,
 };
 #[cfg(all(test, windows))]
 pub(crate) use windows::{connect, is_inherited};
@@ -146,9 +149,9 @@ pub(crate) use windows_process::{
 pub use without::is_listened_on;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use without::{
-    Pipe, ThreadProgress, acknowledged_total, is_connecting, is_without_splice, set_fast_open,
-    set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id,
-    thread_progress, trim_heap,
+    Pipe, ThreadProgress, acknowledged_total, is_connecting, is_without_splice, listen_overflows,
+    set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout,
+    thread_id, thread_progress, trim_heap,
 };
 #[cfg(not(target_os = "linux"))]
 pub use without::{limit_arenas, memory_limits};

@@ -246,6 +246,20 @@ pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
         .is_some_and(|code| codes.contains(&code))
 }
 
+/// What helps against a lack of descriptors or memory.
+pub(crate) fn shortage_remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => {
+            "raise the limit on descriptors (LimitNOFILE, ulimit -n), or lower runtime.max_sessions"
+        }
+        Some(libc::ENFILE) => "raise the machine's limit on open files (Linux: fs.file-max)",
+        Some(libc::ENOBUFS | libc::ENOMEM) => {
+            "raise the limit on memory, or lower runtime.max_sessions"
+        }
+        _ => "none is known; see accept(2)",
+    }
+}
+
 /// Pages given back are dropped at once (madvise(2)); the BSDs know no better than soon.
 #[cfg(target_os = "linux")]
 const RELEASE: libc::c_int = libc::MADV_DONTNEED;

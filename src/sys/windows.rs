@@ -176,6 +176,11 @@ pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
     code.is_some_and(|code| codes.contains(&code))
 }
 
+/// What helps against a lack of sockets or memory.
+pub(crate) fn shortage_remedy(_error: &io::Error) -> &'static str {
+    "have more memory, or lower runtime.max_sessions"
+}
+
 /// The CPUs of the first processor group that this process may use, ascending.
 ///
 /// # Errors

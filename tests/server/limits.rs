@@ -5,6 +5,8 @@ use std::fs;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use crate::proxy::assert_reset;
 use crate::support::{
     End, Server, connect, echo, now, on_both, ping, proxy, read_pattern, reset, runtime,
@@ -52,6 +54,58 @@ fn ping_answered(mut client: &TcpStream) {
     let mut back = [0; 4];
     std::io::Read::read_exact(&mut client, &mut back).unwrap();
     assert_eq!(&back, b"ping");
+}
+
+/// Issue 14: a limit was reached in silence, at every level of the log.
+#[test]
+fn a_limit_on_sessions_that_is_reached_is_told_and_counted() {
+    on_both(|poller| {
+        let limit = "max_sessions = 2\n";
+        let mut server = Server::start(&(runtime(poller, 1) + limit + &echo()));
+        let two: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
+        two.iter().for_each(ping);
+        let third = server.connect();
+        let line = server.await_line("the limit on sessions is reached");
+        let said = "limit=\"max_sessions\" value=2 bound_by=configured waited=1 in_all=1";
+        assert!(line.contains(said), "{line}");
+        drop(two);
+        ping(&third);
+        drop(third);
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0));
+        let all = server
+            .log
+            .iter()
+            .filter(|l| l.contains("waited_for_a_place=1"));
+        assert_eq!(all.count(), 1, "{:#?}", server.log);
+    });
+}
+
+/// The kernel drops whoever finds a backlog full, and says nothing.
+#[test]
+fn a_backlog_that_overflows_is_told() {
+    on_both(|poller| {
+        let config = runtime(poller, 1) + "max_sessions = 1\n" + &echo() + "backlog = 1\n";
+        let mut server = Server::start(&config);
+        let only = server.connect();
+        ping(&only);
+        let address = server.address("echo").into();
+        let more: Vec<Socket> = (0..6)
+            .map(|_| {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                socket.set_nonblocking(true).unwrap();
+                // It goes on, until there is room or nobody waits for it.
+                drop(socket.connect(&address));
+                socket
+            })
+            .collect();
+        let line = server.await_line("a backlog is full");
+        assert!(line.contains("limit=\"backlog\" dropped="), "{line}");
+        drop(more);
+        drop(only);
+        server.signal("TERM");
+        server.wait();
+    });
 }
 
 /// Waves of sessions above the limit: never more than there may be, and each is served.

@@ -2,13 +2,16 @@
 #![expect(unsafe_code, reason = "limits are set between fork and exec")]
 
 use std::fs;
-use std::net::TcpStream;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
+use socket2::{Domain, Socket, Type};
+
 use crate::limits::is_silent;
-use crate::support::{Server, connect, corelane, echo, on_both, ping, proxy, runtime};
+use crate::support::{Server, connect, corelane, echo, on_both, ping, proxy, runtime, until};
 
 const MIB: u64 = 1 << 20;
 
@@ -60,6 +63,42 @@ fn too_little_address_space_is_told_at_the_start() {
             "{line}"
         );
         assert_eq!(server.wait(), Some(2));
+    });
+}
+
+/// A client that reads nothing, whose kernel holds little of what it is sent.
+fn small_client(to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(8 * 1024).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket.into()
+}
+
+/// Readers that do not read hold the few buffers that there is room for: that is told, and when
+/// they have gone others are served.
+#[test]
+fn buffers_that_are_all_in_use_are_told() {
+    on_both(|poller| {
+        let small = "socket = { send_buffer = \"16KiB\", receive_buffer = \"16KiB\" }\n";
+        let config = runtime(poller, 1) + &echo() + small;
+        let mut server = Server::spawn(with_address_space(64 * MIB), &config);
+        server.await_line("ready");
+        let address = server.address("echo");
+        let clients: Vec<TcpStream> = (0..400).map(|_| small_client(address)).collect();
+        let piece = vec![7; 64 * 1024];
+        until("all buffers are in use", || {
+            for mut client in &clients {
+                drop(client.write(&piece));
+            }
+            server.read_log();
+            let told = "all buffers of a lane are in use";
+            server.log.iter().any(|line| line.contains(told))
+        });
+        drop(clients);
+        ping(&server.connect());
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0));
     });
 }
 
