@@ -1,7 +1,6 @@
 //! What the configuration means on this machine: lanes and their CPUs, the poller, how many
 //! sessions and buffers.
 
-use std::fmt;
 use std::io;
 use std::thread;
 
@@ -46,12 +45,21 @@ pub(super) enum Bound {
     Memory(String),
 }
 
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Bound {
+    /// The word in the log.
+    pub(super) fn word(&self) -> &'static str {
         match self {
-            Self::Configured => f.write_str("configured"),
-            Self::Descriptors => f.write_str("descriptors"),
-            Self::Memory(limit) => write!(f, "memory: {limit}"),
+            Self::Configured => "configured",
+            Self::Descriptors => "descriptors",
+            Self::Memory(_) => "memory",
+        }
+    }
+
+    /// Which limit on memory, if it is one.
+    pub(super) fn memory(&self) -> Option<&str> {
+        match self {
+            Self::Memory(limit) => Some(limit),
+            Self::Configured | Self::Descriptors => None,
         }
     }
 }

@@ -93,7 +93,8 @@ impl Reached {
             tracing::warn!(
                 limit = "max_sessions",
                 value = self.limit.max(),
-                bound_by = %self.bound,
+                bound_by = self.bound.word(),
+                memory_limit = self.bound.memory(),
                 waited,
                 in_all = counts.places,
                 remedy = "raise runtime.max_sessions, or what bounds it",

@@ -243,7 +243,8 @@ fn announce(plan: &Plan, pollers: &Pollers, config: &Config, bound: &[(usize, So
         why,
         lanes_on_another_poller = (lanes_on_another_poller > 0).then_some(lanes_on_another_poller),
         max_sessions = plan.max_sessions,
-        bound_by = %plan.bound,
+        bound_by = plan.bound.word(),
+        memory_limit = plan.bound.memory(),
         "ready"
     );
 }

@@ -124,7 +124,7 @@ fn cgroup_limit(
         let (mount, root) = mount_of(mountinfo, controllers.is_empty())?;
         // In a container the mount may show a part of the tree only.
         let below = Path::new(path).strip_prefix(root).ok();
-        let below = below.unwrap_or(Path::new(""));
+        let below = below.unwrap_or_else(|| Path::new(""));
         let levels = below.ancestors().map(move |level| mount.join(level));
         let limits = levels.flat_map(move |level| files.iter().map(move |file| level.join(file)));
         limits

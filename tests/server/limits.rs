@@ -66,7 +66,7 @@ fn a_limit_on_sessions_that_is_reached_is_told_and_counted() {
         two.iter().for_each(ping);
         let third = server.connect();
         let line = server.await_line("the limit on sessions is reached");
-        let said = "limit=\"max_sessions\" value=2 bound_by=configured waited=1 in_all=1";
+        let said = "limit=\"max_sessions\" value=2 bound_by=\"configured\" waited=1 in_all=1";
         assert!(line.contains(said), "{line}");
         drop(two);
         ping(&third);

@@ -151,7 +151,8 @@ fn a_memory_cgroup_bounds_the_sessions() {
         let config = runtime(poller, 2) + &proxy(&[behind.address("echo")]);
         let mut server = Server::spawn(cgroup.corelane(), &config);
         let line = server.await_line("ready");
-        assert!(line.contains("bound_by=memory: /sys/fs/cgroup/"), "{line}");
+        let bound = "bound_by=\"memory\" memory_limit=\"/sys/fs/cgroup/";
+        assert!(line.contains(bound), "{line}");
         let most = line.split_once("max_sessions=").unwrap().1;
         let most: usize = most.split(' ').next().unwrap().parse().unwrap();
         assert!((500..2500).contains(&most), "{line}");

@@ -48,7 +48,7 @@ fn the_start_says_what_listens_where_and_how() {
             "service=\"proxy\" upstream=\"up\"",
             "ready lanes=2",
             &format!("poller={poller} why=\"configured\""),
-            "max_sessions=123 bound_by=configured",
+            "max_sessions=123 bound_by=\"configured\"",
         ] {
             assert!(log.contains(part), "{part}: {log}");
         }
