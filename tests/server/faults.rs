@@ -84,6 +84,24 @@ fn the_start_names_the_poller_that_the_lanes_have() {
     server.stop();
 }
 
+/// A sandbox of TCP and nothing else, as systemd's `RestrictAddressFamilies=AF_INET AF_INET6`: the
+/// list of this machine's addresses comes by netlink, and is not needed to serve.
+#[test]
+fn a_sandbox_without_netlink_is_served_in() {
+    let netlink = u64::try_from(libc::AF_NETLINK).unwrap();
+    let family = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, netlink);
+    let rule = SeccompRule::new(vec![family.unwrap()]).unwrap();
+    on_both(|poller| {
+        let calls = [(libc::SYS_socket, vec![rule.clone()])];
+        let config = runtime(poller, 1) + &echo().replace("127.0.0.1:0", "0.0.0.0:0");
+        let mut server = Server::spawn(failing(calls, libc::EAFNOSUPPORT), &config);
+        server.await_line("ready");
+        let port = server.address("echo").port();
+        ping(&connect(([127, 0, 0, 1], port).into()));
+        server.stop();
+    });
+}
+
 /// Case 31: an accept that finds no memory or table entry is put off: nothing spins, the log stays
 /// short, and the server can be stopped. (On epoll, since the self-test of io_uring accepts, too;
 /// both accept by the same code.)

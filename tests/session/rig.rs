@@ -99,7 +99,7 @@ impl Rig {
     /// Waits for the record of a client's session.
     pub(crate) fn record(&mut self, client: SocketAddr) -> Record {
         let its = format!("client={client} ");
-        let is_its = |line: &&String| line.contains(" session ") && line.contains(&its);
+        let is_its = |line: &&String| line.contains(" session listener=") && line.contains(&its);
         let line = self.server.log.iter().find(is_its).cloned();
         let line = line.unwrap_or_else(|| self.server.await_line(&its));
         let pairs = line.split(' ').filter_map(|word| word.split_once('='));
@@ -109,10 +109,10 @@ impl Rig {
 
     /// Waits until so many sessions have their record.
     pub(crate) fn await_records(&mut self, count: usize) {
-        let is_record = |line: &&String| line.contains(" session ");
+        let is_record = |line: &&String| line.contains(" session listener=");
         let mut there = self.server.log.iter().filter(is_record).count();
         while there < count {
-            self.server.await_line(" session ");
+            self.server.await_line(" session listener=");
             there += 1;
         }
     }
@@ -127,7 +127,9 @@ impl Rig {
     pub(crate) fn assert_records(&self) {
         self.server.assert_calm();
         let lines = self.server.log.iter();
-        let records = lines.filter(|line| line.contains(" session ")).count();
+        let records = lines
+            .filter(|line| line.contains(" session listener="))
+            .count();
         assert_eq!(records, self.sessions, "{:#?}", self.server.log);
     }
 }
