@@ -13,6 +13,9 @@ use super::errors::{self, ConfigError, ConfigErrors, Reason, Reported};
 use super::repeated;
 use super::value::Value;
 
+/// The longest line that is shown with its quotes: a name and an address fit.
+const QUOTED_LINE_BYTES_MAX: usize = 160;
+
 /// What the parser says of a key that its table has already.
 const DUPLICATE: &str = "duplicate key";
 
@@ -42,6 +45,7 @@ impl<'f> File<'f> {
             errors: RefCell::default(),
         };
         let mut seconds = Vec::new();
+        let mut quoted = 0;
         for error in errors {
             let message = error.message().to_owned();
             if let (DUPLICATE, Some(span)) = (message.as_str(), error.span()) {
@@ -49,7 +53,19 @@ impl<'f> File<'f> {
                 continue;
             }
             let at = error.span().map_or(text.len(), |span| span.start);
-            file.no_toml(at, message);
+            let line = file.line(at);
+            let begin = file.lines[line - 1];
+            let end = file.lines.get(line).copied().unwrap_or(text.len());
+            let whole = file.source(begin..end).trim_end();
+            match without_quotes(whole) {
+                // What the parser says of the rest of the line follows from this.
+                Some(_) if line == quoted => {}
+                Some((at, message)) => {
+                    quoted = line;
+                    file.no_toml(begin + at, message);
+                }
+                None => file.no_toml(at, message),
+            }
         }
         seconds.sort_by_key(|span| span.start);
         let firsts = repeated::firsts(text, &seconds);
@@ -178,6 +194,24 @@ impl<'f> File<'f> {
         });
         Reported(())
     }
+}
+
+/// What is wrong with a line that sets a key to a text without quotes, and where the text begins.
+fn without_quotes(line: &str) -> Option<(usize, String)> {
+    if line.len() > QUOTED_LINE_BYTES_MAX {
+        return None;
+    }
+    let (key, rest) = line.split_once('=')?;
+    let value = rest.split('#').next()?.trim();
+    let (key, at) = (key.trim(), line.len() - rest.trim_start().len());
+    let is_plain = !value.contains(['"', '\'', '\\']) && !value.starts_with(['[', '{']);
+    let is_toml = |line: String| DeTable::parse(&line).is_ok();
+    let write = format!("{key} = \"{value}\"");
+    (!value.is_empty()
+        && is_plain
+        && !is_toml(format!("{key} = {value}"))
+        && is_toml(write.clone()))
+    .then(|| (at, format!("a text has quotes; write {write}")))
 }
 
 /// One table of a file, or the lack of it, which reads like an empty one.

@@ -259,7 +259,24 @@ const LOOPS: &[(&str, &str, &str, &[&str])] = &[
 const NO_TOML: &[(&str, &[&str])] = &[
     (
         "[log]\nlevel = debug",
-        &["2:9: not TOML: string values must be quoted, expected literal string"],
+        &["2:9: not TOML: a text has quotes; write level = \"debug\""],
+    ),
+    (
+        "[[listener]]\n  bind =  127.0.0.1:80 # all\ntimeouts.idle = 10m\nupstream = web 1",
+        &[
+            "2:11: not TOML: a text has quotes; write bind = \"127.0.0.1:80\"",
+            "3:17: not TOML: a text has quotes; write timeouts.idle = \"10m\"",
+            "4:12: not TOML: a text has quotes; write upstream = \"web 1\"",
+        ],
+    ),
+    // Where quotes alone do not help the parser's own words stand.
+    (
+        "name = 'a\n",
+        &["1:10: not TOML: invalid literal string, expected `'`"],
+    ),
+    (
+        "pin = \n",
+        &["1:7: not TOML: string values must be quoted, expected literal string"],
     ),
     (
         "'é' = 'é'\n[log\nlevel = 1\n",
@@ -294,7 +311,7 @@ const NO_TOML: &[(&str, &[&str])] = &[
     (
         "log.level = repeated-0\nlog.format = 1\nlog.format = 2",
         &[
-            "1:13: not TOML: string values must be quoted, expected literal string",
+            "1:13: not TOML: a text has quotes; write log.level = \"repeated-0\"",
             "3: log.format: this key is on line 2 already; write it once",
         ],
     ),
