@@ -412,11 +412,13 @@ pub(super) fn take_held(world: &mut World) -> Vec<Buf> {
 /// Fills a socket's kernel buffers.
 fn fill(fd: SocketRef<'_>) -> usize {
     let raw = SockRef::from(&fd);
-    let mut filled = 0;
-    // The peer's kernel makes room for some time, as long as it is asked.
-    for _ in 0..100 {
+    let (mut filled, mut refused) = (0, 0);
+    // The peer's kernel makes room for some time, and on a busy machine late.
+    while refused < 1000 {
+        refused += 1;
         while let Ok(bytes) = raw.send(&[0; 4096]) {
             filled += bytes;
+            refused = 0;
         }
         thread::yield_now();
     }
