@@ -71,7 +71,7 @@ impl Inherited {
             file_size_limit = self.file_size_limit,
             niceness,
             oom_score_adj,
-            "left by the parent process; blocked and ignored signals are taken nevertheless"
+            "left by the parent process"
         );
     }
 }
