@@ -213,7 +213,8 @@ impl Served {
 /// Serves at an address of its own, with the default configuration's time limits.
 fn listen(lane: &Lane, service: Service) -> SocketAddr {
     let any = "127.0.0.1:0".parse().unwrap();
-    let socket = Listener::bind(any, 1024, &SocketOptions::default()).unwrap();
+    let socket = Listener::bind(any, &SocketOptions::default()).unwrap();
+    Listener::listen(&socket, 1024).unwrap();
     let listener = Listener::attach(&lane.handle(), socket).unwrap();
     let address = listener.address();
     let acceptor = Acceptor {

@@ -51,22 +51,25 @@ impl From<(OsSocket, SocketAddr)> for Accepted {
 }
 
 impl Listener {
-    /// Opens a listening socket, whose connections inherit `options`; [`Listener::attach`] hands
-    /// it to a lane. Port 0 lets the system
-    /// choose one: see [`Listener::address_of`].
+    /// Opens a socket that has the address, and whose connections inherit `options`. Port 0 lets
+    /// the system choose one: see [`Listener::address_of`]. Nothing listens before
+    /// [`Listener::listen`]; [`Listener::attach`] hands the socket to a lane.
     ///
     /// # Errors
-    /// What `bind(2)` and `listen(2)` say.
-    pub fn bind(
-        address: SocketAddr,
-        backlog: u32,
-        options: &SocketOptions,
-    ) -> io::Result<OsSocket> {
+    /// What `bind(2)` says.
+    pub fn bind(address: SocketAddr, options: &SocketOptions) -> io::Result<OsSocket> {
         let socket = sys::bind_shared(address)?;
         options.apply_to_listener(sys::borrow(&socket))?;
         reset_if_killed(sys::borrow(&socket))?;
-        sys::listen(sys::borrow(&socket), backlog)?;
         Ok(socket)
+    }
+
+    /// Has the system take connections, of which so many may wait for an accept.
+    ///
+    /// # Errors
+    /// What `listen(2)` says.
+    pub fn listen(socket: &OsSocket, backlog: u32) -> io::Result<()> {
+        sys::listen(sys::borrow(socket), backlog)
     }
 
     /// The address that a socket is bound to.
@@ -104,22 +107,24 @@ impl Listener {
         self.socket.accept().await.map(Accepted::from)
     }
 
-    /// A connection that is here or in the backlog now; `None` when there is none, or it cannot be
-    /// taken.
-    ///
-    /// Before a listener closes: what its backlog holds then is reset by the kernel, though its
-    /// clients have been told that they are connected.
-    pub fn accept_waiting(&self) -> Option<Accepted> {
-        let taken = self.socket.take_accepted().map(Accepted::from);
-        taken.or_else(|| self.accept_now().ok())
-    }
-
-    /// A connection that is in the backlog now.
+    /// A connection that is here or in the backlog now.
     ///
     /// # Errors
     /// `WouldBlock` when there is none; else as [`Listener::accept`].
     pub fn accept_now(&self) -> io::Result<Accepted> {
-        (self.socket.with_descriptor(sys::accept)).map(Accepted::from)
+        let taken = self.socket.take_accepted().map(Ok);
+        let accepted = taken.unwrap_or_else(|| self.socket.with_descriptor(sys::accept));
+        accepted.map(Accepted::from)
+    }
+
+    /// Has the system answer no new connection: its client tries again a second later, and finds
+    /// nobody, or a successor. Handshakes under way end, and the backlog stays: the kernel resets
+    /// the connections in the backlog when the listener closes, though their clients are connected.
+    ///
+    /// # Errors
+    /// That the system cannot; then those that come before the close are reset by it.
+    pub fn turn_away(&self) -> io::Result<()> {
+        self.socket.with_descriptor(sys::turn_away)
     }
 
     /// What helps against an accept that failed for this reason.

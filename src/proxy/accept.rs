@@ -11,7 +11,7 @@ use super::limit::{Permit, SessionLimit};
 use super::session::{Service, start};
 use super::spread::Spread;
 use crate::net::{Accepted, Listener};
-use crate::runtime::{Either, Gate, Handle, LogInterval, Seat, either, yield_now};
+use crate::runtime::{Gate, Handle, LogInterval, Seat, either, yield_now};
 
 /// Connections accepted before other tasks get their turn, so that a storm does not starve the
 /// sessions that are there.
@@ -19,6 +19,9 @@ const BUDGET: usize = 64;
 /// How often an accept that found no descriptor or memory is tried again though no session of ours
 /// has ended: what comes free elsewhere tells nobody.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// How long a handshake that had begun before a stop may take, within which its client is served.
+const HANDSHAKE: Duration = Duration::from_millis(100);
 
 /// What an accept loop needs to know.
 #[derive(Debug)]
@@ -84,59 +87,72 @@ impl Acceptor {
     }
 }
 
-/// Accepts until told to stop. Connections that are in the backlog then are still served; those
-/// above the session limit stay there until a session ends.
+/// Accepts until told to stop, and then until all clients whom the kernel had accepted by then are
+/// served: they have been told that they are connected, and a close would reset them. Connections
+/// above the session limit wait in the backlog until a session ends.
 pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
     let lane = &acceptor.lane;
     let _ending = Ending(Rc::clone(&acceptor));
     let mut seats = Seats::of(&acceptor.limit);
     let mut stopped = pin!(acceptor.stop.pass());
-    let mut streak = 0;
     // Not served until there is room: for the client the same as the backlog.
     let mut taken = None;
+    {
+        let mut serving = pin!(serve(&listener, &acceptor, &mut seats, &mut taken));
+        either(stopped.as_mut(), serving.as_mut()).await;
+        if listener.turn_away().is_ok() {
+            let last = pin!(lane.sleep_until(lane.now() + HANDSHAKE));
+            either(last, serving).await;
+        }
+    }
+    // What is left came before the stop.
     loop {
-        let next = {
-            let next = pin!(async {
-                if taken.is_none() {
-                    taken = Some(listener.accept().await?);
-                }
-                Ok::<_, io::Error>(acceptor.place(&seats.place).await)
-            });
-            either(stopped.as_mut(), next).await
+        let connection = match taken.take().map_or_else(|| listener.accept_now(), Ok) {
+            Ok(connection) => Some(connection),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(_) => accept_later(&listener, &acceptor, &mut seats).await,
         };
-        match next {
-            Either::First(()) => break,
-            Either::Second(Ok(permit)) => {
-                if let Some(connection) = taken.take() {
-                    if let Some(spread) = acceptor.spread.get() {
-                        spread.hand(acceptor.place, connection, permit);
-                    } else {
-                        start(connection.attach(lane), permit, &acceptor);
-                    }
-                    streak += 1;
-                }
-            }
-            Either::Second(Err(_)) => {
-                let retry = pin!(accept_later(&listener, &acceptor, &mut seats));
-                match either(stopped.as_mut(), retry).await {
-                    Either::First(()) => break,
-                    Either::Second(accepted) => taken = accepted,
-                }
-            }
+        if let Some(connection) = connection {
+            let permit = acceptor.place(&seats.place).await;
+            begin(connection, permit, &acceptor);
+        }
+    }
+    listener.close();
+}
+
+/// Accepts for ever. What is accepted and waits for its place is in `taken` meanwhile.
+async fn serve(
+    listener: &Listener,
+    acceptor: &Rc<Acceptor>,
+    seats: &mut Seats,
+    taken: &mut Option<Accepted>,
+) -> ! {
+    let mut streak = 0;
+    loop {
+        if taken.is_none() {
+            *taken = match listener.accept().await {
+                Ok(accepted) => Some(accepted),
+                Err(_) => accept_later(listener, acceptor, seats).await,
+            };
+        }
+        if taken.is_some() {
+            let permit = acceptor.place(&seats.place).await;
+            begin(taken.take().expect("kept above"), permit, acceptor);
+            streak += 1;
         }
         if streak >= BUDGET {
             streak = 0;
             yield_now().await;
         }
     }
-    // Their clients have been told that they are connected: a close would reset them.
-    while let Some(permit) = acceptor.limit.try_acquire() {
-        let Some(connection) = taken.take().or_else(|| listener.accept_waiting()) else {
-            break;
-        };
-        start(connection.attach(lane), permit, &acceptor);
+}
+
+/// Starts a session here, or hands the connection to the lane that is to have it.
+fn begin(connection: Accepted, permit: Permit, acceptor: &Rc<Acceptor>) {
+    match acceptor.spread.get() {
+        Some(spread) => spread.hand(acceptor.place, connection, permit),
+        None => start(connection.attach(&acceptor.lane), permit, acceptor),
     }
-    listener.close();
 }
 
 /// Where an accept loop waits.
@@ -226,7 +242,8 @@ mod tests {
         fn new(back_end: BackEnd, max_sessions: usize) -> Self {
             let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
             let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
-            let listener = Listener::bind(any, 64, &options).unwrap();
+            let listener = Listener::bind(any, &options).unwrap();
+            Listener::listen(&listener, 64).unwrap();
             let listener = Listener::attach(&lane.handle(), listener).unwrap();
             let address = listener.address();
             let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(max_sessions));

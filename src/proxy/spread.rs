@@ -135,7 +135,8 @@ mod tests {
             let spread = Spread::over(remotes.collect(), 1);
             let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(SESSIONS));
             let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
-            let listener = Listener::bind(any, 64, &options).unwrap();
+            let listener = Listener::bind(any, &options).unwrap();
+            Listener::listen(&listener, 64).unwrap();
             let listener = Listener::attach(&lanes[0].handle(), listener).unwrap();
             let clients = (0..SESSIONS).map(|_| TcpStream::connect(listener.address()).unwrap());
             let clients = clients.collect();

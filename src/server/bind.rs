@@ -1,13 +1,21 @@
-//! Opens every listener before anything serves, so that what cannot be had is said at once.
+//! Binds every listener before anything serves, so that what cannot be had is said at once, and has
+//! them listen when every lane is there to accept.
 
 use std::io;
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
 
 use super::error::ServerError;
 use super::options;
 use crate::config::Config;
 use crate::net::Listener;
-use crate::sys::{self, OsSocket};
+use crate::sys::{self, OsSocket, Time};
+
+/// How long a port may be another's before the start gives up.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is tried meanwhile.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The listening sockets of one lane, each with the index of its listener in the configuration.
 pub(crate) type LaneListeners = Vec<(usize, OsSocket)>;
@@ -42,10 +50,49 @@ pub(super) fn bind(
                     })
             })
     };
+    let end = sys::now() + PATIENCE;
     for (_, key, address) in all().filter(|(_, _, address)| address.port() != 0) {
+        await_port(key, address, end)?;
+    }
+    let mut of_lanes: Vec<LaneListeners> = (0..lanes).map(|_| Vec::new()).collect();
+    let mut bound = Vec::new();
+    for (index, key, mut address) in all() {
+        let options = options::socket(&config.listeners[index].socket);
+        let accepting = if sys::SPREADS_LISTENERS { lanes } else { 1 };
+        for lane in &mut of_lanes[..accepting] {
+            let fail = |error: io::Error| ServerError::Bind {
+                key: key.clone(),
+                address,
+                error,
+            };
+            let socket = Listener::bind(address, &options).map_err(fail)?;
+            // Port 0: the first lane's choice is everybody's.
+            address = Listener::address_of(&socket).map_err(fail)?;
+            lane.push((index, socket));
+        }
+        bound.push((index, address));
+    }
+    Ok((of_lanes, bound))
+}
+
+/// Waits until nobody listens on a port. A killed process is gone before its sockets are: what
+/// io_uring had in flight keeps them for 5 to 170 ms more.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the main thread, before a lane starts"
+)]
+fn await_port(key: String, address: SocketAddr, end: Time) -> Result<(), ServerError> {
+    let mut told = false;
+    loop {
         match sys::port_is_taken(address) {
-            Ok(false) => {}
-            Ok(true) => return Err(ServerError::InUse { key, address }),
+            Ok(false) => return Ok(()),
+            Ok(true) if sys::now() >= end => return Err(ServerError::in_use(key, address)),
+            Ok(true) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::info!(%address, patience = ?PATIENCE, "waiting for the port");
+                }
+                thread::sleep(PAUSE);
+            }
             Err(error) => {
                 return Err(ServerError::Bind {
                     key,
@@ -55,24 +102,24 @@ pub(super) fn bind(
             }
         }
     }
-    let mut of_lanes: Vec<LaneListeners> = (0..lanes).map(|_| Vec::new()).collect();
-    let mut bound = Vec::new();
-    for (index, key, mut address) in all() {
-        let backlog = config.listeners[index].backlog;
-        let options = options::socket(&config.listeners[index].socket);
-        let accepting = if sys::SPREADS_LISTENERS { lanes } else { 1 };
-        for lane in &mut of_lanes[..accepting] {
-            let fail = |error: io::Error| ServerError::Bind {
-                key: key.clone(),
-                address,
+}
+
+/// Has all of them listen. From here on clients connect.
+pub(super) fn listen(
+    config: &Config,
+    listeners: &[LaneListeners],
+    bound: &Bound,
+) -> Result<(), ServerError> {
+    for (index, socket) in listeners.iter().flatten() {
+        let backlog = config.listeners[*index].backlog;
+        Listener::listen(socket, backlog).map_err(|error| {
+            let address = bound.iter().find(|(of, _)| of == index);
+            ServerError::Bind {
+                key: format!("listener[{index}].bind"),
+                address: address.expect("it is bound").1,
                 error,
-            };
-            let socket = Listener::bind(address, backlog, &options).map_err(fail)?;
-            // Port 0: the first lane's choice is everybody's.
-            address = Listener::address_of(&socket).map_err(fail)?;
-            lane.push((index, socket));
-        }
-        bound.push((index, address));
+            }
+        })?;
     }
-    Ok((of_lanes, bound))
+    Ok(())
 }

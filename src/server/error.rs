@@ -29,6 +29,8 @@ pub enum ServerError {
         key: String,
         /// The address.
         address: SocketAddr,
+        /// Who, as far as the system tells.
+        holder: Option<String>,
     },
     /// A listener cannot be opened.
     Bind {
@@ -66,6 +68,15 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Of an address that somebody listens on, with who that is.
+    pub(super) fn in_use(key: String, address: SocketAddr) -> Self {
+        Self::InUse {
+            key,
+            address,
+            holder: sys::holder_of(address),
+        }
+    }
+
     /// The same with its place in the file, if it is of a key.
     pub(super) fn placed(self, config: &Config) -> Self {
         Self::all_placed(vec![self], config)
@@ -89,7 +100,7 @@ impl ServerError {
                     return Self::System { what, error };
                 }
                 Self::Impossible { key, remedy } => (key, remedy),
-                Self::InUse { key, .. } => (key, IN_USE.to_owned()),
+                Self::InUse { key, holder, .. } => (key, in_use(holder.as_deref())),
                 Self::Bind { key, error, .. } => (key, refusal(&error)),
                 other => return other,
             });
@@ -106,7 +117,11 @@ impl fmt::Display for ServerError {
         match self {
             Self::Impossible { key, remedy } => write!(f, "{key}: {remedy}"),
             Self::Config(errors) | Self::Taken(errors) => write!(f, "{errors}"),
-            Self::InUse { key, address } => write!(f, "{key} = \"{address}\": {IN_USE}"),
+            Self::InUse {
+                key,
+                address,
+                holder,
+            } => write!(f, "{key} = \"{address}\": {}", in_use(holder.as_deref())),
             Self::Bind {
                 key,
                 address,
@@ -139,7 +154,10 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 }
 
 /// What is wrong with an address that somebody has, and what helps.
-const IN_USE: &str = "somebody listens there already; stop it, or choose another address";
+fn in_use(holder: Option<&str>) -> String {
+    let holder = holder.unwrap_or("somebody");
+    format!("{holder} listens there already; stop it, or choose another address")
+}
 
 /// Why this machine does not let a listener have its address, and what helps.
 fn refusal(error: &io::Error) -> String {
@@ -177,6 +195,7 @@ mod tests {
         ServerError::InUse {
             key: "listener[1].bind".to_owned(),
             address: "127.0.0.1:7008".parse().unwrap(),
+            holder: None,
         }
     }
 

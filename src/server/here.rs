@@ -131,7 +131,7 @@ impl Here<'_> {
         match bound {
             Ok(false) => {}
             Ok(true) if !ports => {}
-            Ok(true) => self.errors.push(ServerError::InUse { key, address }),
+            Ok(true) => self.errors.push(ServerError::in_use(key, address)),
             Err(_) if lacks_interface(address) => self.mistake(key, no_interface(address)),
             Err(error) => self.errors.push(ServerError::Bind {
                 key,

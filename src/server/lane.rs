@@ -41,7 +41,6 @@ pub(crate) struct LanePlan {
     pub(crate) cpu: Option<usize>,
     pub(crate) options: LaneOptions,
     pub(crate) may_fall_back: bool,
-    pub(crate) listeners: LaneListeners,
     pub(crate) config: Arc<Config>,
     pub(crate) limit: Arc<SessionLimit>,
     pub(crate) shared: Arc<Shared>,
@@ -120,12 +119,12 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts to accept on the plan's listeners.
-    pub(crate) fn start(lane: Lane, plan: LanePlan) -> io::Result<Self> {
+    /// Starts to accept on the lane's listeners.
+    pub(crate) fn start(lane: Lane, plan: LanePlan, listeners: LaneListeners) -> io::Result<Self> {
         let stop = Rc::new(Gate::default());
         let acceptors = acceptors(&lane, &plan, &stop);
         keep(&lane.handle(), Services(acceptors.clone()));
-        start_listeners(&lane, plan.listeners, &acceptors)?;
+        start_listeners(&lane, listeners, &acceptors)?;
         Ok(Self {
             lane,
             stop,
@@ -144,7 +143,10 @@ impl Serving {
             self.lane.settle(now)?;
             let spread = self.spread.get();
             let in_transit = spread.map_or(0, |spread| spread.in_transit(self.index));
-            return Ok(Some(self.lane.abort_tasks() + in_transit));
+            let stats = Arc::clone(self.lane.handle().stats());
+            let sessions = usize::try_from(stats.sessions()).expect("they fit the memory");
+            self.lane.abort_tasks();
+            return Ok(Some(sessions + in_transit));
         }
         self.lane.turn(now)?;
         Ok(None)
@@ -170,8 +172,8 @@ impl Serving {
 }
 
 /// Serves until told to stop; says how many sessions were reset.
-pub(super) fn serve(lane: Lane, plan: LanePlan) -> io::Result<usize> {
-    let mut serving = Serving::start(lane, plan)?;
+pub(super) fn serve(lane: Lane, plan: LanePlan, listeners: LaneListeners) -> io::Result<usize> {
+    let mut serving = Serving::start(lane, plan, listeners)?;
     loop {
         if let Some(cut) = serving.turn(sys::now())? {
             return Ok(cut);

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::bind::bind;
+use super::bind::{LaneListeners, bind, listen};
 use super::error::{ServerError, chain};
 use super::here;
 use super::inherited::Inherited;
@@ -101,8 +101,8 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     let shared = Shared::new(config);
     let spread: Arc<OnceLock<Arc<Spread>>> = Arc::default();
     let config = Arc::new(config.clone());
-    let mut threads = Vec::new();
-    for (index, (&cpu, listeners)) in plan.lanes.iter().zip(listeners).enumerate() {
+    let (mut threads, mut starts) = (Vec::new(), Vec::new());
+    for (index, &cpu) in plan.lanes.iter().enumerate() {
         let lane = LanePlan {
             index,
             cpu,
@@ -112,15 +112,16 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
                 ..plan.options
             },
             may_fall_back: plan.may_fall_back,
-            listeners,
             config: Arc::clone(&config),
             limit: Arc::clone(&limit),
             shared: Arc::clone(&shared),
             orders: Arc::clone(&orders),
             spread: Arc::clone(&spread),
         };
-        let thread = start(lane, sender.clone()).map_err(system(NO_THREAD))?;
+        let (go, start) = channel();
+        let thread = spawn(lane, sender.clone(), start).map_err(system(NO_THREAD))?;
         threads.push(thread);
+        starts.push(go);
     }
     drop(sender);
 
@@ -131,6 +132,11 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     };
     if !sys::SPREADS_LISTENERS && server.remotes.len() > 1 {
         spread.get_or_init(|| Spread::over(server.remotes.clone(), bound.len()));
+    }
+    listen(&config, &listeners, &bound).map_err(|error| error.placed(&config))?;
+    for (go, listeners) in starts.into_iter().zip(listeners) {
+        // A lane that has ended meanwhile has said so.
+        drop(go.send(listeners));
     }
     announce(&plan, &pollers, &config, &bound);
     let mut reached = Reached::new(
@@ -146,8 +152,13 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     drained
 }
 
-/// Starts a lane on a thread of its own, which tells its end as its last deed.
-fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<JoinHandle<()>> {
+/// Opens a lane on a thread of its own, which serves once it is given listeners, and tells its end
+/// as its last deed.
+fn spawn(
+    plan: LanePlan,
+    to: Sender<Event>,
+    start: Receiver<LaneListeners>,
+) -> io::Result<JoinHandle<()>> {
     let lane = plan.index;
     thread::Builder::new()
         .name(format!("lane-{lane}"))
@@ -163,7 +174,11 @@ fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<JoinHandle<()>> {
                     back_end,
                     refused,
                 }));
-                lane::serve(lane, plan)
+                // Without them the server does not start.
+                match start.recv() {
+                    Ok(listeners) => lane::serve(lane, plan, listeners),
+                    Err(_) => Ok(0),
+                }
             };
             let result = match panic::catch_unwind(AssertUnwindSafe(serve)) {
                 Ok(result) => result.map_err(|error| ServerError::Lane { lane, error }),

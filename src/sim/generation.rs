@@ -15,6 +15,7 @@ use crate::proxy::SessionLimit;
 use crate::runtime::{Handle, Remote, TICK, Time};
 use crate::server::{LanePlan, Orders, Serving, Shared, open, socket};
 use crate::stats::LaneStats;
+use crate::sys::OsSocket;
 use crate::sys::sim::{Mark, Random, with};
 
 /// The lanes of one configuration.
@@ -59,7 +60,9 @@ impl Generation {
             for (place, listener) in config.listeners.iter().enumerate() {
                 let (backlog, options) = (listener.backlog, socket(&listener.socket));
                 for &address in &listener.bind {
-                    listeners.push((place, Listener::bind(address, backlog, &options)?));
+                    let socket = Listener::bind(address, &options)?;
+                    Listener::listen(&socket, backlog)?;
+                    listeners.push((place, socket));
                 }
             }
             let lane = LanePlan {
@@ -67,14 +70,13 @@ impl Generation {
                 cpu: None,
                 options,
                 may_fall_back: false,
-                listeners,
                 config: Arc::clone(&config),
                 limit: Arc::clone(&limit),
                 shared: Arc::clone(&shared),
                 orders: Arc::clone(&orders),
                 spread: Arc::default(),
             };
-            lanes.push(LaneState::start(lane)?);
+            lanes.push(LaneState::start(lane, listeners)?);
         }
         Ok(Self {
             lanes,
@@ -109,7 +111,7 @@ impl Generation {
 }
 
 impl LaneState {
-    fn start(plan: LanePlan) -> io::Result<Self> {
+    fn start(plan: LanePlan, listeners: Vec<(usize, OsSocket)>) -> io::Result<Self> {
         let lane = open(&plan)?.lane;
         let poller = with(|kernel| kernel.pollers()) - 1;
         let handle = lane.handle();
@@ -119,7 +121,7 @@ impl LaneState {
         let seed = plan.options.seed;
         handle.spawn(&"probe", probe(handle.clone(), Rc::clone(&probes), seed));
         Ok(Self {
-            serving: Some(Box::new(Serving::start(lane, plan)?)),
+            serving: Some(Box::new(Serving::start(lane, plan, listeners)?)),
             poller,
             pool,
             stats,

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockFilter, SockRef};
 
 use super::unix::{NO_SIGNAL, checked, retry};
 
@@ -262,6 +262,35 @@ pub(crate) fn set_notsent_lowat(socket: BorrowedFd<'_>, bytes: u32) -> io::Resul
 /// `TCP_CONGESTION`; `NotFound` when the kernel has none of that name.
 pub(crate) fn set_congestion(socket: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_congestion(name.as_bytes())
+}
+
+/// Has the kernel drop what would begin another connection to a listener (`SO_ATTACH_FILTER`,
+/// packet(7)): segments with a SYN. The kernel counts nothing and answers nothing; the client sends
+/// the segment again after a second.
+pub(crate) fn turn_away(listener: BorrowedFd<'_>) -> io::Result<()> {
+    const FLAGS_AT: u32 = 13; // RFC 9293 §3.1; a filter of a TCP socket sees the segment
+    const SYN: u32 = 0x02;
+    let filter = [
+        SockFilter::new(
+            code(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS),
+            0,
+            0,
+            FLAGS_AT,
+        ),
+        SockFilter::new(
+            code(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K),
+            0,
+            1,
+            SYN,
+        ),
+        SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, 0),
+        SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX),
+    ];
+    SockRef::from(&listener).attach_filter(&filter)
+}
+
+fn code(bits: u32) -> u16 {
+    u16::try_from(bits).expect("16 bits by bpf's definition")
 }
 
 /// A bind of this socket to port 0 leaves the port to the connect (`IP_BIND_ADDRESS_NO_PORT`,

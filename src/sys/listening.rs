@@ -1,9 +1,9 @@
-//! Whether somebody listens on an address, as the kernel has it; for a health check, which is not
-//! to open a connection.
+//! Who listens on an address, as the kernel has it: for a health check, which is not to open a
+//! connection, and for a start that finds a port taken.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Whether a socket of this network namespace listens on exactly this address; `None` where the
 /// kernel does not say (`/proc/net/tcp` and `tcp6`, proc(5)).
@@ -13,15 +13,55 @@ pub fn is_listened_on(address: SocketAddr) -> Option<bool> {
         SocketAddr::V4(_) => "/proc/net/tcp",
         SocketAddr::V6(_) => "/proc/net/tcp6",
     };
-    lists(BufReader::new(File::open(table).ok()?), address).ok()
+    let listeners = listeners(BufReader::new(File::open(table).ok()?)).ok()?;
+    Some(listeners.iter().any(|listener| listener.address == address))
 }
 
-/// Whether such a table has a listener of this address. Listeners come before the connections,
-/// which may be a million: those are not read.
-fn lists(table: impl BufRead, address: SocketAddr) -> io::Result<bool> {
+/// The process that listens on an address, or on a wildcard that meets it, as
+/// `process 812 (nginx)`; `None` when this user is not told.
+pub(crate) fn holder_of(address: SocketAddr) -> Option<String> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(File::open);
+    let tables = tables.into_iter().flatten().map(BufReader::new);
+    let holding = |listener: &Listener| {
+        let (ip, wanted) = (listener.address.ip().to_canonical(), address.ip());
+        let meets = ip == wanted || ip.is_unspecified() || wanted.is_unspecified();
+        meets && listener.address.port() == address.port()
+    };
+    let listeners = tables.flat_map(|table| listeners(table).unwrap_or_default());
+    let links = listeners.filter(holding).map(|listener| listener.inode);
+    let links: Vec<String> = links.map(|inode| format!("socket:[{inode}]")).collect();
+    let mut processes = fs::read_dir("/proc").ok()?.flatten();
+    let process = processes.find(|process| {
+        // Beside their numbers there is "self".
+        let is_number = process.file_name().to_string_lossy().parse::<u32>().is_ok();
+        let descriptors = fs::read_dir(process.path().join("fd"))
+            .into_iter()
+            .flatten();
+        is_number
+            && descriptors.flatten().any(|descriptor| {
+                let target = fs::read_link(descriptor.path()).unwrap_or_default();
+                links.iter().any(|link| target.as_os_str() == link.as_str())
+            })
+    })?;
+    let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+    let pid = process.file_name();
+    let (pid, name) = (pid.to_string_lossy(), name.trim_end());
+    Some(format!("process {pid} ({name})"))
+}
+
+/// A line of such a table.
+#[derive(Debug)]
+struct Listener {
+    address: SocketAddr,
+    inode: u64,
+}
+
+/// The listeners of a table. They come before the connections, which may be a million: those are
+/// not read.
+fn listeners(table: impl BufRead) -> io::Result<Vec<Listener>> {
     /// `TCP_LISTEN` of the kernel's `net/tcp_states.h`.
     const LISTENS: &str = "0A";
-    let wanted = hexadecimal(address);
+    let mut all = Vec::new();
     for line in table.lines().skip(1) {
         let line = line?;
         let mut words = line.split_whitespace().skip(1);
@@ -29,40 +69,44 @@ fn lists(table: impl BufRead, address: SocketAddr) -> io::Result<bool> {
         if state != Some(LISTENS) {
             break;
         }
-        if local == Some(&wanted) {
-            return Ok(true);
+        let inode = words.nth(5).and_then(|inode| inode.parse().ok());
+        if let (Some(address), Some(inode)) = (local.and_then(address_of), inode) {
+            all.push(Listener { address, inode });
         }
     }
-    Ok(false)
+    Ok(all)
 }
 
 /// An address as these tables have it: words of the address as they lie in memory, then the port.
-fn hexadecimal(address: SocketAddr) -> String {
-    let word = |bytes: &[u8]| {
-        let bytes = bytes.try_into().expect("four of them");
-        format!("{:08X}", u32::from_ne_bytes(bytes))
+fn address_of(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok();
+    let bytes = |at| word(at).map(u32::to_ne_bytes);
+    let ip = if ip.len() == 8 {
+        IpAddr::from(Ipv4Addr::from(bytes(0)?))
+    } else {
+        let all: [[u8; 4]; 4] = [bytes(0)?, bytes(8)?, bytes(16)?, bytes(24)?];
+        let ip: [u8; 16] = all.concat().try_into().ok()?;
+        IpAddr::from(Ipv6Addr::from(ip))
     };
-    let ip: String = match address.ip() {
-        IpAddr::V4(ip) => word(&ip.octets()),
-        IpAddr::V6(ip) => ip.octets().chunks(4).map(word).collect(),
-    };
-    format!("{ip}:{:04X}", address.port())
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+    use std::process;
 
-    use super::{is_listened_on, lists};
+    use super::{holder_of, is_listened_on, listeners};
 
     /// A connection of the port, or a listener on another address of it, is no listener of it.
     #[test]
     fn only_a_listener_of_that_very_address_counts() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue\n\
-                     \x20  0: 0100007F:1B5F 00000000:0000 0A 00000000:00000000 00:00000000\n\
-                     \x20  1: 00000000:1B60 00000000:0000 0A 00000000:00000000 00:00000000\n\
-                     \x20  2: 0100007F:1B61 0100007F:9C40 01 00000000:00000000 00:00000000\n\
-                     \x20  3: 0100007F:1B62 00000000:0000 0A 00000000:00000000 00:00000000\n";
+                     \x20  0: 0100007F:1B5F 00000000:0000 0A 0:0 0:0 0 0 0 4\n\
+                     \x20  1: 00000000:1B60 00000000:0000 0A 0:0 0:0 0 0 0 4\n\
+                     \x20  2: 0100007F:1B61 0100007F:9C40 01 0:0 0:0 0 0 0 4\n\
+                     \x20  3: 0100007F:1B62 00000000:0000 0A 0:0 0:0 0 0 0 4\n";
         for (address, listens) in [
             ("127.0.0.1:7007", true),
             ("0.0.0.0:7008", true),
@@ -70,7 +114,9 @@ mod tests {
             ("127.0.0.1:7009", false),
             ("127.0.0.1:7010", false),
         ] {
-            let found = lists(table.as_bytes(), address.parse().unwrap()).unwrap();
+            let address: SocketAddr = address.parse().unwrap();
+            let all = listeners(table.as_bytes()).unwrap();
+            let found = all.iter().any(|listener| listener.address == address);
             assert_eq!(found, listens, "{address}");
         }
     }
@@ -86,6 +132,27 @@ mod tests {
             assert_eq!(is_listened_on(address), Some(true), "{address}");
             drop(listener);
             assert_eq!(is_listened_on(address), Some(false), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_process_that_listens_is_named() {
+        for bind in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
+            let Ok(listener) = TcpListener::bind(bind) else {
+                assert_eq!(bind, "[::1]:0", "IPv6 may be switched off");
+                continue;
+            };
+            let mut address = listener.local_addr().unwrap();
+            let holder = holder_of(address).unwrap();
+            let us = format!("process {} (", process::id());
+            assert!(holder.starts_with(&us), "{holder}");
+            if address.ip().is_unspecified() {
+                address.set_ip(Ipv4Addr::LOCALHOST.into());
+                assert_eq!(holder_of(address), Some(holder));
+            }
+            // The port of a connection is nobody's.
+            let client = TcpStream::connect(address).unwrap();
+            assert_eq!(holder_of(client.local_addr().unwrap()), None);
         }
     }
 }

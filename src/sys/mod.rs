@@ -73,7 +73,7 @@ pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
 pub(crate) use linux::{
     EventFd, Pipe, acknowledged_total, is_closed, is_connecting, send_room, set_congestion,
     set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout,
-    trim_heap, unacknowledged,
+    trim_heap, turn_away, unacknowledged,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
@@ -82,6 +82,8 @@ pub(crate) use linux::{
 };
 #[cfg(target_os = "linux")]
 pub use linux::{cpus, io_uring_disabled, pin_to};
+#[cfg(target_os = "linux")]
+pub(crate) use listening::holder_of;
 #[cfg(target_os = "linux")]
 pub use listening::is_listened_on;
 pub use memory::{ByteLimit, MemoryLimits};
@@ -99,7 +101,7 @@ pub(crate) use sim::{
     is_writable, listen, local_address, recv, reset_on_close, send, send_room, set_congestion,
     set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment, set_nodelay,
     set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write,
-    take_error, trim_heap, unacknowledged, unread,
+    take_error, trim_heap, turn_away, unacknowledged, unread,
 };
 #[cfg(feature = "sim")]
 pub use sim::{OsSocket, now, peer_address, stream_socket};
@@ -149,9 +151,9 @@ pub(crate) use windows_process::{
 pub use without::is_listened_on;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use without::{
-    Pipe, ThreadProgress, acknowledged_total, is_connecting, is_without_splice, listen_overflows,
-    set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout,
-    thread_id, thread_progress, trim_heap,
+    Pipe, ThreadProgress, acknowledged_total, holder_of, is_connecting, is_without_splice,
+    listen_overflows, set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat,
+    set_user_timeout, thread_id, thread_progress, trim_heap, turn_away,
 };
 #[cfg(not(target_os = "linux"))]
 pub use without::{limit_arenas, memory_limits};

@@ -57,6 +57,11 @@ pub fn is_listened_on(_address: std::net::SocketAddr) -> Option<bool> {
     None
 }
 
+/// Who has a port is not asked here.
+pub(crate) fn holder_of(_address: std::net::SocketAddr) -> Option<String> {
+    None
+}
+
 /// An option that this system has not, asked for by the configuration.
 pub(super) fn no_option(name: &str) -> io::Error {
     let text = format!("this system has no {name}; leave the key out");
@@ -101,6 +106,11 @@ pub(crate) fn acknowledged_total(_socket: SocketRef<'_>) -> io::Result<u64> {
 
 /// The allocators of these systems are not told to.
 pub(crate) fn trim_heap() {}
+
+/// There is no filter for what reaches a listener.
+pub(crate) fn turn_away(_listener: SocketRef<'_>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 /// The calling thread, by a number of which nothing more is told here.
 pub(crate) fn thread_id() -> u32 {

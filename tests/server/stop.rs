@@ -1,12 +1,12 @@
 //! Signals: how the server stops, and what of it its clients see.
 
-use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::support::{
-    End, Server, connect, corelane, echo, expect_pattern, fill, now, on_both, pattern, ping, proxy,
-    read_pattern, runtime, signal, until,
+    End, Server, connect, corelane, echo, expect_pattern, fill, now, on_both, patient, pattern,
+    ping, proxy, read_pattern, runtime, signal, spawn, until,
 };
 
 fn with_grace(poller: &str, lanes: usize, grace: &str) -> String {
@@ -249,7 +249,7 @@ fn a_busy_server_stops_as_an_idle_one_does() {
             ping(&idle);
             let address = server.address("echo");
             let client = connect(address);
-            let busy = crate::support::spawn(move || {
+            let busy = spawn(move || {
                 (0..50 + round * 20).for_each(|_| ping(&client));
                 client.shutdown(Shutdown::Write).unwrap();
                 assert_eq!(read_pattern(&client, 0), (0, End::Fin));
@@ -285,5 +285,51 @@ fn a_relay_finishes_after_the_signal() {
         drop(upstream);
         assert_eq!(read_pattern(&client, 0), (1 << 20, End::Fin));
         assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+    });
+}
+
+/// Connects, asks and hangs up until nobody listens any more; how many were served, and what became
+/// of those who were connected and not served.
+fn ask_until_refused(to: SocketAddr) -> (usize, Vec<String>) {
+    let (mut served, mut lost) = (0, Vec::new());
+    loop {
+        // A second is what a client that is turned away waits before it tries again.
+        let Ok(mut client) = TcpStream::connect_timeout(&to, Duration::from_millis(300)) else {
+            return (served, lost);
+        };
+        patient(&client);
+        let mut answer = Vec::new();
+        let asked = client.write_all(b"hello").and_then(|()| {
+            client.shutdown(Shutdown::Write)?;
+            client.read_to_end(&mut answer)
+        });
+        match asked {
+            Ok(_) if answer == b"hello" => served += 1,
+            other => lost.push(format!("{other:?} after {answer:?}")),
+        }
+    }
+}
+
+/// Clients whom the kernel had accepted have been told that they are connected.
+#[test]
+fn a_stop_loses_no_client_that_was_connected() {
+    on_both(|poller| {
+        for _ in 0..12 {
+            let mut server = Server::echo(poller, 2);
+            let address = server.address("echo");
+            let asking: Vec<_> = (0..8)
+                .map(|_| spawn(move || ask_until_refused(address)))
+                .collect();
+            let mut first = connect(address);
+            first.write_all(b"x").unwrap();
+            first.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(first.read(&mut [0; 8]).unwrap(), 1);
+            server.signal("TERM");
+            assert_eq!(server.wait(), Some(0));
+            for asked in asking {
+                let (served, lost) = asked.join().unwrap();
+                assert!(lost.is_empty(), "{served} served, then {lost:?}");
+            }
+        }
     });
 }

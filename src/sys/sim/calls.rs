@@ -175,6 +175,14 @@ pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
     either(socket, simulation, socket::reset_on_close)
 }
 
+pub(crate) fn turn_away(listener: SocketRef<'_>) -> io::Result<()> {
+    let simulation = |kernel: &mut super::Kernel, number| {
+        kernel.turn_away(number);
+        Ok(())
+    };
+    either(listener, simulation, linux::turn_away)
+}
+
 pub(crate) fn fin_on_close(socket: SocketRef<'_>) -> io::Result<()> {
     let simulation = |kernel: &mut super::Kernel, number| {
         kernel.set_reset_on_close(number, false);

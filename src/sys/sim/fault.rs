@@ -120,6 +120,7 @@ numbered! {
         SimultaneousClose,
         SplicedBytes,
         TimeWaitHeldPort,
+        TurnedAway,
         // Of the session, as its record has it.
         EndedClientFin,
         EndedUpstreamFin,

@@ -305,6 +305,12 @@ impl Kernel {
         self.socks[index].poll_writable()
     }
 
+    /// No new connection reaches a listener from now on.
+    pub(crate) fn turn_away(&mut self, descriptor: i32) {
+        let index = self.socket(descriptor);
+        self.socks[index as usize].turns_away = true;
+    }
+
     pub(crate) fn set_reset_on_close(&mut self, descriptor: i32, resets: bool) {
         let index = self.socket(descriptor);
         self.socks[index as usize].reset_on_close = resets;

@@ -64,8 +64,13 @@ impl Kernel {
         }
         let listener = self.random.pick(&group);
         let waiting = &self.socks[listener as usize];
-        if waiting.queue.len() > waiting.backlog {
-            self.pass(Mark::BacklogOverflow);
+        let turns_away = waiting.turns_away;
+        if turns_away || waiting.queue.len() > waiting.backlog {
+            self.pass(if turns_away {
+                Mark::TurnedAway
+            } else {
+                Mark::BacklogOverflow
+            });
             if lost == SYN_TRIES {
                 self.give_up_after(from.index, 0, libc::ETIMEDOUT);
             } else {

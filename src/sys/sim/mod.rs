@@ -26,7 +26,7 @@ pub(crate) use self::calls::{
     is_writable, listen, local_address, recv, reset_on_close, send, send_room, set_congestion,
     set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment, set_nodelay,
     set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write,
-    take_error, trim_heap, unacknowledged, unread,
+    take_error, trim_heap, turn_away, unacknowledged, unread,
 };
 pub use self::calls::{OsSocket, RealSocket, now, peer_address, stream_socket};
 pub use self::fault::{Fault, Faults, Mark, Marks, Random};

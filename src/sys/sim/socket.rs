@@ -95,6 +95,8 @@ pub(super) struct Sock {
 
     // Listening.
     pub(super) backlog: usize,
+    /// SYNs are dropped.
+    pub(super) turns_away: bool,
     pub(super) queue: VecDeque<u32>,
 
     // Who wants to know.
