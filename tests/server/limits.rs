@@ -56,6 +56,37 @@ fn ping_answered(mut client: &TcpStream) {
     assert_eq!(&back, b"ping");
 }
 
+/// Issue 14: a place came free with its session, and its descriptor an entry of the kernel later,
+/// so that one too many was accepted.
+#[test]
+fn with_as_many_places_as_descriptors_none_is_missing() {
+    const PLACES: usize = 20;
+    // The connection that waits for a place, and a pair with which io_uring's buffers are asked
+    // back.
+    const BESIDES: usize = 1 + 2;
+    on_both(|poller| {
+        let limit = format!("max_sessions = {PLACES}\n");
+        let mut server = Server::start(&(runtime(poller, 1) + &limit + &echo()));
+        leave_descriptors(&server, PLACES + BESIDES);
+        let wave = || -> Vec<TcpStream> { (0..PLACES).map(|_| server.connect()).collect() };
+        let mut served = wave();
+        served.iter().for_each(ping);
+        for _ in 0..10 {
+            let waiting = wave();
+            // The lane sees all of one wave leave in one turn, with the next one in the backlog.
+            server.signal("STOP");
+            served = waiting;
+            server.signal("CONT");
+            served.iter().for_each(ping);
+        }
+        drop(served);
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0));
+        let missed = server.log.iter().find(|l| l.contains("cannot accept"));
+        assert_eq!(missed, None);
+    });
+}
+
 /// Issue 14: a limit was reached in silence, at every level of the log.
 #[test]
 fn a_limit_on_sessions_that_is_reached_is_told_and_counted() {
