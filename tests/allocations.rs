@@ -22,7 +22,7 @@ use std::time::Duration;
 use corelane::net::{Listener, SocketOptions};
 use corelane::poller::BackEnd;
 use corelane::proxy::{
-    Acceptor, Service, SessionLimit, Timeouts, Upstream, UpstreamOptions, accept,
+    Acceptor, Service, SessionLimit, Spares, Timeouts, Upstream, UpstreamOptions, accept,
 };
 use corelane::runtime::{Gate, Lane, LaneOptions, Remote};
 use corelane::sys;
@@ -236,8 +236,10 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
         place: 0,
         spread: Arc::default(),
     };
-    lane.handle()
-        .spawn(&"accept", accept(listener, Rc::new(acceptor)));
+    lane.handle().spawn(
+        &"accept",
+        accept(listener, Rc::new(acceptor), Spares::default()),
+    );
     address
 }
 

@@ -8,4 +8,4 @@ mod stream;
 
 pub use self::listener::{Accepted, Listener};
 pub use self::options::{Keepalive, SocketOptions};
-pub use self::stream::{Stream, connect, connect_with, is_local, is_out_of_ports};
+pub use self::stream::{Stream, Unconnected, connect, is_local, is_out_of_ports};

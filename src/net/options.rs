@@ -26,7 +26,7 @@ pub struct SocketOptions {
     /// Congestion control by name (`TCP_CONGESTION`).
     pub congestion: Option<String>,
     /// Data in the first segment (`TCP_FASTOPEN`; `TCP_FASTOPEN_CONNECT` in
-    /// [`connect_with`](super::connect_with)).
+    /// [`Unconnected::connect_with`](super::Unconnected::connect_with)).
     pub fast_open: bool,
 }
 

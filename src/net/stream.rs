@@ -32,52 +32,87 @@ pub async fn connect(
     source: Option<IpAddr>,
     options: &SocketOptions,
 ) -> io::Result<Stream> {
-    let stream = open(lane, to, source, options)?;
-    let connected = stream.socket.connect(to).await;
-    stream.made_to(to, connected)?;
-    Ok(stream)
+    Unconnected::open(to, options)?
+        .connect(lane, to, source)
+        .await
 }
 
-/// The same by fast open: if the other end has given this machine a cookie, the bytes that `first`
-/// gives go with the SYN (`TCP_FASTOPEN_CONNECT`, tcp(7)). Says whether they were sent; a try that
-/// fails may have delivered them all the same (RFC 7413 §2.1).
-///
-/// # Errors
-/// See [`connect()`].
-pub async fn connect_with(
-    lane: &Handle,
-    to: SocketAddr,
-    source: Option<IpAddr>,
-    options: &SocketOptions,
-    first: impl FnOnce() -> Chain,
-) -> io::Result<(Stream, bool)> {
-    let stream = open(lane, to, source, options)?;
-    stream.socket.with_descriptor(sys::set_fast_open_connect)?;
-    let connected = stream.socket.connect(to).await;
-    stream.made_to(to, connected)?;
-    let waits = |socket: SocketRef<'_>| Ok(sys::is_connecting(socket));
-    let is_sent = stream.socket.with_descriptor(waits)?;
-    if is_sent {
-        let connected = stream.socket.send_with_syn(first()).await;
+/// A socket that is to be connected, and has its options.
+#[derive(Debug)]
+pub struct Unconnected {
+    socket: OsSocket,
+    is_ipv4: bool,
+}
+
+impl Unconnected {
+    /// A socket for an address of that family.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory, or an option that the system refuses.
+    pub fn open(of: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
+        let socket = sys::stream_socket(of)?;
+        options.apply(sys::borrow(&socket))?;
+        reset_if_killed(sys::borrow(&socket))?;
+        Ok(Self {
+            socket,
+            is_ipv4: of.is_ipv4(),
+        })
+    }
+
+    /// Whether it can be connected to that address.
+    #[must_use]
+    pub fn fits(&self, to: SocketAddr) -> bool {
+        self.is_ipv4 == to.is_ipv4()
+    }
+
+    /// See [`connect()`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn connect(
+        self,
+        lane: &Handle,
+        to: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> io::Result<Stream> {
+        let stream = self.attach(lane, source)?;
+        let connected = stream.socket.connect(to).await;
         stream.made_to(to, connected)?;
+        Ok(stream)
     }
-    Ok((stream, is_sent))
-}
 
-/// A socket that is to be connected.
-fn open(
-    lane: &Handle,
-    to: SocketAddr,
-    source: Option<IpAddr>,
-    options: &SocketOptions,
-) -> io::Result<Stream> {
-    let socket = sys::stream_socket(to)?;
-    options.apply(sys::borrow(&socket))?;
-    reset_if_killed(sys::borrow(&socket))?;
-    if let Some(source) = source {
-        sys::bind_source(sys::borrow(&socket), source)?;
+    /// The same by fast open: if the other end has given this machine a cookie, the bytes that
+    /// `first` gives go with the SYN (`TCP_FASTOPEN_CONNECT`, tcp(7)). Says whether they were sent;
+    /// a try that fails may have delivered them all the same (RFC 7413 §2.1).
+    ///
+    /// # Errors
+    /// See [`connect()`].
+    pub async fn connect_with(
+        self,
+        lane: &Handle,
+        to: SocketAddr,
+        source: Option<IpAddr>,
+        first: impl FnOnce() -> Chain,
+    ) -> io::Result<(Stream, bool)> {
+        let stream = self.attach(lane, source)?;
+        stream.socket.with_descriptor(sys::set_fast_open_connect)?;
+        let connected = stream.socket.connect(to).await;
+        stream.made_to(to, connected)?;
+        let waits = |socket: SocketRef<'_>| Ok(sys::is_connecting(socket));
+        let is_sent = stream.socket.with_descriptor(waits)?;
+        if is_sent {
+            let connected = stream.socket.send_with_syn(first()).await;
+            stream.made_to(to, connected)?;
+        }
+        Ok((stream, is_sent))
     }
-    Ok(Stream::of(lane, socket))
+
+    fn attach(self, lane: &Handle, source: Option<IpAddr>) -> io::Result<Stream> {
+        if let Some(source) = source {
+            sys::bind_source(sys::borrow(&self.socket), source)?;
+        }
+        Ok(Stream::of(lane, self.socket))
+    }
 }
 
 /// Whether the error of a connect says that it had succeeded: a SYN that is not welcome is refused,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::deadline::Timeouts;
 use super::limit::{Permit, SessionLimit};
 use super::session::{Service, start};
+use super::spare::{Reserved, Spares};
 use super::spread::Spread;
 use crate::net::{Accepted, Listener};
 use crate::runtime::{Gate, Handle, LogInterval, Seat, either, yield_now};
@@ -56,6 +57,15 @@ impl Acceptor {
         permit.keep();
     }
 
+    /// What its first session needs, as far as it is to be had.
+    #[must_use]
+    pub fn spares(&self) -> Spares {
+        let mut spares = Spares::default();
+        // If not, it is tried again, and then reported, before anybody is accepted.
+        drop(spares.fill(&self.service));
+        spares
+    }
+
     /// The session has ended.
     pub(super) fn end_session(&self) {
         self.lane.stats().ended.add(1);
@@ -90,7 +100,9 @@ impl Acceptor {
 /// Accepts until told to stop, and then until all clients whom the kernel had accepted by then are
 /// served: they have been told that they are connected, and a close would reset them. Connections
 /// above the session limit wait in the backlog until a session ends.
-pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
+///
+/// `spares` are what the first session needs, as far as it is there.
+pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>, mut spares: Spares) {
     let lane = &acceptor.lane;
     let _ending = Ending(Rc::clone(&acceptor));
     let mut seats = Seats::of(&acceptor.limit);
@@ -98,7 +110,13 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
     // Not served until there is room: for the client the same as the backlog.
     let mut taken = None;
     {
-        let mut serving = pin!(serve(&listener, &acceptor, &mut seats, &mut taken));
+        let mut serving = pin!(serve(
+            &listener,
+            &acceptor,
+            &mut seats,
+            &mut spares,
+            &mut taken
+        ));
         either(stopped.as_mut(), serving.as_mut()).await;
         if listener.turn_away().is_ok() {
             let last = pin!(lane.sleep_until(lane.now() + HANDSHAKE));
@@ -107,14 +125,18 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>) {
     }
     // What is left came before the stop.
     loop {
+        // Without a socket the session waits for one, as long as a connect may take: a stop does
+        // not wait for a client who may not be there.
+        drop(spares.fill(&acceptor.service));
         let connection = match taken.take().map_or_else(|| listener.accept_now(), Ok) {
             Ok(connection) => Some(connection),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(_) => accept_later(&listener, &acceptor, &mut seats).await,
+            Err(_) => accept_later(&listener, &acceptor, &mut seats, &mut spares).await,
         };
         if let Some(connection) = connection {
             let permit = acceptor.place(&seats.place).await;
-            begin(connection, permit, &acceptor);
+            let reserved = spares.reserve(&acceptor.service);
+            begin(connection, permit, &acceptor, reserved);
         }
     }
     listener.close();
@@ -125,19 +147,30 @@ async fn serve(
     listener: &Listener,
     acceptor: &Rc<Acceptor>,
     seats: &mut Seats,
+    spares: &mut Spares,
     taken: &mut Option<Accepted>,
 ) -> ! {
     let mut streak = 0;
     loop {
         if taken.is_none() {
-            *taken = match listener.accept().await {
+            let accepted = match spares.fill(&acceptor.service) {
+                Ok(()) => listener.accept().await,
+                Err(error) => Err(error),
+            };
+            *taken = match accepted {
                 Ok(accepted) => Some(accepted),
-                Err(_) => accept_later(listener, acceptor, seats).await,
+                Err(_) => accept_later(listener, acceptor, seats, spares).await,
             };
         }
         if taken.is_some() {
             let permit = acceptor.place(&seats.place).await;
-            begin(taken.take().expect("kept above"), permit, acceptor);
+            let reserved = spares.reserve(&acceptor.service);
+            begin(
+                taken.take().expect("kept above"),
+                permit,
+                acceptor,
+                reserved,
+            );
             streak += 1;
         }
         if streak >= BUDGET {
@@ -148,10 +181,20 @@ async fn serve(
 }
 
 /// Starts a session here, or hands the connection to the lane that is to have it.
-fn begin(connection: Accepted, permit: Permit, acceptor: &Rc<Acceptor>) {
+fn begin(
+    connection: Accepted,
+    permit: Permit,
+    acceptor: &Rc<Acceptor>,
+    reserved: Option<Reserved>,
+) {
     match acceptor.spread.get() {
-        Some(spread) => spread.hand(acceptor.place, connection, permit),
-        None => start(connection.attach(&acceptor.lane), permit, acceptor),
+        Some(spread) => spread.hand(acceptor.place, connection, permit, reserved),
+        None => start(
+            connection.attach(&acceptor.lane),
+            permit,
+            acceptor,
+            reserved,
+        ),
     }
 }
 
@@ -177,6 +220,7 @@ async fn accept_later(
     listener: &Listener,
     acceptor: &Acceptor,
     seats: &mut Seats,
+    spares: &mut Spares,
 ) -> Option<Accepted> {
     let (lane, descriptors) = (&acceptor.lane, acceptor.limit.descriptors());
     let seat = seats.descriptor.get_or_insert_with(|| descriptors.seat());
@@ -186,7 +230,8 @@ async fn accept_later(
             descriptors.wake_one();
         };
         let mut wait = descriptors.wait(seat, pass_on).await;
-        match listener.accept_now() {
+        let filled = spares.fill(&acceptor.service);
+        match filled.and_then(|()| listener.accept_now()) {
             Ok(accepted) => {
                 drop(wait);
                 // A session has given back two descriptors where it had an upstream.
@@ -259,7 +304,7 @@ mod tests {
                 place: 0,
                 spread: std::sync::Arc::default(),
             };
-            let task = accept(listener, Rc::new(acceptor));
+            let task = accept(listener, Rc::new(acceptor), super::Spares::default());
             lane.handle().spawn(&"accept", task);
             let mut accepting = Self {
                 lane,

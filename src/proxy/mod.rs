@@ -14,6 +14,7 @@ mod limit;
 mod record;
 mod relay;
 mod session;
+mod spare;
 mod spread;
 mod upstream;
 
@@ -21,5 +22,6 @@ pub use self::accept::{Acceptor, accept};
 pub use self::deadline::Timeouts;
 pub use self::limit::{Permit, SessionLimit};
 pub use self::session::Service;
+pub use self::spare::Spares;
 pub use self::spread::{Services, Spread, keep};
 pub use self::upstream::{Upstream, UpstreamOptions};

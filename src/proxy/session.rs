@@ -13,6 +13,7 @@ use super::close::{Action, Held, Phase, Sink, Source, action};
 use super::limit::Permit;
 use super::record::{Cause, Record};
 use super::relay::{Echo, Proxied, Relay};
+use super::spare::Reserved;
 use super::upstream::{Opening, Upstream};
 use crate::net::Stream;
 use crate::runtime::{Either, either};
@@ -26,24 +27,32 @@ pub enum Service {
     Proxy(Arc<Upstream>),
 }
 
-/// Starts to serve one connection.
-pub(super) fn start((client, peer): (Stream, SocketAddr), permit: Permit, acceptor: &Rc<Acceptor>) {
+/// Starts to serve one connection; with what was reserved for it where it has an upstream.
+pub(super) fn start(
+    (client, peer): (Stream, SocketAddr),
+    permit: Permit,
+    acceptor: &Rc<Acceptor>,
+    reserved: Option<Reserved>,
+) {
     let lane = &acceptor.lane;
     lane.stats().begun.add(1);
     let record = Record::new(Rc::clone(acceptor), peer, permit);
-    match &acceptor.service {
-        Service::Echo => lane.spawn(&"session", Relay::new(client, Echo, record)),
-        Service::Proxy(_) => lane.spawn(&"connect", proxy(client, record, Rc::clone(acceptor))),
+    match reserved {
+        None => lane.spawn(&"session", Relay::new(client, Echo, record)),
+        Some(reserved) => {
+            let connect = proxy(client, record, Rc::clone(acceptor), reserved);
+            lane.spawn(&"connect", connect);
+        }
     }
 }
 
 /// Connects for a client and starts the relay, as a task of its own: what connecting takes is given
 /// back before the session idles.
-async fn proxy(client: Stream, mut record: Record, acceptor: Rc<Acceptor>) {
+async fn proxy(client: Stream, mut record: Record, acceptor: Rc<Acceptor>, reserved: Reserved) {
     let Service::Proxy(upstream) = &acceptor.service else {
         return;
     };
-    let Some(stream) = connect(&client, upstream, &acceptor, &mut record).await else {
+    let Some(stream) = connect(&client, upstream, reserved, &acceptor, &mut record).await else {
         // Dropping resets the client: it must not take silence for an answer.
         return;
     };
@@ -56,16 +65,19 @@ async fn proxy(client: Stream, mut record: Record, acceptor: Rc<Acceptor>) {
 async fn connect(
     client: &Stream,
     upstream: &Upstream,
+    reserved: Reserved,
     acceptor: &Acceptor,
     record: &mut Record,
 ) -> Option<Stream> {
     let opening = Opening {
         client,
+        spare: Cell::new(reserved.socket),
         hands_over: Cell::new(false),
         sent: Cell::new(0),
     };
     let ended = {
-        let connecting = upstream.connect(&opening, &acceptor.timeouts, &record.tries);
+        let first = reserved.endpoint;
+        let connecting = upstream.connect(&opening, first, &acceptor.timeouts, &record.tries);
         let client_ends = poll_fn(|context| {
             if opening.hands_over.get() {
                 return Poll::Pending;

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use super::accept::Acceptor;
 use super::limit::Permit;
 use super::session::start;
+use super::spare::Reserved;
 use crate::net::Accepted;
 use crate::runtime::{Handle, Remote};
 
@@ -62,7 +63,13 @@ impl Spread {
     }
 
     /// Hands a connection to the lane with the fewest sessions.
-    pub(super) fn hand(self: &Arc<Self>, place: usize, connection: Accepted, permit: Permit) {
+    pub(super) fn hand(
+        self: &Arc<Self>,
+        place: usize,
+        connection: Accepted,
+        permit: Permit,
+        reserved: Option<Reserved>,
+    ) {
         let fewest = (0..self.lanes.len())
             .min_by_key(|&lane| self.lanes[lane].sessions())
             .expect("there is a lane");
@@ -72,7 +79,12 @@ impl Spread {
             let services = lane
                 .kept::<Services>()
                 .expect("a lane keeps them from its start");
-            start(connection.attach(lane), permit, &services.0[place]);
+            start(
+                connection.attach(lane),
+                permit,
+                &services.0[place],
+                reserved,
+            );
             // Afterwards: until then it is counted twice rather than not at all.
             spread.lanes[fewest].in_transit.fetch_sub(1, AcqRel);
         });
@@ -111,7 +123,7 @@ mod tests {
     use super::{Services, Spread, keep};
     use crate::net::{Listener, SocketOptions};
     use crate::poller::BackEnd;
-    use crate::proxy::{Acceptor, Service, SessionLimit, Timeouts, accept};
+    use crate::proxy::{Acceptor, Service, SessionLimit, Spares, Timeouts, accept};
     use crate::runtime::{Gate, Lane, LaneOptions};
     use crate::sys;
 
@@ -156,7 +168,7 @@ mod tests {
                 keep(&lane.handle(), Services(vec![acceptor]));
             }
             let services = lanes[0].handle().kept::<Services>().unwrap();
-            let task = accept(listener, Rc::clone(&services.0[0]));
+            let task = accept(listener, Rc::clone(&services.0[0]), Spares::default());
             lanes[0].handle().spawn(&"accept", task);
             Self {
                 lanes,

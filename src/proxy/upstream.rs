@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::deadline::Timeouts;
 use super::endpoint::Endpoint;
 use super::record::Cause;
-use crate::net::{self, SocketOptions, Stream};
+use crate::net::{self, SocketOptions, Stream, Unconnected};
 use crate::runtime::{LogInterval, Time, either, timeout};
 
 /// What an upstream is made of.
@@ -34,11 +34,15 @@ pub struct UpstreamOptions {
 /// sends them right behind the last segment of its handshake, so that they are late by what delays
 /// one segment more than another; one that waits for a greeting waits so much longer for it.
 const FIRST_BYTES: Duration = Duration::from_millis(5);
+/// How often a try for which this machine lacked a descriptor or memory is made again. Seldom: the
+/// first try has its socket before its client is accepted.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// A client's session while it has no upstream.
-#[derive(Debug)]
 pub(super) struct Opening<'a> {
     pub(super) client: &'a Stream,
+    /// A socket for the first try.
+    pub(super) spare: Cell<Option<Unconnected>>,
     /// The client's first bytes are on their way to an endpoint that may have accepted them: what
     /// becomes of the client meanwhile is looked at when that is known.
     pub(super) hands_over: Cell<bool>,
@@ -51,6 +55,7 @@ pub(super) struct Opening<'a> {
 pub struct Upstream {
     options: UpstreamOptions,
     endpoints: Vec<Endpoint>,
+    families: [Option<SocketAddr>; 2],
     /// Of the endpoints.
     turns: Turns,
     /// Of the source addresses, for each endpoint: a turn over all would meet that of the
@@ -85,7 +90,9 @@ impl Upstream {
             "the configuration sees to it"
         );
         let endpoints = options.endpoints.iter();
+        let of_family = |is_v6| endpoints.clone().copied().find(|at| at.is_ipv6() == is_v6);
         Arc::new(Self {
+            families: [of_family(false), of_family(true)],
             endpoints: endpoints.clone().map(|&at| Endpoint::new(at)).collect(),
             turns: Turns::default(),
             source_turns: endpoints.map(|_| Turns::default()).collect(),
@@ -99,12 +106,16 @@ impl Upstream {
         self.endpoints[index].address
     }
 
-    /// Connects to the endpoint whose turn it is, and says which that is; if it does not answer to
-    /// the one of the next turn, within the tries and the time that there are. Nothing has been
-    /// sent by then that is not sent again, and nothing is but by fast open.
+    /// Connects to the endpoint `first`, and if it does not answer to the one of the next turn,
+    /// within the tries and the time that there are; says which has answered. Nothing has been sent
+    /// by then that is not sent again, and nothing is but by fast open.
+    ///
+    /// If this machine lacks a descriptor or memory the client waits for it, and no endpoint is
+    /// blamed: the socket of a try before has gone back, so that one comes free soon.
     pub(super) async fn connect(
         &self,
         opening: &Opening<'_>,
+        first: usize,
         timeouts: &Timeouts,
         tries: &Cell<u8>,
     ) -> Result<(Stream, usize), Cause> {
@@ -117,11 +128,9 @@ impl Upstream {
         }
         let most = self.options.tries.min(self.endpoints.len());
         let mut cause = Cause::ConnectTimeout;
-        let mut tried = Vec::new();
-        while tried.len() < most && lane.now() < end {
-            let index = self.next_untried(&tried);
-            tried.push(index);
-            tries.set(tries.get().saturating_add(1));
+        let (mut index, mut tried) = (first, Vec::new());
+        while lane.now() < end {
+            tries.set(u8::try_from(tried.len() + 1).unwrap_or(u8::MAX));
             let limit = lane.sleep_until(end.min(lane.now() + timeouts.connect));
             let dialled = timeout(limit, pin!(self.dial(opening, index))).await;
             opening.hands_over.set(false);
@@ -137,10 +146,39 @@ impl Upstream {
             self.report(index, &error, cause, lane.now());
             if cause == Cause::LocalResources && !net::is_out_of_ports(&error) {
                 // Another endpoint needs a descriptor, too.
+                lane.sleep_until(end.min(lane.now() + RETRY)).await;
+                continue;
+            }
+            tried.push(index);
+            if tried.len() == most {
                 break;
             }
+            index = self.next_untried(&tried);
         }
         Err(cause)
+    }
+
+    /// The endpoint whose turn it is.
+    pub(super) fn take_turn(&self) -> usize {
+        self.turns.take(self.endpoints.len())
+    }
+
+    /// Per family, an endpoint of that family.
+    pub(super) fn families(&self) -> [Option<SocketAddr>; 2] {
+        self.families
+    }
+
+    /// The place of an address's family there.
+    pub(super) fn family_of(address: SocketAddr) -> usize {
+        usize::from(address.is_ipv6())
+    }
+
+    /// A socket with this upstream's options, for an endpoint of that family.
+    ///
+    /// # Errors
+    /// See [`Unconnected::open`].
+    pub(super) fn socket_for(&self, endpoint: SocketAddr) -> io::Result<Unconnected> {
+        Unconnected::open(endpoint, &self.options.socket)
     }
 
     /// The endpoint of the next turn that this session has not tried. A turn for each try: what a
@@ -186,17 +224,19 @@ impl Upstream {
         opening: &Opening<'_>,
         to: SocketAddr,
     ) -> io::Result<Stream> {
-        let (lane, options) = (opening.client.lane(), &self.options.socket);
-        let first = options.fast_open.then(|| opening.client.copy_arrived());
+        let spare = opening.spare.take().filter(|spare| spare.fits(to));
+        let socket = spare.map_or_else(|| self.socket_for(to), Ok)?;
+        let (lane, fast_open) = (opening.client.lane(), self.options.socket.fast_open);
+        let first = fast_open.then(|| opening.client.copy_arrived());
         let Some(first) = first.flatten() else {
-            return net::connect(lane, to, source, options).await;
+            return socket.connect(lane, to, source).await;
         };
         let bytes = first.len();
         let hand_over = || {
             opening.hands_over.set(true);
             first
         };
-        let (stream, sent) = net::connect_with(lane, to, source, options, hand_over).await?;
+        let (stream, sent) = socket.connect_with(lane, to, source, hand_over).await?;
         if sent {
             opening.client.skip_arrived(bytes);
             opening.sent.set(bytes);

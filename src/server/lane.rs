@@ -11,7 +11,9 @@ use super::options;
 use crate::config::{self, Config};
 use crate::net::Listener;
 use crate::poller::BackEnd;
-use crate::proxy::{Acceptor, Service, Services, SessionLimit, Spread, Upstream, accept, keep};
+use crate::proxy::{
+    Acceptor, Service, Services, SessionLimit, Spares, Spread, Upstream, accept, keep,
+};
 use crate::runtime::{Gate, Lane, LaneOptions, LogInterval};
 use crate::sys::{self, Time};
 
@@ -110,6 +112,8 @@ fn halve(options: &mut LaneOptions) -> bool {
 #[derive(Debug)]
 pub(crate) struct Serving {
     lane: Lane,
+    /// What the accept loops begin with, by their listeners' place, until they do.
+    spares: Vec<(usize, Spares)>,
     stop: Rc<Gate>,
     orders: Arc<Orders>,
     index: usize,
@@ -119,20 +123,44 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts to accept on the lane's listeners.
-    pub(crate) fn start(lane: Lane, plan: LanePlan, listeners: LaneListeners) -> io::Result<Self> {
+    /// A lane that can serve: what its first sessions need is there, if it is to be had.
+    pub(crate) fn new(lane: Lane, plan: LanePlan) -> Self {
         let stop = Rc::new(Gate::default());
         let acceptors = acceptors(&lane, &plan, &stop);
-        keep(&lane.handle(), Services(acceptors.clone()));
-        start_listeners(&lane, listeners, &acceptors)?;
-        Ok(Self {
+        // One for each accept loop, where the lane has any.
+        let accepts = sys::SPREADS_LISTENERS || plan.index == 0;
+        let configured = plan.config.listeners.iter().filter(|_| accepts);
+        let binds = configured.zip(&acceptors).flat_map(|(listener, acceptor)| {
+            let spares = listener.bind.iter().map(|_| acceptor.spares());
+            spares.map(|spares| (acceptor.place, spares))
+        });
+        let spares = binds.collect();
+        keep(&lane.handle(), Services(acceptors));
+        Self {
             lane,
+            spares,
             stop,
             orders: plan.orders,
             index: plan.index,
             spread: plan.spread,
             is_handed: false,
-        })
+        }
+    }
+
+    /// Starts to accept on these listeners.
+    pub(crate) fn listen(&mut self, listeners: LaneListeners) -> io::Result<()> {
+        let lane = self.lane.handle();
+        let services = lane.kept::<Services>().expect("kept from the start");
+        for (place, socket) in listeners {
+            let listener = Listener::attach(&lane, socket)?;
+            let at = self.spares.iter().position(|(of, _)| *of == place);
+            let spares = at
+                .map(|at| self.spares.swap_remove(at).1)
+                .unwrap_or_default();
+            let task = accept(listener, Rc::clone(&services.0[place]), spares);
+            lane.spawn(&"accept", task);
+        }
+        Ok(())
     }
 
     /// Looks at the orders and turns once; when the lane has ended, gives how many sessions were
@@ -152,6 +180,15 @@ impl Serving {
         Ok(None)
     }
 
+    /// Serves until told to stop; says how many sessions were reset.
+    pub(super) fn serve(mut self) -> io::Result<usize> {
+        loop {
+            if let Some(cut) = self.turn(sys::now())? {
+                return Ok(cut);
+            }
+        }
+    }
+
     fn is_over(&mut self) -> bool {
         let has_all = self.spread.get().is_none() || self.is_handed;
         if !has_all && self.spread.get().is_some_and(|spread| spread.is_over()) {
@@ -168,16 +205,6 @@ impl Serving {
             return lane.tasks() == 0 && has_all;
         }
         stop.is_open() && (lane.tasks() == 0 && has_all || orders.abort.load(Acquire))
-    }
-}
-
-/// Serves until told to stop; says how many sessions were reset.
-pub(super) fn serve(lane: Lane, plan: LanePlan, listeners: LaneListeners) -> io::Result<usize> {
-    let mut serving = Serving::start(lane, plan, listeners)?;
-    loop {
-        if let Some(cut) = serving.turn(sys::now())? {
-            return Ok(cut);
-        }
     }
 }
 
@@ -204,18 +231,4 @@ fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Gate>) -> Vec<Rc<Acceptor>>
     };
     let listeners = plan.config.listeners.iter();
     listeners.enumerate().map(acceptor).collect()
-}
-
-fn start_listeners(
-    lane: &Lane,
-    listeners: LaneListeners,
-    acceptors: &[Rc<Acceptor>],
-) -> io::Result<()> {
-    for (place, socket) in listeners {
-        let handle = lane.handle();
-        let listener = Listener::attach(&handle, socket)?;
-        let task = accept(listener, Rc::clone(&acceptors[place]));
-        handle.spawn(&"accept", task);
-    }
-    Ok(())
 }

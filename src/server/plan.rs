@@ -7,7 +7,7 @@ use std::thread;
 use super::error::ServerError;
 use super::memory::{Shares, share};
 use crate::buf::{BUFFER_BYTES, PoolOptions};
-use crate::config::{Config, Lanes, MaxSessions, Pin, PollerChoice, Service};
+use crate::config::{Config, Lanes, Listener, MaxSessions, Pin, PollerChoice, Service};
 use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
 use crate::sys;
@@ -213,6 +213,16 @@ fn directions(config: &Config) -> usize {
     }
 }
 
+/// How many families the endpoints behind a listener are of: a lane keeps a spare socket of each.
+fn families(config: &Config, listener: &Listener) -> usize {
+    let Service::Proxy { upstream } = listener.service else {
+        return 0;
+    };
+    let endpoints = &config.upstreams[upstream].endpoints;
+    let has = |is_ipv6| endpoints.iter().any(|at| at.is_ipv6() == is_ipv6);
+    usize::from(has(false)) + usize::from(has(true))
+}
+
 fn file_limit() -> Result<usize, ServerError> {
     sys::file_limit().map_err(|error: io::Error| ServerError::System {
         what: "cannot learn the limit on descriptors",
@@ -242,24 +252,23 @@ fn possible_sessions(
     limit: usize,
     inherited: usize,
 ) -> Result<usize, ServerError> {
-    let listeners: usize = config
-        .listeners
-        .iter()
-        .map(|listener| listener.bind.len())
-        .sum();
-    let kept = SPARE_DESCRIPTORS + inherited + lanes * (LANE_DESCRIPTORS + listeners);
-    // Each lane may hold one connection that waits for a place.
-    let kept = kept + lanes * listeners;
+    let (mut listeners, mut sockets) = (0, 0);
+    for listener in &config.listeners {
+        listeners += listener.bind.len();
+        // The listening socket, a connection that waits for a place, and the spare sockets.
+        sockets += listener.bind.len() * (2 + families(config, listener));
+    }
+    let each = LANE_DESCRIPTORS + sockets;
+    let kept = SPARE_DESCRIPTORS + inherited + lanes * each;
     let possible = limit.saturating_sub(kept) / directions(config);
     if possible == 0 {
-        let each = LANE_DESCRIPTORS + 2 * listeners;
         let needed = kept + directions(config);
         return Err(ServerError::Impossible {
             key: "runtime.lanes".to_owned(),
             remedy: format!(
                 "the limit of {limit} open descriptors is too low for {lanes} lanes: each needs \
-                 {each} (its poller, and two for each of {listeners} addresses to listen on), the \
-                 process {SPARE_DESCRIPTORS} and a session {}; raise it to {needed} at least \
+                 {each} (its poller, and {sockets} for the {listeners} addresses to listen on), \
+                 the process {SPARE_DESCRIPTORS} and a session {}; raise it to {needed} at least \
                  (LimitNOFILE, ulimit -n), or have fewer lanes",
                 directions(config)
             ),

@@ -167,16 +167,21 @@ fn spawn(
                 let Opened { lane, refused } = lane::open(&plan)?;
                 let handle = lane.handle();
                 let (remote, back_end) = (handle.remote().clone(), handle.back_end());
+                let index = plan.index;
+                let mut serving = lane::Serving::new(lane, plan);
                 // The main thread waits for this until every lane has ended.
                 drop(to.send(Event::Started {
-                    lane: plan.index,
+                    lane: index,
                     remote,
                     back_end,
                     refused,
                 }));
                 // Without them the server does not start.
                 match start.recv() {
-                    Ok(listeners) => lane::serve(lane, plan, listeners),
+                    Ok(listeners) => {
+                        serving.listen(listeners)?;
+                        serving.serve()
+                    }
                     Err(_) => Ok(0),
                 }
             };

@@ -342,6 +342,9 @@ impl Books<'_> {
         if record.from_client > end.read {
             return bad("more from the client than was read");
         }
+        if record.ended == "local_resources" && record.tries < 2 && !self.world.plan.may_lack() {
+            return bad("a client was accepted for whom there was no socket");
+        }
         // A freeze may outlast the time to connect, and what came of it be told behind that.
         let plan = &self.world.plan;
         let passed_over = record.tries > 1 && !plan.faults.has(Fault::Frozen);

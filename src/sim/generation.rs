@@ -120,8 +120,10 @@ impl LaneState {
         let probes = Rc::new(Probes::default());
         let seed = plan.options.seed;
         handle.spawn(&"probe", probe(handle.clone(), Rc::clone(&probes), seed));
+        let mut serving = Serving::new(lane, plan);
+        serving.listen(listeners)?;
         Ok(Self {
-            serving: Some(Box::new(Serving::start(lane, plan, listeners)?)),
+            serving: Some(Box::new(serving)),
             poller,
             pool,
             stats,

@@ -242,6 +242,19 @@ impl Plan {
         causes.iter().any(|&fault| self.faults.has(fault)) || self.may_starve()
     }
 
+    /// Whether a session may lack what its first connect needs though there was a socket: a port,
+    /// the kernel's memory to watch it, or the socket itself for those that a stop still accepts.
+    pub(super) fn may_lack(&self) -> bool {
+        let causes = [
+            Fault::FewPorts,
+            Fault::WatchRefused,
+            Fault::DrainEarly,
+            Fault::GraceEnds,
+            Fault::Reconfigured,
+        ];
+        causes.iter().any(|&fault| self.faults.has(fault))
+    }
+
     /// Whether an endpoint that is asked may not be reached.
     pub(super) fn may_not_connect(&self) -> bool {
         let causes = [

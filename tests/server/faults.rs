@@ -131,8 +131,9 @@ fn a_failing_accept_is_put_off() {
     }
 }
 
-/// Case 31: no memory to connect with is no fault of the endpoint: the client is reset, the record
-/// says why, and no other endpoint is tried. (io_uring connects without a system call.)
+/// Case 31: no memory to connect with is no fault of the endpoint: the client waits for it as long
+/// as all tries may take, then it is reset, the record says why, and no other endpoint was tried.
+/// (io_uring connects without a system call.)
 #[test]
 fn a_connect_without_resources_is_local() {
     for error in [libc::ENOBUFS, libc::ENOMEM] {
@@ -140,7 +141,10 @@ fn a_connect_without_resources_is_local() {
         let endpoints = [behind.address("echo"), dead_address()];
         let connects = [(libc::SYS_connect, Vec::new())];
         let log = "[log]\nlevel = \"debug\"\n";
-        let config = runtime("epoll", 1) + log + &proxy(&endpoints);
+        let of_listener = "timeouts = { connect = \"200ms\", connect_total = \"300ms\" }";
+        let tables =
+            proxy(&endpoints).replace("[[upstream]]", &format!("{of_listener}\n[[upstream]]"));
+        let config = runtime("epoll", 1) + log + &tables;
         let mut server = Server::spawn(failing(connects, error), &config);
         server.await_line("ready");
         for _ in 0..3 {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::proxy::assert_reset;
 use crate::support::{
     End, Server, connect, echo, now, on_both, ping, proxy, read_pattern, reset, runtime,
     send_pattern,
@@ -288,23 +287,34 @@ fn a_descriptor_that_comes_free_serves_who_waits() {
     });
 }
 
-/// Case 29: none is left for the upstream's side. That client is told; the others go on.
+/// Case 29: none is left for the next client's side, or for its upstream's. It was accepted and
+/// reset where the second was the one that is missing; it waits, and the others go on.
 #[test]
-fn without_a_descriptor_for_the_upstream_its_client_is_reset() {
+fn a_client_waits_for_both_descriptors() {
     on_both(|poller| {
-        let behind = Server::echo(poller, 1);
-        let front = runtime(poller, 1) + &proxy(&[behind.address("echo")]);
-        let front = Server::start(&front);
-        leave_descriptors(&front, 3);
-        let first = connect(front.address("proxy"));
-        ping(&first);
-        assert_reset(front.address("proxy"));
-        ping(&first);
-        free_descriptors(&front);
-        ping(&connect(front.address("proxy")));
-        drop(first);
-        front.stop();
-        behind.stop();
+        for (left, ends) in [(1, false), (2, false), (1, true), (2, true)] {
+            let behind = Server::echo(poller, 1);
+            let front = runtime(poller, 1) + &proxy(&[behind.address("echo")]);
+            let mut front = Server::start(&front);
+            leave_descriptors(&front, left);
+            let first = connect(front.address("proxy"));
+            ping(&first);
+            let second = connect(front.address("proxy"));
+            front.await_line("cannot accept");
+            if ends {
+                drop(first);
+                ping(&second);
+                free_descriptors(&front);
+            } else {
+                ping(&first);
+                free_descriptors(&front);
+                ping(&second);
+                drop(first);
+            }
+            drop(second);
+            front.stop();
+            behind.stop();
+        }
     });
 }
 
