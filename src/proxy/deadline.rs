@@ -93,7 +93,7 @@ impl Deadline {
 
 impl Open {
     /// How long nothing may move.
-    fn quiet(self, timeouts: &Timeouts) -> (Duration, Expired) {
+    pub(super) fn quiet(self, timeouts: &Timeouts) -> (Duration, Expired) {
         let idle = timeouts.idle.unwrap_or(Duration::MAX);
         if self == Self::Half && timeouts.half_close <= idle {
             (timeouts.half_close, Expired::HalfClose)

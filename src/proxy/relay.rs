@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::close::{Phase, Sink, Source};
 use super::deadline::{Deadline, Expired, Open};
@@ -31,10 +32,17 @@ pub(super) struct Relay<F: Far> {
     /// Acknowledged in all when the deadline was last looked at; `NOTHING` if no byte was
     /// outstanding.
     acknowledged: u64,
+    /// Looks in a row at which bytes were outstanding and no more of them acknowledged.
+    stalled: u16,
     record: Record,
 }
 
 const NOTHING: u64 = u64::MAX;
+/// How long bytes may at least be outstanding without an acknowledgement, however short the idle
+/// time is. A receiver opens its window by a sixteenth of its buffer at least (Linux:
+/// `__tcp_select_window`) and by whole segments, and until then nobody sees that it reads: one that
+/// reads 20 KB a second from a buffer of 2 MB shows it every 7 to 10 s.
+const STALL_MIN: Duration = Duration::from_secs(15);
 
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Relay<Echo>>() == 152 && size_of::<Relay<Proxied>>() == 200);
@@ -104,6 +112,7 @@ impl<F: Far> Relay<F> {
             deadline,
             timer: Timer::default(),
             acknowledged: NOTHING,
+            stalled: 0,
             record,
         }
     }
@@ -179,10 +188,9 @@ impl<F: Far> Relay<F> {
         Poll::Ready((ready!(of_client), ready!(of_upstream)))
     }
 
-    /// Why the session's time is over. What still moves in the kernel keeps it alive, since a
-    /// reader may take long over one send; a first look has nothing to compare with, and so gives
-    /// a session with bytes outstanding one more round. So do bytes that have arrived and found the
-    /// lane without a free buffer: the peer was not silent.
+    /// Why the session's time is over. Bytes that move in the kernel keep it alive, since a reader
+    /// may take long over one send; so do bytes that have arrived and found the lane without a free
+    /// buffer: the peer was not silent.
     fn poll_deadline(&mut self, context: &mut Context<'_>, now: Time) -> Poll<Cause> {
         loop {
             let (timeouts, open) = (self.record.timeouts(), self.open);
@@ -190,11 +198,19 @@ impl<F: Far> Relay<F> {
             let deadline = self.deadline.at(timeouts, open);
             ready!(self.timer.poll(lane, deadline, context));
             let acknowledged = self.acknowledged();
-            let moves = acknowledged != NOTHING && self.acknowledged != acknowledged;
-            if moves || self.sides().any(|side| side.stream.has_unseen_input()) {
+            let outstanding = acknowledged != NOTHING;
+            self.stalled = if outstanding && self.acknowledged == acknowledged {
+                self.stalled + 1
+            } else {
+                0
+            };
+            self.acknowledged = acknowledged;
+            // The first look has nothing to compare with.
+            let quiet = open.quiet(timeouts).0;
+            let moves = self.stalled == 0 || quiet * u32::from(self.stalled) < STALL_MIN;
+            if outstanding && moves || self.sides().any(|side| side.stream.has_unseen_input()) {
                 self.deadline.alive(now);
             }
-            self.acknowledged = acknowledged;
             match self.deadline.expired(timeouts, open, now) {
                 Some(Expired::Idle) => return Poll::Ready(Cause::IdleTimeout),
                 Some(Expired::HalfClose) => return Poll::Ready(Cause::HalfCloseTimeout),
