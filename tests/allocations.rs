@@ -22,7 +22,7 @@ use std::time::Duration;
 use corelane::net::{Listener, SocketOptions};
 use corelane::poller::BackEnd;
 use corelane::proxy::{
-    Acceptor, Service, SessionLimit, Spares, Timeouts, Upstream, UpstreamOptions, accept,
+    Acceptor, Allowance, Service, SessionLimit, Spares, Timeouts, Upstream, UpstreamOptions, accept,
 };
 use corelane::runtime::{Gate, Lane, LaneOptions, Remote};
 use corelane::sys;
@@ -234,6 +234,7 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
         failures: Arc::default(),
         stop: Rc::new(Gate::default()),
         place: 0,
+        allowance: Allowance::default(),
         spread: Arc::default(),
     };
     lane.handle().spawn(

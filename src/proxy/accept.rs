@@ -10,7 +10,7 @@ use super::deadline::Timeouts;
 use super::limit::{Permit, SessionLimit};
 use super::session::{Service, start};
 use super::spare::{Reserved, Spares};
-use super::spread::Spread;
+use super::spread::{Allowance, Spread};
 use crate::net::{Accepted, Listener};
 use crate::runtime::{Gate, Handle, LogInterval, Seat, either, yield_now};
 
@@ -45,7 +45,9 @@ pub struct Acceptor {
     pub stop: Rc<Gate>,
     /// The listener's place in the configuration.
     pub place: usize,
-    /// Where to hand what is accepted, once that is known; nowhere, where each lane accepts.
+    /// How often it may look for a lane with fewer sessions.
+    pub allowance: Allowance,
+    /// Which lane is to have what is accepted; nobody asks where there is one lane only.
     pub spread: Arc<OnceLock<Arc<Spread>>>,
 }
 
@@ -187,15 +189,14 @@ fn begin(
     acceptor: &Rc<Acceptor>,
     reserved: Option<Reserved>,
 ) {
-    match acceptor.spread.get() {
-        Some(spread) => spread.hand(acceptor.place, connection, permit, reserved),
-        None => start(
-            connection.attach(&acceptor.lane),
-            permit,
-            acceptor,
-            reserved,
-        ),
+    if let Some(spread) = acceptor.spread.get() {
+        let (own, now) = (acceptor.lane_index, acceptor.lane.now());
+        if let Some(to) = spread.lane_for(own, &acceptor.allowance, now) {
+            return spread.hand(to, acceptor.place, connection, permit, reserved);
+        }
     }
+    let connection = connection.attach(&acceptor.lane);
+    start(connection, permit, acceptor, reserved);
 }
 
 /// Where an accept loop waits.
@@ -268,7 +269,7 @@ mod tests {
     use std::rc::Rc;
     use std::time::Duration;
 
-    use super::{Acceptor, accept};
+    use super::{Acceptor, Allowance, accept};
     use crate::net::{Listener, SocketOptions};
     use crate::poller::{BackEnd, io_uring_refusal};
     use crate::proxy::{Service, SessionLimit, Timeouts};
@@ -302,6 +303,7 @@ mod tests {
                 failures: std::sync::Arc::default(),
                 stop: Rc::clone(&stop),
                 place: 0,
+                allowance: Allowance::default(),
                 spread: std::sync::Arc::default(),
             };
             let task = accept(listener, Rc::new(acceptor), super::Spares::default());

@@ -23,5 +23,5 @@ pub use self::deadline::Timeouts;
 pub use self::limit::{Permit, SessionLimit};
 pub use self::session::Service;
 pub use self::spare::Spares;
-pub use self::spread::{Services, Spread, keep};
+pub use self::spread::{Allowance, Services, Spread, keep};
 pub use self::upstream::{Upstream, UpstreamOptions};

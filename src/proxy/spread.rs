@@ -1,20 +1,30 @@
-//! Connections that one lane accepts, spread over all lanes: for systems that give a port to one
-//! socket only. The lane with the fewest sessions gets the next.
+//! Which lane gets a connection. Where the system gives a port to one socket only, one lane accepts
+//! for all and the lane with the fewest sessions gets the next. Elsewhere the kernel chooses by a
+//! hash, which may give eight lasting connections to one lane of two: a lane that has more sessions
+//! than another hands a connection over, as often as that costs next to nothing.
 //!
 //! The accepting lane hands a connection over as a message. A lane that stops waits until nobody
 //! hands over any more, so that none is lost.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::time::Duration;
 
 use super::accept::Acceptor;
 use super::limit::Permit;
 use super::session::start;
 use super::spare::Reserved;
 use crate::net::Accepted;
-use crate::runtime::{Handle, Remote};
+use crate::runtime::{Handle, Remote, Time};
+
+/// Connections that a lane may compare and hand over in a row, and the time that earns one more. To
+/// look at all lanes costs some 100 ns each, a message 2 to 4 us: within 1 % of a lane. At higher
+/// rates the hash is even enough.
+const BURST: u32 = 64;
+const EARNED_EVERY: Duration = Duration::from_millis(1);
 
 /// All lanes, as the accepting one sees them.
 #[derive(Debug)]
@@ -22,6 +32,29 @@ pub struct Spread {
     lanes: Vec<Place>,
     /// Accept loops that have not ended.
     accepting: AtomicUsize,
+    /// The kernel spreads them over the lanes as well.
+    is_spread: bool,
+}
+
+/// How many more connections one accept loop may compare with other lanes.
+#[derive(Debug, Default)]
+pub struct Allowance {
+    used: Cell<u32>,
+    since: Cell<Time>,
+}
+
+impl Allowance {
+    fn take(&self, now: Time) -> bool {
+        let earned = now.since(self.since.get()).as_millis() / EARNED_EVERY.as_millis();
+        let mut used = self.used.get();
+        if earned > 0 {
+            self.since.set(now);
+            used = used.saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
+        }
+        let may = used < BURST;
+        self.used.set(used + u32::from(may));
+        may
+    }
 }
 
 #[derive(Debug)]
@@ -37,9 +70,10 @@ struct Place {
 pub struct Services(pub Vec<Rc<Acceptor>>);
 
 impl Spread {
-    /// Over these lanes, until that many accept loops have ended.
+    /// Over these lanes, until that many accept loops have ended. `is_spread` says that the kernel
+    /// gives each lane a share.
     #[must_use]
-    pub fn over(lanes: Vec<Remote>, accepting: usize) -> Arc<Self> {
+    pub fn over(lanes: Vec<Remote>, accepting: usize, is_spread: bool) -> Arc<Self> {
         let place = |remote| Place {
             remote,
             in_transit: AtomicUsize::new(0),
@@ -47,6 +81,7 @@ impl Spread {
         Arc::new(Self {
             lanes: lanes.into_iter().map(place).collect(),
             accepting: AtomicUsize::new(accepting),
+            is_spread,
         })
     }
 
@@ -62,20 +97,30 @@ impl Spread {
         self.lanes[lane].in_transit.load(Acquire)
     }
 
-    /// Hands a connection to the lane with the fewest sessions.
+    /// The lane that a connection which lane `own` has accepted is to be handed to; `None` if it
+    /// stays.
+    pub(super) fn lane_for(&self, own: usize, allowance: &Allowance, now: Time) -> Option<usize> {
+        if self.is_spread && !allowance.take(now) {
+            return None;
+        }
+        let sessions = |&lane: &usize| self.lanes[lane].sessions();
+        let fewest = (0..self.lanes.len()).min_by_key(sessions)?;
+        let is_better = sessions(&fewest) < sessions(&own);
+        (is_better || !self.is_spread).then_some(fewest)
+    }
+
+    /// Hands a connection to a lane.
     pub(super) fn hand(
         self: &Arc<Self>,
+        to: usize,
         place: usize,
         connection: Accepted,
         permit: Permit,
         reserved: Option<Reserved>,
     ) {
-        let fewest = (0..self.lanes.len())
-            .min_by_key(|&lane| self.lanes[lane].sessions())
-            .expect("there is a lane");
-        self.lanes[fewest].in_transit.fetch_add(1, AcqRel);
+        self.lanes[to].in_transit.fetch_add(1, AcqRel);
         let spread = Arc::clone(self);
-        self.lanes[fewest].remote.call(move |lane| {
+        self.lanes[to].remote.call(move |lane| {
             let services = lane
                 .kept::<Services>()
                 .expect("a lane keeps them from its start");
@@ -86,7 +131,7 @@ impl Spread {
                 reserved,
             );
             // Afterwards: until then it is counted twice rather than not at all.
-            spread.lanes[fewest].in_transit.fetch_sub(1, AcqRel);
+            spread.lanes[to].in_transit.fetch_sub(1, AcqRel);
         });
     }
 
@@ -120,7 +165,7 @@ mod tests {
     use std::sync::{Arc, OnceLock};
     use std::time::Duration;
 
-    use super::{Services, Spread, keep};
+    use super::{Allowance, Services, Spread, keep};
     use crate::net::{Listener, SocketOptions};
     use crate::poller::BackEnd;
     use crate::proxy::{Acceptor, Service, SessionLimit, Spares, Timeouts, accept};
@@ -144,7 +189,7 @@ mod tests {
             let lane = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
             let lanes: Vec<Lane> = (0..3).map(lane).collect();
             let remotes = lanes.iter().map(|lane| lane.handle().remote().clone());
-            let spread = Spread::over(remotes.collect(), 1);
+            let spread = Spread::over(remotes.collect(), 1, false);
             let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(SESSIONS));
             let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
             let listener = Listener::bind(any, &options).unwrap();
@@ -163,6 +208,7 @@ mod tests {
                     failures: Arc::default(),
                     stop: Rc::clone(&stop),
                     place: 0,
+                    allowance: Allowance::default(),
                     spread: Arc::new(OnceLock::from(Arc::clone(&spread))),
                 });
                 keep(&lane.handle(), Services(vec![acceptor]));

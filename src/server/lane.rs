@@ -12,7 +12,7 @@ use crate::config::{self, Config};
 use crate::net::Listener;
 use crate::poller::BackEnd;
 use crate::proxy::{
-    Acceptor, Service, Services, SessionLimit, Spares, Spread, Upstream, accept, keep,
+    Acceptor, Allowance, Service, Services, SessionLimit, Spares, Spread, Upstream, accept, keep,
 };
 use crate::runtime::{Gate, Lane, LaneOptions, LogInterval};
 use crate::sys::{self, Time};
@@ -47,7 +47,7 @@ pub(crate) struct LanePlan {
     pub(crate) limit: Arc<SessionLimit>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: Arc<Orders>,
-    /// Where the accepting lane hands connections, once all lanes are open.
+    /// Which lane is to have a connection, once all lanes are open.
     pub(crate) spread: Arc<OnceLock<Arc<Spread>>>,
 }
 
@@ -226,6 +226,7 @@ fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Gate>) -> Vec<Rc<Acceptor>>
             failures: Arc::clone(&plan.shared.accept_failures[place]),
             stop: Rc::clone(stop),
             place,
+            allowance: Allowance::default(),
             spread: Arc::clone(&plan.spread),
         })
     };

@@ -130,8 +130,10 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
         tracing::info!("stopped before the start: nothing was served");
         return Ok(());
     };
-    if !sys::SPREADS_LISTENERS && server.remotes.len() > 1 {
-        spread.get_or_init(|| Spread::over(server.remotes.clone(), bound.len()));
+    if server.remotes.len() > 1 {
+        let accepting = listeners.iter().map(Vec::len).sum();
+        let lanes = server.remotes.clone();
+        spread.get_or_init(|| Spread::over(lanes, accepting, sys::SPREADS_LISTENERS));
     }
     listen(&config, &listeners, &bound).map_err(|error| error.placed(&config))?;
     for (go, listeners) in starts.into_iter().zip(listeners) {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::plan::Plan;
@@ -11,7 +11,7 @@ use super::world::Violation;
 use crate::buf::Pool;
 use crate::config::Config;
 use crate::net::Listener;
-use crate::proxy::SessionLimit;
+use crate::proxy::{SessionLimit, Spread};
 use crate::runtime::{Handle, Remote, TICK, Time};
 use crate::server::{LanePlan, Orders, Serving, Shared, open, socket};
 use crate::stats::LaneStats;
@@ -54,6 +54,7 @@ impl Generation {
         let config = Arc::new(config);
         let limit = SessionLimit::new(plan.max_sessions);
         let (shared, orders) = (Shared::new(&config), Arc::new(Orders::default()));
+        let spread = Arc::new(OnceLock::new());
         let mut lanes = Vec::new();
         for (index, &options) in plan.lanes.iter().enumerate() {
             let mut listeners = Vec::new();
@@ -74,9 +75,14 @@ impl Generation {
                 limit: Arc::clone(&limit),
                 shared: Arc::clone(&shared),
                 orders: Arc::clone(&orders),
-                spread: Arc::default(),
+                spread: Arc::clone(&spread),
             };
             lanes.push(LaneState::start(lane, listeners)?);
+        }
+        if lanes.len() > 1 {
+            let remotes = lanes.iter().map(|lane: &LaneState| lane.remote.clone());
+            let accepting = config.listeners.len() * lanes.len();
+            spread.get_or_init(|| Spread::over(remotes.collect(), accepting, true));
         }
         Ok(Self {
             lanes,

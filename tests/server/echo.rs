@@ -263,3 +263,30 @@ fn clients_that_reset_in_the_backlog_are_skipped() {
         server.stop();
     });
 }
+
+/// Lasting connections that come one after another are spread evenly, whatever the kernel's hash
+/// says of them: it gave eight to one lane of two.
+#[test]
+fn each_lane_has_its_share_of_lasting_connections() {
+    on_both(|poller| {
+        for (lanes, each) in [(2, 4), (3, 3)] {
+            let log = "[log]\nlevel = \"debug\"\n";
+            let mut server = Server::start(&(runtime(poller, lanes) + log + &echo()));
+            let client = |_| {
+                let client = server.connect();
+                ping(&client);
+                client
+            };
+            let clients: Vec<TcpStream> = (0..lanes * each).map(client).collect();
+            drop(clients);
+            let mut of_lanes = vec![0; lanes];
+            for _ in 0..lanes * each {
+                let line = server.await_line(" session listener=");
+                let lane = (0..lanes).find(|lane| line.contains(&format!(" lane={lane} ")));
+                of_lanes[lane.expect("a record names its lane")] += 1;
+            }
+            assert_eq!(of_lanes, vec![each; lanes], "{:#?}", server.log);
+            server.stop();
+        }
+    });
+}
