@@ -204,6 +204,8 @@ fn without_quotes(line: &str) -> Option<(usize, String)> {
     let (key, rest) = line.split_once('=')?;
     let value = rest.split('#').next()?.trim();
     let (key, at) = (key.trim(), line.len() - rest.trim_start().len());
+    // Quotes of a word processor or a web page are none to TOML.
+    let value = value.trim_matches(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']);
     let is_plain = !value.contains(['"', '\'', '\\']) && !value.starts_with(['[', '{']);
     let is_toml = |line: String| DeTable::parse(&line).is_ok();
     let write = format!("{key} = \"{value}\"");

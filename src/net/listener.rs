@@ -110,11 +110,18 @@ impl Listener {
     /// A connection that is here or in the backlog now.
     ///
     /// # Errors
-    /// `WouldBlock` when there is none; else as [`Listener::accept`].
+    /// `WouldBlock` when there is none; else as [`Listener::accept`], and that also when there is
+    /// none: the system looks for a descriptor first. [`Listener::has_client`] tells.
     pub fn accept_now(&self) -> io::Result<Accepted> {
         let taken = self.socket.take_accepted().map(Ok);
         let accepted = taken.unwrap_or_else(|| self.socket.with_descriptor(sys::accept));
         accepted.map(Accepted::from)
+    }
+
+    /// Whether a connection is here or in the backlog now.
+    #[must_use]
+    pub fn has_client(&self) -> bool {
+        self.socket.has_connection()
     }
 
     /// Has the system answer no new connection: its client tries again a second later, and finds

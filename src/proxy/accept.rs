@@ -133,6 +133,7 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>, mut spares: Spar
         let connection = match taken.take().map_or_else(|| listener.accept_now(), Ok) {
             Ok(connection) => Some(connection),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(_) if !listener.has_client() => break,
             Err(_) => accept_later(&listener, &acceptor, &mut seats, &mut spares).await,
         };
         if let Some(connection) = connection {
@@ -244,7 +245,8 @@ async fn accept_later(
                 pass_on();
                 return None;
             }
-            Err(error) => acceptor.report_failure(&error),
+            Err(error) if listener.has_client() => acceptor.report_failure(&error),
+            Err(_) => {}
         }
         let (chosen, retry) = (pin!(wait.chosen()), lane.sleep_until(lane.now() + RETRY));
         either(chosen, pin!(retry)).await;

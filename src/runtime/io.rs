@@ -99,6 +99,18 @@ impl LaneSocket {
         sockets.accepting(self.socket).0.result.take()?.ok()
     }
 
+    /// Whether a connection can be taken from a listener's queue, or was, and nobody came for it.
+    #[must_use]
+    pub fn has_connection(&self) -> bool {
+        let accepted = {
+            let mut sockets = self.lane.0.sockets.borrow_mut();
+            let (accepting, _) = sockets.accepting(self.socket);
+            matches!(accepting.result, Some(Ok(_)))
+        };
+        let is_readable = |socket: SocketRef<'_>| Ok(sys::is_readable(socket));
+        accepted || self.with_descriptor(is_readable).unwrap_or(false)
+    }
+
     /// Everything that has arrived, waiting if that is nothing; an empty chain is the peer's FIN.
     ///
     /// # Errors

@@ -200,13 +200,14 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
     /// Waits for the next line; `None` at the end of the process.
     fn next(&mut self) -> Option<Line> {
         loop {
+            // Looked at first: what was queued before the end is found behind it.
+            let closing = self.state.closing.load(Acquire);
             match self.lines.try_recv() {
                 Ok(line) => return Some(line),
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => {}
             }
             self.owed += self.state.dropped.swap(0, AcqRel);
-            let closing = self.state.closing.load(Acquire);
             let wait = self.until_due();
             if closing || wait.is_zero() {
                 self.say_dropped();

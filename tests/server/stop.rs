@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::limits::leave_descriptors;
 use crate::support::{
     End, Server, connect, corelane, echo, expect_pattern, fill, now, on_both, patient, pattern,
     ping, proxy, read_pattern, runtime, signal, spawn, until,
@@ -60,6 +61,20 @@ fn an_idle_server_is_drained_without_grace_too() {
             server.signal("TERM");
             assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
         }
+    });
+}
+
+/// accept(2) looks for a descriptor before it looks for a client, so that its error says nothing
+/// of whether one is there.
+#[test]
+fn a_stop_without_descriptors_waits_for_nobody() {
+    on_both(|poller| {
+        let mut server = Server::start(&with_grace(poller, 2, "1h"));
+        leave_descriptors(&server, 0);
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
+        let said = server.log.join("\n");
+        assert!(!said.contains("cannot accept"), "nobody came: {said}");
     });
 }
 

@@ -269,6 +269,10 @@ const NO_TOML: &[(&str, &[&str])] = &[
             "4:12: not TOML: a text has quotes; write upstream = \"web 1\"",
         ],
     ),
+    (
+        "[log]\nlevel = \u{201c}debug\u{201d}",
+        &["2:9: not TOML: a text has quotes; write level = \"debug\""],
+    ),
     // Where quotes alone do not help the parser's own words stand.
     (
         "name = 'a\n",

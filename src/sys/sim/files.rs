@@ -66,9 +66,7 @@ impl Kernel {
     /// accept(2).
     pub(crate) fn accept(&mut self, descriptor: i32) -> Result<(i32, SocketAddr)> {
         let listener = self.socket(descriptor);
-        if self.socks[listener as usize].queue.is_empty() {
-            return Err(libc::EAGAIN);
-        }
+        // Before it looks for a connection, as Linux does.
         if !self.may_open(1) {
             self.marks.strike(Fault::FewDescriptors);
             self.pass(Mark::AcceptWithoutDescriptor);
