@@ -1,6 +1,6 @@
 //! Where a configuration was read, so that what is found out later can be said with its place.
 //!
-//! Kept in [`Config`](super::Config). What this machine does not have is found by the server; it
+//! Kept in [`Config`]. What this machine does not have is found by the server; it
 //! knows a key, and gets the file, the line and the value as written from here.
 
 use super::errors::{ConfigErrors, ConfigWarning, Reason};

@@ -207,11 +207,11 @@ mod tests {
         })
     }
 
-    /// An operator finds every word of the log in README's table, and no other.
+    /// An operator finds every word of the log in the table of the docs, and no other.
     #[test]
     fn the_table_of_causes_has_every_word() {
-        let readme = include_str!("../../README.md");
-        let (_, section) = readme.split_once("## How a session ended\n").unwrap();
+        let docs = include_str!("../../docs/operating.md");
+        let (_, section) = docs.split_once("## How a session ended\n").unwrap();
         let section = section.split("\n## ").next().unwrap();
         let word = |line: &str| {
             line.strip_prefix("| `")?
