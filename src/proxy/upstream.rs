@@ -274,7 +274,7 @@ mod tests {
     use super::{Cause, cause_of};
     use crate::net;
 
-    /// Case 31: what this machine lacks is its own fault; what the other end or the way says is
+    /// What this machine lacks is its own fault; what the other end or the way says is
     /// not.
     #[test]
     fn every_error_of_a_connect_has_its_cause() {

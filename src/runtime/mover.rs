@@ -241,7 +241,7 @@ mod tests {
         (from..from + bytes).map(byte).collect()
     }
 
-    /// Every test runs by a pipe, and as if none were to be had (case 18).
+    /// Every test runs by a pipe, and as if none were to be had.
     fn by_either(test: impl Fn(Mover)) {
         test(Mover::Closed);
         test(Mover::scratch());
@@ -265,7 +265,7 @@ mod tests {
         }
     }
 
-    /// Case 16: nothing is nothing, a FIN is a FIN, a reset is a reset; bytes before each.
+    /// Nothing is nothing, a FIN is a FIN, a reset is a reset; bytes before each.
     #[test]
     fn a_source_says_what_happened() {
         by_either(|mut mover| {
@@ -323,7 +323,7 @@ mod tests {
         assert!(got == pattern(0, bytes));
     }
 
-    /// Cases 16 and 27: a splice stops at urgent data, and with a FIN somewhere behind it says 0,
+    /// A splice stops at urgent data, and with a FIN somewhere behind it says 0,
     /// which is why only a read may say that it is the end.
     #[test]
     fn what_a_splice_does_not_see_a_read_does() {
@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(all, b"cde");
     }
 
-    /// Case 17: the sink is gone while the pipe holds bytes for it; nobody else gets them.
+    /// The sink is gone while the pipe holds bytes for it; nobody else gets them.
     #[test]
     fn bytes_for_a_dead_sink_reach_nobody_else() {
         by_either(|mut mover| {
@@ -379,7 +379,7 @@ mod tests {
         });
     }
 
-    /// Case 17: nor do they after a panic in the middle, which ends its session and not the lane.
+    /// Nor do they after a panic in the middle, which ends its session and not the lane.
     #[test]
     fn bytes_of_a_move_that_panicked_reach_nobody_else() {
         by_either(|mut mover| {
@@ -405,7 +405,7 @@ mod tests {
         });
     }
 
-    /// Cases 18 and 23: a reader that stops and resumes: what its kernel does not take comes out,
+    /// A reader that stops and resumes: what its kernel does not take comes out,
     /// in order; all arrives, and every buffer comes back.
     #[test]
     fn the_rest_comes_out_in_order() {
@@ -457,7 +457,7 @@ mod tests {
         });
     }
 
-    /// Case 18: never more than the pool could hold.
+    /// Never more than the pool could hold.
     #[test]
     fn room_is_what_one_call_may_leave_over() {
         let (buffer_bytes, buffers_max) = (4096, 8);
@@ -485,7 +485,7 @@ mod tests {
         assert_eq!(pool.in_use(), 0);
     }
 
-    /// Case 18: what stands in for a pipe moves no more than it holds.
+    /// What stands in for a pipe moves no more than it holds.
     #[test]
     fn without_a_pipe_a_move_is_as_large_as_the_buffer() {
         let (mut mover, pool) = (Mover::scratch(), pool());

@@ -434,7 +434,7 @@ mod tests {
         }
     }
 
-    /// Cases 61 and 62 of the catalogue.
+    /// Random insertions, removals and jumps of time: the wheel fires what a sorted map does.
     #[test]
     fn agrees_with_a_sorted_map() {
         agrees(7, 1_000_000);

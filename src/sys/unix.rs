@@ -390,7 +390,7 @@ mod tests {
         }
     }
 
-    /// Cases 31 and 32: what is of one connection is passed over, what is of the machine is told.
+    /// What is of one connection is passed over, what is of the machine is told.
     #[test]
     fn an_accept_passes_over_what_is_gone_and_tells_the_rest() {
         let gone = [

@@ -9,7 +9,7 @@ use crate::support::{
     read_pattern, reset, runtime, send_pattern,
 };
 
-/// Cases 6 and 19: every size, with its FIN right behind it.
+/// Every size, with its FIN right behind it.
 #[test]
 fn every_size_comes_back_and_then_the_fin() {
     on_both(|poller| {
@@ -25,7 +25,7 @@ fn every_size_comes_back_and_then_the_fin() {
     });
 }
 
-/// Case 21's amount, read as it comes.
+/// Fifty mebibytes, read as they come.
 #[test]
 fn fifty_mebibytes_come_back() {
     on_both(|poller| {
@@ -35,7 +35,7 @@ fn fifty_mebibytes_come_back() {
     });
 }
 
-/// Case 20: a slicer.
+/// Bytes that come one by one come back one by one.
 #[test]
 fn every_chunking_comes_back() {
     on_both(|poller| {
@@ -79,7 +79,7 @@ fn messages_may_be_sent_before_the_answers_to_earlier_ones() {
     });
 }
 
-/// Cases 3 and 10: FIN for FIN and never a reset, even when nothing was sent.
+/// FIN for FIN and never a reset, even when nothing was sent.
 #[test]
 fn a_connection_that_only_ends_gets_a_fin() {
     on_both(|poller| {
@@ -94,7 +94,7 @@ fn a_connection_that_only_ends_gets_a_fin() {
 }
 
 /// A client that sends and never reads costs a bounded amount, and nobody else anything (I5).
-/// Cases 13 and 25. Then it reads, and has everything.
+/// Then it reads, and has everything.
 #[test]
 fn clients_that_do_not_read_cost_little_and_lose_nothing() {
     const CLIENTS: usize = 8;
@@ -136,7 +136,7 @@ fn clients_that_do_not_read_cost_little_and_lose_nothing() {
     });
 }
 
-/// A client that resets in the middle ends its own session only. Case 14.
+/// A client that resets in the middle ends its own session only.
 #[test]
 fn a_reset_ends_its_own_session_only() {
     on_both(|poller| {
@@ -163,7 +163,7 @@ fn a_reset_ends_its_own_session_only() {
     });
 }
 
-/// Case 26 in small: clients that send a byte now and then, or nothing, hold up nobody.
+/// Clients that send a byte now and then, or nothing, hold up nobody.
 #[test]
 fn slow_clients_hold_up_nobody() {
     on_both(|poller| {
@@ -245,7 +245,7 @@ fn spinning_before_sleeping_changes_nothing() {
     });
 }
 
-/// Case 32: clients that are gone before they are accepted are skipped, and the listener goes on.
+/// Clients that are gone before they are accepted are skipped, and the listener goes on.
 #[test]
 fn clients_that_reset_in_the_backlog_are_skipped() {
     on_both(|poller| {

@@ -107,7 +107,7 @@ fn a_dead_endpoint_s_share_is_spread_over_all_others() {
     });
 }
 
-/// Case 36: refused, so the next endpoint.
+/// Refused, so the next endpoint.
 #[test]
 fn an_endpoint_that_refuses_is_passed_over() {
     on_both(|poller| {

@@ -30,7 +30,7 @@ fn failing<const N: usize>(calls: [(libc::c_long, Vec<SeccompRule>); N], error: 
     command
 }
 
-/// Case 18: a sandbox that knows no splice, a machine that has no pipe or no memory for one: bulk
+/// A sandbox that knows no splice, a machine that has no pipe or no memory for one: bulk
 /// moves without. That a splice is not to be had was taken for a reset of the source.
 #[test]
 fn bulk_needs_neither_splice_nor_pipes() {
@@ -102,7 +102,7 @@ fn a_sandbox_without_netlink_is_served_in() {
     });
 }
 
-/// Case 31: an accept that finds no memory or table entry is put off: nothing spins, the log stays
+/// An accept that finds no memory or table entry is put off: nothing spins, the log stays
 /// short, and the server can be stopped. (On epoll, since the self-test of io_uring accepts, too;
 /// both accept by the same code.)
 #[test]
@@ -131,7 +131,7 @@ fn a_failing_accept_is_put_off() {
     }
 }
 
-/// Case 31: no memory to connect with is no fault of the endpoint: the client waits for it as long
+/// No memory to connect with is no fault of the endpoint: the client waits for it as long
 /// as all tries may take, then it is reset, the record says why, and no other endpoint was tried.
 /// (io_uring connects without a system call.)
 #[test]
@@ -158,7 +158,7 @@ fn a_connect_without_resources_is_local() {
     }
 }
 
-/// Case 31: a send that fails for want of memory ends its session, by a reset and not by a FIN; the
+/// A send that fails for want of memory ends its session, by a reset and not by a FIN; the
 /// server lives on. (io_uring sends without a system call.)
 #[test]
 fn a_send_without_resources_ends_its_session_only() {

@@ -9,7 +9,7 @@ use crate::support::{
     End, Server, connect, echo, on_both, pattern, ping, proxy, read_pattern, reset, runtime, spawn,
 };
 
-/// Case 33: clients that connect and reset at once, as fast as they can, some with a few bytes: who
+/// Clients that connect and reset at once, as fast as they can, some with a few bytes: who
 /// is there is served all the time, nobody sees an error, and nothing stays behind. When is not
 /// asserted: the storm runs on the same machine.
 #[test]
@@ -67,7 +67,7 @@ fn a_storm_of_resets_harms_nobody_and_leaves_nothing() {
     });
 }
 
-/// Case 34: the kernel shares long connections between the lanes: with 400 of them, a share outside
+/// The kernel shares long connections between the lanes: with 400 of them, a share outside
 /// 35 to 65 % would be six standard deviations off.
 #[test]
 fn lanes_share_long_connections() {

@@ -223,7 +223,7 @@ unsafe fn prlimit(server: &Server, new: *const libc::rlimit, old: *mut libc::rli
     unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, new, old) }
 }
 
-/// Case 28: no descriptor is left. Nobody is closed, nothing spins, the log stays short, and who
+/// No descriptor is left. Nobody is closed, nothing spins, the log stays short, and who
 /// waits in the backlog is served soon after one comes free.
 #[test]
 fn without_descriptors_clients_wait_and_nothing_spins() {
@@ -267,7 +267,7 @@ fn is_quiet(mut client: &TcpStream) -> bool {
     quiet
 }
 
-/// Case 28's end: one descriptor comes free, and one who waits is served, not in a second.
+/// One descriptor comes free, and one who waits is served, not in a second.
 #[test]
 fn a_descriptor_that_comes_free_serves_who_waits() {
     on_both(|poller| {
@@ -287,7 +287,7 @@ fn a_descriptor_that_comes_free_serves_who_waits() {
     });
 }
 
-/// Case 29: none is left for the next client's side, or for its upstream's. It was accepted and
+/// None is left for the next client's side, or for its upstream's. It was accepted and
 /// reset where the second was the one that is missing; it waits, and the others go on.
 #[test]
 fn a_client_waits_for_both_descriptors() {
@@ -318,7 +318,7 @@ fn a_client_waits_for_both_descriptors() {
     });
 }
 
-/// Case 18: no descriptor is left for a pipe. Bulk moves without one, both ways, also to a client
+/// No descriptor is left for a pipe. Bulk moves without one, both ways, also to a client
 /// that now and then stops: the same bytes, and the end.
 #[test]
 fn without_a_descriptor_for_a_pipe_bulk_goes_on() {
@@ -375,7 +375,7 @@ fn five_hundred_sessions_leave_no_descriptor() {
     });
 }
 
-/// Case 85: a program that a session's process would start inherits nothing of it.
+/// A program that a session's process would start inherits nothing of it.
 #[test]
 fn every_descriptor_is_close_on_exec() {
     const CLOSE_ON_EXEC: u32 = 0o2_000_000;

@@ -77,7 +77,7 @@ fn a_proxy_may_lead_to_its_own_server() {
     });
 }
 
-/// Case 1, and probe A of the peers: client FIN, then a 1 MiB reply.
+/// Client FIN, then a 1 MiB reply.
 #[test]
 fn a_reply_after_the_client_s_fin_arrives_whole() {
     on_both(|poller| {
@@ -93,7 +93,7 @@ fn a_reply_after_the_client_s_fin_arrives_whole() {
     });
 }
 
-/// Case 2, and probe B: server FIN, then a 1 MiB request.
+/// Server FIN, then a 1 MiB request.
 #[test]
 fn a_request_after_the_server_s_fin_arrives_whole() {
     on_both(|poller| {
@@ -109,7 +109,7 @@ fn a_request_after_the_server_s_fin_arrives_whole() {
     });
 }
 
-/// Case 3: both FIN at the same instant, and no reset on either leg (case 10).
+/// Both FIN at the same instant, and no reset on either leg.
 #[test]
 fn both_ends_may_end_at_once() {
     on_both(|poller| {
@@ -127,7 +127,7 @@ fn both_ends_may_end_at_once() {
     });
 }
 
-/// Case 4: the client has sent all, and its FIN, before its upstream is connected.
+/// The client has sent all, and its FIN, before its upstream is connected.
 #[test]
 fn a_client_that_has_ended_before_the_connect_is_relayed() {
     on_both(|poller| {
@@ -147,7 +147,7 @@ fn a_client_that_has_ended_before_the_connect_is_relayed() {
     });
 }
 
-/// Case 36: nobody takes it, so the client is told, and not with a FIN that would mean an answer.
+/// Nobody takes it, so the client is told, and not with a FIN that would mean an answer.
 #[test]
 fn a_client_whose_endpoints_all_refuse_is_reset() {
     on_both(|poller| {
@@ -162,7 +162,7 @@ fn a_client_whose_endpoints_all_refuse_is_reset() {
     });
 }
 
-/// Case 37: no answer at all, so the next endpoint after the connect timeout of 3 s.
+/// No answer at all, so the next endpoint after the connect timeout of 3 s.
 #[test]
 fn an_endpoint_that_does_not_answer_is_given_up() {
     let tests: Vec<_> = crate::support::pollers()
@@ -192,7 +192,7 @@ fn an_endpoint_that_does_not_answer_is_given_up() {
     tests.into_iter().for_each(|test| test.join().unwrap());
 }
 
-/// I5 through the proxy, in either direction; the other direction still flows (case 13).
+/// I5 through the proxy, in either direction; the other direction still flows.
 #[test]
 fn a_reader_that_stops_costs_little_and_loses_nothing() {
     const MAX: usize = 64 << 20;
@@ -226,7 +226,7 @@ fn ping_through(mut from: &TcpStream, mut to: &TcpStream) {
     assert_eq!(&got, b"ping");
 }
 
-/// Cases 7 and 12, probe E: an upstream's reset reaches the client as one.
+/// An upstream's reset reaches the client as one.
 #[test]
 fn an_upstream_s_reset_is_the_client_s() {
     on_both(|poller| {
@@ -250,7 +250,7 @@ fn an_upstream_s_reset_is_the_client_s() {
     });
 }
 
-/// Case 8, probe D.
+/// A client's reset reaches the upstream as one.
 #[test]
 fn a_client_s_reset_is_the_upstream_s() {
     on_both(|poller| {
@@ -273,7 +273,7 @@ fn a_client_s_reset_is_the_upstream_s() {
     });
 }
 
-/// Case 14: when one leg is gone, the other ends at once though nobody reads there.
+/// When one leg is gone, the other ends at once though nobody reads there.
 #[test]
 fn when_one_leg_breaks_the_other_ends() {
     on_both(|poller| {

@@ -262,7 +262,7 @@ fn a_mistake_of_the_configuration_is_text() {
     assert!(line.starts_with('/') && line.contains(reason), "{line}");
 }
 
-/// I8: one record per session, however it ends, with the bytes exact. Case 76.
+/// I8: one record per session, however it ends, with the bytes exact.
 #[test]
 fn each_session_has_one_line_at_its_end() {
     on_both(|poller| {
@@ -317,7 +317,7 @@ fn denied(errno: &str) -> Command {
     command
 }
 
-/// Case 88: io_uring is denied, so epoll serves, and one line says why.
+/// io_uring is denied, so epoll serves, and one line says why.
 #[test]
 fn without_io_uring_epoll_serves_and_says_why() {
     for (errno, why) in [

@@ -140,7 +140,7 @@ fn a_whole_backlog_is_served() {
     });
 }
 
-/// Case 22: what was queued for a slow reader is delivered within the grace.
+/// What was queued for a slow reader is delivered within the grace.
 #[test]
 fn what_is_under_way_at_the_signal_is_delivered() {
     on_both(|poller| {

@@ -28,7 +28,7 @@ fn send(stream: &TcpStream, at: usize, bytes: usize) -> JoinHandle<()> {
     })
 }
 
-/// Case 5: the FIN comes behind all bytes, from either end, and the other direction goes on: in
+/// The FIN comes behind all bytes, from either end, and the other direction goes on: in
 /// bulk, too.
 #[test]
 fn a_bulk_transfer_ends_in_its_fin() {
@@ -74,7 +74,7 @@ fn a_high_mark_above_a_move_is_no_panic() {
     });
 }
 
-/// Case 27: an urgent byte is delivered in its place, as any other, and nothing waits behind it:
+/// An urgent byte is delivered in its place, as any other, and nothing waits behind it:
 /// on the interactive path and in bulk. Bulk moves stopped there for ever, and span.
 #[test]
 fn an_urgent_byte_is_one_of_the_bytes() {
@@ -124,7 +124,7 @@ fn an_urgent_byte_is_one_of_the_bytes() {
     });
 }
 
-/// Case 17: the sink resets in mid-bulk, again and again. The source is reset, and a session that
+/// The sink resets in mid-bulk, again and again. The source is reset, and a session that
 /// moves in bulk right after gets its own bytes only.
 #[test]
 fn a_dead_session_leaves_no_bytes_to_the_next() {
@@ -154,7 +154,7 @@ fn a_dead_session_leaves_no_bytes_to_the_next() {
     });
 }
 
-/// Case 23: a reader that stops and goes on, over and over, both ways at once: all bytes arrive in
+/// A reader that stops and goes on, over and over, both ways at once: all bytes arrive in
 /// order, and what they took comes back.
 #[test]
 fn a_reader_may_stop_and_go_on_as_often_as_it_likes() {
@@ -194,7 +194,7 @@ fn read_in_gulps(mut stream: &TcpStream, gulp: usize) -> usize {
     }
 }
 
-/// Cases 17 and 24: sessions that end by a reset while a move's rest is being sent, while their
+/// Sessions that end by a reset while a move's rest is being sent, while their
 /// source is held back and while their paths change, from either end: each has its record, the
 /// other end is reset, and no buffer stays.
 #[test]
@@ -348,7 +348,7 @@ fn bulk_comes_and_goes_on_one_connection() {
     });
 }
 
-/// Case 25, in bulk: readers that stop in the middle of a transfer cost no more than the high mark
+/// Readers that stop in the middle of a transfer cost no more than the high mark
 /// and what a poller is ahead, also where little may wait unsent in the kernel. A move used to
 /// leave a megabyte over for each of them.
 #[test]

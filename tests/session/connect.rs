@@ -106,7 +106,7 @@ fn syn_is_out(rig: &Rig) -> bool {
         .contains(&remote)
 }
 
-/// Case 4, with as much as fits: what the client has sent, and its FIN, arrive once there is an
+/// What the client has sent, and its FIN, arrive once there is an
 /// upstream, and so does the answer.
 #[test]
 fn a_client_that_has_ended_before_the_connect_loses_nothing() {
@@ -130,7 +130,7 @@ fn a_client_that_has_ended_before_the_connect_loses_nothing() {
     });
 }
 
-/// Case 38: a client that resets while its upstream is being connected leaves nothing behind, long
+/// A client that resets while its upstream is being connected leaves nothing behind, long
 /// before the connect would have timed out.
 #[test]
 fn a_client_that_resets_before_the_connect_cancels_it() {
@@ -156,7 +156,7 @@ fn a_client_that_resets_before_the_connect_cancels_it() {
     });
 }
 
-/// Case 36: what refuses is recorded as refused, with as many tries as there were endpoints, and
+/// What refuses is recorded as refused, with as many tries as there were endpoints, and
 /// the client is reset within milliseconds.
 #[test]
 fn refusals_are_bounded_and_recorded() {
@@ -185,7 +185,7 @@ fn refusals_are_bounded_and_recorded() {
     });
 }
 
-/// Case 37: what does not answer is recorded as timed out, after the listener's own time.
+/// What does not answer is recorded as timed out, after the listener's own time.
 #[test]
 fn a_connect_timeout_is_exact_and_recorded() {
     on_both(|poller| {
@@ -206,7 +206,7 @@ fn a_connect_timeout_is_exact_and_recorded() {
     });
 }
 
-/// Case 37: all tries together have their time, too: three endpoints that do not answer, and time
+/// All tries together have their time, too: three endpoints that do not answer, and time
 /// for one and a half.
 #[test]
 fn all_tries_together_have_their_time() {
@@ -226,7 +226,7 @@ fn all_tries_together_have_their_time() {
     });
 }
 
-/// Case 46: what an endpoint has been sent is never sent to another, however it ends.
+/// What an endpoint has been sent is never sent to another, however it ends.
 #[test]
 fn bytes_are_never_sent_twice() {
     on_both(|poller| {

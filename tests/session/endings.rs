@@ -40,7 +40,7 @@ fn a_client_may_leave_while_a_reset_waits_for_its_acknowledgements() {
     });
 }
 
-/// Case 9: the same, and the client reads after all: every byte, then the reset.
+/// The same, and the client reads after all: every byte, then the reset.
 #[test]
 fn a_reset_comes_behind_the_reply() {
     on_both(|poller| {
@@ -57,7 +57,7 @@ fn a_reset_comes_behind_the_reply() {
     });
 }
 
-/// Case 11, of the kernel's making: the upstream has sent its reply and its FIN, and is gone when
+/// The upstream has sent its reply and its FIN, and is gone when
 /// more of the client's bytes come, which it resets. The reply is on its way by then and must
 /// arrive, with its FIN.
 #[test]
@@ -93,7 +93,7 @@ fn a_reset_behind_a_fin_does_not_destroy_the_reply() {
     });
 }
 
-/// Case 6: bytes and the end in one event, since the proxy does not run while they come.
+/// Bytes and the end in one event, since the proxy does not run while they come.
 #[test]
 fn bytes_that_come_together_with_their_end_go_first() {
     on_both(|poller| {
@@ -133,7 +133,7 @@ fn close(stream: TcpStream, end: End) {
     }
 }
 
-/// Case 8 with a reply on its way: the send to the client is told of its reset, and what is left
+/// A reply is on its way: the send to the client is told of its reset, and what is left
 /// for the receive looks like a FIN, which the upstream must not take for a half-close.
 #[test]
 fn a_reset_is_one_though_a_send_learns_of_it_first() {
@@ -154,7 +154,7 @@ fn a_reset_is_one_though_a_send_learns_of_it_first() {
     });
 }
 
-/// Case 10: FIN and FIN, and no reset on either leg: both ends can still be read to a FIN, and
+/// FIN and FIN, and no reset on either leg: both ends can still be read to a FIN, and
 /// neither socket has an error.
 #[test]
 fn an_orderly_end_has_no_reset() {
@@ -186,7 +186,7 @@ fn an_orderly_end_has_no_reset() {
     });
 }
 
-/// Case 12 from the client's side: an upstream that sees a FIN has seen all that the client sent.
+/// An upstream that sees a FIN has seen all that the client sent.
 #[test]
 fn a_half_sent_request_is_no_request() {
     on_both(|poller| {
@@ -204,7 +204,7 @@ fn a_half_sent_request_is_no_request() {
     });
 }
 
-/// Case 14: a write that fails ends the pair at once, though the other direction is blocked full.
+/// A write that fails ends the pair at once, though the other direction is blocked full.
 #[test]
 fn a_failed_write_ends_a_session_that_is_blocked_the_other_way() {
     on_both(|poller| {

@@ -1,7 +1,5 @@
 //! What a session does when things go wrong or take long, seen from both of its ends and from its
 //! record: the cases of the proxy that the close matrix has no cell for.
-//!
-//! The numbers are those of the list of cases that every build must survive.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -17,7 +17,7 @@ const HELD_MAX: usize = (80 + 80) * 1024;
 /// Beyond that, what a session is: its task, its sockets' entries.
 const SESSION_MAX: usize = 8 * 1024;
 
-/// Case 25: readers that stop cost at most the high mark each, others go on, and all of it comes
+/// Readers that stop cost at most the high mark each, others go on, and all of it comes
 /// back when they have gone.
 fn slow_readers(poller: &str, count: usize) {
     // Small buffers in the kernel, so that the flood reaches the proxy's own.

@@ -88,7 +88,7 @@ fn open(rig: &mut Rig, count: usize) -> (Vec<(TcpStream, TcpStream)>, Vec<String
     (served, refused)
 }
 
-/// Case 40: no local port left is this machine's fault, never the endpoint's: the sessions that
+/// No local port left is this machine's fault, never the endpoint's: the sessions that
 /// have one go on, the others are reset and recorded as such, and it passes when ports come back.
 #[test]
 fn no_port_left_is_no_fault_of_the_endpoint() {
@@ -121,7 +121,7 @@ fn no_port_left_is_no_fault_of_the_endpoint() {
     });
 }
 
-/// Case 40: with a pool of source addresses each has a range of its own.
+/// With a pool of source addresses each has a range of its own.
 #[test]
 fn a_pool_of_sources_has_more_ports() {
     let name = "namespace::a_pool_of_sources_has_more_ports";
@@ -148,7 +148,7 @@ fn a_pool_of_sources_has_more_ports() {
     });
 }
 
-/// Case 41: every port comes back, once: many more sessions than ports, one after the other.
+/// Every port comes back, once: many more sessions than ports, one after the other.
 #[test]
 fn every_port_comes_back() {
     let name = "namespace::every_port_comes_back";
@@ -168,7 +168,7 @@ fn every_port_comes_back() {
     });
 }
 
-/// Case 39: a connect to a dead port of the range may meet itself, and then what the client sends
+/// A connect to a dead port of the range may meet itself, and then what the client sends
 /// would come back to it. It is a refusal.
 #[test]
 fn a_connect_that_meets_itself_is_refused() {

@@ -23,7 +23,7 @@ fn exchange(rig: &mut Rig, bytes: usize, piece: usize) {
     rig.record(address).assert_bytes(bytes, bytes);
 }
 
-/// Case 19: nothing, one byte, every power of two and its neighbours up to 64 MiB.
+/// Nothing, one byte, every power of two and its neighbours up to 64 MiB.
 #[test]
 fn every_size_arrives() {
     on_both(|poller| {
@@ -80,7 +80,7 @@ fn segments_received(socket: &TcpStream) -> usize {
     u32::from_ne_bytes(*info.last_chunk().unwrap()) as usize
 }
 
-/// Case 19: 5 GiB, which no 32-bit count survives.
+/// 5 GiB, which no 32-bit count survives.
 #[test]
 #[ignore = "takes a minute"]
 fn five_gibibytes_arrive() {
@@ -107,7 +107,7 @@ fn send_all(mut stream: TcpStream, bytes: usize) {
     }
 }
 
-/// Case 20: byte by byte with waits between, and in pieces of odd sizes; both ways at once.
+/// Byte by byte with waits between, and in pieces of odd sizes; both ways at once.
 #[test]
 fn sliced_payloads_arrive() {
     on_both(|poller| {
@@ -129,7 +129,7 @@ fn sliced_payloads_arrive() {
     });
 }
 
-/// Cases 13 and 20: messages go both ways while one direction of the same session moves in bulk.
+/// Messages go both ways while one direction of the same session moves in bulk.
 #[test]
 fn messages_pass_while_the_other_direction_moves_in_bulk() {
     on_both(|poller| {

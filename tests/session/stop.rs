@@ -6,10 +6,10 @@ use std::net::Shutdown;
 use crate::rig::{Rig, drain, listens, queues};
 use crate::support::{End, on_both, pattern, read_pattern, spawn, until};
 
-/// Case 21 asks for this much; more than all buffers on the way, so most of it waits at its source.
+/// More than all buffers on the way, so most of it waits at its source.
 const QUEUED: usize = 50 << 20;
 
-/// Case 21: the reader is stopped, 50 MB are queued, the upstream has sent its FIN: all of it
+/// The reader is stopped, 50 MB are queued, the upstream has sent its FIN: all of it
 /// arrives once the reader reads.
 #[test]
 fn what_waits_for_a_stopped_reader_arrives() {
@@ -36,7 +36,7 @@ fn is_held_back(rig: &Rig, client: &std::net::TcpStream) -> bool {
     proxy.is_some_and(|queues| queues.sent > 1 << 20)
 }
 
-/// Case 22: SIGTERM in that state: the session drains, and the end is good.
+/// SIGTERM in that state: the session drains, and the end is good.
 #[test]
 fn a_stop_waits_for_a_slow_session() {
     on_both(|poller| {
@@ -56,7 +56,7 @@ fn a_stop_waits_for_a_slow_session() {
     });
 }
 
-/// Case 22: the grace period is over before the session is: both ends are reset, so that the part
+/// The grace period is over before the session is: both ends are reset, so that the part
 /// does not pass for the whole; one record says so.
 #[test]
 fn a_stop_that_waits_no_longer_resets() {

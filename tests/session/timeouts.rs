@@ -19,7 +19,7 @@ fn assert_cut(start: Instant, at: Duration, ends: [&TcpStream; 2]) {
     assert!(took >= at && took < at + LATE, "{took:?}, not {at:?}");
 }
 
-/// Case 57: silence in both directions for the idle time, to the tick, and a reset for both ends,
+/// Silence in both directions for the idle time, to the tick, and a reset for both ends,
 /// since neither has said that it is done.
 #[test]
 fn an_idle_session_ends_at_its_time() {
@@ -36,7 +36,7 @@ fn an_idle_session_ends_at_its_time() {
     });
 }
 
-/// Case 57: a byte in one direction is life for the session, and each counts.
+/// A byte in one direction is life for the session, and each counts.
 #[test]
 fn one_direction_keeps_a_session_alive() {
     on_both(|poller| {
@@ -86,7 +86,7 @@ fn a_stuck_reader_ends_in_the_end() {
     });
 }
 
-/// Case 59: one long send to a slow reader is alive as long as the reader takes something, though
+/// One long send to a slow reader is alive as long as the reader takes something, though
 /// the relay itself sees no byte for longer than the idle time.
 #[test]
 fn a_slow_transfer_is_alive() {
@@ -149,7 +149,7 @@ fn a_slow_reader_with_a_large_buffer_is_alive() {
     });
 }
 
-/// Case 15: one side has ended and the other says nothing: the half-close time, then a reset.
+/// One side has ended and the other says nothing: the half-close time, then a reset.
 #[test]
 fn a_half_closed_session_ends_at_its_time() {
     on_both(|poller| {
@@ -206,7 +206,7 @@ fn silence_before_a_fin_does_not_count_after_it() {
     });
 }
 
-/// Case 15: bytes the other way are life for a half-closed session, too.
+/// Bytes the other way are life for a half-closed session, too.
 #[test]
 fn a_half_closed_session_lives_while_bytes_move() {
     on_both(|poller| {
@@ -230,7 +230,7 @@ fn a_half_closed_session_lives_while_bytes_move() {
     });
 }
 
-/// Case 60: a lifetime ends a busy session, never later than it says, and earlier by its jitter at
+/// A lifetime ends a busy session, never later than it says, and earlier by its jitter at
 /// most.
 #[test]
 fn a_lifetime_ends_a_busy_session() {

@@ -53,7 +53,7 @@ async fn do_it(doing: Doing, socket: &LaneSocket) {
     }
 }
 
-/// Case 12: who leaves in the middle does not look as if all were done.
+/// Who leaves in the middle does not look as if all were done.
 #[test]
 fn a_socket_that_is_dropped_resets_its_peer_whatever_it_was_doing() {
     on_every_back_end(|back_end| {

@@ -50,7 +50,7 @@ fn pause() {
     (0..1000).for_each(|_| std::hint::spin_loop());
 }
 
-/// Case 18: with a pipe or without one the same bytes arrive, to a reader that now and then stops.
+/// With a pipe or without one the same bytes arrive, to a reader that now and then stops.
 #[test]
 fn bulk_moves_need_no_pipe() {
     const ALL: usize = 12 << 20;
@@ -108,7 +108,7 @@ fn assert_buffers_back(lane: &mut Lane, back_end: BackEnd) {
     }
 }
 
-/// Case 23: who waits for room is woken when a stopped reader goes on, and by its reset; then
+/// Who waits for room is woken when a stopped reader goes on, and by its reset; then
 /// there is room for more than a few bytes.
 #[test]
 fn room_comes_back_when_the_reader_goes_on() {
@@ -159,7 +159,7 @@ fn room_comes_back_when_the_reader_goes_on() {
     });
 }
 
-/// Case 18: a pool that could not hold what may be left over moves nothing, and says so.
+/// A pool that could not hold what may be left over moves nothing, and says so.
 #[test]
 fn without_buffers_nothing_moves() {
     on_every_back_end(|back_end| {
@@ -198,7 +198,7 @@ fn without_buffers_nothing_moves() {
     });
 }
 
-/// Case 24: sockets that go while a move's rest is being sent, while the source is waited for, and
+/// Sockets that go while a move's rest is being sent, while the source is waited for, and
 /// while its receive stream is being cancelled with bytes in its queue: no answer reaches anybody,
 /// and every buffer comes back.
 #[test]
@@ -286,7 +286,7 @@ fn assert_is_reset(lane: &mut Lane, mut client: TcpStream) {
     }
 }
 
-/// Case 23: a reader that stops over and over: what a move leaves over is no more than the mark,
+/// A reader that stops over and over: what a move leaves over is no more than the mark,
 /// since that is what a direction may hold, also where the sink takes less than it has room for.
 #[test]
 fn a_rest_is_bounded_by_the_mark() {

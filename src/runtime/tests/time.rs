@@ -26,7 +26,7 @@ fn at(nanos: u64) -> Time {
     Time::from_nanos(nanos)
 }
 
-/// I11: in `[t, t + tick]`, on a clock that only the test moves. Case 63: no other clock counts.
+/// I11: in `[t, t + tick]`, on a clock that only the test moves. No other clock counts.
 #[test]
 fn a_sleep_ends_within_a_tick_of_a_made_up_clock() {
     let start = at(5_000_000_000);
