@@ -233,8 +233,8 @@ fn what_this_machine_has_not_is_told_with_its_line() {
             format!("bind = '{taken}'"),
             1,
             format!(
-                "a.toml:4: listener[0].bind = '{taken}': somebody listens there already; stop it, \
-                 or choose another address\n"
+                "a.toml:4: listener[0].bind = '{taken}': process {} (",
+                std::process::id()
             ),
         ),
         (

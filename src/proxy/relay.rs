@@ -200,14 +200,14 @@ impl<F: Far> Relay<F> {
             let acknowledged = self.acknowledged();
             let outstanding = acknowledged != NOTHING;
             self.stalled = if outstanding && self.acknowledged == acknowledged {
-                self.stalled + 1
+                self.stalled.saturating_add(1)
             } else {
                 0
             };
             self.acknowledged = acknowledged;
             // The first look has nothing to compare with.
             let quiet = open.quiet(timeouts).0;
-            let moves = self.stalled == 0 || quiet * u32::from(self.stalled) < STALL_MIN;
+            let moves = self.stalled == 0 || quiet.saturating_mul(self.stalled.into()) < STALL_MIN;
             if outstanding && moves || self.sides().any(|side| side.stream.has_unseen_input()) {
                 self.deadline.alive(now);
             }

@@ -3,10 +3,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::thread;
 use std::time::Duration;
 
 use super::error::ServerError;
+use super::here::Pause;
 use super::options;
 use crate::config::Config;
 use crate::net::Listener;
@@ -24,10 +24,12 @@ pub(crate) type LaneListeners = Vec<(usize, OsSocket)>;
 pub(super) type Bound = Vec<(usize, SocketAddr)>;
 
 /// One socket per lane for every address, or where the system does not spread connections over
-/// them, one of the first lane. Also gives each listener's addresses as bound.
+/// them, one of the first lane. Also gives each listener's addresses as bound. Waits by `pause` for
+/// ports that are taken, unless that fails.
 pub(super) fn bind(
     config: &Config,
     lanes: usize,
+    pause: Pause<'_>,
 ) -> Result<(Vec<LaneListeners>, Bound), ServerError> {
     let all = || {
         config
@@ -52,7 +54,7 @@ pub(super) fn bind(
     };
     let end = sys::now() + PATIENCE;
     for (_, key, address) in all().filter(|(_, _, address)| address.port() != 0) {
-        await_port(key, address, end)?;
+        await_port(key, address, end, pause)?;
     }
     let mut of_lanes: Vec<LaneListeners> = (0..lanes).map(|_| Vec::new()).collect();
     let mut bound = Vec::new();
@@ -77,11 +79,12 @@ pub(super) fn bind(
 
 /// Waits until nobody listens on a port. A killed process is gone before its sockets are: what
 /// io_uring had in flight keeps them for 5 to 170 ms more.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the main thread, before a lane starts"
-)]
-fn await_port(key: String, address: SocketAddr, end: Time) -> Result<(), ServerError> {
+fn await_port(
+    key: String,
+    address: SocketAddr,
+    end: Time,
+    pause: Pause<'_>,
+) -> Result<(), ServerError> {
     let mut told = false;
     loop {
         match sys::port_is_taken(address) {
@@ -91,7 +94,7 @@ fn await_port(key: String, address: SocketAddr, end: Time) -> Result<(), ServerE
                 if !std::mem::replace(&mut told, true) {
                     tracing::info!(%address, patience = ?PATIENCE, "waiting for the port");
                 }
-                thread::sleep(PAUSE);
+                pause(PAUSE)?;
             }
             Err(error) => {
                 return Err(ServerError::Bind {

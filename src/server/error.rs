@@ -60,6 +60,8 @@ pub enum ServerError {
         /// Which.
         lane: usize,
     },
+    /// Somebody asked to stop before anything was served.
+    Stopped,
     /// Lanes were told to reset their sessions and have not ended.
     Stuck {
         /// Which.
@@ -130,6 +132,7 @@ impl fmt::Display for ServerError {
             Self::System { what, .. } => write!(f, "{what}"),
             Self::Lane { lane, .. } => write!(f, "lane {lane} broke"),
             Self::LanePanicked { lane } => write!(f, "lane {lane} panicked; please report it"),
+            Self::Stopped => write!(f, "stopped before the start: nothing was served"),
             Self::Stuck { lanes } => write!(
                 f,
                 "lanes that do not end when told to: {lanes:?}; please report it"

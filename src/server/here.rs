@@ -28,26 +28,36 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// [`ServerError::Config`] with all mistakes, [`ServerError::Taken`] if there is none but what
 /// somebody else has at the moment; or another one, if the system refuses to say.
+#[expect(clippy::disallowed_methods, reason = "there are no lanes")]
 pub fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> {
-    look(config, 0, true).map(|(_, warnings)| warnings)
+    let mut pause = |time| {
+        thread::sleep(time);
+        Ok(())
+    };
+    look(config, 0, true, &mut pause).map(|(_, warnings)| warnings)
 }
 
 /// The plan for this machine, and what is doubtful. A port that somebody has is left to `bind`,
-/// which waits for it. `inherited` descriptors are the parent's.
+/// which waits for it. `inherited` descriptors are the parent's. Waits by `pause`, unless that
+/// fails.
 pub(super) fn plan(
     config: &Config,
     inherited: usize,
+    pause: Pause<'_>,
 ) -> Result<(Plan, Vec<ConfigWarning>), ServerError> {
-    look(config, inherited, false)
+    look(config, inherited, false, pause)
 }
 
 fn look(
     config: &Config,
     inherited: usize,
     ports: bool,
+    pause: Pause<'_>,
 ) -> Result<(Plan, Vec<ConfigWarning>), ServerError> {
     let mut here = Here {
         config,
+        pause,
+        stopped: None,
         own: OwnAddresses::look(),
         patience: sys::now() + PATIENCE,
         errors: Vec::new(),
@@ -60,6 +70,9 @@ fn look(
     here.loops();
     if let Some(ports) = sys::ports_for_connections() {
         here.doubts.extend(lack_of_ports(config, ports));
+    }
+    if let Some(stopped) = here.stopped {
+        return Err(stopped);
     }
     let plan = match plan {
         Ok(plan) if here.errors.is_empty() => plan,
@@ -74,8 +87,14 @@ fn look(
     Ok((plan, warnings))
 }
 
+/// How the main thread waits before a lane starts: for so long, and fails if it is not to go on.
+pub(super) type Pause<'p> = &'p mut dyn FnMut(Duration) -> Result<(), ServerError>;
+
 struct Here<'c> {
     config: &'c Config,
+    pause: Pause<'c>,
+    /// Why nothing is waited for any more.
+    stopped: Option<ServerError>,
     own: OwnAddresses,
     /// When the last address must be usable.
     patience: Time,
@@ -142,12 +161,8 @@ impl Here<'_> {
     }
 
     /// What `attempt` says of an own address in the end, which may take a moment to be usable.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the main thread, before a lane starts"
-    )]
     fn patiently<T>(
-        &self,
+        &mut self,
         ip: IpAddr,
         mut attempt: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
@@ -156,9 +171,10 @@ impl Here<'_> {
                 Err(error)
                     if error.kind() == io::ErrorKind::AddrNotAvailable
                         && self.own.may_list(ip)
+                        && self.stopped.is_none()
                         && sys::now() < self.patience =>
                 {
-                    thread::sleep(PAUSE);
+                    self.stopped = (self.pause)(PAUSE).err();
                 }
                 result => return result,
             }

@@ -20,7 +20,7 @@ use super::memory::arenas;
 use super::plan::Plan;
 use super::reached::Reached;
 use super::signals;
-use super::supervision::{Event, Pollers, Server};
+use super::supervision::{Event, Events, Pollers, Server};
 use crate::config::{Config, Service};
 use crate::proxy::{SessionLimit, Spread};
 use crate::runtime::{LaneOptions, LogInterval, Remote, Watchdog};
@@ -53,7 +53,13 @@ pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
     let (version, pid) = (env!("CARGO_PKG_VERSION"), process::id());
     tracing::info!(version, pid, configuration = source, "corelane starts");
     inherited.announce();
-    let result = serve(config, &inherited);
+    let result = match serve(config, &inherited) {
+        Err(stopped @ ServerError::Stopped) => {
+            tracing::info!("{stopped}");
+            Ok(())
+        }
+        result => result,
+    };
     match (&result, &log) {
         (Ok(()), _) => {}
         // Mistakes of the configuration are told as those of its text are, for whoever edits it.
@@ -87,15 +93,17 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServerError {
 }
 
 fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
-    let (plan, warnings) = here::plan(config, inherited.descriptors())?;
+    // From the first wait on, so that a stop is obeyed in every one.
+    let (sender, events) = channel();
+    signals::forward(sender.clone(), Event::Request).map_err(system("cannot take signals"))?;
+    let mut events = Events::new(events);
+    let mut pause = |time| events.pause(time);
+    let (plan, warnings) = here::plan(config, inherited.descriptors(), &mut pause)?;
     for warning in warnings {
         tracing::warn!(at = warning.place(), "{}", warning.text());
     }
-    let bound = bind(config, plan.lanes.len());
+    let bound = bind(config, plan.lanes.len(), &mut pause);
     let (listeners, bound) = bound.map_err(|error| error.placed(config))?;
-    let (sender, events) = channel();
-    signals::forward(sender.clone(), Event::Request).map_err(system("cannot take signals"))?;
-
     let orders = Arc::new(Orders::default());
     let limit = SessionLimit::new(plan.max_sessions);
     let shared = Shared::new(config);
@@ -126,10 +134,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     drop(sender);
 
     let mut server = Server::new(events, threads, orders, Arc::clone(&limit));
-    let Some(pollers) = server.await_start(plan.lanes.len())? else {
-        tracing::info!("stopped before the start: nothing was served");
-        return Ok(());
-    };
+    let pollers = server.await_start(plan.lanes.len())?;
     if server.remotes.len() > 1 {
         let accepting = listeners.iter().map(Vec::len).sum();
         let lanes = server.remotes.clone();
@@ -151,7 +156,8 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     let signal = server.serve()?;
     let drained = server.drain(signal, config.shutdown.grace);
     reached.sum_up();
-    drained
+    drained?.announce();
+    Ok(())
 }
 
 /// Opens a lane on a thread of its own, which serves once it is given listeners, and tells its end

@@ -50,18 +50,80 @@ pub(super) struct Pollers {
     pub(super) refused: Option<io::Error>,
 }
 
+/// What happens, as the main thread takes it. Requests that stop nothing are answered on the way.
+pub(super) struct Events {
+    from: Receiver<Event>,
+    /// What was asked and does nothing, by the signal's name. A timer that the parent has set may
+    /// send one a thousand times a second.
+    ignored: BTreeMap<String, LogInterval>,
+}
+
+impl Events {
+    pub(super) fn new(from: Receiver<Event>) -> Self {
+        let ignored = BTreeMap::new();
+        Self { from, ignored }
+    }
+
+    /// Waits for so long before the start, when there are no lanes yet.
+    ///
+    /// # Errors
+    /// [`ServerError::Stopped`] if somebody asks for that.
+    pub(super) fn pause(&mut self, time: Duration) -> Result<(), ServerError> {
+        match self.next(Some(sys::now() + time))? {
+            Some(Event::Request(Request::Stop(_))) => Err(ServerError::Stopped),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next event; `None` when `until` has come first.
+    fn next(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
+        let event = match until {
+            None => self.from.recv().map_err(RecvTimeoutError::from),
+            Some(until) => self.from.recv_timeout(until.since(sys::now())),
+        };
+        match event {
+            Ok(event) => {
+                if let Event::Request(request) = &event {
+                    self.answer(request);
+                }
+                Ok(Some(event))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(ServerError::System {
+                what: "every thread is gone",
+                error: io::ErrorKind::BrokenPipe.into(),
+            }),
+        }
+    }
+
+    /// Says what comes of a request that stops nothing, once a second at most for each signal.
+    fn answer(&mut self, request: &Request) {
+        let signal = match request {
+            Request::Stop(_) => return,
+            Request::Reload => "SIGHUP",
+            Request::Other(signal) => signal,
+        };
+        let interval = self.ignored.entry(signal.to_owned()).or_default();
+        let Some(times) = interval.note(sys::now()) else {
+            return;
+        };
+        if *request == Request::Reload {
+            tracing::warn!(times, "SIGHUP: this version reloads by a restart only");
+        } else {
+            tracing::warn!(signal, times, "a signal that does nothing here");
+        }
+    }
+}
+
 /// The lanes, seen from the main thread.
 pub(super) struct Server {
-    events: Receiver<Event>,
+    events: Events,
     orders: Arc<Orders>,
     limit: Arc<SessionLimit>,
     /// By lane, until it has ended.
     threads: Vec<Option<JoinHandle<()>>>,
     /// By lane, once all are open.
     pub(super) remotes: Vec<Remote>,
-    /// Signals that do nothing, by name. A timer that the parent has set may send one a thousand
-    /// times a second.
-    ignored: BTreeMap<String, LogInterval>,
     /// Lanes that have ended, and the sessions that they reset.
     ended: usize,
     cut: usize,
@@ -70,7 +132,7 @@ pub(super) struct Server {
 impl Server {
     /// The lanes that run on `threads` and tell of themselves by `events`.
     pub(super) fn new(
-        events: Receiver<Event>,
+        events: Events,
         threads: Vec<JoinHandle<()>>,
         orders: Arc<Orders>,
         limit: Arc<SessionLimit>,
@@ -81,14 +143,16 @@ impl Server {
             limit,
             threads: threads.into_iter().map(Some).collect(),
             remotes: Vec::new(),
-            ignored: BTreeMap::new(),
             ended: 0,
             cut: 0,
         }
     }
 
-    /// The lanes' pollers once all are open; `None` when somebody asks to stop before that.
-    pub(super) fn await_start(&mut self, lanes: usize) -> Result<Option<Pollers>, ServerError> {
+    /// The lanes' pollers once all are open.
+    ///
+    /// # Errors
+    /// [`ServerError::Stopped`] when somebody asks for that before; what a lane says.
+    pub(super) fn await_start(&mut self, lanes: usize) -> Result<Pollers, ServerError> {
         let mut started = BTreeMap::new();
         let mut first_refused = None;
         while started.len() < lanes {
@@ -102,16 +166,16 @@ impl Server {
                     first_refused = first_refused.or(refused);
                     started.insert(lane, (remote, back_end));
                 }
-                Some(Event::Request(Request::Stop(_))) => return Ok(None),
+                Some(Event::Request(Request::Stop(_))) => return Err(ServerError::Stopped),
                 _ => {}
             }
         }
         let of_lanes;
         (self.remotes, of_lanes) = started.into_values().unzip();
-        Ok(Some(Pollers {
+        Ok(Pollers {
             of_lanes,
             refused: first_refused,
-        }))
+        })
     }
 
     /// Until somebody asks to stop: by which signal.
@@ -123,8 +187,8 @@ impl Server {
         }
     }
 
-    /// Lets sessions end within the grace, resets the rest, and says how it went.
-    pub(super) fn drain(&mut self, signal: &str, grace: Duration) -> Result<(), ServerError> {
+    /// Lets sessions end within the grace and resets the rest.
+    pub(super) fn drain(&mut self, signal: &str, grace: Duration) -> Result<Drained, ServerError> {
         let sessions = self.limit.live();
         tracing::info!(signal, sessions, ?grace, "stopping: accepting no more");
         self.orders.stop();
@@ -141,21 +205,11 @@ impl Server {
                 return Err(ServerError::Stuck { lanes });
             }
         }
-        let sessions = self.cut;
-        let what = if sessions == 1 { "session" } else { "sessions" };
-        match hurry {
-            _ if sessions == 0 => tracing::info!("drained"),
-            None => tracing::warn!(
-                sessions,
-                "stopped: {sessions} {what} reset after the grace of {grace:?}"
-            ),
-            Some(signal) => tracing::warn!(
-                sessions,
-                signal,
-                "stopped: {sessions} {what} reset by a second signal"
-            ),
-        }
-        Ok(())
+        Ok(Drained {
+            sessions: self.cut,
+            grace,
+            hurry,
+        })
     }
 
     /// Until the lanes have ended, the grace is over or a second signal comes: which one.
@@ -196,53 +250,17 @@ impl Server {
 
     /// The next event; `None` when `until` has come first.
     fn next(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
-        let event = match until {
-            None => self
-                .events
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-            Some(until) => self.events.recv_timeout(until.since(sys::now())),
+        let event = self.events.next(until)?;
+        let Some(Event::Ended { lane, result }) = event else {
+            return Ok(event);
         };
-        match event {
-            Ok(Event::Ended { lane, result }) => {
-                self.ended += 1;
-                // The process must not end in the middle of a thread's end.
-                let thread = self.threads[lane].take();
-                drop(thread.map(JoinHandle::join));
-                self.cut += result?;
-                Ok(Some(Event::Ended {
-                    lane,
-                    result: Ok(0),
-                }))
-            }
-            Ok(event) => {
-                if let Event::Request(request) = &event {
-                    self.answer(request);
-                }
-                Ok(Some(event))
-            }
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(ServerError::System {
-                what: "every thread is gone",
-                error: io::ErrorKind::BrokenPipe.into(),
-            }),
-        }
-    }
-
-    /// Says what comes of a request that stops nothing.
-    fn answer(&mut self, request: &Request) {
-        match request {
-            Request::Stop(_) => {}
-            Request::Reload => {
-                tracing::warn!("SIGHUP: this version reloads by a restart only");
-            }
-            Request::Other(signal) => {
-                let interval = self.ignored.entry(signal.clone()).or_default();
-                if let Some(times) = interval.note(sys::now()) {
-                    tracing::warn!(signal, times, "a signal that does nothing here");
-                }
-            }
-        }
+        self.ended += 1;
+        // The process must not end in the middle of a thread's end.
+        let thread = self.threads[lane].take();
+        drop(thread.map(JoinHandle::join));
+        self.cut += result?;
+        let result = Ok(0);
+        Ok(Some(Event::Ended { lane, result }))
     }
 
     fn wake(&self) {
@@ -252,12 +270,42 @@ impl Server {
     }
 }
 
+/// How a stop went.
+#[derive(Debug)]
+pub(super) struct Drained {
+    /// Those that were reset.
+    sessions: usize,
+    grace: Duration,
+    /// The second signal, if one came.
+    hurry: Option<&'static str>,
+}
+
+impl Drained {
+    /// Says it, as the last line of the log.
+    pub(super) fn announce(&self) {
+        let (sessions, grace) = (self.sessions, self.grace);
+        let what = if sessions == 1 { "session" } else { "sessions" };
+        match self.hurry {
+            _ if sessions == 0 => tracing::info!("drained"),
+            None => tracing::warn!(
+                sessions,
+                "stopped: {sessions} {what} reset after the grace of {grace:?}"
+            ),
+            Some(signal) => tracing::warn!(
+                sessions,
+                signal,
+                "stopped: {sessions} {what} reset by a second signal"
+            ),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    use super::{Event, Server};
+    use super::{Event, Events, Server};
     use crate::poller::BackEnd;
     use crate::proxy::SessionLimit;
     use crate::runtime::{Lane, LaneOptions};
@@ -281,8 +329,13 @@ mod tests {
             };
             sender.send(started).unwrap();
         }
-        let mut server = Server::new(events, Vec::new(), Arc::default(), SessionLimit::new(1));
-        let pollers = server.await_start(3).unwrap().unwrap();
+        let mut server = Server::new(
+            Events::new(events),
+            Vec::new(),
+            Arc::default(),
+            SessionLimit::new(1),
+        );
+        let pollers = server.await_start(3).unwrap();
         assert_eq!(pollers.of_lanes, [back_end; 3]);
         for (remote, lane) in server.remotes.iter().zip(&lanes) {
             let own = lane.handle();
