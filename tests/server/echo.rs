@@ -35,7 +35,7 @@ fn fifty_mebibytes_come_back() {
     });
 }
 
-/// Bytes that come one by one come back one by one.
+/// Bytes in pieces of any size come back whole.
 #[test]
 fn every_chunking_comes_back() {
     on_both(|poller| {
