@@ -93,21 +93,12 @@ fn a_slow_transfer_is_alive() {
     on_both(|poller| {
         // Longer than the kernel's probes of a closed window are apart (200 ms, then doubled).
         let mut rig = Rig::with(poller, "timeouts.idle = \"1s\"", "");
-        let mut client = rig.small_client();
+        let client = rig.small_client();
         let upstream = accept(&rig.upstream);
         let sent = fill(&upstream, 64 << 20);
         upstream.shutdown(Shutdown::Write).unwrap();
-        let (start, mut last, mut got) = (now(), now(), 0);
-        let mut buffer = vec![0; 2000];
-        while start.elapsed() < Duration::from_millis(2500) {
-            if last.elapsed() > Duration::from_millis(30) {
-                last = now();
-                let bytes = client.read(&mut buffer).unwrap();
-                assert!(buffer[..bytes] == pattern(got, bytes));
-                got += bytes;
-            }
-            pause();
-        }
+        let slow = Duration::from_millis(30);
+        let got = read_slowly(&client, slow, Duration::from_millis(2500));
         let (rest, end) = crate::support::read_pattern(&client, got);
         assert_eq!((got + rest, end), (sent, End::Fin));
         let address = client.local_addr().unwrap();
@@ -117,31 +108,38 @@ fn a_slow_transfer_is_alive() {
     });
 }
 
+/// Reads 2,000 bytes of the pattern every `pace`, for so long; how many in all.
+fn read_slowly(mut client: &TcpStream, pace: Duration, whole: Duration) -> usize {
+    let (start, mut last, mut got) = (now(), now(), 0);
+    let mut buffer = vec![0; 2000];
+    while start.elapsed() < whole {
+        if last.elapsed() > pace {
+            last = now();
+            let bytes = client.read(&mut buffer).unwrap();
+            assert!(buffer[..bytes] == pattern(got, bytes));
+            got += bytes;
+        }
+        pause();
+    }
+    got
+}
+
 /// A large buffer's window opens seldom: nothing is acknowledged for longer than the idle time
 /// while its application reads on.
 #[test]
 fn a_slow_reader_with_a_large_buffer_is_alive() {
     on_both(|poller| {
         let mut rig = Rig::with(poller, "timeouts.idle = \"1s\"", "");
-        let mut client = rig.client();
+        let client = rig.client();
         socket2::SockRef::from(&client)
             .set_recv_buffer_size(512 << 10)
             .unwrap();
         let upstream = accept(&rig.upstream);
         let sent = fill(&upstream, 64 << 20);
         upstream.shutdown(Shutdown::Write).unwrap();
-        let (start, mut last, mut got) = (now(), now(), 0);
-        let mut buffer = vec![0; 2000];
         // 20 KB a second: a sixteenth of the buffer in three seconds.
-        while start.elapsed() < Duration::from_secs(5) {
-            if last.elapsed() > Duration::from_millis(100) {
-                last = now();
-                let bytes = client.read(&mut buffer).unwrap();
-                assert!(buffer[..bytes] == pattern(got, bytes));
-                got += bytes;
-            }
-            pause();
-        }
+        let slow = Duration::from_millis(100);
+        let got = read_slowly(&client, slow, Duration::from_secs(5));
         let (rest, end) = crate::support::read_pattern(&client, got);
         assert_eq!((got + rest, end), (sent, End::Fin));
         drop(client);
