@@ -48,6 +48,17 @@ impl Drop for Directory {
     }
 }
 
+/// What a server that finds a port of this process taken calls it.
+fn holder() -> String {
+    let pid = std::process::id();
+    // Elsewhere no process is told of the others' sockets.
+    if std::env::consts::OS != "linux" {
+        return "somebody".to_owned();
+    }
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    format!("process {pid} ({})", name.trim_end())
+}
+
 /// What a process leaves behind.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
@@ -233,8 +244,9 @@ fn what_this_machine_has_not_is_told_with_its_line() {
             format!("bind = '{taken}'"),
             1,
             format!(
-                "a.toml:4: listener[0].bind = '{taken}': process {} (",
-                std::process::id()
+                "a.toml:4: listener[0].bind = '{taken}': {} listens there already; stop it, \
+                 or choose another address\n",
+                holder()
             ),
         ),
         (

@@ -101,7 +101,8 @@ impl Acceptor {
 
 /// Accepts until told to stop, and then until all clients whom the kernel had accepted by then are
 /// served: they have been told that they are connected, and a close would reset them. Connections
-/// above the session limit wait in the backlog until a session ends.
+/// above the session limit wait in the backlog until a session ends, and those for whom there is no
+/// descriptor or memory do while a session is left whose end may give some back.
 ///
 /// `spares` are what the first session needs, as far as it is there.
 pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>, mut spares: Spares) {
@@ -130,11 +131,13 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>, mut spares: Spar
         // Without a socket the session waits for one, as long as a connect may take: a stop does
         // not wait for a client who may not be there.
         drop(spares.fill(&acceptor.service));
+        // Looked at first: what a session gives back in between is not missed.
+        let alone = acceptor.limit.live() == 0;
         let connection = match taken.take().map_or_else(|| listener.accept_now(), Ok) {
             Ok(connection) => Some(connection),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(_) if !listener.has_client() => break,
-            Err(_) => accept_later(&listener, &acceptor, &mut seats, &mut spares).await,
+            Err(_) if alone || !listener.has_client() => break,
+            Err(_) => accept_later(&listener, &acceptor, &mut seats, &mut spares, true).await,
         };
         if let Some(connection) = connection {
             let permit = acceptor.place(&seats.place).await;
@@ -162,7 +165,7 @@ async fn serve(
             };
             *taken = match accepted {
                 Ok(accepted) => Some(accepted),
-                Err(_) => accept_later(listener, acceptor, seats, spares).await,
+                Err(_) => accept_later(listener, acceptor, seats, spares, false).await,
             };
         }
         if taken.is_some() {
@@ -217,12 +220,14 @@ impl Seats {
 }
 
 /// Waits until a connection can be accepted for which there was no descriptor or memory; gives it
-/// unless it has left. Tries when a session has given its descriptors back, and seldom without.
+/// unless it has left. Tries when a session has given its descriptors back, and seldom without. A
+/// server that `stops` does not try again once no session is left.
 async fn accept_later(
     listener: &Listener,
     acceptor: &Acceptor,
     seats: &mut Seats,
     spares: &mut Spares,
+    stops: bool,
 ) -> Option<Accepted> {
     let (lane, descriptors) = (&acceptor.lane, acceptor.limit.descriptors());
     let seat = seats.descriptor.get_or_insert_with(|| descriptors.seat());
@@ -232,6 +237,7 @@ async fn accept_later(
             descriptors.wake_one();
         };
         let mut wait = descriptors.wait(seat, pass_on).await;
+        let alone = stops && acceptor.limit.live() == 0;
         let filled = spares.fill(&acceptor.service);
         match filled.and_then(|()| listener.accept_now()) {
             Ok(accepted) => {
@@ -247,6 +253,9 @@ async fn accept_later(
             }
             Err(error) if listener.has_client() => acceptor.report_failure(&error),
             Err(_) => {}
+        }
+        if alone {
+            return None;
         }
         let (chosen, retry) = (pin!(wait.chosen()), lane.sleep_until(lane.now() + RETRY));
         either(chosen, pin!(retry)).await;

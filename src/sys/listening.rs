@@ -18,7 +18,8 @@ pub fn is_listened_on(address: SocketAddr) -> Option<bool> {
 }
 
 /// The process that listens on an address, or on a wildcard that meets it, as
-/// `process 812 (nginx)`; `None` when this user is not told.
+/// `process 812 (nginx)`; `None` when this user is not told. Of several that share the socket it is
+/// the oldest: the others are its children, and end with it.
 pub(crate) fn holder_of(address: SocketAddr) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(File::open);
     let tables = tables.into_iter().flatten().map(BufReader::new);
@@ -30,8 +31,7 @@ pub(crate) fn holder_of(address: SocketAddr) -> Option<String> {
     let listeners = tables.flat_map(|table| listeners(table).unwrap_or_default());
     let links = listeners.filter(holding).map(|listener| listener.inode);
     let links: Vec<String> = links.map(|inode| format!("socket:[{inode}]")).collect();
-    let mut processes = fs::read_dir("/proc").ok()?.flatten();
-    let process = processes.find(|process| {
+    let holders = fs::read_dir("/proc").ok()?.flatten().filter(|process| {
         // Beside their numbers there is "self".
         let is_number = process.file_name().to_string_lossy().parse::<u32>().is_ok();
         let descriptors = fs::read_dir(process.path().join("fd"))
@@ -42,11 +42,34 @@ pub(crate) fn holder_of(address: SocketAddr) -> Option<String> {
                 let target = fs::read_link(descriptor.path()).unwrap_or_default();
                 links.iter().any(|link| target.as_os_str() == link.as_str())
             })
-    })?;
-    let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-    let pid = process.file_name();
-    let (pid, name) = (pid.to_string_lossy(), name.trim_end());
-    Some(format!("process {pid} ({name})"))
+    });
+    let stats = holders.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+    let oldest = { stats }.filter_map(|stat| Process::parse(&stat)).min()?;
+    Some(format!("process {} ({})", oldest.pid, oldest.name))
+}
+
+/// What `/proc/PID/stat` says of a process (proc(5)).
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Process {
+    /// In ticks since the boot.
+    start: u64,
+    pid: u32,
+    name: String,
+}
+
+impl Process {
+    fn parse(stat: &str) -> Option<Self> {
+        let (pid, rest) = stat.split_once(" (")?;
+        // A name may have brackets and blanks of its own.
+        let (name, rest) = rest.rsplit_once(") ")?;
+        // The 22nd word of the line, of which this is the third to begin with.
+        let start = rest.split(' ').nth(19)?.parse().ok()?;
+        Some(Self {
+            start,
+            pid: pid.parse().ok()?,
+            name: name.to_owned(),
+        })
+    }
 }
 
 /// A line of such a table.
@@ -97,7 +120,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
     use std::process;
 
-    use super::{holder_of, is_listened_on, listeners};
+    use super::{Process, holder_of, is_listened_on, listeners};
 
     /// A connection of the port, or a listener on another address of it, is no listener of it.
     #[test]
@@ -119,6 +142,22 @@ mod tests {
             let found = all.iter().any(|listener| listener.address == address);
             assert_eq!(found, listens, "{address}");
         }
+    }
+
+    /// Process numbers begin again, so a child may have a lower one than its parent.
+    #[test]
+    fn of_processes_that_share_a_socket_the_oldest_is_named() {
+        let line = |pid: u32, name: &str, start: u64| {
+            format!("{pid} ({name}) S 1 1 1 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 {start} 4096 1")
+        };
+        let lines = [line(300, "worker", 9001), line(32000, "a) (b", 8999)];
+        let oldest = lines.iter().filter_map(|line| Process::parse(line)).min();
+        let parent = Process {
+            start: 8999,
+            pid: 32000,
+            name: "a) (b".to_owned(),
+        };
+        assert_eq!(oldest, Some(parent));
     }
 
     #[test]

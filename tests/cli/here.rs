@@ -3,11 +3,9 @@
 //! Addresses that nobody has are of the network 203.0.113.0/24, which is for documentation
 //! (RFC 5737).
 
-use std::fs;
 use std::net::{IpAddr, TcpListener, UdpSocket};
-use std::process;
 
-use super::{Directory, ok};
+use super::{Directory, holder, ok};
 
 /// A configuration, and the beginnings of the lines that it gets.
 type Case = (String, Vec<String>);
@@ -166,9 +164,7 @@ fn own_address() -> Option<IpAddr> {
 fn a_port_in_use_is_told_with_another_exit_code() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let here = format!("process {} (", process::id());
-    let name = fs::read_to_string("/proc/self/comm").unwrap();
-    let holder = format!("{here}{})", name.trim_end());
+    let holder = holder();
     let in_use = format!("{holder} listens there already; stop it, or choose another address");
     let text = format!("[[listener]]\nname = 'e'\nservice = 'echo'\nbind = ['{address}']\n");
     let directory = Directory::with("a.toml", &text);

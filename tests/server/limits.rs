@@ -166,18 +166,14 @@ fn a_storm_above_the_limit_is_served_wave_by_wave() {
 
 /// Lets the server open so many descriptors more.
 pub(crate) fn leave_descriptors(server: &Server, more: usize) {
-    let open: Vec<u64> = fs::read_dir(format!("/proc/{}/fd", server.pid()))
-        .unwrap()
-        .map(|entry| {
-            entry
-                .unwrap()
-                .file_name()
-                .to_str()
-                .unwrap()
-                .parse()
-                .unwrap()
-        })
-        .collect();
+    let entries = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+    let entries = entries.map(|entry| entry.unwrap());
+    // What it reads of /proc once a second it closes at once, and leaves one more.
+    let lasts = entries.filter(|entry| {
+        fs::read_link(entry.path()).is_ok_and(|target| !target.starts_with("/proc"))
+    });
+    let number = |entry: fs::DirEntry| entry.file_name().to_str().unwrap().parse().unwrap();
+    let open: Vec<u64> = lasts.map(number).collect();
     // The limit is on the number of a descriptor, and the lowest free one is taken.
     let free = (0..).filter(|number| !open.contains(number));
     let max = free.take(more + 1).last().unwrap();

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
 use crate::support::{
-    Server, connect, corelane, echo, echo_all, listener, on_both, ping, pollers, proxy, runtime,
+    Server, connect, corelane, echo, echo_all, holder, listener, on_both, ping, pollers, proxy,
+    runtime,
 };
 
 /// Starts a server that fails: its exit code and the reason in its last line, behind the file and
@@ -64,13 +65,12 @@ fn an_address_in_use_is_named() {
         let config = runtime(poller, 1) + &echo_on(&format!("\"{address}\""));
         let (code, line) = fails(corelane(), &config);
         assert_eq!(code, Some(1));
-        let process = format!(
-            "listener[0].bind = \"{address}\": process {} (",
-            process::id()
+        let holder = holder(process::id());
+        let expected = format!(
+            "listener[0].bind = \"{address}\": {holder} listens there already; stop it, \
+             or choose another address"
         );
-        assert!(line.starts_with(&process), "{line}");
-        let rest = ") listens there already; stop it, or choose another address";
-        assert!(line.ends_with(rest), "{line}");
+        assert_eq!(line, expected);
     });
 }
 
@@ -81,6 +81,7 @@ fn a_second_server_on_the_same_port_is_refused() {
     on_both(|poller| {
         let first = Server::echo(poller, 2);
         let address = first.address("echo");
+        let in_use = format!("{} listens there already", holder(first.pid()));
         for bind in [
             format!("\"{address}\""),
             format!("[\"127.0.0.1:0\", \"{address}\"]"),
@@ -89,8 +90,7 @@ fn a_second_server_on_the_same_port_is_refused() {
             let (code, line) = fails(corelane(), &(runtime(poller, 2) + &echo_on(&bind)));
             assert_eq!(code, Some(1), "{line}");
             assert!(line.contains("listener[0].bind"), "{line}");
-            let holder = format!("process {} (corelane) listens there already", first.pid());
-            assert!(line.contains(&holder), "{line}");
+            assert!(line.contains(&in_use), "{line}");
             assert_eq!(line.contains("bind[1]"), bind.starts_with('['), "{line}");
         }
         (0..10).for_each(|_| ping(&connect(address)));
@@ -246,7 +246,8 @@ fn a_failure_has_the_form_of_the_log() {
         line.starts_with("{\"timestamp\":\"") && line.ends_with('}'),
         "{line}"
     );
-    let reason = format!("{address}\\\": process {} (", process::id());
+    let holder = holder(process::id());
+    let reason = format!("{address}\\\": {holder} listens there already");
     assert!(line.contains(&reason), "{line}");
 }
 

@@ -336,6 +336,16 @@ pub(crate) fn patient(stream: &TcpStream) {
     stream.set_nodelay(true).unwrap();
 }
 
+/// What a server that finds a port taken calls the process that has it.
+pub(crate) fn holder(pid: u32) -> String {
+    // Elsewhere no process is told of the others' sockets.
+    if env::consts::OS != "linux" {
+        return "somebody".to_owned();
+    }
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    format!("process {pid} ({})", name.trim_end())
+}
+
 /// A listener of the test's own, on a free port.
 pub(crate) fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
