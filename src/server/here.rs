@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::error::ServerError;
+use super::inherited::Given;
 use super::options;
 use super::plan::Plan;
 use crate::config::{Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions};
@@ -34,23 +35,22 @@ pub fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> {
         thread::sleep(time);
         Ok(())
     };
-    look(config, 0, true, &mut pause).map(|(_, warnings)| warnings)
+    look(config, &Given::look(), true, &mut pause).map(|(_, warnings)| warnings)
 }
 
 /// The plan for this machine, and what is doubtful. A port that somebody has is left to `bind`,
-/// which waits for it. `inherited` descriptors are the parent's. Waits by `pause`, unless that
-/// fails.
+/// which waits for it. Waits by `pause`, unless that fails.
 pub(super) fn plan(
     config: &Config,
-    inherited: usize,
+    given: &Given,
     pause: Pause<'_>,
 ) -> Result<(Plan, Vec<ConfigWarning>), ServerError> {
-    look(config, inherited, false, pause)
+    look(config, given, false, pause)
 }
 
 fn look(
     config: &Config,
-    inherited: usize,
+    given: &Given,
     ports: bool,
     pause: Pause<'_>,
 ) -> Result<(Plan, Vec<ConfigWarning>), ServerError> {
@@ -63,7 +63,7 @@ fn look(
         errors: Vec::new(),
         doubts: Vec::new(),
     };
-    let plan = Plan::new(config, inherited);
+    let plan = Plan::new(config, given);
     here.lanes();
     here.listeners(ports);
     here.upstreams();

@@ -8,6 +8,7 @@
 //! | open descriptors | counted, set to close-on-exec, kept open: somebody may wait for their end |
 //! | closed standard streams | opened on `/dev/null` by Rust's start, so that no socket is one |
 //! | limit on descriptors | raised to the hard one by the plan |
+//! | limits on memory and address space | read, and kept to by the plan |
 //! | limit on file size | as it is; SIGXFSZ is taken, so that a log which is full is an error |
 //! | interval timers | as they are; their signals are taken |
 //! | CPUs | the lanes' (`plan.rs`) |
@@ -17,7 +18,7 @@
 
 use std::io;
 
-use crate::sys::{self, ParentSignals};
+use crate::sys::{self, MemoryLimits, ParentSignals};
 
 /// What was found.
 #[derive(Debug)]
@@ -25,9 +26,29 @@ pub(super) struct Inherited {
     signals: ParentSignals,
     /// Open descriptors besides the standard streams; `None` if the system does not say.
     descriptors: Option<usize>,
+    memory: MemoryLimits,
     file_size_limit: Option<usize>,
     niceness: i32,
     oom_score_adjustment: Option<i32>,
+}
+
+/// What the plan has to keep to.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    /// Descriptors that are the parent's.
+    pub(super) descriptors: usize,
+    /// As they were before the process had threads, for which the plan itself leaves room.
+    pub(super) memory: MemoryLimits,
+}
+
+impl Given {
+    /// For a server that is started as this process was.
+    pub(super) fn look() -> Self {
+        Self {
+            descriptors: 0,
+            memory: sys::memory_limits(),
+        }
+    }
 }
 
 impl Inherited {
@@ -36,15 +57,19 @@ impl Inherited {
         Ok(Self {
             signals: sys::take_signals()?,
             descriptors: sys::keep_descriptors(),
+            memory: sys::memory_limits(),
             file_size_limit: sys::file_size_limit(),
             niceness: sys::niceness(),
             oom_score_adjustment: sys::oom_score_adjustment(),
         })
     }
 
-    /// Descriptors that the plan cannot use.
-    pub(super) fn descriptors(&self) -> usize {
-        self.descriptors.unwrap_or(0)
+    /// What the plan has to keep to.
+    pub(super) fn given(&self) -> Given {
+        Given {
+            descriptors: self.descriptors.unwrap_or(0),
+            memory: self.memory.clone(),
+        }
     }
 
     /// Says what is not as it ordinarily is; nothing if all is.

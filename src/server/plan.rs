@@ -5,12 +5,13 @@ use std::io;
 use std::thread;
 
 use super::error::ServerError;
+use super::inherited::Given;
 use super::memory::{Shares, share};
 use crate::buf::{BUFFER_BYTES, PoolOptions};
 use crate::config::{Config, Lanes, Listener, MaxSessions, Pin, PollerChoice, Service};
 use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
-use crate::sys;
+use crate::sys::{self, MemoryLimits};
 
 /// Descriptors kept back: standard streams, configuration and log files, connections to the
 /// control plane.
@@ -65,15 +66,15 @@ impl Bound {
 }
 
 impl Plan {
-    /// The plan, beside so many descriptors that the parent process has left open.
+    /// The plan, within what the process is given.
     ///
     /// # Errors
     /// All that this machine does not have; not empty.
-    pub(super) fn new(config: &Config, inherited: usize) -> Result<Self, Vec<ServerError>> {
+    pub(super) fn new(config: &Config, given: &Given) -> Result<Self, Vec<ServerError>> {
         let (lanes, poller) = (lanes(config), poller(config.runtime.poller));
         match (lanes, poller) {
             (Ok(lanes), Ok(poller)) => {
-                Self::of(config, lanes, poller, inherited).map_err(|error| vec![error])
+                Self::of(config, lanes, poller, given).map_err(|error| vec![error])
             }
             (lanes, poller) => Err(lanes.err().into_iter().chain(poller.err()).collect()),
         }
@@ -83,10 +84,10 @@ impl Plan {
         config: &Config,
         lanes: Vec<Option<usize>>,
         (back_end, why): (BackEnd, String),
-        inherited: usize,
+        given: &Given,
     ) -> Result<Self, ServerError> {
-        let possible = possible_sessions(config, lanes.len(), file_limit()?, inherited)?;
-        let shares = shares(config, lanes.len())?;
+        let possible = possible_sessions(config, lanes.len(), file_limit()?, given.descriptors)?;
+        let shares = shares(config, lanes.len(), &given.memory)?;
         let (max_sessions, bound) = max_sessions(config, possible, &shares)?;
         // Half of what a direction may hold queues up, the other half is being sent.
         let queue_buffers = (config.runtime.high_mark / 2 / BUFFER_BYTES).max(1);
@@ -231,9 +232,8 @@ fn file_limit() -> Result<usize, ServerError> {
 }
 
 /// What each lane and all sessions may have of the memory of this machine.
-fn shares(config: &Config, lanes: usize) -> Result<Shares, ServerError> {
-    let limits = sys::memory_limits();
-    share(&limits, lanes, directions(config)).map_err(|(limit, least)| ServerError::Impossible {
+fn shares(config: &Config, lanes: usize, limits: &MemoryLimits) -> Result<Shares, ServerError> {
+    share(limits, lanes, directions(config)).map_err(|(limit, least)| ServerError::Impossible {
         key: "runtime.lanes".to_owned(),
         remedy: format!(
             "{} is {} MiB, too low for {lanes} lanes; raise it to {} MiB at least, or have fewer \
@@ -252,9 +252,8 @@ fn possible_sessions(
     limit: usize,
     inherited: usize,
 ) -> Result<usize, ServerError> {
-    let (mut listeners, mut sockets) = (0, 0);
+    let mut sockets = 0;
     for listener in &config.listeners {
-        listeners += listener.bind.len();
         // The listening socket, a connection that waits for a place, and the spare sockets.
         sockets += listener.bind.len() * (2 + families(config, listener));
     }
@@ -267,7 +266,7 @@ fn possible_sessions(
             key: "runtime.lanes".to_owned(),
             remedy: format!(
                 "the limit of {limit} open descriptors is too low for {lanes} lanes: each needs \
-                 {each} (its poller, and {sockets} for the {listeners} addresses to listen on), \
+                 {each} ({LANE_DESCRIPTORS} for its poller, {sockets} to listen and to accept), \
                  the process {SPARE_DESCRIPTORS} and a session {}; raise it to {needed} at least \
                  (LimitNOFILE, ulimit -n), or have fewer lanes",
                 directions(config)

@@ -81,7 +81,7 @@ pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
 fn prepare(config: &Config) -> Result<(Inherited, Option<LogEnd>), ServerError> {
     let inherited = Inherited::settle().map_err(system("cannot take signals"))?;
     // Before there are threads, each of which would have an arena of its own.
-    if let Some(arenas) = arenas(&sys::memory_limits()) {
+    if let Some(arenas) = arenas(&inherited.given().memory) {
         sys::limit_arenas(arenas);
     }
     let log = log::start(&config.log).map_err(system(NO_THREAD))?;
@@ -98,7 +98,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     signals::forward(sender.clone(), Event::Request).map_err(system("cannot take signals"))?;
     let mut events = Events::new(events);
     let mut pause = |time| events.pause(time);
-    let (plan, warnings) = here::plan(config, inherited.descriptors(), &mut pause)?;
+    let (plan, warnings) = here::plan(config, &inherited.given(), &mut pause)?;
     for warning in warnings {
         tracing::warn!(at = warning.place(), "{}", warning.text());
     }

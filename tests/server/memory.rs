@@ -11,7 +11,9 @@ use std::process::{self, Command};
 use socket2::{Domain, Socket, Type};
 
 use crate::limits::is_silent;
-use crate::support::{Server, connect, corelane, echo, on_both, ping, proxy, runtime, until};
+use crate::support::{
+    Directory, Server, connect, corelane, echo, on_both, ping, proxy, runtime, until,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -63,6 +65,25 @@ fn too_little_address_space_is_told_at_the_start() {
             "{line}"
         );
         assert_eq!(server.wait(), Some(2));
+    });
+}
+
+/// What `check --here` says would do does, though a server has more threads than a check.
+#[test]
+fn a_check_wants_as_much_address_space_as_a_run() {
+    on_both(|poller| {
+        let config = runtime(poller, 2) + &echo();
+        let directory = Directory::new();
+        let file = directory.0.join("corelane.toml");
+        fs::write(&file, &config).unwrap();
+        let mut check = with_address_space(30 * MIB);
+        let answer = check.args(["check", "--here", "-c"]).arg(&file).output();
+        let answer = String::from_utf8(answer.unwrap().stderr).unwrap();
+        let least = answer.split("raise it to ").nth(1).expect(&answer);
+        let least: u64 = least.split(' ').next().unwrap().parse().unwrap();
+        let mut server = Server::spawn(with_address_space(least * MIB), &config);
+        server.await_line("ready");
+        server.stop();
     });
 }
 
