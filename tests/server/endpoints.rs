@@ -40,15 +40,29 @@ impl Upstreams {
     /// Connects once more; gives the place of the endpoint that it came to.
     fn next(&mut self) -> usize {
         let client = connect(self.server.address("proxy"));
+        let (place, upstream) = self.accept();
+        self.open.push((client, upstream));
+        place
+    }
+
+    /// Connects so many more at once, and sees each come to an endpoint.
+    fn together(&mut self, count: usize) {
+        let address = self.server.address("proxy");
+        let clients: Vec<TcpStream> = (0..count).map(|_| connect(address)).collect();
+        for client in clients {
+            let (_, upstream) = self.accept();
+            self.open.push((client, upstream));
+        }
+    }
+
+    fn accept(&self) -> (usize, TcpStream) {
         let mut came = None;
         until("it comes to an endpoint", || {
             let taken = |(place, of): (usize, &TcpListener)| Some((place, of.accept().ok()?.0));
             came = self.listeners.iter().enumerate().find_map(taken);
             came.is_some()
         });
-        let (place, upstream) = came.unwrap();
-        self.open.push((client, upstream));
-        place
+        came.unwrap()
     }
 }
 
@@ -165,22 +179,34 @@ fn an_endpoint_that_answers_again_is_named_once() {
     on_both(|poller| {
         let (first, second) = (listener(), Dormant::new());
         let endpoint = second.address;
-        let mut server = Server::start(&(runtime(poller, 4) + &proxy(&[first.1, endpoint])));
-        let address = server.address("proxy");
-        let mut open = Vec::new();
-        // One of two comes to the second endpoint first, and is served by the first one.
-        open.extend([(); 4].map(|()| connect(address)));
-        let line = server.await_line("cannot connect");
+        let server = Server::start(&(runtime(poller, 4) + &proxy(&[first.1, endpoint])));
+        first.0.set_nonblocking(true).unwrap();
+        let mut upstreams = Upstreams {
+            server,
+            listeners: vec![first.0],
+            open: Vec::new(),
+        };
+        // One of two comes to the second endpoint first, and is served by the first one. No connect
+        // is under way when the second one's listener comes, nor when both go.
+        upstreams.together(4);
+        let line = upstreams.server.await_line("cannot connect");
         assert!(line.contains(&format!("endpoint={endpoint} ")), "{line}");
         let second = second.into_listener(true);
-        open.extend([(); 4].map(|()| connect(address)));
-        let line = server.await_line("answers again");
+        second.set_nonblocking(true).unwrap();
+        upstreams.listeners.push(second);
+        upstreams.together(4);
+        let line = upstreams.server.await_line("answers again");
         assert!(line.contains(&format!("endpoint={endpoint} ")), "{line}");
         for word in ["upstream=\"up\"", "away_for=", "failures="] {
             assert!(line.contains(word), "{line}");
         }
-        open.extend([(); 8].map(|()| connect(address)));
-        drop((open, first, second));
+        upstreams.together(8);
+        let Upstreams {
+            mut server,
+            listeners,
+            open,
+        } = upstreams;
+        drop((open, listeners));
         server.signal("TERM");
         assert_eq!(server.wait(), Some(0), "{:#?}", server.log);
         let again = |line: &&String| line.contains("answers again");
