@@ -188,7 +188,7 @@ fn a_server_that_never_answers_is_left_unanswered() {
                 while let Ok(1..) = stream.read(&mut [0; 64]) {}
             },
         );
-        let time = ["--duration", "20ms", "--warmup", "0s"];
+        let time = ["--duration", "1s", "--warmup", "0s"];
         let fault = fault(&target.to_string(), poller, &time);
         assert_eq!(fault["kind"], "unanswered", "{fault}");
         assert_eq!(fault["stream_position_bytes"], 0, "{fault}");

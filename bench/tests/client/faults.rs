@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::servers::{echo, pollers, run, serve};
 
-/// How each kind of load is made on one connection, for a short time.
+/// How each kind of load is made on one connection: not for long, but for long enough to be given a
+/// CPU meanwhile on a machine that is busy.
 const LOADS: [&[&str]; 4] = [
     &[
         "run",
@@ -18,7 +19,7 @@ const LOADS: [&[&str]; 4] = [
         "--connections",
         "1",
         "--duration",
-        "100ms",
+        "2s",
         "--warmup",
         "0s",
     ],
@@ -27,12 +28,12 @@ const LOADS: [&[&str]; 4] = [
         "--connections",
         "1",
         "--duration",
-        "100ms",
+        "2s",
         "--warmup",
         "0s",
     ],
-    &["idle", "--connections", "1", "--duration", "10ms"],
-    &["bulk", "--duration", "100ms", "--warmup", "0s"],
+    &["idle", "--connections", "1", "--duration", "100ms"],
+    &["bulk", "--duration", "2s", "--warmup", "0s"],
 ];
 
 /// Every load against a server; each of its faults is of this kind.
@@ -65,7 +66,8 @@ fn failed(arguments: &[&str]) -> Value {
     let answer = run(arguments);
     assert_eq!(answer.code, Some(2), "{answer:?}");
     let json = answer.json();
-    let words = json["errors"]["first"][0]["kind"].as_str().unwrap();
+    let words = json["errors"]["first"][0]["kind"].as_str();
+    let words = words.unwrap_or_else(|| panic!("no error: {answer:?}"));
     let words = words.replace('_', " ");
     assert!(answer.stderr.contains(&words), "{words}: {answer:?}");
     json

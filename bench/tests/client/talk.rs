@@ -150,11 +150,11 @@ fn every_verb_speaks_and_opens_each_connection_with_a_login() {
         &["churn", &target, "-c", "3", "-n", "30"],
         &["idle", &target, "-c", "9", "-d", "10ms"],
         &[
-            "sweep", &target, "--slo", "p50<1h", "--from", "300", "--to", "300", "--step", "100ms",
+            "sweep", &target, "--slo", "p50<1h", "--from", "300", "--to", "300", "--step", "1s",
             "-c", "3",
         ],
         &[
-            "duel", &a, &b, "--rounds", "1", "--slice", "50ms", "-c", "3",
+            "duel", &a, &b, "--rounds", "1", "--slice", "500ms", "-c", "3",
         ],
     ];
     for poller in pollers() {
@@ -220,7 +220,7 @@ fn what_was_not_asked_for_and_what_never_comes_are_faults() {
             ),
         ] {
             let target = target.to_string();
-            let talk = ["--until", "\\r\\n", "-d", "50ms", "--warmup", "0s"];
+            let talk = ["--until", "\\r\\n", "-d", "1s", "--warmup", "0s"];
             let found = fault(poller, &[&["run", &target][..], &PING, &talk].concat());
             assert_eq!(found.0, kind, "{found:?}");
             assert!(found.1.starts_with(words), "{found:?}");

@@ -189,7 +189,7 @@ fn bulk_bytes_go_up_down_and_both_ways() {
         for (direction, target) in [("up", sink()), ("down", source()), ("both", good())] {
             let target = target.to_string();
             let load = ["--direction", direction, "--streams", "2"];
-            let time = ["--duration", "200ms", "--warmup", "20ms"];
+            let time = ["--duration", "600ms", "--warmup", "20ms"];
             let outcome = made(poller, &[&["bulk", &target][..], &load, &time].concat());
             let totals = &outcome.totals;
             let flows = (totals.sent_bytes > 0, totals.received_bytes > 0);
@@ -231,7 +231,7 @@ fn a_sweep_doubles_up_to_the_highest_rate_and_tells_each_step() {
 fn an_objective_that_nothing_keeps_has_no_knee() {
     let target = good().to_string();
     let slo = [
-        "--slo", "p50<1ns", "--from", "1k", "--step", "100ms", "--warmup", "0s",
+        "--slo", "p50<1ns", "--from", "1k", "--step", "500ms", "--warmup", "0s",
     ];
     let answer = run(&[&["sweep", &target, "--json", "-"][..], &slo].concat());
     let sweep = parsed(sound(&answer)).sweep.unwrap();
@@ -273,7 +273,7 @@ fn a_duel_takes_both_targets_in_turn() {
         &format!("new={new},pid={}", std::process::id()),
     ];
     for poller in pollers() {
-        let load = ["--rounds", "2", "--slice", "30ms", "--warmup", "5ms"];
+        let load = ["--rounds", "2", "--slice", "200ms", "--warmup", "5ms"];
         let arguments = [
             &["duel", sides[0], sides[1], "--connections", "3"][..],
             &load,
