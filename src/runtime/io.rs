@@ -125,9 +125,7 @@ impl LaneSocket {
         let mut sockets = lane.sockets.borrow_mut();
         let entry = sockets.at(self.socket);
         let receiving = &mut entry.receiving;
-        if receiving.queue.is_empty() && receiving.is_open() {
-            receiving.arm(self.socket, &mut lane.poller.borrow_mut());
-        }
+        receiving.arm_when_empty(self.socket, &lane.poller);
         let ended_early = seeded(Bug::FinBeforeData) && !receiving.is_open();
         if !receiving.queue.is_empty() && !ended_early {
             let chain = std::mem::take(&mut receiving.queue);
@@ -230,9 +228,7 @@ impl LaneSocket {
         let mut sockets = lane.sockets.borrow_mut();
         let entry = sockets.at(self.socket);
         let receiving = &mut entry.receiving;
-        if receiving.is_open() && receiving.queue.is_empty() {
-            receiving.arm(self.socket, &mut lane.poller.borrow_mut());
-        }
+        receiving.arm_when_empty(self.socket, &lane.poller);
         match receiving.end {
             End::Failed(_) => return Poll::Ready(()),
             End::Fin => {}
@@ -247,9 +243,7 @@ impl LaneSocket {
         let mut sockets = lane.sockets.borrow_mut();
         let entry = sockets.at(self.socket);
         let receiving = &mut entry.receiving;
-        if receiving.queue.is_empty() && receiving.is_open() {
-            receiving.arm(self.socket, &mut lane.poller.borrow_mut());
-        }
+        receiving.arm_when_empty(self.socket, &lane.poller);
         if !receiving.queue.is_empty() || !receiving.is_open() {
             return Poll::Ready(());
         }

@@ -5,6 +5,7 @@
 //! when there are as many as the lane's options allow, the stream is cancelled, and armed again
 //! once they are taken: that is the back-pressure.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -208,6 +209,13 @@ impl Receiving {
                 self.readiness = Readiness::Asked;
                 false
             }
+        }
+    }
+
+    /// Starts the stream if all that it has brought is taken and it has not ended.
+    pub(super) fn arm_when_empty(&mut self, socket: Socket, poller: &RefCell<Poller>) {
+        if self.queue.is_empty() && self.is_open() {
+            self.arm(socket, &mut poller.borrow_mut());
         }
     }
 
