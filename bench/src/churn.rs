@@ -49,7 +49,7 @@ pub(crate) async fn churn(
     either(pin!(worker.run()), pin!(watch(&shared, &handle, &cut))).await;
 }
 
-/// Looks at the clock from the stop on. One for a worker, not for a connection: a gate remembers
+/// Looks at the clock from the stop on. One for a worker, not for a connection: a latch remembers
 /// each that has waited at it.
 async fn watch(shared: &Shared, handle: &Handle, cut: &Cell<bool>) {
     shared.stop.pass().await;

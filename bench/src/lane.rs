@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use corelane::net::SocketOptions;
 use corelane::poller::BackEnd;
-use corelane::runtime::{Gate, Handle, Lane, LaneOptions, Remote};
+use corelane::runtime::{Handle, Lane, LaneOptions, Latch, Remote};
 use corelane::sys::{self, Time};
 
 use crate::churn::churn;
@@ -87,8 +87,8 @@ pub(crate) struct Usage {
 /// What the connections of one lane share.
 pub(crate) struct Shared {
     pub(crate) load: Load,
-    pub(crate) go: Gate,
-    pub(crate) stop: Gate,
+    pub(crate) go: Latch,
+    pub(crate) stop: Latch,
     /// When the messages began to flow.
     pub(crate) started: Cell<Time>,
     pub(crate) window: Cell<Window>,
@@ -239,8 +239,8 @@ impl Shared {
     fn new(plan: &LanePlan, say: Box<dyn Fn(Said)>) -> Self {
         Self {
             load: plan.load.clone(),
-            go: Gate::default(),
-            stop: Gate::default(),
+            go: Latch::default(),
+            stop: Latch::default(),
             started: Cell::new(Time::ZERO),
             window: Cell::new(Window::NONE),
             tally: RefCell::new(Tally::new()),

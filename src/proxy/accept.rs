@@ -12,7 +12,7 @@ use super::session::{Service, start};
 use super::spare::{Reserved, Spares};
 use super::spread::{Allowance, Spread};
 use crate::net::{Accepted, Listener};
-use crate::runtime::{Gate, Handle, LogInterval, Seat, either, yield_now};
+use crate::runtime::{Handle, Latch, LogInterval, Seat, either, yield_now};
 
 /// Connections accepted before other tasks get their turn, so that a storm does not starve the
 /// sessions that are there.
@@ -42,7 +42,7 @@ pub struct Acceptor {
     /// When its failing accepts are logged; the same for all lanes of the listener.
     pub failures: Arc<LogInterval>,
     /// Opens when the lane is to stop accepting.
-    pub stop: Rc<Gate>,
+    pub stop: Rc<Latch>,
     /// The listener's place in the configuration.
     pub place: usize,
     /// How often it may look for a lane with fewer sessions.
@@ -284,13 +284,13 @@ mod tests {
     use crate::net::{Listener, SocketOptions};
     use crate::poller::{BackEnd, io_uring_refusal};
     use crate::proxy::{Service, SessionLimit, Timeouts};
-    use crate::runtime::{Gate, Lane, LaneOptions};
+    use crate::runtime::{Lane, LaneOptions, Latch};
     use crate::sys;
 
     /// A lane that accepts, turned by hand, and a client that it does not know of yet.
     struct Accepting {
         lane: Lane,
-        stop: Rc<Gate>,
+        stop: Rc<Latch>,
         limit: std::sync::Arc<SessionLimit>,
         clients: Vec<TcpStream>,
     }
@@ -303,7 +303,7 @@ mod tests {
             Listener::listen(&listener, 64).unwrap();
             let listener = Listener::attach(&lane.handle(), listener).unwrap();
             let address = listener.address();
-            let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(max_sessions));
+            let (stop, limit) = (Rc::new(Latch::default()), SessionLimit::new(max_sessions));
             let acceptor = Acceptor {
                 name: "echo".into(),
                 lane: lane.handle(),

@@ -169,7 +169,7 @@ mod tests {
     use crate::net::{Listener, SocketOptions};
     use crate::poller::BackEnd;
     use crate::proxy::{Acceptor, Service, SessionLimit, Spares, Timeouts, accept};
-    use crate::runtime::{Gate, Lane, LaneOptions};
+    use crate::runtime::{Lane, LaneOptions, Latch};
     use crate::sys;
 
     const SESSIONS: usize = 6;
@@ -177,7 +177,7 @@ mod tests {
     /// Lanes, of which the first accepts for all, turned by hand.
     struct Lanes {
         lanes: Vec<Lane>,
-        stop: Rc<Gate>,
+        stop: Rc<Latch>,
         spread: Arc<Spread>,
         clients: Vec<TcpStream>,
     }
@@ -190,7 +190,7 @@ mod tests {
             let lanes: Vec<Lane> = (0..3).map(lane).collect();
             let remotes = lanes.iter().map(|lane| lane.handle().remote().clone());
             let spread = Spread::over(remotes.collect(), 1, false);
-            let (stop, limit) = (Rc::new(Gate::default()), SessionLimit::new(SESSIONS));
+            let (stop, limit) = (Rc::new(Latch::default()), SessionLimit::new(SESSIONS));
             let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
             let listener = Listener::bind(any, &options).unwrap();
             Listener::listen(&listener, 64).unwrap();

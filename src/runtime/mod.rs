@@ -4,10 +4,10 @@
 //! wake tasks. Tasks reach it through a [`Handle`], other threads through a [`Remote`]. Knows no
 //! TOML, no proxy and no operating system.
 
-mod gate;
 mod inbox;
 mod io;
 mod lane;
+mod latch;
 mod leaving;
 mod log_interval;
 #[cfg(all(test, loom))]
@@ -29,9 +29,9 @@ mod timer;
 mod waitlist;
 mod watchdog;
 
-pub use self::gate::{Either, Gate, both, either};
 pub use self::io::{LaneSocket, Sent};
 pub use self::lane::{Handle, Lane, LaneOptions};
+pub use self::latch::{Either, Latch, both, either};
 pub use self::leaving::GiveBack;
 pub use self::log_interval::LogInterval;
 pub use self::mover::{Moved, SourceSaid};

@@ -14,7 +14,7 @@ use crate::poller::BackEnd;
 use crate::proxy::{
     Acceptor, Allowance, Service, Services, SessionLimit, Spares, Spread, Upstream, accept, keep,
 };
-use crate::runtime::{Gate, Lane, LaneOptions, LogInterval};
+use crate::runtime::{Lane, LaneOptions, Latch, LogInterval};
 use crate::sys::{self, Time};
 
 /// What the lanes are to do; they look after each turn.
@@ -114,7 +114,7 @@ pub(crate) struct Serving {
     lane: Lane,
     /// What the accept loops begin with, by their listeners' place, until they do.
     spares: Vec<(usize, Spares)>,
-    stop: Rc<Gate>,
+    stop: Rc<Latch>,
     orders: Arc<Orders>,
     index: usize,
     spread: Arc<OnceLock<Arc<Spread>>>,
@@ -125,7 +125,7 @@ pub(crate) struct Serving {
 impl Serving {
     /// A lane that can serve: what its first sessions need is there, if it is to be had.
     pub(crate) fn new(lane: Lane, plan: LanePlan) -> Self {
-        let stop = Rc::new(Gate::default());
+        let stop = Rc::new(Latch::default());
         let acceptors = acceptors(&lane, &plan, &stop);
         // One for each accept loop, where the lane has any.
         let accepts = sys::SPREADS_LISTENERS || plan.index == 0;
@@ -209,7 +209,7 @@ impl Serving {
 }
 
 /// What the lane does with each listener's connections, by its place in the configuration.
-fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Gate>) -> Vec<Rc<Acceptor>> {
+fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Latch>) -> Vec<Rc<Acceptor>> {
     let upstreams = &plan.shared.upstreams;
     let acceptor = |(place, configured): (usize, &config::Listener)| {
         let service = match configured.service {

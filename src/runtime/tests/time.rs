@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Token, lane, ms, run, turn, turn_now};
-use crate::runtime::gate::{Either, Gate, both, either};
 use crate::runtime::lane::{Handle, Lane, LaneOptions};
+use crate::runtime::latch::{Either, Latch, both, either};
 use crate::runtime::sleep::{Elapsed, timeout, yield_now};
 use crate::runtime::timer::TICK;
 use crate::sys::{self, Time};
@@ -218,21 +218,21 @@ fn real_sleeps_of_many_tasks_are_never_early() {
 #[test]
 fn a_gate_lets_everybody_through_once_open() {
     let mut lane = lane();
-    let gate = Rc::new(Gate::default());
+    let latch = Rc::new(Latch::default());
     let passed = Rc::new(Cell::new(0));
     for _ in 0..3 {
-        let (gate, passed) = (Rc::clone(&gate), Rc::clone(&passed));
+        let (latch, passed) = (Rc::clone(&latch), Rc::clone(&passed));
         lane.handle().spawn(&"waits", async move {
-            gate.pass().await;
+            latch.pass().await;
             passed.set(passed.get() + 1);
         });
     }
     turn_now(&mut lane);
-    assert_eq!((passed.get(), gate.is_open()), (0, false));
-    lane.enter(|| gate.open());
+    assert_eq!((passed.get(), latch.is_open()), (0, false));
+    lane.enter(|| latch.open());
     turn_now(&mut lane);
-    assert_eq!((passed.get(), gate.is_open()), (3, true));
-    run(&mut lane, async move { gate.pass().await });
+    assert_eq!((passed.get(), latch.is_open()), (3, true));
+    run(&mut lane, async move { latch.pass().await });
 }
 
 /// Pending for some polls; then gives its number. Writes down its drop.

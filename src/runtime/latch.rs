@@ -7,12 +7,12 @@ use std::task::{Poll, Waker};
 
 /// Closed at first; once open, open for good. Those who wait are let through. One lane's.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub struct Latch {
     open: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
 }
 
-impl Gate {
+impl Latch {
     /// Lets everybody through, now and later.
     pub fn open(&self) {
         self.open.set(true);
@@ -26,8 +26,8 @@ impl Gate {
         self.open.get()
     }
 
-    /// Ends once the gate is open. Keep one such future rather than making many: each that has
-    /// waited is remembered until the gate opens.
+    /// Ends once the latch is open. Keep one such future rather than making many: each that has
+    /// waited is remembered until the latch opens.
     pub async fn pass(&self) {
         let mut place: Option<usize> = None;
         poll_fn(|context| {
