@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use super::options::{SocketOptions, reset_if_killed};
 use crate::buf::Chain;
-use crate::runtime::{Close, Handle, LaneSocket, Moved, Sent};
+use crate::runtime::{Close, Handle, LaneSocket, Sent, Spliced};
 use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
 
 /// A TCP connection of one lane, owned by one task. Dropping it resets the connection; see
@@ -261,10 +261,10 @@ impl Stream {
         self.socket.poll_readable(context)
     }
 
-    /// Moves bytes from this connection's kernel to `sink`'s; see [`LaneSocket::move_to`].
+    /// Moves bytes from this connection's kernel to `sink`'s; see [`LaneSocket::splice_to`].
     #[must_use]
-    pub fn move_to(&self, sink: &Self, max: usize) -> Option<Moved> {
-        let moved = self.socket.move_to(&sink.socket, max);
+    pub fn splice_to(&self, sink: &Self, max: usize) -> Option<Spliced> {
+        let moved = self.socket.splice_to(&sink.socket, max);
         if moved.as_ref().is_some_and(|moved| moved.sink_failed) {
             sink.socket.set_failed();
         }

@@ -3,7 +3,7 @@
 //!
 //! Two data paths. *Interactive*: what the source's receive stream has brought leaves in one
 //! gathered send. *Bulk*: after sustained transfer the bytes go from kernel to kernel by the lane's
-//! mover, in pieces as large as the sink has room for, until the pieces become small. Which one is
+//! splice, in pieces as large as the sink has room for, until the pieces become small. Which one is
 //! taken is nobody's choice but the transfer's.
 
 use std::cell::Cell;
@@ -17,7 +17,7 @@ use super::deadline::Deadline;
 use super::record::Cause;
 use crate::buf::Chain;
 use crate::net::Stream;
-use crate::runtime::{Bug, Close, Moved, Sent, Sleep, SourceSaid, Time, seeded};
+use crate::runtime::{Bug, Close, Sent, Sleep, SourceSaid, Spliced, Time, seeded};
 
 /// Steps that one direction takes before the lane's other tasks get their turn.
 const BUDGET: usize = 8;
@@ -80,7 +80,7 @@ enum Path {
     Interactive(u32),
     /// The receive stream is ending; what it still brings goes first.
     Entering,
-    /// By the mover; so many moves were small lately, and the sink has room for so many bytes, as
+    /// By the splice; so many moves were small lately, and the sink has room for so many bytes, as
     /// far as is known.
     Bulk { small: u8, room: u32 },
     /// The same, once the sink has room again: the kernel has to be asked how much.
@@ -256,14 +256,14 @@ impl Direction {
             self.path = Path::Full { small };
             return Poll::Ready(());
         }
-        let Some(moved) = source.stream.move_to(&sink.stream, room.min(MOVE_MAX)) else {
+        let Some(moved) = source.stream.splice_to(&sink.stream, room.min(MOVE_MAX)) else {
             // Too few buffers for what may be left over: by the receive stream, which waits for
             // its turn.
             self.path = Path::default();
             return Poll::Ready(());
         };
         let room = in_32_bits(moved.room_left(room));
-        let Moved {
+        let Spliced {
             bytes,
             rest,
             source: said,

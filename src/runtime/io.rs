@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use super::lane::Handle;
-use super::mover::{Moved, Mover};
 use super::sockets::End;
+use super::splice::{Splice, Spliced};
 use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, Socket, Submitted};
 use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
@@ -319,17 +319,17 @@ impl LaneSocket {
     /// too few buffers to hold what the sink may leave over. Not while the receive stream runs
     /// or a send to `sink` is in flight.
     #[must_use]
-    pub fn move_to(&self, sink: &Self, max: usize) -> Option<Moved> {
+    pub fn splice_to(&self, sink: &Self, max: usize) -> Option<Spliced> {
         let lane = &*self.lane.0;
         let poller = lane.poller.borrow();
         let (from, to) = (
             poller.descriptor(self.socket),
             poller.descriptor(sink.socket),
         );
-        if !Mover::has_room(&lane.pool, max) {
+        if !Splice::has_room(&lane.pool, max) {
             return None;
         }
-        let moved = lane.mover.borrow_mut().run(from, to, max, &lane.pool);
+        let moved = lane.splice.borrow_mut().run(from, to, max, &lane.pool);
         lane.stats
             .received_bytes
             .add((moved.bytes + moved.rest.len()) as u64);

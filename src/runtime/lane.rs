@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use super::inbox::{Receiver, inbox};
 use super::leaving::Leaving;
-use super::mover::Mover;
 use super::remote::{Message, Remote};
 use super::rest::Rest;
 use super::run_queue::RunQueue;
 use super::shared::{Current, Shared, Tasks, schedule};
 use super::sockets::Sockets;
 use super::spin::Spin;
+use super::splice::Splice;
 use super::task::{Task, TaskName};
 use super::timer::Timers;
 use crate::buf::{Pool, PoolOptions};
@@ -93,7 +93,7 @@ impl Lane {
             now: Cell::new(now),
             judged: Cell::new(now),
             poller: RefCell::new(poller),
-            mover: RefCell::new(Mover::default()),
+            splice: RefCell::new(Splice::default()),
             sockets: RefCell::new(Sockets::new(options.queue_buffers)),
             timers: RefCell::new(Timers::new(now)),
             pool,

@@ -12,7 +12,6 @@ mod leaving;
 mod log_interval;
 #[cfg(all(test, loom))]
 mod loom_models;
-mod mover;
 mod remote;
 mod rest;
 mod run_queue;
@@ -21,6 +20,7 @@ mod shared;
 mod sleep;
 mod sockets;
 mod spin;
+mod splice;
 mod task;
 // The simulator's build has the same lanes: once is enough for what takes long.
 #[cfg(all(test, not(loom), not(feature = "sim")))]
@@ -34,10 +34,10 @@ pub use self::lane::{Handle, Lane, LaneOptions};
 pub use self::latch::{Either, Latch, both, either};
 pub use self::leaving::GiveBack;
 pub use self::log_interval::LogInterval;
-pub use self::mover::{Moved, SourceSaid};
 pub use self::remote::Remote;
 pub use self::semaphore::Semaphore;
 pub use self::sleep::{Elapsed, Sleep, Timer, timeout, yield_now};
+pub use self::splice::{SourceSaid, Spliced};
 pub use self::task::TaskName;
 pub use self::timer::{TICK, TimerKey, Timers};
 pub use self::waitlist::{Seat, Wait, Waitlist};

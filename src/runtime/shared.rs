@@ -10,10 +10,10 @@ use std::thread;
 
 use super::lane::Handle;
 use super::leaving::Leaving;
-use super::mover::Mover;
 use super::remote::Remote;
 use super::run_queue::RunQueue;
 use super::sockets::Sockets;
+use super::splice::Splice;
 use super::task::{Task, TaskId};
 use super::timer::Timers;
 use super::watchdog::Heart;
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) judged: Cell<Time>,
     pub(super) poller: RefCell<Poller>,
     pub(super) sockets: RefCell<Sockets>,
-    pub(super) mover: RefCell<Mover>,
+    pub(super) splice: RefCell<Splice>,
     pub(super) timers: RefCell<Timers<Task>>,
     pub(super) pool: Pool,
     pub(super) stats: Arc<LaneStats>,

@@ -1,7 +1,7 @@
 //! What Linux alone has, as the other systems answer for it: splice(2), counts of what the peer has
 //! acknowledged, the progress of other threads.
 //!
-//! A pipe cannot be opened here, so the mover reads into its large buffer instead.
+//! A pipe cannot be opened here, so the splice reads into its large buffer instead.
 
 use std::convert::Infallible;
 use std::io;

@@ -4,10 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod closing;
-#[cfg(unix)]
-mod moving;
 mod rounds;
 mod sockets;
+#[cfg(unix)]
+mod splicing;
 mod tasks;
 mod threads;
 mod time;

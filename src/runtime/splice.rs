@@ -1,4 +1,4 @@
-//! Moves bytes from socket to socket for a direction that carries many: one mover per lane.
+//! Moves bytes from socket to socket for a direction that carries many: one splice per lane.
 //!
 //! A pipe and splice(2), or where they are not to be had one large buffer. Either is empty whenever
 //! it is not in use, which is within one call: what the sink does not take comes out in buffers of
@@ -15,9 +15,9 @@ const PIPE_BYTES: i32 = 1024 * 1024;
 /// Bytes of the buffer that stands in for a pipe: a larger one leaves the second-level cache.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
-/// A lane's mover; opened when first used.
+/// A lane's splice; opened when first used.
 #[derive(Debug, Default)]
-pub(super) enum Mover {
+pub(super) enum Splice {
     /// Not used yet, or closed after an error that may have left bytes in it.
     #[default]
     Closed,
@@ -27,7 +27,7 @@ pub(super) enum Mover {
 
 /// What one call moved.
 #[derive(Debug)]
-pub struct Moved {
+pub struct Spliced {
     /// Bytes that the sink's kernel took.
     pub bytes: usize,
     /// What it did not take, to be sent as any chain is.
@@ -52,7 +52,7 @@ pub enum SourceSaid {
     Failed(io::Error),
 }
 
-impl Moved {
+impl Spliced {
     /// What is left of the sink's `room`, at least, as long as nothing else is sent: none, if it
     /// did not take all.
     #[must_use]
@@ -76,7 +76,7 @@ impl Moved {
     }
 }
 
-impl Mover {
+impl Splice {
     /// Whether the pool could take what one call may leave over.
     pub(super) fn has_room(pool: &Pool, max: usize) -> bool {
         let free = pool.buffers_max() - pool.in_use();
@@ -84,21 +84,21 @@ impl Mover {
     }
 
     /// Moves at most `max` bytes between non-blocking sockets. The caller has seen to it that
-    /// [`Mover::has_room`].
+    /// [`Splice::has_room`].
     pub(super) fn run(
         &mut self,
         from: SocketRef<'_>,
         to: SocketRef<'_>,
         max: usize,
         pool: &Pool,
-    ) -> Moved {
+    ) -> Spliced {
         // Taken out meanwhile: a panic must not leave it here with bytes in it.
-        let mut mover = match mem::take(self) {
+        let mut splice = match mem::take(self) {
             Self::Closed => Pipe::open(PIPE_BYTES).map_or_else(|_| Self::scratch(), Self::Pipe),
             open => open,
         };
-        let moved = mover.transfer(from, to, max, pool);
-        *self = mover;
+        let moved = splice.transfer(from, to, max, pool);
+        *self = splice;
         moved
     }
 
@@ -108,19 +108,19 @@ impl Mover {
         to: SocketRef<'_>,
         max: usize,
         pool: &Pool,
-    ) -> Moved {
+    ) -> Spliced {
         match self.fill(from, max) {
-            Ok(0) => Moved::nothing(SourceSaid::Fin),
+            Ok(0) => Spliced::nothing(SourceSaid::Fin),
             Ok(bytes) => self.empty(to, bytes, pool),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Moved::nothing(SourceSaid::Nothing)
+                Spliced::nothing(SourceSaid::Nothing)
             }
             Err(error) if matches!(self, Self::Pipe(_)) && sys::is_without_splice(&error) => {
                 // Read it instead, from now on.
                 *self = Self::scratch();
-                Moved::nothing(SourceSaid::More)
+                Spliced::nothing(SourceSaid::More)
             }
-            Err(error) => Moved::nothing(SourceSaid::Failed(error)),
+            Err(error) => Spliced::nothing(SourceSaid::Failed(error)),
         }
     }
 
@@ -140,7 +140,7 @@ impl Mover {
     }
 
     /// Hands `held` bytes to the sink; what it does not take comes back as buffers.
-    fn empty(&mut self, to: SocketRef<'_>, held: usize, pool: &Pool) -> Moved {
+    fn empty(&mut self, to: SocketRef<'_>, held: usize, pool: &Pool) -> Spliced {
         let mut bytes = 0;
         while bytes < held {
             let taken = match self {
@@ -156,7 +156,7 @@ impl Mover {
                     // A pipe with bytes of a dead session in it must not be used again.
                     *self = Self::Closed;
                     let source = SourceSaid::More;
-                    return Moved {
+                    return Spliced {
                         bytes,
                         rest: Chain::default(),
                         source,
@@ -170,7 +170,7 @@ impl Mover {
         } else {
             self.take_out(bytes, held, pool)
         };
-        Moved {
+        Spliced {
             bytes,
             rest,
             source: SourceSaid::More,
@@ -214,14 +214,14 @@ mod tests {
 
     use socket2::SockRef;
 
-    use super::{Moved, Mover, SCRATCH_BYTES, SourceSaid};
+    use super::{SCRATCH_BYTES, SourceSaid, Splice, Spliced};
     use crate::buf::{Pool, PoolOptions};
     use crate::sys;
 
     const PATIENCE: Duration = Duration::from_secs(20);
     const MAX: usize = 1024 * 1024;
 
-    /// A mover's socket, non-blocking, and the peer that it is connected to.
+    /// A splice's socket, non-blocking, and the peer that it is connected to.
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -242,13 +242,13 @@ mod tests {
     }
 
     /// Every test runs by a pipe, and as if none were to be had.
-    fn by_either(test: impl Fn(Mover)) {
-        test(Mover::Closed);
-        test(Mover::scratch());
+    fn by_either(test: impl Fn(Splice)) {
+        test(Splice::Closed);
+        test(Splice::scratch());
     }
 
-    fn run(mover: &mut Mover, from: &TcpStream, to: &TcpStream, pool: &Pool) -> Moved {
-        mover.run(from.as_fd(), to.as_fd(), MAX, pool)
+    fn run(splice: &mut Splice, from: &TcpStream, to: &TcpStream, pool: &Pool) -> Spliced {
+        splice.run(from.as_fd(), to.as_fd(), MAX, pool)
     }
 
     fn reset(stream: TcpStream) {
@@ -268,20 +268,20 @@ mod tests {
     /// Nothing is nothing, a FIN is a FIN, a reset is a reset; bytes before each.
     #[test]
     fn a_source_says_what_happened() {
-        by_either(|mut mover| {
+        by_either(|mut splice| {
             let pool = pool();
             let (sink, mut reader) = pair();
             for bytes in [0, 1, 100_000] {
                 let (source, mut writer) = pair();
-                let said = run(&mut mover, &source, &sink, &pool).source;
+                let said = run(&mut splice, &source, &sink, &pool).source;
                 assert!(matches!(said, SourceSaid::Nothing), "{said:?}");
                 writer.write_all(&pattern(0, bytes)).unwrap();
-                expect(&mut mover, &source, &sink, &pool, &mut reader, bytes);
-                let said = run(&mut mover, &source, &sink, &pool).source;
+                expect(&mut splice, &source, &sink, &pool, &mut reader, bytes);
+                let said = run(&mut splice, &source, &sink, &pool).source;
                 assert!(matches!(said, SourceSaid::Nothing), "{said:?}");
                 writer.shutdown(Shutdown::Write).unwrap();
                 await_readable(&source);
-                let moved = run(&mut mover, &source, &sink, &pool);
+                let moved = run(&mut splice, &source, &sink, &pool);
                 assert!(matches!(moved.source, SourceSaid::Fin), "{moved:?}");
                 assert!(moved.bytes == 0 && moved.rest.is_empty() && !moved.sink_failed);
             }
@@ -289,9 +289,9 @@ mod tests {
                 let (source, mut writer) = pair();
                 writer.write_all(&pattern(0, bytes)).unwrap();
                 reset(writer);
-                expect(&mut mover, &source, &sink, &pool, &mut reader, bytes);
+                expect(&mut splice, &source, &sink, &pool, &mut reader, bytes);
                 await_readable(&source);
-                let moved = run(&mut mover, &source, &sink, &pool);
+                let moved = run(&mut splice, &source, &sink, &pool);
                 let SourceSaid::Failed(error) = &moved.source else {
                     panic!("{moved:?}");
                 };
@@ -304,7 +304,7 @@ mod tests {
 
     /// Moves until so many bytes have gone, and has the reader see them.
     fn expect(
-        mover: &mut Mover,
+        splice: &mut Splice,
         source: &TcpStream,
         sink: &TcpStream,
         pool: &Pool,
@@ -314,7 +314,7 @@ mod tests {
         let (mut done, end) = (0, sys::now() + PATIENCE);
         while done < bytes {
             assert!(sys::now() < end, "only {done} of {bytes}");
-            let moved = run(mover, source, sink, pool);
+            let moved = run(splice, source, sink, pool);
             assert!(!moved.sink_failed && moved.rest.is_empty(), "{moved:?}");
             done += moved.bytes;
         }
@@ -327,7 +327,7 @@ mod tests {
     /// which is why only a read may say that it is the end.
     #[test]
     fn what_a_splice_does_not_see_a_read_does() {
-        let (mut mover, pool) = (Mover::Closed, pool());
+        let (mut splice, pool) = (Splice::Closed, pool());
         let ((sink, mut reader), (source, mut writer)) = (pair(), pair());
         SockRef::from(&source).set_out_of_band_inline(true).unwrap();
         writer.write_all(b"ab").unwrap();
@@ -337,11 +337,11 @@ mod tests {
         let mut got = [0; 2];
         let mut done = 0;
         while done < 2 {
-            done += run(&mut mover, &source, &sink, &pool).bytes;
+            done += run(&mut splice, &source, &sink, &pool).bytes;
         }
         reader.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"ab");
-        let said = run(&mut mover, &source, &sink, &pool).source;
+        let said = run(&mut splice, &source, &sink, &pool).source;
         assert!(matches!(said, SourceSaid::Nothing), "{said:?}");
         assert!(
             sys::is_readable(source.as_fd()),
@@ -350,7 +350,7 @@ mod tests {
         writer.shutdown(Shutdown::Write).unwrap();
         let (mut all, end) = (Vec::new(), sys::now() + PATIENCE);
         while !matches!(
-            run(&mut mover, &source, &sink, &pool).source,
+            run(&mut splice, &source, &sink, &pool).source,
             SourceSaid::Fin
         ) {
             assert!(sys::now() < end, "no end");
@@ -362,19 +362,19 @@ mod tests {
     /// The sink is gone while the pipe holds bytes for it; nobody else gets them.
     #[test]
     fn bytes_for_a_dead_sink_reach_nobody_else() {
-        by_either(|mut mover| {
+        by_either(|mut splice| {
             let pool = pool();
             let ((source, mut writer), (sink, reader)) = (pair(), pair());
             writer.write_all(&vec![0xdd; 100_000]).unwrap();
             await_readable(&source);
             reset(reader);
             await_readable(&sink);
-            let moved = run(&mut mover, &source, &sink, &pool);
+            let moved = run(&mut splice, &source, &sink, &pool);
             assert!(moved.sink_failed && moved.rest.is_empty(), "{moved:?}");
             assert_eq!((moved.bytes, pool.in_use()), (0, 0));
             let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
             writer.write_all(&pattern(0, 50_000)).unwrap();
-            expect(&mut mover, &source, &sink, &pool, &mut reader, 50_000);
+            expect(&mut splice, &source, &sink, &pool, &mut reader, 50_000);
             assert!(!sys::is_readable(reader.as_fd()), "more than was sent");
         });
     }
@@ -382,7 +382,7 @@ mod tests {
     /// Nor do they after a panic in the middle, which ends its session and not the lane.
     #[test]
     fn bytes_of_a_move_that_panicked_reach_nobody_else() {
-        by_either(|mut mover| {
+        by_either(|mut splice| {
             let none = Pool::new(PoolOptions {
                 buffers_max: 1,
                 ..PoolOptions::default()
@@ -393,14 +393,14 @@ mod tests {
             await_readable(&source);
             while (&sink).write(&[7; 65_536]).is_ok() {}
             let unwound = catch_unwind(AssertUnwindSafe(|| {
-                drop(run(&mut mover, &source, &sink, &none));
+                drop(run(&mut splice, &source, &sink, &none));
             }));
             assert!(unwound.is_err(), "there is no room");
             let pool = pool();
             drop((source, sink, reader));
             let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
             writer.write_all(&pattern(0, 50_000)).unwrap();
-            expect(&mut mover, &source, &sink, &pool, &mut reader, 50_000);
+            expect(&mut splice, &source, &sink, &pool, &mut reader, 50_000);
             assert!(!sys::is_readable(reader.as_fd()), "more than was sent");
         });
     }
@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn the_rest_comes_out_in_order() {
         const ALL: usize = 16 << 20;
-        by_either(|mut mover| {
+        by_either(|mut splice| {
             let pool = pool();
             let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
             SockRef::from(&sink)
@@ -434,7 +434,7 @@ mod tests {
                     sent += bytes;
                 }
                 if rest.is_empty() {
-                    let moved = run(&mut mover, &source, &sink, &pool);
+                    let moved = run(&mut splice, &source, &sink, &pool);
                     assert!(!moved.sink_failed);
                     rest = moved.rest;
                     rests += usize::from(!rest.is_empty());
@@ -467,17 +467,17 @@ mod tests {
         })
         .unwrap();
         let held: Vec<_> = (0..4).map(|_| pool.take().unwrap()).collect();
-        assert!(Mover::has_room(&pool, 3 * buffer_bytes));
-        assert!(!Mover::has_room(&pool, 3 * buffer_bytes + 1));
+        assert!(Splice::has_room(&pool, 3 * buffer_bytes));
+        assert!(!Splice::has_room(&pool, 3 * buffer_bytes + 1));
         let ((source, mut writer), (sink, reader)) = (pair(), pair());
         SockRef::from(&sink).set_send_buffer_size(4096).unwrap();
         writer.write_all(&pattern(0, 60_000)).unwrap();
         await_readable(&source);
         // Nobody reads: full before the first move.
         while (&sink).write(&[7; 4096]).is_ok() {}
-        let mut mover = Mover::Closed;
+        let mut splice = Splice::Closed;
         let max = 3 * buffer_bytes;
-        let moved = mover.run(source.as_fd(), sink.as_fd(), max, &pool);
+        let moved = splice.run(source.as_fd(), sink.as_fd(), max, &pool);
         assert_eq!(moved.bytes + moved.rest.len(), max);
         let rest: Vec<u8> = moved.rest.parts().flatten().copied().collect();
         assert!(rest == pattern(moved.bytes, max - moved.bytes));
@@ -488,7 +488,7 @@ mod tests {
     /// What stands in for a pipe moves no more than it holds.
     #[test]
     fn without_a_pipe_a_move_is_as_large_as_the_buffer() {
-        let (mut mover, pool) = (Mover::scratch(), pool());
+        let (mut splice, pool) = (Splice::scratch(), pool());
         let ((source, mut writer), (sink, reader)) = (pair(), pair());
         SockRef::from(&source)
             .set_recv_buffer_size(1 << 20)
@@ -498,7 +498,7 @@ mod tests {
             .unwrap();
         writer.set_nonblocking(true).unwrap();
         while writer.write(&[1; 65_536]).is_ok() {}
-        let moved = run(&mut mover, &source, &sink, &pool);
+        let moved = run(&mut splice, &source, &sink, &pool);
         assert!(moved.bytes + moved.rest.len() <= SCRATCH_BYTES, "{moved:?}");
         assert!(moved.bytes > 0);
         drop(reader);

@@ -14,7 +14,7 @@ use crate::buf::PoolOptions;
 use crate::poller::{BackEnd, Close, PollerOptions};
 use crate::runtime::io::LaneSocket;
 use crate::runtime::lane::{Lane, LaneOptions};
-use crate::runtime::mover::{Mover, SourceSaid};
+use crate::runtime::splice::{SourceSaid, Splice};
 use crate::sys;
 
 const MIN: usize = 64 * 1024;
@@ -28,7 +28,9 @@ fn room(sink: &LaneSocket) -> usize {
 /// Waits for the source's next bytes and moves them; `None` at its end.
 async fn step(source: &LaneSocket, sink: &LaneSocket) -> Option<usize> {
     loop {
-        let moved = source.move_to(sink, room(sink)).expect("the pool has room");
+        let moved = source
+            .splice_to(sink, room(sink))
+            .expect("the pool has room");
         assert!(!moved.sink_failed);
         let all = moved.bytes + moved.rest.len();
         if !moved.rest.is_empty() {
@@ -60,7 +62,7 @@ fn bulk_moves_need_no_pipe() {
             let mut lane = lane_on(back_end);
             let handle = lane.handle();
             if !has_pipe {
-                *handle.0.mover.borrow_mut() = Mover::scratch();
+                *handle.0.splice.borrow_mut() = Splice::scratch();
             }
             let writer = spawn(move || writer.write_all(&pattern(0, ALL)).unwrap());
             let reader = spawn(move || {
@@ -89,7 +91,7 @@ fn bulk_moves_need_no_pipe() {
             }
             assert!(reader.join().unwrap() == pattern(0, ALL), "{back_end}");
             assert_buffers_back(&mut lane, back_end);
-            let is_scratch = matches!(*lane.handle().0.mover.borrow(), Mover::Scratch(_));
+            let is_scratch = matches!(*lane.handle().0.splice.borrow(), Splice::Scratch(_));
             assert_eq!(is_scratch, !has_pipe);
         }
     });
@@ -188,7 +190,7 @@ fn without_buffers_nothing_moves() {
             );
             let pool = handle.pool().clone();
             let held: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
-            assert!(source.move_to(&sink, room(&sink)).is_none());
+            assert!(source.splice_to(&sink, room(&sink)).is_none());
             drop(held);
             assert_eq!(step(&source, &sink).await, Some(1000));
         });
@@ -236,7 +238,7 @@ fn sockets_may_go_with_anything_in_flight() {
                     }
                     // Nobody reads, so there is a rest sooner or later.
                     let rest = loop {
-                        let moved = source.move_to(&sink, room(&sink)).unwrap();
+                        let moved = source.splice_to(&sink, room(&sink)).unwrap();
                         if !moved.rest.is_empty() {
                             break moved.rest;
                         }
@@ -316,7 +318,7 @@ fn a_rest_is_bounded_by_the_mark() {
                 );
                 let (mut done, mut most) = (0, 0);
                 while done < ALL {
-                    let moved = source.move_to(&sink, room(&sink)).unwrap();
+                    let moved = source.splice_to(&sink, room(&sink)).unwrap();
                     done += moved.bytes + moved.rest.len();
                     most = most.max(moved.rest.len());
                     if !moved.rest.is_empty() {
