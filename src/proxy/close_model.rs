@@ -108,7 +108,7 @@ impl Socket {
 }
 
 #[derive(Debug)]
-struct Direction {
+struct Pump {
     source: usize,
     sink: usize,
     /// Received and not sent: in user space.
@@ -121,7 +121,7 @@ struct Direction {
 pub(super) struct Session {
     phase: Phase,
     sockets: Vec<Socket>,
-    directions: Vec<Direction>,
+    directions: Vec<Pump>,
     /// How many more the kernel of a sink takes.
     room: [usize; 2],
     /// Ends are learnt of together with the bytes before them.
@@ -139,7 +139,7 @@ impl Session {
     }
 
     fn of(phase: Phase, sockets: usize, directions: &[(usize, usize)]) -> Self {
-        let direction = |&(source, sink)| Direction {
+        let direction = |&(source, sink)| Pump {
             source,
             sink,
             user: 0,
@@ -259,7 +259,7 @@ impl Session {
     }
 
     fn step_direction(&mut self, at: usize) -> bool {
-        let Direction { source, sink, .. } = self.directions[at];
+        let Pump { source, sink, .. } = self.directions[at];
         let held = self.held(at);
         let (read, as_sink) = (self.sockets[source].read, self.sockets[sink].as_sink());
         match action(self.phase, read, held, as_sink) {

@@ -8,9 +8,9 @@ mod close;
 #[cfg(test)]
 mod close_model;
 mod deadline;
-mod direction;
 mod endpoint;
 mod limit;
+mod pump;
 mod record;
 mod relay;
 mod session;

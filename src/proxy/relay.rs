@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::close::{Phase, Sink, Source};
 use super::deadline::{Deadline, Expired, Open};
-use super::direction::{Direction, Pulse, Side};
+use super::pump::{Pulse, Pump, Side};
 use super::record::{Cause, Record};
 use crate::net::Stream;
 use crate::runtime::{Close, Time, Timer};
@@ -22,7 +22,7 @@ use crate::runtime::{Close, Time, Timer};
 pub(super) struct Relay<F: Far> {
     client: Side,
     /// From the client.
-    up: Direction,
+    up: Pump,
     far: F,
     phase: Phase,
     cause: Option<Cause>,
@@ -50,9 +50,9 @@ const _: () = assert!(size_of::<Relay<Echo>>() == 152 && size_of::<Relay<Proxied
 /// What is at the far end, from the client.
 pub(super) trait Far: Unpin {
     /// The upstream and the direction from there to the client.
-    fn parts(&self) -> Option<(&Side, &Direction)>;
+    fn parts(&self) -> Option<(&Side, &Pump)>;
     /// The same, for a step.
-    fn parts_mut(&mut self) -> Option<(&Side, &mut Direction)>;
+    fn parts_mut(&mut self) -> Option<(&Side, &mut Pump)>;
 }
 
 /// The client itself: what it sends goes back to it.
@@ -64,25 +64,25 @@ pub(super) struct Echo;
 pub(super) struct Proxied {
     upstream: Side,
     /// To the client.
-    down: Direction,
+    down: Pump,
 }
 
 impl Far for Echo {
-    fn parts(&self) -> Option<(&Side, &Direction)> {
+    fn parts(&self) -> Option<(&Side, &Pump)> {
         None
     }
 
-    fn parts_mut(&mut self) -> Option<(&Side, &mut Direction)> {
+    fn parts_mut(&mut self) -> Option<(&Side, &mut Pump)> {
         None
     }
 }
 
 impl Far for Proxied {
-    fn parts(&self) -> Option<(&Side, &Direction)> {
+    fn parts(&self) -> Option<(&Side, &Pump)> {
         Some((&self.upstream, &self.down))
     }
 
-    fn parts_mut(&mut self) -> Option<(&Side, &mut Direction)> {
+    fn parts_mut(&mut self) -> Option<(&Side, &mut Pump)> {
         Some((&self.upstream, &mut self.down))
     }
 }
@@ -92,7 +92,7 @@ impl Proxied {
     pub(super) fn new(upstream: Stream) -> Self {
         Self {
             upstream: Side::new(upstream, Cause::UpstreamFin, Cause::UpstreamRst),
-            down: Direction::default(),
+            down: Pump::default(),
         }
     }
 }
@@ -104,7 +104,7 @@ impl<F: Far> Relay<F> {
         let deadline = Deadline::new(record.timeouts(), lane.now(), lane.random());
         Self {
             client: Side::new(client, Cause::ClientFin, Cause::ClientRst),
-            up: Direction::default(),
+            up: Pump::default(),
             far,
             phase: Phase::Relaying,
             cause: None,

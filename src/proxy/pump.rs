@@ -62,7 +62,7 @@ pub(super) struct Side {
 
 /// One direction.
 #[derive(Debug, Default)]
-pub(super) struct Direction {
+pub(super) struct Pump {
     path: Path,
     /// A send is in flight.
     pub(super) sending: bool,
@@ -124,7 +124,7 @@ impl Side {
     }
 }
 
-impl Direction {
+impl Pump {
     /// Bytes that the sink's kernel has taken of a send in flight.
     pub(super) fn in_flight(&self, sink: &Side) -> u64 {
         if self.sending {
