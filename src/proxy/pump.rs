@@ -50,7 +50,7 @@ const ACKS_LAST: Duration = Duration::from_millis(64);
 
 /// One socket of a session, and what is known of its end.
 #[derive(Debug)]
-pub(super) struct Side {
+pub(super) struct Peer {
     pub(super) stream: Stream,
     pub(super) read: Cell<Source>,
     /// A send has failed: the connection is gone, whatever its reads say.
@@ -106,7 +106,7 @@ pub(super) struct Pulse<'a, 'b> {
     pub(super) moved: &'a mut u64,
 }
 
-impl Side {
+impl Peer {
     pub(super) fn new(stream: Stream, fin: Cause, reset: Cause) -> Self {
         let (read, write_failed) = (Cell::new(Source::Open), Cell::new(false));
         Self {
@@ -126,7 +126,7 @@ impl Side {
 
 impl Pump {
     /// Bytes that the sink's kernel has taken of a send in flight.
-    pub(super) fn in_flight(&self, sink: &Side) -> u64 {
+    pub(super) fn in_flight(&self, sink: &Peer) -> u64 {
         if self.sending {
             sink.stream.sent_so_far() as u64
         } else {
@@ -135,7 +135,7 @@ impl Pump {
     }
 
     /// Goes as far as it can without waiting.
-    pub(super) fn step(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) {
+    pub(super) fn step(&mut self, source: &Peer, sink: &Peer, pulse: &mut Pulse<'_, '_>) {
         let enough = *pulse.moved + TURN;
         for _ in 0..BUDGET {
             if self.ended {
@@ -177,7 +177,7 @@ impl Pump {
 
     /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is the
     /// kernel asked.
-    fn held(&self, for_reset: bool, sink: &Side) -> Held {
+    fn held(&self, for_reset: bool, sink: &Peer) -> Held {
         if self.sending {
             return Held::User;
         }
@@ -189,7 +189,7 @@ impl Pump {
         }
     }
 
-    fn receive(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
+    fn receive(&mut self, source: &Peer, sink: &Peer, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
         let received = match self.path {
             Path::Interactive(_) => ready!(source.stream.poll_recv(pulse.context)),
             Path::Entering => match ready!(source.stream.poll_recv_last(pulse.context)) {
@@ -242,8 +242,8 @@ impl Pump {
         &mut self,
         small: u8,
         room: u32,
-        source: &Side,
-        sink: &Side,
+        source: &Peer,
+        sink: &Peer,
         pulse: &mut Pulse<'_, '_>,
     ) -> Poll<()> {
         let (mut room, least) = (room as usize, least_move(sink));
@@ -293,7 +293,7 @@ impl Pump {
         Poll::Ready(())
     }
 
-    fn send(&mut self, chain: Chain, sink: &Side, pulse: &mut Pulse<'_, '_>) {
+    fn send(&mut self, chain: Chain, sink: &Peer, pulse: &mut Pulse<'_, '_>) {
         if chain.is_empty() {
             return;
         }
@@ -304,7 +304,7 @@ impl Pump {
         }
     }
 
-    fn finish_send(&mut self, source: &Side, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
+    fn finish_send(&mut self, source: &Peer, sink: &Peer, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
         let Poll::Ready(sent) = sink.stream.poll_sent(pulse.context) else {
             // It was started lazily. With nothing more to send, and no end to pass on behind it,
             // its success is news only when something else happens.
@@ -326,7 +326,7 @@ impl Pump {
     /// says; gives how.
     pub(super) fn settle(
         &mut self,
-        sink: &Side,
+        sink: &Peer,
         orderly: bool,
         pulse: &mut Pulse<'_, '_>,
     ) -> Poll<Close> {
@@ -341,7 +341,7 @@ impl Pump {
     }
 
     /// Looks again later; at first soon, since a peer that reads acknowledges soon.
-    fn await_acks(&mut self, sink: &Side, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
+    fn await_acks(&mut self, sink: &Peer, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
         let lane = sink.stream.lane();
         let acks = self.acks.get_or_insert_with(|| {
             Box::new((lane.sleep_until(pulse.now + ACKS_FIRST), ACKS_FIRST))
@@ -354,7 +354,7 @@ impl Pump {
     }
 }
 
-fn on_sent(sent: &Sent, sink: &Side, pulse: &mut Pulse<'_, '_>) {
+fn on_sent(sent: &Sent, sink: &Peer, pulse: &mut Pulse<'_, '_>) {
     *pulse.moved += sent.bytes as u64;
     if sent.result.is_err() {
         sink.write_failed.set(true);
@@ -372,12 +372,12 @@ fn for_bulk(so_far: u32, piece: usize) -> u32 {
 
 /// Bytes that one move may bring, whatever the sink has room for: what one direction may hold. A
 /// mark above one move would ask for more than the most.
-fn least_move(sink: &Side) -> usize {
+fn least_move(sink: &Peer) -> usize {
     sink.stream.lane().high_mark().min(MOVE_MAX)
 }
 
 /// What the sink has room for; enough, where its system does not say.
-fn sink_room(sink: &Side) -> usize {
+fn sink_room(sink: &Peer) -> usize {
     let room = sink.stream.send_room();
     room.unwrap_or_else(|| least_move(sink))
 }

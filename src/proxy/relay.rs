@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::close::{Phase, Sink, Source};
 use super::deadline::{Deadline, Expired, Open};
-use super::pump::{Pulse, Pump, Side};
+use super::pump::{Peer, Pulse, Pump};
 use super::record::{Cause, Record};
 use crate::net::Stream;
 use crate::runtime::{Close, Time, Timer};
@@ -20,7 +20,7 @@ use crate::runtime::{Close, Time, Timer};
 /// sockets. So it is kept small, and has its second half only where there is one.
 #[derive(Debug)]
 pub(super) struct Relay<F: Far> {
-    client: Side,
+    client: Peer,
     /// From the client.
     up: Pump,
     far: F,
@@ -50,9 +50,9 @@ const _: () = assert!(size_of::<Relay<Echo>>() == 152 && size_of::<Relay<Proxied
 /// What is at the far end, from the client.
 pub(super) trait Far: Unpin {
     /// The upstream and the direction from there to the client.
-    fn parts(&self) -> Option<(&Side, &Pump)>;
+    fn parts(&self) -> Option<(&Peer, &Pump)>;
     /// The same, for a step.
-    fn parts_mut(&mut self) -> Option<(&Side, &mut Pump)>;
+    fn parts_mut(&mut self) -> Option<(&Peer, &mut Pump)>;
 }
 
 /// The client itself: what it sends goes back to it.
@@ -62,27 +62,27 @@ pub(super) struct Echo;
 /// An upstream.
 #[derive(Debug)]
 pub(super) struct Proxied {
-    upstream: Side,
+    upstream: Peer,
     /// To the client.
     down: Pump,
 }
 
 impl Far for Echo {
-    fn parts(&self) -> Option<(&Side, &Pump)> {
+    fn parts(&self) -> Option<(&Peer, &Pump)> {
         None
     }
 
-    fn parts_mut(&mut self) -> Option<(&Side, &mut Pump)> {
+    fn parts_mut(&mut self) -> Option<(&Peer, &mut Pump)> {
         None
     }
 }
 
 impl Far for Proxied {
-    fn parts(&self) -> Option<(&Side, &Pump)> {
+    fn parts(&self) -> Option<(&Peer, &Pump)> {
         Some((&self.upstream, &self.down))
     }
 
-    fn parts_mut(&mut self) -> Option<(&Side, &mut Pump)> {
+    fn parts_mut(&mut self) -> Option<(&Peer, &mut Pump)> {
         Some((&self.upstream, &mut self.down))
     }
 }
@@ -91,7 +91,7 @@ impl Proxied {
     /// An upstream that has been connected to.
     pub(super) fn new(upstream: Stream) -> Self {
         Self {
-            upstream: Side::new(upstream, Cause::UpstreamFin, Cause::UpstreamRst),
+            upstream: Peer::new(upstream, Cause::UpstreamFin, Cause::UpstreamRst),
             down: Pump::default(),
         }
     }
@@ -103,7 +103,7 @@ impl<F: Far> Relay<F> {
         let lane = client.lane();
         let deadline = Deadline::new(record.timeouts(), lane.now(), lane.random());
         Self {
-            client: Side::new(client, Cause::ClientFin, Cause::ClientRst),
+            client: Peer::new(client, Cause::ClientFin, Cause::ClientRst),
             up: Pump::default(),
             far,
             phase: Phase::Relaying,
@@ -208,7 +208,7 @@ impl<F: Far> Relay<F> {
             // The first look has nothing to compare with.
             let quiet = open.quiet(timeouts).0;
             let moves = self.stalled == 0 || quiet.saturating_mul(self.stalled.into()) < STALL_MIN;
-            if outstanding && moves || self.sides().any(|side| side.stream.has_unseen_input()) {
+            if outstanding && moves || self.peers().any(|peer| peer.stream.has_unseen_input()) {
                 self.deadline.alive(now);
             }
             match self.deadline.expired(timeouts, open, now) {
@@ -224,10 +224,10 @@ impl<F: Far> Relay<F> {
     fn acknowledged(&self) -> u64 {
         let outstanding = self.up.sending
             || self.far.parts().is_some_and(|(_, down)| down.sending)
-            || self.sides().any(|side| side.stream.unacknowledged() > 0);
+            || self.peers().any(|peer| peer.stream.unacknowledged() > 0);
         let total = || {
-            self.sides()
-                .map(|side| side.stream.acknowledged_total())
+            self.peers()
+                .map(|peer| peer.stream.acknowledged_total())
                 .sum()
         };
         outstanding.then(total).unwrap_or(NOTHING)
@@ -236,10 +236,10 @@ impl<F: Far> Relay<F> {
     /// The first abnormal end counts; without one, the first FIN.
     fn note_cause(&mut self) {
         let mut cause_so_far = self.cause;
-        for side in self.sides() {
-            let cause = match (side.read.get(), side.as_sink()) {
-                (Source::Reset, _) | (_, Sink::Gone) => side.reset,
-                (Source::Fin, Sink::Open) => side.fin,
+        for peer in self.peers() {
+            let cause = match (peer.read.get(), peer.as_sink()) {
+                (Source::Reset, _) | (_, Sink::Gone) => peer.reset,
+                (Source::Fin, Sink::Open) => peer.fin,
                 (Source::Open, Sink::Open) => continue,
             };
             if cause_so_far.is_none_or(|so_far| so_far.is_orderly() && !cause.is_orderly()) {
@@ -250,15 +250,15 @@ impl<F: Far> Relay<F> {
     }
 
     /// The session's sockets.
-    fn sides(&self) -> impl Iterator<Item = &Side> {
+    fn peers(&self) -> impl Iterator<Item = &Peer> {
         let upstream = self.far.parts().map(|(upstream, _)| upstream);
         std::iter::once(&self.client).chain(upstream)
     }
 
     fn ends(&self) -> [(Source, Sink); 2] {
-        let of = |side: &Side| (side.read.get(), side.as_sink());
+        let of = |peer: &Peer| (peer.read.get(), peer.as_sink());
         let upstream = self.far.parts();
-        let upstream = upstream.map_or((Source::Open, Sink::Open), |(side, _)| of(side));
+        let upstream = upstream.map_or((Source::Open, Sink::Open), |(peer, _)| of(peer));
         [of(&self.client), upstream]
     }
 }
