@@ -97,7 +97,7 @@ impl Default for Path {
 }
 
 /// What a step needs to know and to touch.
-pub(super) struct Pulse<'a, 'b> {
+pub(super) struct PumpContext<'a, 'b> {
     pub(super) context: &'a mut Context<'b>,
     pub(super) deadline: &'a mut Deadline,
     pub(super) phase: Phase,
@@ -135,24 +135,24 @@ impl Pump {
     }
 
     /// Goes as far as it can without waiting.
-    pub(super) fn step(&mut self, source: &Peer, sink: &Peer, pulse: &mut Pulse<'_, '_>) {
-        let enough = *pulse.moved + TURN;
+    pub(super) fn step(&mut self, source: &Peer, sink: &Peer, session: &mut PumpContext<'_, '_>) {
+        let enough = *session.moved + TURN;
         for _ in 0..BUDGET {
             if self.ended {
                 return;
             }
             let held = self.held(source.read.get() == Source::Reset, sink);
-            let polled = match action(pulse.phase, source.read.get(), held, sink.as_sink()) {
+            let polled = match action(session.phase, source.read.get(), held, sink.as_sink()) {
                 Action::Move | Action::Flush if self.sending && !seeded(Bug::TwoSendsInFlight) => {
-                    self.finish_send(source, sink, pulse)
+                    self.finish_send(source, sink, session)
                 }
-                Action::Move | Action::Flush => self.receive(source, sink, pulse),
+                Action::Move | Action::Flush => self.receive(source, sink, session),
                 Action::SendFin => {
                     self.ended = sink.stream.shutdown().is_ok();
                     sink.write_failed.set(!self.ended);
                     Poll::Ready(())
                 }
-                Action::AwaitAcks => self.await_acks(sink, pulse),
+                Action::AwaitAcks => self.await_acks(sink, session),
                 Action::Discard => {
                     // The other direction may need the buffers to get to its own end.
                     source.stream.discard_input();
@@ -168,11 +168,11 @@ impl Pump {
             if polled.is_pending() {
                 return;
             }
-            if *pulse.moved >= enough {
+            if *session.moved >= enough {
                 break;
             }
         }
-        pulse.context.waker().wake_by_ref();
+        session.context.waker().wake_by_ref();
     }
 
     /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is the
@@ -189,10 +189,15 @@ impl Pump {
         }
     }
 
-    fn receive(&mut self, source: &Peer, sink: &Peer, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
+    fn receive(
+        &mut self,
+        source: &Peer,
+        sink: &Peer,
+        session: &mut PumpContext<'_, '_>,
+    ) -> Poll<()> {
         let received = match self.path {
-            Path::Interactive(_) => ready!(source.stream.poll_recv(pulse.context)),
-            Path::Entering => match ready!(source.stream.poll_recv_last(pulse.context)) {
+            Path::Interactive(_) => ready!(source.stream.poll_recv(session.context)),
+            Path::Entering => match ready!(source.stream.poll_recv_last(session.context)) {
                 Ok(Some(chain)) => Ok(chain),
                 Ok(None) => {
                     self.path = Path::Bulk { small: 0, room: 0 };
@@ -200,14 +205,16 @@ impl Pump {
                 }
                 Err(error) => Err(error),
             },
-            Path::Bulk { small, room } => return self.move_bulk(small, room, source, sink, pulse),
+            Path::Bulk { small, room } => {
+                return self.move_bulk(small, room, source, sink, session);
+            }
             Path::Full { small } => {
                 let room = in_32_bits(sink_room(sink).max(least_move(sink)));
                 self.path = Path::Bulk { small, room };
                 return Poll::Ready(());
             }
             Path::Dry { small, room } => {
-                ready!(source.stream.poll_readable(pulse.context));
+                ready!(source.stream.poll_readable(session.context));
                 self.path = Path::Bulk { small, room };
                 return Poll::Ready(());
             }
@@ -216,8 +223,8 @@ impl Pump {
             Ok(chain) if chain.is_empty() => source.read.set(Source::Fin),
             Ok(chain) => {
                 self.observe(&chain);
-                pulse.deadline.alive(pulse.now);
-                self.send(chain, sink, pulse);
+                session.deadline.alive(session.now);
+                self.send(chain, sink, session);
             }
             Err(_) if seeded(Bug::ResetTurnedIntoFin) => source.read.set(Source::Fin),
             Err(_) => source.read.set(Source::Reset),
@@ -244,7 +251,7 @@ impl Pump {
         room: u32,
         source: &Peer,
         sink: &Peer,
-        pulse: &mut Pulse<'_, '_>,
+        session: &mut PumpContext<'_, '_>,
     ) -> Poll<()> {
         let (mut room, least) = (room as usize, least_move(sink));
         if room < least {
@@ -271,14 +278,14 @@ impl Pump {
         } = moved;
         let total = bytes + rest.len();
         if total > 0 {
-            pulse.deadline.alive(pulse.now);
+            session.deadline.alive(session.now);
         }
-        *pulse.moved += bytes as u64;
+        *session.moved += bytes as u64;
         if sink_failed {
             sink.write_failed.set(true);
             return Poll::Ready(());
         }
-        self.send(rest, sink, pulse);
+        self.send(rest, sink, session);
         let small = if total >= LARGE { 0 } else { small + 1 };
         match said {
             // The receive stream confirms it: a splice of nothing is not always an end.
@@ -293,22 +300,27 @@ impl Pump {
         Poll::Ready(())
     }
 
-    fn send(&mut self, chain: Chain, sink: &Peer, pulse: &mut Pulse<'_, '_>) {
+    fn send(&mut self, chain: Chain, sink: &Peer, session: &mut PumpContext<'_, '_>) {
         if chain.is_empty() {
             return;
         }
         match sink.stream.start_send_lazily(chain) {
             Some(_) if seeded(Bug::RecordInexact) => {}
-            Some(sent) => on_sent(&sent, sink, pulse),
+            Some(sent) => on_sent(&sent, sink, session),
             None => self.sending = true,
         }
     }
 
-    fn finish_send(&mut self, source: &Peer, sink: &Peer, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
-        let Poll::Ready(sent) = sink.stream.poll_sent(pulse.context) else {
+    fn finish_send(
+        &mut self,
+        source: &Peer,
+        sink: &Peer,
+        session: &mut PumpContext<'_, '_>,
+    ) -> Poll<()> {
+        let Poll::Ready(sent) = sink.stream.poll_sent(session.context) else {
             // It was started lazily. With nothing more to send, and no end to pass on behind it,
             // its success is news only when something else happens.
-            let relays = pulse.phase == Phase::Relaying && sink.as_sink() == Sink::Open;
+            let relays = session.phase == Phase::Relaying && sink.as_sink() == Sink::Open;
             if !relays || !source.stream.is_drained() {
                 sink.stream.lane().stay_awake();
             }
@@ -316,9 +328,9 @@ impl Pump {
         };
         self.sending = false;
         if !sent.at_once {
-            pulse.deadline.alive(pulse.now);
+            session.deadline.alive(session.now);
         }
-        on_sent(&sent, sink, pulse);
+        on_sent(&sent, sink, session);
         Poll::Ready(())
     }
 
@@ -328,34 +340,34 @@ impl Pump {
         &mut self,
         sink: &Peer,
         orderly: bool,
-        pulse: &mut Pulse<'_, '_>,
+        session: &mut PumpContext<'_, '_>,
     ) -> Poll<Close> {
         loop {
             let held = self.held(!orderly, sink);
-            match closing(pulse.phase, orderly, held, sink.as_sink()) {
+            match closing(session.phase, orderly, held, sink.as_sink()) {
                 Closing::Fin => return Poll::Ready(Close::Fin),
                 Closing::Reset => return Poll::Ready(Close::Reset),
-                Closing::AwaitAcks => ready!(self.await_acks(sink, pulse)),
+                Closing::AwaitAcks => ready!(self.await_acks(sink, session)),
             }
         }
     }
 
     /// Looks again later; at first soon, since a peer that reads acknowledges soon.
-    fn await_acks(&mut self, sink: &Peer, pulse: &mut Pulse<'_, '_>) -> Poll<()> {
+    fn await_acks(&mut self, sink: &Peer, session: &mut PumpContext<'_, '_>) -> Poll<()> {
         let lane = sink.stream.lane();
         let acks = self.acks.get_or_insert_with(|| {
-            Box::new((lane.sleep_until(pulse.now + ACKS_FIRST), ACKS_FIRST))
+            Box::new((lane.sleep_until(session.now + ACKS_FIRST), ACKS_FIRST))
         });
         let (sleep, pause) = &mut **acks;
-        ready!(Pin::new(&mut *sleep).poll(pulse.context));
+        ready!(Pin::new(&mut *sleep).poll(session.context));
         *pause = (*pause * 2).min(ACKS_LAST);
-        sleep.reset(pulse.now + *pause);
+        sleep.reset(session.now + *pause);
         Poll::Ready(())
     }
 }
 
-fn on_sent(sent: &Sent, sink: &Peer, pulse: &mut Pulse<'_, '_>) {
-    *pulse.moved += sent.bytes as u64;
+fn on_sent(sent: &Sent, sink: &Peer, session: &mut PumpContext<'_, '_>) {
+    *session.moved += sent.bytes as u64;
     if sent.result.is_err() {
         sink.write_failed.set(true);
     }

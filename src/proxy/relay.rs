@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::close::{Phase, Sink, Source};
 use super::deadline::{Deadline, Expired, Open};
-use super::pump::{Peer, Pulse, Pump};
+use super::pump::{Peer, Pump, PumpContext};
 use super::record::{Cause, Record};
 use crate::net::Stream;
 use crate::runtime::{Close, Time, Timer};
@@ -138,7 +138,7 @@ impl<F: Far> Relay<F> {
     fn step(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
         loop {
             let before = self.ends();
-            let pulse = &mut Pulse {
+            let session = &mut PumpContext {
                 context: &mut *context,
                 deadline: &mut self.deadline,
                 phase: self.phase,
@@ -147,13 +147,13 @@ impl<F: Far> Relay<F> {
             };
             let ended = match self.far.parts_mut() {
                 None => {
-                    self.up.step(&self.client, &self.client, pulse);
+                    self.up.step(&self.client, &self.client, session);
                     self.up.ended
                 }
                 Some((upstream, down)) => {
-                    self.up.step(&self.client, upstream, pulse);
-                    pulse.moved = &mut self.record.to_client;
-                    down.step(upstream, &self.client, pulse);
+                    self.up.step(&self.client, upstream, session);
+                    session.moved = &mut self.record.to_client;
+                    down.step(upstream, &self.client, session);
                     self.up.ended && down.ended
                 }
             };
@@ -171,7 +171,7 @@ impl<F: Far> Relay<F> {
     /// Says how each socket is to be closed, once that can be done.
     fn settle(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
         let orderly = self.cause.is_some_and(Cause::is_orderly);
-        let pulse = &mut Pulse {
+        let session = &mut PumpContext {
             context,
             deadline: &mut self.deadline,
             phase: self.phase,
@@ -179,12 +179,12 @@ impl<F: Far> Relay<F> {
             moved: &mut self.record.from_client,
         };
         let Some((upstream, down)) = self.far.parts_mut() else {
-            let how = ready!(self.up.settle(&self.client, orderly, pulse));
+            let how = ready!(self.up.settle(&self.client, orderly, session));
             return Poll::Ready((how, how));
         };
-        let of_upstream = self.up.settle(upstream, orderly, pulse);
-        pulse.moved = &mut self.record.to_client;
-        let of_client = down.settle(&self.client, orderly, pulse);
+        let of_upstream = self.up.settle(upstream, orderly, session);
+        session.moved = &mut self.record.to_client;
+        let of_client = down.settle(&self.client, orderly, session);
         Poll::Ready((ready!(of_client), ready!(of_upstream)))
     }
 
