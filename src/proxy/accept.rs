@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::deadline::Timeouts;
+use super::handoff::{Allowance, Handoff};
 use super::limit::{Permit, SessionLimit};
 use super::session::{Service, start};
 use super::spare::{Reserved, Spares};
-use super::spread::{Allowance, Spread};
 use crate::net::{Accepted, Listener};
 use crate::runtime::{Handle, Latch, LogInterval, Seat, either, yield_now};
 
@@ -48,7 +48,7 @@ pub struct Acceptor {
     /// How often it may look for a lane with fewer sessions.
     pub allowance: Allowance,
     /// Which lane is to have what is accepted; nobody asks where there is one lane only.
-    pub spread: Arc<OnceLock<Arc<Spread>>>,
+    pub handoff: Arc<OnceLock<Arc<Handoff>>>,
 }
 
 impl Acceptor {
@@ -193,10 +193,10 @@ fn begin(
     acceptor: &Rc<Acceptor>,
     reserved: Option<Reserved>,
 ) {
-    if let Some(spread) = acceptor.spread.get() {
+    if let Some(handoff) = acceptor.handoff.get() {
         let (own, now) = (acceptor.lane_index, acceptor.lane.now());
-        if let Some(to) = spread.lane_for(own, &acceptor.allowance, now) {
-            return spread.hand(to, acceptor.place, connection, permit, reserved);
+        if let Some(to) = handoff.lane_for(own, &acceptor.allowance, now) {
+            return handoff.hand(to, acceptor.place, connection, permit, reserved);
         }
     }
     let connection = connection.attach(&acceptor.lane);
@@ -267,8 +267,8 @@ struct Ending(Rc<Acceptor>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if let Some(spread) = self.0.spread.get() {
-            spread.end();
+        if let Some(handoff) = self.0.handoff.get() {
+            handoff.end();
         }
     }
 }
@@ -315,7 +315,7 @@ mod tests {
                 stop: Rc::clone(&stop),
                 place: 0,
                 allowance: Allowance::default(),
-                spread: std::sync::Arc::default(),
+                handoff: std::sync::Arc::default(),
             };
             let task = accept(listener, Rc::new(acceptor), super::Spares::default());
             lane.handle().spawn(&"accept", task);

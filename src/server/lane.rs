@@ -12,7 +12,7 @@ use crate::config::{self, Config};
 use crate::net::Listener;
 use crate::poller::BackEnd;
 use crate::proxy::{
-    Acceptor, Allowance, Service, Services, SessionLimit, Spares, Spread, Upstream, accept, keep,
+    Acceptor, Allowance, Handoff, Service, Services, SessionLimit, Spares, Upstream, accept, keep,
 };
 use crate::runtime::{Lane, LaneOptions, Latch, LogInterval};
 use crate::sys::{self, Time};
@@ -48,7 +48,7 @@ pub(crate) struct LanePlan {
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: Arc<Orders>,
     /// Which lane is to have a connection, once all lanes are open.
-    pub(crate) spread: Arc<OnceLock<Arc<Spread>>>,
+    pub(crate) handoff: Arc<OnceLock<Arc<Handoff>>>,
 }
 
 /// What a listener or an upstream promises is promised by the process: the lanes share its state.
@@ -117,7 +117,7 @@ pub(crate) struct Serving {
     stop: Rc<Latch>,
     orders: Arc<Orders>,
     index: usize,
-    spread: Arc<OnceLock<Arc<Spread>>>,
+    handoff: Arc<OnceLock<Arc<Handoff>>>,
     /// All that was handed over has arrived.
     is_handed: bool,
 }
@@ -142,7 +142,7 @@ impl Serving {
             stop,
             orders: plan.orders,
             index: plan.index,
-            spread: plan.spread,
+            handoff: plan.handoff,
             is_handed: false,
         }
     }
@@ -169,8 +169,8 @@ impl Serving {
         if self.is_over() {
             // A process that was frozen while its grace ran out has not seen who ended in time.
             self.lane.settle(now)?;
-            let spread = self.spread.get();
-            let in_transit = spread.map_or(0, |spread| spread.in_transit(self.index));
+            let spread = self.handoff.get();
+            let in_transit = spread.map_or(0, |handoff| handoff.in_transit(self.index));
             let stats = Arc::clone(self.lane.handle().stats());
             let sessions = usize::try_from(stats.sessions()).expect("they fit the memory");
             self.lane.abort_tasks();
@@ -190,10 +190,10 @@ impl Serving {
     }
 
     fn is_over(&mut self) -> bool {
-        let has_all = self.spread.get().is_none() || self.is_handed;
-        if !has_all && self.spread.get().is_some_and(|spread| spread.is_over()) {
-            let spread = self.spread.get();
-            self.is_handed = spread.is_none_or(|spread| spread.in_transit(self.index) == 0);
+        let has_all = self.handoff.get().is_none() || self.is_handed;
+        if !has_all && self.handoff.get().is_some_and(|handoff| handoff.is_over()) {
+            let spread = self.handoff.get();
+            self.is_handed = spread.is_none_or(|handoff| handoff.in_transit(self.index) == 0);
             // The next turn reads on, and must not sleep.
             self.lane.handle().remote().call(|_| {});
         }
@@ -227,7 +227,7 @@ fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Latch>) -> Vec<Rc<Acceptor>
             stop: Rc::clone(stop),
             place,
             allowance: Allowance::default(),
-            spread: Arc::clone(&plan.spread),
+            handoff: Arc::clone(&plan.handoff),
         })
     };
     let listeners = plan.config.listeners.iter();

@@ -22,7 +22,7 @@ use super::reached::Reached;
 use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
 use crate::config::{Config, Service};
-use crate::proxy::{SessionLimit, Spread};
+use crate::proxy::{Handoff, SessionLimit};
 use crate::runtime::{LaneOptions, LogInterval, Remote, Watchdog};
 use crate::sys;
 
@@ -107,7 +107,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     let orders = Arc::new(Orders::default());
     let limit = SessionLimit::new(plan.max_sessions);
     let shared = Shared::new(config);
-    let spread: Arc<OnceLock<Arc<Spread>>> = Arc::default();
+    let handoff: Arc<OnceLock<Arc<Handoff>>> = Arc::default();
     let config = Arc::new(config.clone());
     let (mut threads, mut starts) = (Vec::new(), Vec::new());
     for (index, &cpu) in plan.lanes.iter().enumerate() {
@@ -124,7 +124,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
             limit: Arc::clone(&limit),
             shared: Arc::clone(&shared),
             orders: Arc::clone(&orders),
-            spread: Arc::clone(&spread),
+            handoff: Arc::clone(&handoff),
         };
         let (go, start) = channel();
         let thread = spawn(lane, sender.clone(), start).map_err(system(NO_THREAD))?;
@@ -138,7 +138,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     if server.remotes.len() > 1 {
         let accepting = listeners.iter().map(Vec::len).sum();
         let lanes = server.remotes.clone();
-        spread.get_or_init(|| Spread::over(lanes, accepting, sys::SPREADS_LISTENERS));
+        handoff.get_or_init(|| Handoff::over(lanes, accepting, sys::SPREADS_LISTENERS));
     }
     listen(&config, &listeners, &bound).map_err(|error| error.placed(&config))?;
     for (go, listeners) in starts.into_iter().zip(listeners) {

@@ -11,7 +11,7 @@ use super::world::Violation;
 use crate::buf::Pool;
 use crate::config::Config;
 use crate::net::Listener;
-use crate::proxy::{SessionLimit, Spread};
+use crate::proxy::{Handoff, SessionLimit};
 use crate::runtime::{Handle, Remote, TICK, Time};
 use crate::server::{LanePlan, Orders, Serving, Shared, open, socket};
 use crate::stats::LaneStats;
@@ -75,14 +75,14 @@ impl Generation {
                 limit: Arc::clone(&limit),
                 shared: Arc::clone(&shared),
                 orders: Arc::clone(&orders),
-                spread: Arc::clone(&spread),
+                handoff: Arc::clone(&handoff),
             };
             lanes.push(LaneState::start(lane, listeners)?);
         }
         if lanes.len() > 1 {
             let remotes = lanes.iter().map(|lane: &LaneState| lane.remote.clone());
             let accepting = config.listeners.len() * lanes.len();
-            spread.get_or_init(|| Spread::over(remotes.collect(), accepting, true));
+            handoff.get_or_init(|| Handoff::over(remotes.collect(), accepting, true));
         }
         Ok(Self {
             lanes,

@@ -28,12 +28,12 @@ const EARNED_EVERY: Duration = Duration::from_millis(1);
 
 /// All lanes, as the accepting one sees them.
 #[derive(Debug)]
-pub struct Spread {
+pub struct Handoff {
     lanes: Vec<Place>,
     /// Accept loops that have not ended.
     accepting: AtomicUsize,
     /// The kernel spreads them over the lanes as well.
-    is_spread: bool,
+    kernel_balances: bool,
 }
 
 /// How many more connections one accept loop may compare with other lanes.
@@ -69,11 +69,11 @@ struct Place {
 #[derive(Debug)]
 pub struct Services(pub Vec<Rc<Acceptor>>);
 
-impl Spread {
-    /// Over these lanes, until that many accept loops have ended. `is_spread` says that the kernel
+impl Handoff {
+    /// Over these lanes, until that many accept loops have ended. `kernel_balances` says that the kernel
     /// gives each lane a share.
     #[must_use]
-    pub fn over(lanes: Vec<Remote>, accepting: usize, is_spread: bool) -> Arc<Self> {
+    pub fn over(lanes: Vec<Remote>, accepting: usize, kernel_balances: bool) -> Arc<Self> {
         let place = |remote| Place {
             remote,
             in_transit: AtomicUsize::new(0),
@@ -81,7 +81,7 @@ impl Spread {
         Arc::new(Self {
             lanes: lanes.into_iter().map(place).collect(),
             accepting: AtomicUsize::new(accepting),
-            is_spread,
+            kernel_balances,
         })
     }
 
@@ -100,13 +100,13 @@ impl Spread {
     /// The lane that a connection which lane `own` has accepted is to be handed to; `None` if it
     /// stays.
     pub(super) fn lane_for(&self, own: usize, allowance: &Allowance, now: Time) -> Option<usize> {
-        if self.is_spread && !allowance.take(now) {
+        if self.kernel_balances && !allowance.take(now) {
             return None;
         }
         let sessions = |&lane: &usize| self.lanes[lane].sessions();
         let fewest = (0..self.lanes.len()).min_by_key(sessions)?;
         let is_better = sessions(&fewest) < sessions(&own);
-        (is_better || !self.is_spread).then_some(fewest)
+        (is_better || !self.kernel_balances).then_some(fewest)
     }
 
     /// Hands a connection to a lane.
@@ -131,7 +131,7 @@ impl Spread {
                 reserved,
             );
             // Afterwards: until then it is counted twice rather than not at all.
-            spread.lanes[to].in_transit.fetch_sub(1, AcqRel);
+            handoff.lanes[to].in_transit.fetch_sub(1, AcqRel);
         });
     }
 
@@ -165,7 +165,7 @@ mod tests {
     use std::sync::{Arc, OnceLock};
     use std::time::Duration;
 
-    use super::{Allowance, Services, Spread, keep};
+    use super::{Allowance, Handoff, Services, keep};
     use crate::net::{Listener, SocketOptions};
     use crate::poller::BackEnd;
     use crate::proxy::{Acceptor, Service, SessionLimit, Spares, Timeouts, accept};
@@ -178,7 +178,7 @@ mod tests {
     struct Lanes {
         lanes: Vec<Lane>,
         stop: Rc<Latch>,
-        spread: Arc<Spread>,
+        handoff: Arc<Handoff>,
         clients: Vec<TcpStream>,
     }
 
@@ -189,7 +189,7 @@ mod tests {
             let lane = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
             let lanes: Vec<Lane> = (0..3).map(lane).collect();
             let remotes = lanes.iter().map(|lane| lane.handle().remote().clone());
-            let spread = Spread::over(remotes.collect(), 1, false);
+            let spread = Handoff::over(remotes.collect(), 1, false);
             let (stop, limit) = (Rc::new(Latch::default()), SessionLimit::new(SESSIONS));
             let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
             let listener = Listener::bind(any, &options).unwrap();
@@ -209,7 +209,7 @@ mod tests {
                     stop: Rc::clone(&stop),
                     place: 0,
                     allowance: Allowance::default(),
-                    spread: Arc::new(OnceLock::from(Arc::clone(&spread))),
+                    handoff: Arc::new(OnceLock::from(Arc::clone(&handoff))),
                 });
                 keep(&lane.handle(), Services(vec![acceptor]));
             }
@@ -219,7 +219,7 @@ mod tests {
             Self {
                 lanes,
                 stop,
-                spread,
+                handoff,
                 clients,
             }
         }
@@ -251,9 +251,9 @@ mod tests {
         lanes.until("the second lane has none", |lanes| {
             lanes.lanes[1].tasks() == 0
         });
-        assert!(!lanes.spread.is_over());
+        assert!(!lanes.handoff.is_over());
         lanes.lanes[0].enter(|| lanes.stop.open());
-        lanes.until("the accept loop ends", |lanes| lanes.spread.is_over());
+        lanes.until("the accept loop ends", |lanes| lanes.handoff.is_over());
         for mut client in clients {
             client.write_all(b"hello").unwrap();
             client.shutdown(std::net::Shutdown::Write).unwrap();
