@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::record::Cause;
+use super::record::EndReason;
 use crate::runtime::{LogInterval, Time};
 
 /// One address of an upstream, and what came of connecting to it. Shared by all lanes.
@@ -33,7 +33,7 @@ impl Endpoint {
     }
 
     /// A connect has failed, for a reason that is not this machine's.
-    pub(super) fn failed(&self, upstream: &str, error: &io::Error, cause: Cause, now: Time) {
+    pub(super) fn failed(&self, upstream: &str, error: &io::Error, cause: EndReason, now: Time) {
         self.failures.fetch_add(1, Relaxed);
         let times = self.interval.note(now);
         let begun = now.as_nanos().max(1) << 1;

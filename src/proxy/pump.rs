@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::close::{Action, Closing, Held, Phase, Sink, Source, action, closing};
 use super::deadline::Deadline;
-use super::record::Cause;
+use super::record::EndReason;
 use crate::buf::Chain;
 use crate::net::Stream;
 use crate::runtime::{Bug, Close, Sent, Sleep, SourceSaid, Spliced, Time, seeded};
@@ -56,8 +56,8 @@ pub(super) struct Peer {
     /// A send has failed: the connection is gone, whatever its reads say.
     write_failed: Cell<bool>,
     /// What to record when it ends by FIN, and by reset.
-    pub(super) fin: Cause,
-    pub(super) reset: Cause,
+    pub(super) fin: EndReason,
+    pub(super) reset: EndReason,
 }
 
 /// One direction.
@@ -107,7 +107,7 @@ pub(super) struct PumpContext<'a, 'b> {
 }
 
 impl Peer {
-    pub(super) fn new(stream: Stream, fin: Cause, reset: Cause) -> Self {
+    pub(super) fn new(stream: Stream, fin: EndReason, reset: EndReason) -> Self {
         let (read, write_failed) = (Cell::new(Source::Open), Cell::new(false));
         Self {
             stream,

@@ -13,7 +13,7 @@ use crate::runtime::Time;
 
 /// Why a session ended; the word in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Cause {
+pub(super) enum EndReason {
     /// The client's FIN came first, the upstream's followed.
     ClientFin,
     /// The upstream's FIN came first, the client's followed.
@@ -42,14 +42,14 @@ pub(super) enum Cause {
     Internal,
 }
 
-impl Cause {
+impl EndReason {
     /// Whether both ends were closed by FIN, each as it wished.
     pub(super) fn is_orderly(self) -> bool {
         matches!(self, Self::ClientFin | Self::UpstreamFin)
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ClientFin => "client_fin",
@@ -107,7 +107,7 @@ pub(super) struct Record {
     endpoint: u16,
     /// Endpoints that were tried, of 100 at most.
     pub(super) tries: Cell<u8>,
-    cause: Option<Cause>,
+    cause: Option<EndReason>,
     /// Bytes from the client that its sink's kernel took.
     pub(super) from_client: u64,
     /// Bytes that the client's kernel took.
@@ -139,7 +139,7 @@ impl Record {
     }
 
     /// Says why it ended.
-    pub(super) fn end(&mut self, cause: Cause) {
+    pub(super) fn end(&mut self, cause: EndReason) {
         self.cause = Some(cause);
     }
 
@@ -162,9 +162,9 @@ impl Drop for Record {
         self.acceptor.end_session();
         // Dropped without a cause: by a panic, or by a lane that stops.
         let without = if self.acceptor.lane.is_dropping_after_panic() {
-            Cause::Internal
+            EndReason::Internal
         } else {
-            Cause::Shutdown
+            EndReason::Shutdown
         };
         let total = self.acceptor.lane.now().since(self.start);
         tracing::debug!(
@@ -185,25 +185,25 @@ impl Drop for Record {
 
 #[cfg(test)]
 mod tests {
-    use super::Cause;
+    use super::EndReason;
 
     /// Each cause from the one before: a new one does not compile before it has its place here.
-    fn after(cause: Option<Cause>) -> Option<Cause> {
+    fn after(cause: Option<EndReason>) -> Option<EndReason> {
         Some(match cause {
-            None => Cause::ClientFin,
-            Some(Cause::ClientFin) => Cause::UpstreamFin,
-            Some(Cause::UpstreamFin) => Cause::ClientRst,
-            Some(Cause::ClientRst) => Cause::UpstreamRst,
-            Some(Cause::UpstreamRst) => Cause::IdleTimeout,
-            Some(Cause::IdleTimeout) => Cause::HalfCloseTimeout,
-            Some(Cause::HalfCloseTimeout) => Cause::Lifetime,
-            Some(Cause::Lifetime) => Cause::ConnectRefused,
-            Some(Cause::ConnectRefused) => Cause::ConnectTimeout,
-            Some(Cause::ConnectTimeout) => Cause::ConnectUnreachable,
-            Some(Cause::ConnectUnreachable) => Cause::LocalResources,
-            Some(Cause::LocalResources) => Cause::Shutdown,
-            Some(Cause::Shutdown) => Cause::Internal,
-            Some(Cause::Internal) => return None,
+            None => EndReason::ClientFin,
+            Some(EndReason::ClientFin) => EndReason::UpstreamFin,
+            Some(EndReason::UpstreamFin) => EndReason::ClientRst,
+            Some(EndReason::ClientRst) => EndReason::UpstreamRst,
+            Some(EndReason::UpstreamRst) => EndReason::IdleTimeout,
+            Some(EndReason::IdleTimeout) => EndReason::HalfCloseTimeout,
+            Some(EndReason::HalfCloseTimeout) => EndReason::Lifetime,
+            Some(EndReason::Lifetime) => EndReason::ConnectRefused,
+            Some(EndReason::ConnectRefused) => EndReason::ConnectTimeout,
+            Some(EndReason::ConnectTimeout) => EndReason::ConnectUnreachable,
+            Some(EndReason::ConnectUnreachable) => EndReason::LocalResources,
+            Some(EndReason::LocalResources) => EndReason::Shutdown,
+            Some(EndReason::Shutdown) => EndReason::Internal,
+            Some(EndReason::Internal) => return None,
         })
     }
 

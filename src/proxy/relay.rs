@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::close::{Phase, Sink, Source};
 use super::deadline::{Deadline, Expired, Open};
 use super::pump::{Peer, Pump, PumpContext};
-use super::record::{Cause, Record};
+use super::record::{EndReason, Record};
 use crate::net::Stream;
 use crate::runtime::{Close, Time, Timer};
 
@@ -25,7 +25,7 @@ pub(super) struct Relay<F: Far> {
     up: Pump,
     far: F,
     phase: Phase,
-    cause: Option<Cause>,
+    cause: Option<EndReason>,
     open: Open,
     deadline: Deadline,
     timer: Timer,
@@ -91,7 +91,7 @@ impl Proxied {
     /// An upstream that has been connected to.
     pub(super) fn new(upstream: Stream) -> Self {
         Self {
-            upstream: Peer::new(upstream, Cause::UpstreamFin, Cause::UpstreamRst),
+            upstream: Peer::new(upstream, EndReason::UpstreamFin, EndReason::UpstreamRst),
             down: Pump::default(),
         }
     }
@@ -103,7 +103,7 @@ impl<F: Far> Relay<F> {
         let lane = client.lane();
         let deadline = Deadline::new(record.timeouts(), lane.now(), lane.random());
         Self {
-            client: Peer::new(client, Cause::ClientFin, Cause::ClientRst),
+            client: Peer::new(client, EndReason::ClientFin, EndReason::ClientRst),
             up: Pump::default(),
             far,
             phase: Phase::Relaying,
@@ -170,7 +170,7 @@ impl<F: Far> Relay<F> {
 
     /// Says how each socket is to be closed, once that can be done.
     fn settle(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
-        let orderly = self.cause.is_some_and(Cause::is_orderly);
+        let orderly = self.cause.is_some_and(EndReason::is_orderly);
         let session = &mut PumpContext {
             context,
             deadline: &mut self.deadline,
@@ -191,7 +191,7 @@ impl<F: Far> Relay<F> {
     /// Why the session's time is over. Bytes that move in the kernel keep it alive, since a reader
     /// may take long over one send; so do bytes that have arrived and found the lane without a free
     /// buffer: the peer was not silent.
-    fn poll_deadline(&mut self, context: &mut Context<'_>, now: Time) -> Poll<Cause> {
+    fn poll_deadline(&mut self, context: &mut Context<'_>, now: Time) -> Poll<EndReason> {
         loop {
             let (timeouts, open) = (self.record.timeouts(), self.open);
             let lane = self.client.stream.lane();
@@ -212,9 +212,9 @@ impl<F: Far> Relay<F> {
                 self.deadline.alive(now);
             }
             match self.deadline.expired(timeouts, open, now) {
-                Some(Expired::Idle) => return Poll::Ready(Cause::IdleTimeout),
-                Some(Expired::HalfClose) => return Poll::Ready(Cause::HalfCloseTimeout),
-                Some(Expired::Lifetime) => return Poll::Ready(Cause::Lifetime),
+                Some(Expired::Idle) => return Poll::Ready(EndReason::IdleTimeout),
+                Some(Expired::HalfClose) => return Poll::Ready(EndReason::HalfCloseTimeout),
+                Some(Expired::Lifetime) => return Poll::Ready(EndReason::Lifetime),
                 None => {}
             }
         }
@@ -269,7 +269,7 @@ impl<F: Far> Future for Relay<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let (of_client, of_upstream) = ready!(this.go_on(context));
-        this.record.end(this.cause.unwrap_or(Cause::Internal));
+        this.record.end(this.cause.unwrap_or(EndReason::Internal));
         this.client.stream.close_by(of_client);
         if let Some((upstream, _)) = this.far.parts() {
             upstream.stream.close_by(of_upstream);

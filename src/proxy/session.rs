@@ -11,7 +11,7 @@ use std::task::{Poll, ready};
 use super::accept::Acceptor;
 use super::close::{Action, Held, Phase, Sink, Source, action};
 use super::limit::Permit;
-use super::record::{Cause, Record};
+use super::record::{EndReason, Record};
 use super::relay::{Echo, Proxied, Relay};
 use super::spare::Reserved;
 use super::upstream::{Opening, Upstream};
@@ -100,7 +100,7 @@ async fn connect(
         }
         Either::Second(action) => {
             debug_assert_eq!(action, Action::GiveUp, "a client that has reset is gone");
-            record.end(Cause::ClientRst);
+            record.end(EndReason::ClientRst);
             None
         }
     }

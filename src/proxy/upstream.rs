@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::deadline::Timeouts;
 use super::endpoint::Endpoint;
-use super::record::Cause;
+use super::record::EndReason;
 use crate::net::{self, SocketOptions, Stream, Unconnected};
 use crate::runtime::{LogInterval, Time, either, timeout};
 
@@ -118,7 +118,7 @@ impl Upstream {
         first: usize,
         timeouts: &Timeouts,
         tries: &Cell<u8>,
-    ) -> Result<(Stream, usize), Cause> {
+    ) -> Result<(Stream, usize), EndReason> {
         let lane = opening.client.lane();
         let end = lane.now() + timeouts.connect_total;
         if self.options.socket.fast_open {
@@ -127,7 +127,7 @@ impl Upstream {
             either(pin!(opening.client.arrived()), limit).await;
         }
         let most = self.options.tries.min(self.endpoints.len());
-        let mut cause = Cause::ConnectTimeout;
+        let mut cause = EndReason::ConnectTimeout;
         let (mut index, mut tried) = (first, Vec::new());
         while lane.now() < end {
             tries.set(u8::try_from(tried.len() + 1).unwrap_or(u8::MAX));
@@ -144,7 +144,7 @@ impl Upstream {
             };
             cause = cause_of(&error);
             self.report(index, &error, cause, lane.now());
-            if cause == Cause::LocalResources && !net::is_out_of_ports(&error) {
+            if cause == EndReason::LocalResources && !net::is_out_of_ports(&error) {
                 // Another endpoint needs a descriptor, too.
                 lane.sleep_until(end.min(lane.now() + RETRY)).await;
                 continue;
@@ -244,9 +244,9 @@ impl Upstream {
         Ok(stream)
     }
 
-    fn report(&self, index: usize, error: &io::Error, cause: Cause, now: Time) {
+    fn report(&self, index: usize, error: &io::Error, cause: EndReason, now: Time) {
         let (upstream, endpoint) = (&*self.options.name, &self.endpoints[index]);
-        if cause != Cause::LocalResources {
+        if cause != EndReason::LocalResources {
             endpoint.failed(upstream, error, cause, now);
         } else if let Some(times) = self.local_failures.note(now) {
             tracing::warn!(upstream, %cause, %error, times, "cannot connect");
@@ -255,14 +255,14 @@ impl Upstream {
 }
 
 /// Whose fault it is. What this machine lacks is never blamed on an endpoint.
-fn cause_of(error: &io::Error) -> Cause {
+fn cause_of(error: &io::Error) -> EndReason {
     if net::is_local(error) {
-        return Cause::LocalResources;
+        return EndReason::LocalResources;
     }
     match error.kind() {
-        io::ErrorKind::TimedOut => Cause::ConnectTimeout,
-        io::ErrorKind::ConnectionRefused => Cause::ConnectRefused,
-        _ => Cause::ConnectUnreachable,
+        io::ErrorKind::TimedOut => EndReason::ConnectTimeout,
+        io::ErrorKind::ConnectionRefused => EndReason::ConnectRefused,
+        _ => EndReason::ConnectUnreachable,
     }
 }
 
@@ -271,7 +271,7 @@ fn cause_of(error: &io::Error) -> Cause {
 mod tests {
     use std::io;
 
-    use super::{Cause, cause_of};
+    use super::{EndReason, cause_of};
     use crate::net;
 
     /// What this machine lacks is its own fault; what the other end or the way says is
@@ -279,26 +279,26 @@ mod tests {
     #[test]
     fn every_error_of_a_connect_has_its_cause() {
         for (code, cause) in [
-            (libc::EMFILE, Cause::LocalResources),
-            (libc::ENFILE, Cause::LocalResources),
-            (libc::ENOBUFS, Cause::LocalResources),
-            (libc::ENOMEM, Cause::LocalResources),
-            (libc::EADDRNOTAVAIL, Cause::LocalResources),
-            (libc::ECONNREFUSED, Cause::ConnectRefused),
-            (libc::ETIMEDOUT, Cause::ConnectTimeout),
-            (libc::EHOSTUNREACH, Cause::ConnectUnreachable),
-            (libc::ENETUNREACH, Cause::ConnectUnreachable),
-            (libc::EACCES, Cause::ConnectUnreachable),
-            (libc::EPERM, Cause::ConnectUnreachable),
+            (libc::EMFILE, EndReason::LocalResources),
+            (libc::ENFILE, EndReason::LocalResources),
+            (libc::ENOBUFS, EndReason::LocalResources),
+            (libc::ENOMEM, EndReason::LocalResources),
+            (libc::EADDRNOTAVAIL, EndReason::LocalResources),
+            (libc::ECONNREFUSED, EndReason::ConnectRefused),
+            (libc::ETIMEDOUT, EndReason::ConnectTimeout),
+            (libc::EHOSTUNREACH, EndReason::ConnectUnreachable),
+            (libc::ENETUNREACH, EndReason::ConnectUnreachable),
+            (libc::EACCES, EndReason::ConnectUnreachable),
+            (libc::EPERM, EndReason::ConnectUnreachable),
         ] {
             let error = io::Error::from_raw_os_error(code);
             assert_eq!(cause_of(&error), cause, "{error}");
-            assert_eq!(net::is_local(&error), cause == Cause::LocalResources);
+            assert_eq!(net::is_local(&error), cause == EndReason::LocalResources);
             let is_out_of_ports = code == libc::EADDRNOTAVAIL;
             assert_eq!(net::is_out_of_ports(&error), is_out_of_ports, "{error}");
         }
         let error = io::Error::new(io::ErrorKind::TimedOut, "ours");
-        assert_eq!(cause_of(&error), Cause::ConnectTimeout);
+        assert_eq!(cause_of(&error), EndReason::ConnectTimeout);
         assert!(!net::is_local(&error));
     }
 }
