@@ -26,7 +26,7 @@ const HANDSHAKE: Duration = Duration::from_millis(100);
 
 /// What an accept loop needs to know.
 #[derive(Debug)]
-pub struct Acceptor {
+pub struct ListenerContext {
     /// What the listener is called in the configuration.
     pub name: Arc<str>,
     /// The lane that it accepts for.
@@ -51,9 +51,9 @@ pub struct Acceptor {
     pub handoff: Arc<OnceLock<Arc<Handoff>>>,
 }
 
-impl Acceptor {
+impl ListenerContext {
     /// Takes over the permit of a session that begins: its record gives it back, as
-    /// [`Acceptor::end_session`]. Not kept by each session, since it would be the same in all.
+    /// [`ListenerContext::end_session`]. Not kept by each session, since it would be the same in all.
     pub(super) fn begin_session(&self, permit: Permit) {
         debug_assert!(permit.is_of(&self.limit), "of this limit");
         permit.keep();
@@ -105,17 +105,17 @@ impl Acceptor {
 /// descriptor or memory do while a session is left whose end may give some back.
 ///
 /// `spares` are what the first session needs, as far as it is there.
-pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>, mut spares: Spares) {
-    let lane = &acceptor.lane;
-    let _ending = Ending(Rc::clone(&acceptor));
-    let mut seats = Seats::of(&acceptor.limit);
-    let mut stopped = pin!(acceptor.stop.pass());
+pub async fn accept(listener: Listener, listener_context: Rc<ListenerContext>, mut spares: Spares) {
+    let lane = &listener_context.lane;
+    let _ending = Ending(Rc::clone(&listener_context));
+    let mut seats = Seats::of(&listener_context.limit);
+    let mut stopped = pin!(listener_context.stop.pass());
     // Not served until there is room: for the client the same as the backlog.
     let mut taken = None;
     {
         let mut serving = pin!(serve(
             &listener,
-            &acceptor,
+            &listener_context,
             &mut seats,
             &mut spares,
             &mut taken
@@ -130,19 +130,21 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>, mut spares: Spar
     loop {
         // Without a socket the session waits for one, as long as a connect may take: a stop does
         // not wait for a client who may not be there.
-        drop(spares.fill(&acceptor.service));
+        drop(spares.fill(&listener_context.service));
         // Looked at first: what a session gives back in between is not missed.
-        let alone = acceptor.limit.live() == 0;
+        let alone = listener_context.limit.live() == 0;
         let connection = match taken.take().map_or_else(|| listener.accept_now(), Ok) {
             Ok(connection) => Some(connection),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(_) if alone || !listener.has_client() => break,
-            Err(_) => accept_later(&listener, &acceptor, &mut seats, &mut spares, true).await,
+            Err(_) => {
+                accept_later(&listener, &listener_context, &mut seats, &mut spares, true).await
+            }
         };
         if let Some(connection) = connection {
-            let permit = acceptor.place(&seats.place).await;
-            let reserved = spares.reserve(&acceptor.service);
-            begin(connection, permit, &acceptor, reserved);
+            let permit = listener_context.place(&seats.place).await;
+            let reserved = spares.reserve(&listener_context.service);
+            begin(connection, permit, &listener_context, reserved);
         }
     }
     listener.close();
@@ -151,7 +153,7 @@ pub async fn accept(listener: Listener, acceptor: Rc<Acceptor>, mut spares: Spar
 /// Accepts for ever. What is accepted and waits for its place is in `taken` meanwhile.
 async fn serve(
     listener: &Listener,
-    acceptor: &Rc<Acceptor>,
+    listener_context: &Rc<ListenerContext>,
     seats: &mut Seats,
     spares: &mut Spares,
     taken: &mut Option<Accepted>,
@@ -159,22 +161,22 @@ async fn serve(
     let mut streak = 0;
     loop {
         if taken.is_none() {
-            let accepted = match spares.fill(&acceptor.service) {
+            let accepted = match spares.fill(&listener_context.service) {
                 Ok(()) => listener.accept().await,
                 Err(error) => Err(error),
             };
             *taken = match accepted {
                 Ok(accepted) => Some(accepted),
-                Err(_) => accept_later(listener, acceptor, seats, spares, false).await,
+                Err(_) => accept_later(listener, listener_context, seats, spares, false).await,
             };
         }
         if taken.is_some() {
-            let permit = acceptor.place(&seats.place).await;
-            let reserved = spares.reserve(&acceptor.service);
+            let permit = listener_context.place(&seats.place).await;
+            let reserved = spares.reserve(&listener_context.service);
             begin(
                 taken.take().expect("kept above"),
                 permit,
-                acceptor,
+                listener_context,
                 reserved,
             );
             streak += 1;
@@ -190,17 +192,17 @@ async fn serve(
 fn begin(
     connection: Accepted,
     permit: Permit,
-    acceptor: &Rc<Acceptor>,
+    listener_context: &Rc<ListenerContext>,
     reserved: Option<Reserved>,
 ) {
-    if let Some(handoff) = acceptor.handoff.get() {
-        let (own, now) = (acceptor.lane_index, acceptor.lane.now());
-        if let Some(to) = handoff.lane_for(own, &acceptor.allowance, now) {
-            return handoff.hand(to, acceptor.place, connection, permit, reserved);
+    if let Some(handoff) = listener_context.handoff.get() {
+        let (own, now) = (listener_context.lane_index, listener_context.lane.now());
+        if let Some(to) = handoff.lane_for(own, &listener_context.allowance, now) {
+            return handoff.hand(to, listener_context.place, connection, permit, reserved);
         }
     }
-    let connection = connection.attach(&acceptor.lane);
-    start(connection, permit, acceptor, reserved);
+    let connection = connection.attach(&listener_context.lane);
+    start(connection, permit, listener_context, reserved);
 }
 
 /// Where an accept loop waits.
@@ -224,12 +226,12 @@ impl Seats {
 /// server that `stops` does not try again once no session is left.
 async fn accept_later(
     listener: &Listener,
-    acceptor: &Acceptor,
+    listener_context: &ListenerContext,
     seats: &mut Seats,
     spares: &mut Spares,
     stops: bool,
 ) -> Option<Accepted> {
-    let (lane, descriptors) = (&acceptor.lane, acceptor.limit.descriptors());
+    let (lane, descriptors) = (&listener_context.lane, listener_context.limit.descriptors());
     let seat = seats.descriptor.get_or_insert_with(|| descriptors.seat());
     loop {
         // Said first and tried then: what comes free in between is not missed.
@@ -237,8 +239,8 @@ async fn accept_later(
             descriptors.wake_one();
         };
         let mut wait = descriptors.wait(seat, pass_on).await;
-        let alone = stops && acceptor.limit.live() == 0;
-        let filled = spares.fill(&acceptor.service);
+        let alone = stops && listener_context.limit.live() == 0;
+        let filled = spares.fill(&listener_context.service);
         match filled.and_then(|()| listener.accept_now()) {
             Ok(accepted) => {
                 drop(wait);
@@ -251,7 +253,7 @@ async fn accept_later(
                 pass_on();
                 return None;
             }
-            Err(error) if listener.has_client() => acceptor.report_failure(&error),
+            Err(error) if listener.has_client() => listener_context.report_failure(&error),
             Err(_) => {}
         }
         if alone {
@@ -263,7 +265,7 @@ async fn accept_later(
 }
 
 /// Says, however an accept loop ends, that it hands over nothing any more.
-struct Ending(Rc<Acceptor>);
+struct Ending(Rc<ListenerContext>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
@@ -280,7 +282,7 @@ mod tests {
     use std::rc::Rc;
     use std::time::Duration;
 
-    use super::{Acceptor, Allowance, accept};
+    use super::{Allowance, ListenerContext, accept};
     use crate::net::{Listener, SocketOptions};
     use crate::poller::{BackEnd, io_uring_refusal};
     use crate::proxy::{Service, SessionLimit, Timeouts};
@@ -304,7 +306,7 @@ mod tests {
             let listener = Listener::attach(&lane.handle(), listener).unwrap();
             let address = listener.address();
             let (stop, limit) = (Rc::new(Latch::default()), SessionLimit::new(max_sessions));
-            let acceptor = Acceptor {
+            let listener_context = ListenerContext {
                 name: "echo".into(),
                 lane: lane.handle(),
                 lane_index: 0,
@@ -317,7 +319,11 @@ mod tests {
                 allowance: Allowance::default(),
                 handoff: std::sync::Arc::default(),
             };
-            let task = accept(listener, Rc::new(acceptor), super::Spares::default());
+            let task = accept(
+                listener,
+                Rc::new(listener_context),
+                super::Spares::default(),
+            );
             lane.handle().spawn(&"accept", task);
             let mut accepting = Self {
                 lane,

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::Duration;
 
-use super::accept::Acceptor;
+use super::accept::ListenerContext;
 use super::limit::Permit;
 use super::session::start;
 use super::spare::Reserved;
@@ -64,10 +64,10 @@ struct Place {
     in_transit: AtomicUsize,
 }
 
-/// A lane's own acceptors, by their listeners' place in the configuration: what it does with the
+/// A lane's own listener contexts, by their listeners' place in the configuration: what it does with the
 /// connections that it is handed.
 #[derive(Debug)]
-pub struct Services(pub Vec<Rc<Acceptor>>);
+pub struct Services(pub Vec<Rc<ListenerContext>>);
 
 impl Handoff {
     /// Over these lanes, until that many accept loops have ended. `kernel_balances` says that the kernel
@@ -152,7 +152,7 @@ impl Place {
     }
 }
 
-/// Keeps the lane's acceptors for what it is handed.
+/// Keeps the lane's listener contexts for what it is handed.
 pub fn keep(lane: &Handle, services: Services) {
     lane.keep(Rc::new(services));
 }
@@ -168,7 +168,7 @@ mod tests {
     use super::{Allowance, Handoff, Services, keep};
     use crate::net::{Listener, SocketOptions};
     use crate::poller::BackEnd;
-    use crate::proxy::{Acceptor, Service, SessionLimit, Spares, Timeouts, accept};
+    use crate::proxy::{ListenerContext, Service, SessionLimit, Spares, Timeouts, accept};
     use crate::runtime::{Lane, LaneOptions, Latch};
     use crate::sys;
 
@@ -198,7 +198,7 @@ mod tests {
             let clients = (0..SESSIONS).map(|_| TcpStream::connect(listener.address()).unwrap());
             let clients = clients.collect();
             for (index, lane) in lanes.iter().enumerate() {
-                let acceptor = Rc::new(Acceptor {
+                let listener_context = Rc::new(ListenerContext {
                     name: "echo".into(),
                     lane: lane.handle(),
                     lane_index: index,
@@ -211,7 +211,7 @@ mod tests {
                     allowance: Allowance::default(),
                     handoff: Arc::new(OnceLock::from(Arc::clone(&handoff))),
                 });
-                keep(&lane.handle(), Services(vec![acceptor]));
+                keep(&lane.handle(), Services(vec![listener_context]));
             }
             let services = lanes[0].handle().kept::<Services>().unwrap();
             let task = accept(listener, Rc::clone(&services.0[0]), Spares::default());

@@ -18,7 +18,7 @@ mod session;
 mod spare;
 mod upstream;
 
-pub use self::accept::{Acceptor, accept};
+pub use self::accept::{ListenerContext, accept};
 pub use self::deadline::Timeouts;
 pub use self::handoff::{Allowance, Handoff, Services, keep};
 pub use self::limit::{Permit, SessionLimit};

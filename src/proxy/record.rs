@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::rc::Rc;
 
-use super::accept::Acceptor;
+use super::accept::ListenerContext;
 use super::deadline::Timeouts;
 use super::limit::Permit;
 use super::session::Service;
@@ -98,7 +98,7 @@ impl From<SocketAddr> for Client {
 /// exactly one line however the session ends.
 #[derive(Debug)]
 pub(super) struct Record {
-    acceptor: Rc<Acceptor>,
+    listener_context: Rc<ListenerContext>,
     client: Client,
     start: Time,
     /// Microseconds from the start until an endpoint had answered; the largest if none has.
@@ -116,12 +116,16 @@ pub(super) struct Record {
 
 impl Record {
     /// A session that begins now.
-    pub(super) fn new(acceptor: Rc<Acceptor>, client: SocketAddr, permit: Permit) -> Self {
-        acceptor.begin_session(permit);
+    pub(super) fn new(
+        listener_context: Rc<ListenerContext>,
+        client: SocketAddr,
+        permit: Permit,
+    ) -> Self {
+        listener_context.begin_session(permit);
         Self {
             client: client.into(),
-            start: acceptor.lane.now(),
-            acceptor,
+            start: listener_context.lane.now(),
+            listener_context,
             connect_us: u32::MAX,
             endpoint: u16::MAX,
             tries: Cell::new(0),
@@ -134,7 +138,12 @@ impl Record {
     /// Says which endpoint answered, now.
     pub(super) fn connected(&mut self, endpoint: usize) {
         self.endpoint = u16::try_from(endpoint).unwrap_or(u16::MAX);
-        let took = self.acceptor.lane.now().since(self.start).as_micros();
+        let took = self
+            .listener_context
+            .lane
+            .now()
+            .since(self.start)
+            .as_micros();
         self.connect_us = u32::try_from(took).unwrap_or(u32::MAX);
     }
 
@@ -145,11 +154,11 @@ impl Record {
 
     /// How long the session may take over what.
     pub(super) fn timeouts(&self) -> &Timeouts {
-        &self.acceptor.timeouts
+        &self.listener_context.timeouts
     }
 
     fn endpoint(&self) -> Option<SocketAddr> {
-        let Service::Proxy(upstream) = &self.acceptor.service else {
+        let Service::Proxy(upstream) = &self.listener_context.service else {
             return None;
         };
         (self.endpoint != u16::MAX).then(|| upstream.endpoint(usize::from(self.endpoint)))
@@ -159,17 +168,17 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         // First: whoever takes the line may panic.
-        self.acceptor.end_session();
+        self.listener_context.end_session();
         // Dropped without a cause: by a panic, or by a lane that stops.
-        let without = if self.acceptor.lane.is_dropping_after_panic() {
+        let without = if self.listener_context.lane.is_dropping_after_panic() {
             EndReason::Internal
         } else {
             EndReason::Shutdown
         };
-        let total = self.acceptor.lane.now().since(self.start);
+        let total = self.listener_context.lane.now().since(self.start);
         tracing::debug!(
-            listener = &*self.acceptor.name,
-            lane = self.acceptor.lane_index,
+            listener = &*self.listener_context.name,
+            lane = self.listener_context.lane_index,
             client = %self.client.address(),
             endpoint = self.endpoint().map(tracing::field::display),
             tries = self.tries.get(),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use super::accept::Acceptor;
+use super::accept::ListenerContext;
 use super::close::{Action, Held, Phase, Sink, Source, action};
 use super::limit::Permit;
 use super::record::{EndReason, Record};
@@ -31,16 +31,16 @@ pub enum Service {
 pub(super) fn start(
     (client, peer): (Stream, SocketAddr),
     permit: Permit,
-    acceptor: &Rc<Acceptor>,
+    listener_context: &Rc<ListenerContext>,
     reserved: Option<Reserved>,
 ) {
-    let lane = &acceptor.lane;
+    let lane = &listener_context.lane;
     lane.stats().begun.add(1);
-    let record = Record::new(Rc::clone(acceptor), peer, permit);
+    let record = Record::new(Rc::clone(listener_context), peer, permit);
     match reserved {
         None => lane.spawn(&"session", Relay::new(client, Echo, record)),
         Some(reserved) => {
-            let connect = proxy(client, record, Rc::clone(acceptor), reserved);
+            let connect = proxy(client, record, Rc::clone(listener_context), reserved);
             lane.spawn(&"connect", connect);
         }
     }
@@ -48,16 +48,22 @@ pub(super) fn start(
 
 /// Connects for a client and starts the relay, as a task of its own: what connecting takes is given
 /// back before the session idles.
-async fn proxy(client: Stream, mut record: Record, acceptor: Rc<Acceptor>, reserved: Reserved) {
-    let Service::Proxy(upstream) = &acceptor.service else {
+async fn proxy(
+    client: Stream,
+    mut record: Record,
+    listener_context: Rc<ListenerContext>,
+    reserved: Reserved,
+) {
+    let Service::Proxy(upstream) = &listener_context.service else {
         return;
     };
-    let Some(stream) = connect(&client, upstream, reserved, &acceptor, &mut record).await else {
+    let Some(stream) = connect(&client, upstream, reserved, &listener_context, &mut record).await
+    else {
         // Dropping resets the client: it must not take silence for an answer.
         return;
     };
     let relay = Relay::new(client, Proxied::new(stream), record);
-    acceptor.lane.spawn(&"session", relay);
+    listener_context.lane.spawn(&"session", relay);
 }
 
 /// Connects to an endpoint, unless the client leaves first. A client that has sent its FIN has not
@@ -66,7 +72,7 @@ async fn connect(
     client: &Stream,
     upstream: &Upstream,
     reserved: Reserved,
-    acceptor: &Acceptor,
+    listener_context: &ListenerContext,
     record: &mut Record,
 ) -> Option<Stream> {
     let opening = Opening {
@@ -77,7 +83,8 @@ async fn connect(
     };
     let ended = {
         let first = reserved.endpoint;
-        let connecting = upstream.connect(&opening, first, &acceptor.timeouts, &record.tries);
+        let connecting =
+            upstream.connect(&opening, first, &listener_context.timeouts, &record.tries);
         let client_ends = poll_fn(|context| {
             if opening.hands_over.get() {
                 return Poll::Pending;

@@ -12,7 +12,8 @@ use crate::config::{self, Config};
 use crate::net::Listener;
 use crate::poller::BackEnd;
 use crate::proxy::{
-    Acceptor, Allowance, Handoff, Service, Services, SessionLimit, Spares, Upstream, accept, keep,
+    Allowance, Handoff, ListenerContext, Service, Services, SessionLimit, Spares, Upstream, accept,
+    keep,
 };
 use crate::runtime::{Lane, LaneOptions, Latch, LogInterval};
 use crate::sys::{self, Time};
@@ -126,16 +127,18 @@ impl Serving {
     /// A lane that can serve: what its first sessions need is there, if it is to be had.
     pub(crate) fn new(lane: Lane, plan: LanePlan) -> Self {
         let stop = Rc::new(Latch::default());
-        let acceptors = acceptors(&lane, &plan, &stop);
+        let listener_contexts = listener_contexts(&lane, &plan, &stop);
         // One for each accept loop, where the lane has any.
         let accepts = sys::SPREADS_LISTENERS || plan.index == 0;
         let configured = plan.config.listeners.iter().filter(|_| accepts);
-        let binds = configured.zip(&acceptors).flat_map(|(listener, acceptor)| {
-            let spares = listener.bind.iter().map(|_| acceptor.spares());
-            spares.map(|spares| (acceptor.place, spares))
-        });
+        let binds = configured
+            .zip(&listener_contexts)
+            .flat_map(|(listener, listener_context)| {
+                let spares = listener.bind.iter().map(|_| listener_context.spares());
+                spares.map(|spares| (listener_context.place, spares))
+            });
         let spares = binds.collect();
-        keep(&lane.handle(), Services(acceptors));
+        keep(&lane.handle(), Services(listener_contexts));
         Self {
             lane,
             spares,
@@ -209,14 +212,14 @@ impl Serving {
 }
 
 /// What the lane does with each listener's connections, by its place in the configuration.
-fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Latch>) -> Vec<Rc<Acceptor>> {
+fn listener_contexts(lane: &Lane, plan: &LanePlan, stop: &Rc<Latch>) -> Vec<Rc<ListenerContext>> {
     let upstreams = &plan.shared.upstreams;
-    let acceptor = |(place, configured): (usize, &config::Listener)| {
+    let listener_context = |(place, configured): (usize, &config::Listener)| {
         let service = match configured.service {
             config::Service::Echo => Service::Echo,
             config::Service::Proxy { upstream } => Service::Proxy(Arc::clone(&upstreams[upstream])),
         };
-        Rc::new(Acceptor {
+        Rc::new(ListenerContext {
             name: configured.name.as_str().into(),
             lane: lane.handle(),
             lane_index: plan.index,
@@ -231,5 +234,5 @@ fn acceptors(lane: &Lane, plan: &LanePlan, stop: &Rc<Latch>) -> Vec<Rc<Acceptor>
         })
     };
     let listeners = plan.config.listeners.iter();
-    listeners.enumerate().map(acceptor).collect()
+    listeners.enumerate().map(listener_context).collect()
 }
