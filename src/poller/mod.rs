@@ -29,7 +29,6 @@ mod available;
 mod conformance;
 #[cfg(target_os = "linux")]
 mod epoll;
-mod inflight;
 #[cfg(windows)]
 mod iocp;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
@@ -45,6 +44,7 @@ mod reading;
 pub mod script;
 #[cfg(feature = "sim")]
 mod sim;
+mod slots;
 #[cfg(target_os = "linux")]
 mod uring;
 #[cfg(target_os = "linux")]

@@ -9,9 +9,9 @@ use std::io::{self, IoSlice};
 use std::mem;
 use std::time::Duration;
 
-use super::inflight::{Answer, Fault, Sending, Slab, Table, accept};
 use super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::reading::{Read, feed_starved, read};
+use super::slots::{Answer, Fault, Sending, Slab, Table, accept};
 use super::{Closing, Notifier, PollerOptions, Wait};
 use crate::buf::{Chain, Pool};
 use crate::sys::{self, Bug, ConnectStart, OsSocket, SocketRef, seeded};

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::inflight::Fault;
 use super::op::{RecvEnd, Socket};
+use super::slots::Fault;
 use crate::buf::{Buf, Pool};
 use crate::sys::{self, OsSocket};
 

@@ -20,8 +20,8 @@ use io_uring::types::Fd;
 use io_uring::{cqueue, opcode};
 use socket2::SockAddr;
 
-use super::inflight::{Answer, Slab, Table, accept};
 use super::op::{Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use super::slots::{Answer, Slab, Table, accept};
 use super::uring_buffers::{Buffers, GROUP};
 use super::uring_ring::{IGNORED, from_user_data, silent, user_data};
 use super::uring_send::{PARTS, Sends};

@@ -9,7 +9,7 @@ use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::Fd;
 
-use super::inflight::{Sending, Slab};
+use super::slots::{Sending, Slab};
 use crate::buf::{Chain, Pool};
 use crate::sys::{Bug, seeded};
 

@@ -4,8 +4,8 @@ use std::os::fd::AsRawFd;
 
 use io_uring::types::Fd;
 
-use super::inflight::Fault;
 use super::op::{Close, OpKind};
+use super::slots::Fault;
 use crate::sys::OsSocket;
 
 /// Every connection has one or two, so it is kept small.

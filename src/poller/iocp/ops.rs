@@ -13,8 +13,8 @@ use std::rc::Rc;
 use windows_sys::Win32::Networking::WinSock::WSABUF;
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
-use super::super::inflight::Sending;
 use super::super::op::{Event, OpKind, Socket};
+use super::super::slots::Sending;
 use super::calls::{self, ADDRESS_BYTES, Begun, Poll};
 use crate::sys::{self, OsSocket};
 

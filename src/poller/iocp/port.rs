@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
-use super::super::inflight::{Answer, Fault, Sending, Table, accept};
 use super::super::op::{Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
 use super::super::reading::feed_starved;
+use super::super::slots::{Answer, Fault, Sending, Table, accept};
 use super::super::{Closing, Notifier, PollerOptions, Wait};
 use super::calls::{self, Port};
 use super::ops::{Data, Flying, Operation, Started, abandon, ready, sending_of, take_accepted};
