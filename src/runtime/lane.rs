@@ -15,7 +15,7 @@ use super::remote::{Message, Remote};
 use super::rest::Rest;
 use super::run_queue::RunQueue;
 use super::shared::{Current, Shared, Tasks, schedule};
-use super::sockets::Sockets;
+use super::socket_table::Sockets;
 use super::spin::Spin;
 use super::splice::Splice;
 use super::task::{Task, TaskName};

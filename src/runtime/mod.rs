@@ -5,7 +5,6 @@
 //! TOML, no proxy and no operating system.
 
 mod inbox;
-mod io;
 mod lane;
 mod latch;
 mod leaving;
@@ -18,7 +17,8 @@ mod run_queue;
 mod semaphore;
 mod shared;
 mod sleep;
-mod sockets;
+mod socket;
+mod socket_table;
 mod spin;
 mod splice;
 mod task;
@@ -29,7 +29,6 @@ mod timer;
 mod waitlist;
 mod watchdog;
 
-pub use self::io::{LaneSocket, Sent};
 pub use self::lane::{Handle, Lane, LaneOptions};
 pub use self::latch::{Either, Latch, both, either};
 pub use self::leaving::GiveBack;
@@ -37,6 +36,7 @@ pub use self::log_interval::LogInterval;
 pub use self::remote::Remote;
 pub use self::semaphore::Semaphore;
 pub use self::sleep::{Elapsed, Sleep, Timer, timeout, yield_now};
+pub use self::socket::{LaneSocket, Sent};
 pub use self::splice::{SourceSaid, Spliced};
 pub use self::task::TaskName;
 pub use self::timer::{TICK, TimerKey, Timers};

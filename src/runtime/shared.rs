@@ -12,7 +12,7 @@ use super::lane::Handle;
 use super::leaving::Leaving;
 use super::remote::Remote;
 use super::run_queue::RunQueue;
-use super::sockets::Sockets;
+use super::socket_table::Sockets;
 use super::splice::Splice;
 use super::task::{Task, TaskId};
 use super::timer::Timers;

@@ -11,8 +11,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::Context;
 
-use super::io::Sent;
 use super::shared::{Shared, schedule};
+use super::socket::Sent;
 use super::task::Task;
 use crate::buf::{Buf, Chain};
 use crate::poller::{Close, Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use super::lane::Handle;
-use super::sockets::End;
+use super::socket_table::End;
 use super::splice::{Splice, Spliced};
 use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, Socket, Submitted};
