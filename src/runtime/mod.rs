@@ -16,12 +16,12 @@ mod rest;
 mod run_queue;
 mod semaphore;
 mod shared;
-mod sleep;
 mod socket;
 mod socket_table;
 mod spin;
 mod splice;
 mod task;
+mod task_timer;
 // The simulator's build has the same lanes: once is enough for what takes long.
 #[cfg(all(test, not(loom), not(feature = "sim")))]
 mod tests;
@@ -35,10 +35,10 @@ pub use self::leaving::GiveBack;
 pub use self::log_interval::LogInterval;
 pub use self::remote::Remote;
 pub use self::semaphore::Semaphore;
-pub use self::sleep::{Elapsed, Sleep, Timer, timeout, yield_now};
 pub use self::socket::{LaneSocket, Sent};
 pub use self::splice::{SourceSaid, Spliced};
 pub use self::task::TaskName;
+pub use self::task_timer::{Elapsed, Sleep, Timer, timeout, yield_now};
 pub use self::timer::{TICK, TimerKey, Timers};
 pub use self::waitlist::{Seat, Wait, Waitlist};
 pub use self::watchdog::{Heart, Stall, Watchdog};

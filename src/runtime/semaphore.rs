@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::sleep::yield_now;
+use super::task_timer::yield_now;
 use super::waitlist::{Seat, Waitlist};
 use crate::sys::{AtomicUsize, Bug, seeded};
 

@@ -15,7 +15,7 @@ use crate::poller::{BackEnd, Close};
 use crate::runtime::io::LaneSocket;
 use crate::runtime::lane::Lane;
 use crate::runtime::latch::either;
-use crate::runtime::sleep::yield_now;
+use crate::runtime::task_timer::yield_now;
 use crate::sys;
 
 fn read_end(client: &mut TcpStream) -> Result<Vec<u8>, ErrorKind> {

@@ -20,7 +20,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::lane::{Lane, LaneOptions};
-use super::sleep::timeout;
+use super::task_timer::timeout;
 use crate::poller::BackEnd;
 use crate::sys::{self, Time};
 

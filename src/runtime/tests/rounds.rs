@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::{lane, lane_on, ms, on_every_back_end, run, turn_now};
 use crate::runtime::io::LaneSocket;
 use crate::runtime::lane::Lane;
-use crate::runtime::sleep::yield_now;
 use crate::runtime::spin::Spin;
+use crate::runtime::task_timer::yield_now;
 use crate::sys::{self, Time};
 
 /// Keeps `count` tasks ready at all times.

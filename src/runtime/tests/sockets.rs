@@ -16,7 +16,7 @@ use crate::poller::{Close, PollerOptions};
 use crate::runtime::io::LaneSocket;
 use crate::runtime::lane::{Handle, Lane, LaneOptions};
 use crate::runtime::latch::{Either, either};
-use crate::runtime::sleep::{timeout, yield_now};
+use crate::runtime::task_timer::{timeout, yield_now};
 use crate::sys::{self, OsSocket};
 
 /// Both ends of a connection; the client's gives up in time.

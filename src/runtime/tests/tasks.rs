@@ -10,7 +10,7 @@ use std::task::{Poll, Waker};
 
 use super::{Token, lane, ms, own_waker, run, spawn, turn, turn_now};
 use crate::runtime::lane::{Handle, Lane};
-use crate::runtime::sleep::yield_now;
+use crate::runtime::task_timer::yield_now;
 use crate::sys::{self, Time};
 
 /// A task that counts its polls and keeps its waker where the test finds it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{Token, lane, ms, run, turn, turn_now};
 use crate::runtime::lane::{Handle, Lane, LaneOptions};
 use crate::runtime::latch::{Either, Latch, both, either};
-use crate::runtime::sleep::{Elapsed, timeout, yield_now};
+use crate::runtime::task_timer::{Elapsed, timeout, yield_now};
 use crate::runtime::timer::TICK;
 use crate::sys::{self, Time};
 
