@@ -57,7 +57,7 @@ mod uring_ring;
 mod uring_send;
 #[cfg(target_os = "linux")]
 mod uring_socket;
-#[cfg_attr(not(target_os = "linux"), path = "without_uring.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "no_uring.rs")]
 mod uring_test;
 
 use std::io;

@@ -9,9 +9,9 @@ use std::os::fd::AsRawFd;
 use std::thread;
 
 use super::SocketRef;
-use super::unix::{NO_SIGNAL, checked};
 #[cfg(not(target_os = "freebsd"))]
-use super::without::no_option;
+use super::not_linux::no_option;
+use super::unix::{NO_SIGNAL, checked};
 
 /// The CPUs that this process may use.
 ///

@@ -11,7 +11,7 @@ mod bsd;
     expect(unreachable_pub, reason = "behind the simulated one")
 )]
 mod clock;
-mod code;
+mod error_code;
 mod here;
 #[cfg(unix)]
 mod inherited;
@@ -26,8 +26,10 @@ mod listening;
 mod memory;
 #[cfg(target_os = "linux")]
 mod memory_linux;
+#[cfg(not(target_os = "linux"))]
+mod not_linux;
 mod options;
-mod seeded;
+mod seeded_bugs;
 #[cfg(unix)]
 mod signals;
 #[cfg(feature = "sim")]
@@ -50,8 +52,6 @@ mod unix;
 mod windows;
 #[cfg(windows)]
 mod windows_process;
-#[cfg(not(target_os = "linux"))]
-mod without;
 
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use bsd::{cpus, pin_to};
@@ -60,7 +60,7 @@ pub(crate) use bsd::{is_closed, send_room, set_congestion, unacknowledged};
 pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;
-pub(crate) use code::ErrorCode;
+pub(crate) use error_code::ErrorCode;
 pub(crate) use here::{
     OwnAddresses, backlog_max, congestion_controls, granted_buffers, has_interface,
     listeners_open_fast, ports_for_connections, way,
@@ -89,6 +89,16 @@ pub use listening::is_listened_on;
 pub use memory::{ByteLimit, MemoryLimits};
 #[cfg(target_os = "linux")]
 pub use memory_linux::{limit_arenas, memory_limits};
+#[cfg(not(target_os = "linux"))]
+pub use not_linux::is_listened_on;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use not_linux::{
+    Pipe, ThreadProgress, acknowledged_total, holder_of, is_connecting, is_without_splice,
+    listen_overflows, set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat,
+    set_user_timeout, thread_id, thread_progress, trim_heap, turn_away,
+};
+#[cfg(not(target_os = "linux"))]
+pub use not_linux::{limit_arenas, memory_limits};
 #[cfg(not(feature = "sim"))]
 pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
 pub(crate) use seeded::{Bug, seeded};
@@ -147,16 +157,6 @@ pub(crate) use windows_process::{
     ParentSignals, Request, await_stderr, file_size_limit, keep_descriptors, niceness,
     oom_score_adjustment, requests, take_signals, write_to_stderr,
 };
-#[cfg(not(target_os = "linux"))]
-pub use without::is_listened_on;
-#[cfg(not(target_os = "linux"))]
-pub(crate) use without::{
-    Pipe, ThreadProgress, acknowledged_total, holder_of, is_connecting, is_without_splice,
-    listen_overflows, set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat,
-    set_user_timeout, thread_id, thread_progress, trim_heap, turn_away,
-};
-#[cfg(not(target_os = "linux"))]
-pub use without::{limit_arenas, memory_limits};
 
 /// For the scripts that are run against a system.
 #[cfg(all(test, unix, not(target_os = "linux")))]

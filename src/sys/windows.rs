@@ -26,8 +26,8 @@ use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentThread, GetProcessAffinityMask, SetThreadAffinityMask,
 };
 
+use super::not_linux::no_option;
 use super::socket::{bind_to, tcp_socket};
-use super::without::no_option;
 
 /// An open socket, closed when dropped.
 pub type OsSocket = OwnedSocket;
