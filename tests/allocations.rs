@@ -22,9 +22,10 @@ use std::time::Duration;
 use corelane::net::{Listener, SocketOptions};
 use corelane::poller::BackEnd;
 use corelane::proxy::{
-    Acceptor, Allowance, Service, SessionLimit, Spares, Timeouts, Upstream, UpstreamOptions, accept,
+    Allowance, ListenerContext, Service, SessionLimit, Spares, Timeouts, Upstream, UpstreamOptions,
+    accept,
 };
-use corelane::runtime::{Gate, Lane, LaneOptions, Remote};
+use corelane::runtime::{Lane, LaneOptions, Latch, Remote};
 use corelane::sys;
 
 use support::{PATIENCE, connect, expect_pattern, on_both, pattern, ping, spawn};
@@ -217,8 +218,8 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
     Listener::listen(&socket, 1024).unwrap();
     let listener = Listener::attach(&lane.handle(), socket).unwrap();
     let address = listener.address();
-    let acceptor = Acceptor {
-        name: "gate".into(),
+    let listener_context = ListenerContext {
+        name: "echo".into(),
         lane: lane.handle(),
         lane_index: 0,
         service,
@@ -232,14 +233,14 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
             lifetime_jitter_percent: 0,
         },
         failures: Arc::default(),
-        stop: Rc::new(Gate::default()),
+        stop: Rc::new(Latch::default()),
         place: 0,
         allowance: Allowance::default(),
-        spread: Arc::default(),
+        handoff: Arc::default(),
     };
     lane.handle().spawn(
         &"accept",
-        accept(listener, Rc::new(acceptor), Spares::default()),
+        accept(listener, Rc::new(listener_context), Spares::default()),
     );
     address
 }

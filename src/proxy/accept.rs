@@ -53,7 +53,7 @@ pub struct ListenerContext {
 
 impl ListenerContext {
     /// Takes over the permit of a session that begins: its record gives it back, as
-    /// [`ListenerContext::end_session`]. Not kept by each session, since it would be the same in all.
+    /// [`ListenerContext::end_session`]. Not kept by each session: all have the same one.
     pub(super) fn begin_session(&self, permit: Permit) {
         debug_assert!(permit.is_of(&self.limit), "of this limit");
         permit.keep();

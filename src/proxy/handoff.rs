@@ -64,14 +64,14 @@ struct Place {
     in_transit: AtomicUsize,
 }
 
-/// A lane's own listener contexts, by their listeners' place in the configuration: what it does with the
-/// connections that it is handed.
+/// A lane's own listener contexts, by their listeners' place in the configuration: what it does
+/// with the connections that it is handed.
 #[derive(Debug)]
 pub struct Services(pub Vec<Rc<ListenerContext>>);
 
 impl Handoff {
-    /// Over these lanes, until that many accept loops have ended. `kernel_balances` says that the kernel
-    /// gives each lane a share.
+    /// Over these lanes, until that many accept loops have ended. `kernel_balances` says that the
+    /// kernel gives each lane a share.
     #[must_use]
     pub fn over(lanes: Vec<Remote>, accepting: usize, kernel_balances: bool) -> Arc<Self> {
         let place = |remote| Place {
@@ -119,7 +119,7 @@ impl Handoff {
         reserved: Option<Reserved>,
     ) {
         self.lanes[to].in_transit.fetch_add(1, AcqRel);
-        let spread = Arc::clone(self);
+        let handoff = Arc::clone(self);
         self.lanes[to].remote.call(move |lane| {
             let services = lane
                 .kept::<Services>()
@@ -189,7 +189,7 @@ mod tests {
             let lane = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
             let lanes: Vec<Lane> = (0..3).map(lane).collect();
             let remotes = lanes.iter().map(|lane| lane.handle().remote().clone());
-            let spread = Handoff::over(remotes.collect(), 1, false);
+            let handoff = Handoff::over(remotes.collect(), 1, false);
             let (stop, limit) = (Rc::new(Latch::default()), SessionLimit::new(SESSIONS));
             let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
             let listener = Listener::bind(any, &options).unwrap();

@@ -172,8 +172,8 @@ impl Serving {
         if self.is_over() {
             // A process that was frozen while its grace ran out has not seen who ended in time.
             self.lane.settle(now)?;
-            let spread = self.handoff.get();
-            let in_transit = spread.map_or(0, |handoff| handoff.in_transit(self.index));
+            let handoff = self.handoff.get();
+            let in_transit = handoff.map_or(0, |handoff| handoff.in_transit(self.index));
             let stats = Arc::clone(self.lane.handle().stats());
             let sessions = usize::try_from(stats.sessions()).expect("they fit the memory");
             self.lane.abort_tasks();
@@ -195,8 +195,8 @@ impl Serving {
     fn is_over(&mut self) -> bool {
         let has_all = self.handoff.get().is_none() || self.is_handed;
         if !has_all && self.handoff.get().is_some_and(|handoff| handoff.is_over()) {
-            let spread = self.handoff.get();
-            self.is_handed = spread.is_none_or(|handoff| handoff.in_transit(self.index) == 0);
+            let handoff = self.handoff.get();
+            self.is_handed = handoff.is_none_or(|handoff| handoff.in_transit(self.index) == 0);
             // The next turn reads on, and must not sleep.
             self.lane.handle().remote().call(|_| {});
         }

@@ -54,7 +54,7 @@ impl Generation {
         let config = Arc::new(config);
         let limit = SessionLimit::new(plan.max_sessions);
         let (shared, orders) = (Shared::new(&config), Arc::new(Orders::default()));
-        let spread = Arc::new(OnceLock::new());
+        let handoff = Arc::new(OnceLock::new());
         let mut lanes = Vec::new();
         for (index, &options) in plan.lanes.iter().enumerate() {
             let mut listeners = Vec::new();

@@ -101,7 +101,7 @@ pub(crate) use not_linux::{
 pub use not_linux::{limit_arenas, memory_limits};
 #[cfg(not(feature = "sim"))]
 pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
-pub(crate) use seeded::{Bug, seeded};
+pub(crate) use seeded_bugs::{Bug, seeded};
 #[cfg(unix)]
 pub(crate) use signals::{ParentSignals, Request, requests, take_signals};
 #[cfg(feature = "sim")]

@@ -12,9 +12,9 @@ use socket2::SockRef;
 use super::sockets::{bytes_of, chain, chain_of, pair, pattern, recv_all};
 use super::{PATIENCE, lane_on, on_every_back_end, run, spawn, turn_now};
 use crate::poller::{BackEnd, Close};
-use crate::runtime::io::LaneSocket;
 use crate::runtime::lane::Lane;
 use crate::runtime::latch::either;
+use crate::runtime::socket::LaneSocket;
 use crate::runtime::task_timer::yield_now;
 use crate::sys;
 

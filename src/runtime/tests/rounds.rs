@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use super::{lane, lane_on, ms, on_every_back_end, run, turn_now};
-use crate::runtime::io::LaneSocket;
 use crate::runtime::lane::Lane;
+use crate::runtime::socket::LaneSocket;
 use crate::runtime::spin::Spin;
 use crate::runtime::task_timer::yield_now;
 use crate::sys::{self, Time};

@@ -13,9 +13,9 @@ use socket2::SockRef;
 use super::{PATIENCE, lane_on, ms, on_every_back_end, run, spawn, turn, turn_now};
 use crate::buf::{Chain, Pool};
 use crate::poller::{Close, PollerOptions};
-use crate::runtime::io::LaneSocket;
 use crate::runtime::lane::{Handle, Lane, LaneOptions};
 use crate::runtime::latch::{Either, either};
+use crate::runtime::socket::LaneSocket;
 use crate::runtime::task_timer::{timeout, yield_now};
 use crate::sys::{self, OsSocket};
 

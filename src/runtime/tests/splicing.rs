@@ -12,8 +12,8 @@ use super::sockets::{pair, pattern};
 use super::{lane_on, on_every_back_end, run, spawn, turn_now};
 use crate::buf::PoolOptions;
 use crate::poller::{BackEnd, Close, PollerOptions};
-use crate::runtime::io::LaneSocket;
 use crate::runtime::lane::{Lane, LaneOptions};
+use crate::runtime::socket::LaneSocket;
 use crate::runtime::splice::{SourceSaid, Splice};
 use crate::sys;
 
