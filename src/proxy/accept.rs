@@ -3,16 +3,16 @@
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::deadline::Timeouts;
-use super::handoff::{Allowance, Handoff};
 use super::limit::{Permit, SessionLimit};
-use super::session::{Service, start};
+use super::listener_context::ListenerContext;
+use super::services::Services;
+use super::session::start;
 use super::spare::{Reserved, Spares};
 use crate::net::{Accepted, Listener};
-use crate::runtime::{Handle, Latch, LogInterval, Seat, either, yield_now};
+use crate::runtime::{Seat, either, yield_now};
 
 /// Connections accepted before other tasks get their turn, so that a storm does not starve the
 /// sessions that are there.
@@ -23,81 +23,6 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// How long a handshake that had begun before a stop may take, within which its client is served.
 const HANDSHAKE: Duration = Duration::from_millis(100);
-
-/// What an accept loop needs to know.
-#[derive(Debug)]
-pub struct ListenerContext {
-    /// What the listener is called in the configuration.
-    pub name: Arc<str>,
-    /// The lane that it accepts for.
-    pub lane: Handle,
-    /// Which one that is.
-    pub lane_index: usize,
-    /// What each connection gets.
-    pub service: Service,
-    /// How many sessions there may be.
-    pub limit: Arc<SessionLimit>,
-    /// How long its sessions may take.
-    pub timeouts: Timeouts,
-    /// When its failing accepts are logged; the same for all lanes of the listener.
-    pub failures: Arc<LogInterval>,
-    /// Opens when the lane is to stop accepting.
-    pub stop: Rc<Latch>,
-    /// The listener's place in the configuration.
-    pub place: usize,
-    /// How often it may look for a lane with fewer sessions.
-    pub allowance: Allowance,
-    /// Which lane is to have what is accepted; nobody asks where there is one lane only.
-    pub handoff: Arc<OnceLock<Arc<Handoff>>>,
-}
-
-impl ListenerContext {
-    /// Takes over the permit of a session that begins: its record gives it back, as
-    /// [`ListenerContext::end_session`]. Not kept by each session: all have the same one.
-    pub(super) fn begin_session(&self, permit: Permit) {
-        debug_assert!(permit.is_of(&self.limit), "of this limit");
-        permit.keep();
-    }
-
-    /// What its first session needs, as far as it is to be had.
-    #[must_use]
-    pub fn spares(&self) -> Spares {
-        let mut spares = Spares::default();
-        // If not, it is tried again, and then reported, before anybody is accepted.
-        drop(spares.fill(&self.service));
-        spares
-    }
-
-    /// The session has ended.
-    pub(super) fn end_session(&self) {
-        self.lane.stats().ended.add(1);
-        let limit = Arc::clone(&self.limit);
-        self.lane.give_back_when_closed(limit);
-    }
-
-    /// A place for a session, waiting until there is one.
-    async fn place(&self, seat: &Seat) -> Permit {
-        if let Some(permit) = self.limit.try_acquire() {
-            return permit;
-        }
-        self.lane.stats().place_waits.add(1);
-        self.limit.acquire(seat).await
-    }
-
-    /// An accept has failed for want of descriptors or memory.
-    fn report_failure(&self, error: &io::Error) {
-        self.lane.stats().accept_failures.add(1);
-        if let Some(times) = self.failures.note(self.lane.now()) {
-            tracing::warn!(
-                listener = &*self.name,
-                %error,
-                times,
-                remedy = Listener::remedy(error),
-                "cannot accept; clients wait in the backlog until this passes"
-            );
-        }
-    }
-}
 
 /// Accepts until told to stop, and then until all clients whom the kernel had accepted by then are
 /// served: they have been told that they are connected, and a close would reset them. Connections
@@ -198,7 +123,13 @@ fn begin(
     if let Some(handoff) = listener_context.handoff.get() {
         let (own, now) = (listener_context.lane_index, listener_context.lane.now());
         if let Some(to) = handoff.lane_for(own, &listener_context.allowance, now) {
-            return handoff.hand(to, listener_context.place, connection, permit, reserved);
+            let place = listener_context.place;
+            return handoff.hand(to, move |lane| {
+                let services = lane.kept::<Services>();
+                let services = services.expect("a lane keeps them from its start");
+                let connection = connection.attach(lane);
+                start(connection, permit, &services.0[place], reserved);
+            });
         }
     }
     let connection = connection.attach(&listener_context.lane);
@@ -282,10 +213,10 @@ mod tests {
     use std::rc::Rc;
     use std::time::Duration;
 
-    use super::{Allowance, ListenerContext, accept};
+    use super::{ListenerContext, accept};
     use crate::net::{Listener, SocketOptions};
     use crate::poller::{BackEnd, io_uring_refusal};
-    use crate::proxy::{Service, SessionLimit, Timeouts};
+    use crate::proxy::{Allowance, Service, SessionLimit, Timeouts};
     use crate::runtime::{Lane, LaneOptions, Latch};
     use crate::sys;
 

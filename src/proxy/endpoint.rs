@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::record::EndReason;
+use super::end_reason::EndReason;
 use crate::runtime::{LogInterval, Time};
 
 /// One address of an upstream, and what came of connecting to it. Shared by all lanes.

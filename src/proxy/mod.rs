@@ -8,20 +8,28 @@ mod close;
 #[cfg(test)]
 mod close_model;
 mod deadline;
+mod end_reason;
 mod endpoint;
 mod handoff;
 mod limit;
+mod listener_context;
 mod pump;
 mod record;
 mod relay;
+mod service;
+mod services;
 mod session;
 mod spare;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
-pub use self::accept::{ListenerContext, accept};
+pub use self::accept::accept;
 pub use self::deadline::Timeouts;
-pub use self::handoff::{Allowance, Handoff, Services, keep};
+pub use self::handoff::{Allowance, Handoff};
 pub use self::limit::{Permit, SessionLimit};
-pub use self::session::Service;
+pub use self::listener_context::ListenerContext;
+pub use self::service::Service;
+pub use self::services::{Services, keep};
 pub use self::spare::Spares;
 pub use self::upstream::{Upstream, UpstreamOptions};

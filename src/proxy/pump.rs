@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::close::{Action, Closing, Held, Phase, Sink, Source, action, closing};
 use super::deadline::Deadline;
-use super::record::EndReason;
+use super::end_reason::EndReason;
 use crate::buf::Chain;
 use crate::net::Stream;
 use crate::runtime::{Bug, Close, Sent, Sleep, SourceSaid, Spliced, Time, seeded};

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use super::close::{Phase, Sink, Source};
 use super::deadline::{Deadline, Expired, Open};
+use super::end_reason::EndReason;
 use super::pump::{Peer, Pump, PumpContext};
-use super::record::{EndReason, Record};
+use super::record::Record;
 use crate::net::Stream;
 use crate::runtime::{Close, Time, Timer};
 

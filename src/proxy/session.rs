@@ -5,27 +5,19 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use super::accept::ListenerContext;
 use super::close::{Action, Held, Phase, Sink, Source, action};
+use super::end_reason::EndReason;
 use super::limit::Permit;
-use super::record::{EndReason, Record};
+use super::listener_context::ListenerContext;
+use super::record::Record;
 use super::relay::{Echo, Proxied, Relay};
+use super::service::Service;
 use super::spare::Reserved;
 use super::upstream::{Opening, Upstream};
 use crate::net::Stream;
 use crate::runtime::{Either, either};
-
-/// What a listener does with a connection.
-#[derive(Clone, Debug)]
-pub enum Service {
-    /// Send everything back.
-    Echo,
-    /// Relay to an upstream.
-    Proxy(Arc<Upstream>),
-}
 
 /// Starts to serve one connection; with what was reserved for it where it has an upstream.
 pub(super) fn start(

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use super::session::Service;
+use super::service::Service;
 use super::upstream::Upstream;
 use crate::net::Unconnected;
 

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::deadline::Timeouts;
+use super::end_reason::EndReason;
 use super::endpoint::Endpoint;
-use super::record::EndReason;
 use crate::net::{self, SocketOptions, Stream, Unconnected};
 use crate::runtime::{LogInterval, Time, either, timeout};
 

@@ -1,0 +1,14 @@
+//! What a listener does with its connections. Read by the accept loop and by every session.
+
+use std::sync::Arc;
+
+use super::upstream::Upstream;
+
+/// What a listener does with a connection.
+#[derive(Clone, Debug)]
+pub enum Service {
+    /// Send everything back.
+    Echo,
+    /// Relay to an upstream.
+    Proxy(Arc<Upstream>),
+}
