@@ -214,8 +214,7 @@ impl Stream {
         self.socket.start_send(chain)
     }
 
-    /// The same for who has nothing to do before something else happens; see
-    /// [`LaneSocket::start_send_lazily`].
+    /// Starts to send all of a chain lazily; see [`LaneSocket::start_send_lazily`].
     ///
     /// # Panics
     /// When another send is in flight.

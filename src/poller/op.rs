@@ -35,8 +35,8 @@ pub enum Op {
     Recv,
     /// Send all of a chain, however often the kernel takes a part of it.
     Send(Chain),
-    /// The same for who has nothing to do before something else happens: that it succeeded may be
-    /// told as late as with the next completion of any op, as [`Event::SentLazily`].
+    /// Send all of a chain, with a success that may arrive as late as the next completion of any op,
+    /// as [`Event::SentLazily`] (docs/decisions/0010-lazy-sends.md).
     SendLazily(Chain),
     /// Wait until a read would not block.
     ReadReady,
@@ -124,7 +124,7 @@ pub enum Event {
     RecvEnded(RecvEnd),
     /// All is sent, or this many bytes until the error.
     Sent(usize, io::Result<()>),
-    /// All is sent, this many bytes, since the op was submitted; told only now.
+    /// All bytes of a lazy send are sent, this many, at some time since its submission.
     SentLazily(usize),
     /// A read would not block, or the wait was cancelled.
     ReadReady(io::Result<()>),

@@ -51,9 +51,9 @@ pub(super) struct Uring {
     starved: VecDeque<Socket>,
     /// Those of them that got something in the present wait: behind the others, they go in last.
     served: Vec<Socket>,
-    /// Sockets with a lazy send that the kernel may not have taken yet.
+    /// Sockets with a lazy send that the kernel may not have consumed yet.
     pub(super) lazy: Vec<Socket>,
-    /// Of some of them it could not be told in the last wait, so the next one does not sleep.
+    /// The last wait left lazy sends undecided, so the next wait does not sleep.
     behind: bool,
     waits: u16,
     pub(super) closing: Closing,
@@ -124,7 +124,7 @@ impl Uring {
                 if chain.is_empty() {
                     return Submitted::Done(Event::Sent(0, Ok(())));
                 }
-                // Whose buffers are missed is to be told of at once.
+                // Not lazy while a receive lacks buffers: this chain's return to the pool at once.
                 state.lazy = lazily && self.starved.is_empty() && chain.buffers() <= PARTS;
                 state.send = self.sends.insert(chain);
                 self.start_send(socket);
@@ -380,7 +380,7 @@ impl Uring {
         let cancelled = state.cancelled & kind.bit() != 0;
         state.cancelled &= !kind.bit();
         if kind == OpKind::Send {
-            // That one was not carried out at once; what is left of it goes on as others do.
+            // A lazy send with a completion was not all sent: the rest is an ordinary send.
             state.lazy = false;
         }
         let closing = state.closing.is_some();
@@ -447,8 +447,8 @@ impl Uring {
             ..0 if all => Event::Sent(sent, Ok(())),
             ..0 | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {
                 if !cancelled {
-                    // The kernel took a part, more parts are left than one message takes, or a lazy
-                    // send found no room. The kernel waits for room before it tries this one twice.
+                    // A partial send, a chain of more parts than one message takes, or a lazy send
+                    // that found no room. This attempt is not lazy: the kernel waits for room.
                     self.start_send(socket);
                     return None;
                 }

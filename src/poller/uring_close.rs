@@ -1,7 +1,7 @@
 //! How the io_uring back end lets go: of a socket, whose file the kernel may still use, and of
 //! everything.
 //!
-//! And how it tells of lazy sends. A part of `uring`, which calls it.
+//! Also reports finished lazy sends. A part of `uring`, which calls it.
 
 use std::io;
 use std::mem;
@@ -57,8 +57,9 @@ impl Uring {
         self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
     }
 
-    /// Tells of the lazy sends that the kernel has taken and said nothing of: each of them was
-    /// carried out when it was taken, all of it, or there is a completion that says otherwise.
+    /// Reports the lazy sends that still have their mark as successes. The caller has seen the
+    /// kernel consume all submissions and has read all completions; why no completion then means
+    /// success: docs/decisions/0010-lazy-sends.md.
     pub(super) fn finish_lazy_sends(&mut self, to: &mut Vec<Completion>) {
         for at in 0..self.lazy.len() {
             let socket = self.lazy[at];

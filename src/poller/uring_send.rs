@@ -18,14 +18,10 @@ pub(super) const PARTS: usize = 16;
 /// Vectors kept for the next gathered sends: 312 bytes each, 160 KB in all. Where more than so many
 /// gathered sends are under way at once, those above are allocated each.
 const SPARE_VECTORS: usize = 512;
-/// Not `MSG_WAITALL`, which would spare a round for what the kernel takes in pieces: an error after
-/// the first piece is then taken off the socket and lost, and the receive in flight beside the send
-/// sees a FIN where there was a reset.
+/// Not `MSG_WAITALL`: the kernel loses an error that follows a partial send, and the receive in
+/// flight sees a FIN instead of a reset (docs/decisions/0002-no-waitall-on-sends.md).
 const FLAGS: i32 = libc::MSG_NOSIGNAL;
-/// Of a lazy send, whose success is not answered. `MSG_DONTWAIT`: the kernel carries it out when it
-/// takes it, or not at all (`REQ_F_NOWAIT`). `MSG_WAITALL`: to have sent a part is a failure then,
-/// which is answered, with the bytes of the part (Linux 6.1); there is no second piece to lose an
-/// error after.
+/// Flags of a lazy send. Why they are right: docs/decisions/0010-lazy-sends.md.
 const LAZY_FLAGS: i32 = FLAGS | libc::MSG_DONTWAIT | libc::MSG_WAITALL;
 
 /// All chains that a ring is sending.

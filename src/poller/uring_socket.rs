@@ -16,7 +16,7 @@ pub(super) struct State {
     pub(super) inflight: u8,
     /// One bit per kind of op that is being cancelled.
     pub(super) cancelled: u8,
-    /// The send in flight is a lazy one, of whose success the kernel says nothing.
+    /// The send in flight is lazy: a success has no completion.
     pub(super) lazy: bool,
     /// A receive waits for a buffer.
     pub(super) starved: bool,

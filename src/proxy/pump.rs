@@ -318,8 +318,8 @@ impl Pump {
         session: &mut PumpContext<'_, '_>,
     ) -> Poll<()> {
         let Poll::Ready(sent) = sink.stream.poll_sent(session.context) else {
-            // It was started lazily. With nothing more to send, and no end to pass on behind it,
-            // its success is news only when something else happens.
+            // The send is lazy. Its success matters at once only if there is more to send or an
+            // end to pass on (docs/decisions/0010-lazy-sends.md).
             let relays = session.phase == Phase::Relaying && sink.as_sink() == Sink::Open;
             if !relays || !source.stream.is_drained() {
                 sink.stream.lane().stay_awake();

@@ -387,7 +387,7 @@ impl Handle {
         self.0.queue.borrow_mut().push(task);
     }
 
-    /// Keeps this turn from sleeping, for who now waits for the success of a lazy send.
+    /// Keeps this turn from sleeping, for a task that now waits for the success of a lazy send.
     pub fn stay_awake(&self) {
         self.0.roused.set(true);
     }

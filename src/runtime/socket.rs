@@ -168,8 +168,8 @@ impl LaneSocket {
         self.start(Op::Send(chain))
     }
 
-    /// The same for who has nothing to do before something else happens to one of the lane's tasks:
-    /// the lane does not turn for its success alone.
+    /// Starts to send all of a chain, for a caller without anything to do before the next event of
+    /// the lane: the lane does not turn for the success alone.
     ///
     /// # Panics
     /// When another send is in flight.

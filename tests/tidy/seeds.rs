@@ -92,6 +92,9 @@ const BAD: &[(&str, &str, &str)] = &[
         "fn f() {\n    // SAFETY: x\n    unsafe { g() }\n}",
         "`unsafe` outside",
     ),
+    ("docs/a.md", "See [b](b.md#c).", "link to `b.md`"),
+    ("a.md", "See `src/b/a.rs`.", "`src/b/a.rs`, which"),
+    ("a.md", "See `tidy/seeds.rs`.", "`tidy/seeds.rs`, which"),
 ];
 
 /// File, text in which no error is found.
@@ -138,6 +141,11 @@ const GOOD: &[(&str, &str)] = &[
         "// https://example.net/work/home/ is no path of a machine",
     ),
     (
+        "docs/a.md",
+        "[a](../README.md#b) [c](#d) [e](https://f/g.rs) `src/lib.rs`, `tests/tidy.rs`. `h.rs`",
+    ),
+    ("tests/a.md", "`tidy/seeds.rs`"),
+    (
         "src/config/tests/mod.rs",
         "use a::prelude::B;\nuse crate::server::A;\n#[cfg(unix)]\nmod x;",
     ),
@@ -158,6 +166,8 @@ fn finds_each_kind_of_error() {
         &format!("//! {}\n", "é".repeat(97)),
         "more than 100 columns",
     );
+    let lines = "A.\n".repeat(201);
+    finds("ARCHITECTURE.md", &lines, "more than 200 lines");
     finds("src/net/a.rs", "fn f() {}\n", "starts with a `//!` doc");
     finds("src/net/a.rs", "//! A.", "ends in one newline");
     for path in MACHINE_PATHS {
