@@ -35,8 +35,8 @@ pub enum Op {
     Recv,
     /// Send all of a chain, however often the kernel takes a part of it.
     Send(Chain),
-    /// Send all of a chain, with a success that may arrive as late as the next completion of any op,
-    /// as [`Event::SentLazily`] (docs/decisions/0010-lazy-sends.md).
+    /// Send all of a chain. The success may arrive as late as the next completion of any op, as
+    /// [`Event::SentLazily`] (docs/decisions/0010-lazy-sends.md).
     SendLazily(Chain),
     /// Wait until a read would not block.
     ReadReady,

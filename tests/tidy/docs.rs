@@ -7,7 +7,7 @@ use crate::Errors;
 const ARCHITECTURE_LINES_MAX: usize = 200;
 
 /// Adds the errors of one document.
-pub fn check(text: &str, errors: &mut Errors) {
+pub(crate) fn check(text: &str, errors: &mut Errors) {
     if errors.path == "ARCHITECTURE.md" && text.lines().count() > ARCHITECTURE_LINES_MAX {
         let what = format!("more than {ARCHITECTURE_LINES_MAX} lines: move decisions to docs/");
         errors.add(1, &what);
