@@ -9,7 +9,13 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
+use corelane::poller::io_uring_refusal;
 use io_uring::IoUring;
+
+use self::require_io_uring::require_io_uring;
+
+#[path = "../src/poller/require_io_uring.rs"]
+mod require_io_uring;
 
 /// Tells `probe` which error io_uring has to fail with.
 const EXPECTED: &str = "CORELANE_EXPECTED_ERRNO";
@@ -71,15 +77,49 @@ fn probe() {
     );
 }
 
+/// Where io_uring is refused, a test that uses it fails unless the refusal is meant.
+#[test]
+fn only_a_meant_refusal_skips_a_test() {
+    let below = |variable: &[&str]| {
+        let mut runner = runner();
+        runner.arg("env").args(variable);
+        print_of(runner.arg(env::current_exe().unwrap()), "probe_requires")
+    };
+    let meant = below(&[]);
+    assert!(meant.contains("1 passed"), "{meant}");
+    assert!(
+        meant.contains("not run on io_uring: not permitted"),
+        "{meant}"
+    );
+    for variable in [
+        &["-u", "CORELANE_IO_URING_DENIED"][..],
+        &["CORELANE_IO_URING_DENIED=0"],
+    ] {
+        let failed = below(variable);
+        assert!(failed.contains("1 failed"), "{variable:?}: {failed}");
+        let message = "io_uring is refused: not permitted, as by a container's seccomp filter; \
+                       if that is meant, set CORELANE_IO_URING_DENIED=1";
+        assert!(failed.contains(message), "{variable:?}: {failed}");
+    }
+}
+
+#[test]
+#[ignore = "the test above runs it below the runner"]
+fn probe_requires() {
+    assert!(!require_io_uring(io_uring_refusal()));
+}
+
 /// What the harness and the probe print.
 fn probe_below(flags: &[&str], errno: i32) -> String {
-    let output = runner()
-        .args(flags)
-        .arg(env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "probe", "--nocapture"])
-        .env(EXPECTED, errno.to_string())
-        .output()
-        .unwrap();
+    let mut runner = runner();
+    runner.args(flags).arg(env::current_exe().unwrap());
+    print_of(runner.env(EXPECTED, errno.to_string()), "probe")
+}
+
+/// Runs this program's test `name` and returns all that is printed.
+fn print_of(program: &mut Command, name: &str) -> String {
+    let program = program.args(["--ignored", "--exact", name, "--nocapture"]);
+    let output = program.output().unwrap();
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }
 

@@ -23,8 +23,6 @@ macro_rules! forward {
 #[cfg(target_os = "linux")]
 mod alarm;
 #[cfg(test)]
-mod available;
-#[cfg(test)]
 #[cfg(not(feature = "sim"))] // the same pollers: once is enough for what takes long
 mod conformance;
 #[cfg(target_os = "linux")]
@@ -40,6 +38,8 @@ mod pattern;
 #[cfg(unix)]
 mod readiness;
 mod reading;
+#[cfg(test)]
+pub(crate) mod require_io_uring;
 #[cfg(any(test, feature = "sim"))]
 pub mod script;
 #[cfg(feature = "sim")]

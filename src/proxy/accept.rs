@@ -215,7 +215,8 @@ mod tests {
 
     use super::{ListenerContext, accept};
     use crate::net::{Listener, SocketOptions};
-    use crate::poller::{BackEnd, io_uring_refusal};
+    use crate::poller::BackEnd;
+    use crate::poller::require_io_uring::require_io_uring;
     use crate::proxy::{Allowance, Service, SessionLimit, Timeouts};
     use crate::runtime::{Lane, LaneOptions, Latch};
     use crate::sys;
@@ -297,13 +298,11 @@ mod tests {
     }
 
     fn on_every_back_end(test: impl Fn(BackEnd)) {
-        // The tests of the runtime fail if this is refused without being meant.
-        let refused = io_uring_refusal().is_some();
-        let possible = |one: &&BackEnd| !(refused && **one == BackEnd::IoUring);
-        BackEnd::ALL
-            .iter()
-            .filter(possible)
-            .for_each(|one| test(*one));
+        for &back_end in BackEnd::ALL {
+            if require_io_uring(back_end.refusal()) {
+                test(back_end);
+            }
+        }
     }
 
     /// However many turns the lane has made with the connection before it is told to stop.

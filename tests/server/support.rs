@@ -12,8 +12,13 @@ use std::sync::{Arc, LazyLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use corelane::poller::io_uring_refusal;
 use socket2::{Domain, SockRef, Socket, Type};
 
+use self::require_io_uring::require_io_uring;
+
+#[path = "../../src/poller/require_io_uring.rs"]
+mod require_io_uring;
 #[path = "state.rs"]
 mod state;
 
@@ -54,15 +59,12 @@ impl Drop for Directory {
     }
 }
 
-/// The pollers that can be tested here.
-#[expect(clippy::print_stderr, reason = "says which half of a test did not run")]
+/// The pollers that a test runs on; see [`require_io_uring`] where io_uring is refused.
 pub(crate) fn pollers() -> &'static [&'static str] {
-    let denied = env::var_os("CORELANE_IO_URING_DENIED").is_some_and(|is| is == "1");
-    if denied {
-        eprintln!("not run on io_uring: denied, and meant to be");
-        return &["epoll"];
+    match require_io_uring(io_uring_refusal()) {
+        true => &["io_uring", "epoll"],
+        false => &["epoll"],
     }
-    &["io_uring", "epoll"]
 }
 
 /// Runs a test on both pollers, named in what it prints if it fails.

@@ -43,7 +43,7 @@ fn hangs_up() -> SocketAddr {
 
 #[test]
 fn a_corrupted_byte_is_found_where_it_is() {
-    for poller in pollers() {
+    for &poller in pollers() {
         for wrong in [0, 63, 64, 1000, 6399_u64] {
             let target = serve(move |stream| {
                 echo(stream, |position, mut bytes| {
@@ -65,7 +65,7 @@ fn a_corrupted_byte_is_found_where_it_is() {
 
 #[test]
 fn a_byte_that_is_left_out_is_corruption() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let target = serve(|stream| {
             echo(stream, |position, mut bytes| {
                 if position == 128 {
@@ -84,7 +84,7 @@ fn a_byte_that_is_left_out_is_corruption() {
 
 #[test]
 fn bytes_of_another_connection_are_corruption() {
-    for poller in pollers() {
+    for &poller in pollers() {
         // Two connections, each answered with what the other sent.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap().to_string();
@@ -119,7 +119,7 @@ fn bytes_of_another_connection_are_corruption() {
 
 #[test]
 fn a_server_that_swallows_bytes_and_closes_closed_early() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let target = serve(|mut stream| {
             for _ in 0..3 {
                 let message = message(&mut stream).unwrap();
@@ -138,7 +138,7 @@ fn a_server_that_swallows_bytes_and_closes_closed_early() {
 
 #[test]
 fn a_server_that_hangs_up_at_once_closed_early() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let target = hangs_up();
         let fault = fault(&target.to_string(), poller, &["--count", "100"]);
         assert_eq!(fault["kind"], "closed_early", "{fault}");
@@ -148,7 +148,7 @@ fn a_server_that_hangs_up_at_once_closed_early() {
 
 #[test]
 fn a_reset_is_a_reset() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let target = serve(|mut stream| {
             let first = message(&mut stream).unwrap();
             stream.write_all(&first).unwrap();
@@ -163,7 +163,7 @@ fn a_reset_is_a_reset() {
 
 #[test]
 fn more_than_was_sent_is_too_much() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let target = serve(|stream| {
             echo(stream, |_, mut bytes| {
                 bytes.extend(b"more");
@@ -182,7 +182,7 @@ fn more_than_was_sent_is_too_much() {
 
 #[test]
 fn a_server_that_never_answers_is_left_unanswered() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let target = serve(
             |mut stream| {
                 while let Ok(1..) = stream.read(&mut [0; 64]) {}
@@ -199,7 +199,7 @@ fn a_server_that_never_answers_is_left_unanswered() {
 
 #[test]
 fn a_server_that_does_not_answer_a_fin_has_not_closed() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let (keep, kept) = channel();
         let target = serve(move |mut stream| {
             let message = message(&mut stream).unwrap();
@@ -215,7 +215,7 @@ fn a_server_that_does_not_answer_a_fin_has_not_closed() {
 
 #[test]
 fn a_refused_target_is_refused() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap().to_string();
         drop(listener);
@@ -235,7 +235,7 @@ fn a_refused_target_is_refused() {
 
 #[test]
 fn the_connections_that_work_go_on() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap().to_string();
         let server = std::thread::Builder::new().spawn(move || {
@@ -257,7 +257,7 @@ fn the_connections_that_work_go_on() {
 
 #[test]
 fn idle_connections_that_died_are_reported() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let target = hangs_up().to_string();
         let time = ["--connections", "10", "--duration", "0s"];
         let answer = run(&[&["idle", &target, "--poller", poller, "-q"], &time[..]].concat());

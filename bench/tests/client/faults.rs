@@ -52,7 +52,7 @@ fn these_loads_find(loads: &[&[&str]], kind: &str, serve: impl Fn() -> SocketAdd
     };
     let find = &find;
     thread::scope(|scope| {
-        for poller in pollers() {
+        for &poller in pollers() {
             for load in loads {
                 let target = serve().to_string();
                 scope.spawn(move || find(poller, load, target));
@@ -122,7 +122,7 @@ fn a_server_that_accepts_and_never_answers() {
 
 #[test]
 fn a_server_that_stalls_for_good() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let target = serve(|mut stream: TcpStream| {
             let mut messages = [0; 640];
             stream.read_exact(&mut messages).unwrap();
@@ -149,7 +149,7 @@ fn nobody_listens() {
 
 #[test]
 fn a_source_that_never_sends() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let target = serve(|mut stream: TcpStream| while let Ok(1..) = stream.read(&mut [0; 9]) {});
         let target = target.to_string();
         let load = [

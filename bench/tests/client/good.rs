@@ -34,7 +34,7 @@ fn every_shape_of_load_comes_back_right() {
         ["2", "300k", "16", "1", "60"],
         ["20", "64", "1", "2", "7"],
     ];
-    for poller in pollers() {
+    for &poller in pollers() {
         for [connections, size, pipeline, lanes, count] in shapes {
             let json = good_run(
                 &target,
@@ -80,7 +80,7 @@ fn a_server_that_answers_byte_by_byte_is_verified_all_the_same() {
             }
         }
     });
-    for poller in pollers() {
+    for &poller in pollers() {
         let load = ["--connections", "3", "--size", "333", "--count", "30"];
         good_run(&target.to_string(), poller, &load);
     }
@@ -89,7 +89,7 @@ fn a_server_that_answers_byte_by_byte_is_verified_all_the_same() {
 #[test]
 fn a_run_by_time_measures_what_comes_back_after_the_warm_up() {
     let target = good().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let time = ["--duration", "1s", "--warmup", "50ms"];
         let json = good_run(&target, poller, &time);
         assert!(json["totals"]["messages"].as_u64().unwrap() > 0, "{json}");
@@ -106,7 +106,7 @@ fn a_run_by_time_measures_what_comes_back_after_the_warm_up() {
 #[test]
 fn a_warm_up_adds_to_the_count_and_is_not_in_it() {
     let target = good().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let load = ["--count", "500", "--warmup", "20ms", "--pipeline", "3"];
         let json = good_run(&target, poller, &load);
         assert_eq!(json["totals"]["messages"], 500, "{json}");
@@ -205,7 +205,7 @@ fn interrupted(poller: &str) -> Answer {
 
 #[test]
 fn an_interrupted_run_shows_its_results() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let answer = interrupted(poller);
         let json = sound(&answer);
         assert_eq!(json["interrupted"], true);

@@ -8,6 +8,11 @@ use std::thread;
 use corelane::poller::io_uring_refusal;
 use serde_json::Value;
 
+use self::require_io_uring::require_io_uring;
+
+#[path = "../../../src/poller/require_io_uring.rs"]
+mod require_io_uring;
+
 /// Serves every connection with `serve`, on a thread each, as long as the test's process lives.
 pub(crate) fn serve(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -96,10 +101,10 @@ pub(crate) fn finish(output: std::process::Output) -> Answer {
     }
 }
 
-/// Every poller that this system permits.
-pub(crate) fn pollers() -> Vec<&'static str> {
-    match io_uring_refusal() {
-        None => vec!["io_uring", "epoll"],
-        Some(_) => vec!["epoll"],
+/// The pollers that a test runs on; see [`require_io_uring`] where io_uring is refused.
+pub(crate) fn pollers() -> &'static [&'static str] {
+    match require_io_uring(io_uring_refusal()) {
+        true => &["io_uring", "epoll"],
+        false => &["epoll"],
     }
 }

@@ -48,7 +48,7 @@ fn fault(poller: &str, arguments: &[&str]) -> (String, String) {
 #[test]
 fn a_request_is_sent_and_its_answer_ends_as_it_was_said() {
     let target = pong().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         for (reply, verified) in [
             (["--expect", "+PONG\\r\\n"], true),
             (["--until", "\\r\\n"], false),
@@ -89,7 +89,7 @@ fn answers_of_any_length_in_any_pieces() {
         }
     });
     let target = target.to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let talk = ["--send", "abc", "--until", "\\r\\n"];
         let load = ["-c", "2", "-n", "200", "--pipeline", "3"];
         let outcome = made(poller, &[&["run", &target][..], &talk, &load].concat());
@@ -103,7 +103,7 @@ fn a_request_from_a_file_that_is_larger_than_all_buffers() {
     std::fs::write(&path, [&vec![b'y'; 300_000][..], b"\n"].concat()).unwrap();
     let file = format!("@{}", path.display());
     let target = pong().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let talk = ["--send", &file, "--expect", "+PONG\\r\\n"];
         let load = ["-c", "2", "-n", "20"];
         let outcome = made(poller, &[&["run", &target][..], &talk, &load].concat());
@@ -157,7 +157,7 @@ fn every_verb_speaks_and_opens_each_connection_with_a_login() {
             "duel", &a, &b, "--rounds", "1", "--slice", "500ms", "-c", "3",
         ],
     ];
-    for poller in pollers() {
+    for &poller in pollers() {
         for verb in verbs {
             let outcome = made(poller, &[verb, &talk].concat());
             assert!(outcome.totals.messages > 0, "{verb:?}: {outcome:?}");
@@ -176,7 +176,7 @@ fn a_server_that_speaks_first_is_waited_for() {
         answer_lines(stream, |_| b"250 OK\r\n".to_vec());
     });
     let target = target.to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let talk = ["--send", "NOOP\\r\\n", "--expect", "250 OK\\r\\n"];
         let load = ["-n", "50", "-c", "2", "--opening-until", "ready\\r\\n"];
         let outcome = made(poller, &[&["run", &target][..], &talk, &load].concat());
@@ -193,7 +193,7 @@ fn an_answer_that_is_wrong_is_shown() {
         });
     });
     let target = target.to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let talk = ["--expect", "+PONG\\r\\n", "-n", "100"];
         let (kind, message) = fault(poller, &[&["run", &target][..], &PING, &talk].concat());
         assert_eq!(kind, "corrupted");
@@ -209,7 +209,7 @@ fn what_was_not_asked_for_and_what_never_comes_are_faults() {
     let closes = serve(|mut stream| {
         stream.read_exact(&mut [0; 6]).unwrap();
     });
-    for poller in pollers() {
+    for &poller in pollers() {
         for (target, kind, words) in [
             (twice, "too_much", "1 bytes more than were asked for"),
             (silent, "unanswered", "1 answer had not come back"),
@@ -235,7 +235,7 @@ fn a_login_that_is_refused_is_a_fault() {
         stream.write_all(b"-NO\r\n").unwrap();
     });
     let target = target.to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let talk = ["--until", "\\r\\n", "-n", "1", "--opening", "AUTH\\r\\n"];
         let fixed = [&["run", &target][..], &PING, &talk].concat();
         let found = fault(
@@ -261,7 +261,7 @@ fn a_target_that_does_not_echo_is_called_that() {
         stream.write_all(b"-ERR Protocol error\r\n").unwrap();
     });
     let target = target.to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let (kind, message) = fault(poller, &["run", &target, "-n", "10"]);
         assert_eq!(kind, "no_echo");
         let words =
@@ -311,7 +311,7 @@ fn a_redis_is_measured_and_its_process_known() {
         None => (pong().to_string(), std::process::id()),
     };
     let pid = pid.to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let talk = ["--expect", "+PONG\\r\\n", "--server-pid", &pid];
         let load = ["-n", "2000", "--pipeline", "4"];
         let arguments = [&["run", &target][..], &PING, &talk, &load].concat();

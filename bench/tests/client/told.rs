@@ -52,7 +52,7 @@ fn a_duel_tells_of_each_slice_while_it_is_measured() {
 /// first message on each connection alone, but all that had to wait behind it.
 #[test]
 fn a_client_that_stood_still_blames_itself() {
-    for poller in pollers() {
+    for &poller in pollers() {
         let (seen, messages) = channel();
         let target = serve(move |stream| {
             let seen = seen.clone();

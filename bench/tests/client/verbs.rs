@@ -25,7 +25,7 @@ fn parsed(json: Value) -> Outcome {
 #[test]
 fn an_open_loop_sends_what_the_clock_asks_for() {
     let target = good().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         for arrival in ["constant", "poisson"] {
             let load = ["--rate", "2k", "--arrival", arrival, "--connections", "7"];
             let time = ["--duration", "500ms", "--warmup", "50ms", "--ramp", "50ms"];
@@ -66,7 +66,7 @@ fn a_stall_counts_for_all_who_would_have_sent_in_it() {
         echo(stream, |_, bytes| bytes);
     };
     let target = serve(stalled).to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let load = ["--rate", "100", "--connections", "1", "--duration", "600ms"];
         let arguments = [&["run", &target][..], &load, &["--warmup", "0s"]].concat();
         let outcome = made(poller, &arguments);
@@ -92,7 +92,7 @@ fn a_stall_counts_for_all_who_would_have_sent_in_it() {
 #[test]
 fn sizes_are_mixed_and_verified_under_a_pipeline() {
     let target = good().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         for size in ["64:90,16k:10", "lognormal:1k,2"] {
             let load = ["--size", size, "--pipeline", "8", "--connections", "3"];
             let arguments = [&["run", &target][..], &load, &["--count", "900"]].concat();
@@ -107,7 +107,7 @@ fn sizes_are_mixed_and_verified_under_a_pipeline() {
 
 #[test]
 fn churn_makes_uses_and_closes_as_many_as_asked_for() {
-    for poller in pollers() {
+    for &poller in pollers() {
         for (close, ended_well) in [("fin", true), ("rst", false)] {
             let (ends, ended) = channel();
             let target = serve(move |mut stream| {
@@ -133,7 +133,7 @@ fn churn_makes_uses_and_closes_as_many_as_asked_for() {
 #[test]
 fn churn_by_the_clock() {
     let target = good().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let load = ["--rate", "200", "--connections", "4", "--duration", "300ms"];
         let outcome = made(
             poller,
@@ -150,7 +150,7 @@ fn churn_by_the_clock() {
 fn idle_holds_the_connections_then_touches_each_once() {
     let target = good().to_string();
     let pid = std::process::id().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let load = [
             "--connections",
             "100",
@@ -185,7 +185,7 @@ fn source() -> SocketAddr {
 
 #[test]
 fn bulk_bytes_go_up_down_and_both_ways() {
-    for poller in pollers() {
+    for &poller in pollers() {
         for (direction, target) in [("up", sink()), ("down", source()), ("both", good())] {
             let target = target.to_string();
             let load = ["--direction", direction, "--streams", "2"];
@@ -204,7 +204,7 @@ fn bulk_bytes_go_up_down_and_both_ways() {
 #[test]
 fn a_sweep_doubles_up_to_the_highest_rate_and_tells_each_step() {
     let target = good().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let slo = ["--slo", "p50<10s", "--from", "500", "--to", "1k"];
         let time = ["--step", "100ms", "--warmup", "10ms", "--connections", "3"];
         let answer = run(&[
@@ -272,7 +272,7 @@ fn a_duel_takes_both_targets_in_turn() {
         &*format!("old={old}"),
         &format!("new={new},pid={}", std::process::id()),
     ];
-    for poller in pollers() {
+    for &poller in pollers() {
         let load = ["--rounds", "2", "--slice", "200ms", "--warmup", "5ms"];
         let arguments = [
             &["duel", sides[0], sides[1], "--connections", "3"][..],
@@ -373,7 +373,7 @@ fn a_threshold_that_is_crossed_fails_the_run() {
 #[test]
 fn the_series_has_a_row_for_each_second_and_holds_every_message() {
     let target = good().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let load = ["--rate", "500", "--connections", "3", "--duration", "2s"];
         let arguments = [&["run", &target][..], &load, &["--warmup", "0s"]].concat();
         let answer = run(&[&arguments[..], &["--poller", poller, "--json", "-"]].concat());
@@ -442,7 +442,7 @@ fn an_interrupted_sweep_tells_what_there_is() {
 #[test]
 fn several_lanes_share_the_load() {
     let target = good().to_string();
-    for poller in pollers() {
+    for &poller in pollers() {
         let load = ["--lanes", "3", "--connections", "10", "--rate", "1k"];
         let time = ["--duration", "300ms", "--warmup", "0s"];
         let outcome = made(poller, &[&["run", &target][..], &load, &time].concat());

@@ -18,11 +18,11 @@ mod world;
 
 use self::world::{Plenty, World};
 use super::BackEnd;
-use super::available::is_available;
+use super::require_io_uring::require_io_uring;
 
 /// Runs a case against a back end, if it is to be had here.
 fn run(back_end: BackEnd, case: fn(&mut World)) {
-    if is_available(back_end) {
+    if require_io_uring(back_end.refusal()) {
         for plenty in [Plenty::Ordinary, Plenty::Starved] {
             let mut world = World::open(back_end, plenty);
             case(&mut world);

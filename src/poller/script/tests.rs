@@ -2,8 +2,8 @@
 
 use super::{Place, Script, generate, run};
 use crate::poller::BackEnd;
-use crate::poller::available::is_available;
 use crate::poller::pattern::pattern;
+use crate::poller::require_io_uring::require_io_uring;
 #[cfg(feature = "sim")]
 use crate::sys::sim::Faults;
 
@@ -71,7 +71,7 @@ const OTHER_ON_WINDOWS: &[(&str, &[&str])] = &[
 fn places() -> Vec<(BackEnd, Place)> {
     let mut places = Vec::new();
     for &back_end in BackEnd::ALL {
-        if is_available(back_end) {
+        if require_io_uring(back_end.refusal()) {
             places.push((back_end, Place::Real));
         }
         #[cfg(feature = "sim")]

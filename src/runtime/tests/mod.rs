@@ -12,7 +12,6 @@ mod tasks;
 mod threads;
 mod time;
 
-use std::env;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -22,26 +21,18 @@ use std::time::Duration;
 use super::lane::{Lane, LaneOptions};
 use super::task_timer::timeout;
 use crate::poller::BackEnd;
+use crate::poller::require_io_uring::require_io_uring;
 use crate::sys::{self, Time};
 
 /// How long anything may take: generous, for machines that do something else meanwhile.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs a test on every back end. One that the machine refuses is skipped only if the caller says
-/// that it is meant to be denied: otherwise half of the test would be missing unnoticed.
-#[expect(clippy::print_stderr, reason = "says which half of a test did not run")]
+/// Runs a test on every back end; see [`require_io_uring`] where io_uring is refused.
 fn on_every_back_end(test: impl Fn(BackEnd)) {
     for &back_end in BackEnd::ALL {
-        if let Some(refusal) = back_end.refusal() {
-            eprintln!("not run on io_uring: {refusal}");
-            let meant = env::var_os("CORELANE_IO_URING_DENIED").is_some_and(|is| is == "1");
-            assert!(
-                meant,
-                "io_uring is refused; if that is meant, CORELANE_IO_URING_DENIED=1"
-            );
-            continue;
+        if require_io_uring(back_end.refusal()) {
+            test(back_end);
         }
-        test(back_end);
     }
 }
 
