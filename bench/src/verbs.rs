@@ -8,15 +8,16 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Arguments, CommonArguments, Verb};
-use crate::assemble::{self, Invocation};
-use crate::live::Observer;
+use crate::measure::assemble::{self, Invocation};
+use crate::measure::engine::{Engine, RunError};
+use crate::measure::progress::Observer;
+use crate::measure::{duel, sweep};
 use crate::outcome::Outcome;
-use crate::output::{self, Output};
-use crate::plan::{Impossible, Plan};
-use crate::run::{Engine, RunError};
-use crate::show::{HdrFiles, live};
-use crate::text::Text;
-use crate::{duel, show, sweep};
+use crate::plan::build::Plan;
+use crate::plan::error::PlanError;
+use crate::show::output::{self, Output};
+use crate::show::{self, HdrFiles, live};
+use crate::text::whole::Text;
 
 /// How a load went that was made, worst first: its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ enum Failure {
     /// The arguments make no sense, or ask for help or the version.
     Arguments(clap::Error),
     /// They make sense, and cannot be carried out here.
-    Impossible(Impossible),
+    Plan(PlanError),
     /// The results have no place to go to.
     Output(PathBuf, io::Error),
     Run(RunError),
@@ -58,7 +59,7 @@ impl Failure {
                     false => ExitCode::SUCCESS,
                 };
             }
-            Self::Impossible(error) => error.to_string(),
+            Self::Plan(error) => error.to_string(),
             Self::Output(path, error) => format!("cannot write {}: {error}", path.display()),
             Self::Run(error) => error.to_string(),
             Self::Show(error) => error.to_string(),
@@ -92,7 +93,7 @@ fn obey(words: &[OsString]) -> Result<End, Failure> {
         Verb::Idle(arguments) => make(&arguments.common, one(Plan::idle(arguments))?),
         Verb::Bulk(arguments) => make(&arguments.common, one(Plan::bulk(arguments))?),
         Verb::Sweep(arguments) => {
-            let plan = Plan::sweep(arguments).map_err(Failure::Impossible)?;
+            let plan = Plan::sweep(arguments).map_err(Failure::Plan)?;
             remark(&[&plan]);
             let job: Job<'_> = Box::new(|engine, invocation| {
                 sweep::run(engine, invocation, plan, &arguments.slo, arguments.to)
@@ -100,7 +101,7 @@ fn obey(words: &[OsString]) -> Result<End, Failure> {
             make(&arguments.common, job)
         }
         Verb::Duel(arguments) => {
-            let plans = Plan::duel(arguments).map_err(Failure::Impossible)?;
+            let plans = Plan::duel(arguments).map_err(Failure::Plan)?;
             remark(&plans.each_ref());
             let job: Job<'_> = Box::new(move |engine, invocation| {
                 duel::run(engine, invocation, &plans, arguments)
@@ -129,8 +130,8 @@ fn remark(plans: &[&Plan]) {
 type Job<'a> = Box<dyn FnOnce(&mut Engine, &Invocation) -> Result<Outcome, RunError> + 'a>;
 
 /// A single load.
-fn one<'a>(plan: Result<Plan, Impossible>) -> Result<Job<'a>, Failure> {
-    let plan = plan.map_err(Failure::Impossible)?;
+fn one<'a>(plan: Result<Plan, PlanError>) -> Result<Job<'a>, Failure> {
+    let plan = plan.map_err(Failure::Plan)?;
     remark(&[&plan]);
     Ok(Box::new(move |engine, invocation| {
         let results = engine.run(&plan, None)?;
@@ -148,7 +149,7 @@ fn make(common: &CommonArguments, words: Vec<String>, job: Job<'_>) -> Result<En
     let mut outcome = job(&mut engine, &invocation).map_err(Failure::Run)?;
     // And with it what the observers have drawn.
     drop(engine);
-    let judge = |condition: &crate::condition::Condition| condition.judge(&outcome);
+    let judge = |condition: &crate::args::condition::Condition| condition.judge(&outcome);
     outcome.thresholds = common.fail_if.iter().map(judge).collect();
     tell(&outcome, common.quiet, json.as_ref())?;
     if let Some(json) = json {
@@ -252,9 +253,8 @@ fn write(to: &mut dyn Write, text: &[u8], name: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::{End, end};
-    use crate::condition::Condition;
-    use crate::outcome::{Outcome, Verdict};
-    use crate::sample;
+    use crate::args::condition::Condition;
+    use crate::outcome::{Outcome, Verdict, sample};
 
     fn good() -> Outcome {
         let mut outcome = sample::outcome();

@@ -80,14 +80,14 @@ fn range(first: &str, last: &str, to: &mut Vec<IpAddr>) -> Result<(), String> {
 
 /// One side of a duel: `A=127.0.0.1:7007,pid=1234`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Side {
+pub(crate) struct DuelTarget {
     pub(crate) name: String,
     pub(crate) target: String,
     pub(crate) pid: Option<u32>,
 }
 
 /// Reads a side of a duel.
-pub(crate) fn side(text: &str) -> Result<Side, String> {
+pub(crate) fn duel_target(text: &str) -> Result<DuelTarget, String> {
     const FORM: &str = "write A=HOST:PORT or A=HOST:PORT,pid=1234";
     let (name, rest) = text.split_once('=').ok_or(FORM)?;
     let (target, pid) = match rest.split_once(',') {
@@ -101,7 +101,7 @@ pub(crate) fn side(text: &str) -> Result<Side, String> {
     if name.is_empty() || target.is_empty() {
         return Err(FORM.to_owned());
     }
-    Ok(Side {
+    Ok(DuelTarget {
         name: name.to_owned(),
         target: target.to_owned(),
         pid,
@@ -112,7 +112,7 @@ pub(crate) fn side(text: &str) -> Result<Side, String> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Side, duration, duration_above_zero, side, sources};
+    use super::{DuelTarget, duel_target, duration, duration_above_zero, sources};
 
     #[test]
     fn durations() {
@@ -153,18 +153,21 @@ mod tests {
 
     #[test]
     fn sides_of_a_duel() {
-        let found = side("new=[::1]:7,pid=12").unwrap();
-        let expected = Side {
+        let found = duel_target("new=[::1]:7,pid=12").unwrap();
+        let expected = DuelTarget {
             name: "new".to_owned(),
             target: "[::1]:7".to_owned(),
             pid: Some(12),
         };
         assert_eq!(found, expected);
-        assert_eq!(side("A=h:1").unwrap().pid, None);
+        assert_eq!(duel_target("A=h:1").unwrap().pid, None);
         for text in ["h:1", "=h:1", "A=", "A=h:1,7"] {
             let form = "write A=HOST:PORT or A=HOST:PORT,pid=1234".to_owned();
-            assert_eq!(side(text), Err(form), "{text}");
+            assert_eq!(duel_target(text), Err(form), "{text}");
         }
-        assert_eq!(side("A=h:1,pid=x"), Err("\"x\" is no PID".to_owned()));
+        assert_eq!(
+            duel_target("A=h:1,pid=x"),
+            Err("\"x\" is no PID".to_owned())
+        );
     }
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::values::{Side, duration, duration_above_zero, side};
-use super::{CommonArguments, TargetArguments};
-use crate::condition::Condition;
-use crate::number::rate;
-use crate::schedule::Arrival;
-use crate::size::{Sizes, bytes};
-use crate::talk;
+use super::bytes::payload;
+use super::choices::{Arrival, CloseChoice, Direction};
+use super::condition::Condition;
+use super::every_verb::{CommonArguments, TargetArguments};
+use super::rate::rate;
+use super::sizes::{Sizes, bytes};
+use super::values::{DuelTarget, duel_target, duration, duration_above_zero};
 
 /// The shape of an exchange of messages.
 #[derive(Debug, Args)]
@@ -32,24 +32,24 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_enum, default_value_t = Arrival::Constant)]
     pub(crate) arrival: Arrival,
     #[command(flatten)]
-    pub(crate) talk: TalkArguments,
+    pub(crate) script: ScriptArguments,
 }
 
-/// Where the help has the options of [`TalkArguments`].
+/// Where the help has the options of [`ScriptArguments`].
 const NO_ECHO: &str = "For a server that does not echo";
 
 /// What messages and their answers are, where the target does not echo.
 #[derive(Debug, Args)]
-pub(crate) struct TalkArguments {
+pub(crate) struct ScriptArguments {
     /// Send this each time, instead of a pattern that is to come back: text with \r \n \t \0
     /// \\ and \xNN, or hex:0d0a, or @FILE; and say by one of the next three what answers it
     #[arg(help_heading = NO_ECHO)]
-    #[arg(long, value_name = "BYTES", value_parser = talk::bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = payload)]
     #[arg(requires = "reply")]
     pub(crate) send: Option<Arc<[u8]>>,
     /// An answer ends with the first of these bytes: '\r\n'
     #[arg(help_heading = NO_ECHO)]
-    #[arg(long, value_name = "BYTES", value_parser = talk::bytes, group = "reply")]
+    #[arg(long, value_name = "BYTES", value_parser = payload, group = "reply")]
     #[arg(requires = "send")]
     pub(crate) until: Option<Arc<[u8]>>,
     /// An answer has so many bytes
@@ -59,17 +59,17 @@ pub(crate) struct TalkArguments {
     pub(crate) reply_bytes: Option<u64>,
     /// An answer is exactly these bytes; anything else is an error
     #[arg(help_heading = NO_ECHO)]
-    #[arg(long, value_name = "BYTES", value_parser = talk::bytes, group = "reply")]
+    #[arg(long, value_name = "BYTES", value_parser = payload, group = "reply")]
     #[arg(requires = "send", conflicts_with = "no_verify")]
     pub(crate) expect: Option<Arc<[u8]>>,
     /// Send this once on each connection before the first message, unmeasured: a login, say
     #[arg(help_heading = NO_ECHO)]
-    #[arg(long, value_name = "BYTES", value_parser = talk::bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = payload)]
     #[arg(requires_all = ["send", "opening_reply"])]
     pub(crate) opening: Option<Arc<[u8]>>,
     /// What answers --opening, or what the server says first by itself, ends with these bytes
     #[arg(help_heading = NO_ECHO)]
-    #[arg(long, value_name = "BYTES", value_parser = talk::bytes, group = "opening_reply")]
+    #[arg(long, value_name = "BYTES", value_parser = payload, group = "opening_reply")]
     #[arg(requires = "send")]
     pub(crate) opening_until: Option<Arc<[u8]>>,
     /// The same: it has so many bytes
@@ -79,7 +79,7 @@ pub(crate) struct TalkArguments {
     pub(crate) opening_bytes: Option<u64>,
     /// The same: it is exactly these bytes
     #[arg(help_heading = NO_ECHO)]
-    #[arg(long, value_name = "BYTES", value_parser = talk::bytes, group = "opening_reply")]
+    #[arg(long, value_name = "BYTES", value_parser = payload, group = "opening_reply")]
     #[arg(requires = "send")]
     pub(crate) opening_expect: Option<Arc<[u8]>>,
 }
@@ -168,7 +168,7 @@ pub(crate) struct ChurnArguments {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) warmup: Option<Duration>,
     #[command(flatten)]
-    pub(crate) talk: TalkArguments,
+    pub(crate) script: ScriptArguments,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }
@@ -188,7 +188,7 @@ pub(crate) struct IdleArguments {
     #[arg(conflicts_with = "send")]
     pub(crate) touch: u64,
     #[command(flatten)]
-    pub(crate) talk: TalkArguments,
+    pub(crate) script: ScriptArguments,
     /// Open all connections at once, instead of at most 128 on each lane at a time
     #[arg(long)]
     pub(crate) storm: bool,
@@ -229,8 +229,8 @@ pub(crate) struct BulkArguments {
 pub(crate) struct DuelArguments {
     /// The two targets: A=HOST:PORT[,pid=N] B=HOST:PORT[,pid=N]
     #[arg(value_name = "NAME=HOST:PORT[,pid=N]", num_args = 2, required = true)]
-    #[arg(value_parser = side)]
-    pub(crate) sides: Vec<Side>,
+    #[arg(value_parser = duel_target)]
+    pub(crate) sides: Vec<DuelTarget>,
     #[command(flatten)]
     pub(crate) load: LoadArguments,
     /// Messages a second by the clock, of all connections together: 500, 80k
@@ -248,24 +248,4 @@ pub(crate) struct DuelArguments {
     pub(crate) warmup: Duration,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
-}
-
-/// How `churn` closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CloseChoice {
-    /// A FIN, and the server's FIN in answer
-    Fin,
-    /// A reset
-    Rst,
-}
-
-/// Which way bulk bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Direction {
-    /// To the server; what comes back is thrown away
-    Up,
-    /// From the server, which sends by itself
-    Down,
-    /// To the server and all of it back
-    Both,
 }

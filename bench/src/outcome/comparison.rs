@@ -43,7 +43,7 @@ pub struct Step {
     pub why: Option<String>,
     /// Whether the numbers can be believed.
     pub valid: bool,
-    /// Faults.
+    /// ErrorCounts.
     pub errors: u64,
     /// The busiest lane's share of a core.
     pub generator_cores: Option<f64>,
@@ -63,7 +63,7 @@ pub struct Duel {
     /// A against B.
     pub metrics: Vec<Metric>,
     /// All slices of A and all of B.
-    pub sides: Option<Box<[Side; 2]>>,
+    pub sides: Option<Box<[TargetResults; 2]>>,
 }
 
 impl Duel {
@@ -77,7 +77,7 @@ impl Duel {
 
 /// All that was measured of one of two targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Side {
+pub struct TargetResults {
     /// Counts.
     pub totals: Totals,
     /// Latencies.
@@ -101,7 +101,7 @@ pub struct Measure {
     pub cpu_per_message_ns: Option<f64>,
     /// Its memory at the end.
     pub rss_bytes: Option<u64>,
-    /// Faults.
+    /// ErrorCounts.
     pub errors: u64,
 }
 

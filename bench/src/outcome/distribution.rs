@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +11,16 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 use serde::{Deserialize, Serialize};
 
 use crate::stats;
+
+/// The longest time that is told from longer ones.
+const TIME_MAX: Duration = Duration::from_secs(3600);
+/// Decimal digits that a time keeps.
+const DIGITS: u8 = 3;
+/// A histogram of nanoseconds, as all of them are: fixed memory, mergeable.
+pub(crate) fn histogram() -> Histogram<u64> {
+    let high = u64::try_from(TIME_MAX.as_nanos()).expect("an hour fits 64 bits");
+    Histogram::new_with_bounds(1, high, DIGITS).expect("the bounds are in order")
+}
 
 /// A histogram in the compressed form of HdrHistogram's own tools: V2, deflated, base64; as it
 /// stands in an interval log.

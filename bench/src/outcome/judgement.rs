@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A threshold of `--fail-if`, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Judged {
+pub struct Threshold {
     /// As given: `p99>2ms`.
     pub condition: String,
     /// What was measured, in nanoseconds, messages a second, percent or a count; `None` when the

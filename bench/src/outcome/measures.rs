@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::connection_error::{ConnectionError, ErrorKind};
 use super::distribution::{Distribution, Packed, Percentiles};
-use crate::fault::{Fault, Kind};
+use crate::stats::float;
 
 /// Counts of the measured time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,26 @@ pub struct Totals {
     pub received_bytes_per_second: Option<f64>,
     /// From the first handshake to the last; of `idle`, the storm.
     pub connecting_ns: Option<u64>,
+}
+
+impl Totals {
+    /// Adds the counts and times of a later load, and computes the rates anew.
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.elapsed_ns += more.elapsed_ns;
+        self.connections_opened += more.connections_opened;
+        self.connections_failed += more.connections_failed;
+        self.messages += more.messages;
+        self.sent_bytes += more.sent_bytes;
+        self.received_bytes += more.received_bytes;
+        let add = |sum: Option<u64>, more: Option<u64>| more.map(|more| sum.unwrap_or(0) + more);
+        self.due = add(self.due, more.due);
+        self.unsent = add(self.unsent, more.unsent);
+        let seconds = float(self.elapsed_ns) / 1e9;
+        let rate = |amount: u64| (seconds > 0.0).then(|| float(amount) / seconds);
+        self.messages_per_second = rate(self.messages);
+        self.sent_bytes_per_second = rate(self.sent_bytes);
+        self.received_bytes_per_second = rate(self.received_bytes);
+    }
 }
 
 /// Latencies, each by where it is counted from.
@@ -76,7 +97,7 @@ pub struct Second {
     pub latency: Percentiles,
     /// The same, whole; `None` when nothing came back.
     pub histogram: Option<Packed>,
-    /// Faults in the row.
+    /// ErrorCounts in the row.
     pub errors: u64,
     /// Connections open at its end.
     pub connections: u32,
@@ -147,7 +168,7 @@ pub struct Errors {
     /// How often anything did.
     pub total: u64,
     /// How often each kind did; a kind that did not is not here.
-    pub kinds: BTreeMap<Kind, u64>,
+    pub kinds: BTreeMap<ErrorKind, u64>,
     /// The first few in full.
-    pub first: Vec<Fault>,
+    pub first: Vec<ConnectionError>,
 }

@@ -2,29 +2,15 @@
 //! between the runs besides the server, and claims nothing that one run each cannot show.
 
 use std::fmt::{self, Display, Write};
-use std::path::PathBuf;
-
-use clap::Args;
 
 use super::conditions::{self, Bearing, Condition};
+use super::failure::Failure;
+use super::names::names;
+use super::output::print;
 use super::results::{self, Figure};
-use super::{Failure, names, print};
-use crate::figures::{self, NONE, maybe};
+use crate::args::CompareArguments;
 use crate::outcome::Outcome;
-
-/// `compare`, as written.
-#[derive(Debug, Args)]
-pub(crate) struct CompareArguments {
-    /// Results that --json wrote
-    #[arg(value_name = "A")]
-    a: PathBuf,
-    /// Results to divide by those of A
-    #[arg(value_name = "B")]
-    b: PathBuf,
-    /// Compare runs too that are marked INVALID
-    #[arg(long)]
-    allow_invalid: bool,
-}
+use crate::text::figures::{self, NONE, maybe};
 
 /// Reads both, and prints the comparison.
 pub(crate) fn compare(arguments: &CompareArguments) -> Result<(), Failure> {
@@ -49,13 +35,12 @@ pub(crate) fn compare(arguments: &CompareArguments) -> Result<(), Failure> {
     }
     let names = names(&paths.map(Clone::clone));
     let [name_a, name_b] = [&names[0], &names[1]];
-    print(
-        &Comparison {
-            a: (name_a, &a),
-            b: (name_b, &b),
-        }
-        .to_string(),
-    )
+    let comparison = Comparison {
+        a: (name_a, &a),
+        b: (name_b, &b),
+    };
+    let printed = print(&comparison.to_string());
+    printed.map_err(|error| Failure::Write("-".into(), error))
 }
 
 fn reasons(outcome: &Outcome) -> String {

@@ -1,9 +1,9 @@
 //! Under which conditions a run was made: the load that was asked for, and the machine. Read by the
 //! report's table and by the comparison, which asks what of it makes two runs differ.
 
-use crate::figures::{self, number, time};
 use crate::outcome::{Loop, Outcome};
 use crate::stats::float;
+use crate::text::figures::{self, number, time};
 
 /// What it means for a comparison when a condition differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

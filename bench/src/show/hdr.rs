@@ -11,9 +11,9 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError};
 
-use super::Failure;
+use super::failure::Failure;
+use super::output::Output;
 use crate::outcome::{Outcome, Packed, Second};
-use crate::output::Output;
 use crate::stats::float;
 
 /// What a value of a histogram is divided by, as by default in HdrHistogram's tools.

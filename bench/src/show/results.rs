@@ -1,9 +1,9 @@
 //! What came out of a run, figure by figure; of every run the same ones in the same order. Read by
 //! the report's table and by the comparison.
 
-use crate::figures::Unit;
 use crate::outcome::{Distribution, Outcome, Server};
 use crate::stats::float;
+use crate::text::figures::Unit;
 
 /// What a figure belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,7 @@
-//! The results as people read them. Pure.
+//! The results as people read them: figures with units, rows, whole documents. Pure.
 
+pub(crate) mod figures;
 mod parts;
-mod whole;
-mod wrap;
-
-pub(crate) use self::whole::{Row, Text};
-pub(crate) use self::wrap::wrapped;
+pub(crate) mod table;
+pub(crate) mod whole;
+pub(crate) mod wrap;

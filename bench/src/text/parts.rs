@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::whole::{line, table};
-use crate::figures::{Unit, maybe, rate, time};
+use super::figures::{Unit, maybe, rate, time};
+use super::table::{line, table};
 use crate::outcome::{Duel, Measure, Metric, Round, Step, Sweep};
 use crate::stats::{self, float};
 

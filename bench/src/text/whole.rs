@@ -2,12 +2,13 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::parts;
-use super::wrap::{NAME_COLUMNS, wrapped};
-use crate::figures::{
+use super::figures::{
     asked, cores, grouped, maybe, memory, number, rate, seconds, throughput, time,
 };
-use crate::outcome::{Distribution, Judged, Latencies, Loop, Outcome, Percentiles, Server, Shape};
+use super::parts;
+use super::table::{line, row, table};
+use super::wrap::wrapped;
+use crate::outcome::{Distribution, Latencies, Loop, Outcome, Server, Shape, Threshold};
 use crate::stats::float;
 
 /// A document, shown as text.
@@ -216,54 +217,6 @@ fn latencies(text: &mut String, latency: &Latencies, lateness: Option<&Distribut
     }
 }
 
-fn row(name: &str, cells: impl Iterator<Item = String>) -> Vec<String> {
-    std::iter::once(name.to_owned()).chain(cells).collect()
-}
-
-/// Cells below each other, the first column to the left and the others to the right; a last column
-/// of words, whose head is empty, to the left too.
-pub(super) fn table(text: &mut String, rows: &[impl AsRef<[String]>]) {
-    let columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.as_ref().get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let words = |column: usize| {
-        let head = rows.first().and_then(|row| row.as_ref().get(column));
-        column > 0 && column + 1 == columns && head.is_some_and(String::is_empty)
-    };
-    for row in rows {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.as_ref().iter().zip(&widths).enumerate() {
-            match (column, words(column)) {
-                (0, _) => _ = write!(line, "{cell:<width$}"),
-                (_, true) => _ = write!(line, "  {cell}"),
-                (_, false) => _ = write!(line, "  {cell:>width$}"),
-            }
-        }
-        _ = writeln!(text, "{}", line.trim_end());
-    }
-}
-
-/// Percentiles in one line.
-pub(crate) struct Row<'a>(pub(crate) &'a Percentiles);
-
-impl Display for Row<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let show = |value: Option<u64>| maybe(value, |nanos| time(float(nanos)));
-        let Percentiles {
-            p50,
-            p90,
-            p99,
-            p99_9,
-            ..
-        } = self.0;
-        write!(f, "p50 {}  p90 {}  ", show(*p50), show(*p90))?;
-        write!(f, "p99 {}  p99.9 {}", show(*p99), show(*p99_9))
-    }
-}
-
 fn server_process(text: &mut String, server: &Server, outcome: &Outcome) {
     let whole = |nanos: Option<u64>| maybe(nanos, |nanos| seconds(float(nanos)));
     let mut words = format!("pid {}: ", server.pid);
@@ -323,7 +276,7 @@ fn errors(text: &mut String, outcome: &Outcome) {
     }
 }
 
-fn threshold(text: &mut String, judged: &Judged) {
+fn threshold(text: &mut String, judged: &Threshold) {
     let result = match (judged.failed, judged.measured) {
         (true, None) => "failed: the sample does not support it",
         (true, Some(_)) => "failed",
@@ -339,9 +292,4 @@ fn verdict(text: &mut String, outcome: &Outcome) {
     for reason in &outcome.verdict.reasons {
         _ = writeln!(text, "INVALID: {}.", reason.message);
     }
-}
-
-/// A row: its name, and what it says.
-pub(super) fn line(text: &mut String, name: &str, what: impl Display) {
-    _ = writeln!(text, "{name:<NAME_COLUMNS$}{what}");
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use corelane_bench::fault::{Fault, Kind};
+use corelane_bench::outcome::{ConnectionError, ErrorKind};
 use corelane_bench::outcome::{
-    Distribution, Doubt, Duel, Environment, Errors, Generator, Judged, Latencies, Loop, Measure,
-    Metric, Outcome, Packed, Percentiles, Reason, Round, SCHEMA, Second, Server, Shape, Side, Step,
-    Sweep, System, Target, Totals, Verdict,
+    Distribution, Doubt, Duel, Environment, Errors, Generator, Latencies, Loop, Measure, Metric,
+    Outcome, Packed, Percentiles, Reason, Round, SCHEMA, Second, Server, Shape, Step, Sweep,
+    System, Target, TargetResults, Threshold, Totals, Verdict,
 };
 use corelane_bench::stats::{median, median_interval};
 use hdrhistogram::Histogram;
@@ -152,7 +152,7 @@ pub(crate) fn run(target: &str, middle: f64) -> Outcome {
             steal_percent: Some(0.2),
         },
         errors: Errors::default(),
-        thresholds: vec![Judged {
+        thresholds: vec![Threshold {
             condition: "p99>2ms".to_owned(),
             measured: Some(middle * 4.0),
             failed: middle * 4.0 > 2e6,
@@ -259,8 +259,8 @@ pub(crate) fn bad() -> Outcome {
         }],
         notes: vec!["a closed loop: what that means".to_owned()],
     };
-    let fault = Fault {
-        kind: Kind::Corrupted,
+    let fault = ConnectionError {
+        kind: ErrorKind::Corrupted,
         connection: 7,
         position: Some(128),
         expected: Some(1),
@@ -269,7 +269,7 @@ pub(crate) fn bad() -> Outcome {
     };
     outcome.errors = Errors {
         total: 12,
-        kinds: BTreeMap::from([(Kind::Corrupted, 2), (Kind::Reset, 10)]),
+        kinds: BTreeMap::from([(ErrorKind::Corrupted, 2), (ErrorKind::Reset, 10)]),
         first: vec![fault],
     };
     // The rest of a second, in which the last answer came.
@@ -324,8 +324,8 @@ pub(crate) fn sweep() -> Outcome {
 }
 
 /// All that was measured of one target of a duel.
-fn side(outcome: &Outcome) -> Side {
-    Side {
+fn side(outcome: &Outcome) -> TargetResults {
+    TargetResults {
         totals: outcome.totals.clone(),
         latency: outcome.latency.clone(),
         lateness: outcome.lateness.clone(),

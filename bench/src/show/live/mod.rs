@@ -1,13 +1,15 @@
 //! A running load on a terminal: drawn anew each second, and taken back at the end, whatever ends
 //! it. Elsewhere, and where a terminal can do no more, it is one line a second.
 
+mod lines;
 mod terminal;
 mod view;
 
 use std::io::{self, IsTerminal};
 
+use self::lines::Lines;
 use self::terminal::Screen;
-use crate::live::{Lines, Observer};
+use crate::measure::progress::Observer;
 
 /// What shows a load where standard error goes to; `title` says what was asked for.
 pub(crate) fn observer(title: String) -> Box<dyn Observer> {

@@ -17,8 +17,9 @@ use ratatui::crossterm::terminal::{
 };
 use ratatui::layout::Rect;
 
+use super::lines::Lines;
 use super::view::View;
-use crate::live::{Lines, Observer, Snapshot};
+use crate::measure::progress::{Observer, Snapshot};
 
 /// Whether the second screen is shown. One for the process, as is the terminal: the hook that a
 /// panic calls has to know.

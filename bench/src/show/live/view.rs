@@ -9,12 +9,11 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Sparkline};
 
-use crate::figures::grouped;
-use crate::figures::{Unit, maybe};
-use crate::live::{Flow, Phase, Snapshot};
+use crate::measure::progress::{Flow, Phase, Snapshot};
 use crate::outcome::Second;
 use crate::stats::float;
-use crate::text::wrapped;
+use crate::text::figures::{Unit, grouped, maybe};
+use crate::text::wrap::wrapped;
 
 /// Rows that are remembered: the width of a very wide terminal.
 const HISTORY: usize = 512;
@@ -262,7 +261,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::{HISTORY, View};
-    use crate::live::{Flow, Phase, Snapshot};
+    use crate::measure::progress::{Flow, Phase, Snapshot};
     use crate::outcome::{Percentiles, Second};
 
     fn snapshot(rate: f64, errors: u64) -> Snapshot {

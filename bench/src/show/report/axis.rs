@@ -1,6 +1,6 @@
 //! Scales of a plot: where a value stands between the ends, and which values are named. Pure.
 
-use crate::figures::{self, GIB, KIB, MIB, Unit};
+use crate::text::figures::{self, GIB, KIB, MIB, Unit};
 
 /// Names on an axis, at most; more would run into each other.
 const TICKS_MAX: u32 = 6;

@@ -2,8 +2,8 @@
 
 use super::axis::Axis;
 use super::markup::{Markup, pixels};
-use crate::figures::{Unit, ratio};
 use crate::outcome::{Duel, Metric};
+use crate::text::figures::{Unit, ratio};
 
 const WIDTH: f64 = 1120.0;
 const LEFT: f64 = 150.0;

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use crate::figures::trimmed;
+use crate::text::figures::trimmed;
 
 /// A piece of a page. Well formed as XML too, so that a test can read it.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! The page: its frame, its style and its script, and what stands in which order.
 
-use super::Run;
 use super::markup::Markup;
 use super::plot::Plot;
+use super::run::Run;
 use super::{duel, plots, tables};
 
 const STYLE: &str = include_str!("page.css");
@@ -10,7 +10,7 @@ const SCRIPT: &str = include_str!("page.js");
 
 /// The report of one run or several, as one HTML file that asks for nothing else.
 #[must_use]
-pub fn page(runs: &[Run]) -> String {
+pub(crate) fn page(runs: &[Run]) -> String {
     let mut page = Markup::default();
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     let title = format!("{}: corelane-bench", names.join(", "));

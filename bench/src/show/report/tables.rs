@@ -1,14 +1,13 @@
 //! The tables of a report: verdicts, results, a sweep's steps, errors, conditions.
 
-use super::Run;
 use super::markup::Markup;
 use super::plot::COLORS;
-use crate::figures::grouped;
-use crate::figures::{Unit, maybe};
+use super::run::Run;
 use crate::outcome::{Outcome, Step, Sweep};
 use crate::show::conditions::{self, Bearing, Condition};
 use crate::show::results::{self, Figure, Group};
 use crate::stats::float;
+use crate::text::figures::{Unit, grouped, maybe};
 
 /// What each run is, whether it can be believed, and whether it is good enough.
 pub(crate) fn verdicts(runs: &[Run]) -> Markup {

@@ -1,11 +1,11 @@
 //! The plots of amounts over time: rate, bytes, CPU, memory, connections, errors.
 
-use super::{Gather, Points, each_run, highest, legend, points, rows, timed};
-use crate::figures::Unit;
-use crate::show::report::Run;
-use crate::show::report::axis::Axis;
-use crate::show::report::plot::{Dash, Entry, Line, Mark, Plot};
+use super::super::axis::Axis;
+use super::super::plot::{Dash, Entry, Line, Mark, Plot};
+use super::super::run::Run;
+use super::points::{Gather, Points, each_run, highest, legend, points, rows, timed};
 use crate::stats::float;
+use crate::text::figures::Unit;
 
 /// The plots of everything else over time.
 pub(crate) fn of_amounts(runs: &[Run]) -> Vec<Plot> {

@@ -2,13 +2,13 @@
 
 use hdrhistogram::Histogram;
 
-use super::{Gather, Points, each_run, highest, latency_axis, legend, points, timed};
-use crate::figures::Unit;
+use super::super::axis::Axis;
+use super::super::plot::{Dash, Line, Mark, Plot};
+use super::super::run::Run;
+use super::points::{Gather, Points, each_run, highest, latency_axis, legend, points, timed};
 use crate::outcome::{Percentiles, Step};
-use crate::show::report::Run;
-use crate::show::report::axis::Axis;
-use crate::show::report::plot::{Dash, Line, Mark, Plot};
 use crate::stats::{ABOVE_MIN, float};
+use crate::text::figures::Unit;
 
 /// Points between a percentile and the one that is half as far from 100: HdrHistogram's tools use
 /// between 5 and 10.

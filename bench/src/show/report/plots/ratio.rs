@@ -2,12 +2,12 @@
 
 use hdrhistogram::Histogram;
 
-use super::{Points, highest};
-use crate::figures::Unit;
-use crate::show::report::Run;
-use crate::show::report::axis::Axis;
-use crate::show::report::plot::{Line, Mark, Plot};
+use super::super::axis::Axis;
+use super::super::plot::{Line, Mark, Plot};
+use super::super::run::Run;
+use super::points::{Points, highest};
 use crate::stats::{ABOVE_MIN, float};
+use crate::text::figures::Unit;
 
 /// Points between a percentile and the one that is half as far from 100.
 const POINTS_A_HALVING: u32 = 8;

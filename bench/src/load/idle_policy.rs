@@ -1,0 +1,149 @@
+//! How a lane's driver waits: asleep, or awake where sleeping would falsify what is measured. Pure
+//! logic, given the time as an argument.
+//!
+//! Waking up costs the kernel's timer slack (50 us) and some microseconds more, which would be in
+//! every latency of a closed loop and in every send of an open one.
+
+use std::time::Duration;
+
+use corelane::sys::Time;
+
+/// How long before a message is due the lane is awake: the timer slack, and the wake itself.
+const AHEAD: Duration = Duration::from_micros(100);
+/// How long a lane looks for answers before it sleeps.
+const IDLE: Duration = Duration::from_micros(20);
+/// Looks in vain that may follow each other, and waits without looking after them: answers that
+/// take longer than [`IDLE`] are not worth it.
+const CREDIT: u32 = 4;
+const CREDIT_MAX: u32 = 16;
+const PAUSE: u32 = 128;
+
+/// Decides, when a turn's tasks have run, how long the lane may sleep.
+#[derive(Debug)]
+pub(crate) struct IdlePolicy {
+    /// When something last happened.
+    busy: Time,
+    /// Whether the lane has looked for answers since then.
+    looking: bool,
+    credit: u32,
+    pause: u32,
+    /// Time spent awake with nothing to do.
+    pub(crate) spun: Duration,
+}
+
+impl IdlePolicy {
+    pub(crate) fn new(now: Time) -> Self {
+        Self {
+            busy: now,
+            looking: false,
+            credit: CREDIT,
+            pause: 0,
+            spun: Duration::ZERO,
+        }
+    }
+
+    /// How long the lane may sleep at `now`, `None` for as long as it likes. `due` is the next
+    /// message's moment.
+    pub(crate) fn limit(&mut self, now: Time, due: Option<Time>) -> Option<Duration> {
+        if self.pause == 0 && now.since(self.busy) < IDLE {
+            self.looking = true;
+            return Some(Duration::ZERO);
+        }
+        if std::mem::take(&mut self.looking) {
+            self.credit -= 1;
+            if self.credit == 0 {
+                (self.credit, self.pause) = (CREDIT, PAUSE);
+            }
+        }
+        Some(due?.since(now).saturating_sub(AHEAD))
+    }
+
+    /// A turn from `before` to `now` did something, or did not; `awake`: it was not to sleep.
+    pub(crate) fn learn(&mut self, before: Time, now: Time, did: bool, awake: bool) {
+        if did {
+            if std::mem::take(&mut self.looking) {
+                self.credit = (self.credit + 2).min(CREDIT_MAX);
+            }
+            self.pause = self.pause.saturating_sub(1);
+            self.busy = now;
+        } else if awake {
+            // One that took longer was not spinning all the while: the thread had no CPU.
+            self.spun += now.since(before).min(IDLE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use corelane::sys::Time;
+
+    use super::{AHEAD, IDLE, IdlePolicy, PAUSE};
+
+    /// No sleep at all.
+    const NOT: Option<Duration> = Some(Duration::ZERO);
+
+    fn at(micros: u64) -> Time {
+        Time::from_nanos(micros * 1000)
+    }
+
+    /// After something happened long enough ago.
+    fn quiet() -> IdlePolicy {
+        IdlePolicy::new(at(0))
+    }
+
+    #[test]
+    fn sleeps_until_shortly_before_the_next_message() {
+        let mut idle = quiet();
+        let limit = idle.limit(at(1000), Some(at(5000))).unwrap();
+        assert_eq!(limit + AHEAD, Duration::from_millis(4));
+        for late in [4900, 5000, 6000] {
+            assert_eq!(idle.limit(at(late), Some(at(5000))), NOT, "{late}");
+        }
+        assert_eq!(idle.limit(at(1000), None), None);
+    }
+
+    #[test]
+    fn looks_for_answers_a_while_and_sleeps_then() {
+        let mut idle = quiet();
+        idle.learn(at(100), at(101), true, false);
+        assert_eq!(idle.limit(at(102), None), NOT);
+        assert_eq!(idle.limit(at(101) + IDLE, None), None);
+    }
+
+    #[test]
+    fn stops_looking_when_that_finds_nothing_and_tries_again_later() {
+        let mut idle = quiet();
+        let mut looked = 0;
+        for round in 0..u64::from(2 * PAUSE) {
+            let now = at(1000 * (round + 1));
+            idle.learn(now, now, true, false);
+            looked += u32::from(idle.limit(now, None) == NOT);
+            assert_eq!(idle.limit(now + 2 * IDLE, None), None);
+        }
+        assert!((5..20).contains(&looked), "{looked}");
+    }
+
+    #[test]
+    fn goes_on_looking_while_that_pays() {
+        let mut idle = quiet();
+        for round in 0..1000 {
+            let now = at(1000 * (round + 1));
+            idle.learn(now, now, true, false);
+            assert_eq!(idle.limit(now, None), NOT, "{round}");
+        }
+    }
+
+    #[test]
+    fn only_awake_turns_in_vain_are_spinning() {
+        let mut idle = quiet();
+        idle.learn(at(0), at(5), false, true);
+        idle.learn(at(5), at(500), false, false);
+        idle.learn(at(500), at(600), true, true);
+        assert_eq!(idle.spun.as_micros(), 5);
+        // Four milliseconds without a CPU.
+        idle.learn(at(1000), at(5000), false, true);
+        assert_eq!(idle.spun.as_micros(), 25);
+    }
+}

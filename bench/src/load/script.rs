@@ -1,0 +1,226 @@
+//! Messages of another protocol: what is sent, and how the end of its answer is known, whatever the
+//! pieces in which it comes. Pure but for reading a file; called by `plan` and `wire`.
+
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+use crate::args::bytes::shown;
+
+/// What is asked on each connection, again and again.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// What each connection begins with, unmeasured; nothing is sent where the server speaks first.
+    pub(crate) opening: Option<Request>,
+    pub(crate) message: Request,
+}
+
+impl Script {
+    /// Whether what is in the answers is looked at, and not only where they end.
+    pub(crate) fn is_verified(&self) -> bool {
+        matches!(self.message.reply, Reply::Exact(_))
+    }
+}
+
+/// Bytes to send, and what answers them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) reply: Reply,
+}
+
+/// How the end of an answer is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// So many bytes, whatever they are; above zero.
+    Bytes(u64),
+    /// All up to the first such bytes, and these.
+    Until(Delimiter),
+    /// Exactly these bytes.
+    Exact(Arc<[u8]>),
+}
+
+/// Bytes to look for in a stream (Knuth, Morris and Pratt 1977).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Delimiter {
+    bytes: Arc<[u8]>,
+    /// Of each prefix: how long its longest end is that is a prefix too.
+    back: Box<[usize]>,
+}
+
+impl Delimiter {
+    pub(crate) fn new(bytes: Arc<[u8]>) -> Self {
+        let mut back = vec![0; bytes.len()];
+        for end in 1..bytes.len() {
+            let mut length = back[end - 1];
+            while length > 0 && bytes[length] != bytes[end] {
+                length = back[length - 1];
+            }
+            back[end] = length + usize::from(bytes[length] == bytes[end]);
+        }
+        Self {
+            bytes,
+            back: back.into(),
+        }
+    }
+
+    /// How long a prefix the stream ends with behind `byte`, if it ended with one of `found`.
+    fn step(&self, mut found: usize, byte: u8) -> usize {
+        while found > 0 && self.bytes[found] != byte {
+            found = self.back[found - 1];
+        }
+        found + usize::from(self.bytes[found] == byte)
+    }
+}
+
+/// How far an answer has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ReplyProgress {
+    /// Bytes of it; of one up to a delimiter, bytes of that.
+    at: u64,
+}
+
+/// What a piece of the stream was for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyStep {
+    /// All of it belongs to the answer, and more is to come.
+    More,
+    /// The answer ends behind so many bytes of it.
+    Done(usize),
+    /// The byte at this place of it is not the one that should be there.
+    Wrong { at: usize, expected: u8, got: u8 },
+}
+
+impl Reply {
+    /// Takes the next piece of an answer, which is not empty.
+    pub(crate) fn step(&self, progress: &mut ReplyProgress, piece: &[u8]) -> ReplyStep {
+        match self {
+            Self::Bytes(all) => progress.take(*all, piece),
+            Self::Until(delimiter) => progress.look_for(delimiter, piece),
+            Self::Exact(bytes) => {
+                let place = usize::try_from(progress.at).unwrap_or(usize::MAX);
+                let rest = bytes.get(place..).unwrap_or_default();
+                let wrong = piece.iter().zip(rest).position(|(got, one)| got != one);
+                match wrong {
+                    Some(at) => ReplyStep::Wrong {
+                        at,
+                        expected: rest[at],
+                        got: piece[at],
+                    },
+                    None => progress.take(bytes.len() as u64, piece),
+                }
+            }
+        }
+    }
+}
+
+impl ReplyProgress {
+    fn take(&mut self, all: u64, piece: &[u8]) -> ReplyStep {
+        let left = all - self.at;
+        match piece.len() as u64 {
+            length if length < left => {
+                self.at += length;
+                ReplyStep::More
+            }
+            _ => {
+                self.at = 0;
+                ReplyStep::Done(usize::try_from(left).expect("no more than a piece has"))
+            }
+        }
+    }
+
+    fn look_for(&mut self, delimiter: &Delimiter, piece: &[u8]) -> ReplyStep {
+        let mut found = usize::try_from(self.at).expect("less than a delimiter has");
+        for (place, byte) in piece.iter().enumerate() {
+            found = delimiter.step(found, *byte);
+            if found == delimiter.bytes.len() {
+                self.at = 0;
+                return ReplyStep::Done(place + 1);
+            }
+        }
+        self.at = found as u64;
+        ReplyStep::More
+    }
+}
+
+impl Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bytes.is_empty() {
+            true => f.write_str("what the server says first"),
+            false => f.write_str(&shown(&self.bytes)),
+        }
+    }
+}
+
+impl Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(1) => f.write_str("1 byte"),
+            Self::Bytes(bytes) => write!(f, "{bytes} bytes"),
+            Self::Until(delimiter) => write!(f, "all until {}", shown(&delimiter.bytes)),
+            Self::Exact(bytes) => write!(f, "exactly {}", shown(bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Delimiter, Reply, ReplyProgress, ReplyStep};
+    use crate::args::bytes::payload;
+
+    fn until(text: &str) -> Reply {
+        Reply::Until(Delimiter::new(payload(text).unwrap()))
+    }
+
+    /// Where each answer in `stream` ends, fed in pieces of `size`.
+    fn ends(reply: &Reply, stream: &[u8], size: usize) -> Vec<usize> {
+        let mut ends = Vec::new();
+        let (mut progress, mut at) = (ReplyProgress::default(), 0);
+        while at < stream.len() {
+            let piece = &stream[at..stream.len().min(at + size)];
+            match reply.step(&mut progress, piece) {
+                ReplyStep::More => at += piece.len(),
+                ReplyStep::Done(length) => {
+                    at += length;
+                    ends.push(at);
+                }
+                wrong @ ReplyStep::Wrong { .. } => panic!("{wrong:?} at {at}"),
+            }
+        }
+        ends
+    }
+
+    #[test]
+    fn an_answer_ends_where_it_ends_whatever_the_pieces() {
+        let exact = Reply::Exact(payload("+PONG\\r\\n").unwrap());
+        for (reply, stream, expected) in [
+            (until("\\r\\n"), &b"+OK\r\n-\r\r\n\r\n"[..], &[5, 9, 11][..]),
+            // A delimiter that begins within itself.
+            (until("aab"), b"aaab--aaaab", &[4, 11]),
+            (until("abab"), b"abaabababab", &[7, 11]),
+            (Reply::Bytes(3), b"abcdefg", &[3, 6]),
+            (exact, b"+PONG\r\n+PONG\r\n", &[7, 14]),
+        ] {
+            for size in 1..=stream.len() {
+                assert_eq!(ends(&reply, stream, size), expected, "{reply} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_byte_is_found_in_its_piece() {
+        let reply = Reply::Exact(payload("+PONG\\r\\n").unwrap());
+        let mut progress = ReplyProgress::default();
+        assert_eq!(reply.step(&mut progress, b"+P"), ReplyStep::More);
+        let wrong = ReplyStep::Wrong {
+            at: 1,
+            expected: b'N',
+            got: b'n',
+        };
+        assert_eq!(reply.step(&mut progress, b"OnG"), wrong);
+    }
+
+    #[test]
+    fn a_reply_is_described_by_its_end() {
+        assert_eq!(until("\\r\\n").to_string(), r#"all until "\r\n""#);
+    }
+}

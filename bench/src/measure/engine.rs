@@ -1,0 +1,384 @@
+//! The main thread of a load: starts the lanes, gives the signals, looks at the server's process at
+//! the right moments, tells the observers once a second, and collects the counts.
+
+use std::fmt;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use corelane::poller::BackEnd;
+use corelane::sys::{self, Time};
+
+use super::progress::{Observer, Phase};
+use super::sampler::Sampler;
+use super::signals;
+use crate::load::control::{LaneControl, Start, Window};
+use crate::load::lane::{self, LanePlan, LaneResult, Usage};
+use crate::load::lane_event::{LaneEvent, Started};
+use crate::load::recorder::Recorder;
+use crate::load::work::Length;
+use crate::outcome;
+use crate::plan::build::Plan;
+use crate::procfs::server_process::{Cost, ServerProcess};
+use crate::procfs::system_counters::SystemCounters;
+
+/// Longer than any load: some 292 years, so that sums stay in range.
+const FOR_EVER: Duration = Duration::from_nanos(u64::MAX / 2);
+/// How often a row of the series is made.
+const ROW: Duration = Duration::from_secs(1);
+
+/// Why there are no results.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// Threads or signals cannot be had.
+    System(io::Error),
+    /// A lane cannot be opened, or its poller broke.
+    Lane(io::Error),
+    /// A second signal.
+    Cut,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => write!(f, "cannot start: {error}"),
+            Self::Lane(error) => write!(f, "a lane failed: {error}"),
+            Self::Cut => f.write_str("stopped at once by a second signal: no results"),
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) struct Results {
+    pub(crate) tally: Recorder,
+    /// Which pollers the lanes had.
+    pub(crate) back_ends: Vec<BackEnd>,
+    /// How long was measured.
+    pub(crate) elapsed: Duration,
+    pub(crate) interrupted: bool,
+    pub(crate) costs: Option<Costs>,
+    pub(crate) series: Vec<outcome::Second>,
+    /// Of each lane that was measured.
+    pub(crate) usage: Vec<Usage>,
+    pub(crate) system: outcome::System,
+}
+
+/// What the server's process had cost at each mark; `None` where it could not be read any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Costs {
+    /// Before the first connection.
+    pub(crate) before: Cost,
+    /// When all connections were open.
+    pub(crate) opened: Option<Cost>,
+    /// When the measured time began.
+    pub(crate) start: Option<Cost>,
+    /// When it ended.
+    pub(crate) end: Option<Cost>,
+}
+
+enum Event {
+    Lane(LaneEvent),
+    Ended(Result<Box<LaneResult>, RunError>),
+    Signal,
+}
+
+/// Makes loads, one at a time, for as long as nobody interrupts. One for a process.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    /// When the first signal came.
+    interrupted: Option<Time>,
+    observers: Vec<Box<dyn Observer>>,
+}
+
+impl Engine {
+    /// From now on signals end the load.
+    pub(crate) fn new(observers: Vec<Box<dyn Observer>>) -> Result<Self, RunError> {
+        let (sender, events) = channel();
+        signals::forward(sender.clone(), || Event::Signal).map_err(RunError::System)?;
+        Ok(Self {
+            sender,
+            events,
+            interrupted: None,
+            observers,
+        })
+    }
+
+    /// Whether a signal came.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.is_some()
+    }
+
+    /// Makes the load that is planned; `part` says which it is of several.
+    pub(crate) fn run(&mut self, plan: &Plan, part: Option<String>) -> Result<Results, RunError> {
+        let machine = SystemCounters::now();
+        let mut server = plan.target.pid.map(ServerProcess::new);
+        let before = server.as_mut().and_then(|server| server.cost().ok());
+        let control = Arc::new(LaneControl::new());
+        for lane in 0..plan.lanes {
+            let lane = lane_plan(plan, lane, &control);
+            start(lane, self.sender.clone()).map_err(RunError::System)?;
+        }
+        let mut load = Running {
+            plan,
+            sampler: Sampler::new(plan, part, sys::now()),
+            engine: self,
+            control,
+            server,
+            lanes: Vec::new(),
+            back_ends: Vec::new(),
+            opened: 0,
+            ended: 0,
+            tally: Recorder::new(),
+            usage: Vec::new(),
+            next_row: sys::now() + ROW,
+        };
+        load.connect()?;
+        let opened = load.cost();
+        if let Some(hold) = plan.hold.filter(|_| load.opened > 0) {
+            load.sampler.enter(Phase::Holding);
+            load.wait_until(sys::now() + hold)?;
+        }
+        let (start, end, window) = load.exchange()?;
+        let elapsed = load.finish(window)?;
+        Ok(Results {
+            series: load
+                .sampler
+                .finish(window.start, &mut load.engine.observers),
+            back_ends: load.back_ends,
+            elapsed,
+            interrupted: load.engine.is_interrupted(),
+            costs: before.map(|before| Costs {
+                before,
+                opened,
+                start,
+                end,
+            }),
+            tally: load.tally,
+            usage: load.usage,
+            system: SystemCounters::now().since(&machine),
+        })
+    }
+}
+
+/// An equal share of the connections.
+fn lane_plan(plan: &Plan, lane: u32, control: &Arc<LaneControl>) -> LanePlan {
+    let bound = |lane: u32| {
+        let connections = u64::from(plan.load.connections) * u64::from(lane);
+        u32::try_from(connections / u64::from(plan.lanes)).expect("a part of 32 bits")
+    };
+    LanePlan {
+        options: plan.options,
+        may_fall_back: plan.may_fall_back,
+        connections: bound(lane)..bound(lane + 1),
+        load: plan.load.clone(),
+        control: Arc::clone(control),
+    }
+}
+
+/// Starts a lane on a thread of its own.
+fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
+    let first = plan.connections.start;
+    thread::Builder::new()
+        .name(format!("lane-of-{first}"))
+        .spawn(move || {
+            let say = to.clone();
+            let run = || {
+                lane::run(plan, move |said| {
+                    // The main thread waits for this until every lane has ended.
+                    drop(say.send(Event::Lane(said)));
+                })
+            };
+            let result = match panic::catch_unwind(AssertUnwindSafe(run)) {
+                Ok(result) => result,
+                Err(_) => Err(io::Error::other("it panicked")),
+            };
+            let result = result.map(Box::new).map_err(RunError::Lane);
+            drop(to.send(Event::Ended(result)));
+        })?;
+    Ok(())
+}
+
+/// The lanes, seen from the main thread.
+struct Running<'a> {
+    plan: &'a Plan,
+    engine: &'a mut Engine,
+    control: Arc<LaneControl>,
+    server: Option<ServerProcess>,
+    lanes: Vec<Started>,
+    back_ends: Vec<BackEnd>,
+    /// Connections that are open.
+    opened: u32,
+    /// Lanes that have ended.
+    ended: u32,
+    tally: Recorder,
+    usage: Vec<Usage>,
+    sampler: Sampler,
+    /// When the row that is being made ends.
+    next_row: Time,
+}
+
+impl Running<'_> {
+    /// Until every lane has tried its connections.
+    fn connect(&mut self) -> Result<(), RunError> {
+        while self.back_ends.len() < self.plan.lanes as usize {
+            self.next(None)?;
+            if let Some(now) = self.engine.interrupted {
+                self.stop(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the messages flow and stops them. Gives the server's cost at both ends.
+    fn exchange(&mut self) -> Result<(Option<Cost>, Option<Cost>, Window), RunError> {
+        let now = sys::now();
+        let length = match self.plan.load.length {
+            Length::For(duration) => duration,
+            Length::Count(_) => FOR_EVER,
+        };
+        let start = now + self.plan.load.ramp + self.plan.warmup;
+        let window = Window {
+            start,
+            end: start + length,
+        };
+        if self.opened == 0 {
+            self.stop(now);
+        }
+        self.align_rows(now, start);
+        self.sampler.enter(Phase::Warmup);
+        self.control.go(Start { at: now, window });
+        self.wake();
+        self.wait_until(window.start)?;
+        let at_start = self.cost();
+        self.sampler.measuring(window);
+        self.wait_until(window.end)?;
+        let at_end = self.cost();
+        let now = self.engine.interrupted.unwrap_or_else(sys::now);
+        self.stop(now);
+        self.sampler.enter(Phase::Finishing);
+        let end = window.end.min(now);
+        Ok((at_start, at_end, Window { end, ..window }))
+    }
+
+    /// Has a row begin where the measured time does.
+    fn align_rows(&mut self, now: Time, start: Time) {
+        let ahead = u64::try_from(start.since(now).as_nanos() % ROW.as_nanos()).unwrap_or(0);
+        self.next_row = match ahead {
+            0 => now,
+            nanos => now + Duration::from_nanos(nanos),
+        };
+    }
+
+    /// Until every lane has closed its connections. Says how long was measured.
+    fn finish(&mut self, window: Window) -> Result<Duration, RunError> {
+        let ended_by_itself = self.all_ended();
+        while !self.all_ended() {
+            self.next(None)?;
+        }
+        let by_count = matches!(self.plan.load.length, Length::Count(_));
+        // All that was to be sent was sent, or nobody was left to send it.
+        let end = match ended_by_itself || by_count && self.engine.interrupted.is_none() {
+            true => self.tally.last,
+            false => window.end,
+        };
+        Ok(end.since(window.start))
+    }
+
+    /// Until then, or a signal, or until all lanes have ended.
+    fn wait_until(&mut self, then: Time) -> Result<(), RunError> {
+        while self.engine.interrupted.is_none() && !self.all_ended() {
+            if !self.next(Some(then))? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one event, or makes a row; false when `until` has come first.
+    fn next(&mut self, until: Option<Time>) -> Result<bool, RunError> {
+        let now = sys::now();
+        if now >= self.next_row {
+            self.row(now);
+        }
+        let wait = until.map_or(self.next_row, |until| until.min(self.next_row));
+        match self.engine.events.recv_timeout(wait.since(now)) {
+            Ok(event) => self.on_event(event)?,
+            Err(RecvTimeoutError::Timeout) => {
+                let now = sys::now();
+                return Ok(until.is_none_or(|until| now < until));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(RunError::System(io::ErrorKind::BrokenPipe.into()));
+            }
+        }
+        Ok(true)
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), RunError> {
+        match event {
+            Event::Lane(LaneEvent::Started(lane)) => self.lanes.push(lane),
+            Event::Lane(LaneEvent::Connected(lane)) => {
+                self.opened += lane.opened;
+                self.back_ends.push(lane.back_end);
+            }
+            Event::Lane(LaneEvent::Row(interval)) => {
+                self.sampler.add(&interval, &mut self.engine.observers);
+            }
+            Event::Ended(done) => {
+                let done = *done?;
+                let owes = done.rows != self.control.rows();
+                let observers = &mut self.engine.observers;
+                self.sampler.add_last(&done.tally, owes, observers);
+                self.tally.add(done.tally);
+                self.usage.extend(done.usage);
+                self.ended += 1;
+            }
+            Event::Signal if self.engine.interrupted.is_some() => return Err(RunError::Cut),
+            Event::Signal => self.engine.interrupted = Some(sys::now()),
+        }
+        Ok(())
+    }
+
+    /// Ends a row: asks the lanes, which answer one by one.
+    fn row(&mut self, now: Time) {
+        self.next_row = self.next_row + ROW;
+        if self.next_row <= now {
+            self.next_row = now + ROW;
+        }
+        // A lane that has not answered for a whole row has been busy with one turn all the while.
+        if self.sampler.is_waiting() {
+            return;
+        }
+        let alive = self.plan.lanes - self.ended;
+        let server = self.cost();
+        self.sampler.end_row(now, alive, &self.lanes, server);
+        self.control.ask_for_row();
+        self.wake();
+    }
+
+    fn stop(&self, now: Time) {
+        self.control.stop(now);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for lane in &self.lanes {
+            lane.remote.call(|_| {});
+        }
+    }
+
+    fn all_ended(&self) -> bool {
+        self.ended == self.plan.lanes
+    }
+
+    /// What the server's process has cost so far.
+    fn cost(&mut self) -> Option<Cost> {
+        self.server.as_mut()?.cost().ok()
+    }
+}

@@ -1,0 +1,13 @@
+//! Why a load cannot be made as the arguments ask.
+
+use std::fmt;
+
+/// What is wrong with the arguments.
+#[derive(Debug)]
+pub(crate) struct PlanError(pub(crate) String);
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,76 @@
+//! Who the target is: a host name or an address becomes one address, before anything starts.
+
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use super::error::PlanError;
+
+/// How long each of several addresses of one name has to answer.
+const PROBE_MAX: Duration = Duration::from_secs(2);
+
+/// Looks a target up, once. Of several addresses the first that accepts a connection counts.
+pub(crate) fn resolve(target: &str) -> Result<SocketAddr, PlanError> {
+    if let Ok(address) = target.parse::<SocketAddr>() {
+        return check_port(target, address);
+    }
+    let has_port = target
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !has_port {
+        return Err(PlanError(format!(
+            "{target:?} is no HOST:PORT: write 127.0.0.1:7007, [::1]:7007 or localhost:7007"
+        )));
+    }
+    let addresses: Vec<SocketAddr> = target
+        .to_socket_addrs()
+        .map_err(|error| PlanError(format!("cannot find {target:?}: {error}")))?
+        .collect();
+    let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, PROBE_MAX).is_ok();
+    let chosen = match &addresses[..] {
+        [] => return Err(PlanError(format!("{target:?} has no address"))),
+        [one] => one,
+        // If none answers the run will say why.
+        [first, ..] => addresses.iter().find(answers).unwrap_or(first),
+    };
+    check_port(target, *chosen)
+}
+
+fn check_port(target: &str, address: SocketAddr) -> Result<SocketAddr, PlanError> {
+    match address.port() {
+        0 => Err(PlanError(format!(
+            "{target:?}: port 0 is no port to connect to"
+        ))),
+        _ => Ok(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+
+    #[test]
+    fn targets() {
+        for target in ["127.0.0.1:7007", "[::1]:7007"] {
+            assert_eq!(resolve(target).unwrap().to_string(), target);
+        }
+        let form = |target: &str| {
+            format!(
+                "{target:?} is no HOST:PORT: write 127.0.0.1:7007, [::1]:7007 or localhost:7007"
+            )
+        };
+        for target in [
+            "localhost",
+            "127.0.0.1",
+            "localhost:http",
+            ":7",
+            "h:65536",
+            "",
+        ] {
+            assert_eq!(resolve(target).unwrap_err().to_string(), form(target));
+        }
+        assert_eq!(
+            resolve("127.0.0.1:0").unwrap_err().to_string(),
+            "\"127.0.0.1:0\": port 0 is no port to connect to"
+        );
+    }
+}
