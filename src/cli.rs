@@ -78,6 +78,8 @@ enum Command {
 enum ConfigCommand {
     /// Print the default configuration, commented
     Default,
+    /// Print the JSON Schema of the configuration, for editors and validators
+    Schema,
 }
 
 /// Why the process ends other than it was asked to.
@@ -196,9 +198,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure
             target.iter().try_for_each(|target| probe(target))?;
             config.iter().try_for_each(|path| probe_listeners(path))
         }
-        Command::Config {
-            command: ConfigCommand::Default,
-        } => print(config::DEFAULT),
+        Command::Config { command } => print(match command {
+            ConfigCommand::Default => config::DEFAULT,
+            ConfigCommand::Schema => config::SCHEMA,
+        }),
     }
 }
 

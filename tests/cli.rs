@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[path = "cli/config.rs"]
+mod config;
 #[path = "cli/here.rs"]
 mod here;
 
@@ -114,6 +116,7 @@ fn version_and_help_work_beside_a_broken_configuration() {
         &["run", "--config", "corelane.toml", "--help"],
         &["check", "--help"],
         &["config", "default", "--help"],
+        &["config", "schema", "--help"],
     ] {
         let help = directory.run(arguments);
         assert_eq!(
@@ -193,18 +196,6 @@ fn arguments_of_other_servers_get_the_command_that_was_meant() {
     assert!(answer.stderr.contains("similar subcommand"), "{answer:?}");
 }
 
-#[test]
-fn config_default_is_the_embedded_file_and_passes_its_check() {
-    let directory = Directory::new();
-    let default = directory.run(&["config", "default"]);
-    assert_eq!(default, ok(DEFAULT));
-    fs::write(directory.0.join("copy.toml"), &default.stdout).unwrap();
-    for option in ["--config", "-c"] {
-        let check = directory.run(&["check", option, "copy.toml"]);
-        assert_eq!(check, ok("copy.toml: ok: 2 listeners, 1 upstream\n"));
-    }
-}
-
 /// What cannot be meant and is allowed: see `src/config/tests/doubts.rs` for all of it.
 #[test]
 fn a_check_warns_and_succeeds() {
@@ -272,6 +263,10 @@ fn every_example_passes_its_check() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for entry in fs::read_dir(root.join("config")).unwrap() {
         let path = entry.unwrap().path();
+        // The schema stands beside the examples.
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
         let answer = run(root, &["check", "--config", path.to_str().unwrap()]);
         assert_eq!(
             (answer.code, answer.stderr.as_str()),
@@ -376,7 +371,12 @@ fn nothing_in_a_file_reaches_the_terminal_unescaped() {
 #[test]
 fn who_reads_no_further_is_no_failure() {
     let directory = Directory::new();
-    for arguments in [&["config", "default"][..], &["--help"], &["--version"]] {
+    for arguments in [
+        &["config", "default"][..],
+        &["config", "schema"],
+        &["--help"],
+        &["--version"],
+    ] {
         let mut child = corelane(&directory.0, arguments)
             .stdout(closed_pipe())
             .stderr(Stdio::piped())

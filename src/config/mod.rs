@@ -50,6 +50,8 @@ use file::File;
 
 /// The configuration that `corelane run` starts without a file, as TOML, commented for operators.
 pub const DEFAULT: &str = include_str!("../../config/default.toml");
+/// The JSON Schema of the configuration, for editors and validators. `tests/schema.rs` makes it.
+pub const SCHEMA: &str = include_str!("../../config/corelane.schema.json");
 
 /// Everything that corelane can be told, checked, nothing left open.
 #[derive(Debug, Clone, PartialEq, Eq)]
