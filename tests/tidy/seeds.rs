@@ -1,5 +1,7 @@
 //! One text for each error that `tests/tidy.rs` has to find, and good texts that resemble them.
 
+use crate::source::Source;
+use crate::words::{Count, judge};
 use crate::{MACHINE_PATHS, REGISTRY_HOSTS, check};
 
 /// File, text below a `//!` doc, part of the one error to be found.
@@ -196,6 +198,57 @@ fn finds_no_error_in_good_files() {
         check("src/net/mod.rs", &tests).is_empty(),
         "a test module is not counted"
     );
+}
+
+/// Comments, the words in them, and how many of those words refer.
+const WORDS: &[(&str, usize, usize)] = &[
+    ("//! It waits.\n", 2, 1),
+    ("/// Those who wait.\nfn that() {}\n", 3, 2),
+    ("let a = \"it // that\"; // Which one?\n", 2, 2),
+    ("/* What others\n   say */\n", 3, 2),
+    (
+        "// `it` is code, `that` too; an unpaired ` hides no it\n",
+        8,
+        1,
+    ),
+    ("//! ```\n//! it\n//! ``` it\n", 1, 1),
+    ("// italic, whichever, it's\n", 3, 0),
+];
+
+#[test]
+fn counts_referring_words_in_comments_only() {
+    for (text, words, referring) in WORDS {
+        let count = Count::of(&Source::new("src/net/a.rs", text));
+        assert_eq!(
+            (count.words, count.referring),
+            (*words, *referring),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn holds_the_share_of_referring_words_to_its_ceiling() {
+    let share = |referring: usize| {
+        let count = |path: &str, words, referring| (path.to_owned(), Count { words, referring });
+        let good = (0..10).map(|n| count(&format!("src/good_{n}.rs"), 50, 2));
+        let worst = count("src/worst.rs", 500, referring - 20);
+        judge(good.chain([worst]).collect(), 80, 2)
+    };
+    assert_eq!(share(80), Ok(()));
+    assert_eq!(share(79), Ok(()));
+    let error = share(81).unwrap_err();
+    assert!(error.contains("8.1 % of the words"), "{error}");
+    assert!(
+        error.contains("\nsrc/worst.rs: 12.2 %, 61 of 500\nsrc/good_0.rs"),
+        "{error}"
+    );
+    assert!(
+        !error.contains("src/good_9.rs"),
+        "an eleventh file: {error}"
+    );
+    let error = share(78).unwrap_err();
+    assert!(error.contains("lower PER_MILLE_MAX"), "{error}");
 }
 
 fn finds(file: &str, text: &str, expected: &str) {
