@@ -1,10 +1,10 @@
 //! The seam between a lane and the operating system: operations in, completions out.
 //!
-//! **The law:** every submitted op ends in exactly one final answer, cancelled or not; until then
-//! whatever memory the kernel may touch belongs to the poller. So dropping or leaking whatever
-//! waits for an op is always safe. The poller knows no future and no task.
+//! **The law:** every submitted op ends in exactly one final answer, cancelled or not. Until then
+//! all memory that the kernel may touch belongs to the poller, so dropping or leaking a future
+//! that waits for an op is always safe. The poller knows no future and no task.
 
-/// Calls one method on whichever back end it is.
+/// Calls one method of the back end in use.
 macro_rules! forward {
     ($inner:expr, $poller:ident => $call:expr) => {
         match $inner {
@@ -82,7 +82,7 @@ pub use self::uring_test::io_uring_refusal;
 use crate::buf::Pool;
 use crate::sys::{OsSocket, SocketRef};
 
-/// A lane's poller. When it is dropped, its open sockets are reset and all buffers given back.
+/// A lane's poller. Dropping the poller resets its open sockets and returns all buffers.
 #[derive(Debug)]
 pub struct Poller {
     back_end: BackEnd,
@@ -102,11 +102,11 @@ enum Inner {
 }
 
 impl Poller {
-    /// Opens a poller for the calling thread, which alone may use it. Received bytes go into
-    /// buffers of `pool`.
+    /// Opens a poller for the calling thread; no other thread may use the poller. Received bytes
+    /// go into buffers of `pool`.
     ///
     /// # Errors
-    /// What the kernel says; for io_uring see [`io_uring_refusal`].
+    /// Errors of the kernel; for io_uring see [`io_uring_refusal`].
     pub fn open(back_end: BackEnd, options: PollerOptions, pool: &Pool) -> io::Result<Self> {
         let inner = match back_end {
             #[cfg(target_os = "linux")]
@@ -122,46 +122,46 @@ impl Poller {
         Ok(Self { back_end, inner })
     }
 
-    /// Which back end this is.
+    /// The back end in use.
     #[must_use]
     pub fn back_end(&self) -> BackEnd {
         self.back_end
     }
 
-    /// Takes a non-blocking socket over, as [`crate::sys`] makes and accepts them.
+    /// Takes over a non-blocking socket made or accepted by [`crate::sys`].
     pub fn attach(&mut self, socket: OsSocket) -> Socket {
         forward!(&mut self.inner, poller => poller.attach(socket))
     }
 
-    /// An open socket's descriptor, to read or set its options; panics when the socket was closed.
+    /// An open socket's descriptor, to read or set options; panics when the socket was closed.
     pub fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
         forward!(&self.inner, poller => poller.descriptor(socket))
     }
 
-    /// Starts an op, which ends in the answer returned or in exactly one final completion; panics
+    /// Starts an op. The op ends in the returned answer or in exactly one final completion. Panics
     /// when the socket was closed or has an op of this kind in flight.
     pub fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         forward!(&mut self.inner, poller => poller.submit(socket, op))
     }
 
-    /// Asks for an op's end. Its final completion comes all the same, and may still be a success;
-    /// until then the op is in flight. Nothing happens when no such op is in flight.
+    /// Requests the end of an op; does nothing when no such op is in flight. The op stays in flight
+    /// until its final completion, which may still be a success.
     pub fn cancel(&mut self, socket: Socket, kind: OpKind) {
         forward!(&mut self.inner, poller => poller.cancel(socket, kind));
     }
 
-    /// How many bytes of an open socket's send in flight the kernel has taken; 0 if there is none.
+    /// Bytes of an open socket's send in flight that the kernel has taken; 0 without a send.
     pub fn sent_so_far(&mut self, socket: Socket) -> usize {
         forward!(&mut self.inner, poller => poller.sent_so_far(socket))
     }
 
-    /// Closes a socket: its ops are cancelled, nothing more is answered for it, and the descriptor
-    /// is closed once the kernel has let go of all their memory; panics when it was closed before.
+    /// Closes a socket and cancels its ops; no completion follows for them. The descriptor is
+    /// closed once the kernel uses none of the ops' memory. Panics when the socket was closed.
     pub fn close(&mut self, socket: Socket, how: Close) {
         forward!(&mut self.inner, poller => poller.close(socket, how));
     }
 
-    /// Appends completions to `to`, waiting if there are none. May return with none, seldom early.
+    /// Appends completions to `to` and waits if there are none. May rarely return without any.
     ///
     /// # Errors
     /// Only when the poller itself is broken.
@@ -169,8 +169,8 @@ impl Poller {
         forward!(&mut self.inner, poller => poller.wait(wait, to))
     }
 
-    /// The same for everything that had arrived before this call, without waiting and without
-    /// budgets. What found no free buffer stays in the kernel.
+    /// Appends completions of everything that had arrived before this call, without waiting and
+    /// without budgets. Bytes for which no buffer is free stay in the kernel.
     pub fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
         forward!(&mut self.inner, poller => poller.look(to))
     }
@@ -181,18 +181,18 @@ impl Poller {
         forward!(&self.inner, poller => poller.notifier())
     }
 
-    /// Gives back what is held ready for more traffic than there is.
+    /// Returns memory held ready beyond the present traffic.
     pub fn rest(&mut self) {
         forward!(&mut self.inner, poller => poller.rest());
     }
 
-    /// How many sockets were closed whose descriptors are still open.
+    /// Counts the closed sockets whose descriptors are still open.
     #[must_use]
     pub fn closing(&self) -> Closing {
         forward!(&self.inner, poller => poller.closing())
     }
 
-    /// How many answers came for sockets that were closed.
+    /// Counts the kernel's completions for closed sockets.
     pub fn stale(&self) -> u64 {
         forward!(&self.inner, poller => poller.stale())
     }

@@ -1,4 +1,4 @@
-//! The words of the seam: what is asked of a poller and what it answers.
+//! The types of the seam: ops for the poller, and its completions.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use crate::buf::{Buf, Chain};
 use crate::sys::OsSocket;
 
-/// A socket that a poller watches: a slot and the generation of its tenant, so that an answer to a
-/// former tenant is told from one to the present one.
+/// A socket that a poller watches: slot and generation. A late completion for the slot's former
+/// socket has the wrong generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Socket {
     pub(super) slot: u32,
@@ -15,25 +15,25 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Index of the socket's slot; small numbers are used again.
+    /// Index of the socket's slot. Slots are reused, so indices stay small.
     #[must_use]
     pub fn slot(self) -> usize {
         self.slot as usize
     }
 }
 
-/// What can be asked. At most one of each kind is in flight for one socket.
+/// An operation on a socket. At most one op of each kind is in flight per socket.
 #[derive(Debug)]
 pub enum Op {
-    /// Take one connection off a listener's queue.
+    /// Accept one connection of a listener.
     Accept,
     /// Connect to an address.
     Connect(SocketAddr),
     /// Receive until the peer's FIN, an error or a cancel: a stream of [`Event::Received`], ended
     /// by one [`Event::RecvEnded`]. No buffer is held while nothing arrives, and an empty pool only
-    /// delays it.
+    /// delays the receive.
     Recv,
-    /// Send all of a chain, however often the kernel takes a part of it.
+    /// Send a whole chain, in as many pieces as the kernel takes.
     Send(Chain),
     /// Send all of a chain. The success may arrive as late as the next completion of any op, as
     /// [`Event::SentLazily`] (docs/decisions/0010-lazy-sends.md).
@@ -44,7 +44,7 @@ pub enum Op {
     WriteReady,
 }
 
-/// The kind of an op; with the socket, its name.
+/// The kind of an op. Socket and kind identify an op in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum OpKind {
@@ -92,7 +92,7 @@ impl Op {
     }
 }
 
-/// What came of submitting an op.
+/// The result of submitting an op.
 #[derive(Debug)]
 #[must_use = "an op that is done gets no completion"]
 pub enum Submitted {
@@ -102,27 +102,27 @@ pub enum Submitted {
     Done(Event),
 }
 
-/// An answer from the poller.
+/// An event of one socket.
 #[derive(Debug)]
 pub struct Completion {
     /// The socket that the op was for.
     pub socket: Socket,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
-/// What happened. Every kind but [`Event::Received`] is final for its op.
+/// An op's event. Every kind but [`Event::Received`] is final for the op.
 #[derive(Debug)]
 pub enum Event {
     /// A connection and its peer's address.
     Accepted(io::Result<(OsSocket, SocketAddr)>),
-    /// The handshake's end.
+    /// The end of the handshake.
     Connected(io::Result<()>),
-    /// Bytes, never none; more may follow.
+    /// At least one byte; more may follow.
     Received(Buf),
     /// The stream of received bytes has ended.
     RecvEnded(RecvEnd),
-    /// All is sent, or this many bytes until the error.
+    /// The whole chain is sent, or this many bytes before the error.
     Sent(usize, io::Result<()>),
     /// All bytes of a lazy send are sent, this many, at some time since its submission.
     SentLazily(usize),
@@ -133,7 +133,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The kind of the op that it answers.
+    /// The kind of the op that the event answers.
     #[cfg(any(test, feature = "sim"))]
     pub(super) fn kind(&self) -> OpKind {
         match self {
@@ -148,7 +148,7 @@ impl Event {
 
     /// The final answer to a cancelled op.
     pub(super) fn cancelled(kind: OpKind, sent: usize) -> Self {
-        // On the heap, so not for a receive: back-pressure cancels those message by message.
+        // An `io::Error` allocates; backpressure cancels receives per message, so none for those.
         let error = || io::Error::from(Cancelled);
         match kind {
             OpKind::Accept => Self::Accepted(Err(error())),
@@ -166,7 +166,7 @@ impl Event {
 pub enum RecvEnd {
     /// The peer's FIN.
     Fin,
-    /// The op was cancelled; what was received before has been delivered.
+    /// The op was cancelled; all bytes received before have been delivered.
     Cancelled,
     /// A reset or another error.
     Failed(io::Error),
@@ -193,9 +193,9 @@ impl From<Cancelled> for io::Error {
 /// How a socket is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// As `close(2)` does it: a FIN behind what was sent. Becomes a reset while a send is in
-    /// flight: a FIN after half of it would pass for its end.
+    /// As `close(2)` does: a FIN behind the sent bytes. While a send is in flight a reset
+    /// instead, since a FIN after half of the chain would look like an orderly end.
     Fin,
-    /// A reset, so that the peer cannot take what it got for all (RFC 9293 §3.10.5).
+    /// A reset, so that the peer cannot mistake a part for the whole (RFC 9293 §3.10.5).
     Reset,
 }

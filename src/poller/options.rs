@@ -1,4 +1,4 @@
-//! What a poller is opened with, how long it waits, and what ends a wait.
+//! Options of a poller, the time limits of a wait, and the notifier.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::sys;
 /// An implementation of the poller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackEnd {
-    /// Linux, kernel 6.1 and later, where it is permitted.
+    /// Linux 6.1 and later, where seccomp and sysctl permit io_uring.
     IoUring,
     /// Linux, any kernel.
     Epoll,
-    /// macOS, FreeBSD and their kin.
+    /// macOS, FreeBSD and related systems.
     Kqueue,
     /// Windows.
     Iocp,
@@ -61,7 +61,7 @@ impl fmt::Display for BackEnd {
     }
 }
 
-/// Sizes of a poller's queues. The defaults serve; tests starve it with smaller ones.
+/// Sizes of a poller's queues. The defaults serve; tests starve a poller with smaller ones.
 #[derive(Clone, Copy, Debug)]
 pub struct PollerOptions {
     /// Ops queued before the kernel is entered early (io_uring's SQ); a power of two.
@@ -69,9 +69,9 @@ pub struct PollerOptions {
     /// Completions kept in shared memory (io_uring's CQ); a power of two.
     pub completions: u32,
     /// Buffers that the kernel may hold to receive into; a power of two up to 32,768. 512 of
-    /// 20 KiB are 10 MiB; 8 MiB cost no cache misses to speak of, more were not tried.
+    /// 20 KiB are 10 MiB; 8 MiB cost no measurable cache misses, more were not tried.
     pub receive_buffers: u16,
-    /// Buffers filled for one socket in one wait, where the poller reads itself.
+    /// Buffers filled for one socket in one wait, where the poller makes the read calls.
     pub receive_budget: u32,
 }
 
@@ -89,28 +89,28 @@ impl Default for PollerOptions {
 /// How long a wait may take.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wait {
-    /// Look without sleeping for this long first.
+    /// Poll without sleeping for this long first.
     pub spin: Duration,
-    /// Then sleep until something happens or this much time has passed; `None` is for ever.
+    /// Then sleep until a completion arrives or this much time has passed; `None` is for ever.
     pub timeout: Option<Duration>,
 }
 
-/// Sockets that were closed and whose descriptors are not.
+/// Sockets that are closed but whose descriptors are still open.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Closing {
-    /// The kernel still has ops of theirs: their ends come as completions.
+    /// Sockets with ops still in the kernel; the ops end with completions.
     pub held: usize,
-    /// The kernel closes them with the next wait.
+    /// Sockets whose close the kernel carries out at the next wait.
     pub queued: usize,
 }
 
 impl Wait {
-    /// Do not wait at all.
+    /// Do not wait.
     pub const NOT: Self = Self {
         spin: Duration::ZERO,
         timeout: Some(Duration::ZERO),
     };
-    /// Wait until something happens.
+    /// Wait until a completion arrives.
     pub const FOR_EVER: Self = Self {
         spin: Duration::ZERO,
         timeout: None,
@@ -121,7 +121,7 @@ impl Wait {
     }
 }
 
-/// What ends a wait of one back end.
+/// The wake-up of one back end.
 pub(super) trait Wake: fmt::Debug + Send + Sync {
     /// Makes the present or the next wait return.
     fn wake(&self);

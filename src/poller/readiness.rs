@@ -1,8 +1,8 @@
-//! Turns an event queue that says "ready" (epoll, kqueue) into completions.
+//! Turns the readiness of an event queue (epoll, kqueue) into completions.
 //!
-//! An op tries its system call first and waits only when that would block. A descriptor is
-//! registered once, edge-triggered, when something first waits for it. An edge says that a state
-//! may have changed, so the state (`readable`, `ended`) is kept here until a call proves it wrong.
+//! An op tries its system call first and waits only when the call would block. A descriptor is
+//! registered once, edge-triggered, when its first op waits. An edge announces a possible change
+//! of state, so `readable` and `ended` are kept here until a call refutes them.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -18,36 +18,36 @@ use crate::sys::{self, Bug, ConnectStart, OsSocket, SocketRef, seeded};
 
 /// Parts handed to one `sendmsg`.
 const PARTS: usize = 16;
-/// Sockets received from in one wait. What they brought is sent on before the next ones' turn,
-/// while what the kernel knows of them is still in the processor's cache: 0.85 of the CPU a message
+/// Sockets received from in one wait. Their bytes are sent on before the next sockets' turn, while
+/// the kernel's data of these sockets is still in the processor's cache: 0.85 of the CPU a message
 /// with 1,000 busy connections.
 const SERVED: usize = 16;
-/// Sockets received from between two looks at the event queue, of those ready at the first.
+/// Sockets received from between two polls of the event queue, of the sockets ready at the first.
 const LOOK_AGAIN: usize = 256;
 
-/// What the operating system's event queue must offer.
+/// The interface of the operating system's event queue.
 pub(super) trait EventQueue {
-    /// Whether it tells of urgent data as of an end. At such a byte a read stops short of what is
-    /// there, and of the rest no edge tells: where this is not known, one read more is needed each
-    /// time.
+    /// Whether urgent data sets `Readable::ended`. A read stops short before an urgent byte, and no
+    /// edge announces the remaining bytes. A queue that does not report urgent data needs one more
+    /// read each time.
     const TELLS_OF_URGENT_DATA: bool;
 
     /// Watches a descriptor for edges of both directions; the present state is the first edge.
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()>;
-    /// Appends what has become ready; sleeps at most `timeout` (`None`: for ever) for it. Says
-    /// whether the notifier ended it: that is said once.
+    /// Appends the ready descriptors; sleeps at most `timeout` (`None`: for ever). Returns whether
+    /// the notifier ended the wait, once per notification.
     fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool>;
     /// Ends a wait from another thread.
     fn notifier(&self) -> Notifier;
 }
 
-/// One event: what a descriptor has become.
+/// One event: the new state of a descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Readable {
     pub(super) token: u64,
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// FIN, reset, error or urgent data has arrived: read on until a read says that that is all.
+    /// FIN, reset, error or urgent data has arrived: read on until a read returns the end.
     pub(super) ended: bool,
 }
 
@@ -61,15 +61,15 @@ pub(super) struct Readiness<Q> {
     events: Vec<Readable>,
     /// Sockets to read from in the next wait.
     ready: VecDeque<Socket>,
-    /// How many of them have their turn before the event queue is looked at again.
+    /// Sockets of `ready` still to read from before the next poll of the event queue.
     due: usize,
-    /// Sockets that found the pool empty, in that order.
+    /// Sockets that found the pool empty, longest-starved first.
     starved: VecDeque<Socket>,
     /// Final answers to cancelled ops.
     answers: Vec<Answer>,
 }
 
-/// Every connection has one or two, so it is kept small.
+/// Kept small: a connection has one or two.
 #[derive(Debug)]
 struct State {
     fd: OsSocket,
@@ -193,7 +193,7 @@ impl<Q: EventQueue> Readiness<Q> {
             drop(self.sends.remove(state.send));
         }
         let fd = sys::borrow(&state.fd);
-        // A socket that cannot be told any more is dead already; closing it is all there is.
+        // The call fails only on a dead connection; closing is then all that is left to do.
         drop(
             if state.is_unanswered(OpKind::Send) || how == Close::Reset {
                 sys::reset_on_close(fd)
@@ -207,7 +207,7 @@ impl<Q: EventQueue> Readiness<Q> {
         let budget = if self.starved.is_empty() {
             self.receive_budget
         } else {
-            // Buffers are scarce: one for each, so that nobody goes without.
+            // Buffers are scarce: one per socket, so that every socket gets bytes.
             1
         };
         let fed = feed_starved(&self.pool, &mut self.starved, &mut self.ready);
@@ -221,11 +221,11 @@ impl<Q: EventQueue> Readiness<Q> {
             }
         }
         self.take_events(to);
-        // Those that have more to read come again in the next wait.
+        // Sockets with more to read are queued again for the next wait.
         if asks {
             self.due = self.ready.len().min(LOOK_AGAIN);
         }
-        // A lane that has other work between two waits: nobody is to wait for it twice.
+        // A zero wait means a busy lane: read from more sockets, so that none waits two turns.
         let most = if wait.is_zero() { LOOK_AGAIN } else { SERVED };
         let serve = self.due.min(most).max(fed);
         self.due = self.due.saturating_sub(serve);
@@ -235,8 +235,8 @@ impl<Q: EventQueue> Readiness<Q> {
 
     pub(super) fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
         feed_starved(&self.pool, &mut self.starved, &mut self.ready);
-        // A call gives so many events, and busy peers bring more meanwhile: in so many calls every
-        // socket has its event.
+        // One call returns a limited number of events, while busy peers add more. After this many
+        // calls every socket has had its event.
         for _ in 0..=self.table.len() / LOOK_AGAIN {
             let before = self.events.len();
             self.queue.wait(Some(Duration::ZERO), &mut self.events)?;
@@ -258,7 +258,7 @@ impl<Q: EventQueue> Readiness<Q> {
         self.events = events;
     }
 
-    /// Reads from the first `count` sockets that are ready, and gives the answers that are due.
+    /// Reads from the first `count` ready sockets and delivers the pending answers.
     fn serve(&mut self, count: usize, budget: u32, to: &mut Vec<Completion>) {
         for _ in 0..count {
             let Some(socket) = self.ready.pop_front() else {
@@ -278,10 +278,10 @@ impl<Q: EventQueue> Readiness<Q> {
         self.queue.notifier()
     }
 
-    /// Nothing is held here that does not go back at once.
+    /// No memory is held ready here.
     pub(super) fn rest(&self) {}
 
-    /// A socket is closed at once here.
+    /// Sockets close at once here.
     pub(super) fn closing(&self) -> Closing {
         Closing::default()
     }
@@ -304,7 +304,7 @@ impl<Q: EventQueue> Readiness<Q> {
         Ok(())
     }
 
-    /// Lets an op wait for an edge.
+    /// Makes an op wait for an edge.
     fn arm(&mut self, socket: Socket, kind: OpKind) -> io::Result<()> {
         let state = self.table.at(socket);
         if !state.registered {
@@ -319,7 +319,7 @@ impl<Q: EventQueue> Readiness<Q> {
         Ok(())
     }
 
-    /// The answer to an op that could not be armed: the kernel has no memory to watch it.
+    /// The answer to an op that could not be armed: the kernel has no memory for the registration.
     fn refuse(&mut self, socket: Socket, kind: OpKind, error: io::Error) -> Event {
         match kind {
             OpKind::Accept => Event::Accepted(Err(error)),
@@ -384,7 +384,7 @@ impl<Q: EventQueue> Readiness<Q> {
         Some(Event::Sent(sending.sent, result))
     }
 
-    /// Reads a socket up to its budget of buffers.
+    /// Reads from a socket up to its budget of buffers.
     fn receive(&mut self, socket: Socket, budget: u32, to: &mut Vec<Completion>) {
         let Some(state) = self.table.find(socket) else {
             return;
@@ -405,8 +405,8 @@ impl<Q: EventQueue> Readiness<Q> {
                     return;
                 }
                 Read::Bytes(buf, full) => {
-                    // What comes after a short read is a new edge. Unless the end has been
-                    // announced already: its edge is behind us.
+                    // Bytes after a short read raise a new edge; an end that is already announced
+                    // raises none.
                     state.readable = state.ended || full || !Q::TELLS_OF_URGENT_DATA;
                     Event::Received(buf)
                 }
@@ -433,7 +433,7 @@ impl<Q> Drop for Readiness<Q> {
     }
 }
 
-/// Sends until all is gone, it would block or it fails; `None` when it would block.
+/// Sends until the chain is empty, or the call would block (`None`) or fails.
 fn push(fd: &OsSocket, sending: &mut Sending, fault: &mut Fault) -> Option<io::Result<()>> {
     while !sending.chain.is_empty() {
         let sent = match sending.chain.only() {
@@ -450,7 +450,7 @@ fn push(fd: &OsSocket, sending: &mut Sending, fault: &mut Fault) -> Option<io::R
     Some(Ok(()))
 }
 
-#[inline(never)] // seldom: it would take part in every send by the stack it needs
+#[inline(never)] // rare: inlined, its stack frame would burden every send
 fn send_parts(fd: &OsSocket, chain: &Chain) -> io::Result<usize> {
     let mut parts = [IoSlice::new(&[]); PARTS];
     let count = chain.gather(&mut parts);

@@ -1,4 +1,4 @@
-//! Tables that the back ends keep: sockets by slot and generation, and chains being sent.
+//! Tables of the back ends: sockets by slot and generation, and chains being sent.
 
 use std::io;
 
@@ -6,10 +6,10 @@ use super::op::{Completion, Event, OpKind, RecvEnd, Socket};
 use crate::buf::Chain;
 use crate::sys::{self, Bug, ErrorCode, OsSocket, seeded};
 
-/// Generations fit the 24 bits that io_uring's user data leaves them.
+/// Generations fit the 24 bits left in io_uring's user data.
 const GENERATION_MASK: u32 = 0x00FF_FFFF;
 
-/// Sockets by slot; a slot that is used again has another generation.
+/// Sockets by slot. A reused slot has a new generation.
 #[derive(Debug)]
 pub(super) struct Table<S> {
     slots: Vec<Slot<S>>,
@@ -52,7 +52,7 @@ impl<S> Table<S> {
         }
     }
 
-    /// The socket's state; `None` when it is gone.
+    /// The socket's state; `None` when the socket was removed.
     pub(super) fn find(&mut self, socket: Socket) -> Option<&mut S> {
         let slot = self.slots.get_mut(socket.slot as usize)?;
         let any = seeded(Bug::GenerationIgnored);
@@ -61,7 +61,7 @@ impl<S> Table<S> {
             .filter(|_| any || slot.generation == socket.generation)
     }
 
-    /// The state of a socket that the caller knows to be there.
+    /// The state of a socket known to be open.
     pub(super) fn at(&mut self, socket: Socket) -> &mut S {
         self.find(socket).expect("the socket is open")
     }
@@ -73,7 +73,7 @@ impl<S> Table<S> {
             .filter(|_| slot.generation == socket.generation)
     }
 
-    /// Like [`Table::find`], for answers from the kernel: counts those that come too late.
+    /// Like [`Table::find`], for completions of the kernel: counts late ones.
     pub(super) fn find_or_count(&mut self, socket: Socket) -> Option<&mut S> {
         if self.peek(socket).is_none() {
             self.stale += 1;
@@ -90,7 +90,7 @@ impl<S> Table<S> {
         slot.state.take()
     }
 
-    /// How many sockets there are, at least: slots that are free are counted.
+    /// An upper bound of the sockets: free slots count too.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -109,13 +109,13 @@ impl<S> Table<S> {
         (0..).zip(&self.slots).filter_map(of).collect()
     }
 
-    /// How many answers came for sockets that were gone.
+    /// Counts the completions for removed sockets.
     pub(super) fn stale(&self) -> u64 {
         self.stale
     }
 }
 
-/// Takes a connection off a listener's queue; `None` when there is none.
+/// Accepts a connection of a listener; `None` when none is pending.
 pub(super) fn accept(listener: &OsSocket) -> Option<Event> {
     match sys::accept(sys::borrow(listener)) {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
@@ -123,7 +123,7 @@ pub(super) fn accept(listener: &OsSocket) -> Option<Event> {
     }
 }
 
-/// A chain being sent, and how much of it the kernel has taken.
+/// A chain being sent, and the number of bytes that the kernel has taken.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     pub(super) chain: Chain,
@@ -135,7 +135,7 @@ impl Sending {
         Self { chain, sent: 0 }
     }
 
-    /// The kernel took `bytes`; says whether it has all.
+    /// Counts `bytes` taken by the kernel; returns whether the chain is sent.
     pub(super) fn advance(&mut self, bytes: usize) -> bool {
         self.chain.skip(bytes);
         self.sent += bytes;
@@ -160,14 +160,14 @@ impl Answer {
     }
 }
 
-/// What killed a connection. The kernel tells it once, to whichever call comes first, and to later
-/// ones that the stream has ended or the pipe is broken: a receiver would take that for a FIN. So
-/// it is kept, and every op hears it.
+/// The error that ended a connection. The kernel reports a connection's error once, to the first
+/// call. Later calls get an end of stream or a broken pipe, which a receiver would take for a FIN.
+/// So the error is kept for all later ops.
 #[derive(Debug, Default)]
 pub(super) struct Fault(Option<ErrorCode>);
 
 impl Fault {
-    /// Keeps an error that the whole connection has died of, and gives the one to be told.
+    /// Keeps an error that ends the whole connection; returns the error to report.
     pub(super) fn tell(&mut self, error: io::Error) -> io::Error {
         match error.kind() {
             io::ErrorKind::ConnectionReset
@@ -193,7 +193,7 @@ impl Fault {
     }
 }
 
-/// Values under small indices, used again. As large as the most that were in use at once.
+/// Values under small indices, which are reused. Grows to the maximum in use at once.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
     entries: Vec<Option<T>>,
@@ -223,7 +223,7 @@ impl<T> Slab<T> {
             .expect("an op in flight keeps its memory")
     }
 
-    /// Takes a value out. When the slab is empty again it gives its memory back.
+    /// Takes a value out. An empty slab frees its memory.
     pub(super) fn remove(&mut self, index: u32) -> T {
         let value = self.entries[index as usize].take();
         self.free.push(index);

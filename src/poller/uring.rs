@@ -2,7 +2,7 @@
 //!
 //! Receiving is multishot into a shared ring of buffers; a chain leaves in one `sendmsg`; accepting
 //! and waiting for readiness are polls. A socket's slot, generation and op kind make up the user
-//! data, so there is no table of ops: at most one of each kind is in flight.
+//! data, so there is no table of ops: at most one op of each kind is in flight per socket.
 //!
 //! One thread creates and uses the ring (`SINGLE_ISSUER`, `DEFER_TASKRUN`): the kernel writes to
 //! memory inside `enter` only.
@@ -34,22 +34,22 @@ use crate::sys::{self, Bug, EventFd, OsSocket, seeded};
 const BATCH: usize = 1024;
 /// User data of the notifier's read.
 const NOTIFIER: u64 = u64::MAX;
-/// User data of the receives that take buffers back.
+/// User data of the receives that return buffers.
 const RETURNED: u64 = u64::MAX - 3;
 
 #[derive(Debug)]
 pub(super) struct Uring {
-    /// First, so that the ring is closed before the memory it knows of is freed.
+    /// First, so that the ring is closed before the memory registered with the ring is freed.
     pub(super) ring: Ring,
     pub(super) buffers: Buffers,
     pub(super) pool: Pool,
     pub(super) table: Table<State>,
     pub(super) sends: Sends,
-    /// Addresses being connected to, which the kernel may read until the end.
+    /// Addresses of connects in flight; the kernel may read them until the completion.
     connects: Slab<Box<SockAddr>>,
-    /// Sockets whose receive found no buffer, in that order.
+    /// Sockets whose receive found no buffer, longest-starved first.
     starved: VecDeque<Socket>,
-    /// Those of them that got something in the present wait: behind the others, they go in last.
+    /// Starved sockets that received bytes in the present wait; they queue behind `starved`.
     served: Vec<Socket>,
     /// Sockets with a lazy send that the kernel may not have consumed yet.
     pub(super) lazy: Vec<Socket>,
@@ -57,10 +57,10 @@ pub(super) struct Uring {
     behind: bool,
     waits: u16,
     pub(super) closing: Closing,
-    /// Final answers to ops that were cancelled while the kernel did not have them.
+    /// Final answers to ops that were cancelled before the kernel had them.
     answers: Vec<Answer>,
     notifier: Arc<EventFd>,
-    /// What the notifier's read writes to.
+    /// Memory that the notifier's read writes to.
     notified: Box<u64>,
     pub(super) notifier_armed: bool,
 }
@@ -124,7 +124,7 @@ impl Uring {
                 if chain.is_empty() {
                     return Submitted::Done(Event::Sent(0, Ok(())));
                 }
-                // Not lazy while a receive lacks buffers: this chain's return to the pool at once.
+                // Not lazy while receives starve: their buffers may be in this chain, needed at once.
                 state.lazy = lazily && self.starved.is_empty() && chain.buffers() <= PARTS;
                 state.send = self.sends.insert(chain);
                 self.start_send(socket);
@@ -167,7 +167,7 @@ impl Uring {
         let more_to_feed = !self.starved.is_empty() && self.buffers.held() > 0;
         let stay = more_to_feed || self.behind || !self.answers.is_empty();
         self.ring.wait(if stay { Wait::NOT } else { wait })?;
-        // Before completions are answered by more of it.
+        // Checked before handling completions queues further submissions.
         let all_taken = !self.ring.has_submissions();
         if all_taken {
             self.closing.queued = 0;
@@ -198,7 +198,7 @@ impl Uring {
     }
 
     pub(super) fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
-        // An enter runs the deferred work of some 20 ops, and busy peers bring more meanwhile.
+        // One enter runs the deferred work of some 20 ops, while busy peers add more.
         for _ in 0..=self.table.len() / 16 {
             self.wait(Wait::NOT, to)?;
             if self.ring.is_all_seen() {
@@ -212,14 +212,14 @@ impl Uring {
         Notifier(Arc::<EventFd>::clone(&self.notifier))
     }
 
-    /// Has the kernel give back what it holds above the least, to be lent again when asked for.
+    /// Makes the kernel return buffers above the minimum; they are provided again on demand.
     pub(super) fn rest(&mut self) {
         self.sends.rest();
         let excess = self.buffers.rest();
         if excess > 0
             && let Err(error) = self.ring.take_buffers(excess, GROUP, RETURNED)
         {
-            // Then they stay; they are asked for again the next time.
+            // The buffers stay provided; the next call tries again.
             tracing::debug!(%error, "io_uring keeps its buffers");
         }
     }
@@ -254,7 +254,7 @@ impl Uring {
     }
 
     pub(super) fn push_silent(&mut self, entry: Entry) {
-        // SAFETY: cancels and closes point to nothing.
+        // SAFETY: entries of cancels and closes contain no pointers.
         unsafe { self.ring.push(&silent(entry)) };
     }
 
@@ -265,7 +265,7 @@ impl Uring {
         self.start(socket, kind, entry);
     }
 
-    /// Queues the rest of a chain.
+    /// Queues the send of a chain's remaining bytes.
     fn start_send(&mut self, socket: Socket) {
         let state = self.table.at(socket);
         let (send, lazy) = (state.send, state.lazy);
@@ -279,8 +279,8 @@ impl Uring {
         }
     }
 
-    /// Lets starved receives try again, the longest-starved first, and no more of them than there
-    /// are buffers: the first one takes all it can use, and has to stand behind the others then.
+    /// Restarts starved receives, the longest-starved first, and at most as many as there are
+    /// buffers: the first receive may use them all, and then queues behind the rest.
     fn feed_starved(&mut self) {
         let mut left = self.buffers.held();
         while left > 0 {
@@ -291,7 +291,7 @@ impl Uring {
                 continue;
             };
             state.queued = false;
-            // Unless it was cancelled or closed meanwhile.
+            // A cancel or close in the meantime clears the flag.
             if mem::take(&mut state.starved) {
                 self.start_recv(socket);
                 left -= 1;
@@ -354,7 +354,7 @@ impl Uring {
         };
         debug_assert!(!more, "a stream of receives ends once");
         if matches!(end, RecvEnd::Cancelled) && !cancelled {
-            // It ended for a reason of the kernel's own; nobody asked for it: go on.
+            // The kernel ended the multishot receive without a cancel: start again.
             if entry.result() == -libc::ENOBUFS {
                 state.starved = true;
                 if !mem::replace(&mut state.queued, true) {
@@ -373,7 +373,8 @@ impl Uring {
         push(Event::RecvEnded(end));
     }
 
-    /// The final answer of any other op; `None` when it goes on or its socket is closing.
+    /// The final answer of an op that is no receive; `None` when the op continues or its socket is
+    /// closing.
     fn on_single(&mut self, socket: Socket, kind: OpKind, result: i32) -> Option<Event> {
         let state = self.table.find_or_count(socket)?;
         state.inflight &= !kind.bit();
@@ -403,7 +404,7 @@ impl Uring {
         event
     }
 
-    /// What a result means; `None` when the op was started again.
+    /// The event for a result; `None` when the op was started again.
     fn answer(
         &mut self,
         socket: Socket,

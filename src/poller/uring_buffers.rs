@@ -1,7 +1,8 @@
-//! The ring of empty buffers that the kernel receives into (`io_uring_register_buf_ring(3)`,
+//! The provided buffer ring that the kernel receives into (`io_uring_register_buf_ring(3)`,
 //! Linux 5.19).
 //!
-//! Filled no further than the recent demand asks for, so that the same warm buffers go round.
+//! The ring holds only as many buffers as recent demand needs, so that the same buffers stay in
+//! the processor's cache.
 #![expect(unsafe_code, reason = "memory shared with the kernel")]
 
 use std::io;
@@ -14,10 +15,10 @@ use super::Ring;
 use crate::buf::{Buf, Pool};
 use crate::sys::Region;
 
-/// The one group of buffers in a ring.
+/// The ring's only buffer group.
 pub(super) const GROUP: u16 = 0;
 const NOT_LENT: u32 = u32::MAX;
-/// Entries filled at first, and at rest.
+/// Buffers provided at first, and at rest.
 pub(super) const LEVEL_MIN: usize = 32;
 
 #[derive(Debug)]
@@ -25,11 +26,11 @@ pub(super) struct Buffers {
     region: Region,
     entries: u16,
     tail: u16,
-    /// Per buffer id: which buffer of the pool the kernel has under it, or `NOT_LENT`.
+    /// Per buffer id: the pool's index of the buffer that the kernel holds, or `NOT_LENT`.
     lent: Box<[u32]>,
-    /// Ids that the kernel does not have.
+    /// Ids without a buffer in the kernel.
     free: Vec<u16>,
-    /// How many the kernel is to have.
+    /// The number of buffers to provide.
     level: usize,
 }
 
@@ -51,7 +52,7 @@ impl Buffers {
         })
     }
 
-    /// Lends the kernel empty buffers up to the level, as far as the pool has them.
+    /// Provides empty buffers to the kernel up to the level, as far as the pool has them.
     pub(super) fn refill(&mut self, pool: &Pool) {
         let missing = self.level.saturating_sub(self.held());
         for _ in 0..missing {
@@ -62,8 +63,8 @@ impl Buffers {
             let slot = usize::from(self.tail & (self.entries - 1));
             // SAFETY: `slot` is below `entries`, so the entry lies inside the region.
             let entry = unsafe { self.region.base().cast::<BufRingEntry>().add(slot) };
-            // SAFETY: entries between head and tail + free are ours; the kernel reads them only
-            // after the tail has passed them.
+            // SAFETY: the kernel reads entries from head up to the published tail; this entry lies
+            // behind the tail, and `&mut self` excludes a second writer.
             let entry = unsafe { &mut *entry.as_ptr() };
             entry.set_addr(memory.as_ptr() as u64);
             entry.set_len(u32::try_from(pool.buffer_bytes()).expect("fits by the options"));
@@ -75,17 +76,17 @@ impl Buffers {
         }
     }
 
-    /// Takes back the buffer under `id`, into which the kernel has written `bytes`.
+    /// Takes back the buffer under `id`, which holds `bytes` received bytes.
     pub(super) fn take_back(&mut self, id: u16, bytes: usize, pool: &Pool) -> Buf {
         let index = mem::replace(&mut self.lent[usize::from(id)], NOT_LENT);
         assert_ne!(index, NOT_LENT, "the kernel gives a buffer back once");
         self.free.push(id);
-        // SAFETY: `refill` lent this buffer under this id, and the kernel names an id in one
-        // completion only, when it is done with it.
+        // SAFETY: `refill` provided this buffer under this id, and the kernel names an id in one
+        // completion only, after the last write.
         unsafe { pool.reclaim(index, bytes) }
     }
 
-    /// Takes all buffers back when the ring's end has come.
+    /// Takes all buffers back after the ring has ended.
     pub(super) fn reclaim(&mut self, pool: &Pool) {
         for id in 0..self.entries {
             if self.lent[usize::from(id)] != NOT_LENT {
@@ -94,31 +95,31 @@ impl Buffers {
         }
     }
 
-    /// After a turn that took `taken` buffers, or found none: keeps twice the demand ready.
+    /// After a turn that used `taken` buffers or ran out: keeps twice the demand provided.
     pub(super) fn adapt(&mut self, taken: usize, ran_out: bool) {
         let wanted = if ran_out { self.level * 2 } else { taken * 2 };
         self.level = self.level.max(wanted).min(self.entries.into());
     }
 
-    /// Keeps the least ready from now on; says how many buffers the kernel has above that.
+    /// Lowers the level to the minimum; returns the number of buffers above the level.
     pub(super) fn rest(&mut self) -> usize {
         self.level = LEVEL_MIN.min(self.entries.into());
         self.held().saturating_sub(self.level)
     }
 
-    /// How many buffers the kernel has, as far as its completions have been looked at.
+    /// Buffers in the kernel, by the completions handled so far.
     pub(super) fn held(&self) -> usize {
         self.lent.len() - self.free.len()
     }
 
     fn publish(&self) {
         let base = self.region.base().cast::<BufRingEntry>().as_ptr();
-        // SAFETY: the base is that of the ring, which is zeroed memory, so initialised.
+        // SAFETY: the base is the ring's own, zeroed and so initialised memory.
         let tail = unsafe { BufRingEntry::tail(base) }.cast_mut();
-        // SAFETY: the tail is aligned, lives as long as the region, and is accessed atomically by
-        // both sides.
+        // SAFETY: the tail is aligned, lives as long as the region, and both sides access it
+        // atomically.
         let tail = unsafe { AtomicU16::from_ptr(tail) };
-        // Release: the kernel that sees the tail sees the entries before it.
+        // Release: a kernel that sees the tail sees the entries before the tail.
         tail.store(self.tail, Ordering::Release);
     }
 }

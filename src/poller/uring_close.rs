@@ -1,5 +1,5 @@
-//! How the io_uring back end lets go: of a socket, whose file the kernel may still use, and of
-//! everything.
+//! How the io_uring back end closes a socket whose file the kernel may still use, and how the back
+//! end itself ends.
 //!
 //! Also reports finished lazy sends. A part of `uring`, which calls it.
 
@@ -33,27 +33,27 @@ impl Uring {
             return;
         }
         if how == Close::Fin {
-            // The descriptor stays open until the kernel lets go; the peer need not wait for it.
+            // The descriptor stays open until the ops end; the peer gets the FIN at once.
             drop(sys::shutdown_write(state.fd.as_fd()));
         }
         let fd = state.number();
         self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::fd(fd).all()).build());
     }
 
-    /// Closes the descriptor of a closing socket if the kernel has no op of it any more.
+    /// Closes the descriptor of a closing socket once no op of the socket is in flight.
     pub(super) fn finish_close(&mut self, socket: Socket) {
         let state = self.table.at(socket);
         if state.inflight != 0 {
             return;
         }
         let State { fd, closing, .. } = self.table.remove(socket).expect("found above");
-        // A socket that cannot be told any more is dead already; closing it is all there is.
+        // The call fails only on a dead connection; closing is then all that is left to do.
         drop(match closing {
             Some(Close::Reset) => sys::reset_on_close(fd.as_fd()),
             _ => sys::fin_on_close(fd.as_fd()),
         });
         (self.closing.held, self.closing.queued) = (self.closing.held - 1, self.closing.queued + 1);
-        // With the next entry instead of a system call of its own.
+        // By a queued entry, which saves a system call.
         self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
     }
 
@@ -87,7 +87,7 @@ impl Uring {
         self.closing
     }
 
-    /// Cancels everything and waits for the kernel to let go.
+    /// Cancels everything and waits until no op is in flight.
     fn quiesce(&mut self) -> io::Result<()> {
         for socket in self.table.sockets() {
             if self.table.at(socket).closing.is_none() {
@@ -96,8 +96,8 @@ impl Uring {
         }
         self.push_silent(opcode::AsyncCancel2::new(CancelBuilder::any()).build());
         self.ring.enter(0, Some(Duration::ZERO))?;
-        // Counted in rounds that bring nothing: one brings few dozen completions at most, and there
-        // may be many thousand.
+        // Counts rounds without a completion: a round brings a few dozen completions at most, and
+        // many thousands may be due.
         let mut idle = 0;
         while idle < 50 {
             idle += 1;
@@ -109,7 +109,7 @@ impl Uring {
                 self.finish_lazy_sends(&mut Vec::new());
             }
             if self.table.iter().next().is_none() && !self.notifier_armed {
-                // The descriptors of the last to go are closed by this.
+                // This enter closes the last descriptors.
                 return self.ring.enter(0, Some(Duration::ZERO));
             }
             self.ring.enter(1, Some(Duration::from_millis(100)))?;
@@ -118,7 +118,7 @@ impl Uring {
     }
 }
 
-/// Leaves the thread that writes the log a moment for the last line.
+/// Waits briefly, so that the log's thread writes the last line.
 #[expect(
     clippy::disallowed_methods,
     reason = "the lane serves no more: the process is about to abort"
@@ -130,7 +130,7 @@ fn await_log() {
 impl Drop for Uring {
     fn drop(&mut self) {
         if let Err(error) = self.quiesce() {
-            // Going on would free memory that the kernel may still write to.
+            // Continuing would free memory that the kernel may still write to.
             tracing::error!(%error, "io_uring does not let go of its operations: aborting");
             await_log();
             process::abort();

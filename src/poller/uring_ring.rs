@@ -1,4 +1,4 @@
-//! The ring itself: set-up, submission, and the one system call.
+//! An io_uring instance: set-up, submission, and the one system call.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::collections::VecDeque;
@@ -17,29 +17,29 @@ use super::alarm::Alarm;
 use super::op::{OpKind, Socket};
 use crate::sys;
 
-/// `IORING_REGISTER_RING_FDS` (Linux 5.18); the crate keeps the index to itself.
+/// `IORING_REGISTER_RING_FDS` (Linux 5.18); the crate does not expose the index.
 const REGISTER_RING_FDS: libc::c_uint = 20;
 /// `IORING_UNREGISTER_RING_FDS`.
 const UNREGISTER_RING_FDS: libc::c_uint = 21;
-/// User data of ops whose completion says nothing.
+/// User data of ops whose completions are dropped.
 pub(super) const IGNORED: u64 = u64::MAX - 1;
-/// User data of the poll of the alarm; `uring` has the others.
+/// User data of the alarm's poll; `uring` defines the rest.
 const ALARM: u64 = u64::MAX - 2;
 
 pub(super) struct Ring {
     ring: IoUring,
     /// Index of the registered ring descriptor: saves the descriptor's look-up in each `enter`.
     index: u32,
-    /// Completions taken early, to make room for more.
+    /// Completions read early, to make room in the completion queue.
     early: VecDeque<cqueue::Entry>,
     alarm: Alarm,
-    /// The kernel polls it.
+    /// The kernel polls the alarm.
     alarm_polled: bool,
 }
 
 impl Drop for Ring {
-    /// A thread has 16 places for registered rings, and what is in one stays until the thread ends,
-    /// with all its memory (`io_uring_register(2)`).
+    /// Unregisters the ring. A thread has 16 slots for registered rings; a registered ring keeps
+    /// all its memory until the thread ends (`io_uring_register(2)`).
     fn drop(&mut self) {
         let mut update = RingUpdate {
             offset: self.index,
@@ -47,8 +47,8 @@ impl Drop for Ring {
             data: 0,
         };
         let (nr, fd) = (libc::SYS_io_uring_register, self.ring.as_raw_fd());
-        // SAFETY: `update` is valid for a read during the call. It fails in another thread than the
-        // ring's only, and the place goes with that thread.
+        // SAFETY: `update` is valid for a read during the call. The call fails only outside the
+        // ring's own thread, and the slot ends with that thread.
         unsafe { libc::syscall(nr, fd, UNREGISTER_RING_FDS, &raw mut update, 1) };
     }
 }
@@ -109,10 +109,10 @@ impl Ring {
         })
     }
 
-    /// Makes a stretch of memory the ring of buffers of `group`.
+    /// Registers memory as the provided buffer ring of `group`.
     ///
     /// # Safety
-    /// It is page-aligned, holds that many entries, and lives longer than the ring.
+    /// The memory is page-aligned, holds `entries` entries, and lives longer than the ring.
     pub(super) unsafe fn register_buffers(
         &self,
         address: u64,
@@ -124,16 +124,16 @@ impl Ring {
         unsafe { submitter.register_buf_ring_with_flags(address, entries, group, 0) }
     }
 
-    /// Has the kernel give up to `count` of a group's buffers back, one in each completion with
-    /// this user data: by receives of a byte each. Nothing else takes one from it for certain: to
-    /// forget the group would leave it open which of them a thread of io_uring's still fills.
+    /// Makes the kernel return up to `count` buffers of a group, each in a completion with this
+    /// user data, by receives of one byte each. No other call returns buffers safely: after
+    /// unregistering the group a kernel thread may still write to some of the buffers.
     ///
     /// # Errors
-    /// No descriptors for the sockets between which the bytes go.
+    /// No descriptors for the socket pair.
     pub(super) fn take_buffers(&mut self, count: usize, group: u16, data: u64) -> io::Result<()> {
         let (reader, mut writer) = UnixStream::pair()?;
         writer.write_all(&vec![0; count])?;
-        // A receive without a byte left would be answered as well: nobody writes any more.
+        // With the writer closed, a receive without a byte left completes as well.
         drop(writer);
         for _ in 0..count {
             let receive = opcode::Recv::new(Fd(reader.as_raw_fd()), ptr::null_mut(), 1)
@@ -141,10 +141,11 @@ impl Ring {
                 .build()
                 .flags(Flags::BUFFER_SELECT)
                 .user_data(data);
-            // SAFETY: it points to nothing; the buffers are the group's.
+            // SAFETY: the entry contains no pointers; the buffers are the group's.
             unsafe { self.push(&receive) };
         }
-        // They hold the socket once they are taken; before, its number must not become another's.
+        // The kernel holds the socket once it has consumed the entries; until then its number must
+        // not be reused.
         while self.has_submissions() {
             self.enter(0, None)?;
         }
@@ -154,7 +155,7 @@ impl Ring {
     /// Queues an entry, entering the kernel first if the queue is full.
     ///
     /// # Safety
-    /// Whatever the entry points to stays valid until its final completion.
+    /// All memory that the entry points to stays valid until its final completion.
     pub(super) unsafe fn push(&mut self, entry: &Entry) {
         // SAFETY: by this function's contract.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
@@ -163,35 +164,35 @@ impl Ring {
         }
     }
 
-    /// Whether there is anything that the kernel has not taken.
+    /// Whether entries wait in the submission queue.
     pub(super) fn has_submissions(&mut self) -> bool {
         !self.ring.submission().is_empty()
     }
 
     /// Whether an `enter` would bring completions: deferred work, or an overflow to be flushed.
-    /// A look at shared memory.
+    /// Reads shared memory only.
     fn has_deferred(&mut self) -> bool {
         let queue = self.ring.submission();
         queue.taskrun() || queue.cq_overflow()
     }
 
-    /// Whether the kernel has taken everything and everything it did is read. A look at shared
-    /// memory.
+    /// Whether the kernel has consumed every submission and every completion is read. Reads shared
+    /// memory only.
     pub(super) fn is_all_seen(&mut self) -> bool {
         !self.has_submissions() && !self.has_deferred() && !self.has_completions()
     }
 
-    /// Whether completions are here. A look at shared memory.
+    /// Whether completions are queued. Reads shared memory only.
     fn has_completions(&mut self) -> bool {
         !self.early.is_empty() || !self.ring.completion().is_empty()
     }
 
-    /// Whether all that the kernel has said is read. A look at shared memory.
+    /// Whether every completion that the kernel has posted is read. Reads shared memory only.
     pub(super) fn is_all_read(&mut self) -> bool {
         !self.ring.submission().cq_overflow() && !self.has_completions()
     }
 
-    /// Takes one completion.
+    /// Takes one completion off the queue.
     pub(super) fn next(&mut self) -> Option<cqueue::Entry> {
         loop {
             let early = self.early.pop_front();
@@ -203,7 +204,7 @@ impl Ring {
         }
     }
 
-    /// Sees to it that an `enter` ends by `timeout`; gives what it has to time itself.
+    /// Makes an `enter` end by `timeout`; returns the timeout to pass to `enter` itself.
     fn cover(&mut self, timeout: Option<Duration>) -> io::Result<Option<Duration>> {
         let rest = self.alarm.cover(timeout)?;
         if rest != timeout && !std::mem::replace(&mut self.alarm_polled, true) {
@@ -216,7 +217,7 @@ impl Ring {
         Ok(rest)
     }
 
-    /// The one kernel entry of a turn; two when it spins, none when nothing can have happened.
+    /// One kernel entry per turn; two when spinning, none when nothing can have completed.
     pub(super) fn wait(&mut self, wait: Wait) -> io::Result<()> {
         if wait.is_zero() || self.has_completions() {
             if self.has_submissions() || self.has_deferred() {
@@ -246,7 +247,7 @@ impl Ring {
         self.enter(1, timeout)
     }
 
-    /// Submits all that is queued, runs deferred work and waits until `min` completions are there
+    /// Submits all queued entries, runs deferred work and waits until `min` completions are posted
     /// or `timeout` (`None`: for ever) has passed.
     pub(super) fn enter(&mut self, min: u32, timeout: Option<Duration>) -> io::Result<()> {
         let time = timeout.map(Timespec::from);
@@ -254,9 +255,9 @@ impl Ring {
             match self.enter_once(min, time.as_ref()) {
                 Ok(()) => return Ok(()),
                 Err(e) => match e.raw_os_error() {
-                    // The time is over, or a signal came.
+                    // The timeout has expired, or a signal came.
                     Some(libc::ETIME | libc::EINTR) => return Ok(()),
-                    // No room for completions, or no memory for now: make room, try again.
+                    // No room for completions, or no memory for now: empty the queue, try again.
                     Some(libc::EBUSY | libc::EAGAIN) => self.early.extend(self.ring.completion()),
                     _ => return Err(e),
                 },
@@ -266,7 +267,7 @@ impl Ring {
 
     fn enter_once(&mut self, min: u32, time: Option<&Timespec>) -> io::Result<()> {
         let submit = self.ring.submission().len();
-        // With DEFER_TASKRUN an enter without GETEVENTS would deliver nothing.
+        // With DEFER_TASKRUN an enter without GETEVENTS would post no completion.
         let flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG | EnterFlags::REGISTERED_RING;
         let arguments = Arguments {
             sigmask: 0,
@@ -274,8 +275,8 @@ impl Ring {
             padding: 0,
             timeout: time.map_or(ptr::null(), ptr::from_ref),
         };
-        // SAFETY: `arguments` and the time it points to are valid for reads during the call; what
-        // the entries point to is valid by the contract of `push`.
+        // SAFETY: `arguments` and the time in it are valid for reads during the call; all memory
+        // that the entries point to is valid by the contract of `push`.
         let rc = unsafe {
             libc::syscall(
                 libc::SYS_io_uring_enter,
@@ -295,17 +296,17 @@ impl Ring {
     }
 }
 
-/// An op whose success is not answered and whose failure says nothing.
+/// Drops the op's completion: the kernel omits successes, the poller ignores failures.
 pub(super) fn silent(entry: Entry) -> Entry {
     entry.flags(Flags::SKIP_SUCCESS).user_data(IGNORED)
 }
 
-/// What names an op of a socket to the kernel.
+/// The user data of a socket's op.
 pub(super) fn user_data(socket: Socket, kind: OpKind) -> u64 {
     u64::from(kind as u8) << 56 | u64::from(socket.generation) << 32 | u64::from(socket.slot)
 }
 
-/// Whose op that was.
+/// The socket and the op's kind in user data.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the parts of the user data"

@@ -1,4 +1,4 @@
-//! Chains on their way out through io_uring, with the memory that the kernel reads meanwhile.
+//! Chains being sent by io_uring, and the memory that the kernel reads until the completion.
 #![expect(unsafe_code, reason = "pointers that the kernel follows")]
 
 use std::io::IoSlice;
@@ -13,10 +13,10 @@ use super::slots::{Sending, Slab};
 use crate::buf::{Chain, Pool};
 use crate::sys::{Bug, seeded};
 
-/// Parts handed to one `sendmsg`.
+/// Parts passed to one `sendmsg`.
 pub(super) const PARTS: usize = 16;
-/// Vectors kept for the next gathered sends: 312 bytes each, 160 KB in all. Where more than so many
-/// gathered sends are under way at once, those above are allocated each.
+/// Vectors kept for later gathered sends: 312 bytes each, 160 KB in all. More simultaneous
+/// gathered sends allocate their vectors.
 const SPARE_VECTORS: usize = 512;
 /// Not `MSG_WAITALL`: the kernel loses an error that follows a partial send, and the receive in
 /// flight sees a FIN instead of a reset (docs/decisions/0002-no-waitall-on-sends.md).
@@ -28,7 +28,7 @@ const LAZY_FLAGS: i32 = FLAGS | libc::MSG_DONTWAIT | libc::MSG_WAITALL;
 #[derive(Debug)]
 pub(super) struct Sends {
     outgoing: Slab<Outgoing>,
-    // Boxed: the kernel reads them where they are while they are in use.
+    // Boxed: the kernel reads the vectors, so their addresses must not change.
     #[expect(clippy::vec_box, reason = "they move between here and `outgoing`")]
     spare: Vec<Box<Vectors>>,
 }
@@ -39,7 +39,7 @@ struct Outgoing {
     vectors: Option<Box<Vectors>>,
 }
 
-/// A message header and its parts, as `sendmsg(2)` wants them.
+/// A message header and its parts, laid out for `sendmsg(2)`.
 struct Vectors {
     header: libc::msghdr,
     parts: [libc::iovec; PARTS],
@@ -59,7 +59,7 @@ impl Sends {
         }
     }
 
-    /// Keeps a chain until [`Sends::remove`], and says under which index.
+    /// Keeps a chain until [`Sends::remove`]; returns its index.
     pub(super) fn insert(&mut self, chain: Chain) -> u32 {
         self.outgoing.insert(Outgoing {
             sending: Sending::new(chain),
@@ -67,8 +67,8 @@ impl Sends {
         })
     }
 
-    /// The op that sends the rest of a chain. What it points to stays where it is until `remove`,
-    /// and is not to be changed before the op's completion.
+    /// The submission entry for a chain's remaining bytes. The entry points to memory of this slab,
+    /// valid until `remove` and unchanged until the op's completion.
     pub(super) fn entry(&mut self, index: u32, to: Fd, lazy: bool) -> Entry {
         let (flags, on_success) = if lazy {
             (LAZY_FLAGS, Flags::SKIP_SUCCESS)
@@ -98,13 +98,13 @@ impl Sends {
             .flags(on_success)
     }
 
-    /// Keeps no memory for sends that are not.
+    /// Frees the spare vectors.
     pub(super) fn rest(&mut self) {
         self.spare = Vec::new();
     }
 
-    /// The defect of that name: the chain goes back to the pool before the kernel has read it, and
-    /// a copy stays for the books.
+    /// Seeds the defect of that name: returns the chain to the pool before the kernel has read the
+    /// bytes, and keeps a copy.
     pub(super) fn free_early(&mut self, index: u32, pool: &Pool) {
         let chain = &mut self.outgoing.at(index).sending.chain;
         let mut copy = Chain::default();
@@ -117,15 +117,15 @@ impl Sends {
         *chain = copy;
     }
 
-    /// The kernel took `bytes`; says how many it has in all, and whether that is the chain.
+    /// Counts `bytes` taken by the kernel; returns the total so far, and whether the chain is sent.
     pub(super) fn advance(&mut self, index: u32, bytes: usize) -> (usize, bool) {
         let sending = &mut self.outgoing.at(index).sending;
         let all = sending.advance(bytes);
         (sending.sent, all)
     }
 
-    /// Forgets a chain that the kernel no longer reads; its buffers go back to their pool. Gives
-    /// its length, taken or not.
+    /// Removes a chain that the kernel no longer reads and returns its buffers to the pool. Returns
+    /// the chain's whole length.
     pub(super) fn remove(&mut self, index: u32) -> usize {
         let Outgoing { sending, vectors } = self.outgoing.remove(index);
         if self.spare.len() < SPARE_VECTORS {
@@ -135,14 +135,14 @@ impl Sends {
     }
 }
 
-/// As wide as the C library has it: `size_t`, or in musl `int`.
+/// A length in the C library's type: `size_t`, or `int` in musl.
 fn length<N: TryFrom<usize>>(parts: usize) -> N {
     N::try_from(parts).unwrap_or_else(|_| unreachable!("there are {PARTS} at most"))
 }
 
 impl Vectors {
     fn new() -> Box<Self> {
-        // SAFETY: a header of null pointers and zero lengths is a valid one.
+        // SAFETY: a header of null pointers and zero lengths is valid.
         let header = unsafe { mem::zeroed() };
         let empty = libc::iovec {
             iov_base: ptr::null_mut(),
@@ -154,7 +154,7 @@ impl Vectors {
         })
     }
 
-    /// Points the header at the slices; valid as long as the box and what they point to.
+    /// Points the header at the slices; valid while the box and the slices' bytes live.
     fn point_at(&mut self, slices: &[IoSlice<'_>]) -> *const libc::msghdr {
         for (part, slice) in self.parts.iter_mut().zip(slices) {
             *part = libc::iovec {

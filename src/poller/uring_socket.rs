@@ -1,4 +1,4 @@
-//! What the io_uring back end knows of a socket.
+//! The io_uring back end's state of a socket.
 
 use std::os::fd::AsRawFd;
 
@@ -8,11 +8,11 @@ use super::op::{Close, OpKind};
 use super::slots::Fault;
 use crate::sys::OsSocket;
 
-/// Every connection has one or two, so it is kept small.
+/// Kept small: a connection has one or two.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) fd: OsSocket,
-    /// One bit per kind of op that the kernel has.
+    /// One bit per kind of op in flight.
     pub(super) inflight: u8,
     /// One bit per kind of op that is being cancelled.
     pub(super) cancelled: u8,
@@ -20,10 +20,10 @@ pub(super) struct State {
     pub(super) lazy: bool,
     /// A receive waits for a buffer.
     pub(super) starved: bool,
-    /// It is in the queue of the starved; maybe only since it was.
+    /// The socket is in `Uring::starved`, perhaps without starving any more.
     pub(super) queued: bool,
-    /// The wait that brought it bytes last, by the last digits of its number: who is taken for
-    /// served and was not stands behind others, once in 65,536 times.
+    /// The wait that last brought bytes, by the low bits of its number. A wrong match, once in
+    /// 65,536 times, queues a starved socket behind the rest.
     pub(super) served_in: u16,
     pub(super) closing: Option<Close>,
     pub(super) fault: Fault,
@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    /// How an entry names the socket.
+    /// The descriptor for submission entries.
     pub(super) fn number(&self) -> Fd {
         Fd(self.fd.as_raw_fd())
     }
