@@ -1,19 +1,19 @@
-//! A lane's counters: each has one writer, its lane; anybody may read.
+//! A lane's counters. Each counter has one writer, its lane; every thread may read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that one thread changes and others read.
+/// A number that one thread changes and every thread reads.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds; only the counter's own lane may. No locked instruction.
+    /// Adds, without a locked instruction; for the counter's own lane only.
     pub fn add(&self, n: u64) {
         self.0
             .store(self.value().wrapping_add(n), Ordering::Relaxed);
     }
 
-    /// What it stands at.
+    /// The present value.
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -37,9 +37,9 @@ pub struct LaneStats {
     pub ended: Counter,
     /// Accepts that failed for want of descriptors or memory.
     pub accept_failures: Counter,
-    /// Connections that were accepted and waited for a place.
+    /// Accepted connections that waited for a permit of `max_sessions`.
     pub place_waits: Counter,
-    /// Times that a buffer was wanted and all were in use.
+    /// Requests for a buffer while all were in use.
     pub buffer_waits: Counter,
     /// Bytes received.
     pub received_bytes: Counter,
@@ -51,7 +51,7 @@ impl LaneStats {
     /// Sessions that have begun and not ended.
     #[must_use]
     pub fn sessions(&self) -> u64 {
-        // Of another lane, one may be seen to end before it is seen to begin.
+        // A reader of a foreign lane's counters may see a session's end before its begin.
         self.begun.value().saturating_sub(self.ended.value())
     }
 }

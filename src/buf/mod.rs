@@ -1,9 +1,9 @@
-//! A lane's buffers: a pool of equal buffers in one stretch of memory, and chains of them.
+//! A lane's buffers: a pool of equal buffers in one mapping, and chains of buffers.
 //!
-//! A buffer is lent, filled by the poller or a task, and comes back when it is dropped. Taking and
-//! giving back touch no allocator and no lock: pool and buffers stay on one thread. Memory is
-//! taken from the system page by page when first touched and goes back in [`Pool::trim`], so an
-//! idle lane costs next to nothing after a burst too.
+//! The poller or a task takes a buffer and fills it; dropping the buffer returns it. Neither step
+//! calls the allocator or locks: pool and buffers stay on one thread. The system provides memory
+//! page by page at the first write and gets memory back in [`Pool::trim`], so a lane is almost free
+//! of memory when idle, after a burst too.
 
 mod pool;
 mod trim;

@@ -14,24 +14,24 @@ use std::slice;
 
 use crate::sys::Region;
 
-/// Bytes in a buffer unless the options say otherwise. A message of 16 KiB fits in with its header,
-/// which makes it the largest of many protocols (a TLS record of 16,384 + 256 + 5 bytes, RFC 8446
-/// §5.2; an HTTP/2 frame), and does not fill it: that it is all is known without another read (0.95
-/// of the CPU on epoll). One read of it costs within 1.15 of a larger one per byte.
+/// Default bytes in a buffer. A message of 16 KiB and its header, the largest of many protocols (a
+/// TLS record of 16,384 + 256 + 5 bytes, RFC 8446 §5.2; an HTTP/2 frame), fits and leaves room: the
+/// short read ends the message without a second read (0.95 of the CPU on epoll). A read of 20 KiB
+/// costs at most 1.15 of a larger read per byte.
 pub const BUFFER_BYTES: usize = 20 * 1024;
-/// A piece of at most this many bytes is copied into the room behind the one before it: dearer
-/// than a link, but a stalled reader of small messages then holds few buffers.
+/// Pieces up to this many bytes are copied into the room behind the previous piece. A copy costs
+/// more than a link, but a stalled reader of small messages then holds few buffers.
 const COALESCE_MAX: usize = 2 * 1024;
-/// Buffers tracked by one word of the bitmap, and given back to the system together.
+/// Buffers per word of the bitmap; their memory returns to the system together.
 pub(super) const CHUNK: usize = 64;
 const NONE: u32 = u32::MAX;
 
-/// How large a pool may grow.
+/// Size limits of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolOptions {
     /// Bytes in each buffer.
     pub buffer_bytes: usize,
-    /// How many buffers there are at most; then takers wait.
+    /// Maximum of buffers; takers then wait.
     pub buffers_max: usize,
 }
 
@@ -45,7 +45,7 @@ impl Default for PoolOptions {
     }
 }
 
-/// A lane's buffers. Cloning shares them.
+/// A lane's buffers. Clones share the buffers.
 #[derive(Clone, Debug)]
 pub struct Pool(pub(super) Rc<Inner>);
 
@@ -54,7 +54,7 @@ pub(super) struct Inner {
     pub(super) region: Region,
     pub(super) buffer_bytes: usize,
     buffers_max: usize,
-    /// Per buffer in a chain: the next one, and the filled range.
+    /// Per buffer in a chain: the next buffer, and the filled range.
     links: Box<[Cell<Link>]>,
     pub(super) chunks: RefCell<Chunks>,
     in_use: Cell<usize>,
@@ -63,12 +63,12 @@ pub(super) struct Inner {
 
 #[derive(Debug)]
 pub(super) struct Chunks {
-    /// One bit per buffer, set while it is free. The lowest free one is taken first: it is the
-    /// warmest, and the high end empties.
+    /// One bit per buffer, set while free. Lowest first: the lowest free buffer is the likeliest to
+    /// be in the cache, and the high chunks become free as a whole.
     pub(super) free: Box<[u64]>,
-    /// Whether a chunk's pages may be in memory.
+    /// Whether a chunk's pages may be resident.
     pub(super) touched: Box<[bool]>,
-    /// No chunk below this one has a free buffer.
+    /// No lower chunk has a free buffer.
     lowest: usize,
 }
 
@@ -83,7 +83,7 @@ impl Pool {
     /// Reserves the address space of a pool.
     ///
     /// # Errors
-    /// `OutOfMemory` when the system refuses it.
+    /// `OutOfMemory` when the system refuses the address space.
     pub fn new(options: PoolOptions) -> io::Result<Self> {
         let PoolOptions {
             buffer_bytes,
@@ -98,7 +98,7 @@ impl Pool {
             region: Region::reserve(buffer_bytes * buffers_max)?,
             buffer_bytes,
             buffers_max,
-            // SAFETY: a link is three numbers. Zeroed by the system, so memory only once used.
+            // SAFETY: a link is three numbers, valid when zero. Pages come with the first write.
             links: unsafe { Box::new_zeroed_slice(buffers_max).assume_init() },
             chunks: RefCell::new(Chunks {
                 free,
@@ -132,29 +132,29 @@ impl Pool {
         self.0.buffer_bytes
     }
 
-    /// How many buffers are lent now.
+    /// Counts the buffers in use.
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.0.in_use.get()
     }
 
-    /// How often a buffer was wanted and all were lent, since this was last asked.
+    /// Counts the refused requests for a buffer since the last call.
     #[must_use]
     pub fn take_refused(&self) -> u64 {
         self.0.refused.take()
     }
 
-    /// How many there are at most.
+    /// Maximum of buffers.
     #[must_use]
     pub fn buffers_max(&self) -> usize {
         self.0.buffers_max
     }
 
-    /// Takes back a buffer that [`Buf::lend`] gave away, filled with `bytes`.
+    /// Takes back a buffer of [`Buf::lend`], filled with `bytes`.
     ///
     /// # Safety
-    /// `index` came from `lend` of a buffer of this pool, nobody has reclaimed it since, and
-    /// nobody writes to it any more.
+    /// `index` came from `lend` of a buffer of this pool and has not been reclaimed since, and all
+    /// writes to the buffer have ended.
     pub(crate) unsafe fn reclaim(&self, index: u32, bytes: usize) -> Buf {
         debug_assert!(bytes <= self.0.buffer_bytes, "more than a buffer holds");
         Buf {
@@ -179,8 +179,8 @@ impl Pool {
     fn filled(&self, index: u32, start: u32, end: u32) -> &[u8] {
         // SAFETY: start <= end <= buffer_bytes, as every maker of a range asserts.
         let from = unsafe { self.memory(index).add(start as usize) };
-        // SAFETY: the mapping is zeroed, so initialised, and outlives `self`; the buffer is lent to
-        // whoever passes its index, and they write only through `&mut Buf`.
+        // SAFETY: the mapping is zeroed, so initialised, and outlives `self`; the caller owns the
+        // buffer of this index, and an owner writes through `&mut Buf` only.
         unsafe { slice::from_raw_parts(from.as_ptr(), (end - start) as usize) }
     }
 
@@ -210,7 +210,7 @@ impl Chunks {
     }
 }
 
-/// One lent buffer; reads as its filled part. Comes back to the pool when dropped.
+/// One buffer in use; derefs to its filled part. Returns to the pool when dropped.
 #[derive(Debug)]
 pub struct Buf {
     pool: Pool,
@@ -220,8 +220,8 @@ pub struct Buf {
 }
 
 impl Buf {
-    /// The whole buffer, to write into; then say how much with [`Buf::fill`]. What it holds before
-    /// is whatever the last user left: never send more than was filled.
+    /// The whole buffer, to write into before [`Buf::fill`]. Contains bytes of earlier users: never
+    /// send more than was filled.
     pub fn space(&mut self) -> &mut [u8] {
         let bytes = self.pool.0.buffer_bytes;
         // SAFETY: the mapping is initialised (zeroed at first) and outlives the pool; this `Buf` is
@@ -229,10 +229,10 @@ impl Buf {
         unsafe { slice::from_raw_parts_mut(self.pool.memory(self.index).as_ptr(), bytes) }
     }
 
-    /// Says that the first `bytes` are filled.
+    /// Declares the first `bytes` filled.
     ///
     /// # Panics
-    /// When that is more than the buffer holds.
+    /// When `bytes` exceed the buffer.
     pub fn fill(&mut self, bytes: usize) {
         assert!(
             bytes <= self.pool.0.buffer_bytes,
@@ -245,19 +245,19 @@ impl Buf {
     /// Drops the first `bytes` of the filled part.
     ///
     /// # Panics
-    /// When it has fewer.
+    /// When fewer bytes are filled.
     pub fn skip(&mut self, bytes: usize) {
         assert!(bytes <= self.len(), "more than is filled");
         self.start += narrow(bytes);
     }
 
-    /// Gives the buffer away: it stays lent until [`Pool::reclaim`]. Says which it is and where.
+    /// Gives the buffer away, in use until [`Pool::reclaim`]; returns its index and address.
     pub(crate) fn lend(self) -> (u32, NonNull<u8>) {
         let memory = self.pool.memory(self.index);
         (self.dissolve().1, memory)
     }
 
-    /// The parts, without giving the buffer back.
+    /// The buffer's parts, without returning the buffer to the pool.
     fn dissolve(self) -> (Pool, u32, u32, u32) {
         let whole = ManuallyDrop::new(self);
         // SAFETY: `whole` is never dropped nor used again, so this is the only copy of the handle.
@@ -280,11 +280,11 @@ impl Drop for Buf {
     }
 }
 
-/// Buffers in a row: what has been received and not yet sent, or what is to be sent. Needs no
-/// memory of its own. Comes back to the pool when dropped.
+/// A sequence of filled buffers, received or to be sent. Uses no memory besides the buffers.
+/// Returns the buffers to the pool when dropped.
 #[derive(Debug, Default)]
 pub struct Chain {
-    /// `None` while nothing was ever pushed.
+    /// `None` before the first push.
     pool: Option<Pool>,
     head: u32,
     tail: u32,
@@ -293,10 +293,10 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Appends a buffer. A small one is copied behind the last if there is room.
+    /// Appends a buffer. A small buffer is copied behind the last one if there is room.
     ///
     /// # Panics
-    /// When the buffer is of another lane's pool.
+    /// When the buffer belongs to a different pool.
     pub fn push(&mut self, buf: Buf) {
         if buf.is_empty() || self.coalesce(&buf) {
             return;
@@ -327,7 +327,7 @@ impl Chain {
         self.tail = index;
     }
 
-    /// Takes the first buffer off.
+    /// Removes and returns the first buffer.
     pub fn pop(&mut self) -> Option<Buf> {
         if self.buffers == 0 {
             return None;
@@ -346,7 +346,7 @@ impl Chain {
         Some(buf)
     }
 
-    /// Drops the first `bytes`, and gives back the buffers that this empties.
+    /// Drops the first `bytes`, and returns the emptied buffers to the pool.
     ///
     /// # Panics
     /// When the chain has fewer.
@@ -374,19 +374,19 @@ impl Chain {
         }
     }
 
-    /// Filled bytes in all.
+    /// Filled bytes in all buffers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes as usize
     }
 
-    /// Whether it holds no byte.
+    /// Whether the chain has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
-    /// How many buffers it holds.
+    /// Number of buffers.
     #[must_use]
     pub fn buffers(&self) -> usize {
         self.buffers as usize
@@ -405,12 +405,12 @@ impl Chain {
         })
     }
 
-    /// The filled part of a chain of one buffer, which most are.
+    /// The filled part of a chain of one buffer, the common case.
     pub(crate) fn only(&self) -> Option<&[u8]> {
         self.parts().next().filter(|_| self.buffers == 1)
     }
 
-    /// Points `slices` at the first parts, as many as fit; says how many.
+    /// Points `slices` at the first parts, as many as fit; returns their number.
     pub(crate) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
         for (slice, part) in slices.iter_mut().zip(self.parts()) {
@@ -432,8 +432,8 @@ impl Chain {
         }
         // SAFETY: `end` is at most `buffer_bytes`.
         let room = unsafe { pool.memory(self.tail).add(end as usize) };
-        // SAFETY: the room behind `end` holds `buf.len()` bytes by the check above; the tail is
-        // this chain's own, and another buffer than `buf`, so the two do not overlap.
+        // SAFETY: the room behind `end` holds `buf.len()` bytes by the check above. The chain owns
+        // its tail, and `buf` is a different buffer, so the ranges do not overlap.
         unsafe { ptr::copy_nonoverlapping(buf.as_ptr(), room.as_ptr(), buf.len()) };
         let more = narrow(buf.len());
         link.set(Link {

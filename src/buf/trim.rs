@@ -1,12 +1,12 @@
-//! Giving memory back to the system: of buffers that nobody uses, a lane's pages.
+//! Returns the pages of a lane's unused buffers to the system.
 #![expect(unsafe_code, reason = "pages of one mapping, by a bitmap")]
 
 use super::pool::{CHUNK, Pool, narrow};
 
 impl Pool {
-    /// Gives the memory of chunks that are wholly free back to the system, but for the first; of a
-    /// pool at rest that of every free buffer, which costs a page fault each when it is used again.
-    /// Costs a look at each chunk: call it now and then, not per message.
+    /// Returns the memory of wholly free chunks to the system, except the first chunk. At rest
+    /// returns the memory of every free buffer; each costs page faults when used again. Visits
+    /// every chunk: call from time to time, not per message.
     pub fn trim(&self, at_rest: bool) {
         let mut chunks = self.0.chunks.borrow_mut();
         for chunk in usize::from(!at_rest)..chunks.free.len() {
@@ -24,14 +24,14 @@ impl Pool {
         }
     }
 
-    /// Gives the memory of `count` buffers in a row back to the system. Not of those lent to the
-    /// kernel: io_uring may fill one in a thread of its own, for want of memory to poll with.
+    /// Returns the memory of `count` adjacent buffers to the system. Buffers provided to the kernel
+    /// stay: io_uring may write to one from a kernel thread, when it has no memory to poll with.
     ///
     /// # Safety
-    /// All are free.
+    /// All `count` buffers are free.
     unsafe fn release(&self, first: u32, count: u32) {
         let bytes = self.0.buffer_bytes;
-        // SAFETY: by this function's contract nobody has them.
+        // SAFETY: by this function's contract the buffers have no user.
         unsafe {
             self.0
                 .region
@@ -40,7 +40,7 @@ impl Pool {
     }
 }
 
-/// The runs of ones in a word, lowest first: where each begins and how long it is.
+/// The runs of ones in a word, lowest first: start and length.
 fn runs(mut word: u64) -> impl Iterator<Item = (u32, u32)> {
     let mut below = 0;
     std::iter::from_fn(move || {
@@ -70,7 +70,7 @@ mod tests {
         .unwrap()
     }
 
-    /// A pool whose buffers have all been written to and given back.
+    /// A pool whose buffers have all been written to and returned.
     fn used(buffers: usize) -> Pool {
         let pool = pool(buffers);
         let all: Vec<Buf> = std::iter::from_fn(|| pool.take())

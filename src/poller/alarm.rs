@@ -1,6 +1,6 @@
-//! A kernel timer that outlives the waits: a lane sleeps thousands of times before its next
-//! deadline, and each timeout of a wait is a timer that the kernel starts and stops (0.6 to 0.9 us
-//! of the 12 that a lone echo takes, bench/NOTES.md).
+//! A kernel timer that outlasts the waits. A lane sleeps thousands of times before its next
+//! deadline, and the kernel starts and stops a timer for each timeout of a wait (0.6 to 0.9 us of
+//! the 12 that a lone echo takes, bench/NOTES.md).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::sys::{self, Time, TimerFd};
 
-/// Below this a timeout is the wait's own: to set the timer costs a system call.
+/// Shorter timeouts go to the wait itself: setting the timer costs a system call.
 const SHORT: Duration = Duration::from_millis(20);
 
-/// The timer, and what it is set for. It goes off early when a deadline has moved since: then
-/// nothing has happened, and the next wait sets it again.
+/// The timer and its due time. A deadline that has moved makes the alarm early; the wait then
+/// returns without events, and the next wait sets the alarm again.
 #[derive(Debug)]
 pub(super) struct Alarm {
     timer: TimerFd,
@@ -25,7 +25,7 @@ impl Alarm {
         Ok(Self { timer, due: None })
     }
 
-    /// Sees to it that a wait ends by `timeout`; gives what the wait itself has to time.
+    /// Makes a wait end by `timeout`; returns the timeout to pass to the wait itself.
     pub(super) fn cover(&mut self, timeout: Option<Duration>) -> io::Result<Option<Duration>> {
         let Some(timeout) = timeout.filter(|timeout| *timeout >= SHORT) else {
             return Ok(timeout);

@@ -59,9 +59,9 @@ impl Epoll {
             events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS.into()].into_boxed_slice(),
             nanoseconds: true,
         };
-        // Edge-triggered, so the counter never has to be read: each write is a new edge.
+        // Edge-triggered: each write raises a new edge, so the counter is never read.
         epoll.add(epoll.notifier.as_fd(), NOTIFIER, libc::EPOLLIN)?;
-        // Neither has the alarm: it goes off anew.
+        // The alarm, too, raises an edge each time, without a read.
         epoll.add(epoll.alarm.as_fd(), ALARM, libc::EPOLLIN)?;
         Ok(epoll)
     }
@@ -143,7 +143,7 @@ impl EventQueue for Epoll {
     }
 }
 
-/// Rounded up, so that a timer is never looked at before its time; -1 is for ever.
+/// Rounds up, so that a wait never ends before its timeout; -1 is for ever.
 fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
     timeout.map_or(-1, |t| {
         t.as_nanos()
@@ -161,7 +161,7 @@ mod tests {
     use crate::poller::readiness::EventQueue;
     use crate::sys;
 
-    /// A kernel before 5.11 sleeps in whole milliseconds, and not too few of them.
+    /// Before Linux 5.11 a wait has whole milliseconds, rounded up.
     #[test]
     fn never_early_without_pwait2() {
         let cases = [

@@ -1,8 +1,8 @@
 //! The kqueue event queue under [`super::readiness`]: edge-triggered (`EV_CLEAR`), each descriptor
-//! registered once for both directions, its changes handed over with the next wait.
+//! registered once for both directions; the next wait passes the change to the kernel.
 //!
-//! An end (`EV_EOF`) comes with whatever is still to be read, so reading goes on until a read says
-//! so. On the write side it also stands for our own FIN, and there says nothing of the peer's.
+//! An end (`EV_EOF`) arrives ahead of unread bytes, so reading goes on until a read returns the
+//! end. On the write side `EV_EOF` also stands for our own FIN, so it says nothing of the peer.
 
 use std::io;
 use std::mem;
@@ -54,7 +54,7 @@ impl EventQueue for Kqueue {
 
     fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool> {
         let count = match self.queue.call(&self.changes, &mut self.events, timeout) {
-            // The changes are made even so (kevent(2)).
+            // The kernel has applied the changes all the same (kevent(2)).
             Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
             result => result?,
         };
@@ -64,8 +64,8 @@ impl EventQueue for Kqueue {
         for event in &events[..count] {
             let token = event.token() as u64;
             if let Some(error) = event.error() {
-                // A socket that was closed meanwhile is nobody's. Without memory to watch one that
-                // is open, it is tried again in the next wait.
+                // An error for a closed socket has no owner. After a lack of memory the
+                // registration is repeated with the next wait.
                 if error.kind() == io::ErrorKind::OutOfMemory {
                     self.changes.push(event.again());
                 }

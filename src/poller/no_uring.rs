@@ -1,8 +1,8 @@
-//! The answer to whoever asks for io_uring where there is none.
+//! io_uring's refusal on systems without io_uring.
 
 use super::Refusal;
 
-/// Why io_uring cannot be used: it is Linux's.
+/// Refuses io_uring: this system is not Linux.
 #[must_use]
 pub fn io_uring_refusal() -> Option<Refusal> {
     Some(Refusal("not in this system".to_owned()))

@@ -1,8 +1,8 @@
-//! The bytes that streams carry in tests: the conformance suite's and the scripts' alike.
+//! The bytes that streams carry in tests, of the conformance suite and of the scripts.
 //!
-//! On every system, unlike the scripts. Never built into the product.
+//! Unlike the scripts, on every system. Never built into the product.
 
-/// The bytes that a stream named `seed` carries from `offset` on.
+/// The bytes of the stream named `seed` from `offset` on.
 pub(super) fn pattern(seed: u64, offset: usize, bytes: usize) -> Vec<u8> {
     let (first, end) = (offset / 8, (offset + bytes).div_ceil(8));
     let mut all = Vec::with_capacity(8 * (end - first));

@@ -1,5 +1,5 @@
-//! Reading by hand, for the back ends that are told when a socket can be read: into buffers of the
-//! pool, whoever has starved first.
+//! Reads sockets into buffers of the pool, for the back ends that wait for readiness. Serves the
+//! longest-starved socket first.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,14 +9,14 @@ use super::slots::Fault;
 use crate::buf::{Buf, Pool};
 use crate::sys::{self, OsSocket};
 
-/// What one read gave.
+/// The result of one read.
 #[derive(Debug)]
 pub(super) enum Read {
-    /// There was no buffer to read into.
+    /// No buffer is free.
     NoBuffer,
-    /// There is nothing now.
+    /// The read would block.
     Nothing,
-    /// Bytes, and whether they filled the buffer: a short read has emptied the socket.
+    /// Received bytes; `true` for a full buffer. A short read has emptied the socket.
     Bytes(Buf, bool),
     End(RecvEnd),
 }
@@ -37,8 +37,8 @@ pub(super) fn read(socket: &OsSocket, fault: &mut Fault, pool: &Pool) -> Read {
     }
 }
 
-/// Puts as many starved sockets as there are free buffers in front of those that are ready, the
-/// longest-starved first; says how many.
+/// Moves as many starved sockets as there are free buffers to the front of `ready`, the
+/// longest-starved first; returns their number.
 pub(super) fn feed_starved(
     pool: &Pool,
     starved: &mut VecDeque<Socket>,

@@ -1,8 +1,8 @@
-//! The rings and event queues of the simulated kernel, in the place of the real ones.
+//! Rings and event queues of the simulated kernel, with the interface of the real ones.
 //!
-//! One level below the seam: `uring` and `readiness` themselves run on them, so that their own
-//! books of ops, buffers and cancels are put to the test, and not a stand-in's. In a thread without
-//! a world this opens the real ones.
+//! Simulated below the seam: the real `uring` and `readiness` run on top, so the simulator tests
+//! their tables of ops, buffers and cancels. A thread without a simulated world opens real rings
+//! and queues.
 #![expect(unsafe_code, reason = "reads and writes what submissions point to")]
 
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ use super::{Notifier, Wait, epoll, uring_ring};
 use crate::sys::sim::{self, Ask, Edge, Fault, Sleep, with};
 use crate::sys::{EventFd, SocketRef};
 
-/// A ring of either kernel.
+/// A ring of the real or the simulated kernel.
 #[derive(Debug)]
 pub(super) enum Ring {
     Real(Box<uring_ring::Ring>),
@@ -39,8 +39,8 @@ pub(super) struct Simulated {
     submissions: usize,
     entries: Vec<Submission>,
     early: VecDeque<cqueue::Entry>,
-    /// It sleeps in the kernel, where nothing has come yet. `wait` returns all the same, and what
-    /// it would have learnt on its real return is not known before the next one.
+    /// The poller sleeps in the kernel without a completion. `wait` returns all the same; the next
+    /// wait brings the results of the sleep.
     asleep: bool,
 }
 
@@ -90,10 +90,10 @@ impl Ring {
         }))
     }
 
-    /// See the real one.
+    /// See the real ring.
     ///
     /// # Safety
-    /// As there.
+    /// As for the real ring.
     pub(super) unsafe fn register_buffers(
         &self,
         address: u64,
@@ -116,7 +116,7 @@ impl Ring {
         }
     }
 
-    /// See the real one. The simulated kernel keeps them.
+    /// See the real ring. The simulated kernel keeps the buffers.
     pub(super) fn take_buffers(&mut self, count: usize, group: u16, data: u64) -> io::Result<()> {
         match self {
             Self::Real(ring) => ring.take_buffers(count, group, data),
@@ -124,10 +124,10 @@ impl Ring {
         }
     }
 
-    /// See the real one.
+    /// See the real ring.
     ///
     /// # Safety
-    /// As there.
+    /// As for the real ring.
     pub(super) unsafe fn push(&mut self, entry: &Entry) {
         match self {
             // SAFETY: by this function's contract.
@@ -136,7 +136,7 @@ impl Ring {
                 if ring.entries.len() >= ring.submissions {
                     ring.enter();
                 }
-                // SAFETY: both are the 64 bytes of a submission.
+                // SAFETY: source and target are the 64 bytes of a submission.
                 ring.entries.push(unsafe { mem::transmute_copy(entry) });
             }
         }
@@ -241,7 +241,7 @@ impl Simulated {
             kernel.enter(self.poller, entries)
         });
         while entered.is_err() {
-            // As the real one does it: make room, try again.
+            // As the real ring does: empty the completion queue, try again.
             while let Some(completion) = self.take() {
                 self.early.push_back(completion);
             }
@@ -258,7 +258,7 @@ impl Drop for Simulated {
     }
 }
 
-/// What a submission asks.
+/// The request of a submission.
 fn decode(entry: Submission) -> sim::Entry {
     let ask = match entry.opcode {
         RECV => Ask::Receive,
@@ -271,7 +271,7 @@ fn decode(entry: Submission) -> sim::Entry {
             read: entry.op_flags & u32::from(libc::POLLIN.cast_unsigned()) != 0,
             write: entry.op_flags & u32::from(libc::POLLOUT.cast_unsigned()) != 0,
         },
-        // The length of the address is in the offset.
+        // The offset field holds the address's length.
         CONNECT => Ask::Connect(address(entry.addr, entry.off)),
         READ => Ask::ReadCounter(Box::new(Plain {
             at: entry.addr as *mut u8,
@@ -297,14 +297,14 @@ fn address(at: u64, length: u64) -> SocketAddr {
     let length = libc::socklen_t::try_from(length).expect("an address's length");
     let bytes = usize::try_from(length).expect("an address's length");
     let to = (&raw mut storage).cast::<u8>();
-    // SAFETY: the submitter keeps that many bytes there until the completion; they fit the storage.
+    // SAFETY: the submitter keeps `bytes` bytes valid until the completion; they fit the storage.
     unsafe { std::ptr::copy_nonoverlapping(at as *const u8, to, bytes) };
     // SAFETY: an address of that length has just been written.
     let address = unsafe { SockAddr::new(storage, length) };
     address.as_socket().expect("an address of TCP")
 }
 
-/// A stretch of memory.
+/// A range of memory.
 struct Plain {
     at: *mut u8,
     bytes: usize,
@@ -312,7 +312,7 @@ struct Plain {
 
 impl sim::Memory for Plain {
     fn read(&self, max: usize) -> Vec<u8> {
-        // SAFETY: the submitter keeps it valid until the completion, which has not come.
+        // SAFETY: the submitter keeps the range valid until the completion, which has not come.
         let all = unsafe { slice::from_raw_parts(self.at, self.bytes) };
         all.iter().take(max).copied().collect()
     }
@@ -322,7 +322,7 @@ impl sim::Memory for Plain {
     }
 
     fn write(&self, value: u64) {
-        // SAFETY: as above; it is eight bytes, aligned or not.
+        // SAFETY: as above; the range is eight bytes, aligned or not.
         unsafe { self.at.cast::<u64>().write_unaligned(value) };
     }
 
@@ -338,7 +338,7 @@ impl Message {
     fn parts(&self) -> &[libc::iovec] {
         // SAFETY: the submitter keeps the header valid until the completion.
         let header = unsafe { &*self.0 };
-        // SAFETY: and its array.
+        // SAFETY: as above, for the header's array.
         unsafe { slice::from_raw_parts(header.msg_iov, header.msg_iovlen) }
     }
 }
@@ -346,7 +346,7 @@ impl Message {
 impl sim::Memory for Message {
     fn read(&self, max: usize) -> Vec<u8> {
         let bytes = self.parts().iter().flat_map(|part| {
-            // SAFETY: and what that points to.
+            // SAFETY: as above, for the part's bytes.
             unsafe { slice::from_raw_parts(part.iov_base.cast::<u8>(), part.iov_len) }
         });
         bytes.take(max).copied().collect()
@@ -365,7 +365,7 @@ impl sim::Memory for Message {
     }
 }
 
-/// The buffers that a process has lent, in a ring of its memory.
+/// The provided buffer ring in a process's memory.
 struct Lent {
     base: *const BufRingEntry,
     entries: u16,
@@ -374,9 +374,9 @@ struct Lent {
 
 impl sim::Buffers for Lent {
     fn fill(&mut self, input: &mut VecDeque<u8>, max: usize) -> Option<(u16, usize)> {
-        // SAFETY: the base is that of the ring, which lives as long as the poller.
+        // SAFETY: the base is the ring's own, and the ring lives as long as the poller.
         let tail = unsafe { BufRingEntry::tail(self.base) }.cast_mut();
-        // SAFETY: the tail is aligned, and accessed atomically by both sides.
+        // SAFETY: the tail is aligned, and both sides access it atomically.
         let tail = unsafe { AtomicU16::from_ptr(tail) };
         if self.head == tail.load(Ordering::Acquire) {
             return None;
@@ -384,13 +384,13 @@ impl sim::Buffers for Lent {
         let slot = usize::from(self.head & (self.entries - 1));
         // SAFETY: `slot` is below the number of entries.
         let entry = unsafe { self.base.add(slot) };
-        // SAFETY: what is between head and tail was written before the tail was.
+        // SAFETY: the submitter writes an entry before the tail that passes it.
         let entry = unsafe { &*entry };
         self.head = self.head.wrapping_add(1);
         let room = usize::try_from(entry.len()).expect("fits");
         let bytes = room.min(max).min(input.len());
         let to = entry.addr() as *mut u8;
-        // SAFETY: lent memory is valid for writes of its length and nobody else touches it.
+        // SAFETY: a provided buffer is valid for writes of its length, and only the kernel uses it.
         let to = unsafe { slice::from_raw_parts_mut(to, bytes) };
         let (first, last) = input.as_slices();
         let from_first = bytes.min(first.len());
@@ -401,7 +401,7 @@ impl sim::Buffers for Lent {
     }
 }
 
-/// An event queue of either kernel.
+/// An event queue of the real or the simulated kernel.
 #[derive(Debug)]
 pub(super) enum Queue {
     Real(epoll::Epoll),

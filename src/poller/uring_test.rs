@@ -1,4 +1,4 @@
-//! Whether io_uring can be used here: tries exactly what the back end uses, once, at start.
+//! The self-test of io_uring, once at start: runs every operation that the back end uses.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -10,17 +10,17 @@ use super::{BackEnd, Poller, PollerOptions, Refusal, Wait};
 use crate::buf::{Chain, Pool, PoolOptions};
 use crate::sys;
 
-/// Tries io_uring on a loopback connection of its own; `None` when all that is used works.
+/// Tests io_uring on a loopback connection; `None` when every operation works.
 ///
-/// The reasons: not permitted (a container's seccomp filter), switched off by sysctl, kernel too
-/// old (6.1 is wanted), no memory to lock.
+/// Reasons for a refusal: not permitted (a container's seccomp filter), switched off by sysctl,
+/// kernel too old (6.1 is needed), no memory to lock.
 #[must_use]
 pub fn io_uring_refusal() -> Option<Refusal> {
     let error = try_it().err()?;
     Some(Refusal(reason(&error, sys::io_uring_disabled())))
 }
 
-/// What an operator is told; `sysctl` is the value of `kernel.io_uring_disabled`.
+/// The reason for an operator; `sysctl` is the value of `kernel.io_uring_disabled`.
 fn reason(error: &io::Error, sysctl: Option<u32>) -> String {
     let text = match (error.raw_os_error(), sysctl) {
         (Some(libc::EPERM | libc::EACCES), Some(1)) => {
@@ -40,7 +40,7 @@ fn reason(error: &io::Error, sysctl: Option<u32>) -> String {
     text.to_owned()
 }
 
-/// One message there and back through every kind of op that the back end knows.
+/// Sends one message to a peer and back through every kind of op of the back end.
 fn try_it() -> io::Result<()> {
     let mut poller = small_poller()?;
     let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -101,8 +101,8 @@ fn read_back(mut peer: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// The next event; a wait may bring several. Five seconds without one are a failure: the peer is
-/// this very thread, so only a kernel that forgets an operation is that slow.
+/// The next event; a wait may bring several. Fails after five seconds: the peer is this very
+/// thread, so only a kernel that has lost an operation is so slow.
 fn next(poller: &mut Poller, events: &mut VecDeque<Event>) -> io::Result<Event> {
     let mut completions: Vec<Completion> = Vec::new();
     for _ in 0..5 {
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(reason(&unexpected, None), text);
     }
 
-    /// `examples/deny_io_uring` tells its child what it will see.
+    /// `examples/deny_io_uring` announces the expected error in the environment.
     #[test]
     fn says_what_was_denied() {
         let said = io_uring_refusal().map(|refusal| refusal.to_string());

@@ -1,4 +1,4 @@
-//! Accepting: everybody who comes, one by one, and nobody after the listener is gone.
+//! Accepting: every connection once, and none after the listener is closed.
 #![expect(clippy::disallowed_methods, reason = "peers are threads that block")]
 
 use std::io::{ErrorKind, Read, Write};
@@ -10,7 +10,7 @@ use super::world::{PATIENCE, World, is_cancelled};
 use crate::poller::{Close, Op, OpKind, Socket};
 use crate::sys;
 
-/// As many as come at once in the storms.
+/// Simultaneous connections in the storms.
 const STORM: usize = 500;
 
 fn listen(world: &mut World) -> (Socket, SocketAddr) {
@@ -38,7 +38,7 @@ pub(super) fn accepts(world: &mut World) {
     }
 }
 
-/// Serves that many connections: each says its number, and hears it.
+/// Serves this many connections: each sends its number and gets the number back.
 fn serve(world: &mut World, listener: Socket) {
     let mut sockets = Vec::new();
     while sockets.len() < STORM {
@@ -81,7 +81,7 @@ pub(super) fn accept_storm(world: &mut World) {
     world.join("the clients", clients);
 }
 
-/// All are there before the first is taken: one edge stands for all of them.
+/// All connections arrive before the first accept: one edge stands for all of them.
 pub(super) fn accept_storm_in_the_backlog(world: &mut World) {
     let (listener, address) = listen(world);
     world.park(listener, Op::Accept);
@@ -105,7 +105,7 @@ pub(super) fn accept_storm_in_the_backlog(world: &mut World) {
     );
 }
 
-/// Clients that are gone before they are taken: skipped or delivered dead, and the rest served.
+/// Clients that are gone before the accept are skipped or delivered dead; the rest is served.
 pub(super) fn aborted_in_the_backlog(world: &mut World) {
     let (listener, address) = listen(world);
     for _ in 0..10 {
@@ -125,7 +125,7 @@ pub(super) fn aborted_in_the_backlog(world: &mut World) {
     }
 }
 
-/// Nobody is lost between a cancelled accept and the next one.
+/// No connection is lost between a cancelled accept and the next accept.
 pub(super) fn accept_cancelled(world: &mut World) {
     let (listener, address) = listen(world);
     let mut peers = Vec::new();
@@ -156,7 +156,7 @@ pub(super) fn listener_closes_with_an_accept(world: &mut World) {
     world.close(listener, Close::Fin);
     world.meanwhile("the listener's end", |_| {
         let refused = TcpStream::connect(address).is_err_and(|e| {
-            // Whoever comes in between is reset.
+            // A connection in between is reset.
             let known = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset];
             assert!(known.contains(&e.kind()), "{e}");
             true

@@ -1,4 +1,4 @@
-//! Cancelling: whenever it comes, there is exactly one final answer.
+//! Cancelling: exactly one final answer, at any time.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ const KINDS: [OpKind; 6] = [
     OpKind::WriteReady,
 ];
 
-/// A socket with one op of that kind in flight, and what makes the op complete when dropped or run.
+/// A socket with one op of a kind in flight, and the means to complete the op.
 struct Waiting {
     socket: Socket,
     kind: OpKind,
@@ -69,7 +69,7 @@ impl Waiting {
         waiting
     }
 
-    /// Makes the kernel complete the op; false where nothing can.
+    /// Makes the kernel complete the op; false where that is impossible.
     fn complete(&mut self) -> bool {
         match (self.kind, &mut self.peer, self.address) {
             (OpKind::Accept, _, Some(address)) => {
@@ -77,7 +77,7 @@ impl Waiting {
             }
             (OpKind::Recv | OpKind::ReadReady, Some(peer), _) => peer.write_all(b"now").unwrap(),
             (OpKind::Send | OpKind::WriteReady, peer @ Some(_), _) => {
-                // A reset lets nothing wait.
+                // A reset ends every wait.
                 super::peer::reset(peer.take().unwrap());
             }
             _ => return false,
@@ -94,7 +94,7 @@ pub(super) fn nothing_in_flight(world: &mut World) {
     for _ in 0..3 {
         assert_eq!(world.look(), 0);
     }
-    // Nor does it hit an op of another kind, or one that is submitted later.
+    // The cancel affects no op of a different kind and no later op.
     world.submit(socket, Op::Recv);
     world.cancel(socket, OpKind::Send);
     world.cancel(socket, OpKind::ReadReady);
@@ -118,7 +118,7 @@ pub(super) fn each_kind_while_waiting(world: &mut World) {
     }
 }
 
-/// The kernel is done with it, but nobody has looked: either answer will do, but one.
+/// The kernel has completed the op but the poller has not looked: one answer, of either kind.
 pub(super) fn each_kind_when_done(world: &mut World) {
     for kind in KINDS {
         for look in [false, true] {
@@ -143,7 +143,7 @@ pub(super) fn each_kind_when_done(world: &mut World) {
     }
 }
 
-/// Before the kernel has seen it at all: submitted and cancelled in one breath.
+/// Submitted and cancelled at once, before the kernel has seen the op.
 pub(super) fn each_kind_at_once(world: &mut World) {
     let (listener, _address) = wide_listener();
     let listener = world.attach(listener);
@@ -182,12 +182,12 @@ pub(super) fn twice(world: &mut World) {
     }
 }
 
-/// What is said to be sent is exactly what the peer gets.
+/// The reported number of sent bytes is exactly the number that the peer gets.
 pub(super) fn part_of_a_send(world: &mut World) {
     for _ in 0..5 {
         let (socket, peer) = world.pair();
         let data = world.park_send(socket);
-        // Some of it moves, and the rest waits again.
+        // Some bytes move, and the rest waits again.
         let reader = reads(&peer, 500_000);
         let mut got = world.join("the reader", reader);
         world.cancel(socket, OpKind::Send);
@@ -205,7 +205,7 @@ pub(super) fn part_of_a_send(world: &mut World) {
     }
 }
 
-/// After the answer the same may be asked for again, and works.
+/// After the answer an op of the same kind may be submitted, and works.
 pub(super) fn then_again(world: &mut World) {
     let (socket, mut peer) = world.pair();
     for round in 0..50_u8 {
@@ -224,7 +224,7 @@ pub(super) fn then_again(world: &mut World) {
     assert_eq!(world.receive(socket, expected.len()), expected);
 }
 
-/// A close takes the answer along.
+/// A close cancels the answer too.
 pub(super) fn then_close(world: &mut World) {
     for kind in KINDS {
         let waiting = Waiting::park(world, kind);
@@ -236,7 +236,7 @@ pub(super) fn then_close(world: &mut World) {
         if let Some(peer) = waiting.peer {
             let sending = matches!(kind, OpKind::Send | OpKind::WriteReady);
             let (_, end) = world.peer_reads(peer);
-            // Half of a send, whose end nobody was told: not to be taken for the whole.
+            // Half of a send without an answer: must not look like the whole.
             assert_eq!(end.is_err(), sending, "{kind:?}: {end:?}");
         }
     }

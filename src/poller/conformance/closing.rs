@@ -1,5 +1,5 @@
-//! Closing, at every stage: nothing more is answered, the peer is told the truth, and all is given
-//! back.
+//! Closing at every stage: no further completions, the right end for the peer, all memory
+//! returned.
 
 use std::io::{ErrorKind, Read, Write};
 
@@ -25,7 +25,7 @@ pub(super) fn idle(world: &mut World) {
     }
 }
 
-/// Waiting for bytes, for readiness, and both; a FIN comes through all the same.
+/// Waiting for bytes, for readiness, and for both; the FIN goes out all the same.
 pub(super) fn with_every_op(world: &mut World) {
     let kinds: [&[OpKind]; 4] = [
         &[OpKind::Recv],
@@ -62,7 +62,7 @@ pub(super) fn with_every_op(world: &mut World) {
     world.look();
 }
 
-/// A FIN after half of a send would pass for its end.
+/// A FIN after half of a send would look like an orderly end.
 pub(super) fn with_a_send(world: &mut World) {
     for how in [Close::Fin, Close::Reset] {
         for with_recv in [false, true] {
@@ -80,7 +80,7 @@ pub(super) fn with_a_send(world: &mut World) {
     }
 }
 
-/// What has happened but was not looked at is gone with the socket, buffers and all.
+/// Unread completions vanish with the socket, and their buffers are returned.
 pub(super) fn with_answers_unread(world: &mut World) {
     for _ in 0..10 {
         let (socket, mut peer) = world.pair();
@@ -100,7 +100,7 @@ pub(super) fn with_cancelled_send(world: &mut World) {
     let data = world.park_send(socket);
     world.cancel(socket, OpKind::Send);
     world.answer(socket, OpKind::Send);
-    // Told how much was sent, the caller may end the stream there.
+    // Knowing how much was sent, the caller may end the stream there.
     world.close(socket, Close::Fin);
     let mut got = Vec::new();
     world.look();
@@ -121,7 +121,8 @@ pub(super) fn cancels_nothing_of_others(world: &mut World) {
     assert_eq!(world.receive(kept, 10), b"still here");
 }
 
-/// Slots and descriptor numbers go round; no byte and no answer goes to the next tenant.
+/// Slots and descriptor numbers are reused; the next socket gets no byte and no completion of the
+/// former socket.
 pub(super) fn slot_used_again(world: &mut World) {
     let mut slots = Vec::new();
     for round in 0..200_u8 {
@@ -146,8 +147,8 @@ pub(super) fn slot_used_again(world: &mut World) {
     assert!(*most < 16, "slots are used again, not {most} of them");
 }
 
-/// Somebody else has the same socket open (a child, a process it was handed to): what the kernel
-/// still reports of it comes too late and is counted.
+/// A second descriptor of the socket stays open, as in a child process: later events of the kernel
+/// are stale and counted.
 pub(super) fn descriptor_open_elsewhere(world: &mut World) {
     let (ours, mut old_peer) = super::peer::pair();
     let elsewhere = ours.try_clone().unwrap();
@@ -165,13 +166,13 @@ pub(super) fn descriptor_open_elsewhere(world: &mut World) {
         world.look();
     }
     assert!(world.take_got(new).is_empty());
-    // Epoll goes on watching; io_uring's op was cancelled and is over.
+    // Epoll continues to watch; io_uring's op was cancelled and has ended.
     let watched_on = world.poller.back_end() == BackEnd::Epoll;
     assert_eq!(world.poller.stale() > 0, watched_on);
     drop(elsewhere);
 }
 
-/// As at a stop that cannot wait: all connections are reset, all memory is given back.
+/// As at a stop without time to wait: all connections are reset, all memory is returned.
 pub(super) fn poller_dropped_with_everything(world: &mut World) {
     let mut inner = World::open(world.poller.back_end(), world.plenty);
     let hole = BlackHole::open();
@@ -196,7 +197,7 @@ pub(super) fn poller_dropped_with_everything(world: &mut World) {
     }
 }
 
-/// However many are waiting.
+/// With many sockets waiting.
 pub(super) fn poller_dropped_with_many(world: &mut World) {
     let io_uring = world.poller.back_end() == BackEnd::IoUring;
     let wanted = if io_uring { 2500 } else { 200 };
@@ -214,7 +215,7 @@ pub(super) fn poller_dropped_with_many(world: &mut World) {
     }
 }
 
-/// A thread may have as many pollers as it likes, one after the other: none leaves anything behind.
+/// A thread may open any number of pollers in sequence: none leaves anything behind.
 pub(super) fn opened_again_and_again(world: &mut World) {
     for _ in 0..40 {
         let mut inner = World::open(world.poller.back_end(), Plenty::Starved);

@@ -1,4 +1,4 @@
-//! Connecting: done, refused, or without an answer until it is cancelled.
+//! Connecting: established, refused, or unanswered until cancelled.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
@@ -25,7 +25,8 @@ pub(super) fn connects(world: &mut World) {
     assert_eq!(world.receive(socket, 8), b"and back");
 }
 
-/// Ops of different kinds do not wait for each other: a first flight may be asked for early.
+/// Ops of different kinds are independent: the first send may be submitted before the connection
+/// is established.
 pub(super) fn connects_and_sends_at_once(world: &mut World) {
     let hole = BlackHole::open();
     let doomed = unconnected(world, hole.address);
@@ -54,7 +55,7 @@ pub(super) fn refused(world: &mut World) {
     }
 }
 
-/// The caller's time runs out: it cancels, and hears of it once.
+/// The caller's timeout expires: it cancels, and gets one answer.
 pub(super) fn black_holed(world: &mut World) {
     let hole = BlackHole::open();
     let socket = unconnected(world, hole.address);
@@ -79,13 +80,13 @@ pub(super) fn black_holed_and_closed(world: &mut World) {
     }
 }
 
-/// Whatever became of it, its descriptor goes.
+/// The descriptor is closed, in every state of the connect.
 pub(super) fn closed_at_once(world: &mut World) {
     let listener = listener();
     let to = listener.local_addr().unwrap();
     let socket = unconnected(world, to);
     world.submit(socket, Op::Connect(to));
-    // Closed before or after the kernel has connected it, as it happens.
+    // Closed before or after the kernel has connected.
     world.close(socket, Close::Fin);
     listener.set_nonblocking(true).unwrap();
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Bytes: all of them, in order, no more than asked for.
+//! Bytes: all of them, in order, none unrequested.
 #![expect(clippy::disallowed_methods, reason = "peers are threads that block")]
 
 use std::io::{ErrorKind, Read, Write};
@@ -14,7 +14,7 @@ use super::world::{World, chain, take_held};
 use crate::buf::{Chain, Pool, PoolOptions};
 use crate::poller::{Close, Event, Op, OpKind, RecvEnd};
 
-/// The very buffers that came go back.
+/// Sends back the received buffers themselves.
 pub(super) fn echo(world: &mut World) {
     let (socket, peer) = world.pair();
     let data = pattern(1, 0, 300_000);
@@ -39,12 +39,12 @@ pub(super) fn echo(world: &mut World) {
     same(&world.join("the reader", reader), &data);
 }
 
-/// A read stops at urgent data, though there is more, which no event tells of again.
+/// A read stops at urgent data, and no event announces the bytes behind.
 pub(super) fn urgent_in_the_middle(world: &mut World) {
     let (ours, mut peer) = pair();
     SockRef::from(&ours).set_out_of_band_inline(true).unwrap();
     let socket = world.attach(ours);
-    // There before the first read, and while the stream runs.
+    // Present before the first read, then during the stream.
     for _ in 0..2 {
         peer.write_all(b"abc").unwrap();
         assert_eq!(SockRef::from(&peer).send_out_of_band(b"d").unwrap(), 1);
@@ -61,7 +61,7 @@ pub(super) fn urgent_in_the_middle(world: &mut World) {
     }
 }
 
-/// One completion, however small the pieces in which the kernel takes it.
+/// One completion, in however small pieces the kernel takes the chain.
 pub(super) fn short_send(world: &mut World) {
     let (socket, peer) = world.pair();
     world.tiny_send_buffer(socket);
@@ -83,7 +83,7 @@ pub(super) fn short_send(world: &mut World) {
     same(&world.join("the slow reader", reader), &data);
 }
 
-/// Parts up to, at and beyond what one message takes, the last one partly filled.
+/// Chains of up to, exactly and more than one message's parts, the last part partly filled.
 pub(super) fn gathered_send(world: &mut World) {
     let options = PoolOptions {
         buffer_bytes: 64,
@@ -106,7 +106,7 @@ pub(super) fn gathered_send(world: &mut World) {
     }
 }
 
-/// Told with the next completion of another op, if not before.
+/// Completes with the next completion of a different op at the latest.
 pub(super) fn lazy_send(world: &mut World) {
     let (socket, mut peer) = world.pair();
     world.submit(socket, Op::Recv);
@@ -129,8 +129,8 @@ pub(super) fn lazy_send(world: &mut World) {
     }
 }
 
-/// What the kernel has not taken at once is told by itself, when it has: of a send that found no
-/// room, and of one that found room for a part.
+/// A send that the kernel has not taken at once gets a completion of its own: a send without
+/// room, and a send with room for a part.
 pub(super) fn lazy_send_that_does_not_fit(world: &mut World) {
     for (parts, fill) in [(1, true), (16, false), (16, true), (17, false), (40, true)] {
         let (socket, peer) = world.pair();
@@ -147,7 +147,7 @@ pub(super) fn lazy_send_that_does_not_fit(world: &mut World) {
     }
 }
 
-/// An error is told by itself.
+/// An error gets a completion of its own.
 pub(super) fn lazy_send_to_a_dead_peer(world: &mut World) {
     let (socket, peer) = world.pair();
     world.submit(socket, Op::Recv);
@@ -160,7 +160,7 @@ pub(super) fn lazy_send_to_a_dead_peer(world: &mut World) {
     result.unwrap_err();
 }
 
-/// With a lazy send in flight, cancelled or not, all memory comes back.
+/// With a lazy send in flight, cancelled or not, all memory is returned.
 pub(super) fn lazy_send_and_close(world: &mut World) {
     for cancel in [false, true] {
         let (socket, peer) = world.pair();
@@ -183,7 +183,7 @@ pub(super) fn empty_send(world: &mut World) {
     assert_eq!(sent, 0);
 }
 
-/// Either direction goes on after the other has ended.
+/// Each direction continues after the end of the opposite direction.
 pub(super) fn half_close(world: &mut World) {
     let (socket, mut peer) = world.pair();
     peer.write_all(b"last").unwrap();
@@ -209,7 +209,7 @@ pub(super) fn half_close(world: &mut World) {
     assert!(matches!(world.recv_end(socket), RecvEnd::Fin));
 }
 
-/// Without a receive in flight nothing is read, and the peer is held up by TCP.
+/// Without a receive in flight nothing is read, and TCP stops the peer.
 pub(super) fn backpressure(world: &mut World) {
     let (socket, mut peer) = world.pair();
     world.submit(socket, Op::Recv);
@@ -220,10 +220,10 @@ pub(super) fn backpressure(world: &mut World) {
     peer.set_nonblocking(true).unwrap();
     let data = pattern(5, 0, 32 << 20);
     let mut written = 0;
-    // The peer's kernel says that it is full while ours still takes some: until it stays full.
+    // The peer's kernel may refuse bytes while ours still makes room: wait until it stays full.
     let mut full = 0;
     while full < 20 && written < data.len() {
-        // Windows takes a write of any size whole when it has room at all.
+        // Windows takes a write of any size whole if it has any room.
         let part = &data[written..][..(64 * 1024).min(data.len() - written)];
         match peer.write(part) {
             Ok(bytes) => (written, full) = (written + bytes, 0),
@@ -246,7 +246,7 @@ pub(super) fn idle_holds_no_buffer(world: &mut World) {
     for _ in 0..3 {
         world.look();
     }
-    // A completion-based poller lends the kernel some, for all sockets together.
+    // A completion-based poller provides some buffers to the kernel, for all sockets together.
     assert!(world.pool.in_use() <= 64, "{}", world.pool.in_use());
     for (socket, mut peer) in idle {
         peer.write_all(b"awake").unwrap();
@@ -255,7 +255,7 @@ pub(super) fn idle_holds_no_buffer(world: &mut World) {
     assert!(world.pool.in_use() <= 64, "{}", world.pool.in_use());
 }
 
-/// What arrives before a receive is asked for waits for it; what arrives after ends the sleep.
+/// Bytes that arrive before the receive are kept; bytes that arrive during it end the sleep.
 pub(super) fn recv_before_and_after_data(world: &mut World) {
     let (early, mut early_peer) = world.pair();
     early_peer.write_all(b"before").unwrap();
@@ -270,7 +270,7 @@ pub(super) fn recv_before_and_after_data(world: &mut World) {
     assert_eq!(world.receive(early, 5), b"again");
 }
 
-/// A connection that always has more to read does not keep another one's bytes.
+/// A connection with an endless supply of bytes does not starve a slow connection.
 pub(super) fn fast_sender_starves_nobody(world: &mut World) {
     let (fast, fast_peer) = world.pair();
     let (slow, mut slow_peer) = world.pair();

@@ -1,4 +1,4 @@
-//! How a stream ends: FIN for FIN, an error for a reset, and what came before either first.
+//! The end of a stream: FIN for FIN, an error for a reset, and all earlier bytes first.
 
 use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
@@ -18,7 +18,7 @@ pub(super) fn eof(world: &mut World) {
     assert!(matches!(world.recv_end(socket), RecvEnd::Fin));
 }
 
-/// Data and FIN are there together, less and more than a buffer of it.
+/// Data and FIN arrive together, less and more than a buffer of data.
 pub(super) fn eof_with_data(world: &mut World) {
     for bytes in [1, 4095, 4096, 4097, 16 * 1024, 100_000] {
         let (socket, mut peer) = world.pair();
@@ -59,12 +59,12 @@ pub(super) fn reset_without_data(world: &mut World) {
     world.park(socket, Op::Recv);
     reset(peer);
     expect_reset(world, socket);
-    // And never a FIN afterwards.
+    // No FIN follows the reset.
     world.submit(socket, Op::Recv);
     expect_reset(world, socket);
 }
 
-/// Linux keeps what was received before the reset, and so do we.
+/// Linux keeps the bytes received before a reset, and the poller delivers them.
 pub(super) fn reset_with_data(world: &mut World) {
     for bytes in [1, 4096, 10_000] {
         let (socket, mut peer) = world.pair();
@@ -74,7 +74,7 @@ pub(super) fn reset_with_data(world: &mut World) {
         world.submit(socket, Op::Recv);
         expect_reset(world, socket);
         let got = world.take_got(socket);
-        // Windows throws away what has arrived and was not read.
+        // Windows discards unread bytes at a reset.
         let kept = match world.poller.back_end() {
             BackEnd::Iocp => got.len(),
             _ => data.len(),
@@ -97,7 +97,7 @@ pub(super) fn reset_while_sending(world: &mut World) {
     assert_eq!(world.source.in_use(), 0, "the chain comes back");
 }
 
-/// The kernel tells an error once. Whoever hears it, the receiver must not take it for a FIN.
+/// The kernel reports an error once. If the send gets the error, the receive still sees no FIN.
 pub(super) fn reset_seen_by_the_send_first(world: &mut World) {
     let (socket, peer) = world.pair();
     world.park_send(socket);
@@ -112,7 +112,7 @@ pub(super) fn reset_seen_by_the_send_first(world: &mut World) {
     assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
-/// The same with a receive in flight beside the send, in either order of asking.
+/// As above with a receive in flight beside the send, submitted in either order.
 pub(super) fn reset_with_both_in_flight(world: &mut World) {
     for recv_first in [true, false].repeat(10) {
         let (socket, peer) = world.pair();
@@ -130,7 +130,7 @@ pub(super) fn reset_with_both_in_flight(world: &mut World) {
     }
 }
 
-/// An error, not a signal that ends the process.
+/// A send gets an error and raises no signal that ends the process.
 pub(super) fn send_to_a_dead_peer(world: &mut World) {
     let (socket, peer) = world.pair();
     world.submit(socket, Op::Recv);
@@ -145,7 +145,7 @@ pub(super) fn send_to_a_dead_peer(world: &mut World) {
     }
 }
 
-/// Whoever waits for readiness is to find the end by itself.
+/// A caller waiting for readiness wakes up, to find the end by itself.
 pub(super) fn read_ready_at_the_end(world: &mut World) {
     for ends_with_reset in [false, true] {
         let (socket, peer) = world.pair();

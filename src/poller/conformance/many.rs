@@ -34,7 +34,7 @@ pub(super) fn thousand_ops(world: &mut World) {
     }
 }
 
-/// 64 KiB for each of a hundred, through however few buffers there are.
+/// 64 KiB for each of a hundred connections, through however few buffers there are.
 pub(super) fn hundred_connections(world: &mut World) {
     const BYTES: usize = 64 * 1024;
     let all: Vec<_> = (0..100).map(|_| world.pair()).collect();
@@ -62,7 +62,7 @@ pub(super) fn hundred_connections(world: &mut World) {
     }
 }
 
-/// What much traffic has made it hold ready goes back, and comes again with the traffic.
+/// Buffers provided for heavy traffic are returned at rest, and provided again with new traffic.
 pub(super) fn rests(world: &mut World) {
     let mut all: Vec<_> = (0..100).map(|_| world.pair()).collect();
     for (socket, _) in &all {
@@ -92,7 +92,7 @@ pub(super) fn rests(world: &mut World) {
     }
 }
 
-/// Takes every buffer that is to be had, so that whoever receives starves.
+/// Holds every available buffer, so that receives starve.
 fn exhaust(world: &mut World, socket: Socket, peer: &mut TcpStream) {
     world.hold = true;
     let was = peer.write_timeout().unwrap();
@@ -118,7 +118,7 @@ fn exhaust(world: &mut World, socket: Socket, peer: &mut TcpStream) {
     peer.set_write_timeout(was).unwrap();
 }
 
-/// While the caller holds all buffers a receive waits, asleep, and goes on when they come back.
+/// While the caller holds all buffers a receive waits, asleep, and continues on their return.
 pub(super) fn all_buffers_held(world: &mut World) {
     world.starve();
     let (greedy, mut greedy_peer) = world.pair();
@@ -130,7 +130,7 @@ pub(super) fn all_buffers_held(world: &mut World) {
     for _ in 0..5 {
         world.look();
     }
-    // It may look about a few times, but not for ever.
+    // Some early wake-ups are allowed, but not without end.
     let early = (0..20).filter(|_| world.turned_early(Duration::from_millis(1)));
     assert!(early.count() < 5, "busy while it starves");
     world.hold = false;
@@ -138,7 +138,7 @@ pub(super) fn all_buffers_held(world: &mut World) {
     assert_eq!(world.receive(other, 6), b"hungry");
 }
 
-/// Everybody starves and everybody gets something: those who waited first.
+/// All sockets starve and each gets bytes, longest-starved first.
 pub(super) fn buffers_go_round(world: &mut World) {
     world.starve();
     let mut all: Vec<_> = (0..8).map(|_| world.pair()).collect();
@@ -146,7 +146,7 @@ pub(super) fn buffers_go_round(world: &mut World) {
         peer.write_all(&pattern(1, 0, 100_000)).unwrap();
         world.submit(*socket, Op::Recv);
     }
-    // Two buffers of 4 KiB a turn: after forty turns each has had its share, whoever is first.
+    // Two buffers of 4 KiB a turn: after forty turns each has had its share, in any order.
     for _ in 0..40 {
         world.look();
     }
@@ -158,7 +158,7 @@ pub(super) fn buffers_go_round(world: &mut World) {
     }
 }
 
-/// The one with something to read is not forgotten behind idle ones that starve as well.
+/// A socket with unread bytes is served although idle sockets starve ahead in the queue.
 pub(super) fn starved_while_idle(world: &mut World) {
     world.starve();
     let (greedy, mut greedy_peer) = world.pair();
@@ -183,7 +183,7 @@ pub(super) fn starved_while_idle(world: &mut World) {
     assert_eq!(world.receive(last, 6), b"and me");
 }
 
-/// Cancelled, asked for again, and closed while it starves.
+/// Cancelled, submitted again, and closed while starving.
 pub(super) fn starved_and_cancelled(world: &mut World) {
     world.starve();
     let (greedy, mut greedy_peer) = world.pair();

@@ -1,8 +1,8 @@
-//! The one conformance suite: what every back end must do, run against each of them.
+//! The conformance suite, run against every back end.
 //!
-//! A case is a function of a [`World`]: it drives real sockets on the loopback and states what must
-//! come. Each runs with ordinary options and again starved (queues of 4 and 16, 2 buffers), and
-//! after each the law is checked: every op was answered once, and every buffer is back.
+//! A case is a function of a [`World`]: it drives real sockets on the loopback and asserts the
+//! completions. Each case runs with ordinary options and again starved (queues of 4 and 16, 2
+//! buffers). After each case the world checks the law: one answer per op, every buffer returned.
 
 mod accepting;
 mod cancelling;
@@ -20,7 +20,7 @@ use self::world::{Plenty, World};
 use super::BackEnd;
 use super::require_io_uring::require_io_uring;
 
-/// Runs a case against a back end, if it is to be had here.
+/// Runs a case against a back end, if this machine has the back end.
 fn run(back_end: BackEnd, case: fn(&mut World)) {
     if require_io_uring(back_end.refusal()) {
         for plenty in [Plenty::Ordinary, Plenty::Starved] {

@@ -1,7 +1,7 @@
-//! Random sequences of everything, checked against what TCP and the poller promise.
+//! Random sequences of all operations, checked against the promises of TCP and of the poller.
 //!
-//! A failure names its seed; `CORELANE_MODEL_SEED` runs that one alone, `CORELANE_MODEL_RUNS` says
-//! how many there are otherwise.
+//! A failure names its seed. `CORELANE_MODEL_SEED` runs one seed, `CORELANE_MODEL_RUNS` sets the
+//! number of seeds.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -14,10 +14,10 @@ use crate::poller::{Close, Event, Op, OpKind, RecvEnd, Socket};
 const CONNECTIONS: usize = 4;
 const STEPS: usize = 300;
 
-/// One connection, and what either side may rely on.
+/// One connection, and the facts that either side may rely on.
 struct Line {
     socket: Socket,
-    /// Names the bytes of this connection, so that another one's would be seen.
+    /// Seeds this connection's bytes, so that foreign bytes are noticed.
     name: u64,
     peer: Option<TcpStream>,
     peer_wrote: usize,
@@ -26,7 +26,7 @@ struct Line {
     was_reset: bool,
     we_ended: bool,
     received: usize,
-    /// How the stream from the peer ended, once it has.
+    /// The stream from the peer has ended.
     end_seen: bool,
     sent: usize,
     sending: usize,
@@ -67,7 +67,7 @@ impl Line {
         pattern(self.name << 1 | 1, offset, bytes)
     }
 
-    /// Takes what has come, and checks it.
+    /// Takes the events and checks them.
     fn settle(&mut self, world: &mut World) {
         let socket = self.socket;
         let got = world.take_got(socket);
@@ -173,11 +173,11 @@ impl Line {
         }
     }
 
-    /// Closes at whatever stage it is, and checks what the peer makes of it.
+    /// Closes at any stage, and checks the end that the peer sees.
     fn close(mut self, world: &mut World, how: Close) {
         self.settle(world);
         let in_flight = world.is_inflight(self.socket, OpKind::Send);
-        // Bytes of a send in flight may have gone as well.
+        // Bytes of a send in flight may have gone out as well.
         let most = self.sent + if in_flight { self.sending } else { 0 };
         world.close(self.socket, how);
         let Some(peer) = self.peer.take() else {
@@ -237,7 +237,7 @@ fn step(world: &mut World, lines: &mut [Line], random: &mut Random, names: &mut 
     }
 }
 
-/// When nothing is in the way any more, everything arrives.
+/// Without further obstacles, everything arrives.
 fn finish(mut line: Line, world: &mut World) {
     let socket = line.socket;
     world.meanwhile("the last of the send", |world| {
@@ -276,7 +276,7 @@ pub(super) fn random(world: &mut World) {
     let runs = number("CORELANE_MODEL_RUNS").unwrap_or(20);
     let seeds = number("CORELANE_MODEL_SEED").map_or(0..runs, |seed| seed..seed + 1);
     for seed in seeds {
-        // Kept by the harness, and shown when the case fails.
+        // The harness shows this output when the case fails.
         println!("CORELANE_MODEL_SEED={seed} {:?}", world.plenty);
         let mut random = Random(seed);
         let mut names = seed * 1000;

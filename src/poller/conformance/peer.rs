@@ -1,4 +1,4 @@
-//! The other ends: plain blocking sockets, what they send, and addresses where nobody answers.
+//! The peers: plain blocking sockets, their bytes, and addresses that do not answer.
 #![expect(clippy::disallowed_methods, reason = "peers are threads that block")]
 
 use std::io::{self, Read, Write};
@@ -23,7 +23,7 @@ pub(super) fn listener() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
 }
 
-/// A non-blocking listener with a long queue.
+/// A non-blocking listener with a long backlog.
 pub(super) fn wide_listener() -> (OsSocket, SocketAddr) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = sys::bind_shared(any).unwrap();
@@ -32,7 +32,7 @@ pub(super) fn wide_listener() -> (OsSocket, SocketAddr) {
     (listener, address)
 }
 
-/// An established connection; reads and writes of the second end fail in time.
+/// An established connection; reads and writes of the second end fail after the patience.
 pub(super) fn pair() -> (TcpStream, TcpStream) {
     let listener = listener();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -55,7 +55,7 @@ pub(super) fn reset(peer: TcpStream) {
     drop(peer);
 }
 
-/// Reads to the end; an error is the stream's, never a timeout.
+/// Reads to the end of the stream; fails the test after the patience.
 pub(super) fn read_all(mut peer: &TcpStream) -> (Vec<u8>, io::Result<()>) {
     let (mut all, mut part) = (Vec::new(), vec![0; 64 * 1024]);
     loop {
@@ -74,22 +74,22 @@ pub(super) fn read_all(mut peer: &TcpStream) -> (Vec<u8>, io::Result<()>) {
     }
 }
 
-/// How the stream has ended, asked once more.
+/// Reads once more to learn how the stream has ended.
 ///
-/// A reset that comes while Wine carries out a read can be taken by its server (`SO_ERROR`, which
-/// Linux tells once), and the read then looks like the end. That server tells it to the next one.
+/// Wine's server may consume a reset that arrives during a read (`SO_ERROR`, reported once on
+/// Linux), and the read then looks like an orderly end. The next read reports the reset.
 fn end_again(mut peer: &TcpStream) -> io::Result<()> {
     peer.read(&mut [0])
         .map(|bytes| assert_eq!(bytes, 0, "bytes behind the end"))
 }
 
-/// A peer that writes all of it, reading nothing.
+/// A peer that writes all bytes and reads none.
 pub(super) fn writes(peer: &TcpStream, data: Vec<u8>) -> JoinHandle<()> {
     let mut peer = peer.try_clone().unwrap();
     thread::spawn(move || peer.write_all(&data).unwrap())
 }
 
-/// A peer that reads that many bytes.
+/// A peer that reads this many bytes.
 pub(super) fn reads(peer: &TcpStream, bytes: usize) -> JoinHandle<Vec<u8>> {
     let mut peer = peer.try_clone().unwrap();
     thread::spawn(move || {
@@ -99,7 +99,7 @@ pub(super) fn reads(peer: &TcpStream, bytes: usize) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// An address whose listener drops every SYN: its queue is full. Lasts as long as the value.
+/// An address whose listener drops every SYN because its backlog is full, until dropped.
 pub(super) struct BlackHole {
     pub(super) address: SocketAddr,
     _sockets: Vec<socket2::Socket>,
@@ -117,7 +117,7 @@ impl BlackHole {
         for _ in 0..8 {
             let filler = stream();
             filler.set_nonblocking(true).unwrap();
-            // In progress, or done while there is room.
+            // In progress, or connected while there is room.
             drop(filler.connect(&address));
             sockets.push(filler);
         }
@@ -128,7 +128,7 @@ impl BlackHole {
     }
 }
 
-/// Pseudo-random numbers, the same for the same seed (splitmix64).
+/// Pseudo-random numbers, reproducible by seed (splitmix64).
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
@@ -140,7 +140,7 @@ impl Random {
         usize::try_from((z ^ z >> 31) >> 16).unwrap() % bound
     }
 
-    /// From one up to one of these sizes.
+    /// At least 1 and at most a random choice of these sizes.
     pub(super) fn size(&mut self, sizes: &[usize]) -> usize {
         let most = sizes[self.below(sizes.len())];
         1 + self.below(most)

@@ -1,4 +1,4 @@
-//! Sleeping and waking: never too early without a reason, never too deep to be woken.
+//! Sleeping and waking: no early end without a reason, and every notification ends a sleep.
 #![expect(
     clippy::disallowed_methods,
     reason = "notifiers are used from other threads"
@@ -14,7 +14,7 @@ use super::world::{PATIENCE, World, elapsed, sleep};
 use crate::poller::{Event, Op, OpKind, Wait};
 use crate::sys;
 
-/// One wait that a notification is to end; the clock alone would end it after long patience.
+/// One wait ended by a notification; the timeout alone would end the wait after long patience.
 fn wakes(world: &mut World, wait: Wait) {
     let before = sys::now();
     assert_eq!(world.turn(wait), 0);
@@ -28,7 +28,7 @@ pub(super) fn notified_before_sleep(world: &mut World) {
         notifier.notify();
         wakes(world, sleep(PATIENCE));
     }
-    // And it is over then: once told, it sleeps again.
+    // A notification counts once: the next wait sleeps again.
     while world.turned_early(Duration::from_millis(5)) {}
     notifier.notify();
     wakes(world, sleep(PATIENCE));
@@ -43,7 +43,7 @@ pub(super) fn notified_asleep(world: &mut World) {
     }
 }
 
-/// A lane that spins first is told as well, and does not fall asleep after it.
+/// A notification also reaches a lane that spins before sleeping, and keeps it awake.
 pub(super) fn notified_while_spinning(world: &mut World) {
     let spin = Wait {
         spin: Duration::from_millis(2),
@@ -68,7 +68,7 @@ pub(super) fn notified_while_spinning(world: &mut World) {
     world.join("the waker", waker);
 }
 
-/// The inbox's protocol: put, then notify; look, then sleep. Nothing is left lying.
+/// The inbox's protocol: put, then notify; look, then sleep. No message is left lying.
 pub(super) fn notified_ten_thousand_times(world: &mut World) {
     const THREADS: usize = 4;
     const EACH: usize = 2500;
@@ -86,7 +86,7 @@ pub(super) fn notified_ten_thousand_times(world: &mut World) {
         .collect();
     let mut looks = 0;
     world.until("ten thousand messages", |world| {
-        // A look in between may take a notification, but not the message behind it.
+        // A look in between may consume a notification, but not the message behind it.
         looks += 1;
         if looks % 3 == 0 {
             world.look();
@@ -98,7 +98,7 @@ pub(super) fn notified_ten_thousand_times(world: &mut World) {
     }
 }
 
-/// A look may take a notification; the next one is heard all the same.
+/// A look may consume a notification; the next notification still works.
 pub(super) fn notified_in_a_look(world: &mut World) {
     let notifier = world.poller.notifier();
     for _ in 0..10 {
@@ -110,7 +110,7 @@ pub(super) fn notified_in_a_look(world: &mut World) {
     }
 }
 
-/// The other way round than accuracy: lateness is the machine's, earliness would be ours.
+/// No upper bound: lateness is the machine's, but an early end would be the poller's defect.
 pub(super) fn never_early(world: &mut World) {
     let (socket, _peer) = world.pair();
     world.park(socket, Op::Recv);
@@ -141,7 +141,7 @@ pub(super) fn longest_timeout(world: &mut World) {
     }
 }
 
-/// Readiness that is there already is told at once, as often as it is asked for.
+/// Existing readiness is reported at once, on every submission.
 pub(super) fn ready_is_a_level(world: &mut World) {
     let (socket, mut peer) = world.pair();
     for _ in 0..3 {
@@ -158,7 +158,7 @@ pub(super) fn ready_is_a_level(world: &mut World) {
         let event = world.answer(socket, OpKind::ReadReady);
         assert!(matches!(event, Event::ReadReady(Ok(()))), "{event:?}");
     }
-    // It took nothing.
+    // The wait has consumed no bytes.
     world.submit(socket, Op::Recv);
     assert_eq!(world.receive(socket, 6), b"unread");
     world.park(socket, Op::ReadReady);

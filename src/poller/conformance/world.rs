@@ -1,4 +1,4 @@
-//! A poller under test, with the books that check its law: which ops are unanswered, what came.
+//! A poller under test, and the bookkeeping for its law: ops in flight, events so far.
 #![expect(clippy::disallowed_methods, reason = "peers are threads that block")]
 
 use std::collections::{HashMap, HashSet};
@@ -18,12 +18,12 @@ use crate::poller::{
 };
 use crate::sys::{self, OsSocket, SocketRef, Time};
 
-/// Long enough for the slowest machine, short enough to see a hang.
+/// Long enough for the slowest machine, short enough to notice a hang.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
-/// Between looks at what no completion announces.
+/// Interval between checks of a condition without a completion.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// How well the poller is provided for.
+/// The poller's resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plenty {
     Ordinary,
@@ -33,11 +33,11 @@ pub(super) enum Plenty {
 pub(super) struct World {
     pub(super) poller: Poller,
     pub(super) plenty: Plenty,
-    /// The poller receives into these.
+    /// The poller receives into buffers of this pool.
     pub(super) pool: Pool,
-    /// Chains to be sent are of these.
+    /// Chains to send consist of buffers of this pool.
     pub(super) source: Pool,
-    /// Received buffers are kept in `held` instead of `got`.
+    /// Keep received buffers in `held` instead of their bytes in `got`.
     pub(super) hold: bool,
     pub(super) held: Vec<Buf>,
     pub(super) waits: u64,
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    /// For cases that need few buffers: goes on with a starved poller whatever it was opened as.
+    /// For cases that need few buffers: replaces an ordinary poller by a starved one.
     pub(super) fn starve(&mut self) {
         if self.plenty == Plenty::Ordinary {
             let starved = Self::open(self.poller.back_end(), Plenty::Starved);
@@ -92,14 +92,14 @@ impl World {
         }
     }
 
-    /// What must hold at the end of every case.
+    /// Checks the law at the end of every case.
     pub(super) fn finish(mut self) {
         self.drain();
         assert!(self.inflight.is_empty(), "unanswered: {:?}", self.inflight);
         self.abandon();
     }
 
-    /// Drops the poller with whatever is in flight.
+    /// Drops the poller with all ops in flight.
     pub(super) fn abandon(self) {
         if self.poller.back_end() == BackEnd::IoUring {
             let stale = self.poller.stale();
@@ -118,7 +118,7 @@ impl World {
         assert_eq!(source.in_use(), 0, "chains that never came back");
     }
 
-    /// Cancels whatever is in flight and sees it end.
+    /// Cancels all ops in flight and awaits their answers.
     pub(super) fn drain(&mut self) {
         for (socket, kind) in self.inflight.clone() {
             self.poller.cancel(socket, kind);
@@ -134,7 +134,7 @@ impl World {
         self.poller.attach(socket)
     }
 
-    /// A connection: ours, attached, and the peer's end.
+    /// A connection: our end, attached, and the peer's end.
     pub(super) fn pair(&mut self) -> (Socket, TcpStream) {
         let (ours, peer) = pair();
         (self.attach(ours), peer)
@@ -171,7 +171,7 @@ impl World {
         sys::shutdown_write(self.poller.descriptor(socket)).unwrap();
     }
 
-    /// One wait, booked. Says how many completions came.
+    /// One wait; books the completions and returns their number.
     pub(super) fn turn(&mut self, wait: Wait) -> usize {
         let mut completions = Vec::new();
         self.poller.wait(wait, &mut completions).unwrap();
@@ -187,14 +187,14 @@ impl World {
         self.turn(Wait::NOT)
     }
 
-    /// One wait of this time; says whether it ended before, with nothing to tell.
+    /// One wait of this time; returns whether the wait ended early and without a completion.
     pub(super) fn turned_early(&mut self, time: Duration) -> bool {
         let before = sys::now();
         self.turn(sleep(time)) == 0 && elapsed(before) < time
     }
 
-    /// Turns until the condition holds, sleeping for as long as patience lasts: a completion that
-    /// makes it hold has to end the sleep.
+    /// Turns until the condition holds. Sleeps as long as the patience lasts, so the completion
+    /// that fulfils the condition must end the sleep.
     pub(super) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let deadline = sys::now() + PATIENCE;
         while !done(self) {
@@ -208,7 +208,7 @@ impl World {
         }
     }
 
-    /// Turns until something holds that no completion announces.
+    /// Turns until a condition holds that has no completion.
     pub(super) fn meanwhile(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let deadline = sys::now() + PATIENCE;
         while !done(self) {
@@ -217,7 +217,7 @@ impl World {
         }
     }
 
-    /// Turns until a peer's thread has ended, and gives what it says.
+    /// Turns until a peer's thread has ended, and returns its result.
     pub(super) fn join<T>(&mut self, what: &str, peer: JoinHandle<T>) -> T {
         self.meanwhile(what, |_| peer.is_finished());
         peer.join().unwrap()
@@ -247,12 +247,12 @@ impl World {
         self.finals.insert((socket, kind), event);
     }
 
-    /// The final answer, if it has come; then the op may be submitted again.
+    /// The final answer, if there is an answer; afterwards the op may be submitted again.
     pub(super) fn take_final(&mut self, socket: Socket, kind: OpKind) -> Option<Event> {
         self.finals.remove(&(socket, kind))
     }
 
-    /// The final answer, waited for.
+    /// Awaits the final answer.
     pub(super) fn answer(&mut self, socket: Socket, kind: OpKind) -> Event {
         self.until(&format!("the answer to {kind:?}"), |world| {
             world.finals.contains_key(&(socket, kind))
@@ -289,7 +289,7 @@ impl World {
         }
     }
 
-    /// Submits an op that nothing ends yet, and sees that nothing does.
+    /// Submits an op that must wait, and checks that the op waits.
     pub(super) fn park(&mut self, socket: Socket, op: Op) {
         let kind = op.kind();
         self.submit(socket, op);
@@ -299,7 +299,7 @@ impl World {
         assert!(self.is_inflight(socket, kind), "{kind:?} did not wait");
     }
 
-    /// What has been received, taken.
+    /// Removes and returns the received bytes.
     pub(super) fn take_got(&mut self, socket: Socket) -> Vec<u8> {
         self.got.remove(&socket).unwrap_or_default()
     }
@@ -308,7 +308,7 @@ impl World {
         self.got.get(&socket).map_or(0, Vec::len)
     }
 
-    /// Waits for that many received bytes and takes them.
+    /// Awaits and removes this many received bytes.
     pub(super) fn receive(&mut self, socket: Socket, bytes: usize) -> Vec<u8> {
         self.until(&format!("{bytes} bytes"), |world| {
             world.got(socket) >= bytes
@@ -316,19 +316,19 @@ impl World {
         self.take_got(socket)
     }
 
-    /// A chain of these bytes.
+    /// A chain of the given bytes.
     pub(super) fn chain(&self, bytes: &[u8]) -> Chain {
         chain(&self.source, bytes)
     }
 
-    /// Makes the kernel's send buffer of a socket small.
+    /// Makes a socket's send buffer small.
     pub(super) fn tiny_send_buffer(&mut self, socket: Socket) {
         let fd = self.poller.descriptor(socket);
         SockRef::from(&fd).set_send_buffer_size(1).unwrap();
     }
 
-    /// Fills all kernel buffers towards a peer that does not read, past the poller; says with how
-    /// many bytes.
+    /// Fills all kernel buffers towards a peer that does not read, bypassing the poller; returns
+    /// the number of bytes.
     pub(super) fn fill(&mut self, socket: Socket) -> usize {
         fill(self.poller.descriptor(socket))
     }
@@ -342,7 +342,7 @@ impl World {
         data
     }
 
-    /// Sees that the descriptor is closed in earnest: a peer that writes is reset.
+    /// Checks that the descriptor is really closed: a peer that writes gets a reset.
     pub(super) fn is_gone(&mut self, mut peer: TcpStream) {
         peer.set_nonblocking(true).unwrap();
         self.meanwhile("the reset of a closed descriptor", |_| {
@@ -354,7 +354,7 @@ impl World {
         });
     }
 
-    /// How the stream that the peer reads ends, and the bytes before.
+    /// The rest of the peer's stream, and how the stream ends.
     pub(super) fn peer_reads(&mut self, peer: TcpStream) -> (Vec<u8>, io::Result<()>) {
         let thread = thread::spawn(move || read_all(&peer));
         self.join("the peer's reading", thread)
@@ -368,7 +368,7 @@ pub(super) fn sleep(timeout: Duration) -> Wait {
     }
 }
 
-/// Whether this says that the op was cancelled.
+/// Whether the event reports a cancelled op.
 pub(super) fn is_cancelled(event: &Event) -> bool {
     let error = match event {
         Event::RecvEnded(end) => return matches!(end, RecvEnd::Cancelled),
@@ -394,17 +394,17 @@ pub(super) fn chain(pool: &Pool, bytes: &[u8]) -> Chain {
     chain
 }
 
-/// A socket to be connected with this poller.
+/// An unconnected socket, attached.
 pub(super) fn unconnected(world: &mut World, to: SocketAddr) -> Socket {
     world.attach(sys::stream_socket(to).unwrap())
 }
 
-/// How long ago that was.
+/// The time since a moment.
 pub(super) fn elapsed(since: Time) -> Duration {
     sys::now().since(since)
 }
 
-/// All sockets of a poller read by `mem::take`, in order.
+/// Removes and returns the held buffers of all sockets, in order of arrival.
 pub(super) fn take_held(world: &mut World) -> Vec<Buf> {
     mem::take(&mut world.held)
 }
@@ -413,7 +413,7 @@ pub(super) fn take_held(world: &mut World) -> Vec<Buf> {
 fn fill(fd: SocketRef<'_>) -> usize {
     let raw = SockRef::from(&fd);
     let (mut filled, mut refused) = (0, 0);
-    // The peer's kernel makes room for some time, and on a busy machine late.
+    // The peer's kernel keeps making room for some time, and later on a busy machine.
     while refused < 1000 {
         refused += 1;
         while let Ok(bytes) = raw.send(&[0; 4096]) {

@@ -1,5 +1,5 @@
-//! The calls of a completion port, each thin and checked. What memory they are given stays the
-//! caller's business: see [`super::ops`].
+//! The system calls of a completion port, thin and checked. The caller manages the memory passed
+//! to a call: see [`super::ops`].
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::ffi::c_void;
@@ -27,18 +27,18 @@ use windows_sys::Win32::System::IO::{
 use super::super::options::Wake;
 use crate::sys::OsSocket;
 
-/// The key of what [`Port::wake`] posts; sockets' completions have another.
+/// The key of completions posted by [`Port::wake`]; sockets' completions have a different key.
 const WAKE: usize = usize::MAX;
-/// Bytes that `AcceptEx` wants for one address.
+/// Bytes that `AcceptEx` needs for one address.
 pub(super) const ADDRESS_BYTES: usize = size_of::<SockAddrStorage>() + 16;
 
 /// A completion port; closed when dropped.
 #[derive(Debug)]
 pub(super) struct Port(OwnedHandle);
 
-/// What a call came to that may go on in the kernel.
+/// The immediate outcome of a call that may continue in the kernel.
 pub(super) enum Begun {
-    /// Done, with this many bytes; a completion follows only if the socket does not skip it.
+    /// Done, with this many bytes; a completion follows unless the socket skips completions.
     Done(usize),
     /// A completion will follow.
     Pending,
@@ -51,12 +51,12 @@ impl Port {
         if port.is_null() {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the call succeeded, so the handle is open and nobody else owns it.
+        // SAFETY: the call succeeded, so the handle is open and has no owner yet.
         Ok(Self(unsafe { OwnedHandle::from_raw_handle(port) }))
     }
 
-    /// Has a socket's completions come here, for as long as it is open. Says whether calls that are
-    /// done at once post none.
+    /// Directs a socket's completions to this port, for as long as the socket is open. Returns
+    /// whether immediately successful calls post no completion.
     pub(super) fn watch(&self, socket: &OsSocket) -> io::Result<bool> {
         /// `FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE` (`winbase.h`).
         const SKIP: u8 = 1 | 2;
@@ -70,8 +70,8 @@ impl Port {
         Ok(unsafe { SetFileCompletionNotificationModes(handle, SKIP) } != 0)
     }
 
-    /// Takes completions, as many as there is room for; waits for the first. The flag says that
-    /// [`Port::wake`] was called; those entries are taken out.
+    /// Takes up to `max` completions; waits for the first. Returns whether [`Port::wake`] was
+    /// called; the wake's entries are removed.
     pub(super) fn wait(
         &self,
         timeout: Option<Duration>,
@@ -103,12 +103,12 @@ impl Port {
 
 impl Wake for Port {
     fn wake(&self) {
-        // SAFETY: no pointers. Fails only without memory, and then nothing can be done.
+        // SAFETY: no pointers. Fails only without memory, and a wake has no fallback.
         unsafe { PostQueuedCompletionStatus(self.0.as_raw_handle(), 0, WAKE, ptr::null()) };
     }
 }
 
-/// Rounded up, so that a timer is never looked at before its time.
+/// Rounds up, so that a wait never ends before its timeout.
 fn milliseconds(timeout: Option<Duration>) -> u32 {
     /// Also `INFINITE`.
     const FOR_EVER: u32 = u32::MAX;
@@ -126,7 +126,7 @@ fn handle_of(socket: &OsSocket) -> HANDLE {
     ptr::with_exposed_provenance_mut(raw(socket))
 }
 
-/// An error of a socket call; a connection that can take no more is a broken pipe, as elsewhere.
+/// An error of a socket call. A connection shut for sending is a broken pipe, as on Unix.
 fn socket_error(code: i32) -> io::Error {
     if code == WSAESHUTDOWN {
         return io::ErrorKind::BrokenPipe.into();
@@ -153,8 +153,8 @@ fn begun(ok: bool, bytes: u32) -> io::Result<Begun> {
 /// Starts to wait for a connection.
 ///
 /// # Safety
-/// `overlapped` and `addresses` (two of [`ADDRESS_BYTES`]) are left alone until it completes, and
-/// `accepted` stays open.
+/// `overlapped` and `addresses` (two of [`ADDRESS_BYTES`]) stay untouched until the completion,
+/// and `accepted` stays open.
 pub(super) unsafe fn accept(
     listener: &OsSocket,
     accepted: &OsSocket,
@@ -180,8 +180,8 @@ pub(super) unsafe fn accept(
     begun(ok != 0, got)
 }
 
-/// Makes an accepted socket one like others, and gives its peer's address, which `AcceptEx` has
-/// written; `NotConnected` when the peer is gone.
+/// Gives an accepted socket its full functions and returns the peer's address, which `AcceptEx`
+/// has written; `NotConnected` when the peer is gone.
 pub(super) fn accepted(
     listener: &OsSocket,
     socket: &OsSocket,
@@ -207,7 +207,7 @@ pub(super) fn accepted(
     let (mut local, mut remote): (*mut SOCKADDR, *mut SOCKADDR) =
         (ptr::null_mut(), ptr::null_mut());
     let (mut local_length, mut remote_length) = (0, 0);
-    // SAFETY: the buffer is as `AcceptEx` has filled it; the rest is valid for a write each.
+    // SAFETY: `AcceptEx` has filled the buffer; each pointer is valid for a write.
     unsafe {
         GetAcceptExSockaddrs(
             addresses.as_ptr().cast(),
@@ -237,7 +237,7 @@ pub(super) fn accepted(
 /// Starts to connect a bound socket.
 ///
 /// # Safety
-/// `overlapped` is left alone until it completes.
+/// `overlapped` stays untouched until the completion.
 pub(super) unsafe fn connect(
     socket: &OsSocket,
     to: SocketAddr,
@@ -267,14 +267,14 @@ pub(super) unsafe fn connect(
     };
     let address = SockAddr::from(to);
     let (name, length) = (address.as_ptr().cast(), address.len());
-    // SAFETY: the address is copied during the call; the rest by this function's contract.
+    // SAFETY: the call copies the address; the rest by this function's contract.
     let ok = unsafe { connect(fd, name, length, ptr::null(), 0, &raw mut got, overlapped) };
     begun(ok != 0, 0)
 }
 
-/// Makes a connected socket one like others.
+/// Gives a connected socket its full functions.
 pub(super) fn connected(socket: &OsSocket) -> io::Result<()> {
-    // SAFETY: without a value there is nothing to read.
+    // SAFETY: the call reads no value.
     let rc = unsafe {
         setsockopt(
             raw(socket),
@@ -294,7 +294,7 @@ pub(super) fn connected(socket: &OsSocket) -> io::Result<()> {
 /// Starts to wait for bytes or the end, without a buffer.
 ///
 /// # Safety
-/// `overlapped` is left alone until it completes.
+/// `overlapped` stays untouched until the completion.
 pub(super) unsafe fn probe(socket: &OsSocket, overlapped: *mut OVERLAPPED) -> io::Result<Begun> {
     let nothing = WSABUF {
         len: 0,
@@ -302,7 +302,7 @@ pub(super) unsafe fn probe(socket: &OsSocket, overlapped: *mut OVERLAPPED) -> io
     };
     let (mut got, mut flags) = (0, 0);
     let (from, into) = (&raw const nothing, &raw mut got);
-    // SAFETY: the list of buffers is copied during the call; the rest by this function's contract.
+    // SAFETY: the call copies the list of buffers; the rest by this function's contract.
     let rc = unsafe { WSARecv(raw(socket), from, 1, into, &raw mut flags, overlapped, None) };
     begun(rc == 0, got)
 }
@@ -310,7 +310,7 @@ pub(super) unsafe fn probe(socket: &OsSocket, overlapped: *mut OVERLAPPED) -> io
 /// Starts to send buffers.
 ///
 /// # Safety
-/// `overlapped` and the buffers are left alone until it completes.
+/// `overlapped` and the buffers stay untouched until the completion.
 pub(super) unsafe fn send(
     socket: &OsSocket,
     parts: &[WSABUF],
@@ -318,12 +318,12 @@ pub(super) unsafe fn send(
 ) -> io::Result<Begun> {
     let (from, count) = (parts.as_ptr(), u32::try_from(parts.len()).expect("few"));
     let mut sent = 0;
-    // SAFETY: the list of buffers is copied during the call; the rest by this function's contract.
+    // SAFETY: the call copies the list of buffers; the rest by this function's contract.
     let rc = unsafe { WSASend(raw(socket), from, count, &raw mut sent, 0, overlapped, None) };
     begun(rc == 0, sent)
 }
 
-/// `AFD_POLL_INFO` of one socket, as msafd, wepoll and mio use it.
+/// `AFD_POLL_INFO` of one socket, as in msafd, wepoll and mio.
 #[repr(C)]
 #[derive(Debug)]
 pub(super) struct Poll {
@@ -358,7 +358,7 @@ impl Poll {
 /// Starts to wait for readiness.
 ///
 /// # Safety
-/// `overlapped` and `poll` are left alone until it completes.
+/// `overlapped` and `poll` stay untouched until the completion.
 pub(super) unsafe fn poll(
     socket: &OsSocket,
     poll: *mut Poll,
@@ -368,7 +368,7 @@ pub(super) unsafe fn poll(
     let bytes = u32::try_from(size_of::<Poll>()).expect("32");
     let (handle, poll, mut got) = (handle_of(socket), poll.cast::<c_void>(), 0);
     let into = &raw mut got;
-    // SAFETY: by this function's contract; in and out are one buffer, as the call wants it.
+    // SAFETY: by this function's contract; the call wants one buffer for input and output.
     let ok = unsafe {
         DeviceIoControl(
             handle,
@@ -384,44 +384,44 @@ pub(super) unsafe fn poll(
     begun(ok != 0, 0)
 }
 
-/// Asks for the end of one call, or of all of the socket's. Each completes all the same.
+/// Requests the end of one call, or of all of the socket's calls. Each call still completes.
 pub(super) fn cancel(socket: &OsSocket, overlapped: *const OVERLAPPED) {
-    // SAFETY: the system compares the pointer and does not follow it. Not found: it has completed.
+    // SAFETY: the system compares the pointer only. A completed call is not found.
     unsafe { CancelIoEx(handle_of(socket), overlapped) };
 }
 
-/// What a completed call came to: its bytes, and its error.
+/// The result of a completed call: its bytes, and its error.
 ///
 /// # Safety
-/// `overlapped` is that of a call on this socket that has completed.
+/// `overlapped` belongs to a completed call on this socket.
 pub(super) unsafe fn result(
     socket: &OsSocket,
     overlapped: *const OVERLAPPED,
 ) -> (usize, io::Result<()>) {
     let (mut bytes, mut flags) = (0, 0);
     let (into, flags) = (&raw mut bytes, &raw mut flags);
-    // SAFETY: by this function's contract; it does not wait.
+    // SAFETY: by this function's contract; the call does not wait.
     let ok = unsafe { WSAGetOverlappedResult(raw(socket), overlapped, into, 0, flags) };
     let result = if ok == 0 {
         Err(last_socket_error())
     } else {
         Ok(())
     };
-    // Also a cancelled send tells what it had sent.
-    // SAFETY: the call has completed, so the block is ours to read.
+    // A cancelled send, too, reports the bytes sent.
+    // SAFETY: the call has completed, so the kernel no longer writes to the block.
     let counted = unsafe { (*overlapped).InternalHigh };
     (counted, result)
 }
 
-/// Whether that is the error of a call that was cancelled.
+/// Whether an error is a cancelled call's.
 pub(super) fn is_cancelled(error: &io::Error) -> bool {
     /// `WSA_OPERATION_ABORTED`.
     const ABORTED: i32 = 995;
     error.raw_os_error() == Some(ABORTED)
 }
 
-/// A block that no call uses.
+/// A block without a call.
 pub(super) fn fresh() -> OVERLAPPED {
-    // SAFETY: all zeroes is a valid block.
+    // SAFETY: a block of zeroes is valid.
     unsafe { mem::zeroed() }
 }

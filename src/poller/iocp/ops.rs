@@ -1,9 +1,9 @@
-//! The memory of calls that go on in the kernel: one [`Operation`] each, on the heap, untouched
-//! until its completion is taken.
+//! The memory of calls in the kernel: one [`Operation`] per call, on the heap, unchanged until its
+//! completion is taken.
 //!
-//! The kernel is given the address of the block at its front, and that is what a completion brings
-//! back. An operation keeps its socket open: the number of a socket that was closed is not used
-//! again before the last completion is here.
+//! A call passes the kernel the address of the operation's first field, and a completion returns
+//! this address. An operation keeps its socket open, so the number of a closed socket is not reused
+//! before the last completion.
 #![expect(unsafe_code, reason = "turns what the kernel brings back into boxes")]
 
 use std::io;
@@ -18,10 +18,10 @@ use super::super::slots::Sending;
 use super::calls::{self, ADDRESS_BYTES, Begun, Poll};
 use crate::sys::{self, OsSocket};
 
-/// Parts handed to one `WSASend`.
+/// Parts passed to one `WSASend`.
 const PARTS: usize = 16;
 
-/// One call, and all that it may touch.
+/// One call and all memory that the call may touch.
 #[repr(C)]
 pub(super) struct Operation {
     block: OVERLAPPED,
@@ -31,7 +31,7 @@ pub(super) struct Operation {
     pub(super) data: Data,
 }
 
-/// What a kind of call needs besides.
+/// Additional data of a kind of call.
 pub(super) enum Data {
     Nothing,
     Accept {
@@ -42,11 +42,11 @@ pub(super) enum Data {
     Poll(Poll),
 }
 
-/// An operation in the kernel, by its address. Whoever holds one may name it, not read it.
+/// The address of an operation in the kernel, for use as a name; the operation must not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flying(NonNull<Operation>);
 
-/// What became of a start.
+/// The outcome of starting a call.
 pub(super) enum Started {
     Flying(Flying),
     Done(Box<Operation>, usize),
@@ -64,8 +64,8 @@ impl Operation {
         })
     }
 
-    /// Hands the operation to the kernel. `skips` says whether the socket's calls that are done at
-    /// once post no completion; where they do, that completion is waited for.
+    /// Passes the operation to the kernel. `skips`: the socket's immediately successful calls post
+    /// no completion; without it the completion is awaited.
     pub(super) fn start(
         self: Box<Self>,
         skips: bool,
@@ -83,7 +83,7 @@ impl Operation {
         if matches!(begun, Ok(Begun::Pending)) || !skips && begun.is_ok() {
             return Started::Flying(Flying(NonNull::new(operation).expect("a box")));
         }
-        // SAFETY: the kernel has no part in it: the call was done or refused, and posts nothing.
+        // SAFETY: the call was done or refused and posts nothing, so the kernel has no pointer.
         let operation = unsafe { Box::from_raw(operation) };
         match begun {
             Ok(Begun::Done(bytes)) => Started::Done(operation, bytes),
@@ -92,10 +92,10 @@ impl Operation {
         }
     }
 
-    /// Sends what is left of the chain.
+    /// Sends the remaining chain.
     pub(super) fn send(self: Box<Self>, skips: bool) -> Started {
         self.start(skips, |fd, data, block| {
-            // SAFETY: the operation is ours until the call, and is not moved by it.
+            // SAFETY: the kernel has no pointer before the call, and the call does not move it.
             let Data::Send(sending) = (unsafe { &*data }) else {
                 unreachable!("a send has a chain")
             };
@@ -105,12 +105,12 @@ impl Operation {
                 len: u32::try_from(slice.len()).expect("a buffer of the pool"),
                 buf: slice.as_ptr().cast_mut(),
             });
-            // SAFETY: the chain's buffers live in the operation, which is left alone.
+            // SAFETY: the operation owns the chain's buffers and stays untouched.
             unsafe { calls::send(fd, &parts[..count], block) }
         })
     }
 
-    /// Waits for a connection, to be taken by a socket that is made here.
+    /// Waits for a connection, to be accepted by a socket made here.
     pub(super) fn accept(
         listener: &Rc<OsSocket>,
         socket: Socket,
@@ -123,7 +123,7 @@ impl Operation {
         };
         let operation = Self::new(listener, socket, OpKind::Accept, data);
         Ok(operation.start(skips, |fd, data, block| {
-            // SAFETY: the operation is ours until the call, and is not moved by it.
+            // SAFETY: the kernel has no pointer before the call, and the call does not move it.
             let data = unsafe { &mut *data };
             let Data::Accept {
                 accepted,
@@ -133,7 +133,7 @@ impl Operation {
                 unreachable!("an accept has a socket")
             };
             let into = addresses.as_mut_ptr();
-            // SAFETY: all three live in the operation, which is left alone.
+            // SAFETY: the operation owns all three and stays untouched.
             unsafe { calls::accept(fd, accepted, into, block) }
         }))
     }
@@ -142,12 +142,12 @@ impl Operation {
     pub(super) fn poll(fd: &Rc<OsSocket>, socket: Socket, kind: OpKind, skips: bool) -> Started {
         let data = Data::Poll(Poll::of(fd, kind == OpKind::WriteReady));
         Self::new(fd, socket, kind, data).start(skips, |fd, data, block| {
-            // SAFETY: the operation is ours until the call, and is not moved by it.
+            // SAFETY: the kernel has no pointer before the call, and the call does not move it.
             let Data::Poll(poll) = (unsafe { &mut *data }) else {
                 unreachable!("a poll has its question")
             };
             let poll = &raw mut *poll;
-            // SAFETY: both live in the operation, which is left alone.
+            // SAFETY: the operation owns both and stays untouched.
             unsafe { calls::poll(fd, poll, block) }
         })
     }
@@ -156,12 +156,12 @@ impl Operation {
     pub(super) fn probe(fd: &Rc<OsSocket>, socket: Socket, skips: bool) -> Started {
         let operation = Self::new(fd, socket, OpKind::Recv, Data::Nothing);
         operation.start(skips, |fd, _, block| {
-            // SAFETY: the block lives in the operation, which is left alone.
+            // SAFETY: the operation owns the block and stays untouched.
             unsafe { calls::probe(fd, block) }
         })
     }
 
-    /// Connects; a socket without an address gets one first, since the call wants it.
+    /// Connects; binds a socket without an address first, as `ConnectEx` requires.
     pub(super) fn connect(
         fd: &Rc<OsSocket>,
         socket: Socket,
@@ -178,22 +178,22 @@ impl Operation {
         }
         let operation = Self::new(fd, socket, OpKind::Connect, Data::Nothing);
         Ok(operation.start(skips, |fd, _, block| {
-            // SAFETY: the block lives in the operation, which is left alone.
+            // SAFETY: the operation owns the block and stays untouched.
             unsafe { calls::connect(fd, to, block) }
         }))
     }
 }
 
 impl Flying {
-    /// Asks for its end; its completion comes all the same.
+    /// Requests the call's end; the completion still comes.
     pub(super) fn cancel(self, fd: &OsSocket) {
         calls::cancel(fd, self.0.as_ptr().cast());
     }
 
-    /// How much of the chain had been sent when this call began.
+    /// Bytes of the chain sent before this call began.
     pub(super) fn sent_before(self) -> usize {
-        // SAFETY: the kernel writes to the block and reads the buffers; the count is neither, and
-        // nobody else holds a reference.
+        // SAFETY: the kernel writes to the block and reads the buffers, but does not touch the
+        // count; no reference to the operation exists.
         let data = unsafe { &raw const (*self.0.as_ptr()).data };
         // SAFETY: as above.
         match unsafe { &*data } {
@@ -202,12 +202,12 @@ impl Flying {
         }
     }
 
-    /// The operation whose completion has come, with its bytes and its error.
+    /// The operation of a completion, with its bytes and its error.
     ///
     /// # Safety
-    /// `block` came out of the port, where each operation's comes once.
+    /// `block` came out of the port, which returns each operation's block once.
     pub(super) unsafe fn land(block: *mut OVERLAPPED) -> (Box<Operation>, usize, io::Result<()>) {
-        // SAFETY: it is the address of a box that was handed to the kernel, which has let go.
+        // SAFETY: the address of a box that was passed to the kernel, which is done with the box.
         let operation = unsafe { Box::from_raw(block.cast::<Operation>()) };
         // SAFETY: the call has completed.
         let (bytes, result) = unsafe { calls::result(&operation.fd, &raw const operation.block) };
@@ -215,7 +215,7 @@ impl Flying {
     }
 }
 
-/// The accepted connection; `None` when it was gone before it could be taken.
+/// The accepted connection; `None` when the peer closed before the accept.
 pub(super) fn take_accepted(operation: Operation) -> Option<Event> {
     let Data::Accept {
         accepted,
@@ -232,8 +232,8 @@ pub(super) fn take_accepted(operation: Operation) -> Option<Event> {
     }
 }
 
-/// Lets go of an operation whose socket was closed. Who had been accepted hears of it as if still
-/// in the backlog.
+/// Ends an operation of a closed socket. An accepted connection is reset, as in the backlog of a
+/// closed listener.
 pub(super) fn abandon(operation: &Operation) {
     if let Data::Accept { accepted, .. } = &operation.data {
         drop(sys::reset_on_close(sys::borrow(accepted)));

@@ -1,4 +1,4 @@
-//! The poller itself: its sockets, their ops, and the wait.
+//! The IOCP poller: its sockets, their ops, and the wait.
 #![expect(unsafe_code, reason = "takes completions")]
 
 use std::collections::VecDeque;
@@ -23,8 +23,8 @@ use crate::sys::{self, OsSocket, SocketRef};
 
 /// Completions taken in one call.
 const ENTRIES: u32 = 256;
-/// How long a dropped poller waits for the kernel to let go of its memory; what it has not let go
-/// of by then is leaked.
+/// How long a dropped poller waits for its operations to complete; the memory of late operations
+/// is leaked.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// One completion port and the sockets that it watches.
@@ -36,9 +36,9 @@ pub(in crate::poller) struct Iocp {
     pub(super) entries: Vec<OVERLAPPED_ENTRY>,
     /// Sockets to read from in the next wait.
     pub(super) ready: VecDeque<Socket>,
-    /// Sockets that found the pool empty, in that order.
+    /// Sockets that found the pool empty, longest-starved first.
     pub(super) starved: VecDeque<Socket>,
-    /// Final answers to cancelled ops that the kernel has no part in.
+    /// Final answers to cancelled ops without a call in the kernel.
     pub(super) answers: Vec<Answer>,
     /// Operations in the kernel, those of closed sockets included.
     pub(super) flying: usize,
@@ -55,11 +55,11 @@ impl fmt::Debug for Iocp {
 
 pub(super) struct State {
     pub(super) fd: Rc<OsSocket>,
-    /// Calls that are done at once post no completion.
+    /// Immediately successful calls post no completion.
     pub(super) skips: bool,
-    /// One bit per kind of op that waits.
-    /// Why the port does not watch it: the error of all its ops.
+    /// The error of the port's refusal to watch the socket; all ops fail with this error.
     refused: Option<i32>,
+    /// One bit per kind of op that waits.
     pub(super) armed: u8,
     /// One bit per kind of op that was cancelled and whose answer is not delivered yet.
     pub(super) cancelled: u8,
@@ -67,7 +67,7 @@ pub(super) struct State {
     pub(super) readable: bool,
     /// In `ready` or `starved`.
     pub(super) queued: bool,
-    /// What is in the kernel, by kind. Waits for bytes or readiness may outlive their op.
+    /// Calls in the kernel, by kind. Waits for bytes or readiness may outlive their op.
     pub(super) flying: [Option<Flying>; OpKind::ALL.len()],
 }
 
@@ -158,7 +158,7 @@ impl Iocp {
                         return Some(event);
                     }
                 }
-                // It was gone before it could be taken.
+                // The peer closed before the accept.
                 Ok(Started::Failed(_, e)) if e.kind() == io::ErrorKind::ConnectionReset => {}
                 Ok(Started::Failed(_, e)) | Err(e) => return Some(Event::Accepted(Err(e))),
             }
@@ -247,7 +247,7 @@ impl Iocp {
             return;
         }
         match (kind, state.flying[kind as usize]) {
-            // The kernel has a part in it: its completion is the answer.
+            // The call is in the kernel: its completion is the answer.
             (OpKind::Accept | OpKind::Connect | OpKind::Send, Some(flying)) => {
                 state.cancelled |= kind.bit();
                 flying.cancel(&state.fd);
@@ -271,13 +271,13 @@ impl Iocp {
         let state = self.table.remove(socket).expect("the socket is open");
         let fd = sys::borrow(&state.fd);
         if state.is_unanswered(OpKind::Send) || how == Close::Reset {
-            // A socket that cannot be reset any more is dead already; closing it is all there is.
+            // The call fails only on a dead connection; closing is then all that is left to do.
             drop(sys::reset_on_close(fd));
         } else {
-            // Ahead of the cancels, which would make a reset of it. A listener has no FIN.
+            // Before the cancels, which would turn the FIN into a reset. A listener has no FIN.
             drop(sys::shutdown_write(fd));
         }
-        // Closed with the last of these; see `Operation`.
+        // The last of these operations closes the descriptor; see `Operation`.
         if state.flying.iter().any(Option::is_some) {
             calls::cancel(&state.fd, std::ptr::null());
         }
@@ -291,7 +291,7 @@ impl Iocp {
         let budget = if self.starved.is_empty() {
             self.receive_budget
         } else {
-            // Buffers are scarce: one for each, so that nobody goes without.
+            // Buffers are scarce: one per socket, so that every socket gets bytes.
             1
         };
         feed_starved(&self.pool, &mut self.starved, &mut self.ready);
@@ -304,12 +304,12 @@ impl Iocp {
         let mut entries = mem::take(&mut self.entries);
         for entry in entries.drain(..) {
             self.flying -= 1;
-            // SAFETY: it has come out of the port just now, and is not of a notifier.
+            // SAFETY: the entry has just come out of the port and is no notifier's.
             let (operation, bytes, result) = unsafe { Flying::land(entry.lpOverlapped) };
             self.on_landing(*operation, bytes, result, to);
         }
         self.entries = entries;
-        // Those that have more to read come again in the next wait.
+        // Sockets with more to read are queued again for the next wait.
         for _ in 0..self.ready.len() {
             let Some(socket) = self.ready.pop_front() else {
                 break;
@@ -326,7 +326,7 @@ impl Iocp {
     }
 
     pub(in crate::poller) fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
-        // A call takes so many completions, and busy peers bring more meanwhile.
+        // One call takes a limited number of completions, while busy peers add more.
         for _ in 0..=self.table.len() / 64 {
             let before = to.len();
             self.wait(Wait::NOT, to)?;
@@ -341,11 +341,11 @@ impl Iocp {
         Notifier(Arc::<Port>::clone(&self.port))
     }
 
-    /// Nothing is held here that does not go back at once.
+    /// No memory is held ready here.
     pub(in crate::poller) fn rest(&self) {}
 
-    /// A socket is closed at once, or with the last of its ops, which nobody has to await: there
-    /// is no limit on handles.
+    /// A socket closes at once or with the last of its operations. Without a limit on handles, the
+    /// close is not awaited.
     pub(in crate::poller) fn closing(&self) -> Closing {
         Closing::default()
     }
@@ -383,14 +383,14 @@ impl Iocp {
             return;
         };
         state.flying[kind as usize] = None;
-        // What was cancelled may have been done all the same, but is not begun again.
+        // A cancelled call may have succeeded, but is not started again.
         let again = state.cancelled & kind.bit() == 0;
         let cancelled = result.as_ref().is_err_and(calls::is_cancelled);
         let event = match kind {
             OpKind::Recv => {
                 state.readable = true;
                 if let Err(error) = result {
-                    // What came before it is read first; then it is told.
+                    // Bytes before the error are read first; the fault then reports the error.
                     state.fault.tell(error);
                 }
                 self.queue_if_readable(socket);
@@ -412,7 +412,7 @@ impl Iocp {
                 let result = result.and_then(|()| calls::connected(&operation.fd));
                 Some(Event::Connected(result))
             }
-            // One that outlived its op serves nobody.
+            // A poll that outlived its op.
             OpKind::ReadReady | OpKind::WriteReady if !state.waits(kind) => None,
             OpKind::ReadReady | OpKind::WriteReady => Some(ready(kind, result)),
         };
@@ -453,7 +453,7 @@ impl Iocp {
     }
 }
 
-/// The answer to an op that fails without having been begun.
+/// The answer to an op that failed before its start.
 fn failed(kind: OpKind, error: io::Error) -> Event {
     match kind {
         OpKind::Accept => Event::Accepted(Err(error)),
@@ -482,7 +482,7 @@ impl Drop for Iocp {
             }
             for entry in self.entries.drain(..) {
                 self.flying -= 1;
-                // SAFETY: it has come out of the port just now, and is not of a notifier.
+                // SAFETY: the entry has just come out of the port and is no notifier's.
                 abandon(&unsafe { Flying::land(entry.lpOverlapped) }.0);
             }
         }

@@ -1,5 +1,5 @@
-//! Receiving: a receive of no bytes that waits in the kernel, then reads by hand into buffers of
-//! the pool, within the budget.
+//! Receiving: a receive of no bytes waits in the kernel; after its completion the socket is read
+//! into buffers of the pool, within the budget.
 
 use super::super::op::{Completion, Event, OpKind, RecvEnd, Socket};
 use super::super::reading::{Read, read};
@@ -8,7 +8,7 @@ use super::port::Iocp;
 use crate::sys;
 
 impl Iocp {
-    /// Lets a receive of no bytes wait, if none does. An end is given only if that cannot be done.
+    /// Starts a receive of no bytes unless one waits. Returns an end when the call is impossible.
     pub(super) fn probe(&mut self, socket: Socket) -> Option<RecvEnd> {
         let state = self.table.at(socket);
         if state.readable || state.flying[OpKind::Recv as usize].is_some() {
@@ -21,7 +21,7 @@ impl Iocp {
                 return Some(RecvEnd::Failed(error));
             }
             Started::Failed(_, error) => {
-                // What came before it is read first; then it is told.
+                // Bytes before the error are read first; the fault then reports the error.
                 state.fault.tell(error);
                 state.readable = true;
             }
@@ -37,7 +37,7 @@ impl Iocp {
         }
     }
 
-    /// Reads a socket up to its budget of buffers.
+    /// Reads from a socket up to its budget of buffers.
     pub(super) fn receive(&mut self, socket: Socket, budget: u32, to: &mut Vec<Completion>) {
         let Some(state) = self.table.find(socket) else {
             return;
@@ -58,7 +58,7 @@ impl Iocp {
                     break;
                 }
                 Read::Bytes(buf, full) => {
-                    // After a short read the next probe says what else there is.
+                    // After a short read the next probe reports further bytes.
                     state.readable = full;
                     Event::Received(buf)
                 }

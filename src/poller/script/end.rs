@@ -1,4 +1,4 @@
-//! What a script's names stand for.
+//! The objects that a script names.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use crate::sys::{OsSocket, Pipe};
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) grip: Grip,
-    /// Where it is bound; stays when it is closed, so that one can connect to where nobody is.
+    /// The bound address. Kept after the close, so that a script can connect to a closed listener.
     pub(super) address: Option<SocketAddr>,
-    /// Which streams it writes and reads.
+    /// Indices of the streams that the end writes and reads.
     pub(super) streams: Option<(usize, usize)>,
-    /// Bytes of its send in flight.
+    /// Bytes of the send in flight.
     pub(super) sending: usize,
 }
 
-/// How it is held.
+/// The object behind a name.
 #[derive(Debug)]
 pub(super) enum Grip {
     Ours(Socket),
@@ -39,20 +39,20 @@ impl End {
     }
 }
 
-/// What the poller owes us and has told us.
+/// Ops in flight on the poller, and its completions so far.
 #[derive(Debug, Default)]
 pub(super) struct Books {
     pub(super) inflight: HashSet<(Socket, OpKind)>,
     pub(super) finals: HashMap<(Socket, OpKind), Event>,
-    /// Received and not yet told.
+    /// Received bytes that no statement has reported yet.
     pub(super) got: HashMap<Socket, usize>,
     closed: HashSet<Socket>,
-    /// Which stream a socket reads.
+    /// The stream that a socket reads.
     pub(super) reads: HashMap<Socket, usize>,
 }
 
 impl Books {
-    /// Enters an answer, by the law: asked for, once, not after the close.
+    /// Enters a completion and checks the law: submitted, answered once, not after the close.
     pub(super) fn enter(
         &mut self,
         completion: Completion,

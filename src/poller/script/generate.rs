@@ -1,18 +1,18 @@
-//! Scripts out of bytes, such that all that they see is determined.
+//! Generates scripts from bytes. Every result of such a script is determined.
 //!
-//! After whatever one end does, the script waits until the other end has it, and the writer's
-//! kernel knows; so no two things race. All that is written fits the kernel's buffers unread.
+//! After each action of an end, the script waits for the effect at the peer and for the
+//! acknowledgement, so no two events race. All writes fit the kernel's buffers unread.
 
 use std::fmt::Write;
 
-/// Connections of one script at most, one after the other.
+/// Most connections of one script, in sequence.
 const PAIRS: usize = 3;
-/// Steps of one script at most.
+/// Most steps of one connection.
 const STEPS: usize = 60;
-/// Bytes that one direction carries at most: less than either kernel buffers without a reader.
+/// Most bytes of one direction: less than either kernel buffers without a reader.
 const CARRIES: usize = 20_000;
 
-/// What the bytes choose.
+/// Choices read from the bytes.
 struct Choices<'a>(std::slice::Iter<'a, u8>);
 
 impl Choices<'_> {
@@ -20,25 +20,25 @@ impl Choices<'_> {
         self.0.next().map(|&byte| usize::from(byte) % n)
     }
 
-    /// Small sizes, and sizes about those of buffers and segments.
+    /// Small sizes, and sizes around those of buffers and segments.
     fn size(&mut self) -> Option<usize> {
         const SIZES: [usize; 8] = [1, 2, 100, 1000, 4095, 4096, 4097, 6000];
         self.below(SIZES.len()).map(|place| SIZES[place])
     }
 }
 
-/// What is true between two statements.
+/// The state of a connection between two statements.
 #[derive(Default)]
 struct Pair {
     /// Our receive is in flight.
     receives: bool,
-    /// Our wait for readability is.
+    /// Our wait for readability is in flight.
     awaits_readable: bool,
-    /// Bytes that have arrived and are unread: ours, theirs.
+    /// Bytes that have arrived unread: at our end, at the peer.
     unread: [usize; 2],
-    /// Bytes that were written in all: to ours, to theirs.
+    /// Bytes written in all: to our end, to the peer.
     carried: [usize; 2],
-    /// Whether ours and theirs have sent a FIN.
+    /// Whether our end and the peer have sent a FIN.
     fin: [bool; 2],
 }
 
@@ -48,7 +48,7 @@ pub fn generate(bytes: &[u8]) -> String {
     let mut choices = Choices(bytes.iter());
     let mut text = String::new();
     for number in 0..PAIRS {
-        // Short of bytes, the script ends where it is; the runner closes what is open.
+        // Without further bytes the script ends here; the runner closes open sockets.
         if one_pair(number, &mut choices, &mut text).is_none() {
             break;
         }
@@ -56,7 +56,7 @@ pub fn generate(bytes: &[u8]) -> String {
     text
 }
 
-/// One connection's life; nothing when the bytes are at their end.
+/// The life of one connection; `None` when the bytes are used up.
 fn one_pair(number: usize, choices: &mut Choices<'_>, text: &mut String) -> Option<()> {
     let mut say = |line: &str| {
         let line = line.replace("OURS", &format!("a{number}"));
@@ -111,7 +111,7 @@ impl Pair {
         self.readable_now(say);
     }
 
-    /// Something can be read or taken: whoever waits for that is told.
+    /// The socket became readable: completes a wait for readability.
     fn readable_now(&mut self, say: &mut impl FnMut(&str)) {
         if std::mem::take(&mut self.awaits_readable) {
             say("OURS await read-ready");
@@ -131,8 +131,8 @@ impl Pair {
         }
     }
 
-    /// Not beside a wait for readability: whether that still sees the bytes which a receive has
-    /// taken is not determined (`io_poll_check_events` looks again after two wakes, not after one).
+    /// Not beside a wait for readability, which may or may not see bytes that a receive has taken
+    /// (`io_poll_check_events` looks again after two wakes, not after a single wake).
     fn we_receive(&mut self, say: &mut impl FnMut(&str)) {
         if self.receives || self.awaits_readable {
             return;
@@ -211,11 +211,11 @@ impl Pair {
         say("OURS await read-ready");
     }
 
-    /// Our end goes, by FIN or reset; with unread bytes it is a reset in any case.
+    /// Our end closes, by FIN or reset; unread bytes turn the close into a reset.
     fn we_go(&mut self, reset: bool, say: &mut impl FnMut(&str)) {
         say(if reset { "OURS reset" } else { "OURS close" });
         if reset || self.unread[0] > 0 || self.fin[1] {
-            // Else a FIN that came before would be read before the reset has.
+            // Else the peer might read an earlier FIN before the reset arrives.
             say("PEER over");
         }
         say("PEER drain");
@@ -224,7 +224,7 @@ impl Pair {
         say("PEER close");
     }
 
-    /// The other end goes, by FIN or reset; with unread bytes it is a reset in any case.
+    /// The peer closes, by FIN or reset; unread bytes turn the close into a reset.
     fn peer_goes(&mut self, reset: bool, say: &mut impl FnMut(&str)) {
         say(if reset { "PEER reset" } else { "PEER close" });
         self.readable_now(say);

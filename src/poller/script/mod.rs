@@ -1,10 +1,10 @@
-//! A small language for what happens between two sockets, and what runs it: on the real kernel or
-//! on the simulated one, on either back end.
+//! A small language for the events between two sockets, and its interpreter, for the real and the
+//! simulated kernel and for every back end.
 //!
-//! A script says what our end asks of a poller and what the other end does with system calls. What
-//! both see comes out as a trace, which holds only what TCP and Linux determine; so the traces of
-//! all runs agree, or the simulated kernel is no model of the real one. `corpus/README.md` lists
-//! the statements. Not part of the product: built into tests and into the simulator.
+//! A script states the ops that our end submits to a poller and the system calls of the peer. The
+//! trace shows both ends' results, as far as TCP and Linux determine them. So the traces of all
+//! runs agree, or the simulated kernel is no model of Linux. `corpus/README.md` lists the
+//! statements. Not part of the product: built into tests and into the simulator.
 
 mod end;
 mod generate;

@@ -1,4 +1,4 @@
-//! What our end does: all of it through the poller.
+//! The actions of our end, all through the poller.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::buf::{Chain, Pool};
 use crate::poller::{Event, Op, OpKind, RecvEnd, Wait};
 use crate::sys::{self, OsSocket};
 
-/// Turns of the poller in which an op that waits is not answered.
+/// Turns of the poller in which a waiting op gets no answer.
 const TURNS: u32 = 3;
 
 impl Stage {
@@ -20,7 +20,7 @@ impl Stage {
         Ok("listens".to_owned())
     }
 
-    /// Starts to connect a new socket of ours.
+    /// Starts to connect a new socket of our end.
     pub(super) fn connect_ours(&mut self, who: &str, to: &str) -> Outcome {
         let address = self.address(to)?;
         let socket = sys::stream_socket(address);
@@ -60,7 +60,7 @@ impl Stage {
         Ok("asked".to_owned())
     }
 
-    /// Sees that an op is not answered while nothing happens.
+    /// Checks that an op gets no answer while nothing happens.
     pub(super) fn waits(&mut self, who: &str, kind: OpKind) -> Outcome {
         let socket = self.ours(who)?;
         for _ in 0..TURNS {
@@ -88,7 +88,7 @@ impl Stage {
         Ok(format!("{bytes} bytes"))
     }
 
-    /// Waits for an op's final answer; an accepted connection gets the name.
+    /// Awaits an op's final answer; an accepted connection gets the name `as_name`.
     pub(super) fn answer(&mut self, who: &str, kind: OpKind, as_name: Option<&str>) -> Outcome {
         let socket = self.ours(who)?;
         let key = (socket, kind);
@@ -138,7 +138,7 @@ impl Stage {
         self.name(name, end)
     }
 
-    /// Notes where an end of ours has connected from, for whoever accepts it.
+    /// Records the local address of our connecting end, for the accepting end.
     fn remember_caller(&mut self, who: &str) -> Outcome<()> {
         let from = sys::local_address(self.socket(who)?).map_err(|e| format!("no address: {e}"))?;
         let (out, incoming) = self.end(who)?.streams.ok_or("it has streams")?;
@@ -146,7 +146,7 @@ impl Stage {
         Ok(())
     }
 
-    /// A connection: ours accepted it, theirs has connected.
+    /// A connection: our end accepts, the peer connects.
     pub(super) fn pair(&mut self, who: &str, peer: &str) -> Outcome {
         let (listener, address) = listener(1)?;
         let grip = Grip::Theirs(listener);

@@ -1,13 +1,13 @@
-//! Scripts as text: one statement a line, and behind `=>` what it is to see.
+//! Scripts as text: one statement per line, with the expected result behind `=>`.
 
 use crate::poller::OpKind;
 
-/// Connections that a listener queues unless the script says otherwise.
+/// Default backlog of a listener.
 const BACKLOG: u32 = 128;
-/// Bytes that one statement moves at most, so that a typing error fills no memory.
+/// Most bytes of one statement, so that a typing error does not exhaust memory.
 const BYTES_MAX: usize = 8 << 20;
 
-/// What is to happen between two sockets.
+/// A sequence of events between two sockets.
 #[derive(Clone, Debug)]
 pub struct Script {
     pub(super) lines: Vec<Line>,
@@ -20,14 +20,14 @@ pub(super) struct Line {
     pub(super) text: String,
     pub(super) who: String,
     pub(super) verb: Verb,
-    /// What it is to see, if the script says so.
+    /// The expected result, if the script states a result.
     pub(super) expected: Option<String>,
 }
 
-/// What somebody does. `corpus/README.md` explains each.
+/// An action. `corpus/README.md` explains each.
 #[derive(Clone, Debug)]
 pub(super) enum Verb {
-    // Of both ends.
+    // Actions of both ends.
     Pair(String),
     Small,
     Shutdown,
@@ -38,7 +38,7 @@ pub(super) enum Verb {
     Unacked,
     Over,
     Readable,
-    // Of the other end.
+    // Actions of the peer.
     Listen(u32),
     Begin(String),
     Connected,
@@ -52,7 +52,7 @@ pub(super) enum Verb {
     Recv,
     Send(usize),
     Error,
-    // Of ours.
+    // Actions of our end.
     Serve(u32),
     Open(String),
     Submit(OpKind, usize),
@@ -60,7 +60,7 @@ pub(super) enum Verb {
     Waits(OpKind),
     Bytes(usize),
     Await(OpKind, Option<String>),
-    // Of a pipe.
+    // Actions on a pipe.
     Pipe,
     Suck(String, usize),
     Blow(String, usize),
@@ -68,10 +68,10 @@ pub(super) enum Verb {
 }
 
 impl Script {
-    /// Reads a script.
+    /// Parses a script.
     ///
     /// # Errors
-    /// The first line that is no statement, and what would be one.
+    /// The first line without a valid statement.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut lines = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -98,7 +98,7 @@ impl Script {
         Ok(Self { lines })
     }
 
-    /// What the statements are to see, as their trace would say it; nothing where it is not said.
+    /// The expected lines of the trace; `None` for a statement without an expected result.
     #[must_use]
     pub fn expected(&self) -> Vec<Option<String>> {
         let of = |line: &Line| {

@@ -1,4 +1,4 @@
-//! Where a script runs: the kernel that is there, or a simulated one, which a seed may disturb.
+//! The kernel that a script runs on: the machine's, or a simulated kernel that a seed disturbs.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::poller::{BackEnd, Wait};
 use crate::sys::sim::{self, Fault, Faults, Kernel, Limits, Random};
 use crate::sys::{self, Time};
 
-/// Long enough for the slowest machine, short enough to see a hang.
+/// Long enough for the slowest machine, short enough to notice a hang.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Between looks at what no completion announces, after so many without a pause.
+/// Interval between checks of a condition without a completion, after `LOOKS` immediate checks.
 const LOOK: Duration = Duration::from_millis(1);
 const LOOKS: u32 = 20;
-/// Turns of the poller after which nothing more comes without the kernel: more than any poller has
-/// steps of its own between an event and its answer, held-back completions included.
+/// Turns of the poller after which nothing more happens without the kernel. No poller needs as many
+/// turns between an event and its answer, late completions included.
 #[cfg(feature = "sim")]
 const IDLE_TURNS: u32 = 32;
 
-/// Faults that take liberties which TCP and Linux have, so that no trace may show them.
+/// Faults within the freedom of TCP and Linux, so that no trace may show them.
 #[cfg(feature = "sim")]
 pub const DISTURBING: &[Fault] = &[
     Fault::LateCompletion,
@@ -35,20 +35,20 @@ pub const DISTURBING: &[Fault] = &[
     Fault::SlowAcks,
 ];
 
-/// Which kernel.
+/// The kernel to run on.
 #[derive(Clone, Copy, Debug)]
 pub enum Place {
-    /// The machine's, on the loopback.
+    /// The machine's kernel, on the loopback.
     Real,
-    /// A simulated one, by a seed.
+    /// A simulated kernel with this seed and these faults.
     #[cfg(feature = "sim")]
     Simulated(u64, Faults),
 }
 
-/// Runs a script and gives its trace: a line for each statement.
+/// Runs a script and returns its trace: a line for each statement.
 ///
 /// # Errors
-/// What is wrong with the script, or which part of the poller's law was broken.
+/// The defect of the script, or the broken part of the poller's law.
 pub fn run(script: &Script, back_end: BackEnd, place: Place) -> Result<Vec<String>, String> {
     match place {
         Place::Real => Stage::open(back_end, Kind::Real)?.play(script),
@@ -57,7 +57,7 @@ pub fn run(script: &Script, back_end: BackEnd, place: Place) -> Result<Vec<Strin
             let limits = Limits {
                 descriptors: 1000,
                 ports: 28_000,
-                // As on the loopback, roughly: what is smaller than both needs no reader.
+                // Roughly as on the loopback: less than both needs no reader.
                 send_buffer: 256 << 10,
                 receive_buffer: 64 << 10,
             };
@@ -73,7 +73,7 @@ pub fn run(script: &Script, back_end: BackEnd, place: Place) -> Result<Vec<Strin
     }
 }
 
-/// Turns bytes into a script and runs it on both simulated back ends, undisturbed and disturbed.
+/// Generates a script from bytes and runs it on both simulated back ends, with and without faults.
 ///
 /// # Panics
 /// When the law of the poller is broken, or two traces differ.
@@ -94,7 +94,7 @@ pub fn run_bytes(bytes: &[u8]) {
     }
 }
 
-/// Takes the kernel out again, whatever happens.
+/// Uninstalls the simulated kernel when dropped.
 #[cfg(feature = "sim")]
 struct Installed;
 
@@ -105,7 +105,7 @@ impl Drop for Installed {
     }
 }
 
-/// Which kernel, without its particulars.
+/// The kernel, without its parameters.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Real,
@@ -113,7 +113,7 @@ pub(super) enum Kind {
     Simulated,
 }
 
-/// How long somebody goes on waiting.
+/// A bounded wait for a condition.
 #[derive(Debug)]
 pub(super) struct Patience {
     kind: Kind,
@@ -130,7 +130,7 @@ impl Patience {
         }
     }
 
-    /// Lets something happen; says how the poller is to wait for it, or that nothing will come.
+    /// Lets the kernel progress; returns the poller's next wait, or `None` at the end of patience.
     pub(super) fn pass(&mut self) -> Option<Wait> {
         self.looks += 1;
         match self.kind {
@@ -144,7 +144,7 @@ impl Patience {
         }
     }
 
-    /// The next event of the simulated kernel; time passes when the poller has nothing to do.
+    /// Runs the simulated kernel's next event; advances the time when the poller has nothing to do.
     #[cfg(feature = "sim")]
     fn let_happen(&mut self) -> bool {
         sim::with(|kernel| {

@@ -1,4 +1,4 @@
-//! Runs a script, statement by statement: what both ends do, and waiting for what comes of it.
+//! Runs a script, statement by statement: carries out each action and awaits its effect.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use crate::buf::{Pool, PoolOptions};
 use crate::poller::{BackEnd, Completion, OpKind, Poller, PollerOptions, Socket, Submitted, Wait};
 use crate::sys::{self, OsSocket, Pipe, SocketRef};
 
-/// Sizes small enough for a script to meet their limits.
+/// Sizes small enough for a script to reach the limits.
 const OPTIONS: PollerOptions = PollerOptions {
     submissions: 16,
     completions: 64,
@@ -29,10 +29,10 @@ const SEND: PoolOptions = PoolOptions {
 /// Bytes that a pipe is to hold.
 const PIPE: i32 = 64 * 1024;
 
-/// A result, or what makes the script or the poller wrong.
+/// A result, or the defect of the script or the poller.
 pub(super) type Outcome<T = String> = Result<T, String>;
 
-/// A poller, its books, and everybody that a script has named.
+/// A poller, its books, and all named ends of a script.
 #[derive(Debug)]
 pub(super) struct Stage {
     kind: Kind,
@@ -42,7 +42,7 @@ pub(super) struct Stage {
     pub(super) ends: HashMap<String, End>,
     pub(super) streams: Vec<Stream>,
     pub(super) books: Books,
-    /// Who has connected from where: the streams that the accepting end gets.
+    /// The streams of each address that has connected, for the accepting end.
     pub(super) callers: HashMap<SocketAddr, (usize, usize)>,
 }
 
@@ -63,7 +63,7 @@ impl Stage {
         })
     }
 
-    /// Runs all of it and checks the law at the end.
+    /// Runs the whole script and checks the law at the end.
     pub(super) fn play(mut self, script: &Script) -> Outcome<Vec<String>> {
         let mut trace = Vec::new();
         for line in &script.lines {
@@ -75,7 +75,7 @@ impl Stage {
         Ok(trace)
     }
 
-    /// Every op is answered, every buffer comes back.
+    /// Checks the law: every op answered, every buffer returned.
     fn finish(mut self) -> Outcome<()> {
         for (socket, kind) in self.books.inflight.clone() {
             self.poller.cancel(socket, kind);
@@ -143,7 +143,7 @@ impl Stage {
         }
     }
 
-    /// One turn of the poller, booked.
+    /// One turn of the poller; books the completions.
     pub(super) fn turn(&mut self, wait: Wait) -> Outcome<()> {
         let mut completions = Vec::new();
         let waited = self.poller.wait(wait, &mut completions);
@@ -157,7 +157,7 @@ impl Stage {
         self.books.enter(completion, &mut self.streams)
     }
 
-    /// Turns, and lets the kernel work, until something holds.
+    /// Turns, and lets the kernel work, until a condition holds.
     pub(super) fn until(
         &mut self,
         what: &str,
@@ -185,14 +185,14 @@ impl Stage {
         Ok("yes".to_owned())
     }
 
-    /// Waits until that many bytes have arrived and are unread.
+    /// Waits until exactly this many bytes have arrived unread.
     fn has(&mut self, who: &str, bytes: usize) -> Outcome {
         self.condition(who, "not that many bytes", |socket| {
             sys::unread(socket).is_ok_and(|unread| unread == bytes)
         })
     }
 
-    /// Whether anything was sent and not acknowledged, a FIN included.
+    /// Whether sent bytes or a FIN are unacknowledged.
     fn unacked(&mut self, who: &str) -> Outcome {
         let left = sys::unacknowledged(self.socket(who)?).map_err(|e| format!("no count: {e}"))?;
         Ok(if left > 0 { "some" } else { "none" }.to_owned())
@@ -204,7 +204,7 @@ impl Stage {
             .ok_or_else(|| format!("nobody is named {who}"))
     }
 
-    /// The socket of either end, for a call.
+    /// The socket of an open end, for a system call.
     pub(super) fn socket(&self, who: &str) -> Outcome<SocketRef<'_>> {
         match self.ends.get(who).map(|end| &end.grip) {
             Some(Grip::Ours(socket)) => Ok(self.poller.descriptor(*socket)),
@@ -213,7 +213,7 @@ impl Stage {
         }
     }
 
-    /// Our socket of that name.
+    /// Our socket of this name.
     pub(super) fn ours(&self, who: &str) -> Outcome<Socket> {
         match self.ends.get(who).map(|end| &end.grip) {
             Some(Grip::Ours(socket)) => Ok(*socket),
@@ -241,7 +241,7 @@ impl Stage {
         end.ok_or_else(|| format!("{who} is not connected"))
     }
 
-    /// Names an end, in the place of a former one that is closed.
+    /// Names an end; the name may have belonged to a closed end.
     pub(super) fn name(&mut self, who: &str, end: End) -> Outcome<()> {
         if let Some(Grip::Ours(_) | Grip::Theirs(_)) = self.ends.get(who).map(|end| &end.grip) {
             return Err(format!("{who} is open already"));
@@ -267,7 +267,7 @@ impl Stage {
         Ok("open".to_owned())
     }
 
-    /// Submits an op and books its answer if there is one at once.
+    /// Submits an op and books an immediate answer.
     pub(super) fn ask(&mut self, socket: Socket, op: crate::poller::Op) -> Outcome<()> {
         let kind = op.kind();
         if self.books.finals.contains_key(&(socket, kind)) {
@@ -287,7 +287,7 @@ impl Stage {
     }
 }
 
-/// A listener on a free port, and where it is.
+/// A listener on a free port, and its address.
 pub(super) fn listener(backlog: u32) -> Outcome<(OsSocket, SocketAddr)> {
     let opened = || {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

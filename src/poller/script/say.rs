@@ -1,4 +1,4 @@
-//! What was seen, in words that only say what is determined.
+//! Describes results, in words that state only determined facts.
 
 use std::io::{self, ErrorKind};
 
@@ -31,7 +31,7 @@ pub(super) fn outcome(result: &io::Result<()>, done: &str) -> String {
     }
 }
 
-/// Bytes that one end was given before the stream ended, as far as their number is determined.
+/// Bytes that an end received before the stream's end, as far as their number is determined.
 pub(super) fn amount(bytes: usize, stream: &Stream, is_fin: bool) -> String {
     match (stream.is_vague, is_fin, stream.is_all_delivered()) {
         (false, ..) => format!("{bytes} bytes"),
@@ -41,7 +41,7 @@ pub(super) fn amount(bytes: usize, stream: &Stream, is_fin: bool) -> String {
     }
 }
 
-/// How much of `all` was sent; how much exactly is the kernel's affair if it was not all.
+/// The sent share of `all`; the kernel determines the exact number of a partial send.
 pub(super) fn part(sent: usize, all: usize) -> String {
     match sent {
         _ if sent == all => format!("{sent} bytes"),
@@ -50,7 +50,7 @@ pub(super) fn part(sent: usize, all: usize) -> String {
     }
 }
 
-/// The final answer to an op other than a receive and a send.
+/// The final answer to an op, except of receives and sends.
 pub(super) fn answer(event: &Event) -> String {
     match event {
         Event::Accepted(Ok(_)) => "accepted".to_owned(),

@@ -1,4 +1,4 @@
-//! The bytes of one direction of a connection: what was written, and what came out of it.
+//! The bytes of one direction of a connection: written bytes, and how many were delivered.
 
 use crate::poller::pattern::pattern;
 
@@ -6,10 +6,10 @@ use crate::poller::pattern::pattern;
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     seed: u64,
-    /// All that was handed to the kernel.
+    /// All bytes passed to the kernel.
     written: Vec<u8>,
     delivered: usize,
-    /// How much the kernel took was up to it.
+    /// The kernel was free to choose how many bytes to take.
     pub(super) is_vague: bool,
 }
 
@@ -22,7 +22,7 @@ impl Stream {
         }
     }
 
-    /// What comes next in it, from what was written so far.
+    /// The next bytes to write.
     pub(super) fn next(&self, bytes: usize) -> Vec<u8> {
         pattern(self.seed, self.written.len(), bytes)
     }
@@ -31,7 +31,7 @@ impl Stream {
         self.written.extend(bytes);
     }
 
-    /// The last so many bytes were not taken after all.
+    /// Removes the last `bytes`: the kernel has not taken them after all.
     pub(super) fn take_back(&mut self, bytes: usize) -> Result<(), String> {
         if bytes > 0 {
             self.is_vague = true;
@@ -44,14 +44,14 @@ impl Stream {
         Ok(())
     }
 
-    /// The bytes that are to come out next.
+    /// The next bytes to be delivered.
     pub(super) fn expected(&self, bytes: usize) -> Result<Vec<u8>, String> {
         let rest = self.written.get(self.delivered..).unwrap_or_default();
         let next = rest.get(..bytes).ok_or("more came out than was sent")?;
         Ok(next.to_vec())
     }
 
-    /// Bytes have come out of it.
+    /// Checks delivered bytes and counts them.
     pub(super) fn deliver(&mut self, bytes: &[u8]) -> Result<(), String> {
         let rest = self.written.get(self.delivered..).unwrap_or_default();
         if rest.starts_with(bytes) {

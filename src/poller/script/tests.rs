@@ -1,4 +1,4 @@
-//! The corpus and random scripts, on every back end of every kernel that this build has.
+//! The corpus and random scripts, on all back ends and kernels of this build.
 
 use super::{Place, Script, generate, run};
 use crate::poller::BackEnd;
@@ -7,14 +7,14 @@ use crate::poller::require_io_uring::require_io_uring;
 #[cfg(feature = "sim")]
 use crate::sys::sim::Faults;
 
-/// Random scripts that are run.
+/// Number of random scripts.
 const RANDOM: u64 = 50;
-/// Bytes that such a script is made of.
+/// Bytes from which a random script is generated.
 const BYTES: usize = 120;
 
-/// Scripts whose trace is another on Windows, seen under Wine, because of the sockets there and not
-/// because of the completion port: the statement that differs is one of a plain call, or its cause
-/// is. All others agree there.
+/// Scripts with a different trace on Windows, seen under Wine. The Windows sockets cause the
+/// difference, not the completion port: a plain call behaves differently. All remaining scripts
+/// agree.
 const OTHER_ON_WINDOWS: &[(&str, &[&str])] = &[
     (
         "a reset is told at once and for ever, and hides what has arrived and was not read",
@@ -67,7 +67,7 @@ const OTHER_ON_WINDOWS: &[(&str, &[&str])] = &[
     ("no splice", &["splice", "splice_to_a_dead_peer"]),
 ];
 
-/// Everywhere that a script is run.
+/// All back ends and kernels to run a script on.
 fn places() -> Vec<(BackEnd, Place)> {
     let mut places = Vec::new();
     for &back_end in BackEnd::ALL {
@@ -85,7 +85,7 @@ fn places() -> Vec<(BackEnd, Place)> {
     places
 }
 
-/// Runs a script of the corpus everywhere: all see what it says.
+/// Runs a script of the corpus everywhere and compares each trace with the expected results.
 fn agrees(name: &str, text: &str) {
     let script = Script::parse(text).unwrap();
     let mut others = OTHER_ON_WINDOWS.iter().flat_map(|(_, names)| *names);

@@ -1,4 +1,4 @@
-//! What the other end does: system calls that never wait, and waiting between them.
+//! The peer's actions: system calls that never block, with waits in between.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -11,8 +11,8 @@ use crate::sys::{self, OsSocket};
 
 /// Bytes of one read or write.
 const CHUNK: usize = 64 * 1024;
-/// Turns after which a poller has closed a descriptor: one cancels what is in flight, one sees the
-/// end of that, one closes; a disturbed kernel holds back each a few times.
+/// Turns after which a poller has closed a descriptor: cancel the ops in flight, see their end,
+/// close. A disturbed kernel delays each step a few times.
 const CLOSING_TURNS: u32 = 16;
 
 impl Stage {
@@ -39,7 +39,7 @@ impl Stage {
         Ok("asked".to_owned())
     }
 
-    /// Waits until the connect is done or has failed.
+    /// Waits until the connect has succeeded or failed.
     pub(super) fn connected(&mut self, who: &str) -> Outcome {
         self.until("the connect's end", |stage| {
             Ok(sys::is_writable(stage.socket(who)?))
@@ -48,7 +48,7 @@ impl Stage {
         Ok(say::outcome(&result, "connected"))
     }
 
-    /// A socket that is bound to a port and connects to that port (RFC 9293 §3.5).
+    /// A socket bound to a port that connects to the same port (RFC 9293 §3.5).
     pub(super) fn connect_itself(&mut self, who: &str) -> Outcome {
         let bound = || {
             let any = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
@@ -71,7 +71,7 @@ impl Stage {
         })
     }
 
-    /// Takes a connection off a listener of theirs.
+    /// Accepts a connection of the peer's listener.
     pub(super) fn accept(&mut self, who: &str, from: &str) -> Outcome {
         let (socket, caller) = self.take_connection(from)?;
         let streams = self.callers.get(&caller).copied();
@@ -91,7 +91,7 @@ impl Stage {
         taken.map_err(|e| format!("no connection: {e}"))
     }
 
-    /// Writes all of it, as room comes.
+    /// Writes all bytes, waiting for room.
     pub(super) fn write(&mut self, who: &str, bytes: usize) -> Outcome {
         let mut written = 0;
         let mut failed = None;
@@ -112,7 +112,7 @@ impl Stage {
         })
     }
 
-    /// One write of the stream's next bytes; `None` when it would block.
+    /// One write of the stream's next bytes; `None` when the call would block.
     fn write_some(&mut self, who: &str, bytes: usize) -> Outcome<Option<io::Result<usize>>> {
         let data = self.outgoing(who)?.next(bytes);
         let result = sys::send(self.socket(who)?, &[IoSlice::new(&data)]);
@@ -122,7 +122,7 @@ impl Stage {
         Ok(not_yet(result))
     }
 
-    /// Writes until nothing more fits anywhere.
+    /// Writes until all buffers are full.
     pub(super) fn fill(&mut self, who: &str) -> Outcome {
         self.outgoing(who)?.is_vague = true;
         loop {
@@ -134,7 +134,7 @@ impl Stage {
         }
     }
 
-    /// Reads so many bytes, or to the end.
+    /// Reads this many bytes, or to the end.
     pub(super) fn read(&mut self, who: &str, bytes: Option<usize>) -> Outcome {
         let mut got = 0;
         let mut end = None;
@@ -157,7 +157,7 @@ impl Stage {
         Ok(format!("{amount}, {}", say::outcome(&end, "FIN")))
     }
 
-    /// One read; `None` when it would block.
+    /// One read; `None` when the call would block.
     fn read_some(&mut self, who: &str, max: usize) -> Outcome<Option<io::Result<usize>>> {
         let mut into = vec![0; max.min(CHUNK)];
         let result = sys::recv(self.socket(who)?, &mut into);
@@ -167,7 +167,7 @@ impl Stage {
         Ok(not_yet(result))
     }
 
-    /// One recv(2), as it is.
+    /// A single recv(2).
     pub(super) fn recv(&mut self, who: &str) -> Outcome {
         Ok(match self.read_some(who, CHUNK)? {
             None => "would block".to_owned(),
@@ -177,7 +177,7 @@ impl Stage {
         })
     }
 
-    /// One send(2), as it is.
+    /// A single send(2).
     pub(super) fn send(&mut self, who: &str, bytes: usize) -> Outcome {
         Ok(match self.write_some(who, bytes)? {
             None => "would block".to_owned(),
@@ -186,7 +186,7 @@ impl Stage {
         })
     }
 
-    /// The error that waits on the socket, taken off it.
+    /// Takes the pending error off the socket.
     pub(super) fn error(&mut self, who: &str) -> Outcome {
         Ok(say::outcome(&sys::take_error(self.socket(who)?), "none"))
     }
@@ -198,25 +198,25 @@ impl Stage {
         ))
     }
 
-    /// Makes the send buffer as small as it gets.
+    /// Makes the send buffer as small as possible.
     pub(super) fn small(&mut self, who: &str) -> Outcome {
         let result = sys::set_send_buffer(self.socket(who)?, 1);
         Ok(say::outcome(&result, "done"))
     }
 
-    /// Closes either end, or a pipe.
+    /// Closes an end or a pipe.
     pub(super) fn close(&mut self, who: &str, reset: bool) -> Outcome {
         let how = if reset { Close::Reset } else { Close::Fin };
         let grip = std::mem::replace(&mut self.end(who)?.grip, Grip::Gone);
         match grip {
             Grip::Ours(socket) => {
                 if self.is_inflight(socket, OpKind::Send) {
-                    // Nobody will say how much of it was sent.
+                    // The number of sent bytes stays unknown.
                     self.outgoing(who)?.is_vague = true;
                 }
                 self.poller.close(socket, how);
                 self.books.close(socket);
-                // The descriptor goes when the kernel has let go of its ops.
+                // The descriptor closes once the ops have ended.
                 for _ in 0..CLOSING_TURNS {
                     self.turn(Wait::NOT)?;
                 }
@@ -296,7 +296,7 @@ impl Stage {
     }
 }
 
-/// Nothing, when a call would block.
+/// `None` when a call would block.
 fn not_yet<T>(result: io::Result<T>) -> Option<io::Result<T>> {
     match result {
         Err(e) if e.kind() == ErrorKind::WouldBlock => None,
