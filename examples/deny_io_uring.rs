@@ -1,18 +1,18 @@
-//! Runs a command, and whatever it starts, without io_uring.
+//! Runs a command and its children without io_uring.
 //!
 //! `deny_io_uring [--errno EPERM|ENOSYS|ENOMEM] COMMAND [ARGUMENT…]`
 //!
-//! A seccomp filter makes the three io_uring system calls fail with the chosen error (EPERM
-//! unless told, which is Docker's answer; other runtimes answer ENOSYS) and allows everything
-//! else. Then the command replaces this process, so its exit code and signals are its own.
-//! `.ci/run` and the tests call it to see the epoll back end serve alone. The command finds
-//! CORELANE_IO_URING_DENIED=1 and the error's name in CORELANE_IO_URING_ERRNO in its environment:
-//! without the former, the tests of the io_uring back end fail where io_uring is not to be had. It
-//! also sets no_new_privs: a set-user-id program below it gains nothing.
+//! A seccomp filter makes the three io_uring system calls fail with the chosen error (default
+//! EPERM, as in Docker; some container runtimes answer ENOSYS) and allows all remaining calls. Then
+//! the command replaces this process, so its exit code and signals are the process's own. `.ci/run`
+//! and the tests use this program to run with epoll alone. The command's environment contains
+//! CORELANE_IO_URING_DENIED=1, without which the io_uring tests fail on a machine without io_uring,
+//! and the error's name in CORELANE_IO_URING_ERRNO. The program also sets no_new_privs: set-user-id
+//! programs below it gain no privileges.
 
 use std::process::ExitCode;
 
-/// As env(1) exits when it fails before the command runs; cargo test itself exits 101.
+/// The exit code of env(1) for a failure before the command runs; cargo test itself exits with 101.
 const FAILED_BEFORE_COMMAND: u8 = 125;
 
 fn main() -> ExitCode {
@@ -72,14 +72,14 @@ mod platform {
         Err(format!("cannot run {}: {error}", command.display()).into())
     }
 
-    /// The filter is per thread and kept over fork and exec; main is the only thread here.
+    /// The filter belongs to the thread and survives fork and exec; main is the only thread here.
     fn filter(errno: i32) -> Result<BpfProgram, Box<dyn Error>> {
         let calls = [
             libc::SYS_io_uring_setup,
             libc::SYS_io_uring_enter,
             libc::SYS_io_uring_register,
         ];
-        // A call without rules matches whatever its arguments are.
+        // A call without rules matches with any arguments.
         let rules: BTreeMap<_, _> = calls.into_iter().map(|call| (call, Vec::new())).collect();
         let denied = SeccompAction::Errno(errno.unsigned_abs());
         let architecture = std::env::consts::ARCH.try_into()?;

@@ -1,7 +1,7 @@
-//! Any script of what the peers of a session do leaves every law of its ends in force.
+//! Every sequence of the peers' actions upholds every law of a session's ends.
 //!
-//! The close engine is nobody's but the proxy's, so its files are compiled into this target by
-//! their path, rather than made public for it.
+//! The close engine is private to the proxy. This target compiles its files by path, so that they
+//! need not be public.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any text is a configuration or has errors, in order, each on one line and on a line of it.
+//! Any text is a valid configuration or has errors, in order, each a single line that cites a line.
 #![no_main]
 
 use config::Config;

@@ -1,5 +1,5 @@
-//! Any script of what happens between two sockets is seen alike by both simulated pollers, however
-//! the kernel disturbs them; every op is answered once, and every buffer comes back.
+//! Any script gives the same trace on both simulated pollers, with and without a disturbed kernel;
+//! every op is answered once, and every buffer is returned.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Runs corelane on a simulated kernel: a campaign over many seeds, or one seed again.
+//! Runs corelane on a simulated kernel: a campaign over many seeds, or a single seed.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -10,25 +10,25 @@ use corelane_sim::sim::{Campaign, Cut, Report, Violation, campaign, explain};
 use corelane_sim::sys::now;
 use corelane_sim::sys::sim::{Fault, Faults};
 
-/// Runs the whole server on a simulated kernel, where a seed decides every order and every fault.
+/// Runs the whole server on a simulated kernel; a seed determines every order and every fault.
 ///
-/// Exits with 0 if every invariant held, 1 if one did not, 2 for a usage error.
+/// Exits with 0 if every invariant held, 1 if one was broken, 2 for a usage error.
 #[derive(Debug, Parser)]
 #[command(name = "corelane-sim", version)]
 struct Arguments {
     /// How many seeds to run
     #[arg(long, value_name = "N", default_value_t = 1000)]
     seeds: u64,
-    /// The first of them
+    /// The first seed
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     from: u64,
-    /// Run this one alone and say what happened
+    /// Run this seed alone and print its last events
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
     /// With --seed: switch these faults off
     #[arg(long, value_name = "FAULT", value_delimiter = ',', value_parser = fault)]
     without: Vec<Fault>,
-    /// With --seed: so many clients at most
+    /// With --seed: run at most this many clients
     #[arg(long, value_name = "N")]
     clients: Option<usize>,
     /// With --seed: how many of the last events to print
@@ -95,7 +95,7 @@ fn one(seed: u64, arguments: &Arguments, out: &mut impl Write) -> io::Result<boo
     }
 }
 
-/// The command that runs a failure again.
+/// The command that repeats a failure.
 fn command(seed: u64, cut: &Cut) -> String {
     let mut text = format!("cargo run --release -p corelane-sim -- --seed {seed}");
     if let Some(clients) = cut.clients {
@@ -130,7 +130,7 @@ fn many(arguments: &Arguments, out: &mut impl Write) -> io::Result<bool> {
         }
         shown = now();
         let line = rates(seeds, connections, now().since(began));
-        // Progress nobody reads is no failure.
+        // A closed stderr is no failure.
         drop(writeln!(io::stderr(), "{line}, {failures} failures"));
     };
     let failure = |seed: u64, violation: &Violation, cut: &Cut| {

@@ -1,4 +1,4 @@
-//! Many worlds, on all cores, and what they found.
+//! Many worlds, on all cores, and their failures.
 
 use std::cell::RefCell;
 use std::panic;
@@ -14,36 +14,36 @@ use super::records;
 use super::world::{Outcome, Violation, run};
 use crate::sys::sim::{Fault, Marks};
 
-/// One seed in so many is run twice, and both traces have to be the same (I12).
+/// One seed in this many runs twice; both traces must be equal (I12).
 const TWICE: u64 = 128;
-/// Failures that are looked into before a campaign gives up.
+/// Failures after which a campaign gives up.
 const FAILURES_MAX: usize = 5;
-/// Between two looks at how far it is.
+/// Interval of progress reports.
 const PROGRESS: Duration = Duration::from_millis(200);
-/// Runs that may be spent to make a failure smaller.
+/// Maximum of runs to minimise a failure.
 const SHRINK_RUNS: usize = 300;
 
-/// What is to be run.
+/// The seeds to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Campaign {
     /// The first seed.
     pub from: u64,
-    /// How many there are.
+    /// Number of seeds.
     pub seeds: u64,
-    /// Threads that run them.
+    /// Number of threads.
     pub threads: usize,
 }
 
-/// What came of it.
+/// The results of a campaign.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Seeds that were run.
     pub seeds: u64,
-    /// Connections that clients have made in them.
+    /// Connections that the clients have made.
     pub connections: u64,
-    /// What was seen in them.
+    /// Faults that struck and marks that were passed.
     pub marks: Marks,
-    /// Each failure: the seed, what broke, and the least that fails the same way.
+    /// Each failure: the seed, the violation, and the smallest plan with the same violation.
     pub failures: Vec<(u64, Violation, Cut)>,
 }
 
@@ -52,7 +52,7 @@ thread_local! {
     static QUIET: RefCell<bool> = const { RefCell::new(false) };
 }
 
-/// What the last panic on this thread said, and where.
+/// Message and location of the last panic on this thread.
 pub(super) fn last_panic() -> String {
     let text = PANIC.take();
     text.unwrap_or_else(|| "a task panicked".to_owned())
@@ -74,8 +74,8 @@ pub(super) fn keep_panics() {
     QUIET.set(true);
 }
 
-/// Runs a campaign; `progress` is told now and then how many seeds, connections and failures there
-/// were, `failure` of each failure when it is found.
+/// Runs a campaign. `progress` regularly gets the numbers of seeds, connections and failures so
+/// far, `failure` gets each failure once.
 ///
 /// # Panics
 /// When a thread cannot be started, or one panics.
@@ -117,7 +117,7 @@ pub fn campaign(
     report
 }
 
-/// What the threads of a campaign share.
+/// Counters shared by a campaign's threads.
 #[derive(Debug, Default)]
 struct Counts {
     next: AtomicU64,
@@ -147,7 +147,7 @@ fn work(what: &Campaign, count: &Counts, found: &Sender<(u64, Violation, Cut)>) 
         if let Some(violation) = violation {
             count.failed.fetch_add(1, Relaxed);
             let cut = shrink(seed, &outcome);
-            // Whoever asked for the campaign waits for every thread.
+            // The receiver lives until every thread has ended.
             drop(found.send((seed, violation, cut)));
         }
     }
@@ -176,7 +176,7 @@ fn shrink(seed: u64, outcome: &Outcome) -> Cut {
     };
     let mut clients = usize::try_from(outcome.connections).unwrap_or(usize::MAX);
     while clients > 1 {
-        // From the largest step down.
+        // The largest step first.
         let smaller = [clients / 2, clients * 3 / 4, clients - 1];
         let found = smaller.into_iter().find(|&clients| {
             let clients = Some(clients);
@@ -196,11 +196,11 @@ fn shrink(seed: u64, outcome: &Outcome) -> Cut {
     cut
 }
 
-/// What broke, what may be left out of the seed without it going away, the faults that are left,
-/// and the last events in words.
+/// The violation, the cut that still shows the violation, the remaining faults, and the last events
+/// in words.
 pub type Failure = (Violation, Cut, Vec<Fault>, Vec<String>);
 
-/// Runs one seed and says in words what happened last; `Ok` when nothing broke.
+/// Runs one seed and describes the last events; `Ok` when every invariant held.
 ///
 /// # Errors
 /// See [`Failure`].

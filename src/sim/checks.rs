@@ -1,4 +1,4 @@
-//! The invariants, as far as they are seen from outside.
+//! The invariants that are visible from outside.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ impl World {
         self.parties.get(usize::try_from(index).ok()?)?.as_ref()
     }
 
-    /// I2 and I3: a FIN is seen only behind all bytes of a source that has sent one.
+    /// I2 and I3: a FIN arrives only after all bytes of a source that has sent a FIN.
     pub(super) fn check_fin(&self, index: usize) -> Result<(), Violation> {
         let sink = self.parties[index]
             .as_ref()
@@ -32,7 +32,7 @@ impl World {
         };
         let received = sink.reader.received;
         let Some(source) = source else {
-            // Too few bytes to tell whose they are: somebody's, then.
+            // Too few bytes to identify the source: accept any matching source.
             let sources = if is_client {
                 &self.parties[self.plan.clients..]
             } else {
@@ -64,7 +64,7 @@ impl World {
         Ok(())
     }
 
-    /// I4: one end's bytes go to one other end, and that one's come back.
+    /// I4: a party's bytes go to one sink, and the sink's bytes come back.
     pub(super) fn check_pair(&mut self, index: usize) -> Result<(), Violation> {
         let party = self.parties[index]
             .as_ref()
@@ -95,8 +95,8 @@ impl World {
         Ok(())
     }
 
-    /// I9, when nothing is to be done before time goes on: nobody waits for a place that is free,
-    /// nor for one whose session has ended.
+    /// I9, before time advances: no session waits for a permit while a permit is free, not even for
+    /// an ended session's.
     pub(super) fn check_waiters(&self) -> Result<(), Violation> {
         for generation in &self.generations {
             let limit = &generation.limit;
@@ -109,8 +109,8 @@ impl World {
         Ok(())
     }
 
-    /// I9: a client's descriptor is open only while its session has a place, but for one that each
-    /// accept loop may hold.
+    /// I9: a client's descriptor is open only while its session holds a permit, except for one
+    /// descriptor per accept loop.
     pub(super) fn check_places(&self) -> Result<(), Violation> {
         let places: usize = self.generations.iter().map(|g| g.limit.live()).sum();
         let loops: usize = self.generations.iter().map(|g| 2 * g.lanes.len()).sum();
@@ -122,7 +122,7 @@ impl World {
         Ok(())
     }
 
-    /// I5: what corelane has read of a stream and not yet written is bounded.
+    /// I5: the bytes that corelane has read of a stream and not yet written are bounded.
     pub(super) fn check_held(&self, index: usize) -> Result<(), Violation> {
         let Some(sink) = &self.parties[index] else {
             return Ok(());
@@ -140,7 +140,7 @@ impl World {
         let lane = |options: &crate::runtime::LaneOptions| {
             2 * (options.queue_buffers + 2) * options.pool.buffer_bytes
         };
-        // A stream that is being cancelled brings what the kernel has at that moment.
+        // A stream that is being cancelled still delivers the kernel's bytes of the moment.
         let mark = self.plan.lanes.iter().map(lane).max().unwrap_or(0);
         let bulk = self.plan.faults.has(Fault::Bulk);
         let one_move = if bulk { 1 << 20 } else { 0 };
@@ -156,11 +156,11 @@ impl World {
     }
 }
 
-/// What must hold once everything is quiet.
+/// The invariants of a finished world.
 pub(super) fn at_the_end(world: World) -> Result<(), Violation> {
     if world.was_killed {
         let result = every_end(&world);
-        // Its descriptors are closed already.
+        // The kernel has closed the killed process's descriptors already.
         let _left = std::mem::ManuallyDrop::new(world.generations);
         return result;
     }
@@ -201,7 +201,7 @@ pub(super) fn at_the_end(world: World) -> Result<(), Violation> {
     Ok(())
 }
 
-/// I1, I2 and I7 of every party.
+/// I1, I2 and I7 for every party.
 fn every_end(world: &World) -> Result<(), Violation> {
     for (index, party) in world.parties.iter().enumerate() {
         let Some(party) = party else { continue };
@@ -224,7 +224,7 @@ fn every_end(world: &World) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Two ends that behave get all of each other, and a FIN behind it.
+/// I2: two well-behaved ends get all bytes of each other, and a FIN behind them.
 fn clean_client(world: &World, index: usize, client: &Party) -> Result<(), Violation> {
     if !client.is_innocent() || !client.is_connected || world.was_aborted {
         return Ok(());
@@ -269,20 +269,20 @@ fn every_upstream_is_innocent(world: &World) -> bool {
         .all(Party::is_innocent)
 }
 
-/// What the records are held against.
+/// The facts to compare the records with.
 struct Books<'a> {
     world: &'a World,
-    /// What became of each connection of a client, by its address.
+    /// The end of each client's connection, by the client's address.
     of_client: HashMap<SocketAddr, &'a Closed>,
     clients: HashMap<SocketAddr, usize>,
-    /// What became of each connection to an upstream, by both addresses. Ports are used again, so
-    /// that several connections may have had the same two.
+    /// The end of each connection to an upstream, by both addresses. Ports are reused, so several
+    /// connections may have had the same addresses.
     to_upstream: HashMap<(SocketAddr, SocketAddr), Vec<&'a Closed>>,
-    /// Which upstream's connection a client's bytes went to.
+    /// The upstream's connection that received a client's bytes.
     upstreams: HashMap<u64, u64>,
 }
 
-/// I8 and I10: one record per session, its bytes exact, of one configuration.
+/// I8 and I10: one record per session, with exact bytes, of one configuration.
 fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
     let closed = with(|kernel| {
         for record in records {
@@ -333,7 +333,7 @@ impl Books<'_> {
         let Some((end, client)) = found else {
             return bad("a record of a session that was not");
         };
-        // A send whose answer has not come when a session is cut is not counted.
+        // At an abort a send without an answer is not counted.
         let orderly = record.ended.ends_with("_fin");
         let fits = |taken: u64, said: u64| taken == said || !orderly && taken > said;
         if !fits(end.written, record.to_client) {
@@ -345,7 +345,7 @@ impl Books<'_> {
         if record.ended == "local_resources" && record.tries < 2 && !self.world.plan.may_lack() {
             return bad("a client was accepted for whom there was no socket");
         }
-        // A freeze may outlast the time to connect, and what came of it be told behind that.
+        // A freeze may outlast the connect timeout, and the result arrives after it.
         let plan = &self.world.plan;
         let passed_over = record.tries > 1 && !plan.faults.has(Fault::Frozen);
         let is_refused = ["connect_refused", "connect_unreachable"].contains(&&*record.ended);
@@ -382,8 +382,8 @@ impl Books<'_> {
     }
 }
 
-/// I11: a session is not ended for its silence when bytes of its source had arrived and its sink
-/// would have taken them.
+/// I11: no session ends for silence while bytes of its source had arrived and its sink would have
+/// accepted them.
 fn not_silent(record: &Record, source: &Closed, sink: &Closed) -> Result<(), Violation> {
     let for_silence = ["idle_timeout", "half_close_timeout"].contains(&&*record.ended);
     let spoke = source.unread > 0 && source.unread_since < record.at;
@@ -397,8 +397,8 @@ fn not_silent(record: &Record, source: &Closed, sink: &Closed) -> Result<(), Vio
     Ok(())
 }
 
-/// I1 again: what came before a client's reset is delivered to an upstream that goes on reading, as
-/// it would have been without a proxy between them.
+/// I1: bytes before a client's reset are delivered to an upstream that continues to read, as on a
+/// direct connection.
 fn before_reset(
     world: &World,
     record: &Record,

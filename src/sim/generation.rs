@@ -1,4 +1,4 @@
-//! The server of one configuration: its lanes, as `server` starts and stops them.
+//! The server of one configuration: its lanes, started and stopped as by `server`.
 
 use std::cell::Cell;
 use std::io;
@@ -26,10 +26,10 @@ pub(super) struct Generation {
     pub(super) is_stopping: bool,
 }
 
-/// One lane, and what of it is watched from outside.
+/// One lane, and its state visible from outside.
 pub(super) struct LaneState {
-    /// `None` once it has ended. In a box that a failing world leaves behind: what it would do when
-    /// it is dropped in the middle of a failure says nothing.
+    /// `None` once the lane has ended. Boxed, so that a failing world can leave the lane undropped:
+    /// a destructor in the middle of a failure proves nothing.
     pub(super) serving: Option<Box<Serving>>,
     pub(super) poller: u32,
     pub(super) pool: Pool,
@@ -38,16 +38,16 @@ pub(super) struct LaneState {
     probes: Rc<Probes>,
 }
 
-/// Checks a lane's timers from within.
+/// Checks a lane's timers from inside the lane.
 #[derive(Default)]
 struct Probes {
-    /// The turn before the present one.
+    /// The time of the previous turn.
     before: Cell<Time>,
     broken: Cell<Option<(Time, Time)>>,
 }
 
 impl Generation {
-    /// Binds, opens the lanes and has them accept.
+    /// Binds the listeners, opens the lanes and starts accepting.
     pub(super) fn start(plan: &Plan, number: usize) -> io::Result<Self> {
         let text = plan.configuration(number);
         let config = Config::parse(&text, "simulated").map_err(io::Error::other)?;
@@ -92,14 +92,14 @@ impl Generation {
         })
     }
 
-    /// Stops accepting; ends when the last session has.
+    /// Stops accepting; the generation ends with its last session.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
         self.orders.stop();
         self.wake();
     }
 
-    /// Resets what is left.
+    /// Resets the remaining sessions.
     pub(super) fn abort(&mut self) {
         self.orders.abort();
         self.wake();
@@ -138,7 +138,7 @@ impl LaneState {
         })
     }
 
-    /// One turn; says how many sessions were reset if it was the last.
+    /// One turn; the last turn returns the number of sessions that were reset.
     pub(super) fn turn(&mut self, now: Time) -> Result<Option<usize>, Violation> {
         let Some(serving) = &mut self.serving else {
             return Ok(None);
@@ -158,7 +158,7 @@ impl LaneState {
     }
 }
 
-/// A few sleeps, each of which has to end in its tick: at the first turn after it, and not before.
+/// Sleeps a few times. Each sleep must end in the first turn after its tick, not earlier.
 async fn probe(lane: Handle, probes: Rc<Probes>, seed: u64) {
     let mut random = Random::new(seed);
     for _ in 0..8 {
@@ -170,7 +170,7 @@ async fn probe(lane: Handle, probes: Rc<Probes>, seed: u64) {
         let due = lane.now() + Duration::from_micros(micros as u64);
         lane.sleep_until(due).await;
         let (now, before) = (lane.now(), probes.before.get());
-        // It fires in the first turn of a later tick.
+        // The timer fires in the first turn of a later tick.
         if now < due || before >= due + TICK {
             probes.broken.set(Some((due, now)));
         }

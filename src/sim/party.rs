@@ -1,45 +1,45 @@
-//! One end of a simulated connection: a client, or what an upstream has accepted. It writes its
-//! stream, reads the other's, and ends as it was told to.
+//! One end of a simulated connection: a client, or an upstream's accepted connection. A party
+//! writes its stream, reads its peer's stream, and ends by its conduct.
 
 use super::stream::{HEADER, Reader, write};
 use super::world::Violation;
 use crate::sys::sim::{Got, Kernel, MILLI, SECOND, SockRef};
 
-/// Bytes written or read in one go.
+/// Bytes of one read or write.
 const PIECE: usize = 4096;
 
-/// How an end behaves.
+/// The behaviour of a party.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conduct {
-    /// Bytes that it sends in all.
+    /// Bytes to send in all.
     pub(super) total: u64,
-    /// At most so many in one write, then a pause in nanoseconds.
+    /// Maximum of one write, and the pause afterwards in nanoseconds.
     pub(super) write_max: usize,
     pub(super) write_pause: u64,
-    /// At most so many in one read, then a pause.
+    /// Maximum of one read, and the pause afterwards.
     pub(super) read_max: usize,
     pub(super) read_pause: u64,
-    /// It reads no more after so many bytes.
+    /// Stops reading after this many bytes.
     pub(super) deaf_after: Option<u64>,
-    /// It says nothing before it has heard the other's FIN.
+    /// Sends nothing before the peer's FIN.
     pub(super) listens_first: bool,
     pub(super) ending: Ending,
-    /// When it has had enough, whatever happens; a moment.
+    /// The time at which the party gives up and resets.
     pub(super) patience: u64,
 }
 
-/// How an end ends.
+/// How a party ends its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// FIN after its last byte; goes on reading until the other's.
+    /// Sends a FIN after the last byte and reads until the peer's FIN.
     Fin,
-    /// The same, but not before the other's FIN has come.
+    /// As `Fin`, but after the peer's FIN.
     FinLast,
-    /// A reset after it has sent so many bytes.
+    /// A reset after this many sent bytes.
     Reset(u64),
-    /// The process ends after it has sent so many: close(2), whatever is unread.
+    /// The process ends after this many sent bytes: close(2), with bytes unread.
     Crash(u64),
-    /// The machine ends after it has sent so many: nothing more is heard.
+    /// The machine fails after this many sent bytes: no further segment.
     Vanish(u64),
 }
 
@@ -50,16 +50,16 @@ impl Conduct {
     }
 }
 
-/// What an end has seen or done last.
+/// The last end that a party has seen or caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Open,
     Fin,
-    /// An error number; 0 where it was its own doing.
+    /// An error number; 0 for a reset of the party's own.
     Reset(i32),
 }
 
-/// One end.
+/// One end of a connection.
 #[derive(Debug)]
 pub(super) struct Party {
     pub(super) name: u64,
@@ -71,9 +71,9 @@ pub(super) struct Party {
     pub(super) reader: Reader,
     pub(super) saw: End,
     pub(super) did: End,
-    /// It ran out of patience.
+    /// The patience ran out.
     pub(super) gave_up: bool,
-    /// It has sent a FIN, whatever it did after that.
+    /// The party has sent a FIN, whatever followed.
     pub(super) sent_fin: bool,
     next_write: u64,
     next_read: u64,
@@ -102,7 +102,7 @@ impl Party {
         self.socket.is_none()
     }
 
-    /// Goes on as far as it can now. Says whether it has just seen the other's end.
+    /// Acts as far as possible now. Returns whether the peer's end has just arrived.
     pub(super) fn step(&mut self, kernel: &mut Kernel) -> Result<bool, Violation> {
         let Some(socket) = self.socket else {
             return Ok(false);
@@ -163,7 +163,7 @@ impl Party {
         Ok(())
     }
 
-    /// How many bytes it sends before it ends.
+    /// Bytes to send before the end.
     fn goal(&self) -> u64 {
         match self.conduct.ending {
             Ending::Fin | Ending::FinLast => self.conduct.total,
@@ -186,7 +186,7 @@ impl Party {
             match kernel.outside_write(socket, &piece[..max]) {
                 Ok(0) => return,
                 Ok(bytes) => self.sent += bytes as u64,
-                // The connection is gone; the read tells how.
+                // The connection is gone; the read reports how.
                 Err(_) => return,
             }
             if self.conduct.write_pause > 0 {
@@ -227,7 +227,7 @@ impl Party {
         }
     }
 
-    /// Closes, whatever has happened so far.
+    /// Closes in any state.
     fn leave(&mut self, kernel: &mut Kernel, reset: bool) {
         let Some(socket) = self.socket.take() else {
             return;
@@ -246,13 +246,13 @@ impl Party {
         });
     }
 
-    /// Whether nothing it did could be the cause of a reset, as far as it went.
+    /// Whether no action of the party so far could cause a reset.
     pub(super) fn is_innocent(&self) -> bool {
         self.conduct.is_clean() && !self.gave_up
     }
 }
 
-/// An end that does nothing special: for what the plan changes.
+/// An ordinary conduct, for the plan to modify.
 pub(super) fn plain(total: u64, patience: u64) -> Conduct {
     Conduct {
         total: total.max(HEADER),
@@ -267,7 +267,7 @@ pub(super) fn plain(total: u64, patience: u64) -> Conduct {
     }
 }
 
-/// Long enough for whatever a session may take when nothing is wrong.
+/// Longer than any session without a fault.
 pub(super) const PATIENCE: u64 = 4_000 * SECOND;
 /// The longest pause of a slow end.
 pub(super) const PAUSE_MAX: u64 = 50 * MILLI;

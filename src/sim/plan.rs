@@ -1,4 +1,4 @@
-//! What a seed decides before anything runs: the faults, the server, its configuration, the ends.
+//! The decisions of a seed before the world starts: faults, server, configuration, peers.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,11 +10,11 @@ use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
 use crate::sys::sim::{Fault, Faults, Limits, MICRO, MILLI, Random, SECOND};
 
-/// Where corelane listens and upstreams do.
+/// Addresses of corelane's listeners, and the first port of upstreams.
 pub(super) const ECHO: SocketAddr = address(7007);
 pub(super) const PROXY: SocketAddr = address(7008);
 const UPSTREAM: u16 = 9000;
-/// An endpoint without anybody.
+/// An endpoint without a listener.
 const DEAD: SocketAddr = address(32_769);
 /// Endpoints of each generation's upstream.
 const ENDPOINTS: u16 = 2;
@@ -23,12 +23,12 @@ const fn address(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-/// What is left out of a seed's plan, to find the least that fails.
+/// Parts to leave out of a seed's plan, to find a minimal failure.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cut {
     /// Faults that are switched off.
     pub faults: Faults,
-    /// How many clients there are at most.
+    /// Maximum of clients.
     pub clients: Option<usize>,
 }
 
@@ -48,10 +48,10 @@ pub(super) struct Plan {
     pub(super) limits: Limits,
     pub(super) lanes: Vec<LaneOptions>,
     pub(super) clients: usize,
-    /// Clients come within this time.
+    /// All clients start within this time.
     pub(super) span: u64,
     pub(super) max_sessions: usize,
-    /// The upstream has the last word, or else the client.
+    /// The upstream sends its FIN last; otherwise the client does.
     upstream_last: bool,
     pub(super) drain_after: Option<u64>,
     pub(super) abort_after: Option<u64>,
@@ -105,7 +105,7 @@ impl Plan {
         }
     }
 
-    /// The configuration of a generation, as an operator would write it.
+    /// The configuration of a generation, in an operator's notation.
     pub(super) fn configuration(&self, generation: usize) -> String {
         let mut random = part(self.seed, 3 + generation as u64);
         let mut timeouts = String::new();
@@ -125,7 +125,7 @@ impl Plan {
             .endpoints(generation)
             .map(|e| format!("\"{e}\""))
             .collect();
-        // One where nobody listens, of the ports that are connected from.
+        // An endpoint without a listener, in the range of local ports.
         let few_ports = self.faults.has(Fault::FewPorts);
         endpoints.extend((few_ports && self.seed.is_multiple_of(2)).then(|| format!("\"{DEAD}\"")));
         let source = if few_ports && !self.seed.is_multiple_of(2) {
@@ -133,7 +133,7 @@ impl Plan {
         } else {
             ""
         };
-        // The simulated kernel does not put the SYN off; who connects cannot rely on either.
+        // The simulated kernel does not delay the SYN; either behaviour must work.
         let fast_open = if self.seed.is_multiple_of(3) {
             "socket.fast_open = true\n"
         } else {
@@ -148,13 +148,13 @@ impl Plan {
         )
     }
 
-    /// Where a generation's sessions are relayed to.
+    /// The endpoints of a generation's upstream.
     pub(super) fn endpoints(&self, generation: usize) -> impl Iterator<Item = SocketAddr> + use<> {
         let first = UPSTREAM + 100 * u16::try_from(generation).expect("two");
         (0..ENDPOINTS).map(move |place| address(first + place))
     }
 
-    /// When a client comes, where to, and how it behaves.
+    /// A client's start time, destination and conduct.
     pub(super) fn client(&self, index: usize) -> (u64, SocketAddr, Conduct) {
         let mut random = part(self.seed, 1000 + index as u64);
         let at = random.below(usize::try_from(self.span).unwrap_or(usize::MAX)) as u64;
@@ -181,7 +181,7 @@ impl Plan {
         (at, to, conduct)
     }
 
-    /// How what an upstream accepts as its `index`th connection behaves.
+    /// The conduct of an upstream's `index`th accepted connection.
     pub(super) fn upstream(&self, index: usize, now: u64) -> Conduct {
         let mut random = part(self.seed, 1_000_000 + index as u64);
         let mut conduct = self.conduct(&mut random, now);
@@ -231,7 +231,7 @@ impl Plan {
         conduct
     }
 
-    /// Whether a session between two well-behaved ends may still be broken off, and why not to ask.
+    /// Whether a session between two well-behaved ends may be broken off.
     pub(super) fn may_break_off(&self) -> bool {
         let causes = [
             Fault::ShortTimeouts,
@@ -242,8 +242,8 @@ impl Plan {
         causes.iter().any(|&fault| self.faults.has(fault)) || self.may_starve()
     }
 
-    /// Whether a session may lack what its first connect needs though there was a socket: a port,
-    /// the kernel's memory to watch it, or the socket itself for those that a stop still accepts.
+    /// Whether a session may lack a resource for its first connect although a socket was free: a
+    /// port, kernel memory for a registration, or a socket for a connection accepted at a stop.
     pub(super) fn may_lack(&self) -> bool {
         let causes = [
             Fault::FewPorts,
@@ -255,7 +255,7 @@ impl Plan {
         causes.iter().any(|&fault| self.faults.has(fault))
     }
 
-    /// Whether an endpoint that is asked may not be reached.
+    /// Whether a connect to an endpoint may fail.
     pub(super) fn may_not_connect(&self) -> bool {
         let causes = [
             Fault::ConnectRefused,
@@ -271,7 +271,7 @@ impl Plan {
         causes.iter().any(|&fault| self.faults.has(fault))
     }
 
-    /// Few buffers, and ends that read nothing for long: who waits for a buffer waits for them.
+    /// Few buffers, and peers that stop reading for long: sessions wait for those peers' buffers.
     fn may_starve(&self) -> bool {
         let holders = [Fault::ClientStopsReading, Fault::UpstreamStopsReading];
         let held = holders.iter().any(|&fault| self.faults.has(fault));
@@ -286,14 +286,14 @@ impl Plan {
 
 fn faults(seed: u64, cut: &Cut) -> Faults {
     let mut random = part(seed, 1);
-    // Some worlds have hardly any, some nearly all.
+    // Some worlds have hardly any fault, some nearly all.
     let one_in = random.pick(&[2, 3, 5, 5, 8, 8, 16, 100]);
     let mut faults = Faults::NONE;
     for &fault in Fault::ALL {
         let rare = match fault {
-            // Costs as much as a hundred others.
+            // Costs as much as a hundred faults of the usual kind.
             Fault::Bulk => 40,
-            // Leaves little to look at, and the memory of the dead.
+            // Leaves little to check, and leaks the killed server's memory.
             Fault::Killed => 20,
             _ => 1,
         };
@@ -364,7 +364,7 @@ fn lane_options(seed: u64, lane: u64, faults: Faults, bulk: bool) -> LaneOptions
     }
 }
 
-/// Has an end break off or go deaf, the latter not for long where places are few.
+/// Makes an end break off or stop reading, the latter for a short time if permits are scarce.
 fn misbehave(
     conduct: &mut Conduct,
     random: &mut Random,
@@ -382,7 +382,7 @@ fn misbehave(
     if deaf {
         conduct.deaf_after = Some(random.below(200) as u64);
         if few_places {
-            // Who waits for a place waits for them: for minutes, nothing else would happen.
+            // Sessions waiting for a permit wait for this end: for minutes without events.
             conduct.patience -= PATIENCE - 3 * SECOND;
         }
     }

@@ -1,4 +1,4 @@
-//! Takes the sessions' records out of the log, as an operator would.
+//! Reads the sessions' records from the log, as an operator would.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write};
@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record as SpanRecord};
 use tracing::{Event, Metadata, Subscriber, subscriber};
 
-/// What a record says.
+/// The fields of a record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     pub(super) listener: String,
@@ -19,7 +19,7 @@ pub(super) struct Record {
     pub(super) from_client: u64,
     pub(super) to_client: u64,
     pub(super) ended: String,
-    /// When it was logged.
+    /// When the record was logged.
     pub(super) at: u64,
 }
 
@@ -27,12 +27,12 @@ thread_local! {
     static RECORDS: RefCell<Vec<Record>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Collects the records of this thread until the guard is dropped.
+/// Collects this thread's records until the guard is dropped.
 pub(super) fn collect() -> subscriber::DefaultGuard {
     subscriber::set_default(Collector)
 }
 
-/// Those since the last time.
+/// The records since the last call.
 pub(super) fn take() -> Vec<Record> {
     RECORDS.take()
 }

@@ -1,10 +1,10 @@
-//! What the ends of a simulated connection say: eight bytes of who they are, then bytes that only
-//! they would say there.
+//! The streams of simulated connections: eight bytes with the sender's name, then bytes derived
+//! from name and position.
 
-/// Bytes of the name in front.
+/// Length of the name.
 pub(super) const HEADER: u64 = 8;
 
-/// The word at an index of the stream of `name`; the first is the name itself.
+/// The word at an index of the stream of `name`; word 0 is the name.
 fn word(name: u64, index: u64) -> u64 {
     if index == 0 {
         return name;
@@ -35,7 +35,7 @@ pub(super) fn write(name: u64, mut at: u64, mut into: &mut [u8]) {
     }
 }
 
-/// Reads a stream and learns whose it is.
+/// Checks a received stream and learns its sender.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reader {
     pub(super) received: u64,
@@ -43,12 +43,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Whose stream it is, once that is known.
+    /// The sender's name, once all its bytes have arrived.
     pub(super) fn name(&self) -> Option<u64> {
         (self.received >= HEADER).then(|| u64::from_le_bytes(self.header))
     }
 
-    /// Takes bytes; says at which one they are not what that stream has there.
+    /// Takes bytes; the error is the position of the first wrong byte.
     pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<(), u64> {
         while self.received < HEADER && !bytes.is_empty() {
             self.header[usize::try_from(self.received).expect("below 8")] = bytes[0];

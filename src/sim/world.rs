@@ -1,5 +1,5 @@
 //! One world: corelane, its clients and its upstreams on a simulated kernel, from the first
-//! connection until all is quiet.
+//! connection until no event is left.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,13 +16,13 @@ use crate::sys::sim::{
     self, Fault, Kernel, MILLI, Mark, Marks, Random, SECOND, Sleep, SockRef, with,
 };
 
-/// Steps after which a world is taken for one that never comes to rest.
+/// Steps after which a world counts as endless.
 const STEPS_MAX: u64 = 20_000_000;
-/// The same in simulated time.
+/// Simulated time after which a world counts as endless.
 const TIME_MAX: u64 = 20_000 * SECOND;
-/// The first number of the upstreams' names.
+/// The smallest name of an upstream.
 pub(super) const UPSTREAM_NAME: u64 = 1 << 40;
-/// Numbers of actors that are neither clients nor connections of upstreams.
+/// Actors that are neither clients nor connections of upstreams.
 const LISTENER: u32 = 1 << 30;
 const OPERATOR: u32 = 1 << 31;
 const DRAIN: u32 = OPERATOR;
@@ -30,7 +30,7 @@ const ABORT: u32 = OPERATOR + 1;
 const RECONFIGURE: u32 = OPERATOR + 2;
 const KILL: u32 = OPERATOR + 3;
 
-/// Faults that are part of the plan rather than of a moment: they strike by being on.
+/// Faults of the plan as a whole: they count as struck when switched on.
 const STANDING: &[Fault] = &[
     Fault::TinySendBuffer,
     Fault::TinyReceiveBuffer,
@@ -55,12 +55,12 @@ const STANDING: &[Fault] = &[
     Fault::DrainEarly,
 ];
 
-/// An invariant that did not hold, and what was seen instead.
+/// A broken invariant, and the observation.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// Its number in ARCHITECTURE.md, or "panic".
+    /// The invariant's number in ARCHITECTURE.md, or "panic".
     pub invariant: &'static str,
-    /// What was seen.
+    /// The observation.
     pub what: String,
 }
 
@@ -77,24 +77,25 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What came of a seed.
+/// The result of a seed.
 #[derive(Debug)]
 pub struct Outcome {
     /// Connections that clients have made.
     pub connections: u64,
-    /// Hash of everything that happened, in order.
+    /// Hash of all events, in order.
     pub trace: u64,
     /// Faults that struck and marks that were passed.
     pub marks: Marks,
     /// Faults that were switched on.
     pub faults: Vec<Fault>,
-    /// The invariant that did not hold, if one did not.
+    /// The broken invariant, if any.
     pub violation: Option<Violation>,
-    /// The last events in words, if they were asked for.
+    /// The last events in words, if requested.
     pub words: Vec<String>,
 }
 
-/// Runs the world of a seed, less what is cut; `verbose` keeps the last events in words.
+/// Runs the world of a seed without the parts removed by `cut`; `verbose` keeps the last events
+/// in words.
 #[must_use]
 pub fn run(seed: u64, cut: &Cut, verbose: bool) -> Outcome {
     let plan = Plan::new(seed, cut);
@@ -124,33 +125,32 @@ pub fn run(seed: u64, cut: &Cut, verbose: bool) -> Outcome {
     }
 }
 
-/// What the kernel asserts names its invariant itself.
+/// An assertion of the kernel names its invariant in its message.
 fn from_panic(panic: &(dyn std::any::Any + Send)) -> Violation {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     Violation::new("panic", text.unwrap_or("without a message"))
 }
 
-/// A world that runs.
+/// A running world.
 pub(super) struct World {
     pub(super) plan: Plan,
-    /// Clients first, then what upstreams have accepted.
+    /// Clients first, then the accepted connections of upstreams.
     pub(super) parties: Vec<Option<Party>>,
-    /// Where a client came from and went to, by its index.
+    /// A client's source and destination, by the client's index.
     pub(super) addresses: Vec<(SocketAddr, SocketAddr)>,
     listeners: Vec<SockRef>,
-    /// Of each connection that an upstream has accepted: where corelane's end is, and on which
-    /// endpoint it arrived.
+    /// Per accepted connection of an upstream: corelane's address, and the endpoint.
     pub(super) arrivals: Vec<(Option<SocketAddr>, SocketAddr)>,
     pub(super) generations: Vec<Generation>,
     pub(super) was_aborted: bool,
-    /// What the server knew is gone: only what its peers saw can be looked at.
+    /// The process was killed: only the peers' observations remain to be checked.
     pub(super) was_killed: bool,
-    /// Who a stream was seen to go to, by its name.
+    /// The sink of each stream, by the stream's name.
     pub(super) pairs: HashMap<u64, u64>,
     random: Random,
     roused: Vec<u32>,
-    /// The process is frozen until then: time goes on, and everybody outside.
+    /// The process is frozen until this time, while the network and the peers continue.
     frozen_until: u64,
 }
 
@@ -206,7 +206,7 @@ impl World {
         Ok(())
     }
 
-    /// Until all is quiet; a world that fails is left where it is.
+    /// Runs until no event is left; a failing world is left in its state, without destructors.
     fn live(self) -> Result<(), Violation> {
         let mut world = std::mem::ManuallyDrop::new(self);
         world.go_on()?;
@@ -215,7 +215,7 @@ impl World {
         checks::at_the_end(world)
     }
 
-    /// Clients come and go until nothing happens any more; then the operator stops the server.
+    /// Lets the clients finish; then the operator stops the server.
     fn settle(&mut self) -> Result<(), Violation> {
         let early = self.generations.iter().any(|g| g.is_stopping);
         for generation in &mut self.generations {
@@ -230,7 +230,7 @@ impl World {
         Ok(())
     }
 
-    /// Goes on until nothing is to happen.
+    /// Runs until no event is left.
     fn go_on(&mut self) -> Result<(), Violation> {
         for _ in 0..STEPS_MAX {
             let first = self.random.below(3);
@@ -253,7 +253,7 @@ impl World {
         Err(Violation::new("I7", "it does not come to rest"))
     }
 
-    /// Lets time pass until the next thing; there may be none.
+    /// Advances the time to the next event; returns whether there is an event.
     fn advance(&mut self) -> bool {
         let lanes = self.generations.iter().flat_map(|g| &g.lanes);
         let sleepers = lanes.filter(|lane| lane.serving.is_some());
@@ -282,7 +282,7 @@ impl World {
         frozen_until.is_some()
     }
 
-    /// Somebody outside who has something to see goes on.
+    /// Runs an actor with an event to see.
     fn step_actor(&mut self) -> Result<bool, Violation> {
         with(|kernel| self.roused.append(&mut kernel.roused));
         if self.roused.is_empty() {
@@ -310,7 +310,7 @@ impl World {
         }
     }
 
-    /// The process is killed in the middle of whatever it does.
+    /// Kills the process at any moment.
     fn kill(&mut self) {
         with(|kernel| {
             kernel.marks.strike(Fault::Killed);
@@ -319,14 +319,14 @@ impl World {
         (self.was_killed, self.was_aborted) = (true, true);
         for generation in &mut self.generations {
             generation.is_stopping = true;
-            // Nothing of it runs any more, destructors least of all.
+            // The killed process runs no further code, not even destructors.
             for lane in &mut generation.lanes {
                 let _left = std::mem::ManuallyDrop::new(lane.serving.take());
             }
         }
     }
 
-    /// A new configuration serves from now on; the old one serves those that it has.
+    /// A new configuration serves new connections; the old configuration serves its sessions.
     fn reconfigure(&mut self) -> Result<(), Violation> {
         if self.generations.iter().any(|g| g.is_stopping) {
             return Ok(());
@@ -338,7 +338,7 @@ impl World {
                 self.generations[0].stop();
                 Ok(())
             }
-            // Without descriptors to start with, all stays as it was.
+            // Without descriptors for the start, the old configuration keeps serving.
             Err(_) if self.plan.faults.has(Fault::FewDescriptors) => Ok(()),
             Err(violation) => Err(violation),
         }
@@ -374,7 +374,7 @@ impl World {
             let (socket, from) = with(|kernel| kernel.outside_connect(to, actor));
             self.addresses[index] = (from, to);
             let name = index as u64 + 1;
-            // Planned from its coming on; from here on it is a moment.
+            // The plan counts from the client's start; from here on the patience is a time.
             with(|kernel| {
                 kernel.wake_actor(actor, conduct.patience);
                 conduct.patience += kernel.now;
@@ -390,7 +390,7 @@ impl World {
         self.check_held(index)
     }
 
-    /// A lane with something to do turns; sometimes one with nothing.
+    /// Turns a lane that has work; sometimes a lane without work.
     fn step_lane(&mut self) -> Result<bool, Violation> {
         if with(|kernel| kernel.now) < self.frozen_until {
             return Ok(false);

@@ -1,5 +1,5 @@
-//! What is asked of the simulator itself: that it is exact, that it bites, and that what it has
-//! found stays found.
+//! Tests of the simulator itself: exact repetition, detection of seeded defects, and regressions of
+//! defects found earlier.
 
 use super::campaign::keep_panics;
 use super::plan::{Cut, Plan};
@@ -8,11 +8,11 @@ use super::world::{Violation, run};
 use crate::sys::Bug;
 use crate::sys::sim::Fault;
 
-/// Worlds that may show a defect, within which it has to be found.
+/// A seeded defect must show within this many worlds that may show the defect.
 const BOUND: usize = 3_000;
 
-/// What the simulator has found, by name: the seed that showed it and what was cut from it. As the
-/// model grows a seed may come to tell another story; the name says what to look for then.
+/// Defects found by the simulator: name, seed and cut. As the model grows, a seed may come to run
+/// differently; the name states the defect to look for.
 const FOUND: &[(&str, u64, Cut)] = &[
     (
         "a direction that is discarded keeps no buffers from the other",
@@ -54,7 +54,7 @@ fn what_was_found_stays_found() {
     }
 }
 
-/// The first seed that shows a defect, and how.
+/// The first seed that shows a defect, and the violation.
 fn found(bug: Bug) -> Option<(u64, Violation)> {
     keep_panics();
     let _records = records::collect();
@@ -68,7 +68,7 @@ fn found(bug: Bug) -> Option<(u64, Violation)> {
     found
 }
 
-/// Whether the world of a seed may show a defect. Bulk transfers come in one world of two hundred.
+/// Whether the world of a seed may show a defect. One world in two hundred has bulk transfers.
 fn may_show(bug: Bug, seed: u64) -> bool {
     let of_bulk = bug == Bug::SpliceResidueForgotten;
     !of_bulk || Plan::new(seed, &Cut::NOTHING).faults.has(Fault::Bulk)
