@@ -1,17 +1,16 @@
 //! Many worlds, on all cores, and their failures.
 
-use std::cell::RefCell;
-use std::panic;
-use std::sync::Once;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use super::panics::keep_panics;
 use super::plan::Cut;
 use super::records;
-use super::world::{Outcome, Violation, run};
+use super::run::{Outcome, run};
+use super::violation::Violation;
 use crate::sys::sim::{Fault, Marks};
 
 /// One seed in this many runs twice; both traces must be equal (I12).
@@ -45,33 +44,6 @@ pub struct Report {
     pub marks: Marks,
     /// Each failure: the seed, the violation, and the smallest plan with the same violation.
     pub failures: Vec<(u64, Violation, Cut)>,
-}
-
-thread_local! {
-    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
-    static QUIET: RefCell<bool> = const { RefCell::new(false) };
-}
-
-/// Message and location of the last panic on this thread.
-pub(super) fn last_panic() -> String {
-    let text = PANIC.take();
-    text.unwrap_or_else(|| "a task panicked".to_owned())
-}
-
-/// Keeps panics of this thread for [`last_panic`] instead of printing them.
-pub(super) fn keep_panics() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let print = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if QUIET.with_borrow(|quiet| *quiet) {
-                PANIC.set(Some(info.to_string()));
-            } else {
-                print(info);
-            }
-        }));
-    });
-    QUIET.set(true);
 }
 
 /// Runs a campaign. `progress` regularly gets the numbers of seeds, connections and failures so

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use super::party::{End, Party};
 use super::records::{self, Record};
-use super::world::{UPSTREAM_NAME, Violation, World};
+use super::violation::Violation;
+use super::world::{UPSTREAM_NAME, World};
 use crate::sys::sim::{Closed, Fault, Mark, with};
 
 impl World {

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::plan::Plan;
-use super::world::Violation;
+use super::violation::Violation;
 use crate::buf::Pool;
 use crate::config::Config;
 use crate::net::Listener;

@@ -6,14 +6,18 @@
 mod campaign;
 mod checks;
 mod generation;
+mod panics;
 mod party;
 mod plan;
 mod records;
+mod run;
 mod stream;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod violation;
 mod world;
 
 pub use self::campaign::{Campaign, Failure, Report, campaign, explain};
 pub use self::plan::Cut;
-pub use self::world::{Outcome, Violation, run};
+pub use self::run::{Outcome, run};
+pub use self::violation::Violation;

@@ -2,7 +2,7 @@
 //! writes its stream, reads its peer's stream, and ends by its conduct.
 
 use super::stream::{HEADER, Reader, write};
-use super::world::Violation;
+use super::violation::Violation;
 use crate::sys::sim::{Got, Kernel, MILLI, SECOND, SockRef};
 
 /// Bytes of one read or write.

@@ -1,10 +1,11 @@
 //! Tests of the simulator itself: exact repetition, detection of seeded defects, and regressions of
 //! defects found earlier.
 
-use super::campaign::keep_panics;
+use super::panics::keep_panics;
 use super::plan::{Cut, Plan};
 use super::records;
-use super::world::{Violation, run};
+use super::run::run;
+use super::violation::Violation;
 use crate::sys::Bug;
 use crate::sys::sim::Fault;
 

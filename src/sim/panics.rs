@@ -1,0 +1,32 @@
+//! Keeps the panics of simulated worlds for their reports, instead of printing them.
+
+use std::cell::RefCell;
+use std::panic;
+use std::sync::Once;
+
+thread_local! {
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static QUIET: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// Message and location of the last panic on this thread.
+pub(super) fn last_panic() -> String {
+    let text = PANIC.take();
+    text.unwrap_or_else(|| "a task panicked".to_owned())
+}
+
+/// Keeps panics of this thread for [`last_panic`] instead of printing them.
+pub(super) fn keep_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if QUIET.with_borrow(|quiet| *quiet) {
+                PANIC.set(Some(info.to_string()));
+            } else {
+                print(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+}
