@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
-use super::peer::{patient, reset, wide_listener};
-use super::world::{PATIENCE, World, is_cancelled};
+use super::peer::{PATIENCE, patient, reset, wide_listener};
+use super::world::{World, is_cancelled};
 use crate::poller::{Close, Op, OpKind, Socket};
 use crate::sys;
 

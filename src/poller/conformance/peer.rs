@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Type};
 
-use super::world::PATIENCE;
 pub(super) use crate::poller::pattern::pattern;
 use crate::sys::{self, OsSocket};
+
+/// Long enough for the slowest machine, short enough to notice a hang.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Compares without printing megabytes.
 pub(super) fn same(got: &[u8], expected: &[u8]) {

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::world::{PATIENCE, World, elapsed, sleep};
+use super::peer::PATIENCE;
+use super::world::{World, elapsed, sleep};
 use crate::poller::{Event, Op, OpKind, Wait};
 use crate::sys;
 

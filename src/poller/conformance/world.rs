@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::peer::{pair, pattern, read_all};
+use super::peer::{PATIENCE, pair, pattern, read_all};
 use crate::buf::{Buf, Chain, Pool, PoolOptions};
 use crate::poller::{
     BackEnd, Close, Completion, Event, Op, OpKind, Poller, PollerOptions, RecvEnd, Socket,
@@ -18,8 +18,6 @@ use crate::poller::{
 };
 use crate::sys::{self, OsSocket, SocketRef, Time};
 
-/// Long enough for the slowest machine, short enough to notice a hang.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// Interval between checks of a condition without a completion.
 const LOOK: Duration = Duration::from_millis(1);
 
