@@ -23,7 +23,7 @@ impl Choices<'_> {
     /// Small sizes, and sizes around those of buffers and segments.
     fn size(&mut self) -> Option<usize> {
         const SIZES: [usize; 8] = [1, 2, 100, 1000, 4095, 4096, 4097, 6000];
-        self.below(SIZES.len()).map(|place| SIZES[place])
+        self.below(SIZES.len()).map(|index| SIZES[index])
     }
 }
 

@@ -8,9 +8,10 @@
 
 mod end;
 mod generate;
+mod host;
 mod ours;
 mod parse;
-mod place;
+mod patience;
 mod run;
 mod say;
 mod stream;
@@ -20,7 +21,7 @@ mod tests;
 mod theirs;
 
 pub use self::generate::generate;
-pub use self::parse::Script;
 #[cfg(feature = "sim")]
-pub use self::place::{DISTURBING, run_bytes};
-pub use self::place::{Place, run};
+pub use self::host::{DISTURBING, run_bytes};
+pub use self::host::{Host, run};
+pub use self::parse::Script;

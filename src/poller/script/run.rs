@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::end::{Books, End, Grip};
 use super::parse::{Line, Script, Verb};
-use super::place::{Kind, Patience};
+use super::patience::{Kind, Patience};
 use super::stream::Stream;
 use crate::buf::{Pool, PoolOptions};
 use crate::poller::{BackEnd, Completion, OpKind, Poller, PollerOptions, Socket, Submitted, Wait};

@@ -1,6 +1,6 @@
 //! The corpus and random scripts, on all back ends and kernels of this build.
 
-use super::{Place, Script, generate, run};
+use super::{Host, Script, generate, run};
 use crate::poller::BackEnd;
 use crate::poller::pattern::pattern;
 use crate::poller::require_io_uring::require_io_uring;
@@ -68,21 +68,21 @@ const OTHER_ON_WINDOWS: &[(&str, &[&str])] = &[
 ];
 
 /// All back ends and kernels to run a script on.
-fn places() -> Vec<(BackEnd, Place)> {
-    let mut places = Vec::new();
+fn hosts() -> Vec<(BackEnd, Host)> {
+    let mut hosts = Vec::new();
     for &back_end in BackEnd::ALL {
         if require_io_uring(back_end.refusal()) {
-            places.push((back_end, Place::Real));
+            hosts.push((back_end, Host::Real));
         }
         #[cfg(feature = "sim")]
         {
             let mut disturbed = Faults::NONE;
             super::DISTURBING.iter().for_each(|&f| disturbed.add(f));
-            places.push((back_end, Place::Simulated(0, Faults::NONE)));
-            places.extend((1..4).map(|seed| (back_end, Place::Simulated(seed, disturbed))));
+            hosts.push((back_end, Host::Simulated(0, Faults::NONE)));
+            hosts.extend((1..4).map(|seed| (back_end, Host::Simulated(seed, disturbed))));
         }
     }
-    places
+    hosts
 }
 
 /// Runs a script of the corpus everywhere and compares each trace with the expected results.
@@ -90,15 +90,15 @@ fn agrees(name: &str, text: &str) {
     let script = Script::parse(text).unwrap();
     let mut others = OTHER_ON_WINDOWS.iter().flat_map(|(_, names)| *names);
     let is_other = others.any(|other| *other == name);
-    for (back_end, place) in places() {
+    for (back_end, host) in hosts() {
         if is_other && back_end == BackEnd::Iocp {
             continue;
         }
-        let trace = run(&script, back_end, place);
-        let trace = trace.unwrap_or_else(|e| panic!("{back_end}, {place:?}: {e}"));
+        let trace = run(&script, back_end, host);
+        let trace = trace.unwrap_or_else(|e| panic!("{back_end}, {host:?}: {e}"));
         for (saw, expected) in trace.iter().zip(script.expected()) {
             if let Some(expected) = expected {
-                assert_eq!(*saw, expected, "{back_end}, {place:?}");
+                assert_eq!(*saw, expected, "{back_end}, {host:?}");
             }
         }
     }
@@ -183,15 +183,15 @@ corpus! {
 
 #[test]
 fn random_scripts_agree() {
-    let places = places();
+    let hosts = hosts();
     for seed in 0..RANDOM {
         let text = generate(&pattern(seed, 0, BYTES));
         let script = Script::parse(&text).unwrap();
         let mut first: Option<Vec<String>> = None;
-        for &(back_end, place) in &places {
-            let here = format!("seed {seed}, {back_end}, {place:?}");
+        for &(back_end, host) in &hosts {
+            let here = format!("seed {seed}, {back_end}, {host:?}");
             let trace =
-                run(&script, back_end, place).unwrap_or_else(|e| panic!("{here}: {e}\n{text}"));
+                run(&script, back_end, host).unwrap_or_else(|e| panic!("{here}: {e}\n{text}"));
             let first = first.get_or_insert_with(|| trace.clone());
             for (one, other) in first.iter().zip(&trace) {
                 assert_eq!(one, other, "{here}, of\n{text}");
