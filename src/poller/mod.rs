@@ -38,6 +38,7 @@ mod pattern;
 #[cfg(unix)]
 mod readiness;
 mod reading;
+mod refusal;
 #[cfg(test)]
 pub(crate) mod require_io_uring;
 #[cfg(any(test, feature = "sim"))]

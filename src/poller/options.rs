@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::io_uring_refusal;
 use crate::sys;
 
 /// An implementation of the poller.
@@ -28,16 +27,6 @@ impl BackEnd {
         (false, true) => &[Self::Kqueue],
         (false, false) => &[Self::Iocp],
     };
-
-    /// Why this back end cannot be used here; `None` when it can.
-    #[must_use]
-    pub fn refusal(self) -> Option<Refusal> {
-        if !Self::ALL.contains(&self) {
-            let names: Vec<String> = Self::ALL.iter().map(Self::to_string).collect();
-            return Some(Refusal(format!("this system has {}", names.join(" and "))));
-        }
-        (self == Self::IoUring).then(io_uring_refusal).flatten()
-    }
 }
 
 /// Why a back end is not used.
