@@ -112,12 +112,12 @@ impl World {
 
     /// I9: a client's descriptor is open only while its session holds a permit, except for one
     /// descriptor per accept loop.
-    pub(super) fn check_places(&self) -> Result<(), Violation> {
-        let places: usize = self.generations.iter().map(|g| g.limit.live()).sum();
+    pub(super) fn check_permits(&self) -> Result<(), Violation> {
+        let permits: usize = self.generations.iter().map(|g| g.limit.live()).sum();
         let loops: usize = self.generations.iter().map(|g| 2 * g.lanes.len()).sum();
         let open = with(|kernel| kernel.accepted_open);
-        if open > places + loops {
-            let what = format!("{open} clients' descriptors for {places} places");
+        if open > permits + loops {
+            let what = format!("{open} clients' descriptors for {permits} permits");
             return Err(Violation::new("I9", what));
         }
         Ok(())
@@ -176,7 +176,7 @@ pub(super) fn at_the_end(world: World) -> Result<(), Violation> {
             let live = generation.limit.live();
             return Err(Violation::new(
                 "I6",
-                format!("{live} places did not come back"),
+                format!("{live} permits were not returned"),
             ));
         }
         for lane in &generation.lanes {

@@ -151,7 +151,7 @@ impl Plan {
     /// The endpoints of a generation's upstream.
     pub(super) fn endpoints(&self, generation: usize) -> impl Iterator<Item = SocketAddr> + use<> {
         let first = UPSTREAM + 100 * u16::try_from(generation).expect("two");
-        (0..ENDPOINTS).map(move |place| address(first + place))
+        (0..ENDPOINTS).map(move |index| address(first + index))
     }
 
     /// A client's start time, destination and conduct.
@@ -369,7 +369,7 @@ fn misbehave(
     conduct: &mut Conduct,
     random: &mut Random,
     breaks: [bool; 3],
-    (deaf, few_places): (bool, bool),
+    (deaf, few_permits): (bool, bool),
 ) {
     let total = usize::try_from(conduct.total).expect("small");
     let at = random.below(total + 1) as u64;
@@ -381,7 +381,7 @@ fn misbehave(
     }
     if deaf {
         conduct.deaf_after = Some(random.below(200) as u64);
-        if few_places {
+        if few_permits {
             // Sessions waiting for a permit wait for this end: for minutes without events.
             conduct.patience -= PATIENCE - 3 * SECOND;
         }

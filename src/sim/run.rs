@@ -298,8 +298,8 @@ impl World {
     }
 
     fn accept(&mut self, actor: u32) {
-        let place = usize::try_from(actor - LISTENER).expect("few");
-        let listener = self.listeners[place];
+        let endpoint = usize::try_from(actor - LISTENER).expect("few");
+        let listener = self.listeners[endpoint];
         loop {
             let party = number(self.parties.len());
             let index = self.parties.len() - self.plan.clients;
@@ -309,8 +309,9 @@ impl World {
             let conduct = self.plan.upstream(index, with(|kernel| kernel.now));
             let name = UPSTREAM_NAME + index as u64;
             let remote = with(|kernel| kernel.outside_remote(socket));
-            let endpoint = self.plan.endpoints(place / 2).nth(place % 2).expect("two");
-            self.arrivals.push((remote, endpoint));
+            let mut endpoints = self.plan.endpoints(endpoint / 2);
+            let address = endpoints.nth(endpoint % 2).expect("two");
+            self.arrivals.push((remote, address));
             self.parties
                 .push(Some(Party::new(name, party, conduct, socket)));
             with(|kernel| {
@@ -375,9 +376,9 @@ impl World {
     }
 
     fn locate(&self, mut lane: usize) -> (usize, usize) {
-        for (place, generation) in self.generations.iter().enumerate() {
+        for (index, generation) in self.generations.iter().enumerate() {
             if lane < generation.lanes.len() {
-                return (place, lane);
+                return (index, lane);
             }
             lane -= generation.lanes.len();
         }
@@ -419,7 +420,7 @@ impl World {
                 return Err(Violation::new("I7", "sessions were cut without an order"));
             }
         }
-        self.check_places()
+        self.check_permits()
     }
 }
 

@@ -29,8 +29,8 @@ pub(super) fn write(name: u64, mut at: u64, mut into: &mut [u8]) {
         chunk.copy_from_slice(&word(name, at / 8).to_le_bytes());
         at += 8;
     }
-    for place in words.into_remainder() {
-        *place = byte(name, at);
+    for last in words.into_remainder() {
+        *last = byte(name, at);
         at += 1;
     }
 }
