@@ -38,7 +38,7 @@ pub struct LaneStats {
     /// Accepts that failed for want of descriptors or memory.
     pub accept_failures: Counter,
     /// Accepted connections that waited for a permit of `max_sessions`.
-    pub place_waits: Counter,
+    pub permit_waits: Counter,
     /// Requests for a buffer while all were in use.
     pub buffer_waits: Counter,
     /// Bytes received.

@@ -69,7 +69,7 @@ impl ListenerContext {
         if let Some(permit) = self.limit.try_acquire() {
             return permit;
         }
-        self.lane.stats().place_waits.add(1);
+        self.lane.stats().permit_waits.add(1);
         self.limit.acquire(seat).await
     }
 

@@ -151,7 +151,7 @@ impl Reached {
             ..Counts::default()
         };
         for stats in self.lanes.iter().map(Remote::stats) {
-            counts.places += stats.place_waits.value();
+            counts.places += stats.permit_waits.value();
             counts.buffers += stats.buffer_waits.value();
             counts.accepts += stats.accept_failures.value();
         }
