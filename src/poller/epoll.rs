@@ -106,7 +106,7 @@ impl Epoll {
 }
 
 impl EventQueue for Epoll {
-    const TELLS_OF_URGENT_DATA: bool = true;
+    const REPORTS_URGENT_DATA: bool = true;
 
     fn register(&mut self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
         let input = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP;

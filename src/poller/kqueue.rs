@@ -42,7 +42,7 @@ impl Kqueue {
 }
 
 impl EventQueue for Kqueue {
-    const TELLS_OF_URGENT_DATA: bool = false;
+    const REPORTS_URGENT_DATA: bool = false;
 
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()> {
         let token = usize::try_from(token).expect("a token is as wide as a pointer");

@@ -30,7 +30,7 @@ pub(super) trait EventQueue {
     /// Whether urgent data sets `Readable::ended`. A read stops short before an urgent byte, and no
     /// edge announces the remaining bytes. A queue that does not report urgent data needs one more
     /// read each time.
-    const TELLS_OF_URGENT_DATA: bool;
+    const REPORTS_URGENT_DATA: bool;
 
     /// Watches a descriptor for edges of both directions; the present state is the first edge.
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()>;
@@ -407,7 +407,7 @@ impl<Q: EventQueue> Readiness<Q> {
                 Read::Bytes(buf, full) => {
                     // Bytes after a short read raise a new edge; an end that is already announced
                     // raises none.
-                    state.readable = state.ended || full || !Q::TELLS_OF_URGENT_DATA;
+                    state.readable = state.ended || full || !Q::REPORTS_URGENT_DATA;
                     Event::Received(buf)
                 }
                 Read::End(end) => {

@@ -425,7 +425,7 @@ impl Queue {
 }
 
 impl EventQueue for Queue {
-    const TELLS_OF_URGENT_DATA: bool = true;
+    const REPORTS_URGENT_DATA: bool = true;
 
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()> {
         match self {
