@@ -444,7 +444,7 @@ fn push(fd: &OsSocket, sending: &mut Sending, fault: &mut Fault) -> Option<io::R
             Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
             Ok(bytes) => sending.advance(bytes),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
-            Err(e) => return Some(Err(fault.tell(e))),
+            Err(e) => return Some(Err(fault.record(e))),
         };
     }
     Some(Ok(()))

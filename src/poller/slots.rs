@@ -168,7 +168,7 @@ pub(super) struct Fault(Option<ErrorCode>);
 
 impl Fault {
     /// Keeps an error that ends the whole connection; returns the error to report.
-    pub(super) fn tell(&mut self, error: io::Error) -> io::Error {
+    pub(super) fn record(&mut self, error: io::Error) -> io::Error {
         match error.kind() {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted

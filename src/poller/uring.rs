@@ -349,7 +349,7 @@ impl Uring {
             }
             (Err(_), _) => match -entry.result() {
                 libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS => RecvEnd::Cancelled,
-                code => RecvEnd::Failed(state.fault.tell(io::Error::from_raw_os_error(code))),
+                code => RecvEnd::Failed(state.fault.record(io::Error::from_raw_os_error(code))),
             },
         };
         debug_assert!(!more, "a stream of receives ends once");
@@ -457,7 +457,7 @@ impl Uring {
             }
             code => Event::Sent(
                 sent,
-                Err(state.fault.tell(io::Error::from_raw_os_error(code))),
+                Err(state.fault.record(io::Error::from_raw_os_error(code))),
             ),
         };
         Some(event)

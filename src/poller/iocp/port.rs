@@ -204,7 +204,7 @@ impl Iocp {
                 }
                 Started::Failed(mut landed, error) => {
                     let sent = sending_of(&mut landed).sent;
-                    return Some(Event::Sent(sent, Err(state.fault.tell(error))));
+                    return Some(Event::Sent(sent, Err(state.fault.record(error))));
                 }
             }
         }
@@ -391,7 +391,7 @@ impl Iocp {
                 state.readable = true;
                 if let Err(error) = result {
                     // Bytes before the error are read first; the fault then reports the error.
-                    state.fault.tell(error);
+                    state.fault.record(error);
                 }
                 self.queue_if_readable(socket);
                 return;
@@ -446,7 +446,7 @@ impl Iocp {
             Ok(()) => Some(Event::cancelled(OpKind::Send, sending.sent)),
             Err(e) if calls::is_cancelled(&e) => Some(Event::cancelled(OpKind::Send, sending.sent)),
             Err(e) => {
-                let error = self.table.at(socket).fault.tell(e);
+                let error = self.table.at(socket).fault.record(e);
                 Some(Event::Sent(sending.sent, Err(error)))
             }
         }

@@ -22,7 +22,7 @@ impl Iocp {
             }
             Started::Failed(_, error) => {
                 // Bytes before the error are read first; the fault then reports the error.
-                state.fault.tell(error);
+                state.fault.record(error);
                 state.readable = true;
             }
         }
