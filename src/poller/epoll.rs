@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Notifier;
 use super::alarm::Alarm;
 use super::options::Wake;
-use super::readiness::{EventQueue, Readable};
+use super::readiness::{EventQueue, Ready};
 use crate::sys::{self, EventFd};
 
 /// Events taken in one call.
@@ -113,7 +113,7 @@ impl EventQueue for Epoll {
         self.add(fd, token, input | libc::EPOLLOUT)
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool> {
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Ready>) -> io::Result<bool> {
         let timeout = self.alarm.cover(timeout)?;
         let count = match self.pwait(timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
@@ -128,7 +128,7 @@ impl EventQueue for Epoll {
             }
             let ends = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
             let ended = events & (ends | libc::EPOLLPRI) != 0;
-            to.push(Readable {
+            to.push(Ready {
                 token,
                 readable: ended || events & libc::EPOLLIN != 0,
                 writable: events & (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) != 0,

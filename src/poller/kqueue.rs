@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Notifier;
 use super::options::Wake;
-use super::readiness::{EventQueue, Readable};
+use super::readiness::{EventQueue, Ready};
 use crate::sys::{Filter, KEvent, Kqueue as Queue, SocketRef};
 
 /// Events taken in one call.
@@ -52,7 +52,7 @@ impl EventQueue for Kqueue {
         Ok(())
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool> {
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Ready>) -> io::Result<bool> {
         let count = match self.queue.call(&self.changes, &mut self.events, timeout) {
             // The kernel has applied the changes all the same (kevent(2)).
             Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
@@ -73,13 +73,13 @@ impl EventQueue for Kqueue {
             }
             match event.filter() {
                 Filter::Wake => notified = true,
-                Filter::Read => to.push(Readable {
+                Filter::Read => to.push(Ready {
                     token,
                     readable: true,
                     writable: false,
                     ended: event.is_end(),
                 }),
-                Filter::Write => to.push(Readable {
+                Filter::Write => to.push(Ready {
                     token,
                     readable: false,
                     writable: true,

@@ -27,7 +27,7 @@ const LOOK_AGAIN: usize = 256;
 
 /// The interface of the operating system's event queue.
 pub(super) trait EventQueue {
-    /// Whether urgent data sets `Readable::ended`. A read stops short before an urgent byte, and no
+    /// Whether urgent data sets `Ready::ended`. A read stops short before an urgent byte, and no
     /// edge announces the remaining bytes. A queue that does not report urgent data needs one more
     /// read each time.
     const REPORTS_URGENT_DATA: bool;
@@ -36,14 +36,14 @@ pub(super) trait EventQueue {
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()>;
     /// Appends the ready descriptors; sleeps at most `timeout` (`None`: for ever). Returns whether
     /// the notifier ended the wait, once per notification.
-    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool>;
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Ready>) -> io::Result<bool>;
     /// Ends a wait from another thread.
     fn notifier(&self) -> Notifier;
 }
 
 /// One event: the new state of a descriptor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Readable {
+pub(super) struct Ready {
     pub(super) token: u64,
     pub(super) readable: bool,
     pub(super) writable: bool,
@@ -58,7 +58,7 @@ pub(super) struct Readiness<Q> {
     receive_budget: u32,
     table: Table<State>,
     sends: Slab<Sending>,
-    events: Vec<Readable>,
+    events: Vec<Ready>,
     /// Sockets to read from in the next wait.
     ready: VecDeque<Socket>,
     /// Sockets of `ready` still to read from before the next poll of the event queue.
@@ -334,7 +334,7 @@ impl<Q: EventQueue> Readiness<Q> {
         }
     }
 
-    fn on_event(&mut self, event: Readable, to: &mut Vec<Completion>) {
+    fn on_event(&mut self, event: Ready, to: &mut Vec<Completion>) {
         let socket = from_token(event.token);
         let Some(state) = self.table.find_or_count(socket) else {
             return;

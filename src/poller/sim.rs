@@ -20,7 +20,7 @@ use io_uring::squeue::Entry;
 use io_uring::types::BufRingEntry;
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::readiness::{EventQueue, Readable};
+use super::readiness::{EventQueue, Ready};
 use super::{Notifier, Wait, epoll, uring_ring};
 use crate::sys::sim::{self, Ask, Edge, Fault, Sleep, with};
 use crate::sys::{EventFd, SocketRef};
@@ -437,14 +437,14 @@ impl EventQueue for Queue {
         }
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Readable>) -> io::Result<bool> {
+    fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Ready>) -> io::Result<bool> {
         let poller = match self {
             Self::Real(queue) => return queue.wait(timeout, to),
             Self::Simulated { poller, .. } => *poller,
         };
         let mut edges = Vec::new();
         let notified = with(|k| k.take_edges(poller, timeout.map(nanos), &mut edges));
-        to.extend(edges.iter().map(|edge: &Edge| Readable {
+        to.extend(edges.iter().map(|edge: &Edge| Ready {
             token: edge.token,
             readable: edge.readable,
             writable: edge.writable,
