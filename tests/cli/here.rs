@@ -1,18 +1,18 @@
-//! What can be tried on a machine is tried, by `check --here` and by `run`, and all of it told.
+//! `check --here` and `run` try everything that can be tried on a machine, and report all failures.
 //!
-//! Addresses that nobody has are of the network 203.0.113.0/24, which is for documentation
-//! (RFC 5737).
+//! Addresses of no machine are from 203.0.113.0/24, the network for documentation (RFC 5737).
 
 use std::net::{IpAddr, TcpListener, UdpSocket};
 
 use super::{Directory, holder, ok};
 
-/// A configuration, and the beginnings of the lines that it gets.
+/// A configuration, and the beginnings of its lines of output.
 type Case = (String, Vec<String>);
 
 const NOBODY: &str = "no interface of this machine has that address; write one that it has, or ";
 
-/// A proxy whose lines 5 and 6 are these, in front of an upstream with these from line 9 on.
+/// A proxy with `listener` in lines 5 and 6, in front of an upstream with `upstream` from line 9
+/// on.
 fn proxied(listener: &str, upstream: &str) -> String {
     format!(
         "[[listener]]\nname = 'p'\nservice = 'proxy'\nupstream = 'u'\n{listener}\n\n\
@@ -20,7 +20,7 @@ fn proxied(listener: &str, upstream: &str) -> String {
     )
 }
 
-/// The address of another machine, and those of nobody.
+/// The address of a foreign machine, and addresses of no machine.
 fn addresses() -> Vec<Case> {
     let any = "bind = '127.0.0.1:0'";
     vec![
@@ -58,7 +58,7 @@ fn addresses() -> Vec<Case> {
     ]
 }
 
-/// What only Linux has, or numbers so.
+/// Features that only Linux has, or numbers by Linux.
 fn linux() -> Vec<Case> {
     let congestion = "the kernel has no congestion control of this name; load its module, or write \
                       one that it has: ";
@@ -98,7 +98,7 @@ fn linux() -> Vec<Case> {
     ]
 }
 
-/// Connections to an own address come back through the wildcard, and through another proxy.
+/// Connections to an own address return through the wildcard listener, and through a second proxy.
 fn loops(own: IpAddr) -> Case {
     let text = format!(
         "listener = [\n\
@@ -151,15 +151,15 @@ fn what_cannot_work_here_is_told_at_once_and_in_whole() {
     }
 }
 
-/// An address of this machine that is not of the loopback, if it has a network: the one from which
-/// it would go elsewhere. Nothing is sent.
+/// A non-loopback address of this machine, if the machine has a network: the source address for a
+/// route to a foreign network. Sends nothing.
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("203.0.113.1:9").ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback())
 }
 
-/// A port in use passes, and is no mistake; a mistake beside it is one.
+/// A port in use is no mistake; a mistake beside it is reported.
 #[test]
 fn a_port_in_use_is_told_with_another_exit_code() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! The rows of the matrix: how a connection ends, and the scripts of both sides for it.
+//! The rows of the matrix: the endings of a connection, and both sides' scripts.
 
 use crate::peer::Side::{Client, Server};
 use crate::peer::Step::{
@@ -8,31 +8,31 @@ use crate::peer::{Pace, Side, Step};
 
 /// A request or reply of ordinary size.
 const SMALL: u64 = 10_000;
-/// More than socket buffers hold at once, so that some of it is always on its way.
+/// More than socket buffers hold at once, so that some bytes are always in flight.
 const LARGE: u64 = 4 << 20;
-/// Enough to be taken for a bulk transfer.
+/// Enough to become a bulk transfer.
 const BULK: u64 = 8 << 20;
 
-/// How a connection ends; the side is the one that ends it.
+/// The ending of a connection; the side is the ending side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// FIN behind what was sent; the other side answers with as much, and its own FIN.
+    /// FIN behind the sent bytes; the peer answers with as many bytes and its own FIN.
     Fin(Side),
-    /// Both sides have sent, then both FIN at once.
+    /// Both sides have sent, then both send a FIN at once.
     BothFin,
-    /// Reset behind what was sent.
+    /// Reset behind the sent bytes.
     Reset(Side),
-    /// Reset while the other side sends, of which part is not read.
+    /// Reset while the peer sends, with a part unread.
     ResetUnread(Side),
-    /// Close behind what was sent, with unread input: the kernel makes a reset of it.
+    /// Close behind the sent bytes, with unread input, which turns the close into a reset.
     CloseUnread(Side),
-    /// Killed behind what was sent: the kernel sends a FIN.
+    /// Killed behind the sent bytes: the kernel sends a FIN.
     Crash(Side),
-    /// Killed while the other side sends, of which part is not read.
+    /// Killed while the peer sends, with a part unread.
     CrashUnread(Side),
 }
 
-/// What is on its way when the end comes.
+/// The bytes in flight at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flight {
     Nothing,
@@ -40,14 +40,14 @@ pub(crate) enum Flight {
     Large,
 }
 
-/// What corelane takes the transfer for, by what came before.
+/// The data path that the earlier bytes have led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     Interactive,
     Bulk,
 }
 
-/// One cell.
+/// One cell of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) ending: Ending,
@@ -73,14 +73,14 @@ impl Ending {
         Self::CrashUnread(Server),
     ];
 
-    /// The words with which a session that ends so may be recorded.
+    /// The end reasons allowed in the session's record.
     pub(crate) fn words(self, flight: Flight) -> &'static [&'static str] {
         match self {
             Self::BothFin => &["client_fin", "upstream_fin"],
-            // Nothing was sent, so nothing is unread.
+            // Without sent bytes nothing is unread.
             Self::CrashUnread(Client) if flight == Flight::Nothing => &["client_fin"],
             Self::CrashUnread(Server) if flight == Flight::Nothing => &["upstream_fin"],
-            // Without a word, and perhaps before its connect was looked at.
+            // Silent, and perhaps before the proxy has seen its connect succeed.
             Self::Reset(Server) | Self::ResetUnread(Server) if flight == Flight::Nothing => {
                 &["upstream_rst", "connect_refused"]
             }
@@ -118,7 +118,7 @@ impl Cell {
         cells
     }
 
-    /// Where it is in [`Cell::all`].
+    /// Index in [`Cell::all`].
     pub(crate) fn position(self) -> usize {
         let all = Self::all();
         all.iter().position(|&cell| cell == self).unwrap()
@@ -132,7 +132,7 @@ impl Cell {
         }
     }
 
-    /// What the client does, and what the server does.
+    /// The scripts of client and server.
     pub(crate) fn scripts(self) -> [Vec<Step>; 2] {
         let (ender, [first, second]) = self.scripts_of_ender_and_other();
         match ender {
@@ -182,7 +182,7 @@ impl Cell {
                 side
             }
             Ending::ResetUnread(side) | Ending::CrashUnread(side) => {
-                // The pace is how the one that ends has read before.
+                // The pace describes the ending side's earlier reads.
                 let send = if stopped { Send(bytes) } else { SendAll(bytes) };
                 other.extend([send, Tell, ReceiveToEnd(Pace::Fast), Close]);
                 match pace {
@@ -205,7 +205,7 @@ impl Cell {
         (side, [ender, other])
     }
 
-    /// What comes before, so that the path is the one that the cell asks for.
+    /// Earlier traffic, so that the connection is on the cell's data path.
     fn precede(self, ender: &mut Vec<Step>, other: &mut Vec<Step>) {
         if self.path == Path::Interactive {
             return;
@@ -218,8 +218,8 @@ impl Cell {
         };
         from.push(SendAll(BULK));
         to.push(Receive(BULK, Pace::Fast));
-        // What follows is all that is on its way then. A process that is to crash cannot wait; its
-        // FIN stands behind all of it anyway.
+        // Only later bytes are in flight at the end. A process that is to crash cannot wait; its
+        // FIN stands behind all bytes anyway.
         if !to_ender && !matches!(self.ending, Ending::Crash(_)) {
             to.push(Tell);
             from.push(Await);

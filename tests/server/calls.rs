@@ -1,9 +1,7 @@
-//! What a message costs in system calls, counted on a running server: no more than each poller
-//! promises.
+//! The system calls of a message, counted on a running server: no more than each poller promises.
 //!
-//! The lane's thread is traced, so that the kernel stops it at each of its entries: nothing that it
-//! does there goes uncounted, and nothing needs to be installed. Its sleep is what a round waits
-//! for, so no count depends on how fast anything is.
+//! ptrace stops the lane's thread at each kernel entry, so the count is complete and needs no tool.
+//! A round waits until the lane sleeps, so no count depends on speed.
 #![expect(unsafe_code, reason = "ptrace(2)")]
 
 use std::collections::BTreeMap;
@@ -20,23 +18,24 @@ const MESSAGE: [u8; 64] = [b'm'; 64];
 const WARM_UP: usize = 200;
 const MESSAGES: usize = 2000;
 
-/// How many clients there are, each with a message under way, and the calls that may be made per
+/// The number of clients, each with a message in flight, and the maximum of system calls per
 /// hundred messages.
 type Promise = (usize, u64);
 
-/// One call sends the answers and waits for what comes in next; where many clients have a message
-/// under way, it is for many.
+/// One call sends the answers and waits for the next messages. With many clients in flight the call
+/// serves many messages.
 const IO_URING: [Promise; 2] = [(1, 105), (50, 10)];
-/// A loop on epoll in C waits, reads and writes, so a lone message costs it 3 calls; with many
-/// clients they share the wait.
+/// A loop on epoll in C waits, reads and writes: 3 calls for a lone message. Many clients share the
+/// wait.
 const EPOLL: [Promise; 2] = [(1, 310), (50, 215)];
 
-/// A lane looks this often whether memory can go back (`runtime/lane.rs`), messages or not. So a
-/// machine that takes longer sees more calls that are of no message: all that time is used for.
+/// A lane checks at this interval whether memory can be returned (`runtime/lane.rs`), with or
+/// without messages. A slower machine therefore makes more calls that belong to no message; the
+/// elapsed time bounds them.
 const TRIM_INTERVAL: Duration = Duration::from_millis(250);
-/// Each time the alarm ends a wait, some stretches of memory may go back, and the alarm is set: by
-/// the first turn, and by each one that leaves less to wait than all before it, which makes 8 of
-/// 2,000 (the logarithm). Measured: 4 to 13.
+/// When the alarm ends a wait, some memory may be returned, and the alarm is set again: by the
+/// first turn, and by each turn with a shorter timeout than all turns before, 8 of 2,000 on average
+/// (the logarithm). Measured: 4 to 13.
 const CALLS_PER_TRIM: u64 = 20;
 
 #[test]
@@ -54,21 +53,21 @@ fn a_message_costs_no_more_system_calls_than_promised() {
     });
 }
 
-/// A lane that is stuck in a call, say: a stop goes on without it, and says so.
+/// A lane stuck in a system call does not keep the process from stopping, and the log reports it.
 #[test]
 fn a_lane_that_is_stuck_does_not_keep_a_stop() {
     on_both(|poller| {
         let shutdown = "[shutdown]\ngrace = \"0s\"\n";
         let mut server = Server::start(&(runtime(poller, 1) + shutdown + &echo()));
-        // A lane that serves has told of its start, and holds nothing that others wait for.
+        // A serving lane has reported its start and holds no lock.
         ping(&server.connect());
-        // It stays where it is next stopped for us.
+        // The lane stays where ptrace stops it next.
         let lane = match Traced::seize(&server) {
             Ok(lane) => lane,
             Err(why) => return skipped(&why),
         };
         server.signal("TERM");
-        // A thread that is traced ends for its process when its tracer has seen it.
+        // A traced thread has ended for its process once the tracer has seen its end.
         let is_over = |status: libc::c_int| !libc::WIFSTOPPED(status);
         until("the process ends its lane", || {
             take_status(lane.thread).unwrap().is_some_and(is_over)
@@ -81,7 +80,7 @@ fn a_lane_that_is_stuck_does_not_keep_a_stop() {
     });
 }
 
-/// Exchanges messages until all is warm, then so many that are counted.
+/// Exchanges messages until the server is warm, then counts this many messages.
 fn count(mut lane: Traced, clients: usize, promised: u64) {
     let clients: Vec<TcpStream> = (0..clients).map(|_| lane.server.connect()).collect();
     for client in &clients {
@@ -115,32 +114,33 @@ fn say(what: &str) {
     eprintln!("{what}");
 }
 
-/// Says so past the harness, which hides what a test that passes prints.
+/// Prints past the harness, which hides the output of a passing test.
 fn skipped(why: &str) {
     let line = format!("\nskipped because {why}: system calls are not counted\n");
     io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-/// A server's only lane, which stops at each entry into the kernel and each return from it. Its
-/// calls are made by this thread alone: io_uring's workers, if there were any, make none.
+/// A server's only lane, stopped at each kernel entry and return. The lane's thread makes all
+/// calls; io_uring's worker threads, if any, make none.
 struct Traced<'a> {
     server: &'a Server,
     thread: libc::pid_t,
-    /// How often it has made which call.
+    /// Number of calls, by system call.
     calls: BTreeMap<u64, u64>,
 }
 
 impl<'a> Traced<'a> {
-    /// Traces the lane from now on.
+    /// Starts tracing the lane.
     ///
     /// # Errors
-    /// Why the kernel forbids it.
+    /// The kernel's reason to forbid tracing.
     fn seize(server: &'a Server) -> Result<Self, String> {
         let thread = lane_of(server);
         let options = libc::PTRACE_O_TRACESYSGOOD.cast_unsigned();
         if let Err(error) = ask(thread, libc::PTRACE_SEIZE, options) {
             let code = error.raw_os_error();
-            // What seccomp and security modules say, and a kernel or a sandbox without it.
+            // The errors of seccomp, of security modules, and of a kernel or sandbox without
+            // ptrace.
             let is_forbidden = matches!(code, Some(libc::EPERM | libc::EACCES | libc::ENOSYS));
             assert!(is_forbidden, "{error}");
             return Err(format!("the kernel forbids tracing ({error})"));
@@ -164,10 +164,11 @@ impl<'a> Traced<'a> {
         Ok(lane)
     }
 
-    /// One message of each client, there and back.
+    /// Sends one message of each client there and back.
     ///
-    /// The lane sleeps at first, so that every round costs it a whole wait. The first message wakes
-    /// it, and it stays where it returns from that wait until all have been written.
+    /// The lane sleeps at first, so that every round costs a whole wait. The first message wakes
+    /// the lane, which stays stopped at the return from its wait until all messages have been
+    /// written.
     fn round(&mut self, clients: &[TcpStream]) {
         for mut client in clients {
             client.write_all(&MESSAGE).unwrap();
@@ -185,9 +186,9 @@ impl<'a> Traced<'a> {
         }
     }
 
-    /// Counts what the lane enters the kernel for and lets it go on, until it does not stop.
+    /// Counts the lane's kernel entries and lets the lane continue, until it stops no more.
     fn pass(&mut self) {
-        // Read without the kernel, unless the machine's own clock is no good for that.
+        // Usually read without a kernel entry, depending on the machine's clock.
         let clock = u64::try_from(libc::SYS_clock_gettime).ok();
         while let Some(signal) = self.stop() {
             let entry = self.entry().unwrap();
@@ -198,28 +199,28 @@ impl<'a> Traced<'a> {
         }
     }
 
-    /// Whether it waits for something in the kernel; not so where it is stopped.
+    /// Whether the lane sleeps in the kernel, not stopped by ptrace.
     fn is_asleep(&self) -> bool {
         let path = format!("/proc/{}/task/{}/stat", self.server.pid(), self.thread);
         let stat = fs::read_to_string(path).unwrap();
         stat.rsplit_once(") ").unwrap().1.starts_with('S')
     }
 
-    /// Takes the lane's stop, if it has come to one: the signal that it is about to get, 0 where it
-    /// is stopped for us only.
+    /// Takes the lane's ptrace stop, if any: the signal about to be delivered, or 0 for a stop of
+    /// the tracer's own.
     fn stop(&self) -> Option<u32> {
         let status = take_status(self.thread).unwrap()?;
         assert!(libc::WIFSTOPPED(status), "the lane has ended: {status:#x}");
         let signal = libc::WSTOPSIG(status).cast_unsigned();
-        // Our stops have an event above the signal, or are marked in it (`TRACESYSGOOD`).
+        // The tracer's stops have an event above the signal, or the mark of `TRACESYSGOOD`.
         let ours = status >> 16 != 0 || signal & 0x80 != 0;
         Some(if ours { 0 } else { signal })
     }
 
-    /// The call that it is about to make where it is stopped; `None` if it is not about to.
+    /// The system call at whose entry the lane is stopped; `None` at a different stop.
     fn entry(&self) -> io::Result<Option<u64>> {
-        // `struct ptrace_syscall_info`: a word that begins with the kind of stop, two addresses, at
-        // an entry the number of the call and its arguments.
+        // `struct ptrace_syscall_info`: a word that begins with the kind of stop, two addresses; at
+        // an entry also the number of the call and its arguments.
         let mut info = [0_u64; 11];
         let request = libc::c_long::from(libc::PTRACE_GET_SYSCALL_INFO);
         let (call, bytes) = (libc::SYS_ptrace, size_of_val(&info));
@@ -234,10 +235,10 @@ impl<'a> Traced<'a> {
 }
 
 impl Drop for Traced<'_> {
-    /// Lets the lane go. Traced, it would outlive the server that is killed: it would be for this
-    /// thread to take note of its end.
+    /// Detaches from the lane. A traced thread would outlive its killed server until this thread
+    /// waits for it.
     fn drop(&mut self) {
-        // Refused until it is stopped, where it may be already.
+        // ptrace refuses until the lane is stopped; the lane may be stopped already.
         let end = now() + PATIENCE;
         let mut is_told = false;
         while ask(self.thread, libc::PTRACE_DETACH, 0).is_err() && now() < end {
@@ -251,7 +252,7 @@ impl Drop for Traced<'_> {
     }
 }
 
-/// Asks something of a thread's tracing that takes a number.
+/// A ptrace request with a number as its argument.
 fn ask(thread: libc::pid_t, request: libc::c_uint, number: u32) -> io::Result<()> {
     let (request, number) = (libc::c_long::from(request), libc::c_ulong::from(number));
     let (call, no_address): (_, libc::c_ulong) = (libc::SYS_ptrace, 0);
@@ -263,7 +264,7 @@ fn ask(thread: libc::pid_t, request: libc::c_uint, number: u32) -> io::Result<()
     Ok(())
 }
 
-/// What has become of a traced thread, if it is something new.
+/// The new state of a traced thread, if the state has changed.
 fn take_status(thread: libc::pid_t) -> io::Result<Option<libc::c_int>> {
     let mut status = 0;
     // SAFETY: `status` is valid for a write during the call.
@@ -278,7 +279,7 @@ fn take_status(thread: libc::pid_t) -> io::Result<Option<libc::c_int>> {
 fn lane_of(server: &Server) -> libc::pid_t {
     let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     let is_lane = |thread: &PathBuf| {
-        // One that ends meanwhile is none.
+        // A thread that ends meanwhile is not a lane.
         fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.starts_with("lane-"))
     };
     let lanes: Vec<PathBuf> = threads
@@ -295,7 +296,7 @@ fn lane_of(server: &Server) -> libc::pid_t {
         .unwrap()
 }
 
-/// Takes a whole answer, if it is here.
+/// Reads a whole answer, if the answer has arrived.
 fn is_answered(mut client: &TcpStream) -> bool {
     let mut answer = [0; MESSAGE.len()];
     match client.peek(&mut answer) {

@@ -1,5 +1,5 @@
-//! Who takes the log: one that is stuck, slow, gone or full. Whatever it does, sessions and
-//! signals go on, lines are whole, and what is lost is counted.
+//! Readers of the log that are stuck, slow, gone or full. Sessions and signals continue all the
+//! same, lines stay whole, and lost lines are counted.
 #![expect(
     unsafe_code,
     reason = "descriptors and limits are set between fork and exec"
@@ -18,14 +18,14 @@ use crate::support::{
     runtime, signal, until,
 };
 
-/// More than the queue takes of their lines.
+/// More sessions than the log queue has room for lines.
 const SESSIONS: usize = 3500;
 
 fn debug(poller: &str) -> String {
     runtime(poller, 2) + "[log]\nlevel = \"debug\"\n" + &echo()
 }
 
-/// So many sessions, one after the other, each of which logs a line.
+/// Opens and ends this many sessions in sequence; each logs a line.
 fn sessions(to: SocketAddr, count: usize) {
     for _ in 0..count {
         let client = connect(to);
@@ -46,7 +46,7 @@ fn with_small_pipe(flags: libc::c_int) -> Command {
         let is_done = size == 4096 && set == 0;
         is_done.then_some(()).ok_or_else(io::Error::last_os_error)
     };
-    // SAFETY: what is done between fork and exec is two system calls.
+    // SAFETY: `prepare` makes only two system calls between fork and exec.
     unsafe { command.pre_exec(prepare) };
     command
 }
@@ -71,7 +71,7 @@ fn assert_whole(lines: &[String]) {
     }
 }
 
-/// Issue 14: a collector that does not read on, a container's log driver, Ctrl-S.
+/// Issue 14: a collector that stops reading, a container's log driver, Ctrl-S.
 #[test]
 fn a_stuck_reader_holds_nobody_up_and_learns_what_it_missed() {
     for flags in [0, libc::O_NONBLOCK] {
@@ -111,7 +111,7 @@ fn a_stuck_reader_holds_nobody_up_and_learns_what_it_missed() {
     }
 }
 
-/// What the server has to say last is not worth more than its end.
+/// The process ends although its last lines cannot be written.
 #[test]
 fn a_stuck_reader_does_not_hold_up_a_stop() {
     on_both(|poller| {
@@ -127,7 +127,7 @@ fn a_stuck_reader_does_not_hold_up_a_stop() {
     });
 }
 
-/// A start that fails ends, too: nobody could stop it, since it takes signals when it serves.
+/// A failing start ends as well: signals are handled only while the server serves.
 #[test]
 fn a_stuck_reader_does_not_hold_up_a_start_that_fails() {
     let (reader, writer) = io::pipe().unwrap();
@@ -155,7 +155,7 @@ fn a_stuck_reader_does_not_hold_up_a_start_that_fails() {
     drop(reader);
 }
 
-/// A process that is killed, if it still runs, when this goes.
+/// A process, killed when dropped.
 struct Killed(Child);
 
 impl Killed {
@@ -176,7 +176,7 @@ impl Drop for Killed {
     }
 }
 
-/// A server whose log nobody reads.
+/// A server whose log has no reader.
 struct Unread {
     child: Killed,
     address: SocketAddr,
@@ -200,7 +200,7 @@ impl Unread {
         server
     }
 
-    /// SIGTERM with nobody connected.
+    /// Sends SIGTERM to an idle server.
     fn stop(mut self) {
         signal(self.pid(), "TERM");
         assert_eq!(self.child.until_ended(), Some(0));
@@ -225,17 +225,17 @@ fn a_sink_that_fails_changes_nothing() {
     });
 }
 
-/// Ctrl-S on the terminal that it was started from.
+/// Ctrl-S on the server's terminal.
 #[test]
 fn a_terminal_that_is_stopped_holds_nobody_up() {
     on_both(|poller| {
         let (mut terminal, mut own) = (-1, -1);
         let (name, settings) = (ptr::null_mut(), ptr::null());
         let size = ptr::null();
-        // SAFETY: two pointers are valid for the write of a descriptor, the others may be null.
+        // SAFETY: two pointers are valid for the write of a descriptor, the rest may be null.
         let rc = unsafe { libc::openpty(&raw mut terminal, &raw mut own, name, settings, size) };
         assert_eq!(rc, 0, "{}", io::Error::last_os_error());
-        // SAFETY: the call succeeded, so the descriptor is open and nobody else owns it.
+        // SAFETY: the call succeeded, so the descriptor is open and has no owner yet.
         let _terminal = unsafe { OwnedFd::from_raw_fd(terminal) };
         // SAFETY: as above.
         let own = unsafe { OwnedFd::from_raw_fd(own) };
@@ -247,19 +247,19 @@ fn a_terminal_that_is_stopped_holds_nobody_up() {
     });
 }
 
-/// No socket is taken for a standard stream: a log would go to a client.
+/// A socket never gets the number of a standard stream: the log would go to a client.
 #[test]
 fn standard_streams_that_are_closed_are_nobodys() {
     on_both(|poller| {
         let mut command = corelane();
         let close = || {
             for stream in 0..=libc::STDERR_FILENO {
-                // SAFETY: the streams belong to nobody else in a process that is about to exec.
+                // SAFETY: the process is about to exec and does not use the streams.
                 unsafe { libc::close(stream) };
             }
             Ok(())
         };
-        // SAFETY: what is done between fork and exec is three system calls.
+        // SAFETY: `close` makes only three system calls between fork and exec.
         unsafe { command.pre_exec(close) };
         let server = Unread::start(command, Stdio::null(), poller);
         let client = connect(server.address);
@@ -279,13 +279,13 @@ fn set_file_size_limit(pid: libc::pid_t, bytes: u64) -> io::Result<()> {
         rlim_max: libc::RLIM_INFINITY,
     };
     let old = ptr::null_mut();
-    // SAFETY: the pointer is valid for a read of one rlimit; the old one is not asked for.
+    // SAFETY: the pointer is valid for a read of one rlimit; `old` is null, which is allowed.
     let rc = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &raw const limit, old) };
     (rc == 0).then_some(()).ok_or_else(io::Error::last_os_error)
 }
 
-/// The system ends a process that writes beyond its limit (SIGXFSZ), unless it expects that. What
-/// waits meanwhile goes on in the middle of the line in which the file was full.
+/// The system ends a process that writes beyond its file size limit (SIGXFSZ) unless the process
+/// handles the signal. Waiting lines continue in the middle of the line where the file was full.
 #[test]
 fn a_file_at_its_size_limit_changes_nothing_and_grows_on() {
     const LIMIT: u64 = 2000;
@@ -293,7 +293,7 @@ fn a_file_at_its_size_limit_changes_nothing_and_grows_on() {
         let directory = Directory::new();
         let path = directory.0.join("log");
         let mut command = corelane();
-        // SAFETY: what is done between fork and exec is a system call.
+        // SAFETY: the closure makes only a system call between fork and exec.
         unsafe { command.pre_exec(|| set_file_size_limit(0, LIMIT)) };
         let server = Unread::start(command, File::create(&path).unwrap().into(), poller);
         sessions(server.address, 50);
@@ -304,7 +304,7 @@ fn a_file_at_its_size_limit_changes_nothing_and_grows_on() {
         let pid = libc::pid_t::try_from(server.pid()).unwrap();
         set_file_size_limit(pid, libc::RLIM_INFINITY).unwrap();
         let read = || fs::read_to_string(&path).unwrap();
-        // One more: the client that has seen that it listens.
+        // One more session: the client that has checked the listener.
         until("all is written", || {
             read().matches(" session ").count() == 101
         });

@@ -1,7 +1,7 @@
-//! Drives the running server from outside: starts the built binary on free ports, speaks TCP to
-//! it, sends it signals. Whatever touches a connection runs on both pollers.
+//! Tests the running server from outside: starts the built binary on free ports, speaks TCP, sends
+//! signals. Tests of connections run on both pollers.
 //!
-//! One program, so that all share what starts a server (`support`).
+//! One test program, so that all tests share `support`.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,4 +1,4 @@
-//! What the process has from whoever started it, and what signals do to it.
+//! Inherited state of the process, and the effect of signals.
 #![expect(unsafe_code, reason = "signals are set between fork and exec")]
 
 use std::fs::{self, File};
@@ -16,14 +16,14 @@ const STOPS: [(libc::c_int, &str); 3] = [
     (libc::SIGQUIT, "QUIT"),
 ];
 
-/// The server of a parent that does this between fork and exec.
+/// A server whose parent prepares the process between fork and exec.
 fn after(prepare: fn()) -> Command {
     let mut command = corelane();
     let prepare = move || {
         prepare();
         Ok(())
     };
-    // SAFETY: it is system calls only.
+    // SAFETY: `prepare` makes only system calls.
     unsafe { command.pre_exec(prepare) };
     command
 }
@@ -32,19 +32,19 @@ fn block_all() {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the pointer is valid for a write of one set.
     unsafe { libc::sigfillset(set.as_mut_ptr()) };
-    // SAFETY: the set is filled; the old one is not asked for.
+    // SAFETY: the set is filled; the old set is not requested.
     unsafe { libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) };
 }
 
 fn ignore_stops() {
     for (signal, _) in STOPS {
-        // SAFETY: no code of ours is run.
+        // SAFETY: the handler is none of our code.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }
 
-/// Programs that posix_spawn(3) starts, such as these tests, and so what they start, ignore the
-/// signals that glibc keeps to itself; those of a shell do not.
+/// Programs started by posix_spawn(3), such as these tests and their children, ignore the signals
+/// that glibc reserves; a shell's children do not.
 fn reset_reserved() {
     for signal in 32..libc::SIGRTMIN() {
         // The kernel's structure: the handler comes first, `SIG_DFL`.
@@ -55,7 +55,7 @@ fn reset_reserved() {
     }
 }
 
-/// Issue 14: a supervisor that has signals blocked, whose children then obey SIGKILL only.
+/// Issue 14: a supervisor with blocked signals, whose children then obey SIGKILL only.
 #[test]
 fn signals_that_the_parent_blocked_or_ignored_are_obeyed() {
     on_both(|poller| {
@@ -82,15 +82,15 @@ fn signals_that_the_parent_blocked_or_ignored_are_obeyed() {
     });
 }
 
-/// Sends a signal by its number: kill(1) does not know them all.
+/// Sends a signal by its number: kill(1) does not know every name.
 fn send(server: &Server, signal: libc::c_int) {
     let pid = libc::pid_t::try_from(server.pid()).unwrap();
     // SAFETY: no pointers.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "signal {signal}");
 }
 
-/// A signal that nobody expects is no reason to end: each is said. Those of a crash, those that
-/// stop the process, and those that are ignored unless somebody wants them are the system's.
+/// An unexpected signal is logged and does not end the process. The system handles the signals of a
+/// crash, the stop signals, and the signals that are ignored by default.
 #[test]
 fn every_other_signal_is_survived_and_said() {
     const SYSTEMS: [libc::c_int; 17] = [
@@ -121,7 +121,7 @@ fn every_other_signal_is_survived_and_said() {
                 continue;
             }
             send(&server, number);
-            // What the C library keeps to itself cannot be taken, and ends nothing either.
+            // The C library's reserved signals cannot be handled, and end no process.
             if (32..libc::SIGRTMIN()).contains(&number) {
                 ping(&client);
                 continue;
@@ -135,7 +135,7 @@ fn every_other_signal_is_survived_and_said() {
             );
             ping(&client);
         }
-        // Ignored, or stopped and continued, in silence.
+        // Ignored, or stopped and continued, without a line.
         for name in ["PIPE", "TTOU", "CHLD", "WINCH", "TSTP", "CONT"] {
             server.signal(name);
         }
@@ -145,7 +145,7 @@ fn every_other_signal_is_survived_and_said() {
     });
 }
 
-/// A timer that the parent has set goes on in the process, and may fire a thousand times a second.
+/// A timer of the parent continues in the process, and may fire a thousand times a second.
 #[test]
 fn a_signal_that_recurs_is_said_once_a_second() {
     on_both(|poller| {
@@ -184,12 +184,12 @@ fn descriptors_that_the_parent_left_are_counted_and_kept_from_others() {
         let mut command = corelane();
         let leave = move || {
             for number in 500..500 + libc::c_int::try_from(LEFT).unwrap() {
-                // SAFETY: no pointers. The copies are not closed at exec.
+                // SAFETY: no pointers. The copies stay open at exec.
                 unsafe { libc::dup2(fd, number) };
             }
             Ok(())
         };
-        // SAFETY: it is system calls only.
+        // SAFETY: `leave` makes only system calls.
         unsafe { command.pre_exec(leave) };
         let mut server = Server::spawn(command, &config);
         let line = server.await_line("left by the parent process");

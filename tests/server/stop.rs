@@ -1,4 +1,4 @@
-//! Signals: how the server stops, and what of it its clients see.
+//! Signals: how the server stops, and how a stop looks to its clients.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ fn with_grace(poller: &str, lanes: usize, grace: &str) -> String {
     runtime(poller, lanes) + &shutdown + &echo()
 }
 
-/// Nobody is taken any more.
+/// Waits until the listener refuses connections.
 fn until_closed(server: &Server) {
     let address = server.address("echo");
     until("it stops listening", || {
@@ -38,7 +38,7 @@ fn each_signal_to_stop_ends_an_idle_server_well() {
     });
 }
 
-/// Whenever it comes: before the first lane is open, too.
+/// At any time, also before the first lane is open.
 #[test]
 fn a_signal_to_stop_is_obeyed_during_the_start() {
     on_both(|poller| {
@@ -52,7 +52,7 @@ fn a_signal_to_stop_is_obeyed_during_the_start() {
     });
 }
 
-/// A port that somebody has is waited for: a stop in that time is a stop and no failure.
+/// The server waits for a port in use. A stop during the wait is a stop and no failure.
 #[test]
 fn a_signal_to_stop_is_obeyed_while_a_port_is_taken() {
     on_both(|poller| {
@@ -65,14 +65,14 @@ fn a_signal_to_stop_is_obeyed_while_a_port_is_taken() {
             server.signal("TERM");
             let code = server.wait();
             let log = server.log.join("\n");
-            // It may have given up by then.
+            // The server may have given up before the signal.
             code == Some(0) && log.contains("stopped before the start")
         };
         assert!((0..5).any(|_| is_obeyed()));
     });
 }
 
-/// A grace of nothing is no reason to fail when nobody is there to be cut.
+/// With `grace = 0` an idle server still stops with exit code 0: no session is cut.
 #[test]
 fn an_idle_server_is_drained_without_grace_too() {
     on_both(|poller| {
@@ -84,8 +84,8 @@ fn an_idle_server_is_drained_without_grace_too() {
     });
 }
 
-/// accept(2) looks for a descriptor before it looks for a client, so that its error says nothing
-/// of whether one is there.
+/// accept(2) allocates a descriptor before it looks for a connection, so its error does not tell
+/// whether a connection is waiting.
 #[test]
 fn a_stop_without_descriptors_waits_for_nobody() {
     on_both(|poller| {
@@ -120,15 +120,15 @@ fn live_sessions_finish_and_nobody_new_is_taken() {
     });
 }
 
-/// A client that had its handshake before the signal is served, whoever has seen it by then. The
-/// signal comes while clients connect, so that they are in every state.
+/// A client connected before the signal is served, in every state of its connection: the signal
+/// comes while clients connect.
 #[test]
 fn who_is_in_the_backlog_at_the_signal_is_served() {
     on_both(|poller| {
         for lanes in [1, 2] {
             for _ in 0..10 {
                 let mut server = Server::echo(poller, lanes);
-                // As busy as can be, so that the backlog is not empty.
+                // A steady load, so that the backlog is not empty.
                 let clients: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
                 server.signal("TERM");
                 for (own, mut client) in clients.iter().enumerate() {
@@ -142,7 +142,7 @@ fn who_is_in_the_backlog_at_the_signal_is_served() {
     });
 }
 
-/// The same with a server that cannot run before the signal is there: all are in the backlog.
+/// As above with a server that is stopped until the signal: all clients wait in the backlog.
 #[test]
 fn a_whole_backlog_is_served() {
     on_both(|poller| {
@@ -160,7 +160,7 @@ fn a_whole_backlog_is_served() {
     });
 }
 
-/// What was queued for a slow reader is delivered within the grace.
+/// Bytes queued for a slow reader are delivered within the grace.
 #[test]
 fn what_is_under_way_at_the_signal_is_delivered() {
     on_both(|poller| {
@@ -215,8 +215,8 @@ fn a_second_signal_stops_at_once() {
     });
 }
 
-/// GNU timeout sends SIGTERM to the process and to its group: that is one wish, and no reason to
-/// cut anybody.
+/// GNU timeout sends SIGTERM to the process and to its group. Two signals at once are one request,
+/// and no reason to cut sessions.
 #[test]
 fn two_signals_at_once_are_one_wish() {
     on_both(|poller| {
@@ -239,7 +239,7 @@ fn two_signals_at_once_are_one_wish() {
     });
 }
 
-/// Nobody who waits for a stop is left in the dark: what it waits for, how long, and what ends it.
+/// The log of a stop states the sessions awaited, the grace, and the signal that ends the wait.
 #[test]
 fn a_stop_says_how_long_it_waits_and_for_how_many() {
     on_both(|poller| {
@@ -277,7 +277,7 @@ fn a_hangup_is_survived() {
     });
 }
 
-/// The stop finds each lane in its sleep or out of it, over and over: none misses it.
+/// The stop finds each lane asleep or awake, over and over, and no lane misses the stop.
 #[test]
 fn a_busy_server_stops_as_an_idle_one_does() {
     on_both(|poller| {
@@ -304,7 +304,7 @@ fn a_busy_server_stops_as_an_idle_one_does() {
     });
 }
 
-/// Relays, too, are let finish: half of one at the signal, its other half afterwards.
+/// A relay, too, may finish: half of its bytes at the signal, the rest afterwards.
 #[test]
 fn a_relay_finishes_after_the_signal() {
     on_both(|poller| {
@@ -326,12 +326,12 @@ fn a_relay_finishes_after_the_signal() {
     });
 }
 
-/// Connects, asks and hangs up until nobody listens any more; how many were served, and what became
-/// of those who were connected and not served.
+/// Connects, asks and hangs up until the connect is refused; returns the number of served clients,
+/// and the errors of connected clients that were not served.
 fn ask_until_refused(to: SocketAddr) -> (usize, Vec<String>) {
     let (mut served, mut lost) = (0, Vec::new());
     loop {
-        // A second is what a client that is turned away waits before it tries again.
+        // The kernel repeats a dropped SYN after a second.
         let Ok(mut client) = TcpStream::connect_timeout(&to, Duration::from_millis(300)) else {
             return (served, lost);
         };
@@ -348,7 +348,7 @@ fn ask_until_refused(to: SocketAddr) -> (usize, Vec<String>) {
     }
 }
 
-/// Clients whom the kernel had accepted have been told that they are connected.
+/// A client whose handshake the kernel has completed is served.
 #[test]
 fn a_stop_loses_no_client_that_was_connected() {
     on_both(|poller| {

@@ -1,4 +1,4 @@
-//! What the tests share: a running server, deadlines, bytes that tell where they belong.
+//! Shared by the tests: a running server, deadlines, position-dependent bytes.
 
 use std::env;
 use std::fs;
@@ -22,24 +22,24 @@ mod require_io_uring;
 #[path = "state.rs"]
 mod state;
 
-/// How long anything may take: generous, for machines that do something else meanwhile.
+/// Limit of every wait: generous, for busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Pipes that the lanes of a test's server may keep between bulk transfers.
 const PIPES_MAX: usize = 64;
 
-/// A running server. Killed, if it still runs, when this goes.
+/// A running server, killed when dropped.
 pub(crate) struct Server {
     child: Child,
     lines: Receiver<String>,
-    /// Whether its standard error is read.
+    /// Whether the test reads the server's standard error.
     reads: Arc<AtomicBool>,
-    /// All that it has logged and this has seen.
+    /// The lines logged and read so far.
     pub(crate) log: Vec<String>,
     _directory: Directory,
 }
 
-/// A folder that is gone at last.
+/// A folder, removed when dropped.
 pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
@@ -67,7 +67,7 @@ pub(crate) fn pollers() -> &'static [&'static str] {
     }
 }
 
-/// Runs a test on both pollers, named in what it prints if it fails.
+/// Runs a test on both pollers; a failure names the poller.
 pub(crate) fn on_both(test: impl Fn(&str)) {
     for poller in pollers() {
         let _named = Named(poller);
@@ -86,12 +86,12 @@ impl Drop for Named {
     }
 }
 
-/// A listener's table.
+/// The configuration of an echo listener.
 pub(crate) fn echo() -> String {
     "[[listener]]\nname = \"echo\"\nbind = \"127.0.0.1:0\"\nservice = \"echo\"\n".to_owned()
 }
 
-/// A proxy's tables.
+/// The configuration of a proxy.
 pub(crate) fn proxy(endpoints: &[SocketAddr]) -> String {
     let endpoints: Vec<String> = endpoints.iter().map(|e| format!("\"{e}\"")).collect();
     format!(
@@ -101,7 +101,7 @@ pub(crate) fn proxy(endpoints: &[SocketAddr]) -> String {
     )
 }
 
-/// The tables of the process, for one poller and so many lanes.
+/// The process's configuration, for one poller and a number of lanes.
 pub(crate) fn runtime(poller: &str, lanes: usize) -> String {
     format!("[runtime]\npoller = \"{poller}\"\nlanes = {lanes}\npin = false\n")
 }
@@ -111,7 +111,7 @@ pub(crate) fn corelane() -> Command {
 }
 
 impl Server {
-    /// Starts a server and waits until it says that it is ready.
+    /// Starts a server and waits until it is ready.
     pub(crate) fn start(config: &str) -> Self {
         let mut server = Self::spawn(corelane(), config);
         server.await_line("ready");
@@ -123,7 +123,7 @@ impl Server {
         Self::start(&(runtime(poller, lanes) + &echo()))
     }
 
-    /// Starts `command` with a configuration; it may fail.
+    /// Starts `command` with a configuration; the start may fail.
     pub(crate) fn spawn(mut command: Command, config: &str) -> Self {
         let directory = Directory::new();
         let file = directory.0.join("corelane.toml");
@@ -161,7 +161,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Waits for a line that holds `what`; gives it.
+    /// Waits for a line that contains `what`, and returns the line.
     pub(crate) fn await_line(&mut self, what: &str) -> String {
         let end = now() + PATIENCE;
         loop {
@@ -181,20 +181,20 @@ impl Server {
         }
     }
 
-    /// Its log, but for the line about what whoever runs the tests has left it.
+    /// The log, except the line about descriptors inherited from the test's runner.
     pub(crate) fn said(&self) -> Vec<&String> {
         let own = |line: &&String| !line.contains("left by the parent process");
         self.log.iter().filter(own).collect()
     }
 
-    /// Takes the lines that are there now.
+    /// Reads the lines available now.
     pub(crate) fn read_log(&mut self) {
         while let Ok(line) = self.lines.try_recv() {
             self.log.push(line);
         }
     }
 
-    /// Where a listener listens: all its addresses.
+    /// All addresses of a listener.
     pub(crate) fn addresses(&self, listener: &str) -> Vec<SocketAddr> {
         let marks = [format!("name=\"{listener}\" "), format!("name={listener} ")];
         let of =
@@ -220,12 +220,12 @@ impl Server {
         signal(self.pid(), name);
     }
 
-    /// Reads its standard error no more, as a reader that is stuck, or reads on.
+    /// Stops or resumes reading the server's standard error, as a stuck reader.
     pub(crate) fn read_on(&self, reads: bool) {
         self.reads.store(reads, Ordering::Release);
     }
 
-    /// Stops it by a second signal, which counts from a second after the first.
+    /// Sends a second signal, which counts from a second after the first.
     pub(crate) fn hurry(&mut self, name: &str) {
         loop {
             self.signal(name);
@@ -236,7 +236,7 @@ impl Server {
         }
     }
 
-    /// Waits until it has ended; gives its exit code.
+    /// Waits for the server's end; returns its exit code.
     pub(crate) fn until_ended(&mut self) -> Option<i32> {
         let mut status = None;
         until("the server ends", || {
@@ -246,7 +246,7 @@ impl Server {
         status.unwrap().code()
     }
 
-    /// Waits until it has ended; gives its exit code and reads the rest of its log.
+    /// Waits for the server's end; returns its exit code and reads the rest of its log.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         let code = self.until_ended();
         loop {
@@ -259,14 +259,14 @@ impl Server {
         code
     }
 
-    /// SIGTERM with nobody connected: it ends well and says so.
+    /// Sends SIGTERM to an idle server and checks the exit code and the last line.
     pub(crate) fn stop(mut self) {
         self.signal("TERM");
         assert_eq!(self.wait(), Some(0), "{:#?}", self.log);
         self.assert_calm();
     }
 
-    /// Nothing in the log that only a defect or an overload would bring.
+    /// Checks that the log has no line caused by a defect or an overload.
     pub(crate) fn assert_calm(&self) {
         for line in &self.log {
             for bad in ["ERROR", "panicked"] {
@@ -297,7 +297,7 @@ pub(crate) fn signal(pid: u32, name: &str) {
     assert!(status.success());
 }
 
-/// Looks again and again until it is so.
+/// Waits until a condition holds, by repeated checks.
 pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
     let end = now() + PATIENCE;
     while !is() {
@@ -306,7 +306,7 @@ pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-/// Between two looks at a state that nobody announces.
+/// Interval between checks of a state without a notification.
 #[expect(
     clippy::disallowed_methods,
     reason = "a poll of a state, with a deadline"
@@ -325,7 +325,7 @@ pub(crate) fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -
     thread::spawn(f)
 }
 
-/// A connection that gives up in time.
+/// A connection whose calls fail after the deadline.
 pub(crate) fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&to, PATIENCE).unwrap();
     patient(&stream);
@@ -338,9 +338,9 @@ pub(crate) fn patient(stream: &TcpStream) {
     stream.set_nodelay(true).unwrap();
 }
 
-/// What a server that finds a port taken calls the process that has it.
+/// The server's description of the process that holds a port.
 pub(crate) fn holder(pid: u32) -> String {
-    // Elsewhere no process is told of the others' sockets.
+    // Only Linux shows the sockets of foreign processes.
     if env::consts::OS != "linux" {
         return "somebody".to_owned();
     }
@@ -355,7 +355,7 @@ pub(crate) fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Takes a connection, or fails in time.
+/// Accepts a connection, or fails after the deadline.
 pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     listener.set_nonblocking(true).unwrap();
     let mut accepted = None;
@@ -369,12 +369,12 @@ pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     stream
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub(crate) fn dead_address() -> SocketAddr {
     listener().1
 }
 
-/// A listener that takes nobody, its backlog full: a connect to it gets no answer.
+/// A listener with a full backlog: connects get no answer.
 pub(crate) fn black_hole() -> (TcpListener, Vec<TcpStream>) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -398,7 +398,7 @@ pub(crate) fn reset(stream: TcpStream) {
     drop(stream);
 }
 
-/// Bytes of which any two stretches differ, unless they are a large prime apart.
+/// Bytes in which two ranges differ unless they are a large prime apart.
 pub(crate) fn pattern(from: usize, bytes: usize) -> Vec<u8> {
     const PERIOD: usize = 65_521;
     static BLOCK: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -420,8 +420,8 @@ pub(crate) enum End {
     Reset,
 }
 
-/// Reads to the end, checking each byte against the pattern from `from` on; says how many there
-/// were and how it ended.
+/// Reads to the end and compares with the pattern from `from` on; returns the number of bytes and
+/// the kind of end.
 pub(crate) fn read_pattern(mut stream: &TcpStream, from: usize) -> (usize, End) {
     let mut buffer = vec![0; 256 * 1024];
     let mut at = from;
@@ -435,14 +435,14 @@ pub(crate) fn read_pattern(mut stream: &TcpStream, from: usize) -> (usize, End) 
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                 return (at - from, End::Reset);
             }
-            // A child's end may do that to a socket that has a timeout (signal(7)).
+            // The end of a child process may interrupt a socket call with a timeout (signal(7)).
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => panic!("after {} bytes: {error}", at - from),
         }
     }
 }
 
-/// Reads exactly so many bytes of the pattern.
+/// Reads exactly `bytes` bytes of the pattern.
 pub(crate) fn expect_pattern(mut stream: &TcpStream, from: usize, bytes: usize) {
     let mut got = vec![0; bytes];
     stream.read_exact(&mut got).unwrap();
@@ -457,7 +457,7 @@ pub(crate) fn ping(mut stream: &TcpStream) {
     assert_eq!(&back, b"ping");
 }
 
-/// Sends the pattern in pieces, then the FIN, on a thread of its own.
+/// Sends the pattern in pieces, then the FIN, on a separate thread.
 pub(crate) fn send_pattern(stream: &TcpStream, bytes: usize, piece: usize) -> JoinHandle<()> {
     let mut stream = stream.try_clone().unwrap();
     spawn(move || {
@@ -469,14 +469,14 @@ pub(crate) fn send_pattern(stream: &TcpStream, bytes: usize, piece: usize) -> Jo
     })
 }
 
-/// Sends the pattern and its FIN, and has all of it back and then a FIN.
+/// Sends the pattern and its FIN; expects all bytes back and then a FIN.
 pub(crate) fn echo_all(stream: &TcpStream, bytes: usize, piece: usize) {
     let sender = send_pattern(stream, bytes, piece);
     assert_eq!(read_pattern(stream, 0), (bytes, End::Fin));
     sender.join().unwrap();
 }
 
-/// Sends the pattern until nothing goes any more for a while: the reader is held back, or `max`.
+/// Sends the pattern until no more is taken for a while, because the reader is held back, or `max`.
 pub(crate) fn fill(stream: &TcpStream, max: usize) -> usize {
     stream.set_nonblocking(true).unwrap();
     let (mut sent, mut quiet) = (0, 0);

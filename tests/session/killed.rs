@@ -1,5 +1,5 @@
-//! A process that is killed: the kernel closes its sockets, and neither end may take the part that
-//! it got for the whole.
+//! A killed process: the kernel closes its sockets, and neither end may mistake a part of the
+//! stream for the whole.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -9,12 +9,12 @@ use crate::support::{
     End, Server, connect, expect_pattern, on_both, pattern, read_pattern, runtime, signal, spawn,
 };
 
-/// Far more than the buffers on the way hold.
+/// Far more than all buffers on the path hold.
 const BULK: usize = 64 << 20;
 /// Enough for the bulk path.
 const READ: usize = 4 << 20;
-/// What kills a process whatever it does, and what no handler of it takes: the out-of-memory killer
-/// sends the first, a defect that aborts the second.
+/// Signals that end a process in any state and without a handler: the out-of-memory killer sends
+/// the first, an aborting defect raises the second.
 const SIGNALS: [&str; 2] = ["KILL", "ABRT"];
 
 fn end(stream: &TcpStream, at: usize) -> End {
@@ -40,7 +40,7 @@ fn both_ends_of_a_session_see_a_reset() {
             assert_eq!(end(&upstream, 100), End::Reset, "{name}");
             assert_eq!(drain(&idle), (0, End::Reset), "{name}");
             assert_eq!(drain(&of_idle), (0, End::Reset), "{name}");
-            // Half-closed: it waits for an answer that never comes.
+            // Half-closed: the client waits for an answer that never comes.
             assert_eq!(drain(&asking), (0, End::Reset), "{name}");
         }
     });

@@ -1,5 +1,5 @@
-//! What a session does when things go wrong or take long, seen from both of its ends and from its
-//! record: the cases of the proxy that the close matrix has no cell for.
+//! Sessions in failure and under delay, observed from both ends and from the record: the cases
+//! without a cell in the close matrix.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

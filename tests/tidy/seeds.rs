@@ -1,10 +1,10 @@
-//! One text for each error that `tests/tidy.rs` has to find, and good texts that resemble them.
+//! One text for each error that `tests/tidy.rs` must find, and similar texts without an error.
 
 use crate::source::Source;
 use crate::words::{Count, judge};
 use crate::{MACHINE_PATHS, REGISTRY_HOSTS, check};
 
-/// File, text below a `//!` doc, part of the one error to be found.
+/// File, text below a `//!` doc, part of the only error.
 const BAD: &[(&str, &str, &str)] = &[
     (
         "src/net/a.rs",
@@ -99,7 +99,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("a.md", "See `tidy/seeds.rs`.", "`tidy/seeds.rs`, which"),
 ];
 
-/// File, text in which no error is found.
+/// File, text without an error.
 const GOOD: &[(&str, &str)] = &[
     (
         "src/net/a.rs",
@@ -200,7 +200,7 @@ fn finds_no_error_in_good_files() {
     );
 }
 
-/// Comments, the words in them, and how many of those words refer.
+/// Comments, the number of words, and the number of referring words.
 const WORDS: &[(&str, usize, usize)] = &[
     ("//! It waits.\n", 2, 1),
     ("/// Those who wait.\nfn that() {}\n", 3, 2),

@@ -1,16 +1,16 @@
-//! A Rust file as the rules of `tests/tidy.rs` see it: code, comments, and neither's strings.
+//! A Rust file split for the rules of `tests/tidy.rs`: code and comments, both without strings.
 //!
-//! This is a lexer just good enough for this repository's own text. It never judges.
+//! The lexer handles this repository's text, not all of Rust.
 
-/// One Rust file. `code` and `comments` keep its lines, each with all the rest blanked out.
+/// One Rust file. `code` and `comments` keep the file's lines, with everything else blanked out.
 pub(crate) struct Source<'a> {
     pub(crate) path: &'a str,
     pub(crate) text: &'a str,
     pub(crate) code: Vec<String>,
     pub(crate) comments: Vec<String>,
-    /// How many lines come before the inline test module.
+    /// Number of lines before the inline test module.
     pub(crate) tests_at: usize,
-    /// Whether the file is part of a test module that has files of its own.
+    /// Whether the file belongs to a test module in several files.
     pub(crate) in_tests: bool,
 }
 
@@ -58,7 +58,7 @@ fn opens_tests(lines: &[String]) -> bool {
     gated && after.is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
 }
 
-/// The first names of the paths that follow `crate::`: one, or those of a `{}` group.
+/// The first names of the paths that follow `crate::`: a single name, or the names of a `{}` group.
 pub(crate) fn imported(rest: &str) -> Vec<&str> {
     if !rest.starts_with('{') {
         return idents(rest).take(1).collect();
@@ -88,7 +88,7 @@ pub(crate) fn idents(code: &str) -> impl Iterator<Item = &str> {
         .filter(|ident| !ident.is_empty())
 }
 
-/// Splits Rust text into its code and its comments, both of the same shape; strings are in none.
+/// Splits Rust text into code and comments of the same shape; strings are in neither.
 fn split(text: &str) -> (String, String) {
     let (mut code, mut comments) = (String::new(), String::new());
     let mut rest = text;
@@ -120,7 +120,7 @@ fn block_comment(rest: &str) -> usize {
     let mut depth = 0;
     for at in 0..rest.len() {
         let pair = &rest.as_bytes()[..at + 1];
-        // A `/` that closed a comment cannot open one in this text: good enough for a lint.
+        // A `/` that ends a comment opens no comment in this repository's text.
         match pair {
             [.., b'/', b'*'] => depth += 1,
             [.., b'*', b'/'] => depth -= 1,
