@@ -216,7 +216,7 @@ fn a_check_warns_and_succeeds() {
 
 /// What is right by itself and not to be had here has its place in the file, too.
 #[test]
-fn what_this_machine_has_not_is_told_with_its_line() {
+fn resources_missing_here_are_reported_with_their_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap();
     let poller = match cfg!(target_os = "linux") {
@@ -369,7 +369,7 @@ fn nothing_in_a_file_reaches_the_terminal_unescaped() {
 }
 
 #[test]
-fn who_reads_no_further_is_no_failure() {
+fn a_closed_standard_output_is_no_failure() {
     let directory = Directory::new();
     for arguments in [
         &["config", "default"][..],
@@ -395,7 +395,7 @@ fn who_reads_no_further_is_no_failure() {
 }
 
 #[test]
-fn errors_that_nobody_reads_have_their_exit_code() {
+fn unread_errors_keep_their_exit_code() {
     let directory = Directory::with("a.toml", BROKEN);
     for arguments in [&["check", "--config", "a.toml"][..], &["check"]] {
         let status = corelane(&directory.0, arguments)

@@ -165,7 +165,7 @@ fn a_reset_ends_its_own_session_only() {
 
 /// Clients that send a byte now and then, or nothing, hold up nobody.
 #[test]
-fn slow_clients_hold_up_nobody() {
+fn slow_clients_delay_no_session() {
     on_both(|poller| {
         let server = Server::echo(poller, 1);
         let mut slow: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();

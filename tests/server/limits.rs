@@ -58,7 +58,7 @@ fn ping_answered(mut client: &TcpStream) {
 /// Issue 14: a place came free with its session, and its descriptor an entry of the kernel later,
 /// so that one too many was accepted.
 #[test]
-fn with_as_many_places_as_descriptors_none_is_missing() {
+fn with_as_many_permits_as_descriptors_none_is_missing() {
     const PLACES: usize = 20;
     // The connection that waits for a place, and a pair with which io_uring's buffers are asked
     // back.
@@ -113,7 +113,7 @@ fn a_limit_on_sessions_that_is_reached_is_told_and_counted() {
 
 /// The kernel drops whoever finds a backlog full, and says nothing.
 #[test]
-fn a_backlog_that_overflows_is_told() {
+fn an_overflowing_backlog_is_logged() {
     on_both(|poller| {
         let config = runtime(poller, 1) + "max_sessions = 1\n" + &echo() + "backlog = 1\n";
         let mut server = Server::start(&config);
@@ -265,7 +265,7 @@ fn is_quiet(mut client: &TcpStream) -> bool {
 
 /// One descriptor comes free, and one who waits is served, not in a second.
 #[test]
-fn a_descriptor_that_comes_free_serves_who_waits() {
+fn a_freed_descriptor_serves_a_waiting_client() {
     on_both(|poller| {
         let mut server = Server::echo(poller, 1);
         leave_descriptors(&server, 1);

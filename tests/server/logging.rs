@@ -227,7 +227,7 @@ fn a_sink_that_fails_changes_nothing() {
 
 /// Ctrl-S on the server's terminal.
 #[test]
-fn a_terminal_that_is_stopped_holds_nobody_up() {
+fn a_stopped_terminal_blocks_no_session() {
     on_both(|poller| {
         let (mut terminal, mut own) = (-1, -1);
         let (name, settings) = (ptr::null_mut(), ptr::null());
@@ -249,7 +249,7 @@ fn a_terminal_that_is_stopped_holds_nobody_up() {
 
 /// A socket never gets the number of a standard stream: the log would go to a client.
 #[test]
-fn standard_streams_that_are_closed_are_nobodys() {
+fn no_socket_replaces_a_closed_standard_stream() {
     on_both(|poller| {
         let mut command = corelane();
         let close = || {

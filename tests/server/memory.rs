@@ -55,7 +55,7 @@ fn lanes_share_the_address_space_and_leave_the_heap_its_room() {
 }
 
 #[test]
-fn too_little_address_space_is_told_at_the_start() {
+fn too_little_address_space_is_logged_at_the_start() {
     on_both(|poller| {
         let config = runtime(poller, 4) + &echo();
         let mut server = Server::spawn(with_address_space(40 * MIB), &config);
@@ -99,7 +99,7 @@ fn small_client(to: SocketAddr) -> TcpStream {
 /// Readers that do not read hold the few buffers that there is room for: that is told, and when
 /// they have gone others are served.
 #[test]
-fn buffers_that_are_all_in_use_are_told() {
+fn exhausted_buffers_are_logged() {
     on_both(|poller| {
         let small = "socket = { send_buffer = \"16KiB\", receive_buffer = \"16KiB\" }\n";
         let config = runtime(poller, 1) + &echo() + small;

@@ -147,7 +147,7 @@ fn every_other_signal_is_survived_and_said() {
 
 /// A timer of the parent continues in the process, and may fire a thousand times a second.
 #[test]
-fn a_signal_that_recurs_is_said_once_a_second() {
+fn a_recurring_signal_is_logged_once_a_second() {
     on_both(|poller| {
         let mut server = Server::echo(poller, 1);
         for _ in 0..30 {

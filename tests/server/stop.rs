@@ -99,7 +99,7 @@ fn a_stop_without_descriptors_waits_for_nobody() {
 }
 
 #[test]
-fn live_sessions_finish_and_nobody_new_is_taken() {
+fn live_sessions_finish_and_no_client_is_accepted() {
     on_both(|poller| {
         for lanes in [1, 2] {
             let mut server = Server::echo(poller, lanes);
@@ -123,7 +123,7 @@ fn live_sessions_finish_and_nobody_new_is_taken() {
 /// A client connected before the signal is served, in every state of its connection: the signal
 /// comes while clients connect.
 #[test]
-fn who_is_in_the_backlog_at_the_signal_is_served() {
+fn clients_in_the_backlog_at_the_signal_are_served() {
     on_both(|poller| {
         for lanes in [1, 2] {
             for _ in 0..10 {
@@ -218,7 +218,7 @@ fn a_second_signal_stops_at_once() {
 /// GNU timeout sends SIGTERM to the process and to its group. Two signals at once are one request,
 /// and no reason to cut sessions.
 #[test]
-fn two_signals_at_once_are_one_wish() {
+fn two_signals_at_once_count_as_one() {
     on_both(|poller| {
         for _ in 0..5 {
             let mut server = Server::start(&with_grace(poller, 2, "1h"));

@@ -47,7 +47,7 @@ fn both_ends_of_a_session_see_a_reset() {
 }
 
 #[test]
-fn so_do_the_ends_of_a_bulk_transfer() {
+fn both_ends_of_a_bulk_transfer_see_a_reset() {
     on_both(|poller| {
         let mut rig = Rig::new(poller);
         let (client, upstream) = rig.pair();
@@ -62,7 +62,7 @@ fn so_do_the_ends_of_a_bulk_transfer() {
 }
 
 #[test]
-fn so_does_the_client_of_an_echo() {
+fn the_client_of_an_echo_sees_a_reset() {
     on_both(|poller| {
         let echo = "[[listener]]\nname = \"echo\"\nbind = \"127.0.0.1:0\"\nservice = \"echo\"\n";
         let server = Server::start(&(runtime(poller, 2) + echo));

@@ -181,7 +181,7 @@ fn a_half_closed_session_ends_at_its_time() {
 /// A session that has been silent for longer than the half-close time was reset at once when one
 /// side sent its FIN: the silence before it was counted.
 #[test]
-fn silence_before_a_fin_does_not_count_after_it() {
+fn the_half_close_time_starts_at_the_fin() {
     on_both(|poller| {
         let mut rig = Rig::with(poller, "timeouts.half_close = \"400ms\"", "");
         let (client, mut upstream) = rig.pair();
