@@ -116,7 +116,10 @@ impl<Q: EventQueue> Readiness<Q> {
     }
 
     pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
-        debug_assert!(sys::is_nonblocking(sys::borrow(&fd)), "a lane may sleep");
+        debug_assert!(
+            sys::is_nonblocking(sys::borrow(&fd)),
+            "a blocking socket would block the lane"
+        );
         self.table.insert(State {
             fd,
             armed: 0,

@@ -90,7 +90,10 @@ impl Uring {
     }
 
     pub(super) fn attach(&mut self, fd: OsSocket) -> Socket {
-        debug_assert!(sys::is_nonblocking(sys::borrow(&fd)), "a lane may sleep");
+        debug_assert!(
+            sys::is_nonblocking(sys::borrow(&fd)),
+            "a blocking socket would block the lane"
+        );
         self.table.insert(State::new(fd))
     }
 
@@ -352,7 +355,7 @@ impl Uring {
                 code => RecvEnd::Failed(state.fault.record(io::Error::from_raw_os_error(code))),
             },
         };
-        debug_assert!(!more, "a stream of receives ends once");
+        debug_assert!(!more, "a multishot receive ends once");
         if matches!(end, RecvEnd::Cancelled) && !cancelled {
             // The kernel ended the multishot receive without a cancel: start again.
             if entry.result() == -libc::ENOBUFS {
@@ -435,7 +438,7 @@ impl Uring {
             OpKind::Connect => Some(Event::Connected(outcome)),
             OpKind::ReadReady => Some(Event::ReadReady(outcome)),
             OpKind::WriteReady => Some(Event::WriteReady(outcome)),
-            OpKind::Recv => unreachable!("receives are answered as they come"),
+            OpKind::Recv => unreachable!("`on_recv` answers receives"),
         }
     }
 

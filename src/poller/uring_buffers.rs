@@ -79,7 +79,7 @@ impl Buffers {
     /// Takes back the buffer under `id`, which holds `bytes` received bytes.
     pub(super) fn take_back(&mut self, id: u16, bytes: usize, pool: &Pool) -> Buf {
         let index = mem::replace(&mut self.lent[usize::from(id)], NOT_LENT);
-        assert_ne!(index, NOT_LENT, "the kernel gives a buffer back once");
+        assert_ne!(index, NOT_LENT, "the kernel returns a buffer once");
         self.free.push(id);
         // SAFETY: `refill` provided this buffer under this id, and the kernel names an id in one
         // completion only, after the last write.

@@ -131,7 +131,7 @@ impl Drop for Uring {
     fn drop(&mut self) {
         if let Err(error) = self.quiesce() {
             // Continuing would free memory that the kernel may still write to.
-            tracing::error!(%error, "io_uring does not let go of its operations: aborting");
+            tracing::error!(%error, "io_uring operations do not end: aborting");
             await_log();
             process::abort();
         }

@@ -160,7 +160,8 @@ impl Ring {
         // SAFETY: by this function's contract.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
             // A submission queue that cannot be flushed is a broken ring: nothing can go on.
-            self.enter(0, None).expect("io_uring takes what was queued");
+            self.enter(0, None)
+                .expect("io_uring takes the queued entries");
         }
     }
 

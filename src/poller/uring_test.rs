@@ -120,7 +120,7 @@ fn next(poller: &mut Poller, events: &mut VecDeque<Event>) -> io::Result<Event> 
 }
 
 fn unexpected() -> io::Error {
-    io::Error::other("an operation answered something else than asked")
+    io::Error::other("an operation returned an unexpected result")
 }
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ mod tests {
             assert_eq!(reason(&error, sysctl), text, "{errno} {sysctl:?}");
         }
         let unexpected = super::unexpected();
-        let text = "the self-test failed: an operation answered something else than asked";
+        let text = "the self-test failed: an operation returned an unexpected result";
         assert_eq!(reason(&unexpected, None), text);
     }
 

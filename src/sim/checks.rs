@@ -23,7 +23,7 @@ impl World {
     pub(super) fn check_fin(&self, index: usize) -> Result<(), Violation> {
         let sink = self.parties[index]
             .as_ref()
-            .expect("it has just seen a FIN");
+            .expect("the party has just seen a FIN");
         let is_client = index < self.plan.clients;
         let echoes = is_client && !self.is_relayed(index);
         let source = match sink.reader.name() {
@@ -44,7 +44,7 @@ impl World {
                 .flatten()
                 .any(|p| p.sent_fin && p.sent == received);
             return some.then_some(()).ok_or_else(|| {
-                let what = format!("party {} saw a FIN that nobody sent", sink.name);
+                let what = format!("party {} saw a FIN without a sender", sink.name);
                 Violation::new("I3", what)
             });
         };
@@ -69,7 +69,7 @@ impl World {
     pub(super) fn check_pair(&mut self, index: usize) -> Result<(), Violation> {
         let party = self.parties[index]
             .as_ref()
-            .expect("it has just done something");
+            .expect("the party has just acted");
         let Some(from) = party.reader.name() else {
             return Ok(());
         };
@@ -167,10 +167,7 @@ pub(super) fn at_the_end(world: World) -> Result<(), Violation> {
     }
     for generation in &world.generations {
         if !generation.is_over() {
-            return Err(Violation::new(
-                "I7",
-                "a lane does not end though its sessions could",
-            ));
+            return Err(Violation::new("I7", "a lane does not end"));
         }
         if generation.limit.live() > 0 {
             let live = generation.limit.live();
@@ -184,7 +181,7 @@ pub(super) fn at_the_end(world: World) -> Result<(), Violation> {
             if used > 0 {
                 return Err(Violation::new(
                     "I6",
-                    format!("{used} buffers did not come back"),
+                    format!("{used} buffers were not returned"),
                 ));
             }
         }
@@ -310,7 +307,8 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
     let mut seen = HashSet::new();
     for record in records {
         if !record.client.is_some_and(|client| seen.insert(client)) {
-            let what = format!("a second record of a session, or one of nobody: {record:?}");
+            let what =
+                format!("a second record of a session, or a record without a session: {record:?}");
             return Err(Violation::new("I8", what));
         }
         books.check(record)?;
@@ -332,7 +330,7 @@ impl Books<'_> {
             Some((*end, *client))
         });
         let Some((end, client)) = found else {
-            return bad("a record of a session that was not");
+            return bad("a record without a session");
         };
         // At an abort a send without an answer is not counted.
         let orderly = record.ended.ends_with("_fin");
@@ -344,7 +342,7 @@ impl Books<'_> {
             return bad("more from the client than was read");
         }
         if record.ended == "local_resources" && record.tries < 2 && !self.world.plan.may_lack() {
-            return bad("a client was accepted for whom there was no socket");
+            return bad("a client was accepted without a free socket for its upstream");
         }
         // A freeze may outlast the connect timeout, and the result arrives after it.
         let plan = &self.world.plan;

@@ -200,10 +200,13 @@ impl World {
                 return Ok(());
             }
             if with(|kernel| kernel.now) > TIME_MAX {
-                return Err(Violation::new("I7", "it goes on for ever"));
+                return Err(Violation::new(
+                    "I7",
+                    "the world does not end in simulated time",
+                ));
             }
         }
-        Err(Violation::new("I7", "it does not come to rest"))
+        Err(Violation::new("I7", "the world does not end"))
     }
 
     /// Advances the time to the next event; returns whether there is an event.
@@ -401,7 +404,7 @@ impl World {
         }
         let (live, max) = (generation.limit.live(), generation.limit.max());
         if live > max {
-            let what = format!("{live} sessions where {max} are allowed");
+            let what = format!("{live} sessions, {max} allowed");
             return Err(Violation::new("I9", what));
         }
         if live == max {
@@ -417,7 +420,7 @@ impl World {
         if cut.is_some_and(|cut| cut > 0) {
             with(|kernel| kernel.pass(Mark::GraceOver));
             if !self.was_aborted {
-                return Err(Violation::new("I7", "sessions were cut without an order"));
+                return Err(Violation::new("I7", "sessions were reset without an abort"));
             }
         }
         self.check_permits()

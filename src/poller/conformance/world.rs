@@ -93,7 +93,11 @@ impl World {
     /// Checks the law at the end of every case.
     pub(super) fn finish(mut self) {
         self.drain();
-        assert!(self.inflight.is_empty(), "unanswered: {:?}", self.inflight);
+        assert!(
+            self.inflight.is_empty(),
+            "ops without an answer: {:?}",
+            self.inflight
+        );
         self.abandon();
     }
 
@@ -101,7 +105,7 @@ impl World {
     pub(super) fn abandon(self) {
         if self.poller.back_end() == BackEnd::IoUring {
             let stale = self.poller.stale();
-            assert_eq!(stale, 0, "a slot is kept until the kernel has let go");
+            assert_eq!(stale, 0, "a slot is kept until its ops have ended");
         }
         let Self {
             poller,
@@ -112,8 +116,8 @@ impl World {
             ..
         } = self;
         drop((poller, held, finals));
-        assert_eq!(pool.in_use(), 0, "buffers that never came back");
-        assert_eq!(source.in_use(), 0, "chains that never came back");
+        assert_eq!(pool.in_use(), 0, "buffers were not returned");
+        assert_eq!(source.in_use(), 0, "chains were not returned");
     }
 
     /// Cancels all ops in flight and awaits their answers.
@@ -121,7 +125,7 @@ impl World {
         for (socket, kind) in self.inflight.clone() {
             self.poller.cancel(socket, kind);
         }
-        self.until("the end of what was cancelled", |world| {
+        self.until("the end of the cancelled ops", |world| {
             world.inflight.is_empty()
         });
     }
@@ -144,7 +148,10 @@ impl World {
             !self.finals.contains_key(&(socket, kind)),
             "the case has not looked at the last {kind:?}"
         );
-        assert!(self.inflight.insert((socket, kind)), "a case asks once");
+        assert!(
+            self.inflight.insert((socket, kind)),
+            "a case submits an op once"
+        );
         if let Submitted::Done(event) = self.poller.submit(socket, op) {
             self.book(Completion { socket, event });
         }
@@ -227,7 +234,7 @@ impl World {
             "answered after the close: {event:?}"
         );
         if let Event::Received(buf) = event {
-            assert!(!buf.is_empty(), "nothing was received");
+            assert!(!buf.is_empty(), "an empty buffer was received");
             let asked = self.inflight.contains(&(socket, OpKind::Recv));
             assert!(asked, "received after the end");
             if self.hold {
@@ -240,7 +247,7 @@ impl World {
         let kind = event.kind();
         assert!(
             self.inflight.remove(&(socket, kind)),
-            "answered unasked: {event:?}"
+            "answered without an op: {event:?}"
         );
         self.finals.insert((socket, kind), event);
     }

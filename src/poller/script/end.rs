@@ -64,11 +64,11 @@ impl Books {
         }
         let kind = event.kind();
         if !self.inflight.contains(&(socket, kind)) {
-            return Err(format!("answered unasked: {event:?}"));
+            return Err(format!("answered without an op: {event:?}"));
         }
         if let Event::Received(buf) = event {
             if buf.is_empty() {
-                return Err("nothing was received".to_owned());
+                return Err("an empty buffer was received".to_owned());
             }
             *self.got.entry(socket).or_default() += buf.len();
             let stream = self.reads.get(&socket).ok_or("received without a peer")?;

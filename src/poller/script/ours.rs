@@ -41,7 +41,7 @@ impl Stage {
             OpKind::Recv => Op::Recv,
             OpKind::ReadReady => Op::ReadReady,
             OpKind::WriteReady => Op::WriteReady,
-            OpKind::Connect => return Err("a connect is asked for by open".to_owned()),
+            OpKind::Connect => return Err("`open` submits connects".to_owned()),
             OpKind::Send => {
                 let stream = self.outgoing(who)?;
                 let data = stream.next(bytes);
@@ -120,7 +120,7 @@ impl Stage {
     fn sent(&mut self, who: &str, sent: usize, result: &std::io::Result<()>) -> Outcome {
         let all = std::mem::take(&mut self.end(who)?.sending);
         if result.is_ok() && sent < all {
-            return Err(format!("{sent} of {all} bytes sent are not all"));
+            return Err(format!("a successful send of {sent} of {all} bytes"));
         }
         self.outgoing(who)?.take_back(all - sent)?;
         let part = say::part(sent, all);
@@ -134,7 +134,7 @@ impl Stage {
         let streams = self.callers.get(&from).copied();
         let socket = self.poller.attach(socket);
         let mut end = End::new(Grip::Ours(socket), None);
-        end.streams = Some(streams.ok_or("nobody has connected from there")?);
+        end.streams = Some(streams.ok_or("no connection from this address")?);
         self.name(name, end)
     }
 
@@ -163,7 +163,9 @@ impl Stage {
 fn chain(pool: &Pool, bytes: &[u8]) -> Outcome<Chain> {
     let mut chain = Chain::default();
     for part in bytes.chunks(pool.buffer_bytes()) {
-        let mut buf = pool.take().ok_or("too much is being sent")?;
+        let mut buf = pool
+            .take()
+            .ok_or("more is being sent than the pool holds")?;
         buf.space()[..part.len()].copy_from_slice(part);
         buf.fill(part.len());
         chain.push(buf);

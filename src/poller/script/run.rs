@@ -80,7 +80,7 @@ impl Stage {
         for (socket, kind) in self.books.inflight.clone() {
             self.poller.cancel(socket, kind);
         }
-        self.until("the end of what was cancelled", |stage| {
+        self.until("the end of the cancelled ops", |stage| {
             Ok(stage.books.inflight.is_empty())
         })?;
         let Self {
@@ -94,7 +94,7 @@ impl Stage {
         drop((poller, ends, books));
         match pool.in_use() + source.in_use() {
             0 => Ok(()),
-            left => Err(format!("{left} buffers have not come back")),
+            left => Err(format!("{left} buffers were not returned")),
         }
     }
 
@@ -168,7 +168,7 @@ impl Stage {
         while !holds(self)? {
             let Some(wait) = patience.pass() else {
                 let inflight = &self.books.inflight;
-                return Err(format!("waits in vain: {what}; in flight: {inflight:?}"));
+                return Err(format!("timed out: {what}; in flight: {inflight:?}"));
             };
             self.turn(wait)?;
         }
@@ -201,7 +201,7 @@ impl Stage {
     pub(super) fn end(&mut self, who: &str) -> Outcome<&mut End> {
         self.ends
             .get_mut(who)
-            .ok_or_else(|| format!("nobody is named {who}"))
+            .ok_or_else(|| format!("no end is named {who}"))
     }
 
     /// The socket of an open end, for a system call.
@@ -271,7 +271,7 @@ impl Stage {
     pub(super) fn ask(&mut self, socket: Socket, op: crate::poller::Op) -> Outcome<()> {
         let kind = op.kind();
         if self.books.finals.contains_key(&(socket, kind)) {
-            return Err(format!("nobody has awaited the last {kind:?}"));
+            return Err(format!("the last {kind:?} was not awaited"));
         }
         if !self.books.inflight.insert((socket, kind)) {
             return Err(format!("a {kind:?} is in flight"));

@@ -39,7 +39,7 @@ impl Stream {
         let left = self.written.len().saturating_sub(bytes);
         self.written.truncate(left);
         if self.delivered > left {
-            return Err("more was delivered than the sender is told was sent".to_owned());
+            return Err("more bytes were delivered than the sender was told".to_owned());
         }
         Ok(())
     }
@@ -47,7 +47,9 @@ impl Stream {
     /// The next bytes to be delivered.
     pub(super) fn expected(&self, bytes: usize) -> Result<Vec<u8>, String> {
         let rest = self.written.get(self.delivered..).unwrap_or_default();
-        let next = rest.get(..bytes).ok_or("more came out than was sent")?;
+        let next = rest
+            .get(..bytes)
+            .ok_or("more bytes were spliced than sent")?;
         Ok(next.to_vec())
     }
 
@@ -60,9 +62,11 @@ impl Stream {
         }
         if let Some(at) = rest.iter().zip(bytes).position(|(a, b)| a != b) {
             let at = self.delivered + at;
-            return Err(format!("byte {at} of the stream is not what was sent"));
+            return Err(format!(
+                "byte {at} of the stream differs from the sent byte"
+            ));
         }
-        Err("more was delivered than was sent".to_owned())
+        Err("more bytes were delivered than sent".to_owned())
     }
 
     pub(super) fn is_all_delivered(&self) -> bool {

@@ -17,7 +17,7 @@ const BYTES: usize = 120;
 /// agree.
 const OTHER_ON_WINDOWS: &[(&str, &[&str])] = &[
     (
-        "a reset is told at once and for ever, and hides what has arrived and was not read",
+        "every call reports a reset, which discards unread bytes",
         &[
             "close_with_unread_input",
             "reset_after_fin",
@@ -29,7 +29,7 @@ const OTHER_ON_WINDOWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "a write is told of the reset, not of a broken pipe",
+        "a write reports the reset, not a broken pipe",
         &[
             "reset_after_fin_told_to_the_write",
             "reset_told_to_the_write",
@@ -37,7 +37,7 @@ const OTHER_ON_WINDOWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "SO_ERROR knows nothing of a reset, and keeps the error of a connect",
+        "SO_ERROR does not report a reset, and keeps the error of a connect",
         &[
             "close_with_unread_input_after_fin",
             "data_after_fin_and_close",
@@ -48,15 +48,15 @@ const OTHER_ON_WINDOWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "shutdown does not fail on a connection that is over",
+        "shutdown does not fail on a closed connection",
         &["both_fins"],
     ),
     (
-        "a connection that was reset while it waited for accept is left out",
+        "accept skips a connection that was reset in the backlog",
         &["reset_before_accept", "reset_before_accept_raw"],
     ),
     (
-        "nobody is told what is not acknowledged, nor of an end behind a full window",
+        "no count of unacknowledged bytes, and no report of an end behind a full window",
         &[
             "close_behind_a_full_window",
             "fin_behind_a_full_window",

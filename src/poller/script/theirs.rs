@@ -276,7 +276,7 @@ impl Stage {
             Err(e) => return Ok(say::error(&e)),
         };
         if self.taken_from(pipe, count)? != into[..count] {
-            return Err("the pipe gave other bytes than it was given".to_owned());
+            return Err("the pipe returned different bytes".to_owned());
         }
         Ok(format!("{count} bytes"))
     }
@@ -291,7 +291,7 @@ impl Stage {
     fn taken_from(&mut self, pipe: &str, bytes: usize) -> Outcome<Vec<u8>> {
         match &mut self.end(pipe)?.grip {
             Grip::Pipe(_, held) if bytes <= held.len() => Ok(held.drain(..bytes).collect()),
-            _ => Err("the pipe gave more than it was given".to_owned()),
+            _ => Err("the pipe returned more bytes than it got".to_owned()),
         }
     }
 }
