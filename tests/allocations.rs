@@ -1,7 +1,7 @@
-//! Counts what a lane asks of the heap while messages pass through it, by echo and by proxy, one by
-//! one and in bulk: nothing, once its queues have grown to what they need.
+//! Counts a lane's heap requests while messages pass, by echo and by proxy, lone and in bulk: none,
+//! once the queues have grown to their final size.
 //!
-//! The lane serves on a thread of its own in this process; what counts is what that thread asks.
+//! The lane serves on its own thread in this process; the requests of this thread count.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unsafe_code, reason = "a global allocator")]
@@ -34,14 +34,14 @@ use support::{PATIENCE, connect, expect_pattern, on_both, pattern, ping, spawn};
 #[expect(dead_code, reason = "the tests of the server need more of it")]
 mod support;
 
-/// Messages in a window, and bytes in one of bulk.
+/// Messages in a window, and bytes in a window of bulk.
 const MESSAGES: usize = 2000;
 const BULK: usize = 64 << 20;
-/// The first windows grow what there is one of for each message under way, and how many of those
-/// meet is chance: one window without a request has to come among so many. What is asked for as
-/// seldom as once in 2,000 messages is in each of them.
+/// The first windows grow structures that exist once per message in flight, and the number of
+/// simultaneous messages is chance. One window of this many must be without a request. A request
+/// made once in 2,000 messages shows in every window.
 const WINDOWS: usize = 10;
-/// How large the messages are, and how many clients have one under way. Those of 24 KiB fill more
+/// Message sizes, and the number of clients with a message in flight. Messages of 24 KiB fill more
 /// than a buffer: they leave in gathered sends, and their senders are held back in between.
 const SHAPES: [(usize, usize); 6] = [
     (64, 1),
@@ -55,10 +55,10 @@ const SHAPES: [(usize, usize); 6] = [
 #[global_allocator]
 static HEAP: Counting = Counting;
 
-/// The system's allocator, which notes what a thread that counts asks of it.
+/// The system's allocator, which counts a counting thread's requests.
 struct Counting;
 
-/// How often something was asked of the heap.
+/// Number of heap requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Asked {
     allocations: u64,
@@ -67,7 +67,7 @@ struct Asked {
 }
 
 thread_local! {
-    // Neither has a destructor or is made when first used: both would call the allocator.
+    // Neither has a destructor or lazy initialisation: both would call the allocator.
     static COUNTS: Cell<bool> = const { Cell::new(false) };
     static ASKED: Cell<Asked> = const {
         Cell::new(Asked {
@@ -76,7 +76,7 @@ thread_local! {
             frees: 0,
         })
     };
-    /// Where something was first asked; used only by a thread that does not count just then.
+    /// The place in the code of the first request; accessed only while the thread does not count.
     static FIRST: RefCell<Option<Backtrace>> = const { RefCell::new(None) };
 }
 
@@ -108,7 +108,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 fn note(what: impl FnOnce(&mut Asked)) {
-    // What finding the place asks for itself does not count.
+    // The backtrace's own requests do not count.
     if COUNTS.replace(false) {
         FIRST.with_borrow_mut(|first| _ = first.get_or_insert_with(Backtrace::force_capture));
         let mut asked = ASKED.get();
@@ -118,7 +118,7 @@ fn note(what: impl FnOnce(&mut Asked)) {
     }
 }
 
-/// A lane that serves, on a thread of its own.
+/// A serving lane, on its own thread.
 struct Served {
     address: SocketAddr,
     remote: Remote,
@@ -127,18 +127,18 @@ struct Served {
     thread: JoinHandle<()>,
 }
 
-/// What the lane's thread looks at after every turn.
+/// Commands that the lane's thread checks after every turn.
 #[derive(Default)]
 struct Orders {
     count: AtomicBool,
     end: AtomicBool,
 }
 
-/// What was asked while it counted, and where first.
+/// The requests of a window, and the code of the first request.
 type Window = (Asked, Option<Backtrace>);
 
 impl Served {
-    /// Starts a lane with an echo, and a proxy in front of it; clients connect to one of them.
+    /// Starts a lane with an echo and a proxy in front of the echo; clients connect to one of them.
     fn start(poller: &str, to_proxy: bool) -> Self {
         let of_name = |one: &&BackEnd| one.to_string() == poller;
         let back_end = *BackEnd::ALL.iter().find(of_name).unwrap();
@@ -181,8 +181,8 @@ impl Served {
         }
     }
 
-    /// Counts in `steps`. The lane takes note of an order after the turn that it is in: `message`
-    /// is one that comes back in a later turn only.
+    /// Counts during `steps`. The lane notices a command after its present turn; `message` returns
+    /// only in a later turn.
     fn window(&self, steps: impl FnOnce(), message: impl FnOnce()) -> Window {
         self.orders.count.store(true, Release);
         steps();
@@ -191,7 +191,7 @@ impl Served {
         self.windows.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Fails unless there is a window in which nothing is asked.
+    /// Fails unless there is a window without requests.
     fn assert_asks_nothing(&self, what: &str, steps: impl Fn(), message: impl Fn()) {
         let mut last = (Asked::default(), None);
         for _ in 0..WINDOWS {
@@ -211,7 +211,7 @@ impl Served {
     }
 }
 
-/// Serves at an address of its own, with the default configuration's time limits.
+/// Serves at a free address, with the default configuration's timeouts.
 fn listen(lane: &Lane, service: Service) -> SocketAddr {
     let any = "127.0.0.1:0".parse().unwrap();
     let socket = Listener::bind(any, &SocketOptions::default()).unwrap();
@@ -300,7 +300,7 @@ fn bulk_asks_nothing_of_the_heap() {
     });
 }
 
-/// Without this, a count of nothing would prove nothing: a session is a task of its own memory.
+/// Shows that requests are counted at all: a session is a task with its own memory.
 #[test]
 fn what_a_lane_asks_of_the_heap_is_counted() {
     on_both(|poller| {

@@ -1,6 +1,6 @@
-//! Drives the built binary: what it prints where, and the code it exits with.
+//! Tests the built binary: its output and its exit code.
 //!
-//! Each test has a directory of its own. No test needs a server.
+//! Each test has its own directory. No test needs a server.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -17,7 +17,7 @@ mod here;
 /// The embedded default, from its file.
 const DEFAULT: &str = include_str!("../config/default.toml");
 
-/// A directory that is empty at first and gone at last.
+/// A directory, empty at first and removed when dropped.
 #[derive(Debug)]
 struct Directory(PathBuf);
 
@@ -38,7 +38,7 @@ impl Directory {
         directory
     }
 
-    /// Runs corelane in it.
+    /// Runs corelane in the directory.
     fn run(&self, arguments: &[&str]) -> Answer {
         run(&self.0, arguments)
     }
@@ -50,10 +50,10 @@ impl Drop for Directory {
     }
 }
 
-/// What a server that finds a port of this process taken calls it.
+/// The server's description of this process as the holder of a port.
 fn holder() -> String {
     let pid = std::process::id();
-    // Elsewhere no process is told of the others' sockets.
+    // Only Linux shows the sockets of foreign processes.
     if std::env::consts::OS != "linux" {
         return "somebody".to_owned();
     }
@@ -61,7 +61,7 @@ fn holder() -> String {
     format!("process {pid} ({})", name.trim_end())
 }
 
-/// What a process leaves behind.
+/// The results of a process.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     code: Option<i32>,
@@ -84,7 +84,7 @@ fn run(directory: &Path, arguments: &[&str]) -> Answer {
     }
 }
 
-/// Only this on standard output, and success.
+/// Success, with only this on standard output.
 fn ok(stdout: &str) -> Answer {
     Answer {
         code: Some(0),
@@ -93,7 +93,7 @@ fn ok(stdout: &str) -> Answer {
     }
 }
 
-/// Only this on standard error, and a usage or configuration error.
+/// A usage or configuration error, with only this on standard error.
 fn refused(stderr: &str) -> Answer {
     Answer {
         code: Some(2),
@@ -214,7 +214,7 @@ fn a_check_warns_and_succeeds() {
     assert_eq!(answer, expected);
 }
 
-/// What is right by itself and not to be had here has its place in the file, too.
+/// Valid settings that this machine cannot provide are reported with their line, too.
 #[test]
 fn resources_missing_here_are_reported_with_their_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -250,7 +250,7 @@ fn resources_missing_here_are_reported_with_their_line() {
         let answer = Directory::with("a.toml", text).run(&["run", "-c", "a.toml"]);
         assert_eq!((answer.code, answer.stdout.as_str()), (Some(code), ""));
         assert!(answer.stderr.contains("corelane starts"), "{answer:?}");
-        // A mistake is told as those in the text are; what passes is a failure like others.
+        // A configuration error has a line; a lack that may pass is an ordinary failure.
         let before = if code == 2 { "\n" } else { " ERROR " };
         let error = format!("{before}{expected}");
         assert!(answer.stderr.contains(&error), "{answer:?}");
@@ -276,7 +276,7 @@ fn every_example_passes_its_check() {
     }
 }
 
-/// One mistake of each kind, in an order that is not that of the walk.
+/// One error of each kind, in a different order than the checks.
 const BROKEN: &str = r#"
 [[listener]]
 name = "web"
@@ -412,7 +412,7 @@ fn closed_pipe() -> Stdio {
     writer.into()
 }
 
-/// A port of the loopback that nobody listens on, as long as the socket lives.
+/// A bound port of the loopback without a listener, as long as the socket lives.
 fn held_port() -> (socket2::Socket, u16) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -436,8 +436,8 @@ fn a_probe_says_whether_somebody_answers() {
     assert_eq!(answer.stderr.lines().count(), 1);
 }
 
-/// Whether a name leads to IPv4 first or to IPv6: each of its addresses is tried.
-/// A health check is no session: the listener that it finds has nobody to accept.
+/// Whether a name resolves to IPv4 or to IPv6 first: each address is tried. A health check is no
+/// session: the listener in the test accepts no connection.
 #[test]
 fn a_probe_of_a_configuration_opens_no_connection() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -489,7 +489,7 @@ fn a_probe_looks_a_name_up() {
     assert!(answer.stderr.starts_with(&said), "{}", answer.stderr);
     let tried = format!("127.0.0.1:{port}: ");
     assert!(answer.stderr.contains(&tried), "{}", answer.stderr);
-    // RFC 6761: no such name ever is.
+    // RFC 6761: such a name never exists.
     let answer = directory.run(&["probe", "a.invalid:1"]);
     assert_eq!(answer.code, Some(1));
     assert!(answer.stderr.contains("cannot be looked up"), "{answer:?}");

@@ -1,10 +1,10 @@
-//! The close matrix: cell by cell, what both ends see through corelane against what they see on a
-//! direct connection. See [`verdict`] for what must be equal.
+//! The close matrix: cell by cell, both ends' observations through corelane against the
+//! observations on a direct connection. See [`verdict`] for the comparison.
 //!
-//! Bytes are compared with the pattern of their direction, each one. What a direct connection
-//! shows is measured in the same run, [`DIRECT_RUNS`] times, since some of it is racy in the
-//! network stack itself: a reset throws away what its sender's kernel has not yet handed over, and
-//! how much that is depends on how fast the other side reads.
+//! Every byte is compared with the pattern of its direction. The observations on a direct
+//! connection are measured in the same run, [`DIRECT_RUNS`] times, since the network stack itself
+//! is racy: a reset discards the sender's unsent bytes, and their number depends on the reader's
+//! speed.
 //!
 //! Two rows have no direct connection of their own: see `close_matrix/unconnected.rs`.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -41,14 +41,14 @@ mod scenario;
 #[path = "close_matrix/unconnected.rs"]
 mod unconnected;
 
-/// How often each cell is run without corelane.
+/// How often each cell runs without corelane.
 const DIRECT_RUNS: usize = 3;
-/// Cells that run at once; each worker has a corelane of its own.
+/// Cells that run at once; each worker has its own corelane.
 const WORKERS: usize = 3;
-/// A reset makes this one's system forget what had arrived and was not read.
+/// The poller on whose system a reset discards unread bytes.
 const FORGETS: &str = "iocp";
 
-/// What both sides of a cell have seen.
+/// The observations of both sides of a cell.
 type Both = [Seen; 2];
 
 #[test]
@@ -88,7 +88,7 @@ fn kqueue_ends_as_a_direct_connection_does() {
 }
 
 /// On a corelane for Windows, which `CORELANE_PROGRAM` starts: `./ci-ports windows`. Its sockets
-/// hide what had arrived behind a reset, so there may be fewer bytes before one; everything else is
+/// discard unread bytes at a reset, so fewer bytes may arrive; everything else must hold.
 /// held.
 #[test]
 #[ignore = "wants Wine: ./ci-ports windows"]
@@ -130,7 +130,7 @@ fn matrix(poller: &str) {
     );
 }
 
-/// What a direct connection shows, cell by cell; measured once.
+/// The observations on a direct connection, cell by cell; measured once.
 fn direct() -> &'static [Vec<Both>] {
     static DIRECT: OnceLock<Vec<Vec<Both>>> = OnceLock::new();
     DIRECT.get_or_init(|| {
@@ -163,13 +163,13 @@ fn take(next: &AtomicUsize, end: usize) -> Option<usize> {
     (at < end).then_some(at)
 }
 
-/// Runs a cell: a client that connects to `to`, and a server that takes it off `listener`. The
-/// client begins when it is taken: one that resets before is a matter of `unconnected`.
+/// Runs a cell: a client that connects to `to`, and a server that accepts from `listener`. The
+/// client begins after the accept; `unconnected` covers earlier resets.
 fn run(cell: Cell, to: SocketAddr, listener: &TcpListener) -> (Both, SocketAddr) {
     let [client_script, server_script] = cell.scripts();
     let (client_whisper, server_whisper) = whispers();
     let (begin, taken) = channel();
-    // Of an accept, too (socket(7)): a failure, not a wait for ever.
+    // The timeout also applies to accept (socket(7)): a failure, not an endless wait.
     let bound = SockRef::from(listener).set_read_timeout(Some(DEADLINE));
     bound.unwrap();
     thread::scope(|scope| {
@@ -188,7 +188,7 @@ fn run(cell: Cell, to: SocketAddr, listener: &TcpListener) -> (Both, SocketAddr)
     })
 }
 
-/// The two ends of a talk.
+/// The two ends of a channel.
 fn whispers() -> (Whisper, Whisper) {
     let (to_server, from_client) = channel();
     let (to_client, from_server) = channel();
@@ -203,14 +203,14 @@ fn whispers() -> (Whisper, Whisper) {
     (client, server)
 }
 
-/// What is wrong with a cell; empty when nothing is.
+/// The errors of a cell; empty for a good cell.
 ///
-/// - Every byte is the one that was sent, and there are not more of them.
-/// - Each side sees an end that a direct connection shows in this cell.
-/// - Before a FIN: all that was sent. Before a reset: all that its sender's peer had acknowledged
-///   when it ended, which is what a direct connection delivers whatever the timing; and where only
-///   little was on its way, which is in the peer's kernel at once, as much as any direct run.
-/// - One record of the session, with the bytes and the word that fit.
+/// - Every received byte was sent, and there are no additional bytes. - Each side sees an end that
+/// a direct connection shows in this cell. - Before a FIN: all sent bytes. Before a reset: all
+/// bytes that the sender's peer had acknowledged   at the end, which a direct connection delivers
+/// with any timing. Where only few bytes were in   flight, which reach the peer's kernel at once,
+/// as many bytes as any direct run. - One record of the session, with the right bytes and end
+/// reason.
 ///
 /// Where the system `forgets`, any number of bytes may come before a reset.
 fn verdict(

@@ -1,4 +1,4 @@
-//! Starts corelane as a proxy in front of one address, and reads what it says.
+//! Starts corelane as a proxy in front of one address, and reads its log.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How long corelane may take over anything before the test fails.
+/// Limit of every wait for corelane.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A running corelane: one listener, one upstream, one line per session.
@@ -21,14 +21,14 @@ pub(crate) struct Corelane {
     child: Child,
     pub(crate) address: SocketAddr,
     lines: Receiver<String>,
-    /// Sessions that ended while another one's record was waited for.
+    /// Records of sessions that ended while a different record was awaited.
     records: Vec<Fields>,
     /// Open sockets before the first session.
     sockets: RangeInclusive<usize>,
     config: PathBuf,
 }
 
-/// The program, or what `CORELANE_PROGRAM` names instead, words apart: one for Windows, under Wine.
+/// The program, or the words of `CORELANE_PROGRAM`: a program for Windows, under Wine.
 fn program() -> Command {
     let Ok(program) = std::env::var("CORELANE_PROGRAM") else {
         return Command::new(env!("CARGO_BIN_EXE_corelane"));
@@ -43,7 +43,7 @@ fn program() -> Command {
 pub(crate) type Fields = BTreeMap<String, String>;
 
 impl Corelane {
-    /// Starts it with a poller.
+    /// Starts corelane with a poller.
     pub(crate) fn start(poller: &str, upstream: SocketAddr) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -66,7 +66,7 @@ impl Corelane {
         let (sender, lines) = channel();
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                // Nobody listens any more when the test has failed.
+                // The receiver is gone when the test has failed.
                 if sender.send(line).is_err() {
                     break;
                 }
@@ -100,18 +100,18 @@ impl Corelane {
             config,
         };
         let open = corelane.open_sockets();
-        // Under Wine there was one more right behind "ready" in one run of many: none of ours.
+        // Under Wine one socket more appeared right behind "ready" in one run of many.
         let least = if poller == "iocp" { open - 1 } else { open };
         corelane.sockets = least..=open;
         corelane
     }
 
-    /// The record of the session of the client with this address; `None` when it does not come.
+    /// The record of the session of the client with this address; `None` after the deadline.
     pub(crate) fn record(&mut self, client: SocketAddr) -> Option<Fields> {
         self.record_within(DEADLINE, client)
     }
 
-    /// The same, giving up when nothing at all is said for so long.
+    /// The same, with a limit on the silence.
     pub(crate) fn record_within(&mut self, time: Duration, client: SocketAddr) -> Option<Fields> {
         let client = client.to_string();
         let is_its = |fields: &Fields| fields.get("client") == Some(&client);
@@ -134,7 +134,7 @@ impl Corelane {
             if self.sockets.contains(&left) {
                 break;
             }
-            // Closes are asynchronous; a line that comes meanwhile is one too many.
+            // Closes are asynchronous; a line that arrives meanwhile is an extra record.
             if let Ok(line) = self.lines.recv_timeout(Duration::from_millis(10)) {
                 assert!(!line.contains(" session "), "one record too many: {line}");
             }
@@ -155,7 +155,7 @@ impl Corelane {
 
     fn open_sockets(&self) -> usize {
         let path = format!("/proc/{}/fd", self.child.id());
-        // One that is closed meanwhile has no link any more.
+        // A descriptor closed meanwhile has no link.
         let link = |entry: io::Result<fs::DirEntry>| fs::read_link(entry.unwrap().path()).ok();
         let links = fs::read_dir(path).unwrap().filter_map(link);
         let is_socket = |link: &PathBuf| link.to_string_lossy().starts_with("socket:");

@@ -1,7 +1,7 @@
-//! One end of a connection: runs a script of steps, and notes what it sees.
+//! One end of a connection: runs a script of steps, and records its observations.
 //!
-//! A crash needs a process of its own, so the steps before it run in this test binary once more,
-//! which is given the socket as standard input and is killed.
+//! A crash needs a separate process. The steps before the crash run in a second process of this
+//! test binary, which gets the socket as standard input and is killed.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -16,21 +16,21 @@ use socket2::SockRef;
 
 use crate::corelane::DEADLINE;
 
-/// The script of a peer that is to crash, and its side; set only for its process.
+/// The script of a crashing peer, and its side; set only for the peer's process.
 const SCRIPT: &str = "CORELANE_TEST_PEER";
 /// The test that plays the peer, for [`Command`].
 pub(crate) const PLAYER: &str = "plays_a_peer_that_crashes";
 
-/// How long the kernel takes nothing before a sender goes on to its end.
+/// How long the kernel takes nothing before a sender continues to its end.
 const PATIENCE: Duration = Duration::from_millis(60);
-/// Bytes that are read and written at a time.
+/// Bytes of one read or write.
 const CHUNK: usize = 64 * 1024;
 const SLOW_CHUNK: usize = 16 * 1024;
 const SLOW_PAUSE: Duration = Duration::from_micros(200);
 /// A prime, so that no buffer's length is a multiple of the pattern's.
 const PATTERN: usize = 65_521;
 
-/// Which end.
+/// A side of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Client,
@@ -42,22 +42,22 @@ pub(crate) enum Side {
 pub(crate) enum Pace {
     Fast,
     Slow,
-    /// Not at all until the other side has ended, then fast.
+    /// Not at all until the peer has ended, then fast.
     Stopped,
 }
 
-/// What a side does next.
+/// A step of a script.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// Sends so many bytes, or as many as are taken before the kernel takes no more.
+    /// Sends this many bytes, or as many as the kernel takes without delay.
     Send(u64),
-    /// Sends so many bytes, however long it takes.
+    /// Sends this many bytes, however long it takes.
     SendAll(u64),
-    /// Reads so many bytes.
+    /// Reads this many bytes.
     Receive(u64, Pace),
     /// Reads to the end.
     ReceiveToEnd(Pace),
-    /// Waits until there is something to read, and leaves it there.
+    /// Waits until there are bytes to read, and leaves them unread.
     Peek,
     /// Sends a FIN.
     Fin,
@@ -67,9 +67,9 @@ pub(crate) enum Step {
     Close,
     /// Is killed.
     Crash,
-    /// Says to the other side, past the connection, that it has come so far.
+    /// Reports to the peer, outside the connection, that the script has come this far.
     Tell,
-    /// Waits for the other side's [`Step::Tell`].
+    /// Waits for the peer's [`Step::Tell`].
     Await,
 }
 
@@ -82,19 +82,19 @@ pub(crate) enum End {
     Fin,
     Reset,
     Refused,
-    /// This side has ended it and saw nothing.
+    /// This side has ended the connection and saw no end.
     Own,
 }
 
-/// What a side has seen.
+/// The observations of a side.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
-    /// Bytes that its kernel took.
+    /// Bytes that the kernel took.
     pub(crate) sent: u64,
-    /// Those of them that the peer's kernel did not have when this side ended.
+    /// Sent bytes that the peer's kernel did not have when this side ended.
     pub(crate) outstanding: u64,
     pub(crate) received: u64,
-    /// A byte was not what the other side has sent.
+    /// A received byte differs from the sent byte.
     pub(crate) corrupt: bool,
     pub(crate) end: End,
 }
@@ -113,7 +113,7 @@ impl fmt::Display for Seen {
     }
 }
 
-/// What two sides say to each other past the connection.
+/// A channel between the two sides outside the connection.
 #[derive(Debug)]
 pub(crate) struct Whisper {
     pub(crate) tell: Sender<()>,
@@ -149,7 +149,7 @@ pub(crate) fn play(side: Side, stream: TcpStream, script: &[Step], whisper: &Whi
     seen
 }
 
-/// Starts a process with these steps, and waits until it has taken them.
+/// Starts a process with these steps, and waits until the process has completed them.
 fn spawn(side: Side, stream: TcpStream, script: &[Step]) -> (std::process::Child, Seen) {
     let mut text = String::from(if side == Side::Client { "c" } else { "s" });
     for step in script {
@@ -188,7 +188,7 @@ fn spawn(side: Side, stream: TcpStream, script: &[Step]) -> (std::process::Child
     (process, seen)
 }
 
-/// Plays the peer of a process that is to be killed. Does nothing in an ordinary run.
+/// Plays the peer of a process to be killed. Does nothing in an ordinary run.
 #[expect(clippy::infinite_loop, reason = "it is killed")]
 pub(crate) fn play_alone() {
     let Ok(text) = std::env::var(SCRIPT) else {
@@ -231,7 +231,7 @@ pub(crate) fn play_alone() {
 
 struct Peer {
     stream: Option<TcpStream>,
-    /// What it sends and what it expects, twice over.
+    /// The sent and the expected pattern, each twice in a row.
     out: Vec<u8>,
     expected: Vec<u8>,
     seen: Seen,
@@ -358,7 +358,7 @@ impl Peer {
     }
 }
 
-/// A stretch of bytes without a period of its own, and the beginning of the next one.
+/// A pattern without a period, followed by its own beginning.
 fn pattern(seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {

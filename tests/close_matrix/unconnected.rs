@@ -1,9 +1,9 @@
-//! The rows in which the session ends before it has an upstream.
+//! The rows in which the session ends before its upstream is connected.
 //!
 //! *Refused*: a direct client's connect is refused; corelane has accepted its client by then, so
-//! the nearest thing to it is a reset without a byte. *Before the connect*: a direct client cannot
-//! end before it is connected, so the cell is compared with the one in which it ends right after;
-//! its reset may also leave nothing to be seen by a server, since the connect is given up.
+//! the nearest equivalent is a reset without a byte. *Before the connect*: a direct client cannot
+//! end before it is connected, so the cell is compared with an end right after the connect; a reset
+//! may also stay invisible to the server, since the connect is given up.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -19,12 +19,12 @@ use crate::{Both, direct, row, verdict, whispers};
 
 const FLIGHTS: [Flight; 3] = [Flight::Nothing, Flight::Small, Flight::Large];
 const PACES: [Pace; 3] = [Pace::Fast, Pace::Slow, Pace::Stopped];
-/// How long a connect to a full backlog is given; Linux answers at once or not at all.
+/// Timeout of a connect to a full backlog; Linux answers at once or not at all.
 const FILL: Duration = Duration::from_millis(300);
-/// Between two looks at a listener.
+/// Interval between checks of a listener.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Runs all of them on one poller.
+/// Runs all rows on one poller.
 pub(crate) fn rows(poller: &str) {
     let cell = |ending, flight, pace| Cell {
         ending,
@@ -51,14 +51,14 @@ pub(crate) fn rows(poller: &str) {
     assert!(failures.is_empty(), "{poller}:\n{}", failures.join("\n"));
 }
 
-/// The client of a cell, on its own, and its address.
+/// The client of a cell, alone, and its address.
 fn client(to: SocketAddr, script: &[Step], whisper: &Whisper) -> (Seen, SocketAddr) {
     let socket = bound();
     let address = address_of(&socket);
     let end = match socket.connect(&to.into()) {
         Ok(()) => return (play(Side::Client, socket.into(), script, whisper), address),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => End::Refused,
-        // Connected, and reset before the connect had looked.
+        // Connected, and reset before the connect returned.
         Err(error) if error.kind() == ErrorKind::ConnectionReset => End::Reset,
         Err(error) => panic!("{error}"),
     };
@@ -69,7 +69,7 @@ fn client(to: SocketAddr, script: &[Step], whisper: &Whisper) -> (Seen, SocketAd
     (seen, address)
 }
 
-/// A socket with an address of its own.
+/// A socket with its own address.
 fn bound() -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -82,7 +82,7 @@ fn address_of(socket: &Socket) -> SocketAddr {
 }
 
 fn refused(poller: &str, flight: Flight) -> Vec<String> {
-    // Bound and not listening: nobody else gets the port, and connects to it are refused.
+    // Bound and not listening: the port is reserved, and connects to it are refused.
     let socket = bound();
     let dead = address_of(&socket);
     let cell = Cell {
@@ -108,7 +108,7 @@ fn refused(poller: &str, flight: Flight) -> Vec<String> {
     )]
 }
 
-/// A listener whose backlog is full of these.
+/// A listener with a full backlog of these connections.
 fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     let socket = bound();
     socket.listen(0).unwrap();
@@ -118,7 +118,7 @@ fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     (listener, full)
 }
 
-/// The client's FIN stands behind its bytes before there is anybody to send them to.
+/// The client's FIN stands behind its bytes before an upstream is connected.
 fn fin_before_connect(poller: &str, cell: Cell) -> Vec<String> {
     let (listener, full) = full_listener();
     let mut corelane = Corelane::start(poller, listener.local_addr().unwrap());
@@ -127,7 +127,7 @@ fn fin_before_connect(poller: &str, cell: Cell) -> Vec<String> {
     let end = client_script
         .iter()
         .position(|step| matches!(step, Step::Fin));
-    // Once more, for who opens the door.
+    // A second report, for the thread that makes room in the backlog.
     client_script.insert(end.unwrap() + 1, Step::Tell);
     let to = corelane.address;
     let (seen, address): (Both, _) = thread::scope(|scope| {
@@ -154,7 +154,7 @@ fn fin_before_connect(poller: &str, cell: Cell) -> Vec<String> {
     )]
 }
 
-/// The client resets while its upstream is being connected.
+/// The client resets during the connect to its upstream.
 fn reset_before_connect(poller: &str, cell: Cell) -> Vec<String> {
     let (listener, full) = full_listener();
     let mut corelane = Corelane::start(poller, listener.local_addr().unwrap());
@@ -167,8 +167,8 @@ fn reset_before_connect(poller: &str, cell: Cell) -> Vec<String> {
     let mut failures = Vec::new();
     let mut fail =
         |what: String| failures.push(format!("reset before the connect, {cell:?}: {what}"));
-    // Either the session ends without a server, or there is one, which then sees what a direct one
-    // would: the session ends when that has taken what came before the reset.
+    // Either the session ends without a server, or the server sees the same as on a direct
+    // connection: the session ends after the server has received all bytes before the reset.
     listener.set_nonblocking(true).unwrap();
     let record = (0..DEADLINE.as_millis() / LOOK.as_millis()).find_map(|_| {
         if let Ok((stream, _)) = listener.accept() {

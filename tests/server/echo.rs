@@ -1,4 +1,4 @@
-//! The echo service: every byte back, then the FIN; and nobody suffers from the others.
+//! The echo service: every byte back, then the FIN; no client disturbs a second client.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -9,7 +9,7 @@ use crate::support::{
     read_pattern, reset, runtime, send_pattern,
 };
 
-/// Every size, with its FIN right behind it.
+/// Every size, with the FIN right behind.
 #[test]
 fn every_size_comes_back_and_then_the_fin() {
     on_both(|poller| {
@@ -25,7 +25,7 @@ fn every_size_comes_back_and_then_the_fin() {
     });
 }
 
-/// Fifty mebibytes, read as they come.
+/// Fifty mebibytes, read on arrival.
 #[test]
 fn fifty_mebibytes_come_back() {
     on_both(|poller| {
@@ -35,7 +35,7 @@ fn fifty_mebibytes_come_back() {
     });
 }
 
-/// Bytes in pieces of any size come back whole.
+/// Bytes in pieces of any size come back complete.
 #[test]
 fn every_chunking_comes_back() {
     on_both(|poller| {
@@ -79,7 +79,7 @@ fn messages_may_be_sent_before_the_answers_to_earlier_ones() {
     });
 }
 
-/// FIN for FIN and never a reset, even when nothing was sent.
+/// FIN for FIN and never a reset, even for an empty stream.
 #[test]
 fn a_connection_that_only_ends_gets_a_fin() {
     on_both(|poller| {
@@ -93,8 +93,8 @@ fn a_connection_that_only_ends_gets_a_fin() {
     });
 }
 
-/// A client that sends and never reads costs a bounded amount, and nobody else anything (I5).
-/// Then it reads, and has everything.
+/// A client that sends and never reads costs a bounded amount of memory and delays no session (I5).
+/// When the client reads at last, all bytes arrive.
 #[test]
 fn clients_that_do_not_read_cost_little_and_lose_nothing() {
     const CLIENTS: usize = 8;
@@ -109,7 +109,7 @@ fn clients_that_do_not_read_cost_little_and_lose_nothing() {
         let sent: Vec<usize> = warm
             .iter()
             .map(|client| {
-                // What a ping left of the pattern is nothing: it begins here.
+                // The pattern begins here, without the bytes of the ping.
                 let sent = fill(client, MAX);
                 ping(&other);
                 sent
@@ -121,7 +121,7 @@ fn clients_that_do_not_read_cost_little_and_lose_nothing() {
         );
         let grown = server.memory().saturating_sub(before);
         // A connection may hold 12 buffers of 20 KiB in each lane's plan, and the kernel delivers
-        // 32 at once; sixty-four times that was sent.
+        // 32 at once; the clients sent sixty-four times as much.
         assert!(
             grown < CLIENTS * (1 << 20) + (8 << 20),
             "{grown} bytes more"
@@ -136,7 +136,7 @@ fn clients_that_do_not_read_cost_little_and_lose_nothing() {
     });
 }
 
-/// A client that resets in the middle ends its own session only.
+/// A client that resets in the middle ends only its own session.
 #[test]
 fn a_reset_ends_its_own_session_only() {
     on_both(|poller| {
@@ -163,7 +163,7 @@ fn a_reset_ends_its_own_session_only() {
     });
 }
 
-/// Clients that send a byte now and then, or nothing, hold up nobody.
+/// Clients that send a byte now and then, or nothing, delay no session.
 #[test]
 fn slow_clients_delay_no_session() {
     on_both(|poller| {
@@ -183,7 +183,7 @@ fn slow_clients_delay_no_session() {
     });
 }
 
-/// So many connections at once, each used, half of them at a time from another thread.
+/// This many connections at once, all used, half of them at a time from a second thread.
 fn hold(poller: &str, count: usize) {
     let server = Server::echo(poller, 2);
     let idle = server.sockets();
@@ -222,7 +222,7 @@ fn two_thousand_connections_at_once() {
     on_both(|poller| hold(poller, 2000));
 }
 
-/// Needs 10,000 descriptors here and there: `ulimit -n`.
+/// Needs 10,000 descriptors in both processes: `ulimit -n`.
 #[test]
 #[ignore = "takes a while and 10,000 descriptors"]
 fn ten_thousand_connections_at_once() {
@@ -245,7 +245,7 @@ fn spinning_before_sleeping_changes_nothing() {
     });
 }
 
-/// Clients that are gone before they are accepted are skipped, and the listener goes on.
+/// Clients that close before the accept are skipped, and the listener continues.
 #[test]
 fn clients_that_reset_in_the_backlog_are_skipped() {
     on_both(|poller| {
@@ -264,8 +264,8 @@ fn clients_that_reset_in_the_backlog_are_skipped() {
     });
 }
 
-/// Lasting connections that come one after another are spread evenly, whatever the kernel's hash
-/// says of them: it gave eight to one lane of two.
+/// Lasting connections opened in sequence are spread evenly over the lanes, whatever the kernel's
+/// hash: the hash gave eight to one lane of two.
 #[test]
 fn each_lane_has_its_share_of_lasting_connections() {
     on_both(|poller| {

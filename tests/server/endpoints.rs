@@ -1,5 +1,5 @@
-//! An upstream's endpoints: whose turn it is, and what the log says of those that do not answer.
-//! What holds for the process holds however many lanes it has.
+//! An upstream's endpoints: their turns, and the log of failing endpoints. Promises of the process
+//! hold for any number of lanes.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
@@ -18,12 +18,12 @@ struct Upstreams {
 }
 
 impl Upstreams {
-    /// `dead` of them, by their place, refuse.
+    /// The endpoints with an index in `dead` refuse.
     fn new(poller: &str, lanes: usize, count: usize, dead: &[usize]) -> Self {
         let all: Vec<Dormant> = (0..count).map(|_| Dormant::new()).collect();
         let endpoints: Vec<SocketAddr> = all.iter().map(|one| one.address).collect();
         let server = Server::start(&(runtime(poller, lanes) + &proxy(&endpoints)));
-        // The others' listeners answer from now on; the dead ones' ports stay taken.
+        // The living endpoints listen from now on; the dead endpoints' ports stay bound.
         let mut listeners = Vec::new();
         for (place, endpoint) in all.into_iter().enumerate() {
             let listener = endpoint.into_listener(!dead.contains(&place));
@@ -37,7 +37,7 @@ impl Upstreams {
         }
     }
 
-    /// Connects once more; gives the place of the endpoint that it came to.
+    /// Connects once more; returns the index of the endpoint.
     fn next(&mut self) -> usize {
         let client = connect(self.server.address("proxy"));
         let (place, upstream) = self.accept();
@@ -45,7 +45,7 @@ impl Upstreams {
         place
     }
 
-    /// Connects so many more at once, and sees each come to an endpoint.
+    /// Opens this many connections at once, and checks that each reaches an endpoint.
     fn together(&mut self, count: usize) {
         let address = self.server.address("proxy");
         let clients: Vec<TcpStream> = (0..count).map(|_| connect(address)).collect();
@@ -66,7 +66,7 @@ impl Upstreams {
     }
 }
 
-/// A port that is taken and refuses, until somebody listens.
+/// A bound port that refuses until it listens.
 struct Dormant {
     socket: Socket,
     address: SocketAddr,
@@ -89,7 +89,7 @@ impl Dormant {
     }
 }
 
-/// Each lane took turns of its own, so that a few lasting connections met at one endpoint.
+/// Each lane took its own turns, so a few lasting connections met at one endpoint.
 /// (envoyproxy/envoy#2593.)
 #[test]
 fn all_lanes_take_turns_together() {
@@ -104,8 +104,8 @@ fn all_lanes_take_turns_together() {
     });
 }
 
-/// What a dead endpoint could not take went to the one behind it, which had twice the load of the
-/// others. (npgsql/npgsql#4181, ContentSquare/chproxy#82.)
+/// A dead endpoint's share went to its successor, which had twice the load. (npgsql/npgsql#4181,
+/// ContentSquare/chproxy#82.)
 #[test]
 fn a_dead_endpoint_s_share_is_spread_over_all_others() {
     on_both(|poller| {
@@ -121,7 +121,7 @@ fn a_dead_endpoint_s_share_is_spread_over_all_others() {
     });
 }
 
-/// Refused, so the next endpoint.
+/// After a refusal the next endpoint is tried.
 #[test]
 fn an_endpoint_that_refuses_is_passed_over() {
     on_both(|poller| {
@@ -136,7 +136,7 @@ fn an_endpoint_that_refuses_is_passed_over() {
     });
 }
 
-/// Every lane logged once a second. (scylladb/seastar#167.) The number of each line is that of its
+/// Every lane logged once a second. (scylladb/seastar#167.) The number in each line counts the
 /// endpoint's failures.
 #[test]
 fn a_dead_endpoint_has_a_line_a_second_whatever_the_lanes() {
@@ -173,7 +173,7 @@ fn a_dead_endpoint_has_a_line_a_second_whatever_the_lanes() {
     });
 }
 
-/// Nothing said that an endpoint was back.
+/// No line reported an endpoint's recovery.
 #[test]
 fn an_endpoint_that_answers_again_is_named_once() {
     on_both(|poller| {
@@ -186,8 +186,8 @@ fn an_endpoint_that_answers_again_is_named_once() {
             listeners: vec![first.0],
             open: Vec::new(),
         };
-        // One of two comes to the second endpoint first, and is served by the first one. No connect
-        // is under way when the second one's listener comes, nor when both go.
+        // One session of two tries the second endpoint first, and the first endpoint serves both.
+        // No connect is pending when the second listener opens, nor when both clients leave.
         upstreams.together(4);
         let line = upstreams.server.await_line("cannot connect");
         assert!(line.contains(&format!("endpoint={endpoint} ")), "{line}");

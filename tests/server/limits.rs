@@ -1,4 +1,4 @@
-//! Limits: sessions, descriptors, and what must come back after each session.
+//! Limits: sessions, descriptors, and all that must be returned after each session.
 #![expect(unsafe_code, reason = "prlimit(2) of a running server")]
 
 use std::fs;
@@ -12,7 +12,7 @@ use crate::support::{
     send_pattern,
 };
 
-/// I9: who is above the limit waits in the backlog, and is served as soon as there is room.
+/// I9: clients above the limit wait in the backlog, and are served as soon as there is room.
 #[test]
 fn the_sixth_of_five_waits_until_one_leaves() {
     on_both(|poller| {
@@ -36,7 +36,7 @@ fn the_sixth_of_five_waits_until_one_leaves() {
     });
 }
 
-/// Sends a ping and hears nothing for a while.
+/// Sends a ping and gets no answer for a while.
 pub(crate) fn is_silent(mut client: &TcpStream) -> bool {
     use std::io::{Read, Write};
     client.write_all(b"ping").unwrap();
@@ -55,13 +55,12 @@ fn ping_answered(mut client: &TcpStream) {
     assert_eq!(&back, b"ping");
 }
 
-/// Issue 14: a place came free with its session, and its descriptor an entry of the kernel later,
-/// so that one too many was accepted.
+/// Issue 14: a permit came free with its session, and its descriptor a kernel entry later, so one
+/// connection too many was accepted.
 #[test]
 fn with_as_many_permits_as_descriptors_none_is_missing() {
     const PLACES: usize = 20;
-    // The connection that waits for a place, and a pair with which io_uring's buffers are asked
-    // back.
+    // The connection that waits for a permit, and a socket pair that returns io_uring's buffers.
     const BESIDES: usize = 1 + 2;
     on_both(|poller| {
         let limit = format!("max_sessions = {PLACES}\n");
@@ -72,7 +71,8 @@ fn with_as_many_permits_as_descriptors_none_is_missing() {
         served.iter().for_each(ping);
         for _ in 0..10 {
             let waiting = wave();
-            // The lane sees all of one wave leave in one turn, with the next one in the backlog.
+            // The lane sees all clients of one wave leave in one turn, with the next wave in the
+            // backlog.
             server.signal("STOP");
             served = waiting;
             server.signal("CONT");
@@ -86,7 +86,7 @@ fn with_as_many_permits_as_descriptors_none_is_missing() {
     });
 }
 
-/// Issue 14: a limit was reached in silence, at every level of the log.
+/// Issue 14: reaching a limit was not logged at any level.
 #[test]
 fn a_limit_on_sessions_that_is_reached_is_told_and_counted() {
     on_both(|poller| {
@@ -111,7 +111,7 @@ fn a_limit_on_sessions_that_is_reached_is_told_and_counted() {
     });
 }
 
-/// The kernel drops whoever finds a backlog full, and says nothing.
+/// The kernel drops connections to a full backlog without a report.
 #[test]
 fn an_overflowing_backlog_is_logged() {
     on_both(|poller| {
@@ -124,7 +124,7 @@ fn an_overflowing_backlog_is_logged() {
             .map(|_| {
                 let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
                 socket.set_nonblocking(true).unwrap();
-                // It goes on, until there is room or nobody waits for it.
+                // The kernel retries until there is room or the socket is closed.
                 drop(socket.connect(&address));
                 socket
             })
@@ -138,7 +138,7 @@ fn an_overflowing_backlog_is_logged() {
     });
 }
 
-/// Waves of sessions above the limit: never more than there may be, and each is served.
+/// Waves of clients above the limit: never too many sessions, and each client is served.
 #[test]
 fn a_storm_above_the_limit_is_served_wave_by_wave() {
     on_both(|poller| {
@@ -164,17 +164,17 @@ fn a_storm_above_the_limit_is_served_wave_by_wave() {
     });
 }
 
-/// Lets the server open so many descriptors more.
+/// Leaves the server this many free descriptors.
 pub(crate) fn leave_descriptors(server: &Server, more: usize) {
     let entries = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
     let entries = entries.map(|entry| entry.unwrap());
-    // What it reads of /proc once a second it closes at once, and leaves one more.
+    // The server opens files of /proc once a second and closes them at once; leave one for them.
     let lasts = entries.filter(|entry| {
         fs::read_link(entry.path()).is_ok_and(|target| !target.starts_with("/proc"))
     });
     let number = |entry: fs::DirEntry| entry.file_name().to_str().unwrap().parse().unwrap();
     let open: Vec<u64> = lasts.map(number).collect();
-    // The limit is on the number of a descriptor, and the lowest free one is taken.
+    // The limit is on descriptor numbers, and the kernel uses the lowest free number.
     let free = (0..).filter(|number| !open.contains(number));
     let max = free.take(more + 1).last().unwrap();
     let limit = libc::rlimit {
@@ -184,7 +184,7 @@ pub(crate) fn leave_descriptors(server: &Server, more: usize) {
     set_limit(server, &limit);
 }
 
-/// As before.
+/// Restores the limit.
 pub(crate) fn free_descriptors(server: &Server) {
     let all = limit_of(server).rlim_max;
     let limit = libc::rlimit {
@@ -199,14 +199,14 @@ fn limit_of(server: &Server) -> libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: no new limit is given, and the old one may be written.
+    // SAFETY: no new limit is set, and the old limit may be written.
     let rc = unsafe { prlimit(server, std::ptr::null(), &raw mut limit) };
     assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
     limit
 }
 
 fn set_limit(server: &Server, limit: &libc::rlimit) {
-    // SAFETY: the new limit is valid for a read, and the old one is not asked for.
+    // SAFETY: the new limit is valid for a read, and the old limit is not requested.
     let rc = unsafe { prlimit(server, limit, std::ptr::null_mut()) };
     assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
 }
@@ -219,8 +219,8 @@ unsafe fn prlimit(server: &Server, new: *const libc::rlimit, old: *mut libc::rli
     unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, new, old) }
 }
 
-/// No descriptor is left. Nobody is closed, nothing spins, the log stays short, and who
-/// waits in the backlog is served soon after one comes free.
+/// Without a free descriptor no session ends, nothing spins, the log stays short, and waiting
+/// clients are served soon after a descriptor comes free.
 #[test]
 fn without_descriptors_clients_wait_and_nothing_spins() {
     on_both(|poller| {
@@ -263,7 +263,7 @@ fn is_quiet(mut client: &TcpStream) -> bool {
     quiet
 }
 
-/// One descriptor comes free, and one who waits is served, not in a second.
+/// A freed descriptor serves a waiting client at once, not after a second.
 #[test]
 fn a_freed_descriptor_serves_a_waiting_client() {
     on_both(|poller| {
@@ -283,8 +283,8 @@ fn a_freed_descriptor_serves_a_waiting_client() {
     });
 }
 
-/// None is left for the next client's side, or for its upstream's. It was accepted and
-/// reset where the second was the one that is missing; it waits, and the others go on.
+/// Without descriptors for a client or its upstream. The client was accepted and reset when only
+/// the second descriptor was missing; now the client waits, and sessions continue.
 #[test]
 fn a_client_waits_for_both_descriptors() {
     on_both(|poller| {
@@ -314,8 +314,8 @@ fn a_client_waits_for_both_descriptors() {
     });
 }
 
-/// No descriptor is left for a pipe. Bulk moves without one, both ways, also to a client
-/// that now and then stops: the same bytes, and the end.
+/// Without descriptors for a pipe bulk transfers continue, in both directions, also to a client
+/// that pauses: the same bytes, and the end.
 #[test]
 fn without_a_descriptor_for_a_pipe_bulk_goes_on() {
     const BULK: usize = 24 << 20;
@@ -340,7 +340,7 @@ fn without_a_descriptor_for_a_pipe_bulk_goes_on() {
     });
 }
 
-/// I6: when all is quiet every descriptor is back.
+/// I6: at rest every descriptor is closed.
 #[test]
 fn five_hundred_sessions_leave_no_descriptor() {
     on_both(|poller| {
@@ -371,7 +371,7 @@ fn five_hundred_sessions_leave_no_descriptor() {
     });
 }
 
-/// A program that a session's process would start inherits nothing of it.
+/// A program started by the process inherits no descriptor.
 #[test]
 fn every_descriptor_is_close_on_exec() {
     const CLOSE_ON_EXEC: u32 = 0o2_000_000;
@@ -395,7 +395,7 @@ fn every_descriptor_is_close_on_exec() {
                 let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
                 Some(flags & CLOSE_ON_EXEC != 0)
             };
-            // Whoever runs the tests may have left it some of their own.
+            // The tests' runner may have left inheritable descriptors.
             let inherited = closes("/proc/self") == Some(false);
             if inherited && what("/proc/self").ok() == what(&process).ok() {
                 continue;
@@ -414,7 +414,7 @@ fn every_descriptor_is_close_on_exec() {
     });
 }
 
-/// An idle server does nothing at all, whether nobody or a thousand are connected.
+/// An idle server does nothing at all, with no client or a thousand clients connected.
 #[test]
 fn an_idle_server_uses_no_cpu() {
     on_both(|poller| {

@@ -1,4 +1,4 @@
-//! Starting: what is said, what is refused and how, which poller is taken.
+//! Starting: log lines, refusals and their exit codes, choice of the poller.
 
 use std::env;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
@@ -10,8 +10,8 @@ use crate::support::{
     runtime,
 };
 
-/// Starts a server that fails: its exit code and the reason in its last line, behind the file and
-/// the line that it stands on.
+/// Starts a server that fails: its exit code and the reason in its last line, without the file and
+/// line number.
 fn fails(command: Command, config: &str) -> (Option<i32>, String) {
     let mut server = Server::spawn(command, config);
     let code = server.wait();
@@ -74,8 +74,8 @@ fn an_address_in_use_is_named() {
     });
 }
 
-/// Lanes share their port by SO_REUSEPORT, which would let a second server join in silence and
-/// take half of the connections (moq#2960).
+/// Lanes share their port by SO_REUSEPORT, which would let a second server bind the port without an
+/// error and get half of the connections (moq#2960).
 #[test]
 fn a_second_server_on_the_same_port_is_refused() {
     on_both(|poller| {
@@ -108,7 +108,7 @@ fn a_server_can_be_started_again_at_once() {
             let mut server = Server::start(&config);
             let client = server.connect();
             ping(&client);
-            // The server closes first, so that it is its port that is in TIME_WAIT.
+            // The server closes first, so its own port is in TIME_WAIT.
             server.signal("TERM");
             server.await_line("stopping");
             server.hurry("TERM");
@@ -148,7 +148,7 @@ fn what_this_machine_does_not_have_is_a_configuration_error() {
 
 #[test]
 fn an_address_that_no_interface_has_is_named() {
-    // Documentation's own (RFC 5737): nobody has it.
+    // A documentation address (RFC 5737): no machine has it.
     let config = echo_on("\"192.0.2.1:7007\"");
     let (code, line) = fails(corelane(), &config);
     assert_eq!(code, Some(2));
@@ -199,7 +199,7 @@ fn a_proxy_connects_over_ipv6() {
     });
 }
 
-/// Every line is one object with the same first fields; no parser is worth a dependency here.
+/// Every line is one object with the same first fields; a parser is not worth a dependency here.
 #[test]
 fn json_lines_are_objects() {
     on_both(|poller| {
@@ -231,7 +231,7 @@ fn json_lines_are_objects() {
     });
 }
 
-/// Whoever reads the log as JSON reads why the server ended, too.
+/// The JSON log, too, contains the reason for the server's end.
 #[test]
 fn a_failure_has_the_form_of_the_log() {
     let log = "[log]\nformat = \"json\"\nlevel = \"error\"\n";
@@ -251,8 +251,8 @@ fn a_failure_has_the_form_of_the_log() {
     assert!(line.contains(&reason), "{line}");
 }
 
-/// What is wrong with a configuration is text for whoever edits it, whatever form the log has: some
-/// of it is found before the form is known.
+/// Errors of the configuration are text for the configuration's author, in either form of log: some
+/// errors are found before the form is known.
 #[test]
 fn a_mistake_of_the_configuration_is_text() {
     let log = "[log]\nformat = \"json\"\nlevel = \"error\"\n";
@@ -266,7 +266,7 @@ fn a_mistake_of_the_configuration_is_text() {
     assert!(line.starts_with('/') && line.contains(reason), "{line}");
 }
 
-/// I8: one record per session, however it ends, with the bytes exact.
+/// I8: one record per session, however the session ends, with exact bytes.
 #[test]
 fn each_session_has_one_line_at_its_end() {
     on_both(|poller| {
@@ -299,7 +299,7 @@ fn each_session_has_one_line_at_its_end() {
     });
 }
 
-/// Below a folder of the build: examples lie beside the folder of the test programs.
+/// In a folder of the build: examples lie beside the folder of the test programs.
 fn example(name: &str) -> PathBuf {
     let tests = env::current_exe().unwrap();
     let path = tests
@@ -312,7 +312,7 @@ fn example(name: &str) -> PathBuf {
     path
 }
 
-/// Below the runner that denies io_uring, with the error that is given.
+/// Under the runner that denies io_uring, with the given error.
 fn denied(errno: &str) -> Command {
     let mut command = Command::new(example("deny_io_uring"));
     command
@@ -321,7 +321,7 @@ fn denied(errno: &str) -> Command {
     command
 }
 
-/// io_uring is denied, so epoll serves, and one line says why.
+/// Without io_uring epoll serves, and one line states the reason.
 #[test]
 fn without_io_uring_epoll_serves_and_says_why() {
     for (errno, why) in [

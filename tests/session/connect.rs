@@ -1,4 +1,4 @@
-//! Connecting: what becomes of a session before there is an upstream.
+//! Connecting: sessions before they have an upstream.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,8 +11,8 @@ use crate::support::{
     signal, until,
 };
 
-/// A backlog that is full, so that the proxy's connect waits; room comes with [`Door::open`], and
-/// the kernel's next SYN, a second after the first, gets in.
+/// A full backlog, so that the proxy's connect waits. [`Door::open`] makes room, and the kernel's
+/// second SYN, after a second, is accepted.
 struct Door {
     waiting: Vec<TcpStream>,
 }
@@ -37,8 +37,8 @@ fn behind_a_door(poller: &str) -> (Door, Rig) {
     (door, rig)
 }
 
-/// An upstream that resets as soon as it has greeted was taken for one that refuses when the proxy
-/// came late to look, and its greeting was lost.
+/// An upstream that resets right after its greeting counted as refusing when the proxy looked late,
+/// and the greeting was lost.
 #[test]
 fn a_reset_right_behind_a_greeting_is_no_refusal() {
     on_both(|poller| {
@@ -59,8 +59,8 @@ fn a_reset_right_behind_a_greeting_is_no_refusal() {
     });
 }
 
-/// An upstream that resets before the proxy has looked was taken for one that refuses, and another
-/// endpoint was tried: on a busy machine a matter of luck. What has accepted has not refused.
+/// An upstream that resets before the proxy has looked counted as refusing, and the next endpoint
+/// was tried, by chance on a busy machine. An endpoint that has accepted has not refused.
 #[test]
 fn what_has_accepted_has_not_refused() {
     on_both(|poller| {
@@ -81,7 +81,7 @@ fn what_has_accepted_has_not_refused() {
             }
             reset(upstream);
             signal(rig.server.pid(), "CONT");
-            // What a client of the upstream's own would see.
+            // The end seen by a client connected directly to the upstream.
             let end = if fin { End::Fin } else { End::Reset };
             assert_eq!(drain(&client), (greeting, end));
             let address = client.local_addr().unwrap();
@@ -106,8 +106,7 @@ fn syn_is_out(rig: &Rig) -> bool {
         .contains(&remote)
 }
 
-/// What the client has sent, and its FIN, arrive once there is an
-/// upstream, and so does the answer.
+/// The client's bytes and FIN arrive once the upstream is connected, and the answer comes back.
 #[test]
 fn a_client_that_has_ended_before_the_connect_loses_nothing() {
     on_both(|poller| {
@@ -130,8 +129,8 @@ fn a_client_that_has_ended_before_the_connect_loses_nothing() {
     });
 }
 
-/// A client that resets while its upstream is being connected leaves nothing behind, long
-/// before the connect would have timed out.
+/// A client that resets during the connect to its upstream leaves nothing behind, long before the
+/// connect timeout.
 #[test]
 fn a_client_that_resets_before_the_connect_cancels_it() {
     on_both(|poller| {
@@ -156,14 +155,14 @@ fn a_client_that_resets_before_the_connect_cancels_it() {
     });
 }
 
-/// What refuses is recorded as refused, with as many tries as there were endpoints, and
-/// the client is reset within milliseconds.
+/// A refusal is recorded with as many tries as endpoints, and the client is reset within
+/// milliseconds.
 #[test]
 fn refusals_are_bounded_and_recorded() {
     on_both(|poller| {
         let endpoints = [(); 5].map(|()| dead_address());
         let mut rig = Rig::before(poller, &endpoints, listener().0, "", "tries = 4");
-        // Bound first: the connect itself may learn of the reset already.
+        // Bound first: the connect itself may report the reset already.
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         socket.bind(&any.into()).unwrap();
@@ -171,7 +170,7 @@ fn refusals_are_bounded_and_recorded() {
         let connected = socket.connect(&rig.address.into()).is_ok();
         rig.expect_session();
         let mut client = TcpStream::from(socket);
-        // Whatever is told of the reset first, nothing after it will be.
+        // The first call reports the reset, later calls do not.
         if connected && client.write_all(b"hello").is_ok() {
             patient(&client);
             assert_eq!(drain(&client), (0, End::Reset));
@@ -185,7 +184,7 @@ fn refusals_are_bounded_and_recorded() {
     });
 }
 
-/// What does not answer is recorded as timed out, after the listener's own time.
+/// A connect without an answer is recorded as timed out, after the listener's timeout.
 #[test]
 fn a_connect_timeout_is_exact_and_recorded() {
     on_both(|poller| {
@@ -206,8 +205,8 @@ fn a_connect_timeout_is_exact_and_recorded() {
     });
 }
 
-/// All tries together have their time, too: three endpoints that do not answer, and time
-/// for one and a half.
+/// A timeout bounds all tries together: three endpoints without an answer, and time for one and a
+/// half.
 #[test]
 fn all_tries_together_have_their_time() {
     on_both(|poller| {
@@ -226,7 +225,7 @@ fn all_tries_together_have_their_time() {
     });
 }
 
-/// What an endpoint has been sent is never sent to another, however it ends.
+/// Bytes sent to one endpoint are never sent to a second endpoint, however the first ends.
 #[test]
 fn bytes_are_never_sent_twice() {
     on_both(|poller| {
@@ -238,7 +237,7 @@ fn bytes_are_never_sent_twice() {
         for _ in 0..2 {
             let mut client = rig.client();
             client.write_all(b"once").unwrap();
-            // They take turns, so one of the two is the first endpoint's.
+            // The endpoints take turns, so one of the two sessions is on the first endpoint.
             let mut upstream = None;
             rig.upstream.set_nonblocking(true).unwrap();
             until("one of them is connected", || {
@@ -260,7 +259,7 @@ fn bytes_are_never_sent_twice() {
     });
 }
 
-/// A client that has reset before it was even accepted: one record, and nothing hangs.
+/// A client that resets before the accept gets one record, and nothing hangs.
 #[test]
 fn a_client_that_is_gone_at_once_has_a_record() {
     on_both(|poller| {
@@ -277,7 +276,7 @@ fn a_client_that_is_gone_at_once_has_a_record() {
     });
 }
 
-/// The proxy's own socket of a session is gone when the session is.
+/// The proxy's sockets of a session end with the session.
 #[test]
 fn a_session_leaves_no_connection_behind() {
     on_both(|poller| {
@@ -290,7 +289,7 @@ fn a_session_leaves_no_connection_behind() {
         drop(upstream);
         assert_eq!(drain(&client), (0, End::Fin));
         drop(client);
-        // Until both FIN are acknowledged; what is left is TIME_WAIT, of the kernel's own.
+        // Until both FINs are acknowledged; afterwards only the kernel's TIME_WAIT is left.
         until("the connection is over", || {
             queues(its, ours).is_none_or(|q| q.sent == 0)
         });

@@ -1,4 +1,4 @@
-//! Ends that come at an awkward moment.
+//! Ends at awkward moments.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,8 +9,7 @@ use crate::support::{End, accept, expect_pattern, fill, on_both, pattern, reset,
 /// More than a client with a small buffer takes, less than a socket's send buffer.
 const REPLY: usize = 300_000;
 
-/// Waits until the proxy has handed the whole reply to its kernel, of which the client reads
-/// nothing yet.
+/// Waits until the proxy has passed the whole reply to its kernel, while the client reads nothing.
 fn await_reply_in_kernel(proxy: SocketAddr, client: SocketAddr) {
     until("the reply waits in the kernel", || {
         let (from, to) = (queues(proxy, client), queues(client, proxy));
@@ -18,8 +17,8 @@ fn await_reply_in_kernel(proxy: SocketAddr, client: SocketAddr) {
     });
 }
 
-/// A reset waits until the client has acknowledged what came before it. A client that leaves
-/// meanwhile never will, and the kernel's count of what is outstanding then stays as it is: the
+/// A reset waits until the client has acknowledged all earlier bytes. A client that leaves
+/// meanwhile acknowledges nothing, and the kernel's count of unacknowledged bytes stays: the
 /// session lasted until its half-close timeout.
 #[test]
 fn a_client_may_leave_while_a_reset_waits_for_its_acknowledgements() {
@@ -40,7 +39,7 @@ fn a_client_may_leave_while_a_reset_waits_for_its_acknowledgements() {
     });
 }
 
-/// The same, and the client reads after all: every byte, then the reset.
+/// As above, but the client reads after all: every byte, then the reset.
 #[test]
 fn a_reset_comes_behind_the_reply() {
     on_both(|poller| {
@@ -57,9 +56,8 @@ fn a_reset_comes_behind_the_reply() {
     });
 }
 
-/// The upstream has sent its reply and its FIN, and is gone when
-/// more of the client's bytes come, which it resets. The reply is on its way by then and must
-/// arrive, with its FIN.
+/// The upstream has sent its reply and its FIN, and resets the client's later bytes. The reply is
+/// in flight by then and must arrive, with its FIN.
 #[test]
 fn a_reset_behind_a_fin_does_not_destroy_the_reply() {
     on_both(|poller| {
@@ -77,7 +75,7 @@ fn a_reset_behind_a_fin_does_not_destroy_the_reply() {
         drop(upstream);
         await_reply_in_kernel(rig.address, address);
         for _ in 0..2 {
-            // The first is answered by a reset, the second learns of it.
+            // A reset answers the first write, the second write reports the reset.
             client.write_all(b"more").unwrap();
             until("the proxy has read it", || {
                 queues(rig.address, address).is_none_or(|queues| queues.received == 0)
@@ -93,7 +91,7 @@ fn a_reset_behind_a_fin_does_not_destroy_the_reply() {
     });
 }
 
-/// Bytes and the end in one event, since the proxy does not run while they come.
+/// Bytes and the end in one event, since the proxy is stopped while they arrive.
 #[test]
 fn bytes_that_come_together_with_their_end_go_first() {
     on_both(|poller| {
@@ -133,8 +131,8 @@ fn close(stream: TcpStream, end: End) {
     }
 }
 
-/// A reply is on its way: the send to the client is told of its reset, and what is left
-/// for the receive looks like a FIN, which the upstream must not take for a half-close.
+/// A reply is in flight: the send to the client consumes the reset, and the receive then sees an
+/// end of stream, which must not reach the upstream as a half-close.
 #[test]
 fn a_reset_is_one_though_a_send_learns_of_it_first() {
     on_both(|poller| {
@@ -154,8 +152,8 @@ fn a_reset_is_one_though_a_send_learns_of_it_first() {
     });
 }
 
-/// FIN and FIN, and no reset on either leg: both ends can still be read to a FIN, and
-/// neither socket has an error.
+/// FIN for FIN, and no reset on either leg: both ends read to a FIN, and neither socket has an
+/// error.
 #[test]
 fn an_orderly_end_has_no_reset() {
     on_both(|poller| {
@@ -186,7 +184,7 @@ fn an_orderly_end_has_no_reset() {
     });
 }
 
-/// An upstream that sees a FIN has seen all that the client sent.
+/// An upstream that sees a FIN has received all bytes of the client.
 #[test]
 fn a_half_sent_request_is_no_request() {
     on_both(|poller| {
@@ -194,7 +192,7 @@ fn a_half_sent_request_is_no_request() {
         let (mut client, upstream) = rig.pair();
         let address = client.local_addr().unwrap();
         client.write_all(&pattern(0, 1000)).unwrap();
-        // Unread input when it closes, so its kernel resets.
+        // Unread input at the close turns the close into a reset.
         (&upstream).write_all(b"early answer").unwrap();
         client.peek(&mut [0]).unwrap();
         drop(client);
@@ -204,7 +202,7 @@ fn a_half_sent_request_is_no_request() {
     });
 }
 
-/// A write that fails ends the pair at once, though the other direction is blocked full.
+/// A failed write ends the session at once, though the opposite direction is blocked.
 #[test]
 fn a_failed_write_ends_a_session_that_is_blocked_the_other_way() {
     on_both(|poller| {
@@ -222,7 +220,7 @@ fn a_failed_write_ends_a_session_that_is_blocked_the_other_way() {
     });
 }
 
-/// What the client's kernel took of a send that was cut by the end is counted, too.
+/// The record counts the bytes of a send cut short, as far as the client's kernel took them.
 #[test]
 fn a_send_that_is_cut_is_counted_as_far_as_it_came() {
     on_both(|poller| {
@@ -241,7 +239,7 @@ fn a_send_that_is_cut_is_counted_as_far_as_it_came() {
 /// Buffers so small that a send is in flight nearly always.
 const IN_FLIGHT: &str = "socket = { send_buffer = \"8KiB\" }";
 
-/// A client reads so many bytes of a stream, and then no more until the session ends.
+/// A client reads this many bytes of a stream, and then no more until the session ends.
 fn cut(rig: &mut Rig, read: usize, end: &str) {
     let client = rig.small_client();
     let address = client.local_addr().unwrap();

@@ -1,5 +1,5 @@
-//! An upstream with fast open, whose cookie this machine has: the kernel keeps the SYN back until
-//! there are bytes to go with it, so that what is asked of the socket before that goes wrong.
+//! An upstream with fast open and a known cookie: the kernel delays the SYN until there are bytes
+//! to send, so earlier calls on the socket fail.
 //!
 //! In a namespace, where fast open can be switched on.
 
@@ -13,11 +13,11 @@ use crate::namespace::in_namespace;
 use crate::rig::{Rig, drain};
 use crate::support::{End, accept, listener, on_both, pattern, reset};
 
-/// For clients, for servers, and for every listener that does not ask for it.
+/// For clients, for servers, and for listeners without the socket option.
 const ALL: &str = "1027";
 const FAST_OPEN: &str = "socket.fast_open = true";
 
-/// Runs a test of a proxy that has the cookie of 127.0.0.1.
+/// Runs a test with a proxy that has the cookie of 127.0.0.1.
 fn with_a_cookie(name: &str, test: impl Fn(&mut Rig, &str)) {
     in_namespace(name, || {
         fs::write("/proc/sys/net/ipv4/tcp_fastopen", ALL).unwrap();
@@ -32,7 +32,7 @@ fn with_a_cookie(name: &str, test: impl Fn(&mut Rig, &str)) {
     });
 }
 
-/// Bytes there and back.
+/// Sends bytes there and back.
 fn ask(rig: &mut Rig) {
     let mut client = rig.client();
     client.write_all(b"ping").unwrap();
@@ -42,7 +42,7 @@ fn ask(rig: &mut Rig) {
     client.read_exact(&mut [0; 4]).unwrap();
 }
 
-/// How often bytes went with a SYN and were taken, in this namespace.
+/// Number of SYNs with accepted bytes in this namespace.
 fn with_the_syn() -> u64 {
     let all = fs::read_to_string("/proc/net/netstat").unwrap();
     let lines = all.lines().filter(|line| line.starts_with("TcpExt:"));
@@ -53,8 +53,8 @@ fn with_the_syn() -> u64 {
     columns[1][at.unwrap()].parse().unwrap()
 }
 
-/// The end of a client that had said nothing was said to a connection that was none yet: the client
-/// was reset, and the upstream blamed. (envoyproxy/envoy#42006.)
+/// The FIN of a silent client reached a connection without a SYN: the client was reset, and the
+/// upstream blamed. (envoyproxy/envoy#42006.)
 #[test]
 fn a_client_that_ends_without_a_byte_is_connected() {
     let name = "fast_open::a_client_that_ends_without_a_byte_is_connected";
@@ -71,7 +71,7 @@ fn a_client_that_ends_without_a_byte_is_connected() {
     });
 }
 
-/// A client that waits for a greeting waited for ever: no byte of it, no SYN.
+/// A client that waits for a greeting waited without end: no bytes from the client, no SYN.
 #[test]
 fn an_upstream_that_speaks_first_is_connected_to() {
     let name = "fast_open::an_upstream_that_speaks_first_is_connected_to";
@@ -83,8 +83,8 @@ fn an_upstream_that_speaks_first_is_connected_to() {
     });
 }
 
-/// The first bytes go with the SYN, and a FIN right behind them, which would undo a connect that is
-/// under way, does not go before the handshake is done.
+/// The first bytes go with the SYN. The FIN right behind them would undo a pending connect, so it
+/// waits for the handshake.
 #[test]
 fn a_request_and_its_end_arrive_whole() {
     let name = "fast_open::a_request_and_its_end_arrive_whole";
@@ -109,8 +109,8 @@ fn a_request_and_its_end_arrive_whole() {
     });
 }
 
-/// A dead endpoint was taken for one that had answered: it is passed over, and the bytes that its
-/// SYN had are the next one's.
+/// A dead endpoint counted as connected. Now the next endpoint is tried, with the bytes of the
+/// first SYN.
 #[test]
 fn an_endpoint_that_refuses_is_passed_over() {
     let name = "fast_open::an_endpoint_that_refuses_is_passed_over";
@@ -121,7 +121,7 @@ fn an_endpoint_that_refuses_is_passed_over() {
         let refuses = dead.local_addr().unwrap().as_socket().unwrap();
         let (live, answers): (TcpListener, _) = listener();
         let mut rig = Rig::before(poller, &[refuses, answers], live, "", FAST_OPEN);
-        // The second try has the second turn, so that the next session begins with the dead one.
+        // The second try uses the second turn, so the next session begins with the dead endpoint.
         for _ in 0..2 {
             let mut client: TcpStream = rig.client();
             let address = client.local_addr().unwrap();
@@ -141,7 +141,7 @@ fn an_endpoint_that_refuses_is_passed_over() {
     });
 }
 
-/// What a client said before it reset arrives, whenever the reset comes.
+/// Bytes before a client's reset arrive, whenever the reset comes.
 #[test]
 fn bytes_before_a_reset_arrive() {
     let name = "fast_open::bytes_before_a_reset_arrive";

@@ -1,4 +1,4 @@
-//! What slow readers cost.
+//! The memory cost of slow readers.
 
 use std::fs;
 use std::io::Write;
@@ -9,16 +9,16 @@ use socket2::SockRef;
 use crate::rig::{Rig, drain};
 use crate::support::{End, accept, on_both, ping, spawn, until};
 
-/// Sent to each reader that does not read: more than the marks and the buffers let through.
+/// Bytes for each reader that does not read: more than marks and buffers let through.
 const FLOOD: usize = 512 * 1024;
-/// User-space bytes that one direction may hold: the high mark of the configuration, and the
-/// buffers that a poller is ahead of its cancel.
+/// User-space bytes of one direction at most: the high mark of the configuration, and the buffers
+/// received before a cancel takes effect.
 const HELD_MAX: usize = (80 + 80) * 1024;
-/// Beyond that, what a session is: its task, its sockets' entries.
+/// The rest of a session: its task and socket entries.
 const SESSION_MAX: usize = 8 * 1024;
 
-/// Readers that stop cost at most the high mark each, others go on, and all of it comes
-/// back when they have gone.
+/// Readers that stop cost at most the high mark each and delay no other session, and all memory is
+/// returned after they have gone.
 fn slow_readers(poller: &str, count: usize) {
     // Small buffers in the kernel, so that the flood reaches the proxy's own.
     let small = "socket = { send_buffer = \"16KiB\" }";
@@ -45,7 +45,7 @@ fn slow_readers(poller: &str, count: usize) {
     }
     let mut taken = 0;
     let mut quiet = 0;
-    // Full speed, until nobody takes anything any more.
+    // Full speed, until no reader takes any more.
     until("all are held back", || {
         let mut round = 0;
         for (_, upstream) in &sessions {
@@ -67,9 +67,9 @@ fn slow_readers(poller: &str, count: usize) {
     ping(&client);
     drop(sessions);
     rig.await_records(count);
-    // Pages go back when their lane has been at rest for a moment, but for its ring of receive
-    // buffers, which has grown to its maximum, 512 of 20 KiB, and stays so. Tables stay as long as
-    // they were, 1.5 KB a session by measurement.
+    // Pages are returned after a lane has been at rest for a moment. The ring of receive buffers
+    // stays at its maximum, 512 of 20 KiB. Tables keep their length, 1.5 KB a session by
+    // measurement.
     let ring = if poller == "io_uring" { 10 << 20 } else { 0 };
     let kept = (4 << 20) + ring + count * 2048;
     until("the memory comes back", || {
@@ -92,12 +92,12 @@ fn a_thousand_slow_readers_cost_what_the_marks_allow() {
 #[test]
 #[ignore = "takes a minute, and nearly all descriptors"]
 fn ten_thousand_slow_readers_cost_what_the_marks_allow() {
-    // Two ends of each session are ours. With the usual limit of 20,000 it is a few less.
+    // Both ends of each session are in this process. With the usual limit of 20,000 a few less.
     let ours = descriptors_max().saturating_sub(200) / 2;
     on_both(|poller| slow_readers(poller, ours.min(10_000)));
 }
 
-/// How many descriptors this process may have.
+/// Maximum of descriptors of this process.
 fn descriptors_max() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits
@@ -111,7 +111,7 @@ fn descriptors_max() -> usize {
         .unwrap()
 }
 
-/// A reader that stops in the middle of a bulk transfer costs no more, and loses nothing.
+/// A reader that stops in the middle of a bulk transfer costs no more, and loses no byte.
 #[test]
 fn a_stopped_bulk_reader_resumes() {
     on_both(|poller| {
@@ -120,7 +120,7 @@ fn a_stopped_bulk_reader_resumes() {
         let (client, upstream) = rig.pair();
         let sent = crate::support::fill(&upstream, 256 << 20);
         let held = rig.server.memory().saturating_sub(before);
-        // The pipe is the kernel's; what did not fit the sink is in the pool.
+        // The kernel owns the pipe; bytes that did not fit the sink are in the pool.
         assert!(held < 4 << 20, "{held} bytes");
         drop(upstream);
         assert_eq!(drain(&client), (sent, End::Fin));

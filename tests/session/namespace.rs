@@ -1,5 +1,5 @@
-//! Local ports, in a network namespace that a test makes for itself: this program runs once more
-//! inside `unshare -n`, which takes root. Without that the tests say so and do nothing.
+//! Local ports, in a network namespace of the test's own: the test program runs itself again inside
+//! `unshare -n`, which needs root. Without root the tests report that they did not run.
 
 use std::env;
 use std::fs;
@@ -15,11 +15,11 @@ use crate::support::{End, PATIENCE, accept, on_both, pause};
 
 /// Set for the run inside.
 const INSIDE: &str = "CORELANE_TEST_NAMESPACE";
-/// The local ports that connects may use there.
+/// The local ports available to connects inside.
 const PORT_RANGE: &str = "40000 40099";
 const PORTS: usize = 100;
 
-/// Runs a test inside a namespace with that port range; `name` is its path in this program.
+/// Runs a test inside a namespace with that port range; `name` is the test's path.
 #[expect(clippy::print_stderr, reason = "says that a test did not run, and why")]
 pub(crate) fn in_namespace(name: &str, test: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
@@ -44,14 +44,14 @@ pub(crate) fn in_namespace(name: &str, test: impl FnOnce()) {
     assert!(status.success(), "inside the namespace: {status}");
 }
 
-/// A client from a port of its own, outside the range: a port that somebody has bound, to whatever
-/// address, is none that a connect may take.
+/// A client with a fixed port outside the range: a port bound to any address is not available to
+/// connects.
 fn client(rig: &mut Rig) -> TcpStream {
     static NEXT: AtomicU16 = AtomicU16::new(10_000);
     let from = SocketAddr::from((Ipv4Addr::LOCALHOST, NEXT.fetch_add(1, Ordering::Relaxed)));
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&from.into()).unwrap();
-    // It may be reset before the connect has looked; what follows shows that.
+    // The reset may arrive before the connect returns; later checks notice it.
     drop(socket.connect(&rig.address.into()));
     rig.expect_session();
     let client = TcpStream::from(socket);
@@ -59,12 +59,12 @@ fn client(rig: &mut Rig) -> TcpStream {
     client
 }
 
-/// Opens so many sessions and keeps them; gives those that were served, and how the others ended.
+/// Opens and keeps this many sessions; returns the served ones, and how the rest ended.
 fn open(rig: &mut Rig, count: usize) -> (Vec<(TcpStream, TcpStream)>, Vec<String>) {
     let (mut served, mut refused) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let mut client = client(rig);
-        // It may be reset already.
+        // The connection may be reset already.
         drop(client.write_all(b"x"));
         rig.upstream.set_nonblocking(true).unwrap();
         loop {
@@ -88,8 +88,8 @@ fn open(rig: &mut Rig, count: usize) -> (Vec<(TcpStream, TcpStream)>, Vec<String
     (served, refused)
 }
 
-/// No local port left is this machine's fault, never the endpoint's: the sessions that
-/// have one go on, the others are reset and recorded as such, and it passes when ports come back.
+/// A lack of local ports is this machine's failure, not the endpoint's: sessions with a port
+/// continue, the rest is reset and recorded as such, until ports are free again.
 #[test]
 fn no_port_left_is_no_fault_of_the_endpoint() {
     let name = "namespace::no_port_left_is_no_fault_of_the_endpoint";
@@ -108,7 +108,7 @@ fn no_port_left_is_no_fault_of_the_endpoint() {
             let warned = |line: &&String| line.contains("WARN") && line.contains("local_resources");
             let warnings = rig.server.log.iter().filter(warned).count();
             assert!((1..10).contains(&warnings), "{:#?}", rig.server.log);
-            // The upstream ends first, so the proxy's ports come back at once.
+            // The upstream ends first, so the proxy's ports are free at once.
             for (client, upstream) in served {
                 drop(upstream);
                 assert_eq!(drain(&client), (0, End::Fin));
@@ -121,7 +121,7 @@ fn no_port_left_is_no_fault_of_the_endpoint() {
     });
 }
 
-/// With a pool of source addresses each has a range of its own.
+/// With a pool of source addresses each address has the whole range.
 #[test]
 fn a_pool_of_sources_has_more_ports() {
     let name = "namespace::a_pool_of_sources_has_more_ports";
@@ -148,7 +148,7 @@ fn a_pool_of_sources_has_more_ports() {
     });
 }
 
-/// Every port comes back, once: many more sessions than ports, one after the other.
+/// Ports are reused: many more sessions than ports, in sequence.
 #[test]
 fn every_port_comes_back() {
     let name = "namespace::every_port_comes_back";
@@ -168,8 +168,8 @@ fn every_port_comes_back() {
     });
 }
 
-/// A connect to a dead port of the range may meet itself, and then what the client sends
-/// would come back to it. It is a refusal.
+/// A connect to a closed port of the range may connect to itself, and would echo the client's
+/// bytes. It counts as refused.
 #[test]
 fn a_connect_that_meets_itself_is_refused() {
     let name = "namespace::a_connect_that_meets_itself_is_refused";
@@ -178,14 +178,14 @@ fn a_connect_that_meets_itself_is_refused() {
             for port in [40_000, 40_001_u16] {
                 let dead = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into();
                 let unused = listener_outside_the_range();
-                // The proxy's own listener must not take one of the two.
+                // The proxy's own listener must not take a port of the range.
                 narrow("40002 40099");
                 let mut rig = Rig::before(poller, &[dead], unused, "", "tries = 1");
                 narrow("40000 40001");
                 for _ in 0..10 {
                     let mut client = client(&mut rig);
                     let from = client.local_addr().unwrap();
-                    // A send that fails has been told of the reset, and no read will be again.
+                    // A failed send has consumed the reset, and no read reports it again.
                     if client.write_all(b"who is there").is_ok() {
                         assert_eq!(drain(&client), (0, End::Reset));
                     }
@@ -198,12 +198,12 @@ fn a_connect_that_meets_itself_is_refused() {
     });
 }
 
-/// Sets the range of the namespace.
+/// Sets the port range of the namespace.
 fn narrow(range: &str) {
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", range).unwrap();
 }
 
-/// A port that is in nobody's way.
+/// A listener outside the port range.
 fn listener_outside_the_range() -> TcpListener {
     (30_000..31_000)
         .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
