@@ -1,7 +1,7 @@
 //! The whole server in a deterministic simulator: the real lanes, tasks, timers, pollers, sessions,
 //! relay, close engine and drain, on a simulated kernel, in one thread, by a seed.
 //!
-//! [`run`] runs one world. [`campaign()`] runs many, on all cores. Same seed, same trace.
+//! [`run()`] runs one world. [`campaign()`] runs many, on all cores. Same seed, same trace.
 
 mod campaign;
 mod checks;
