@@ -205,14 +205,12 @@ fn whispers() -> (Whisper, Whisper) {
 
 /// The errors of a cell; empty for a good cell.
 ///
-/// - Every received byte was sent, and there are no additional bytes. - Each side sees an end that
-/// a direct connection shows in this cell. - Before a FIN: all sent bytes. Before a reset: all
-/// bytes that the sender's peer had acknowledged   at the end, which a direct connection delivers
-/// with any timing. Where only few bytes were in   flight, which reach the peer's kernel at once,
-/// as many bytes as any direct run. - One record of the session, with the right bytes and end
-/// reason.
-///
-/// Where the system `forgets`, any number of bytes may come before a reset.
+/// - Every received byte was sent, and there are no additional bytes.
+/// - Each side sees an end that a direct connection shows in this cell.
+/// - Before a FIN: all sent bytes. Before a reset: all bytes that the sender's peer had
+///   acknowledged at the end, which a direct connection delivers with any timing. Where only few
+///   bytes were in flight, which reach the peer's kernel at once, as many bytes as any direct run.
+/// - One record of the session, with the right bytes and end reason.
 fn verdict(
     cell: Cell,
     direct: &[Both],

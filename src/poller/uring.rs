@@ -127,7 +127,7 @@ impl Uring {
                 if chain.is_empty() {
                     return Submitted::Done(Event::Sent(0, Ok(())));
                 }
-                // Not lazy while receives starve: their buffers may be in this chain, needed at once.
+                // Not lazy while receives starve: this chain may hold the buffers that they need.
                 state.lazy = lazily && self.starved.is_empty() && chain.buffers() <= PARTS;
                 state.send = self.sends.insert(chain);
                 self.start_send(socket);
