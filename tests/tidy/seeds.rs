@@ -1,5 +1,6 @@
 //! One text for each error that `tests/tidy.rs` must find, and similar texts without an error.
 
+use crate::cycles::cycles;
 use crate::source::Source;
 use crate::words::{Count, judge};
 use crate::{MACHINE_PATHS, REGISTRY_HOSTS, check};
@@ -152,6 +153,99 @@ const GOOD: &[(&str, &str)] = &[
         "use a::prelude::B;\nuse crate::server::A;\n#[cfg(unix)]\nmod x;",
     ),
 ];
+
+/// A path and the text of the file.
+type File = (&'static str, &'static str);
+
+/// The files of one crate, the folder in which they form a cycle, and its first two steps.
+const CYCLES: &[(&[File], &str, &str)] = &[
+    (
+        &[
+            ("src/net/a.rs", "use super::{c::C, b::{B, D}};"),
+            ("src/net/b.rs", "fn f() {\n    crate::net::a::g();\n}"),
+        ],
+        "src/net",
+        "src/net/a.rs:1 refers to b, src/net/b.rs:2 refers to a",
+    ),
+    // By a re-export, out of a test module, between a file and a folder.
+    (
+        &[
+            (
+                "src/net/mod.rs",
+                "mod a;\nmod b;\npub(crate) use self::b::B as C;",
+            ),
+            (
+                "src/net/a.rs",
+                "#[cfg(test)]\nmod tests {\n    use super::super::C;\n}",
+            ),
+            ("src/net/b/mod.rs", "pub use c::B;"),
+            ("src/net/b/c.rs", "use super::super::a;"),
+        ],
+        "src/net",
+        "src/net/a.rs:3 refers to b, src/net/b/c.rs:1 refers to a",
+    ),
+    // By a module that was imported.
+    (
+        &[
+            ("bench/src/a.rs", "use crate::d as e;\nfn f(_: e::b::B) {}"),
+            ("bench/src/d/mod.rs", "pub(super) use super::b;"),
+            ("bench/src/b.rs", "use super::a;"),
+        ],
+        "bench/src",
+        "bench/src/a.rs:2 refers to b, bench/src/b.rs:1 refers to a",
+    ),
+    // Code in a `mod.rs` that a child uses.
+    (
+        &[
+            ("src/net/mod.rs", "mod a;\nstruct A(a::B);"),
+            ("src/net/a.rs", "use super::A;"),
+        ],
+        "src/net",
+        "src/net/a.rs:1 refers to mod, src/net/mod.rs:2 refers to a",
+    ),
+];
+
+/// The files of one crate, without a cycle.
+const NO_CYCLE: &[File] = &[
+    ("src/lib.rs", "mod net;\nmod sys;"),
+    (
+        "src/net/mod.rs",
+        "mod a;\nmod b;\nmod c;\npub use self::a::A;",
+    ),
+    (
+        "src/net/a.rs",
+        "use super::b::{self, B};\nuse std::net::c::C;\n// super::c::C",
+    ),
+    (
+        "src/net/b.rs",
+        "use super::c::*;\npub(in crate::net) use crate::sys::{self, S};",
+    ),
+    (
+        "src/net/c.rs",
+        "fn a() {}\n#[cfg(test)]\nmod tests {\n    use super::a;\n}",
+    ),
+    ("src/sys.rs", "mod a;\npub struct S;"),
+    ("src/sys/a.rs", "use super::S;"),
+];
+
+#[test]
+fn finds_cycles_of_files() {
+    let owned = |files: &[File]| -> Vec<(String, String)> {
+        let own = |(path, text): &File| ((*path).to_owned(), (*text).to_owned());
+        let roots = ["src/lib.rs", "bench/src/lib.rs", "src/net/mod.rs"].map(|path| (path, ""));
+        let missing = roots
+            .iter()
+            .filter(|root| files.iter().all(|file| file.0 != root.0));
+        files.iter().chain(missing).map(own).collect()
+    };
+    for (files, folder, steps) in CYCLES {
+        let found = cycles(&owned(files));
+        assert_eq!(found.len(), 1, "{files:#?}: {found:#?}");
+        assert!(found[*folder].starts_with(steps), "{files:#?}: {found:#?}");
+    }
+    let found = cycles(&owned(NO_CYCLE));
+    assert!(found.is_empty(), "{found:#?}");
+}
 
 #[test]
 fn finds_each_kind_of_error() {
