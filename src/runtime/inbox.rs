@@ -339,7 +339,7 @@ mod loom_models {
     use loom::thread;
 
     use super::inbox;
-    use crate::runtime::loom_models::bounded;
+    use crate::runtime::loom_rig::bounded;
 
     /// A lane that sleeps whenever it finds nothing gets every message and is woken at most once
     /// per sleep. A message is a cell: loom sees it read before it is known to have been written.

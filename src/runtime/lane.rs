@@ -1,28 +1,26 @@
 //! The lane: one core's run queue, timers, inbox and poller, and the turn that drives them.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::handle::Handle;
 use super::inbox::{Receiver, inbox};
 use super::leaving::Leaving;
-use super::remote::{Message, Remote};
+use super::remote::{Message, Remote, Task};
 use super::rest::Rest;
-use super::run_queue::RunQueue;
-use super::shared::{Current, Shared, Tasks, schedule};
+use super::scheduler::{Current, Scheduler, schedule};
+use super::shared::Shared;
 use super::socket_table::Sockets;
 use super::spin::Spin;
 use super::splice::Splice;
-use super::task::{Task, TaskName};
+use super::task::TaskName;
 use super::timer::Timers;
 use crate::buf::{Pool, PoolOptions};
 use crate::poller::{BackEnd, Completion, Poller, PollerOptions, Wait};
-use crate::stats::LaneStats;
 use crate::sys::{self, Bug, Time, seeded};
 
 /// Messages that the inbox holds before it spills.
@@ -67,6 +65,7 @@ impl LaneOptions {
 /// One core's scheduler and poller. Stays on the thread that opened it.
 #[derive(Debug)]
 pub struct Lane {
+    scheduler: Rc<Scheduler>,
     shared: Rc<Shared>,
     receiver: Receiver<Message>,
     spin: Spin,
@@ -74,10 +73,6 @@ pub struct Lane {
     fired: Vec<Task>,
     rest: Rest,
 }
-
-/// A lane, as its tasks see it. Cheap to clone; stays on its thread.
-#[derive(Clone, Debug)]
-pub struct Handle(pub(super) Rc<Shared>);
 
 impl Lane {
     /// Opens a lane on the calling thread.
@@ -89,28 +84,24 @@ impl Lane {
         let poller = Poller::open(options.back_end, options.poller, &pool)?;
         let (sender, receiver) = inbox(INBOX);
         let remote = Remote::new(sender, poller.notifier());
+        let scheduler = Rc::new(Scheduler::new(remote));
         let shared = Shared {
             now: Cell::new(now),
-            judged: Cell::new(now),
+            delivered_until: Cell::new(now),
             poller: RefCell::new(poller),
             splice: RefCell::new(Splice::default()),
             sockets: RefCell::new(Sockets::new(options.queue_buffers)),
             timers: RefCell::new(Timers::new(now)),
             pool,
-            stats: Arc::clone(remote.stats()),
-            queue: RefCell::new(RunQueue::new()),
-            yielded: RefCell::new(Vec::new()),
-            roused: Cell::new(false),
+            stats: Arc::clone(&scheduler.stats),
             random: Cell::new(options.seed),
             high_mark: 2 * options.queue_buffers * options.pool.buffer_bytes,
-            running: Cell::new(None),
-            tasks: RefCell::new(Tasks::default()),
-            panicked: Cell::new(false),
-            remote,
+            scheduler: Rc::clone(&scheduler),
             leaving: Leaving::default(),
             kept: RefCell::new(None),
         };
         Ok(Self {
+            scheduler,
             shared: Rc::new(shared),
             receiver,
             spin: Spin::new(options.idle_spin),
@@ -129,8 +120,7 @@ impl Lane {
     /// How many tasks have not ended.
     #[must_use]
     pub fn tasks(&self) -> usize {
-        let tasks = self.shared.tasks.borrow();
-        tasks.slots.len() - tasks.free.len()
+        self.scheduler.tasks()
     }
 
     /// Turns, reading the clock, until `done` says so. Looks at it after every turn.
@@ -191,10 +181,10 @@ impl Lane {
         now: Time,
         limit: impl FnOnce() -> Option<Duration>,
     ) -> io::Result<()> {
-        let _current = Current::enter(&self.shared);
+        let _current = Current::enter(&self.scheduler);
         self.shared.now.set(now);
         self.shared.stats.turns.add(1);
-        self.shared.heart().beat();
+        self.scheduler.remote.heart().beat();
         self.spin.learn(now);
         // Here rather than behind the wait, so that a lane sleeps from turn to turn for whoever
         // turns it by hand.
@@ -202,7 +192,7 @@ impl Lane {
         self.fire_timers(now)?;
         self.read_inbox();
         self.run_tasks();
-        self.shared.requeue_yielded();
+        self.scheduler.requeue_yielded();
         self.rest.turn(now, &self.shared);
         let wait = self.fall_asleep(now, limit);
         let result = self
@@ -210,7 +200,7 @@ impl Lane {
             .poller
             .borrow_mut()
             .wait(wait, &mut self.completions);
-        self.shared.heart().wake_up();
+        self.scheduler.remote.heart().wake_up();
         self.complete();
         result
     }
@@ -222,7 +212,7 @@ impl Lane {
     /// # Errors
     /// When the poller breaks.
     pub fn settle(&mut self, now: Time) -> io::Result<()> {
-        let _current = Current::enter(&self.shared);
+        let _current = Current::enter(&self.scheduler);
         self.shared.now.set(now);
         self.look()?;
         for _ in 0..=self.tasks() / BUDGET {
@@ -234,28 +224,14 @@ impl Lane {
 
     /// Runs `f` as if in the lane's turn, so that what it wakes is queued here.
     pub fn enter<T>(&self, f: impl FnOnce() -> T) -> T {
-        let _current = Current::enter(&self.shared);
+        let _current = Current::enter(&self.scheduler);
         f()
     }
 
     /// Drops every task, and with them their sockets, which are reset. Says how many there were.
     pub fn abort_tasks(&mut self) -> usize {
-        let _current = Current::enter(&self.shared);
-        let mut count = 0;
-        // Again if a destructor has started more.
-        while self.tasks() > 0 {
-            let all: Vec<Task> = {
-                let mut tasks = self.shared.tasks.borrow_mut();
-                tasks.free.clear();
-                tasks.slots.drain(..).flatten().collect()
-            };
-            for task in &all {
-                // A destructor that panics has ended one session; the others still get theirs.
-                drop(panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())));
-            }
-            count += all.len();
-        }
-        count
+        let _current = Current::enter(&self.scheduler);
+        self.scheduler.abort_tasks()
     }
 
     #[cfg(all(test, not(loom), not(feature = "sim")))]
@@ -274,7 +250,7 @@ impl Lane {
         if self.fired.is_empty() {
             return Ok(());
         }
-        self.shared.judged.set(now);
+        self.shared.delivered_until.set(now);
         // In front of the many tasks that a look may wake; none of them runs before it is over.
         for task in self.fired.drain(..) {
             schedule(&task);
@@ -301,11 +277,11 @@ impl Lane {
     fn read_inbox(&mut self) {
         for _ in 0..INBOX {
             match self.receiver.receive() {
-                Some(Message::Wake(task)) => self.shared.queue.borrow_mut().push(task),
+                Some(Message::Wake(task)) => self.scheduler.queue.borrow_mut().push(task),
                 Some(Message::Call(call)) => {
                     // Often a call has the driver look at its conditions, which it does between
                     // turns: sleeping in this one would miss that.
-                    self.shared.roused.set(true);
+                    self.scheduler.stay_awake.set(true);
                     call(&self.handle());
                 }
                 None => return,
@@ -315,10 +291,10 @@ impl Lane {
 
     fn run_tasks(&mut self) {
         for count in 1..=BUDGET {
-            let Some(task) = self.shared.pop() else {
+            let Some(task) = self.scheduler.pop() else {
                 return;
             };
-            self.shared.run(&task);
+            self.scheduler.run(&task);
             if count % INBOX_INTERVAL == 0 {
                 self.read_inbox();
             }
@@ -327,8 +303,8 @@ impl Lane {
 
     /// Decides how long to wait.
     fn fall_asleep(&mut self, now: Time, limit: impl FnOnce() -> Option<Duration>) -> Wait {
-        let busy = self.shared.settle() | self.shared.roused.take()
-            || !self.shared.queue.borrow().is_empty();
+        let busy = self.shared.settle() | self.scheduler.stay_awake.take()
+            || !self.scheduler.queue.borrow().is_empty();
         if busy || !self.receiver.fall_asleep() {
             self.spin.skip();
             return Wait::NOT;
@@ -345,7 +321,7 @@ impl Lane {
             self.spin.skip();
             return Wait::NOT;
         }
-        self.shared.heart().fall_asleep();
+        self.scheduler.remote.heart().fall_asleep();
         let spin = self.spin.before_sleep();
         Wait {
             spin: timeout.map_or(spin, |timeout| spin.min(timeout)),
@@ -357,99 +333,13 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.abort_tasks();
-        self.shared.give_all_back();
+        self.shared.leaving.give_back(0);
         // It may have handles of this lane in it.
         drop(self.shared.kept.take());
         // For ever, as far as a watchdog is concerned.
-        self.shared.heart().fall_asleep();
-        let _current = Current::enter(&self.shared);
-        while self.shared.pop().is_some() {}
-    }
-}
-
-impl Handle {
-    /// Starts a task. It runs in this turn or the next, and lives until it ends or the lane does.
-    pub fn spawn<F>(&self, name: TaskName, future: F)
-    where
-        F: Future<Output = ()> + 'static,
-    {
-        let task = Task::new(name, self.0.remote.clone(), future);
-        let mut tasks = self.0.tasks.borrow_mut();
-        let slot = tasks.free.pop();
-        let slot = slot.unwrap_or_else(|| {
-            tasks.slots.push(None);
-            u32::try_from(tasks.slots.len() - 1).expect("tasks fit 32 bits")
-        });
-        task.set_slot(slot);
-        tasks.slots[slot as usize] = Some(task.clone());
-        self.0.stats.spawned.add(1);
-        task.claim();
-        self.0.queue.borrow_mut().push(task);
-    }
-
-    /// Keeps this turn from sleeping, for a task that now waits for the success of a lazy send.
-    pub fn stay_awake(&self) {
-        self.0.roused.set(true);
-    }
-
-    /// Keeps a value for the calls of other threads, which cannot bring what belongs to a lane; see
-    /// [`Remote::call`].
-    pub fn keep(&self, value: Rc<dyn Any>) {
-        *self.0.kept.borrow_mut() = Some(value);
-    }
-
-    /// The value that is kept, if it is one of this type.
-    #[must_use]
-    pub fn kept<T: 'static>(&self) -> Option<Rc<T>> {
-        let kept = self.0.kept.borrow();
-        Rc::clone(kept.as_ref()?).downcast().ok()
-    }
-
-    /// The moment of this turn.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        self.0.now()
-    }
-
-    /// The lane's buffers.
-    #[must_use]
-    pub fn pool(&self) -> &Pool {
-        &self.0.pool
-    }
-
-    /// The lane's counters.
-    #[must_use]
-    pub fn stats(&self) -> &Arc<LaneStats> {
-        &self.0.stats
-    }
-
-    /// The lane, for other threads.
-    #[must_use]
-    pub fn remote(&self) -> &Remote {
-        &self.0.remote
-    }
-
-    /// Bytes that one direction of a session may hold in user space: half of them queued up, half
-    /// being sent.
-    #[must_use]
-    pub fn high_mark(&self) -> usize {
-        self.0.high_mark
-    }
-
-    /// The next random number: good enough to spread things, no secret (SplitMix64).
-    #[must_use]
-    pub fn random(&self) -> u64 {
-        let state = self.0.random.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
-        self.0.random.set(state);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Which poller the lane has.
-    #[must_use]
-    pub fn back_end(&self) -> BackEnd {
-        self.0.poller.borrow().back_end()
+        self.scheduler.remote.heart().fall_asleep();
+        let _current = Current::enter(&self.scheduler);
+        while self.scheduler.pop().is_some() {}
     }
 }
 

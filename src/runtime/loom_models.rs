@@ -12,40 +12,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
 use loom::cell::Cell;
+use loom::sync::Arc as TrackedArc;
 use loom::sync::atomic::AtomicUsize;
-use loom::sync::{Arc as TrackedArc, Notify};
 use loom::thread;
 
 use super::inbox::{Receiver, inbox};
-use super::remote::{Message, Remote};
+use super::loom_rig::{Notifier, bounded};
+use super::remote::{Message, Remote, Task};
 use super::semaphore::Semaphore;
-use super::task::Task;
 use super::waitlist::Seat;
-use crate::poller;
-
-/// Every interleaving with at most two preemptions, which is where nearly all races of so few
-/// steps are; without a bound the larger models take hours.
-pub(super) fn bounded(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(model);
-}
-
-/// A notifier as the models see it: the next wait, or the present one, ends.
-#[derive(Clone, Debug)]
-pub(super) struct Notifier(Arc<Notify>);
-
-impl Notifier {
-    pub(super) fn notify(&self) {
-        self.0.notify();
-    }
-}
-
-impl From<poller::Notifier> for Notifier {
-    fn from(_: poller::Notifier) -> Self {
-        Self(Arc::new(Notify::new()))
-    }
-}
 
 /// What other threads touch of a lane.
 struct Lane {
@@ -57,7 +32,7 @@ struct Lane {
 impl Lane {
     fn new(capacity: usize) -> Self {
         let (sender, receiver) = inbox(capacity);
-        let notifier = Notifier(Arc::new(Notify::new()));
+        let notifier = Notifier::new();
         let remote = Remote::new(sender, notifier.clone());
         Self {
             remote,
@@ -73,7 +48,7 @@ impl Lane {
                 return message;
             }
             if self.receiver.fall_asleep() {
-                self.notifier.0.wait();
+                self.notifier.wait();
                 self.receiver.wake_up();
             }
         }

@@ -4,6 +4,7 @@
 //! wake tasks. Tasks reach it through a [`Handle`], other threads through a [`Remote`]. Knows no
 //! TOML, no proxy and no operating system.
 
+mod handle;
 mod inbox;
 mod lane;
 mod latch;
@@ -11,9 +12,12 @@ mod leaving;
 mod log_interval;
 #[cfg(all(test, loom))]
 mod loom_models;
+#[cfg(all(test, loom))]
+mod loom_rig;
 mod remote;
 mod rest;
 mod run_queue;
+mod scheduler;
 mod semaphore;
 mod shared;
 mod socket;
@@ -29,13 +33,15 @@ mod timer;
 mod waitlist;
 mod watchdog;
 
-pub use self::lane::{Handle, Lane, LaneOptions};
+pub use self::handle::Handle;
+pub use self::lane::{Lane, LaneOptions};
 pub use self::latch::{Either, Latch, both, either};
 pub use self::leaving::GiveBack;
 pub use self::log_interval::LogInterval;
 pub use self::remote::Remote;
 pub use self::semaphore::Semaphore;
-pub use self::socket::{LaneSocket, Sent};
+pub use self::socket::LaneSocket;
+pub use self::socket_table::Sent;
 pub use self::splice::{SourceSaid, Spliced};
 pub use self::task::TaskName;
 pub use self::task_timer::{Elapsed, Sleep, Timer, timeout, yield_now};

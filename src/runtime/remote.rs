@@ -1,22 +1,26 @@
 //! A lane as other threads see it.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use super::inbox::Sender;
-use super::lane::Handle;
 #[cfg(all(test, loom))]
-use super::loom_models::Notifier;
-use super::task::Task;
+use super::loom_rig::Notifier;
+use super::task;
 use super::watchdog::Heart;
 #[cfg(not(all(test, loom)))]
 use crate::poller::Notifier;
 use crate::stats::LaneStats;
 
-/// What other threads can say to a lane.
+/// A task of a lane.
+pub(super) type Task = task::Task<Remote>;
+
+/// A message to a lane from another thread.
 pub(super) enum Message {
     Wake(Task),
-    Call(Box<dyn FnOnce(&Handle) + Send>),
+    /// The argument is the lane's `Handle`, which this file does not know.
+    Call(Box<dyn FnOnce(&dyn Any) + Send>),
 }
 
 impl fmt::Debug for Message {
@@ -48,11 +52,6 @@ impl Remote {
             heart: Heart::new(),
             stats: Arc::default(),
         }))
-    }
-
-    /// Runs `call` on the lane in its next turn. Never blocks.
-    pub fn call(&self, call: impl FnOnce(&Handle) + Send + 'static) {
-        self.send(Message::Call(Box::new(call)));
     }
 
     pub(super) fn send(&self, message: Message) {

@@ -5,23 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use super::lane::Handle;
-use super::socket_table::End;
+use super::handle::Handle;
+use super::socket_table::{End, Sent};
 use super::splice::{Splice, Spliced};
 use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, Socket, Submitted};
 use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
-
-/// The end of a send: how many bytes the kernel took, and the error that kept it from the rest.
-#[derive(Debug)]
-pub struct Sent {
-    /// Bytes taken.
-    pub bytes: usize,
-    /// Whether that was all.
-    pub result: io::Result<()>,
-    /// It was over when it had been started, and not only now.
-    pub at_once: bool,
-}
 
 /// A socket of a lane, owned by one task. Dropping it resets the connection, unless
 /// [`LaneSocket::close_by`] says otherwise: who leaves in the middle must not look as if all were

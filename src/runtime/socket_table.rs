@@ -11,12 +11,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::Context;
 
-use super::shared::{Shared, schedule};
-use super::socket::Sent;
-use super::task::Task;
+use super::remote::Task;
+use super::scheduler::schedule;
 use crate::buf::{Buf, Chain};
 use crate::poller::{Close, Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
+use crate::stats::LaneStats;
 use crate::sys::{Bug, ErrorCode, OsSocket, seeded};
+
+/// The end of a send: how many bytes the kernel took, and the error that kept it from the rest.
+#[derive(Debug)]
+pub struct Sent {
+    /// Bytes taken.
+    pub bytes: usize,
+    /// Whether that was all.
+    pub result: io::Result<()>,
+    /// It was over when it had been started, and not only now.
+    pub at_once: bool,
+}
 
 /// The lane's sockets, by the poller's slots.
 #[derive(Debug)]
@@ -289,6 +300,51 @@ impl Sockets {
         (accepting, &mut self.entries[listener.slot()])
     }
 
+    /// Hands a completion to its socket, and wakes the task that waits for it.
+    pub(super) fn complete(
+        &mut self,
+        completion: Completion,
+        poller: &RefCell<Poller>,
+        stats: &LaneStats,
+    ) {
+        let Completion { socket, event } = completion;
+        let limit = self.queue_buffers;
+        let entry = self.at(socket);
+        match event {
+            Event::Received(buf) => {
+                stats.received_bytes.add(buf.len() as u64);
+                let poller = &mut poller.borrow_mut();
+                entry.receiving.on_bytes(buf, limit, socket, poller);
+                entry.wake_reader();
+            }
+            Event::RecvEnded(end) => {
+                entry.receiving.on_end(end);
+                if !seeded(Bug::WakeLost) {
+                    entry.wake_reader();
+                }
+            }
+            Event::Sent(bytes, result) => {
+                stats.sent_bytes.add(bytes as u64);
+                entry.finish(Outcome::new(bytes, &result, false));
+            }
+            Event::SentLazily(bytes) => {
+                stats.sent_bytes.add(bytes as u64);
+                entry.finish(Outcome::new(bytes, &Ok(()), true));
+            }
+            Event::Connected(result) => entry.finish(Outcome::new(0, &result, false)),
+            Event::Accepted(result) => {
+                let (accepting, entry) = self.accepting(socket);
+                (accepting.in_flight, accepting.result) = (false, Some(result));
+                entry.wake();
+            }
+            Event::ReadReady(_) => {
+                entry.receiving.readiness = Readiness::Readable;
+                entry.wake_reader();
+            }
+            Event::WriteReady(_) => entry.finish(Outcome::new(0, &Ok(()), false)),
+        }
+    }
+
     pub(super) fn at(&mut self, socket: Socket) -> &mut Entry {
         let entry = &mut self.entries[socket.slot()];
         #[cfg(debug_assertions)]
@@ -344,49 +400,6 @@ impl Entry {
         self.sending.result = Some(outcome);
         if std::mem::take(&mut self.sending.waiting) {
             self.wake();
-        }
-    }
-}
-
-impl Shared {
-    /// Hands a completion to its socket, and wakes who waits for it.
-    pub(super) fn complete(&self, completion: Completion) {
-        let Completion { socket, event } = completion;
-        let mut sockets = self.sockets.borrow_mut();
-        let limit = sockets.queue_buffers;
-        let entry = sockets.at(socket);
-        match event {
-            Event::Received(buf) => {
-                self.stats.received_bytes.add(buf.len() as u64);
-                let poller = &mut self.poller.borrow_mut();
-                entry.receiving.on_bytes(buf, limit, socket, poller);
-                entry.wake_reader();
-            }
-            Event::RecvEnded(end) => {
-                entry.receiving.on_end(end);
-                if !seeded(Bug::WakeLost) {
-                    entry.wake_reader();
-                }
-            }
-            Event::Sent(bytes, result) => {
-                self.stats.sent_bytes.add(bytes as u64);
-                entry.finish(Outcome::new(bytes, &result, false));
-            }
-            Event::SentLazily(bytes) => {
-                self.stats.sent_bytes.add(bytes as u64);
-                entry.finish(Outcome::new(bytes, &Ok(()), true));
-            }
-            Event::Connected(result) => entry.finish(Outcome::new(0, &result, false)),
-            Event::Accepted(result) => {
-                let (accepting, entry) = sockets.accepting(socket);
-                (accepting.in_flight, accepting.result) = (false, Some(result));
-                entry.wake();
-            }
-            Event::ReadReady(_) => {
-                entry.receiving.readiness = Readiness::Readable;
-                entry.wake_reader();
-            }
-            Event::WriteReady(_) => entry.finish(Outcome::new(0, &Ok(()), false)),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Tasks: a future, its state and its waker in one allocation.
 //!
-//! A task is polled and its future dropped by its own lane only. Wakers may go anywhere: they are
-//! counted references to the header, and waking from another thread goes through the lane's inbox.
+//! Only a task's own lane polls and drops the future. Wakers may be on any thread: they are counted
+//! references to the header. How a lane queues a woken task is a matter of the type parameter `L`,
+//! a reference to the lane ([`Schedule`]); this file knows no lane.
 #![expect(
     unsafe_code,
     reason = "one allocation, reached through an untyped header"
@@ -17,30 +18,38 @@ use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::remote::{Message, Remote};
-use super::shared::schedule;
 use crate::sys::{AtomicU32, fence};
 
 /// What a task is called in logs: a reference to a literal, so that it costs one word.
 pub type TaskName = &'static &'static str;
 
-/// A counted reference to a task.
-#[derive(Debug)]
-pub(super) struct Task(NonNull<Header>);
+/// A reference to the lane of a task, from any thread.
+pub(super) trait Schedule: Send + Sync + Sized + 'static {
+    /// The vtable of its tasks' wakers, from [`waker_vtable`]. Always the same static: the address
+    /// distinguishes these wakers from all others.
+    fn waker_vtable() -> &'static RawWakerVTable;
 
-/// Tells tasks apart, as long as they are alive.
+    /// Queues a woken task on its lane, unless the task is queued.
+    fn schedule(task: &Task<Self>);
+}
+
+/// A counted reference to a task of a lane.
+#[derive(Debug)]
+pub(super) struct Task<L: 'static>(NonNull<Header<L>>);
+
+/// Distinguishes tasks, as long as they are alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TaskId(NonNull<Header>);
+pub(super) struct TaskId(NonNull<()>);
 
 /// Every connection has one, so it is kept small.
-struct Header {
+struct Header<L: 'static> {
     /// How many references there are, in units of [`REFERENCE`], and the two bits below.
     state: AtomicU32,
     /// Where the lane keeps it. Used by the lane only.
     slot: Cell<u32>,
     name: TaskName,
-    lane: Remote,
-    vtable: &'static Vtable,
+    lane: L,
+    vtable: &'static Vtable<L>,
 }
 
 /// In a run queue or an inbox, or about to be.
@@ -50,28 +59,28 @@ const DONE: u32 = 2;
 const REFERENCE: u32 = 4;
 
 /// What depends on the type of the future.
-struct Vtable {
-    poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<()>,
-    drop_future: unsafe fn(NonNull<Header>),
-    free: unsafe fn(NonNull<Header>),
+struct Vtable<L: 'static> {
+    poll: unsafe fn(NonNull<Header<L>>, &mut Context<'_>) -> Poll<()>,
+    drop_future: unsafe fn(NonNull<Header<L>>),
+    free: unsafe fn(NonNull<Header<L>>),
 }
 
 /// The allocation. `repr(C)`: a pointer to it is one to its header.
 #[repr(C)]
-struct Whole<F> {
-    header: Header,
+struct Whole<L: 'static, F> {
+    header: Header<L>,
     future: UnsafeCell<ManuallyDrop<F>>,
 }
 
-// SAFETY: other threads touch the atomic fields and the inbox only; whoever frees the memory finds
-// the future dropped by its lane.
-unsafe impl Send for Task {}
+// SAFETY: other threads use the atomic fields and `L` only; the lane has dropped the future before
+// any thread frees the memory.
+unsafe impl<L: Send + Sync> Send for Task<L> {}
 // SAFETY: as above.
-unsafe impl Sync for Task {}
+unsafe impl<L: Send + Sync> Sync for Task<L> {}
 
-impl Task {
+impl<L> Task<L> {
     /// A task that is not scheduled.
-    pub(super) fn new<F>(name: TaskName, lane: Remote, future: F) -> Self
+    pub(super) fn new<F>(name: TaskName, lane: L, future: F) -> Self
     where
         F: Future<Output = ()> + 'static,
     {
@@ -82,30 +91,14 @@ impl Task {
                 name,
                 lane,
                 vtable: &Vtable {
-                    poll: poll::<F>,
-                    drop_future: drop_future::<F>,
-                    free: free::<F>,
+                    poll: poll::<L, F>,
+                    drop_future: drop_future::<L, F>,
+                    free: free::<L, F>,
                 },
             },
             future: UnsafeCell::new(ManuallyDrop::new(future)),
         });
         Self(NonNull::from(Box::leak(whole)).cast())
-    }
-
-    /// Polls the future. `Ready` when it has ended, now or before. Only its lane may.
-    ///
-    /// A panic of the future goes on to the caller, who must then drop the future.
-    pub(super) fn poll(&self) -> Poll<()> {
-        let header = self.header();
-        // Cleared first, so that a wake during the poll schedules again.
-        if header.state.fetch_and(!SCHEDULED, AcqRel) & DONE != 0 {
-            return Poll::Ready(());
-        }
-        // SAFETY: the waker borrows this reference: it is not dropped, and clones count.
-        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(self.0)) });
-        let mut context = Context::from_waker(&waker);
-        // SAFETY: the future is not done, and only the lane polls.
-        unsafe { (header.vtable.poll)(self.0, &mut context) }
     }
 
     /// Drops the future, if that has not happened. Only its lane may.
@@ -133,6 +126,43 @@ impl Task {
         self.header().state.fetch_or(SCHEDULED, AcqRel) & SCHEDULED == 0
     }
 
+    /// Whether it is the one that is polled with this context.
+    pub(super) fn is_polled_with(&self, context: &Context<'_>) -> bool {
+        ptr::eq(self.0.as_ptr().cast(), context.waker().data())
+    }
+
+    fn header(&self) -> &Header<L> {
+        // SAFETY: this reference keeps the allocation alive.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The lane that the task belongs to.
+    pub(super) fn lane(&self) -> &L {
+        &self.header().lane
+    }
+
+    pub(super) fn id(&self) -> TaskId {
+        TaskId(self.0.cast())
+    }
+}
+
+impl<L: Schedule> Task<L> {
+    /// Polls the future. `Ready` when it has ended, now or before. Only its lane may.
+    ///
+    /// A panic of the future goes on to the caller, who must then drop the future.
+    pub(super) fn poll(&self) -> Poll<()> {
+        let header = self.header();
+        // Cleared first, so that a wake during the poll schedules again.
+        if header.state.fetch_and(!SCHEDULED, AcqRel) & DONE != 0 {
+            return Poll::Ready(());
+        }
+        // SAFETY: the waker borrows this reference: it is not dropped, and clones count.
+        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker::<L>(self.0)) });
+        let mut context = Context::from_waker(&waker);
+        // SAFETY: the future is not done, and only the lane polls.
+        unsafe { (header.vtable.poll)(self.0, &mut context) }
+    }
+
     /// The task that is polled with this context. Kept in its waker's place it takes one word and
     /// not two, and every connection keeps several.
     ///
@@ -141,46 +171,23 @@ impl Task {
     pub(super) fn polled_with(context: &Context<'_>) -> Self {
         let waker = context.waker();
         assert!(
-            ptr::eq(waker.vtable(), &raw const WAKER),
+            ptr::eq(waker.vtable(), L::waker_vtable()),
             "what belongs to a lane is polled by its tasks"
         );
         // SAFETY: a waker of this file, by its vtable, and alive.
-        let task = unsafe { borrowed(waker.data()) };
+        let task = unsafe { borrowed::<L>(waker.data()) };
         Self::clone(&task)
-    }
-
-    /// Whether it is the one that is polled with this context.
-    pub(super) fn is_polled_with(&self, context: &Context<'_>) -> bool {
-        ptr::eq(self.0.as_ptr().cast(), context.waker().data())
     }
 
     /// A waker of it, as a poll would give.
     #[cfg(all(test, loom))]
     pub(super) fn waker(&self) -> Waker {
         // SAFETY: the waker gets the reference of the clone.
-        unsafe { Waker::from_raw(raw_waker(ManuallyDrop::new(self.clone()).0)) }
-    }
-
-    fn header(&self) -> &Header {
-        // SAFETY: this reference keeps the allocation alive.
-        unsafe { self.0.as_ref() }
-    }
-
-    pub(super) fn is_of(&self, lane: &Remote) -> bool {
-        self.header().lane.is(lane)
-    }
-
-    /// Has the lane queue this task, which the caller has claimed.
-    pub(super) fn wake_lane(&self) {
-        self.header().lane.send(Message::Wake(self.clone()));
-    }
-
-    pub(super) fn id(&self) -> TaskId {
-        TaskId(self.0)
+        unsafe { Waker::from_raw(raw_waker::<L>(ManuallyDrop::new(self.clone()).0)) }
     }
 }
 
-impl Clone for Task {
+impl<L> Clone for Task<L> {
     fn clone(&self) -> Self {
         // Relaxed: a new reference is made out of one that is there. As Arc does, stop long before
         // the count wraps.
@@ -191,7 +198,7 @@ impl Clone for Task {
     }
 }
 
-impl Drop for Task {
+impl<L> Drop for Task<L> {
     fn drop(&mut self) {
         if self.header().state.fetch_sub(REFERENCE, Release) / REFERENCE == 1 {
             // All that other references did is done before the memory goes.
@@ -202,72 +209,79 @@ impl Drop for Task {
     }
 }
 
-unsafe fn poll<F: Future<Output = ()>>(
-    header: NonNull<Header>,
+unsafe fn poll<L, F: Future<Output = ()>>(
+    header: NonNull<Header<L>>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
-    // SAFETY: the header is the first field of a `Whole<F>`, which the caller keeps alive.
-    let whole = unsafe { header.cast::<Whole<F>>().as_ref() };
+    // SAFETY: the header is the first field of a `Whole<L, F>`, which the caller keeps alive.
+    let whole = unsafe { header.cast::<Whole<L, F>>().as_ref() };
     // SAFETY: only the lane comes here, and not while it is here already.
     let future = unsafe { &mut *whole.future.get() };
     // SAFETY: the allocation never moves and the future is dropped in place.
     unsafe { Pin::new_unchecked(&mut **future) }.poll(context)
 }
 
-unsafe fn drop_future<F>(header: NonNull<Header>) {
+unsafe fn drop_future<L, F>(header: NonNull<Header<L>>) {
     // SAFETY: as in `poll`.
-    let whole = unsafe { header.cast::<Whole<F>>().as_ref() };
+    let whole = unsafe { header.cast::<Whole<L, F>>().as_ref() };
     // SAFETY: as in `poll`.
     let future = unsafe { &mut *whole.future.get() };
     // SAFETY: the caller sees to it that this happens once and that nothing follows.
     unsafe { ManuallyDrop::drop(future) };
 }
 
-unsafe fn free<F>(header: NonNull<Header>) {
+unsafe fn free<L, F>(header: NonNull<Header<L>>) {
     // SAFETY: the pointer came from `Box::leak` of this type; the caller had the last reference.
     // The future in it has been dropped, or leaks: it never runs on another thread.
-    drop(unsafe { Box::from_raw(header.cast::<Whole<F>>().as_ptr()) });
+    drop(unsafe { Box::from_raw(header.cast::<Whole<L, F>>().as_ptr()) });
 }
 
-/// One place, since its address says whose a waker is.
-static WAKER: RawWakerVTable = RawWakerVTable::new(clone_raw, wake_raw, wake_by_ref_raw, drop_raw);
+/// What [`Schedule::waker_vtable`] has to keep in a static.
+pub(super) const fn waker_vtable<L: Schedule>() -> RawWakerVTable {
+    RawWakerVTable::new(
+        clone_raw::<L>,
+        wake_raw::<L>,
+        wake_by_ref_raw::<L>,
+        drop_raw::<L>,
+    )
+}
 
-fn raw_waker(header: NonNull<Header>) -> RawWaker {
-    RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER)
+fn raw_waker<L: Schedule>(header: NonNull<Header<L>>) -> RawWaker {
+    RawWaker::new(header.as_ptr().cast_const().cast(), L::waker_vtable())
 }
 
 /// The reference behind a waker.
 ///
 /// # Safety
-/// `data` is that of a waker of this file which is alive.
-unsafe fn borrowed(data: *const ()) -> ManuallyDrop<Task> {
+/// `data` is that of a living waker of this file, of a task of `L`.
+unsafe fn borrowed<L>(data: *const ()) -> ManuallyDrop<Task<L>> {
     // SAFETY: a waker's data is never null.
     let header = unsafe { NonNull::new_unchecked(data.cast_mut().cast()) };
     ManuallyDrop::new(Task(header))
 }
 
-unsafe fn clone_raw(data: *const ()) -> RawWaker {
+unsafe fn clone_raw<L: Schedule>(data: *const ()) -> RawWaker {
     // SAFETY: called through a living waker.
-    let task = unsafe { borrowed(data) };
+    let task = unsafe { borrowed::<L>(data) };
     let counted = ManuallyDrop::new(Task::clone(&task));
     raw_waker(counted.0)
 }
 
-unsafe fn wake_raw(data: *const ()) {
+unsafe fn wake_raw<L: Schedule>(data: *const ()) {
     // SAFETY: called through a living waker, which ends here and gives its reference.
-    let task = ManuallyDrop::into_inner(unsafe { borrowed(data) });
-    schedule(&task);
+    let task = ManuallyDrop::into_inner(unsafe { borrowed::<L>(data) });
+    L::schedule(&task);
 }
 
-unsafe fn wake_by_ref_raw(data: *const ()) {
+unsafe fn wake_by_ref_raw<L: Schedule>(data: *const ()) {
     // SAFETY: called through a living waker.
-    let task = unsafe { borrowed(data) };
-    schedule(&task);
+    let task = unsafe { borrowed::<L>(data) };
+    L::schedule(&task);
 }
 
-unsafe fn drop_raw(data: *const ()) {
+unsafe fn drop_raw<L: Schedule>(data: *const ()) {
     // SAFETY: called once, by a waker that ends here and gives its reference.
-    drop(ManuallyDrop::into_inner(unsafe { borrowed(data) }));
+    drop(ManuallyDrop::into_inner(unsafe { borrowed::<L>(data) }));
 }
 
 /// The name of the task that a lane is running, for the watchdog to read.

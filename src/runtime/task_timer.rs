@@ -5,8 +5,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::lane::Handle;
-use super::task::Task;
+use super::handle::Handle;
+use super::remote::Task;
 use super::timer::TimerKey;
 use crate::sys::Time;
 
@@ -24,13 +24,13 @@ impl Timer {
     /// everything that arrived until then. A deadline that has become later costs no timer
     /// operation and no look at the timers: it is looked at again when it fires.
     pub fn poll(&mut self, lane: &Handle, deadline: Time, context: &Context<'_>) -> Poll<()> {
-        let judged = lane.0.judged.get();
-        if judged >= deadline {
+        let delivered = lane.0.delivered_until.get();
+        if delivered >= deadline {
             self.disarm(lane);
             return Poll::Ready(());
         }
         let waits = self.key.is_some() && self.at <= deadline;
-        if waits && judged < self.at || deadline == Time::NEVER {
+        if waits && delivered < self.at || deadline == Time::NEVER {
             return Poll::Pending;
         }
         // It has fired, is about to, or would fire too late.

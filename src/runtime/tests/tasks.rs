@@ -9,7 +9,8 @@ use std::sync::mpsc::channel;
 use std::task::{Poll, Waker};
 
 use super::{Token, lane, ms, own_waker, run, spawn, turn, turn_now};
-use crate::runtime::lane::{Handle, Lane};
+use crate::runtime::handle::Handle;
+use crate::runtime::lane::Lane;
 use crate::runtime::task_timer::yield_now;
 use crate::sys::{self, Time};
 

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Token, lane, ms, run, turn, turn_now};
-use crate::runtime::lane::{Handle, Lane, LaneOptions};
+use crate::runtime::handle::Handle;
+use crate::runtime::lane::{Lane, LaneOptions};
 use crate::runtime::latch::{Either, Latch, both, either};
 use crate::runtime::task_timer::{Elapsed, timeout, yield_now};
 use crate::runtime::timer::TICK;
