@@ -44,10 +44,17 @@ pub(super) fn binds(
     }
 }
 
-/// A list of addresses to connect to, at least one, none twice.
+/// What one upstream may have: a session notes its endpoint as a number of 16 bits.
+const ENDPOINTS_MAX: usize = 65_535;
+
+/// A list of addresses to connect to, at least one, at most `ENDPOINTS_MAX`, none twice.
 pub(super) fn endpoints(value: &Value<'_>) -> Result<Vec<SocketAddr>, Reported> {
     let mut unique = Unique::new("this endpoint");
     let elements = some(value, "a list of addresses", LIST)?;
+    if elements.len() > ENDPOINTS_MAX {
+        let write = format!("{ENDPOINTS_MAX} endpoints at most");
+        return Err(value.senseless("too many endpoints for one upstream", write));
+    }
     value::all(&elements, |element| {
         let address = address(element, For::Endpoint)?;
         if address.port() == 0 {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::limit::{Permit, SessionLimit};
 use super::listener_context::ListenerContext;
+use super::opening::start;
 use super::services::Services;
-use super::session::start;
 use super::spare::{Reserved, Spares};
 use crate::net::{Accepted, Listener};
 use crate::runtime::{Seat, either, yield_now};

@@ -2,8 +2,9 @@
 //!
 //! A direction moves bytes from a *source* to a *sink*; a session has two, each other's mirror.
 //! [`action`] is pure and total: the state of a direction in, one action out. When both directions
-//! have ended, [`closing`] says of each socket how it is closed. `relay` and `direction` carry that
-//! out and decide nothing. What the tables uphold:
+//! have ended, [`closing`] says of each socket how it is closed. Before there are directions,
+//! [`before_relay`] says when to give up. `opening`, `relay` and `pump` carry that out and decide
+//! nothing. What the tables uphold:
 //!
 //! - **Bytes before ends.** What the source sent before its end goes to the sink first: TCP
 //!   delivers data in order before a FIN (RFC 9293 §3.6), and what was received before a reset
@@ -17,11 +18,9 @@
 //! - **An end that is corelane's own** (a timeout, a limit, the end of the grace period) is a reset
 //!   of both, for the same reason.
 
-/// Where a session stands.
+/// Where a session stands that relays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
-    /// No endpoint has answered yet; there is no sink for what the client sends.
-    Connecting,
     /// Both ends are there. Draining is the same: a session that may finish is not hurried.
     Relaying,
     /// corelane ends it: a timeout, a limit, the end of the grace period.
@@ -62,10 +61,6 @@ pub(super) enum Sink {
 /// What the direction does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Action {
-    /// Receive as far as the mark allows and keep it until there is a sink.
-    Hold,
-    /// Give up connecting and close the source: there is nobody left to connect for.
-    GiveUp,
     /// Receive and send.
     Move,
     /// Send what is held; there is nothing more to receive.
@@ -83,17 +78,34 @@ pub(super) enum Action {
     ResetBoth,
 }
 
-/// The table. First match counts; every combination has a row.
+/// What the opening does next: the client is there, and nothing to relay to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum BeforeRelay {
+    /// Go on with the steps. What the client has sent waits.
+    GoOn,
+    /// Give up and close the client.
+    GiveUp,
+}
+
+/// The table of the opening, by what the client has done and where its first bytes wait: in the
+/// kernel once they are on their way to an endpoint.
+pub(super) fn before_relay(client: Source, first_bytes: Held) -> BeforeRelay {
+    use {Held as H, Source as S};
+    match (client, first_bytes) {
+        // A client that has sent its FIN is not gone: it may wait for the answer.
+        (S::Open | S::Fin, _) => BeforeRelay::GoOn,
+        // An endpoint may have accepted the bytes, and then has to learn of the reset.
+        (S::Reset, H::Kernel) => BeforeRelay::GoOn,
+        (S::Reset, H::Nothing | H::User) => BeforeRelay::GiveUp,
+    }
+}
+
+/// The table of the relay. First match counts; every combination has a row.
 pub(super) fn action(phase: Phase, source: Source, held: Held, sink: Sink) -> Action {
     use {Held as H, Phase as P, Sink as K, Source as S};
     match (phase, source, held, sink) {
         // corelane's own end is a reset: a FIN would pass for the source's.
         (P::Ending, _, _, _) => Action::ResetBoth,
-
-        // Connecting: a client that has reset is gone, one that has sent its FIN is not: it may
-        // have sent all it has to say, and wait for the answer.
-        (P::Connecting, S::Reset, _, _) => Action::GiveUp,
-        (P::Connecting, S::Open | S::Fin, _, _) => Action::Hold,
 
         // A sink that is gone takes nothing more, whatever the source does.
         (P::Relaying, _, _, K::Gone) => Action::Discard,
@@ -139,9 +151,11 @@ pub(super) fn closing(phase: Phase, orderly: bool, held: Held, socket: Sink) -> 
 mod tests {
     use std::collections::HashSet;
 
-    use super::{Action, Closing, Held, Phase, Sink, Source, action, closing};
+    use super::{
+        Action, BeforeRelay, Closing, Held, Phase, Sink, Source, action, before_relay, closing,
+    };
 
-    const PHASES: [Phase; 3] = [Phase::Connecting, Phase::Relaying, Phase::Ending];
+    const PHASES: [Phase; 2] = [Phase::Relaying, Phase::Ending];
     const SOURCES: [Source; 3] = [Source::Open, Source::Fin, Source::Reset];
     const HELD: [Held; 3] = [Held::Nothing, Held::Kernel, Held::User];
     const SINKS: [Sink; 2] = [Sink::Open, Sink::Gone];
@@ -161,7 +175,7 @@ mod tests {
     #[test]
     fn every_action_is_reached() {
         let reached: HashSet<Action> = all().map(|(p, s, h, k)| action(p, s, h, k)).collect();
-        assert_eq!(reached.len(), 9, "{reached:?}");
+        assert_eq!(reached.len(), 7, "{reached:?}");
     }
 
     #[test]
@@ -194,6 +208,18 @@ mod tests {
             }
             if phase == Phase::Ending {
                 assert_eq!(action, Action::ResetBoth, "our own end is a reset: {row}");
+            }
+        }
+    }
+
+    /// Every other row goes on.
+    #[test]
+    fn an_opening_is_given_up_for_a_reset_that_no_endpoint_has_to_learn_of() {
+        for source in SOURCES {
+            for held in HELD {
+                let is_given_up = before_relay(source, held) == BeforeRelay::GiveUp;
+                let is_gone = source == Source::Reset && held != Held::Kernel;
+                assert_eq!(is_given_up, is_gone, "{source:?} {held:?}");
             }
         }
     }

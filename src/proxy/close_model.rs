@@ -4,7 +4,9 @@
 //! A script is any bytes: each is something that happens to the session. The property tests below
 //! and the fuzz target `close_engine` run scripts. Knows no socket and no clock.
 
-use super::close::{Action, Closing, Held, Phase, Sink, Source, action, closing};
+use super::close::{
+    Action, BeforeRelay, Closing, Held, Phase, Sink, Source, action, before_relay, closing,
+};
 
 /// Steps within which a session must come to rest, and to its end when its peers have ended, and
 /// read: more than the longest script can leave to be done.
@@ -119,6 +121,8 @@ struct Pump {
 /// A session: a client, and an upstream unless it is an echo.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// There is no upstream yet.
+    opens: bool,
     phase: Phase,
     sockets: Vec<Socket>,
     directions: Vec<Pump>,
@@ -131,14 +135,14 @@ pub(super) struct Session {
 impl Session {
     /// One that begins by connecting.
     fn proxied() -> Self {
-        Self::of(Phase::Connecting, 2, &[(0, 1), (1, 0)])
+        Self::of(true, 2, &[(0, 1), (1, 0)])
     }
 
     fn echo() -> Self {
-        Self::of(Phase::Relaying, 1, &[(0, 0)])
+        Self::of(false, 1, &[(0, 0)])
     }
 
-    fn of(phase: Phase, sockets: usize, directions: &[(usize, usize)]) -> Self {
+    fn of(opens: bool, sockets: usize, directions: &[(usize, usize)]) -> Self {
         let direction = |&(source, sink)| Pump {
             source,
             sink,
@@ -146,7 +150,8 @@ impl Session {
             ended: false,
         };
         Self {
-            phase,
+            opens,
+            phase: Phase::Relaying,
             sockets: (0..sockets).map(|_| Socket::new()).collect(),
             directions: directions.iter().map(direction).collect(),
             room: [0; 2],
@@ -176,11 +181,9 @@ impl Session {
             session.settle(kind & 8 != 0);
         } else {
             // Whatever it waits for, a timeout ends it at once.
-            session.phase = if session.is_over() {
-                session.phase
-            } else {
-                Phase::Ending
-            };
+            if !session.is_over() {
+                session.end();
+            }
             session.go_on();
         }
         session.check_ends();
@@ -189,11 +192,10 @@ impl Session {
     /// Something happens, by the lower half of the byte; to which socket, by the upper.
     fn happen(&mut self, byte: u8) {
         let at = usize::from(byte >> 4) % self.sockets.len();
-        let connecting_to = self.phase == Phase::Connecting && at == 1;
         match byte % 16 {
-            8 if self.phase == Phase::Connecting => self.phase = Phase::Relaying,
-            9 if !self.is_over() => self.phase = Phase::Ending,
-            _ if connecting_to => {}
+            8 => self.opens = false,
+            9 if !self.is_over() => self.end(),
+            _ if self.opens && at == 1 => {}
             0..=3 => self.sockets[at].peer_sends(),
             4 | 5 => self.room[at] += 1,
             6 | 7 => self.sockets[at].peer_acknowledges(),
@@ -210,9 +212,7 @@ impl Session {
     /// `answers` ends only when its client has, as one that waits for all of a question does.
     fn settle(&mut self, answers: bool) {
         for _ in 0..STEPS_MAX {
-            if self.phase == Phase::Connecting {
-                self.phase = Phase::Relaying;
-            }
+            self.opens = false;
             for at in 0..self.sockets.len() {
                 self.room[at] += 1;
                 let socket = &mut self.sockets[at];
@@ -230,6 +230,11 @@ impl Session {
                 return;
             }
         }
+    }
+
+    /// corelane ends it.
+    fn end(&mut self) {
+        (self.opens, self.phase) = (false, Phase::Ending);
     }
 
     fn is_over(&self) -> bool {
@@ -253,9 +258,30 @@ impl Session {
         if self.directions.iter().all(|direction| direction.ended) {
             return self.close();
         }
-        let connecting = self.phase == Phase::Connecting;
-        let count = if connecting { 1 } else { self.directions.len() };
-        (0..count).any(|at| !self.directions[at].ended && self.step_direction(at))
+        if self.opens {
+            return self.step_opening();
+        }
+        let mut all = 0..self.directions.len();
+        all.any(|at| !self.directions[at].ended && self.step_direction(at))
+    }
+
+    /// While it connects; what the client sends is received and kept.
+    fn step_opening(&mut self) -> bool {
+        let (read, held) = (self.sockets[0].read, self.held(0));
+        match before_relay(read, held) {
+            BeforeRelay::GoOn if held == Held::User || read != Source::Open => false,
+            BeforeRelay::GoOn => match self.sockets[0].receive(self.together) {
+                Some(bytes) => {
+                    self.directions[0].user += bytes;
+                    true
+                }
+                None => false,
+            },
+            BeforeRelay::GiveUp => {
+                self.directions.iter_mut().for_each(|d| d.ended = true);
+                true
+            }
+        }
     }
 
     fn step_direction(&mut self, at: usize) -> bool {
@@ -263,9 +289,8 @@ impl Session {
         let held = self.held(at);
         let (read, as_sink) = (self.sockets[source].read, self.sockets[sink].as_sink());
         match action(self.phase, read, held, as_sink) {
-            Action::Hold if held == Held::User || read != Source::Open => return false,
             Action::Move | Action::Flush if held == Held::User => return self.send(at),
-            Action::Hold | Action::Move => match self.sockets[source].receive(self.together) {
+            Action::Move => match self.sockets[source].receive(self.together) {
                 Some(bytes) => self.directions[at].user += bytes,
                 None => return false,
             },
@@ -279,10 +304,6 @@ impl Session {
                 assert_ne!(held, Held::User, "a FIN before all bytes: {self:?}");
                 self.sockets[sink].fin = true;
                 self.directions[at].ended = true;
-            }
-            Action::GiveUp => {
-                assert_eq!(self.phase, Phase::Connecting);
-                self.directions.iter_mut().for_each(|d| d.ended = true);
             }
             Action::ResetSink | Action::Discard | Action::ResetBoth => {
                 self.directions[at].ended = true;
@@ -386,9 +407,8 @@ impl Session {
         }
         assert_ne!(self.phase, Phase::Ending, "its end waits: {self:?}");
         let gone = self.sockets[0].read == Source::Reset;
-        let connecting = self.phase == Phase::Connecting;
-        assert!(!(connecting && gone), "connects for nobody: {self:?}");
-        for direction in self.directions.iter().filter(|_| !connecting) {
+        assert!(!(self.opens && gone), "connects for nobody: {self:?}");
+        for direction in self.directions.iter().filter(|_| !self.opens) {
             let (from, to) = (
                 &self.sockets[direction.source],
                 &self.sockets[direction.sink],

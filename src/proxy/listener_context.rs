@@ -41,13 +41,6 @@ pub struct ListenerContext {
 }
 
 impl ListenerContext {
-    /// Takes over the permit of a session that begins: its record gives it back, as
-    /// [`ListenerContext::end_session`]. Not kept by each session: all have the same one.
-    pub(super) fn begin_session(&self, permit: Permit) {
-        debug_assert!(permit.is_of(&self.limit), "of this limit");
-        permit.keep();
-    }
-
     /// What its first session needs, as far as it is to be had.
     #[must_use]
     pub fn spares(&self) -> Spares {
@@ -55,13 +48,6 @@ impl ListenerContext {
         // If not, it is tried again, and then reported, before anybody is accepted.
         drop(spares.fill(&self.service));
         spares
-    }
-
-    /// The session has ended.
-    pub(super) fn end_session(&self) {
-        self.lane.stats().ended.add(1);
-        let limit = Arc::clone(&self.limit);
-        self.lane.give_back_when_closed(limit);
     }
 
     /// A place for a session, waiting until there is one.

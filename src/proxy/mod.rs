@@ -4,21 +4,21 @@
 //! knows no TOML.
 
 mod accept;
+mod admission;
 mod close;
 #[cfg(test)]
 mod close_model;
 mod deadline;
 mod end_reason;
-mod endpoint;
 mod handoff;
 mod limit;
 mod listener_context;
+mod opening;
 mod pump;
 mod record;
 mod relay;
 mod service;
 mod services;
-mod session;
 mod spare;
 #[cfg(test)]
 mod tests;

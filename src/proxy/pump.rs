@@ -163,7 +163,6 @@ impl Pump {
                     self.ended = true;
                     Poll::Ready(())
                 }
-                Action::Hold | Action::GiveUp => unreachable!("a relay has both ends"),
             };
             if polled.is_pending() {
                 return;

@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::rc::Rc;
+use std::time::Duration;
 
+use super::admission::Admission;
 use super::deadline::Timeouts;
 use super::end_reason::EndReason;
-use super::limit::Permit;
 use super::listener_context::ListenerContext;
-use super::service::Service;
+use super::upstream::Lease;
 use crate::runtime::Time;
 
 /// A client's address. Every session keeps one until it ends: the large kind elsewhere.
@@ -36,17 +36,17 @@ impl From<SocketAddr> for Client {
     }
 }
 
-/// What is known of a session, and its place in the limit. Logged when dropped, so that there is
-/// exactly one line however the session ends.
+/// What is known of a session, and what the session holds of its listener and of an endpoint.
+/// Logged when dropped, so that there is exactly one line however the session ends.
 #[derive(Debug)]
 pub(super) struct Record {
-    listener_context: Rc<ListenerContext>,
+    admission: Admission,
     client: Client,
     start: Time,
-    /// Microseconds from the start until an endpoint had answered; the largest if none has.
-    connect_us: u32,
-    /// Which of the upstream's endpoints was used; the largest if none was.
-    endpoint: u16,
+    /// Microseconds from the start until an endpoint had answered; `UNCONNECTED` if none has.
+    connect_us: Cell<u32>,
+    /// Of the endpoint that is tried, or has answered.
+    pub(super) lease: Lease,
     /// Endpoints that were tried, of 100 at most.
     pub(super) tries: Cell<u8>,
     cause: Option<EndReason>,
@@ -56,20 +56,17 @@ pub(super) struct Record {
     pub(super) to_client: u64,
 }
 
+const UNCONNECTED: u32 = u32::MAX;
+
 impl Record {
     /// A session that begins now.
-    pub(super) fn new(
-        listener_context: Rc<ListenerContext>,
-        client: SocketAddr,
-        permit: Permit,
-    ) -> Self {
-        listener_context.begin_session(permit);
+    pub(super) fn new(admission: Admission, client: SocketAddr) -> Self {
         Self {
             client: client.into(),
-            start: listener_context.lane.now(),
-            listener_context,
-            connect_us: u32::MAX,
-            endpoint: u16::MAX,
+            start: admission.listener_context().lane.now(),
+            admission,
+            connect_us: Cell::new(UNCONNECTED),
+            lease: Lease::none(),
             tries: Cell::new(0),
             cause: None,
             from_client: 0,
@@ -77,16 +74,12 @@ impl Record {
         }
     }
 
-    /// Says which endpoint answered, now.
-    pub(super) fn connected(&mut self, endpoint: usize) {
-        self.endpoint = u16::try_from(endpoint).unwrap_or(u16::MAX);
-        let took = self
-            .listener_context
-            .lane
-            .now()
-            .since(self.start)
-            .as_micros();
-        self.connect_us = u32::try_from(took).unwrap_or(u32::MAX);
+    /// The endpoint of the lease has answered, now.
+    pub(super) fn set_connected(&self) {
+        let took = self.age().as_micros();
+        let longest = UNCONNECTED - 1;
+        let took = u32::try_from(took).map_or(longest, |took| took.min(longest));
+        self.connect_us.set(took);
     }
 
     /// Says why it ended.
@@ -94,38 +87,45 @@ impl Record {
         self.cause = Some(cause);
     }
 
-    /// How long the session may take over what.
-    pub(super) fn timeouts(&self) -> &Timeouts {
-        &self.listener_context.timeouts
+    pub(super) fn listener_context(&self) -> &ListenerContext {
+        self.admission.listener_context()
     }
 
-    fn endpoint(&self) -> Option<SocketAddr> {
-        let Service::Proxy(upstream) = &self.listener_context.service else {
-            return None;
-        };
-        (self.endpoint != u16::MAX).then(|| upstream.endpoint(usize::from(self.endpoint)))
+    /// How long the session may take over what.
+    pub(super) fn timeouts(&self) -> &Timeouts {
+        &self.listener_context().timeouts
+    }
+
+    fn age(&self) -> Duration {
+        self.listener_context().lane.now().since(self.start)
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        // First: whoever takes the line may panic.
-        self.listener_context.end_session();
+        let context = self.admission.listener_context();
+        let connect_us = self.connect_us.get();
+        let connect_us = (connect_us != UNCONNECTED).then_some(connect_us);
+        let mut endpoint = None;
+        if let Some(upstream) = context.service.upstream() {
+            let connected = self.lease.endpoint().filter(|_| connect_us.is_some());
+            endpoint = connected.map(|index| upstream.address(index));
+            self.lease.give_back(upstream);
+        }
         // Dropped without a cause: by a panic, or by a lane that stops.
-        let without = if self.listener_context.lane.is_dropping_after_panic() {
+        let without = if context.lane.is_dropping_after_panic() {
             EndReason::Internal
         } else {
             EndReason::Shutdown
         };
-        let total = self.listener_context.lane.now().since(self.start);
         tracing::debug!(
-            listener = &*self.listener_context.name,
-            lane = self.listener_context.lane_index,
+            listener = &*context.name,
+            lane = context.lane_index,
             client = %self.client.address(),
-            endpoint = self.endpoint().map(tracing::field::display),
+            endpoint = endpoint.map(tracing::field::display),
             tries = self.tries.get(),
-            connect_us = (self.connect_us != u32::MAX).then_some(self.connect_us),
-            total_us = u64::try_from(total.as_micros()).ok(),
+            connect_us,
+            total_us = u64::try_from(self.age().as_micros()).ok(),
             from_client_bytes = self.from_client,
             to_client_bytes = self.to_client,
             ended = %self.cause.unwrap_or(without),

@@ -46,7 +46,7 @@ const NOTHING: u64 = u64::MAX;
 const STALL_MIN: Duration = Duration::from_secs(15);
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Relay<Echo>>() == 152 && size_of::<Relay<Proxied>>() == 200);
+const _: () = assert!(size_of::<Relay<Echo>>() <= 152 && size_of::<Relay<Proxied>>() <= 200);
 
 /// What is at the far end, from the client.
 pub(super) trait Far: Unpin {

@@ -12,3 +12,13 @@ pub enum Service {
     /// Relay to an upstream.
     Proxy(Arc<Upstream>),
 }
+
+impl Service {
+    /// Where the connections go, unless corelane itself answers.
+    pub(super) fn upstream(&self) -> Option<&Arc<Upstream>> {
+        match self {
+            Self::Echo => None,
+            Self::Proxy(upstream) => Some(upstream),
+        }
+    }
+}

@@ -14,10 +14,10 @@ use crate::net::Unconnected;
 #[derive(Debug, Default)]
 pub struct Spares([Option<Unconnected>; 2]);
 
-/// What a session connects with first: the endpoint whose turn it is, and a socket for it.
+/// What a session connects with first: its turn, and a socket for the endpoint of that turn.
 #[derive(Debug)]
 pub(super) struct Reserved {
-    pub(super) endpoint: usize,
+    pub(super) turn: usize,
     /// `None` if this machine lacked one when the lane stopped accepting.
     pub(super) socket: Option<Unconnected>,
 }
@@ -28,7 +28,7 @@ impl Spares {
     /// # Errors
     /// Out of descriptors or memory.
     pub(super) fn fill(&mut self, service: &Service) -> io::Result<()> {
-        let Service::Proxy(upstream) = service else {
+        let Some(upstream) = service.upstream() else {
             return Ok(());
         };
         for (spare, family) in self.0.iter_mut().zip(upstream.families()) {
@@ -41,14 +41,12 @@ impl Spares {
 
     /// Takes what the next session needs.
     pub(super) fn reserve(&mut self, service: &Service) -> Option<Reserved> {
-        let Service::Proxy(upstream) = service else {
-            return None;
-        };
-        let endpoint = upstream.take_turn();
-        let place = Upstream::family_of(upstream.endpoint(endpoint));
+        let upstream = service.upstream()?;
+        let turn = upstream.take_turn();
+        let family = Upstream::family_of(upstream.address(upstream.choose(turn)));
         Some(Reserved {
-            endpoint,
-            socket: self.0[place].take(),
+            turn,
+            socket: self.0[family].take(),
         })
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct LanePlan {
 #[derive(Debug)]
 pub(crate) struct Shared {
     /// By their place in the configuration.
-    upstreams: Vec<Arc<Upstream>>,
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
     /// By the listener's place in the configuration: when its failing accepts are logged.
     accept_failures: Vec<Arc<LogInterval>>,
 }

@@ -176,6 +176,11 @@ pub(super) fn at_the_end(world: World) -> Result<(), Violation> {
                 format!("{live} permits were not returned"),
             ));
         }
+        let leases = generation.leases();
+        if leases > 0 {
+            let what = format!("{leases} leases of endpoints did not come back");
+            return Err(Violation::new("I6", what));
+        }
         for lane in &generation.lanes {
             let used = lane.pool.in_use();
             if used > 0 {

@@ -22,6 +22,7 @@ use crate::sys::sim::{Mark, Random, with};
 pub(super) struct Generation {
     pub(super) lanes: Vec<LaneState>,
     pub(super) limit: Arc<SessionLimit>,
+    shared: Arc<Shared>,
     orders: Arc<Orders>,
     pub(super) is_stopping: bool,
 }
@@ -87,6 +88,7 @@ impl Generation {
         Ok(Self {
             lanes,
             limit,
+            shared,
             orders,
             is_stopping: false,
         })
@@ -109,6 +111,14 @@ impl Generation {
         for lane in &self.lanes {
             lane.remote.call(|_| {});
         }
+    }
+
+    /// Sessions that count for an endpoint.
+    pub(super) fn leases(&self) -> usize {
+        let upstreams = self.shared.upstreams.iter();
+        upstreams
+            .flat_map(|upstream| upstream.live_sessions())
+            .sum()
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -329,6 +329,21 @@ fn says_what_is_wrong_with_listeners_and_upstreams() {
 }
 
 #[test]
+fn refuses_more_endpoints_than_a_session_can_number() {
+    let endpoints: Vec<String> = (0..65_536).map(|_| "'[::1]:1'".to_owned()).collect();
+    let endpoints = endpoints.join(",");
+    let text = format!("{ECHO}[[upstream]]\nname = 'a'\nendpoints = [{endpoints}]");
+    let errors = wrong(&text);
+    let end = "too many endpoints for one upstream; write 65535 endpoints at most";
+    assert!(
+        errors.len() == 1 && errors[0].ends_with(end),
+        "{}",
+        errors.len()
+    );
+    assert!(errors[0].len() < 1000, "the list is not repeated");
+}
+
+#[test]
 fn says_what_is_wrong_with_an_address() {
     for (value, why) in BINDS {
         let text = format!("[[listener]]\nname = 'a'\nservice = 'echo'\nbind = {value}");

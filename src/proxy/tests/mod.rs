@@ -1,3 +1,4 @@
 //! Tests of several files together.
 
 mod handing_over;
+mod leases;

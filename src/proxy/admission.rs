@@ -1,0 +1,40 @@
+//! What a session holds of its listener for as long as the session lives: a permit of the limit,
+//! and its part in the lane's count of sessions.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::limit::Permit;
+use super::listener_context::ListenerContext;
+
+/// The permit of a session that has begun. Comes back when this is dropped, once the session's
+/// descriptors are closed. All sessions of a listener have permits of the same limit, so the
+/// listener context, which every session needs anyway, says which one: the permit itself costs an
+/// idle session no memory.
+#[derive(Debug)]
+pub(super) struct Admission {
+    listener_context: Rc<ListenerContext>,
+}
+
+impl Admission {
+    /// A session begins.
+    pub(super) fn new(listener_context: Rc<ListenerContext>, permit: Permit) -> Self {
+        debug_assert!(permit.is_of(&listener_context.limit), "of this limit");
+        permit.keep();
+        listener_context.lane.stats().begun.add(1);
+        Self { listener_context }
+    }
+
+    pub(super) fn listener_context(&self) -> &ListenerContext {
+        &self.listener_context
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let lane = &self.listener_context.lane;
+        lane.stats().ended.add(1);
+        let limit = Arc::clone(&self.listener_context.limit);
+        lane.give_back_when_closed(limit);
+    }
+}

@@ -1,0 +1,31 @@
+//! The step that connects to the chosen endpoint, or to another one if that fails.
+
+use super::connection::Connection;
+use crate::proxy::end_reason::EndReason;
+use crate::proxy::listener_context::ListenerContext;
+use crate::proxy::upstream::Dialling;
+
+/// Where the service has an upstream.
+pub(super) fn is_on(listener_context: &ListenerContext) -> bool {
+    listener_context.service.upstream().is_some()
+}
+
+/// Connects, with the socket that was reserved.
+pub(super) async fn run(connection: &Connection) -> Result<(), EndReason> {
+    let record = &connection.record;
+    let listener_context = record.listener_context();
+    if let Some(upstream) = listener_context.service.upstream() {
+        let dialling = Dialling {
+            client: &connection.client,
+            timeouts: &listener_context.timeouts,
+            lease: &record.lease,
+            tries: &record.tries,
+            spare: &connection.spare,
+            first_bytes: &connection.first_bytes,
+        };
+        let stream = upstream.connect(&dialling).await?;
+        record.set_connected();
+        connection.upstream.set(Some(stream));
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The steps of the opening, in their order, and the task that walks them.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+
+use super::connection::Connection;
+use super::{choose, dial};
+use crate::net::Stream;
+use crate::proxy::admission::Admission;
+use crate::proxy::end_reason::EndReason;
+use crate::proxy::limit::Permit;
+use crate::proxy::listener_context::ListenerContext;
+use crate::proxy::record::Record;
+use crate::proxy::spare::Reserved;
+use crate::runtime::{Either, either};
+
+/// Makes `any_is_on` and `walk` of the steps.
+macro_rules! steps {
+    ($($step:ident,)+) => {
+        /// Whether a connection of this listener has a step to go through.
+        fn any_is_on(listener_context: &ListenerContext) -> bool {
+            [$($step::is_on(listener_context)),+].contains(&true)
+        }
+
+        /// Goes through every step that is on; stops at the first that ends the session.
+        async fn walk(connection: &Connection) -> Result<(), EndReason> {
+            $(
+                if $step::is_on(connection.record.listener_context()) {
+                    $step::run(connection).await?;
+                }
+            )+
+            Ok(())
+        }
+    };
+}
+
+steps! {
+    choose,
+    dial,
+}
+
+/// Starts to serve one connection; with what was reserved for it where it has an upstream.
+pub(in crate::proxy) fn start(
+    (client, peer): (Stream, SocketAddr),
+    permit: Permit,
+    listener_context: &Rc<ListenerContext>,
+    reserved: Option<Reserved>,
+) {
+    let admission = Admission::new(Rc::clone(listener_context), permit);
+    let connection = Connection::new(client, Record::new(admission, peer), reserved);
+    if any_is_on(listener_context) {
+        listener_context.lane.spawn(&"opening", open(connection));
+    } else {
+        connection.finish(Ok(()));
+    }
+}
+
+/// Walks the steps, unless the client leaves first.
+async fn open(connection: Connection) {
+    let ended = {
+        let steps = pin!(walk(&connection));
+        let client = pin!(poll_fn(|context| connection.poll_client(context)));
+        match either(steps, client).await {
+            Either::First(ended) => ended,
+            Either::Second(reason) => Err(reason),
+        }
+    };
+    connection.finish(ended);
+}

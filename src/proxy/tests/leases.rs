@@ -1,0 +1,192 @@
+//! A session counts for one endpoint from its choice on, and no longer than it lives.
+
+use std::io::Read;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::net::{Listener, SocketOptions};
+use crate::poller::BackEnd;
+use crate::proxy::admission::Admission;
+use crate::proxy::record::Record;
+use crate::proxy::{
+    Allowance, ListenerContext, Service, SessionLimit, Spares, Timeouts, Upstream, UpstreamOptions,
+    accept,
+};
+use crate::runtime::{Lane, LaneOptions, Latch};
+use crate::sys;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A lane with a proxy to the given endpoints, turned by hand.
+struct Proxying {
+    lane: Lane,
+    listener_context: Rc<ListenerContext>,
+    address: SocketAddr,
+    upstream: Arc<Upstream>,
+}
+
+impl Proxying {
+    fn to(endpoints: &[SocketAddr]) -> Self {
+        // One that is never refused.
+        let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
+        let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
+        let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
+        let listener = Listener::bind(any, &options).unwrap();
+        Listener::listen(&listener, 64).unwrap();
+        let listener = Listener::attach(&lane.handle(), listener).unwrap();
+        let address = listener.address();
+        let upstream = Upstream::new(UpstreamOptions {
+            name: "upstream".to_owned(),
+            endpoints: endpoints.to_vec(),
+            tries: 3,
+            source: Vec::new(),
+            socket: options,
+        });
+        let listener_context = Rc::new(ListenerContext {
+            name: "proxy".into(),
+            lane: lane.handle(),
+            lane_index: 0,
+            service: Service::Proxy(Arc::clone(&upstream)),
+            limit: SessionLimit::new(10),
+            timeouts: Timeouts::LONG,
+            failures: Arc::default(),
+            stop: Rc::new(Latch::default()),
+            place: 0,
+            allowance: Allowance::default(),
+            handoff: Arc::default(),
+        });
+        let task = accept(listener, Rc::clone(&listener_context), Spares::default());
+        lane.handle().spawn(&"accept", task);
+        Self {
+            lane,
+            listener_context,
+            address,
+            upstream,
+        }
+    }
+
+    fn client(&self) -> TcpStream {
+        let client = TcpStream::connect(self.address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client
+    }
+
+    fn live(&self) -> Vec<usize> {
+        self.upstream.live_sessions().collect()
+    }
+
+    fn ended(&self) -> u64 {
+        self.lane.handle().stats().ended.value()
+    }
+
+    fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let end = sys::now() + PATIENCE;
+        while !done(self) {
+            assert!(sys::now() < end, "{what}: {:?} are live", self.live());
+            self.lane.handle().remote().call(|_| {});
+            self.lane.turn(sys::now()).unwrap();
+        }
+    }
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// An endpoint that refuses: nobody listens there, and nobody else can.
+fn refusing() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// An endpoint that does not answer: its backlog is full.
+fn silent() -> (Socket, Vec<TcpStream>, SocketAddr) {
+    let (socket, address) = refusing();
+    socket.listen(0).unwrap();
+    let mut full = Vec::new();
+    while let Ok(client) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        full.push(client);
+        assert!(full.len() < 10, "its backlog does not fill");
+    }
+    (socket, full, address)
+}
+
+#[test]
+fn a_session_counts_for_the_endpoint_that_answers_until_its_orderly_end() {
+    let ((_refusing, dead), (listener, endpoint)) = (refusing(), listener());
+    let mut proxying = Proxying::to(&[dead, endpoint]);
+    let mut client = proxying.client();
+    proxying.until("the second endpoint has the session", |p| {
+        p.live() == [0, 1]
+    });
+    let (upstream, _) = listener.accept().unwrap();
+    upstream.shutdown(Shutdown::Write).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    proxying.until("the session ends", |p| p.ended() == 1);
+    assert_eq!(proxying.live(), [0, 0]);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "a FIN");
+}
+
+#[test]
+fn a_session_without_an_endpoint_that_answers_counts_for_none() {
+    let [(_first, first), (_second, second)] = [refusing(), refusing()];
+    let mut proxying = Proxying::to(&[first, second]);
+    let client = proxying.client();
+    proxying.until("the session ends", |p| p.ended() == 1);
+    assert_eq!(proxying.live(), [0, 0]);
+    drop(client);
+}
+
+#[test]
+fn a_client_that_resets_while_its_session_connects_gives_the_lease_back() {
+    let (_silent, _full, endpoint) = silent();
+    let mut proxying = Proxying::to(&[endpoint]);
+    let client = proxying.client();
+    proxying.until("the session connects", |p| p.live() == [1]);
+    let now = Some(Duration::ZERO);
+    SockRef::from(&client).set_linger(now).unwrap();
+    drop(client);
+    proxying.until("the session ends", |p| p.ended() == 1);
+    assert_eq!(proxying.live(), [0]);
+}
+
+#[test]
+fn sessions_that_a_lane_aborts_give_their_leases_back() {
+    let ((_silent, _full, silent), (_listener, endpoint)) = (silent(), listener());
+    let mut proxying = Proxying::to(&[silent, endpoint]);
+    let _clients = [proxying.client(), proxying.client()];
+    let established = |p: &Proxying| p.lane.handle().stats().spawned.value() == 4;
+    proxying.until("one session connects, the other relays", established);
+    assert_eq!(proxying.live(), [1, 1]);
+    proxying.lane.abort_tasks();
+    assert_eq!(proxying.live(), [0, 0]);
+}
+
+#[test]
+fn a_session_that_panics_gives_its_lease_back() {
+    let (_listener, endpoint) = listener();
+    let mut proxying = Proxying::to(&[endpoint]);
+    let context = &proxying.listener_context;
+    let permit = context.limit.try_acquire().unwrap();
+    let admission = Admission::new(Rc::clone(context), permit);
+    let record = Record::new(admission, endpoint);
+    record.lease.take(&proxying.upstream, 0);
+    assert_eq!(proxying.live(), [1]);
+    proxying.lane.handle().spawn(&"session", async move {
+        let _held = record;
+        panic!("a defect in a session");
+    });
+    proxying.until("the session ends", |p| p.ended() == 1);
+    assert_eq!(proxying.live(), [0]);
+    let limit = Arc::clone(&proxying.listener_context.limit);
+    proxying.until("its permit comes back", |_| limit.live() == 0);
+}

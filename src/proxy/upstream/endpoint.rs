@@ -1,0 +1,136 @@
+//! An endpoint of an upstream as all lanes share it: its address, its live sessions, its failures
+//! and its health. Chooses nothing and logs nothing.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use crate::runtime::{LogInterval, Time};
+
+/// One address of an upstream.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) address: SocketAddr,
+    /// When its failures are logged.
+    pub(super) log: LogInterval,
+    shared: Atomics,
+}
+
+/// All that lanes write about an endpoint. In a cache line of its own (two, since processors fetch
+/// two at once): every session writes it at its start and at its end.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Atomics {
+    /// Sessions that hold a lease, those that still connect included.
+    live: AtomicUsize,
+    /// Failures since the last answer.
+    failures: AtomicU64,
+    /// 0 while the endpoint answers. Else the time of the first failure since the last answer, in
+    /// nanoseconds, times two, plus one if a failure since then has been logged.
+    health: AtomicU64,
+    /// Turns of the source addresses. Counted for each endpoint: a count for all endpoints would
+    /// advance in step with the turns of the endpoints and always pair the same two.
+    source_turns: AtomicUsize,
+}
+
+/// The time during which an endpoint did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outage {
+    pub(super) lasted: Duration,
+    pub(super) failures: u64,
+    /// The log has a line about its beginning.
+    pub(super) was_logged: bool,
+}
+
+impl Endpoint {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            log: LogInterval::default(),
+            shared: Atomics::default(),
+        }
+    }
+
+    pub(super) fn live_sessions(&self) -> usize {
+        self.shared.live.load(Relaxed)
+    }
+
+    /// Counts one session more. [`Lease`](super::Lease) alone calls this.
+    pub(super) fn add_session(&self) {
+        self.shared.live.fetch_add(1, Relaxed);
+    }
+
+    /// Counts one session less. [`Lease`](super::Lease) alone calls this.
+    pub(super) fn remove_session(&self) {
+        let before = self.shared.live.fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "a lease given back twice");
+    }
+
+    /// The next turn of its source addresses.
+    pub(super) fn take_source_turn(&self) -> usize {
+        self.shared.source_turns.fetch_add(1, Relaxed)
+    }
+
+    /// A connect has failed, for a reason that is not this machine's; `is_logged` if the log says
+    /// so.
+    pub(super) fn set_failed(&self, now: Time, is_logged: bool) {
+        let Atomics {
+            failures, health, ..
+        } = &self.shared;
+        failures.fetch_add(1, Relaxed);
+        let begun = now.as_nanos().max(1) << 1;
+        let logged = u64::from(is_logged);
+        let first = health.compare_exchange(0, begun | logged, Relaxed, Relaxed);
+        if first.is_err() {
+            health.fetch_or(logged, Relaxed);
+        }
+    }
+
+    /// A connect has succeeded. Returns the outage that this ends, if there was one. While all
+    /// connects succeed this costs one load.
+    pub(super) fn set_answered(&self, now: Time) -> Option<Outage> {
+        let Atomics {
+            failures, health, ..
+        } = &self.shared;
+        if health.load(Relaxed) == 0 {
+            return None;
+        }
+        let since = health.swap(0, Relaxed);
+        let failures = failures.swap(0, Relaxed);
+        // 0 if another lane was faster.
+        (since != 0).then(|| Outage {
+            lasted: now.since(Time::from_nanos(since >> 1)),
+            failures,
+            was_logged: since & 1 == 1,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Endpoint, Outage};
+    use crate::runtime::Time;
+
+    #[test]
+    fn an_outage_lasts_from_the_first_failure_to_the_next_answer() {
+        let endpoint = Endpoint::new("127.0.0.1:1".parse().unwrap());
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        assert_eq!(endpoint.set_answered(at(1)), None);
+        endpoint.set_failed(at(2), false);
+        endpoint.set_failed(at(3), true);
+        endpoint.set_failed(at(4), false);
+        let outage = Outage {
+            lasted: Duration::from_secs(5),
+            failures: 3,
+            was_logged: true,
+        };
+        assert_eq!(endpoint.set_answered(at(7)), Some(outage));
+        assert_eq!(endpoint.set_answered(at(8)), None);
+        endpoint.set_failed(at(9), false);
+        let outage = endpoint.set_answered(at(9)).unwrap();
+        assert!(!outage.was_logged && outage.failures == 1, "{outage:?}");
+    }
+}

@@ -1,0 +1,47 @@
+//! A session's share in the live sessions of an endpoint.
+
+use std::cell::Cell;
+
+use super::shared::Upstream;
+
+/// The endpoint for which a session counts as live: from the choice of the endpoint on, so while
+/// the session connects too. Only an index, since every idle session keeps one. So the record,
+/// which knows the upstream, gives the lease back when the session ends.
+#[derive(Debug)]
+pub(in crate::proxy) struct Lease(Cell<u16>);
+
+impl Lease {
+    const NONE: u16 = u16::MAX;
+
+    /// No lease.
+    pub(in crate::proxy) fn none() -> Self {
+        Self(Cell::new(Self::NONE))
+    }
+
+    /// The endpoint for which the session counts.
+    pub(in crate::proxy) fn endpoint(&self) -> Option<usize> {
+        (self.0.get() != Self::NONE).then(|| self.0.get().into())
+    }
+
+    /// Counts the session for the endpoint `to`, and no longer for any other.
+    pub(in crate::proxy) fn take(&self, upstream: &Upstream, to: usize) {
+        self.give_back(upstream);
+        upstream.endpoints[to].add_session();
+        self.0
+            .set(u16::try_from(to).expect("at most ENDPOINTS_MAX"));
+    }
+
+    /// Counts the session for no endpoint.
+    pub(in crate::proxy) fn give_back(&self, upstream: &Upstream) {
+        if let Some(index) = self.endpoint() {
+            upstream.endpoints[index].remove_session();
+            self.0.set(Self::NONE);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        debug_assert_eq!(self.endpoint(), None, "the record gives it back");
+    }
+}

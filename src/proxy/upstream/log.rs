@@ -1,0 +1,50 @@
+//! What the log says about connecting: an endpoint that does not answer, one that answers again,
+//! and this machine without a descriptor, a port or memory.
+
+use std::io;
+use std::time::Duration;
+
+use super::endpoint::{Endpoint, Outage};
+use crate::proxy::end_reason::EndReason;
+use crate::runtime::{LogInterval, Time};
+
+/// A connect to the endpoint has failed. Returns whether the log has a line about that.
+pub(super) fn failed(
+    upstream: &str,
+    endpoint: &Endpoint,
+    error: &io::Error,
+    cause: EndReason,
+    now: Time,
+) -> bool {
+    let times = endpoint.log.note(now);
+    if let Some(times) = times {
+        let endpoint = endpoint.address;
+        tracing::warn!(upstream, %endpoint, %cause, %error, times, "cannot connect");
+    }
+    times.is_some()
+}
+
+/// A connect has failed for what this machine lacks. No endpoint is named: none is at fault.
+pub(super) fn failed_locally(
+    upstream: &str,
+    interval: &LogInterval,
+    error: &io::Error,
+    cause: EndReason,
+    now: Time,
+) {
+    if let Some(times) = interval.note(now) {
+        tracing::warn!(upstream, %cause, %error, times, "cannot connect");
+    }
+}
+
+/// The endpoint answers again. Only an outage that the log has announced is worth a line.
+pub(super) fn answers_again(upstream: &str, endpoint: &Endpoint, outage: Outage) {
+    if !outage.was_logged {
+        return;
+    }
+    // Less than a millisecond is not worth reading.
+    let millis = u64::try_from(outage.lasted.as_millis()).unwrap_or(u64::MAX);
+    let away_for = Duration::from_millis(millis);
+    let (endpoint, failures) = (endpoint.address, outage.failures);
+    tracing::info!(upstream, %endpoint, ?away_for, failures, "answers again");
+}
