@@ -58,7 +58,7 @@ impl Shared {
             return false;
         }
         let closing = self.poller.borrow().closing();
-        if seeded(Bug::PlaceEarly) {
+        if seeded(Bug::PermitEarly) {
             self.leaving.give_back(0);
         }
         let stay = closing.queued > 0 && self.leaving.is_pressing();

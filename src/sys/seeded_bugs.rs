@@ -2,7 +2,7 @@
 //!
 //! In the product `seeded` is `false` at compile time, and every defect is gone with it.
 
-/// A defect that the code was written to be without. Each has one place, where it is asked for.
+/// A defect that a simulated build can switch on. Each has a single call of `seeded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     /// The parts of a send go out in another order.
@@ -17,11 +17,11 @@ pub(crate) enum Bug {
     ResetTurnedIntoFin,
     /// A socket that is dropped keeps its slot, and its descriptor with it.
     SlotLeaked,
-    /// A session's place does not come back.
+    /// A session's permit is not returned.
     PermitLeaked,
-    /// A session's place comes back before its descriptors are closed.
-    PlaceEarly,
-    /// A place comes back and nobody who waits for one is woken.
+    /// A session's permit is returned before its descriptors are closed.
+    PermitEarly,
+    /// A permit is returned without waking a waiting accept loop.
     WaiterForgotten,
     /// A timer that moves to a lower level of the wheel is dropped.
     TimerLost,
@@ -77,7 +77,7 @@ impl Bug {
         Self::ResetTurnedIntoFin,
         Self::SlotLeaked,
         Self::PermitLeaked,
-        Self::PlaceEarly,
+        Self::PermitEarly,
         Self::WaiterForgotten,
         Self::TimerLost,
         Self::TwoSendsInFlight,

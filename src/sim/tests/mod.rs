@@ -21,12 +21,12 @@ const FOUND: &[(&str, u64, Cut)] = &[
         Cut::NOTHING,
     ),
     (
-        "an accepted connection that was reset in the backlog keeps its place",
+        "an accepted connection that was reset in the backlog keeps its permit",
         109,
         Cut::NOTHING,
     ),
     (
-        "an accepted connection that nobody came for is reset, not ended by a FIN",
+        "an accepted connection without a session is reset, not ended by a FIN",
         1_004_334,
         Cut::NOTHING,
     ),
@@ -101,7 +101,7 @@ bites! {
     finds_a_reset_turned_into_a_fin: ResetTurnedIntoFin,
     finds_a_leaked_slot: SlotLeaked,
     finds_a_leaked_permit: PermitLeaked,
-    finds_a_place_that_is_given_back_early: PlaceEarly,
+    finds_a_permit_that_is_returned_early: PermitEarly,
     finds_a_forgotten_waiter: WaiterForgotten,
     finds_a_lost_timer: TimerLost,
     finds_two_sends_in_flight: TwoSendsInFlight,
