@@ -223,7 +223,7 @@ impl<T> Slab<T> {
             .expect("an op in flight keeps its memory")
     }
 
-    /// Takes a value out. An empty slab frees its memory.
+    /// Takes a value out. A large slab frees its memory when empty.
     pub(super) fn remove(&mut self, index: u32) -> T {
         let value = self.entries[index as usize].take();
         self.free.push(index);

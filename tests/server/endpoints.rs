@@ -25,8 +25,8 @@ impl Upstreams {
         let server = Server::start(&(runtime(poller, lanes) + &proxy(&endpoints)));
         // The living endpoints listen from now on; the dead endpoints' ports stay bound.
         let mut listeners = Vec::new();
-        for (place, endpoint) in all.into_iter().enumerate() {
-            let listener = endpoint.into_listener(!dead.contains(&place));
+        for (index, endpoint) in all.into_iter().enumerate() {
+            let listener = endpoint.into_listener(!dead.contains(&index));
             listener.set_nonblocking(true).unwrap();
             listeners.push(listener);
         }
@@ -40,9 +40,9 @@ impl Upstreams {
     /// Connects once more; returns the index of the endpoint.
     fn next(&mut self) -> usize {
         let client = connect(self.server.address("proxy"));
-        let (place, upstream) = self.accept();
+        let (index, upstream) = self.accept();
         self.open.push((client, upstream));
-        place
+        index
     }
 
     /// Opens this many connections at once, and checks that each reaches an endpoint.
@@ -58,7 +58,7 @@ impl Upstreams {
     fn accept(&self) -> (usize, TcpStream) {
         let mut came = None;
         until("it comes to an endpoint", || {
-            let taken = |(place, of): (usize, &TcpListener)| Some((place, of.accept().ok()?.0));
+            let taken = |(index, of): (usize, &TcpListener)| Some((index, of.accept().ok()?.0));
             came = self.listeners.iter().enumerate().find_map(taken);
             came.is_some()
         });
@@ -96,8 +96,8 @@ fn all_lanes_take_turns_together() {
     on_both(|poller| {
         for lanes in [1, 8] {
             let mut upstreams = Upstreams::new(poller, lanes, 3, &[]);
-            let places: Vec<usize> = (0..12).map(|_| upstreams.next()).collect();
-            assert_eq!(places, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);
+            let indices: Vec<usize> = (0..12).map(|_| upstreams.next()).collect();
+            assert_eq!(indices, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);
             drop(upstreams.open);
             upstreams.server.stop();
         }

@@ -16,8 +16,8 @@ fn fails(command: Command, config: &str) -> (Option<i32>, String) {
     let mut server = Server::spawn(command, config);
     let code = server.wait();
     let last = server.log.last().cloned().unwrap_or_default();
-    let (_, place) = last.split_once("corelane.toml:").expect(&last);
-    let (line, reason) = place.split_once(": ").expect(&last);
+    let (_, position) = last.split_once("corelane.toml:").expect(&last);
+    let (line, reason) = position.split_once(": ").expect(&last);
     assert!(line.parse::<usize>().is_ok(), "{last}");
     (code, reason.to_owned())
 }
