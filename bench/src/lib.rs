@@ -1,4 +1,4 @@
-//! corelane-bench as a library: the load client's engine, and the document of its results.
+//! corelane-bench as a library: the load client, and the document of its results.
 //!
 //! The binary calls [`main`] and nothing else. Readers of results, such as the runner of
 //! `bench/peers`, use [`outcome`] and [`stats`].

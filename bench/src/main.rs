@@ -1,4 +1,4 @@
-//! corelane-bench: the load client, and the example of corelane's public API. All of it is in the
+//! corelane-bench: the load client, and the example of corelane's public API. The code is in the
 //! library of the same name.
 
 use std::process::ExitCode;

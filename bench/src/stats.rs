@@ -1,24 +1,23 @@
-//! What a sample allows to say: percentiles with enough above them, and an interval for the median
-//! of ratios. Pure.
+//! Statistics that respect the sample size: percentiles with enough samples above them, and an
+//! interval for the median of ratios. Pure.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// How many samples must lie above a percentile for it to say more than the accident of the few
-/// largest.
+/// Samples that must lie above a percentile. With fewer, the value depends on a few outliers.
 pub const ABOVE_MIN: u64 = 10;
-/// Resamples of a bootstrap: the ends of its interval are then exact to a few percent of its width.
+/// Resamples of the bootstrap: the ends of the interval are exact to a few percent of its width.
 const RESAMPLES: usize = 2_000;
-/// Ratios below which there is no interval: of five, the chance that all lie on one side of the
-/// median is 1 in 16, so no 95 % are to be had.
+/// The fewest ratios for an interval. With five, all lie on one side of the median with a chance of
+/// 1 in 16: too much for a confidence of 95 %.
 pub const RATIOS_MIN: usize = 6;
-/// Where the resampling begins, so that the same ratios always give the same interval.
+/// A fixed seed: equal ratios give equal intervals.
 const SEED: u64 = 0x5eed_c0de_1a9e_0001;
 
-/// A number, and between what it lies with a confidence of 95 %.
+/// A median with its interval of 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// The estimate.
+    /// The median.
     pub median: f64,
     /// The lower end.
     pub low: f64,
@@ -27,22 +26,22 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether it lies on one side of `value`, so that a difference from it may be told.
+    /// Whether `value` lies outside the interval.
     #[must_use]
     pub fn excludes(&self, value: f64) -> bool {
         value < self.low || self.high < value
     }
 }
 
-/// The value at a quantile (0.99), if at least [`ABOVE_MIN`] samples lie above it.
+/// The value at a quantile, such as 0.99, if at least [`ABOVE_MIN`] samples lie above.
 #[must_use]
 pub fn supported_quantile(times: &Histogram<u64>, quantile: f64) -> Option<u64> {
     let above = float(times.len()) * (1.0 - quantile);
-    // Of 1,000 samples 10 lie above the 99th percentile; in binary it is a hair less.
+    // In binary, 1 % of 1,000 samples is slightly less than 10.
     (above + 1e-6 >= float(ABOVE_MIN)).then(|| times.value_at_quantile(quantile))
 }
 
-/// The middle one, or the mean of the two in the middle; `None` of nothing.
+/// The median; `None` for no values.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -50,8 +49,8 @@ pub fn median(values: &[f64]) -> Option<f64> {
     median_of_sorted(&sorted)
 }
 
-/// The median of ratios with its bootstrap interval (percentile method, Efron 1979); `None` when
-/// there are fewer than [`RATIOS_MIN`].
+/// The median of ratios with its bootstrap interval (percentile method, Efron 1979); `None` for
+/// fewer than [`RATIOS_MIN`].
 #[must_use]
 pub fn median_interval(ratios: &[f64]) -> Option<Interval> {
     if ratios.len() < RATIOS_MIN {
@@ -84,8 +83,7 @@ fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
     }
 }
 
-/// Random numbers that are good enough to spread things, and the same each time (splitmix64;
-/// Steele, Lea, Flood 2014).
+/// A reproducible pseudorandom generator (splitmix64; Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -100,9 +98,9 @@ impl Random {
         value
     }
 
-    /// Evenly in `0..1`, never 1.
+    /// Uniform in `0..1`, never 1.
     pub(crate) fn unit(&mut self) -> f64 {
-        // 53 bits are what a double keeps.
+        // A double has 53 bits of precision.
         float(self.next() >> 11) / float(1 << 53)
     }
 
@@ -182,13 +180,13 @@ mod tests {
         assert_eq!(median_interval(&ratios), median_interval(&ratios));
     }
 
-    /// What an interval of 95 % promises: of many samples of one truth, about that share hold it.
+    /// About 95 % of the intervals must contain the true value.
     #[test]
-    fn the_interval_covers_the_truth_as_often_as_it_says() {
+    fn about_95_percent_of_the_intervals_contain_the_truth() {
         let mut random = Random::new(1);
         let mut covered = 0;
         for _ in 0..100 {
-            // Around 1.5, and skewed, as ratios are.
+            // A skewed distribution around 1.5, as ratios have.
             let sample: Vec<f64> = (0..21).map(|_| 1.5 * (random.unit() - 0.5).exp()).collect();
             covered += u32::from(!median_interval(&sample).unwrap().excludes(1.5));
         }
@@ -196,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clear_difference_is_told_and_none_is_not() {
+    fn a_clear_difference_excludes_1_and_noise_does_not() {
         let better: Vec<f64> = (0..12).map(|i| 1.2 + f64::from(i) * 0.001).collect();
         assert!(median_interval(&better).unwrap().excludes(1.0));
         let equal: Vec<f64> = (0..12).map(|i| 0.95 + f64::from(i) * 0.01).collect();

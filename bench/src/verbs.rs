@@ -1,4 +1,4 @@
-//! The verbs: arguments in, a load made and told, an exit code out. Called by the binary alone.
+//! Runs the verbs: arguments in, results out, an exit code. Called by the binary only.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -19,7 +19,7 @@ use crate::show::output::{self, Output};
 use crate::show::{self, HdrFiles, live};
 use crate::text::whole::Text;
 
-/// How a load went that was made, worst first: its exit code.
+/// The result of a load, as an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Good = 0,
@@ -28,31 +28,31 @@ enum End {
     Invalid = 4,
 }
 
-/// Columns of a line that goes to a file or a pipe: most editors and mails show as many.
+/// The width of text that goes to a file or a pipe: as wide as most editors and mail programs show.
 const COLUMNS: usize = 100;
-/// The arguments are wrong, or the load could not be made.
+/// The arguments are wrong, or the load could not start.
 const USAGE: u8 = 1;
 
 /// Why there are no results.
 #[derive(Debug)]
 enum Failure {
-    /// The arguments make no sense, or ask for help or the version.
+    /// A syntax error, or a request for the help or the version.
     Arguments(clap::Error),
-    /// They make sense, and cannot be carried out here.
+    /// The arguments are valid, but this machine cannot carry them out.
     Plan(PlanError),
-    /// The results have no place to go to.
+    /// The results cannot be written there.
     Output(PathBuf, io::Error),
     Run(RunError),
-    /// Results that were made before cannot be shown.
+    /// `report` or `compare` failed.
     Show(show::Failure),
 }
 
 impl Failure {
-    /// Says on standard error why; 0 for help and version.
+    /// Prints the reason on standard error. Returns 0 for the help and the version.
     fn report(&self) -> ExitCode {
         let text = match self {
             Self::Arguments(error) => {
-                // Nobody is left to tell if this fails, as below.
+                // An error of standard error cannot be reported anywhere.
                 _ = error.print();
                 return match error.use_stderr() {
                     true => USAGE.into(),
@@ -72,17 +72,17 @@ impl Failure {
     }
 }
 
-/// Does what the arguments ask for, says what came of it, and gives the exit code. The first
-/// argument is the name of the program.
+/// Runs the command line `arguments`, prints the results and returns the exit code. The first
+/// argument is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    match obey(&arguments) {
+    match dispatch(&arguments) {
         Ok(end) => ExitCode::from(end as u8),
         Err(failure) => failure.report(),
     }
 }
 
-fn obey(words: &[OsString]) -> Result<End, Failure> {
+fn dispatch(words: &[OsString]) -> Result<End, Failure> {
     let arguments = Arguments::try_parse_from(words).map_err(Failure::Arguments)?;
     let words = words.iter().skip(1);
     let words = words.map(|word| word.to_string_lossy().into_owned());
@@ -118,15 +118,15 @@ fn shown(result: Result<(), show::Failure>) -> Result<End, Failure> {
     Ok(End::Good)
 }
 
-/// Says before the load what its reader will be told after it, so that nobody waits in vain.
+/// Prints notes about the plan before the load starts, so that the user can stop early.
 fn remark(plans: &[&Plan]) {
     for remark in plans.iter().flat_map(|plan| &plan.remarks) {
-        // Nobody is left to tell if this fails.
+        // An error of standard error cannot be reported anywhere.
         _ = writeln!(io::stderr(), "corelane-bench: note: {remark}");
     }
 }
 
-/// What makes the load, once all that can be known to be wrong has been said.
+/// The load of a verb. Runs after all checks have passed.
 type Job<'a> = Box<dyn FnOnce(&mut Engine, &Invocation) -> Result<Outcome, RunError> + 'a>;
 
 /// A single load.
@@ -147,11 +147,11 @@ fn make(common: &CommonArguments, words: Vec<String>, job: Job<'_>) -> Result<En
     let invocation = Invocation::new(words);
     let mut engine = Engine::new(observers).map_err(Failure::Run)?;
     let mut outcome = job(&mut engine, &invocation).map_err(Failure::Run)?;
-    // And with it what the observers have drawn.
+    // Dropping the engine drops the observers, which restores the terminal.
     drop(engine);
     let judge = |condition: &crate::args::condition::Condition| condition.judge(&outcome);
     outcome.thresholds = common.fail_if.iter().map(judge).collect();
-    tell(&outcome, common.quiet, json.as_ref())?;
+    show_text(&outcome, common.quiet, json.as_ref())?;
     if let Some(json) = json {
         json.write(&outcome)?;
     }
@@ -161,7 +161,7 @@ fn make(common: &CommonArguments, words: Vec<String>, job: Job<'_>) -> Result<En
     Ok(end(&outcome))
 }
 
-/// `words` are the command line's.
+/// `words` is the command line.
 fn observers(common: &CommonArguments, words: &[String]) -> Vec<Box<dyn Observer>> {
     match common.quiet {
         true => Vec::new(),
@@ -169,7 +169,8 @@ fn observers(common: &CommonArguments, words: &[String]) -> Vec<Box<dyn Observer
     }
 }
 
-/// A wrong byte outweighs a slow client: what came back wrong was wrong at any speed.
+/// Errors of the target outweigh an INVALID verdict: a wrong byte is wrong at any speed of the
+/// client.
 fn end(outcome: &Outcome) -> End {
     let totals = &outcome.totals;
     let all_open = totals.connections_failed == 0 || outcome.interrupted;
@@ -184,7 +185,7 @@ fn end(outcome: &Outcome) -> End {
     }
 }
 
-fn tell(outcome: &Outcome, quiet: bool, json: Option<&Json>) -> Result<(), Failure> {
+fn show_text(outcome: &Outcome, quiet: bool, json: Option<&Json>) -> Result<(), Failure> {
     if !quiet {
         let to_error = matches!(json, Some(Json::StandardOutput));
         let is_terminal = match to_error {
@@ -198,20 +199,20 @@ fn tell(outcome: &Outcome, quiet: bool, json: Option<&Json>) -> Result<(), Failu
             false => write(&mut io::stdout(), text.as_bytes(), "-"),
         };
     }
-    let say = |text: &str| _ = writeln!(io::stderr(), "corelane-bench: {text}");
-    for fault in &outcome.errors.first {
-        say(&fault.to_string());
+    let print = |text: &str| _ = writeln!(io::stderr(), "corelane-bench: {text}");
+    for error in &outcome.errors.first {
+        print(&error.to_string());
     }
     for judged in outcome.thresholds.iter().filter(|judged| judged.failed) {
-        say(&format!("threshold failed: {}", judged.condition));
+        print(&format!("threshold failed: {}", judged.condition));
     }
     for reason in &outcome.verdict.reasons {
-        say(&format!("INVALID: {}", reason.message));
+        print(&format!("INVALID: {}", reason.message));
     }
     Ok(())
 }
 
-/// Where the JSON goes to. Opened before the load, so that its results are not lost after it.
+/// The destination of the JSON, opened before the load so that the results cannot get lost.
 enum Json {
     StandardOutput,
     File(PathBuf, Output),
@@ -240,7 +241,7 @@ impl Json {
     }
 }
 
-/// Who closed the pipe has read enough: that is no failure.
+/// A closed pipe is no failure: the reader has enough.
 fn write(to: &mut dyn Write, text: &[u8], name: &str) -> Result<(), Failure> {
     match to.write_all(text).and_then(|()| to.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -278,7 +279,7 @@ mod tests {
     #[test]
     fn a_figure_that_the_sample_does_not_support_is_no_pass() {
         let mut outcome = good();
-        // Of 1000 messages one is above the 99.9th.
+        // Of 1000 messages only one lies above p99.9.
         let condition = Condition::parse("p99.9>1h").unwrap();
         outcome.thresholds = vec![condition.judge(&outcome)];
         assert_eq!(outcome.thresholds[0].measured, None);

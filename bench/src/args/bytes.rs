@@ -1,21 +1,21 @@
-//! Bytes as an argument writes them, and as a report shows them. Pure but for `@FILE`.
+//! Bytes as an argument writes them and as a report shows them. Pure, except for `@FILE`.
 
 use std::fmt::Write;
 use std::fs;
 use std::sync::Arc;
 
-/// Bytes of a message that was given, at most: it is held once, and sent in pieces.
+/// The largest request in bytes. The client holds one copy and sends the request in pieces.
 const REQUEST_MAX: usize = 16 << 20;
-/// Bytes of it that are shown.
+/// The most bytes of a request or a reply to show.
 pub(crate) const SHOWN_MAX: usize = 48;
 
-/// Bytes as text with escapes in quotes, cut where they are many.
+/// Bytes as quoted text with escapes. Long text is cut.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     for byte in bytes.iter().take(SHOWN_MAX) {
         _ = match byte {
             0 => write!(text, "\\0"),
-            // Nothing needs to be escaped but the backslash.
+            // Quotes need no escape: only the backslash does.
             b'"' | b'\'' => write!(text, "{}", char::from(*byte)),
             other => write!(text, "{}", other.escape_ascii()),
         };
@@ -51,7 +51,7 @@ fn hex(digits: &str) -> Result<Vec<u8>, String> {
         let pair: String = pair.iter().collect();
         let two = pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
         let value = u8::from_str_radix(&pair, 16).ok().filter(|_| two);
-        value.ok_or_else(|| format!("{pair:?} is no byte: write two digits each, hex:0d0a"))
+        value.ok_or_else(|| format!("{pair:?} is not a byte: write two digits a byte, hex:0d0a"))
     };
     digits.chunks(2).map(byte).collect()
 }
@@ -78,7 +78,7 @@ fn unescaped(text: &str) -> Result<Vec<u8>, String> {
             }
             other => {
                 let other = other.map(String::from).unwrap_or_default();
-                return Err(format!("\\{other} is no escape: {FORM}"));
+                return Err(format!("\\{other} is not an escape: {FORM}"));
             }
         });
         rest = &escape[length..];
@@ -108,10 +108,10 @@ mod tests {
         for (text, message) in [
             ("", "no bytes: write text with"),
             ("hex:", "no bytes: write text with"),
-            ("hex:5", "\"5\" is no byte: write two digits each"),
-            ("hex:+5", "\"+5\" is no byte"),
-            ("\\q", "\\q is no escape: write text with"),
-            ("a\\", "\\ is no escape"),
+            ("hex:5", "\"5\" is not a byte: write two digits a byte"),
+            ("hex:+5", "\"+5\" is not a byte"),
+            ("\\q", "\\q is not an escape: write text with"),
+            ("a\\", "\\ is not an escape"),
             ("\\x1", "\\x: two hexadecimal digits follow \\x"),
             ("@/no/such", "/no/such: "),
         ] {

@@ -1,49 +1,49 @@
-//! The options whose values are a few words.
+//! The options with a few named values.
 
 use clap::ValueEnum;
 
 /// The poller of each lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PollerChoice {
-    /// The best that this system allows
+    /// io_uring where the system permits it, else epoll
     Auto,
-    /// io_uring, or nothing
+    /// io_uring; fail if it is refused
     #[value(name = "io_uring")]
     IoUring,
     /// epoll
     Epoll,
 }
 
-/// How `churn` closes.
+/// How `churn` closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CloseChoice {
-    /// A FIN, and the server's FIN in answer
+    /// Send a FIN and wait for the server's FIN
     Fin,
-    /// A reset
+    /// Send a reset
     Rst,
 }
 
-/// Which way bulk bytes go.
+/// The direction of the bytes in `bulk`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Direction {
-    /// To the server; what comes back is thrown away
+    /// To the server; discard what comes back
     Up,
-    /// From the server, which sends by itself
+    /// From a server that sends on its own
     Down,
-    /// To the server and all of it back
+    /// To the server and back from it
     Both,
 }
 
-/// How messages follow each other.
+/// The distribution of the gaps between messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Arrival {
-    /// Evenly spaced
+    /// Equal gaps
     Constant,
-    /// As from many users who know nothing of each other: exponential gaps
+    /// Exponential gaps, as from many independent users
     Poisson,
 }
 
-/// Which form.
+/// The version of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProxyVersion {
     /// A line of text (section 2.1)

@@ -1,4 +1,4 @@
-//! The command line: one verb, and its arguments.
+//! The command line: one verb and its arguments.
 
 use clap::{Parser, Subcommand};
 
@@ -7,11 +7,12 @@ use super::verbs::{
     BulkArguments, ChurnArguments, DuelArguments, IdleArguments, RunArguments, SweepArguments,
 };
 
-/// A TCP load client that verifies every byte it gets back, and says when not to believe it.
+/// A TCP load client that verifies every received byte and reports when its own results are not
+/// valid.
 ///
-/// Exits with 0 if all is well; 1 if the arguments are wrong or the load could not be made; 2 if
-/// the target failed: a byte was wrong, lost or never came, or a connection broke; 3 if a condition
-/// of --fail-if held; 4 if the run is INVALID: the client itself was too slow.
+/// Exit codes: 0 success; 1 the arguments are wrong, or the load could not start; 2 the target
+/// failed: wrong or lost bytes, or a broken connection; 3 a condition of --fail-if is true; 4 the
+/// run is INVALID, because the client itself was too slow.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -21,29 +22,29 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Exchange messages: as fast as the answers come, or by the clock with --rate
+    /// Exchange messages: closed loop, or open loop with --rate
     ///
-    /// Without --rate each connection sends a message, waits until all of it has come back, and
-    /// repeats (a closed loop). With it messages leave when the clock says so, and latency counts
-    /// from that moment whether the message could leave then or not (an open loop).
+    /// Without --rate each connection sends a message, waits for the whole reply, and repeats (a
+    /// closed loop). With --rate the clock decides when each message is due (an open loop). Latency
+    /// then counts from the due time, even if the message leaves later.
     Run(RunArguments),
-    /// Find the highest rate that keeps an objective
+    /// Find the highest rate that meets an objective
     ///
-    /// Doubles the rate until the objective is broken, then halves the gap until it is small.
+    /// Doubles the rate until the objective fails, then bisects between the last two rates.
     Sweep(SweepArguments),
     /// Connect, exchange one message, close, repeat
     Churn(ChurnArguments),
-    /// Hold many connections, then send one message on each
+    /// Open many connections, hold them, then exchange one message on each
     Idle(IdleArguments),
-    /// Send, receive or both, as fast as the bytes go
+    /// Send, receive or both, as fast as possible
     Bulk(BulkArguments),
-    /// Compare two targets in turn: A B B A, B A A B, ...
+    /// Compare two targets in alternating slices: A B B A, B A A B, ...
     Duel(DuelArguments),
-    /// Make one HTML file of the results of one run or several: plots, tables, verdicts
+    /// Write one HTML report of one or more runs: plots, tables, verdicts
     Report(ReportArguments),
-    /// Show two runs side by side, with ratios
+    /// Compare two runs side by side, with ratios
     ///
-    /// Exits with 0 if they could be compared, and with 4 if one is marked INVALID.
+    /// Exits with 0 after a comparison, and with 4 if a run is marked INVALID.
     Compare(CompareArguments),
 }
 

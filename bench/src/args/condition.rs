@@ -1,5 +1,5 @@
-//! Conditions on results, `p99<1ms` or `errors>0`: those of `--slo` hold when all is well, those of
-//! `--fail-if` when it is not. Pure.
+//! Conditions on results, such as `p99<1ms` or `errors>0`. An objective (`--slo`) must be true, a
+//! condition of `--fail-if` must be false. Pure.
 
 use corelane::config::units;
 
@@ -7,7 +7,7 @@ use super::rate::rate;
 use crate::outcome::{Distribution, Latencies, Outcome, Threshold, Totals};
 use crate::stats::{ABOVE_MIN, float, supported_quantile};
 
-/// What a condition looks at.
+/// The figure in a condition.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Figure {
     /// A quantile of a latency.
@@ -24,10 +24,10 @@ enum Figure {
     MemoryPerConnection,
 }
 
-/// Which latency.
+/// The start of the measured interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LatencyKind {
-    /// From the intended time in an open loop, else service time.
+    /// The due time in an open loop, the time of the send in a closed loop.
     First,
     Service,
     Connect,
@@ -44,7 +44,7 @@ enum Relation {
 /// A figure, a relation and a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Condition {
-    /// As given.
+    /// The text of the argument.
     pub(crate) text: String,
     figure: Figure,
     relation: Relation,
@@ -79,7 +79,7 @@ impl Condition {
         })
     }
 
-    /// What results say to it; a figure that they do not have is `None`.
+    /// The measured value; `None` if the results do not contain the figure.
     pub(crate) fn measure(&self, outcome: &Outcome) -> Option<f64> {
         let server = outcome.server.as_ref();
         match self.figure {
@@ -91,7 +91,7 @@ impl Condition {
         }
     }
 
-    /// Whether it holds.
+    /// Whether the condition is true for a measured value.
     pub(crate) fn holds(&self, measured: f64) -> bool {
         match self.relation {
             Relation::Less => measured < self.value,
@@ -101,7 +101,7 @@ impl Condition {
         }
     }
 
-    /// The quantile of the latency that users see, if it is one that this asks for.
+    /// The quantile, if the condition is about a quantile of the latency that users see.
     pub(crate) fn quantile(&self) -> Option<f64> {
         match self.figure {
             Figure::Quantile(LatencyKind::First, quantile) => Some(quantile),
@@ -109,7 +109,7 @@ impl Condition {
         }
     }
 
-    /// How many messages it takes to say anything.
+    /// The number of messages below which the figure is unknown.
     pub(crate) fn messages_min(&self) -> f64 {
         match self.figure {
             Figure::Quantile(_, quantile) => float(ABOVE_MIN) / (1.0 - quantile),
@@ -117,8 +117,8 @@ impl Condition {
         }
     }
 
-    /// How late messages left where this looks, and its bound, in nanoseconds; `None` where
-    /// lateness is no part of what it looks at, or was not measured.
+    /// The send lateness at the figure of the condition, and the bound, in nanoseconds. `None` if
+    /// lateness does not affect the figure, or was not measured.
     pub(crate) fn lateness(&self, lateness: &Distribution) -> Option<(f64, f64)> {
         let late = match self.figure {
             Figure::Quantile(LatencyKind::First, quantile) => {
@@ -132,7 +132,7 @@ impl Condition {
         late.map(|late| (late, self.value))
     }
 
-    /// As a reason to fail.
+    /// The result of the condition as a threshold.
     pub(crate) fn judge(&self, outcome: &Outcome) -> Threshold {
         let measured = self.measure(outcome);
         Threshold {
@@ -190,7 +190,9 @@ fn read(figure: Figure, text: &str) -> Result<f64, String> {
         Figure::Rate => rate(text),
         Figure::Errors => match text.parse::<u32>() {
             Ok(count) => Ok(f64::from(count)),
-            Err(_) => Err(format!("{text:?} is no count of errors: write errors>0")),
+            Err(_) => Err(format!(
+                "{text:?} is not a number of errors: write errors>0"
+            )),
         },
         Figure::MemoryPerConnection => match (units::SIZE.read)(text) {
             Some(bytes) => Ok(float(bytes)),
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_says_what_would_be() {
+    fn errors_show_the_correct_form() {
         for text in [
             "",
             "p99",
@@ -260,7 +262,10 @@ mod tests {
                 "p99<1",
                 "\"1\": write a number and a unit (ns, us, ms, s, m, h, d), e.g. 2ms",
             ),
-            ("errors>x", "\"x\" is no count of errors: write errors>0"),
+            (
+                "errors>x",
+                "\"x\" is not a number of errors: write errors>0",
+            ),
             ("rate<1ms", "write messages a second, e.g. 500, 80k or 1.5M"),
         ] {
             assert_eq!(Condition::parse(text), Err(message.to_owned()), "{text}");

@@ -1,5 +1,5 @@
-//! The command line as written, and the values that an argument can have. Checked here: what one
-//! argument alone can get wrong; `plan` checks the rest.
+//! The command line as written, and the types of its values. Checks each argument alone; `plan`
+//! checks them together.
 
 pub(crate) mod bytes;
 mod choices;

@@ -1,6 +1,6 @@
 //! Rates as arguments: messages a second. Pure.
 
-/// Messages a second: `500`, `80k`, `1.5M`; a thousand is 1000 here.
+/// Messages a second: `500`, `80k`, `1.5M`. `k` is 1000, not 1024.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let (digits, factor) = match text.strip_suffix(['k', 'M']) {
         Some(digits) if text.ends_with('k') => (digits, 1e3),
@@ -12,7 +12,7 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
     let value = digits.parse::<f64>().ok().filter(|_| plain);
     match value.map(|value| value * factor) {
-        // A message takes more than a nanosecond on any machine.
+        // No machine handles a message within a nanosecond.
         Some(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
         _ => Err("write messages a second, e.g. 500, 80k or 1.5M".to_owned()),
     }

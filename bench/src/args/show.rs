@@ -4,27 +4,27 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// `report`, as written.
+/// The arguments of `report`.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// Results that --json wrote; several are drawn over each other
+    /// Result files of --json; the plots draw several runs over each other
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Where the report goes to; - is standard output
+    /// The file to write; - is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) html: PathBuf,
 }
 
-/// `compare`, as written.
+/// The arguments of `compare`.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArguments {
-    /// Results that --json wrote
+    /// Result file of --json, the denominator of the ratios
     #[arg(value_name = "A")]
     pub(crate) a: PathBuf,
-    /// Results to divide by those of A
+    /// Result file of --json, the numerator of the ratios
     #[arg(value_name = "B")]
     pub(crate) b: PathBuf,
-    /// Compare runs too that are marked INVALID
+    /// Compare even if a run is marked INVALID
     #[arg(long)]
     pub(crate) allow_invalid: bool,
 }

@@ -1,7 +1,7 @@
-//! How long messages are: always the same, one of several, or log-normal. Pure.
+//! Message sizes: fixed, one of several, or log-normal. Pure.
 //!
-//! A message's length is a function of the run, the connection and the message's number, so that a
-//! run can be thought about and nothing is kept but what is under way.
+//! A message's size is a function of the run's seed, the connection and the message number. So a
+//! run is reproducible, and no sizes are stored.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use corelane::config::units;
 
 use crate::stats::{Random, float, mix};
 
-/// The largest message, in bytes: one is never held whole, so this only keeps sums in 64 bits.
+/// The largest message in bytes. Keeps sums within 64 bits; no message is ever held whole.
 pub(crate) const SIZE_MAX: u64 = 1 << 30;
 
 /// A distribution of message lengths in bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Sizes {
-    /// All the same.
+    /// One size for all messages.
     Fixed(u64),
-    /// One of several, each with its share.
+    /// Several sizes, each with a share.
     Choice(Vec<(u64, f64)>),
-    /// The logarithm is normal: a median, and the deviation of the natural logarithm.
+    /// Log-normal: the median, and the standard deviation of the natural logarithm.
     LogNormal { median: u64, sigma: f64 },
 }
 
@@ -39,14 +39,14 @@ impl Sizes {
             };
             let share: f64 = share.parse().unwrap_or(f64::NAN);
             if !(share.is_finite() && share > 0.0) {
-                return Err(format!("the share of {part:?} is no number above 0"));
+                return Err(format!("the share of {part:?} is not a number above 0"));
             }
             choices.push((bytes(size)?, share));
         }
         Ok(Self::Choice(choices))
     }
 
-    /// The length of a message.
+    /// The size of a message.
     pub(crate) fn of(&self, seed: u64, message: u64) -> u64 {
         match self {
             Self::Fixed(size) => *size,
@@ -58,7 +58,7 @@ impl Sizes {
         }
     }
 
-    /// The mean length in bytes, as far as [`SIZE_MAX`] does not cut it.
+    /// The mean size in bytes, without the cut at [`SIZE_MAX`].
     pub(crate) fn mean(&self) -> f64 {
         match self {
             Self::Fixed(size) => float(*size),
@@ -94,7 +94,7 @@ fn log_normal(text: &str) -> Result<Sizes, String> {
     let form = "write lognormal:MEDIAN,SIGMA, e.g. lognormal:1k,2";
     let (median, sigma) = text.split_once(',').ok_or(form)?;
     let sigma: f64 = sigma.parse().map_err(|_| form)?;
-    // Beyond 5 the mean is 268,000 times the median: no traffic is like that.
+    // Above 5 the mean is 268,000 times the median: unlike any traffic.
     if !(0.0..=5.0).contains(&sigma) {
         return Err("the deviation of the logarithm is from 0 to 5".to_owned());
     }
@@ -130,7 +130,7 @@ fn choose(choices: &[(u64, f64)], unit: f64) -> u64 {
         }
         left -= share;
     }
-    // Only what rounding leaves over comes here.
+    // Reached only through rounding.
     choices.last().map_or(1, |(size, _)| *size)
 }
 
@@ -178,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_distribution_says_what_would_be() {
+    fn errors_show_the_correct_form() {
         for (text, message) in [
             ("64:90,16k", "\"16k\" has no share: write 64:90,16k:10"),
-            ("64:x", "the share of \"64:x\" is no number above 0"),
-            ("64:0", "the share of \"64:0\" is no number above 0"),
-            ("64:inf", "the share of \"64:inf\" is no number above 0"),
+            ("64:x", "the share of \"64:x\" is not a number above 0"),
+            ("64:0", "the share of \"64:0\" is not a number above 0"),
+            ("64:inf", "the share of \"64:inf\" is not a number above 0"),
             (
                 "lognormal:1k",
                 "write lognormal:MEDIAN,SIGMA, e.g. lognormal:1k,2",
@@ -214,7 +214,7 @@ mod tests {
         let mut all: Vec<u64> = (0..100_000).map(|n| sizes.of(7, n)).collect();
         all.sort_unstable();
         assert!((1000..1050).contains(&all[50_000]), "{}", all[50_000]);
-        // One deviation up: a factor of e.
+        // One standard deviation above the median: a factor of e.
         assert!((2700..2870).contains(&all[84_134]), "{}", all[84_134]);
         let mean = float(all.iter().sum()) / 1e5;
         assert!((mean / sizes.mean() - 1.0).abs() < 0.03, "{mean}");

@@ -1,12 +1,12 @@
-//! What one argument alone means: durations, counts, addresses, each with an error that says what
-//! would be right. Pure.
+//! Parsers for single values: durations, addresses, the targets of a duel. Each error names the
+//! correct form. Pure.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use corelane::config::units;
 
-/// Addresses that one `--source` may name.
+/// The most addresses in one `--source`.
 const SOURCES_MAX: usize = 1024;
 
 /// A duration, zero included.
@@ -18,12 +18,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn duration_above_zero(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     match duration.is_zero() {
-        true => Err("nothing can be measured in no time".to_owned()),
+        true => Err("write a duration above 0".to_owned()),
         false => Ok(duration),
     }
 }
 
-/// Local addresses, as written and as meant.
+/// Local addresses: the argument's text and its meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sources {
     pub(crate) text: String,
@@ -51,7 +51,7 @@ pub(crate) fn sources(text: &str) -> Result<Sources, String> {
 fn address(text: &str) -> Result<IpAddr, String> {
     let form = "write 127.0.0.2, 127.0.0.2-9 or addresses with commas between";
     text.parse()
-        .map_err(|_| format!("{text:?} is no address: {form}"))
+        .map_err(|_| format!("{text:?} is not an address: {form}"))
 }
 
 fn range(first: &str, last: &str, to: &mut Vec<IpAddr>) -> Result<(), String> {
@@ -72,13 +72,13 @@ fn range(first: &str, last: &str, to: &mut Vec<IpAddr>) -> Result<(), String> {
     if end < from {
         return Err(format!("{first}-{last}: the range ends before it begins"));
     }
-    // One more than are allowed is enough to be refused.
+    // One above the maximum is enough for the caller to refuse.
     let addresses = (from..=end).take(SOURCES_MAX + 1);
     to.extend(addresses.map(|bits| IpAddr::V4(Ipv4Addr::from(bits))));
     Ok(())
 }
 
-/// One side of a duel: `A=127.0.0.1:7007,pid=1234`.
+/// One target of a duel: `A=127.0.0.1:7007,pid=1234`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DuelTarget {
     pub(crate) name: String,
@@ -86,7 +86,7 @@ pub(crate) struct DuelTarget {
     pub(crate) pid: Option<u32>,
 }
 
-/// Reads a side of a duel.
+/// Parses a target of a duel.
 pub(crate) fn duel_target(text: &str) -> Result<DuelTarget, String> {
     const FORM: &str = "write A=HOST:PORT or A=HOST:PORT,pid=1234";
     let (name, rest) = text.split_once('=').ok_or(FORM)?;
@@ -94,7 +94,9 @@ pub(crate) fn duel_target(text: &str) -> Result<DuelTarget, String> {
         None => (rest, None),
         Some((target, option)) => {
             let pid = option.strip_prefix("pid=").ok_or(FORM)?;
-            let pid = pid.parse().map_err(|_| format!("{pid:?} is no PID"))?;
+            let pid = pid
+                .parse()
+                .map_err(|_| format!("{pid:?} is not a process ID"))?;
             (target, Some(pid))
         }
     };
@@ -120,7 +122,7 @@ mod tests {
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         let unit = "write a number and a unit (ns, us, ms, s, m, h, d), e.g. 10s";
         assert_eq!(duration("10"), Err(unit.to_owned()));
-        let zero = "nothing can be measured in no time";
+        let zero = "write a duration above 0";
         assert_eq!(duration_above_zero("0s"), Err(zero.to_owned()));
     }
 
@@ -137,7 +139,7 @@ mod tests {
         for (text, message) in [
             (
                 "lo",
-                "\"lo\" is no address: write 127.0.0.2, 127.0.0.2-9 or addresses with commas \
+                "\"lo\" is not an address: write 127.0.0.2, 127.0.0.2-9 or addresses with commas \
                  between",
             ),
             (
@@ -167,7 +169,7 @@ mod tests {
         }
         assert_eq!(
             duel_target("A=h:1,pid=x"),
-            Err("\"x\" is no PID".to_owned())
+            Err("\"x\" is not a process ID".to_owned())
         );
     }
 }

@@ -1,4 +1,5 @@
-//! One connection whose bytes have no end but the load's: up, down, or both; one task each.
+//! A bulk transfer on one connection: up, down, or both ways until the load ends. One task a
+//! connection.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -12,7 +13,7 @@ use super::lane_context::LaneContext;
 use crate::args::Direction;
 use crate::outcome::ConnectionError;
 
-/// Moves bytes until told to stop, and says what went wrong.
+/// Transfers bytes until the stop signal and records any error.
 pub(crate) async fn bulk(stream: Stream, number: u32, lane: Rc<LaneContext>, direction: Direction) {
     let bulk = Bulk {
         connection: Connection::new(&stream, number, &lane.load),
@@ -20,12 +21,13 @@ pub(crate) async fn bulk(stream: Stream, number: u32, lane: Rc<LaneContext>, dir
         direction,
     };
     let result = bulk.run().await;
-    let mut tally = lane.tally.borrow_mut();
-    tally.open -= 1;
+    let mut recorder = lane.recorder.borrow_mut();
+    recorder.open -= 1;
     match result {
-        // What a server that only sends still has under way makes a reset of it.
+        // With unread bytes from a server that only sends, the kernel turns this close into a
+        // reset.
         Ok(()) => stream.close(Close::Fin),
-        Err(fault) => tally.fault(fault),
+        Err(error) => recorder.error(error),
     }
 }
 
@@ -46,13 +48,13 @@ impl Bulk<'_> {
                 let flow = both(receive, send);
                 match either(pin!(flow), pin!(self.overdue())).await {
                     Either::First(result) => result,
-                    Either::Second(fault) => Err(fault),
+                    Either::Second(error) => Err(error),
                 }
             }
         }
     }
 
-    /// Counts what comes until the end of the load.
+    /// Counts received bytes until the end of the load.
     async fn download(&self) -> Result<(), ConnectionError> {
         let flow = async {
             loop {
@@ -74,7 +76,7 @@ impl Bulk<'_> {
         }
     }
 
-    /// What comes back is what was sent, or thrown away.
+    /// Verifies the echoed bytes, or discards them.
     async fn receive(&self) -> Result<(), ConnectionError> {
         loop {
             let received = self.connection.stream.recv().await;
@@ -90,7 +92,7 @@ impl Bulk<'_> {
         }
     }
 
-    /// Sends until the end of the load, then the FIN.
+    /// Sends until the end of the load, then sends the FIN.
     async fn send(&self) -> Result<(), ConnectionError> {
         while !self.shared.stop.is_open() {
             let bytes = self.connection.piece_max();
@@ -99,8 +101,8 @@ impl Bulk<'_> {
                 return Err(self.connection.failed_to_send(&error).await);
             }
             let measured = self.shared.window.get().contains(sys::now());
-            self.shared.tally.borrow_mut().sent(bytes, measured);
-            // As long as the kernel takes it, nothing else would have its turn.
+            self.shared.recorder.borrow_mut().sent(bytes, measured);
+            // While the kernel accepts bytes at once, only a yield gives the receiving half a turn.
             yield_now().await;
         }
         match self.connection.shutdown() {
@@ -109,13 +111,13 @@ impl Bulk<'_> {
         }
     }
 
-    /// Ends with a fault when the end does not come.
+    /// Ends with an error if the server's FIN is late.
     async fn overdue(&self) -> ConnectionError {
         self.shared.stop.pass().await;
         self.connection.sleep(CLOSE_MAX).await;
         let (number, received) = (self.connection.number, self.connection.received.get());
         match (self.connection.fin_sent.get(), self.direction) {
-            (false, Direction::Up) => ConnectionError::not_taken(number),
+            (false, Direction::Up) => ConnectionError::not_read(number),
             (true, Direction::Up) => ConnectionError::not_closed(number, received, CLOSE_MAX),
             (true, _) if self.connection.is_all_answered() => {
                 ConnectionError::not_closed(number, received, CLOSE_MAX)
@@ -126,10 +128,10 @@ impl Bulk<'_> {
 
     fn count_received(&self, bytes: u64) {
         let measured = self.shared.window.get().contains(sys::now());
-        self.shared.tally.borrow_mut().received(bytes, measured);
+        self.shared.recorder.borrow_mut().received(bytes, measured);
     }
 
-    /// In a stream that is not ours all bytes are right.
+    /// Counts received bytes as correct: the client does not know the server's stream.
     fn advance(&self, bytes: u64) {
         let received = self.connection.received.get() + bytes;
         self.connection.received.set(received);

@@ -1,5 +1,4 @@
-//! Connections that are made, used for one message, and closed, one after the other; a task for
-//! each that is under way at once.
+//! Churn: connect, exchange one message, close, repeat. One task for each concurrent connection.
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
@@ -21,10 +20,10 @@ use crate::args::CloseChoice;
 use crate::outcome::ConnectionError;
 use crate::stats::mix;
 
-/// The pause after a connection that failed: a target that refuses is not to be flooded.
+/// The pause after a failed connect, so that a refusing target is not flooded.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Makes one connection after the other until told to stop or all are made.
+/// Opens one connection after another until the stop signal or the last connection.
 pub(crate) async fn churn(
     handle: Handle,
     worker: u32,
@@ -49,13 +48,13 @@ pub(crate) async fn churn(
     either(pin!(worker.run()), pin!(watch(&shared, &handle, &cut))).await;
 }
 
-/// Looks at the clock from the stop on. One for a worker, not for a connection: a latch remembers
-/// each that has waited at it.
+/// Limits the wait after the stop signal. One future a worker rather than a connection: a latch
+/// keeps every waiter that has ever waited.
 async fn watch(shared: &LaneContext, handle: &Handle, cut: &Cell<bool>) {
     shared.stop.pass().await;
     handle.sleep_until(handle.now() + CLOSE_MAX).await;
     cut.set(true);
-    // Has the other half of the task look.
+    // Polls the other half of the task again.
     yield_now().await;
     pending().await
 }
@@ -63,15 +62,15 @@ async fn watch(shared: &LaneContext, handle: &Handle, cut: &Cell<bool>) {
 struct Worker<'a> {
     handle: Handle,
     worker: u32,
-    /// The next connection's number, of all workers of the lane.
+    /// The number of the next connection, shared by all workers of the lane.
     numbers: Rc<Cell<u32>>,
     seed: u64,
     slot: u32,
     schedule: Option<Schedule>,
-    /// Measured connections that were begun.
+    /// Measured connections so far.
     measured: u64,
     close: CloseChoice,
-    /// The last answers have been waited for long enough.
+    /// The wait for the last replies is over.
     cut: Rc<Cell<bool>>,
     shared: &'a LaneContext,
 }
@@ -99,12 +98,12 @@ impl Worker<'_> {
                 (intended, before)
             });
             if let Some((_, late)) = intended.filter(|_| measured) {
-                self.shared.tally.borrow_mut().late(late);
+                self.shared.recorder.borrow_mut().late(late);
             }
             match self.one(number, began).await {
                 Ok(answered) => self.count(intended, began, answered, measured),
-                Err(fault) => {
-                    self.shared.tally.borrow_mut().fault(fault);
+                Err(error) => {
+                    self.shared.recorder.borrow_mut().error(error);
                     self.handle.sleep_until(self.handle.now() + PAUSE).await;
                 }
             }
@@ -113,7 +112,7 @@ impl Worker<'_> {
         self.count_unsent();
     }
 
-    /// Waits until the next connection is due and says when that was; `None` when there is none.
+    /// Waits until the next connection is due and returns the due time; `None` after the last one.
     async fn next(&mut self) -> Option<Option<Time>> {
         let load = &self.shared.load;
         let all_begun = match load.length {
@@ -123,7 +122,7 @@ impl Worker<'_> {
         if all_begun {
             return None;
         }
-        // The stop wakes the task.
+        // The stop signal wakes the task.
         poll_fn(|context| {
             if self.shared.stop.is_open() {
                 return Poll::Ready(None);
@@ -132,7 +131,7 @@ impl Worker<'_> {
             match &mut self.schedule {
                 None => Poll::Ready(Some(None)),
                 Some(schedule) if schedule.next() <= now => {
-                    Poll::Ready(Some(Some(schedule.take())))
+                    Poll::Ready(Some(Some(schedule.advance())))
                 }
                 Some(schedule) => {
                     let next = schedule.next();
@@ -144,7 +143,7 @@ impl Worker<'_> {
         .await
     }
 
-    /// One connection's life; gives the moment at which its answer was there.
+    /// The life of one connection. Returns the time of the complete reply.
     async fn one(&self, number: u32, began: Time) -> Result<Time, ConnectionError> {
         let stream = self.connect(number, began).await?;
         let connection = Connection::new(&stream, number, &self.shared.load);
@@ -155,10 +154,10 @@ impl Worker<'_> {
         .await
         {
             Either::First(result) => result,
-            Either::Second(fault) => Err(fault),
+            Either::Second(error) => Err(error),
         };
-        self.shared.tally.borrow_mut().open -= 1;
-        // Else dropping the stream resets it, as it is asked to or as a failed one deserves.
+        self.shared.recorder.borrow_mut().open -= 1;
+        // In the other cases the drop of the stream resets the connection.
         if result.is_ok() && self.close == CloseChoice::Fin {
             stream.close(Close::Fin);
         }
@@ -177,10 +176,10 @@ impl Worker<'_> {
             }
             Either::Second(_) => Err(ConnectionError::connect_timed_out(number, CONNECT_MAX)),
         };
-        let (mut tally, now) = (shared.tally.borrow_mut(), sys::now());
+        let (mut recorder, now) = (shared.recorder.borrow_mut(), sys::now());
         match &result {
-            Ok(_) => tally.opened(began, now),
-            Err(_) => tally.failed += 1,
+            Ok(_) => recorder.opened(began, now),
+            Err(_) => recorder.failed += 1,
         }
         result
     }
@@ -225,17 +224,17 @@ impl Worker<'_> {
             let now = sys::now();
             connection.take(&chain)?;
             let measured = self.shared.window.get().contains(now);
-            let mut tally = self.shared.tally.borrow_mut();
-            tally.received(chain.len() as u64, measured);
-            if tally.first_reply.is_none() {
-                tally.first_reply = connection.first_reply();
+            let mut recorder = self.shared.recorder.borrow_mut();
+            recorder.received(chain.len() as u64, measured);
+            if recorder.first_reply.is_none() {
+                recorder.first_reply = connection.first_reply();
             }
             answered.set(now);
         }
         Ok(())
     }
 
-    /// Sends our FIN and waits for the server's.
+    /// Sends our FIN and waits for the server's FIN.
     async fn say_goodbye(&self, connection: &Connection<'_>) -> Result<(), ConnectionError> {
         connection
             .shutdown()
@@ -247,7 +246,7 @@ impl Worker<'_> {
         .await
         {
             Either::First(last) => last.map_err(|error| connection.broken(&error))?,
-            Either::Second(fault) => return Err(fault),
+            Either::Second(error) => return Err(error),
         };
         match last.is_empty() {
             true => connection.ended(),
@@ -255,7 +254,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends with a fault when an answer is outstanding too long.
+    /// Ends with an error when a reply is overdue.
     async fn overdue(&self, connection: &Connection<'_>) -> ConnectionError {
         either(pin!(self.is_cut()), pin!(connection.sleep(SILENCE_MAX))).await;
         match connection.fin_sent.get() {
@@ -285,7 +284,7 @@ impl Worker<'_> {
             Length::For(_) => self.shared.window.get().contains(answered),
             Length::Count(_) => measured,
         };
-        self.shared.tally.borrow_mut().answer(Answer {
+        self.shared.recorder.borrow_mut().answer(Answer {
             counts,
             timed: measured,
             intended: intended.map(|(intended, late)| (answered.since(intended), late)),
@@ -296,15 +295,15 @@ impl Worker<'_> {
 
     fn count_sent(&self, bytes: u64) {
         let measured = self.shared.window.get().contains(sys::now());
-        self.shared.tally.borrow_mut().sent(bytes, measured);
+        self.shared.recorder.borrow_mut().sent(bytes, measured);
     }
 
     fn count_unsent(&mut self) {
         let window = self.shared.window.get();
         if let (Some(schedule), Length::For(_)) = (&mut self.schedule, self.shared.load.length) {
-            let mut tally = self.shared.tally.borrow_mut();
+            let mut recorder = self.shared.recorder.borrow_mut();
             while schedule.next() < window.end {
-                tally.unsent += u64::from(window.contains(schedule.take()));
+                recorder.unsent += u64::from(window.contains(schedule.advance()));
             }
         }
     }

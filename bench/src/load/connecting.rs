@@ -1,5 +1,5 @@
-//! Opens a lane's share of the connections, a few at a time or all at once, and starts the work on
-//! each.
+//! Opens a lane's share of the connections, a limited number at a time or all at once, and starts
+//! the task of each connection.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -17,19 +17,18 @@ use super::lane_event::{Connected, LaneEvent};
 use super::work::Work;
 use crate::outcome::ConnectionError;
 
-/// Handshakes that a lane has under way at once, unless there is to be a storm: few enough for any
-/// server's backlog.
+/// Concurrent handshakes of a lane without `--storm`: few enough for any server's backlog.
 const CONNECTING_MAX: u32 = 128;
 
-/// The connections that nobody has begun to open, and the tasks that open them.
+/// The connections still to open, and the tasks that open them.
 struct Opening {
     left: RefCell<Range<u32>>,
-    /// Tasks that open connections; the last to end says so.
+    /// Running tasks. The last task to end reports the lane as connected.
     tasks: Cell<u32>,
     opened: Cell<u32>,
 }
 
-/// Starts to open `connections`; the lane says [`LaneEvent::Connected`] when all were tried.
+/// Starts to open `connections`. The lane reports [`LaneEvent::Connected`] after the last attempt.
 pub(crate) fn open_connections(handle: &Handle, connections: Range<u32>, shared: &Rc<LaneContext>) {
     let count = u32::try_from(connections.len()).unwrap_or(u32::MAX);
     let tasks = match shared.load.storm {
@@ -47,7 +46,7 @@ pub(crate) fn open_connections(handle: &Handle, connections: Range<u32>, shared:
     }
 }
 
-/// Opens connections, one after the other, as long as there are any left to open.
+/// Opens one connection after another while any are left.
 async fn connect(handle: Handle, opening: Rc<Opening>, shared: Rc<LaneContext>) {
     let mut stopped = pin!(shared.stop.pass());
     while !shared.stop.is_open() {
@@ -65,10 +64,10 @@ async fn connect(handle: Handle, opening: Rc<Opening>, shared: Rc<LaneContext>) 
             Either::Second(()) => break,
         };
         let now = sys::now();
-        let fault = match result {
+        let error = match result {
             Ok(Ok(stream)) => {
                 opening.opened.set(opening.opened.get() + 1);
-                shared.tally.borrow_mut().opened(began, now);
+                shared.recorder.borrow_mut().opened(began, now);
                 let shared = Rc::clone(&shared);
                 match load.work {
                     Work::Bulk(direction) => {
@@ -81,7 +80,7 @@ async fn connect(handle: Handle, opening: Rc<Opening>, shared: Rc<LaneContext>) 
             Ok(Err(error)) => ConnectionError::connecting(number, &error),
             Err(_) => ConnectionError::connect_timed_out(number, CONNECT_MAX),
         };
-        shared.tally.borrow_mut().not_opened(began, now, fault);
+        shared.recorder.borrow_mut().not_opened(began, now, error);
     }
     opening.tasks.set(opening.tasks.get() - 1);
     if opening.tasks.get() == 0 {

@@ -1,5 +1,5 @@
-//! One connection's two streams: makes the bytes that are sent, compares those that come back, and
-//! knows how to say what went wrong. Called by the kinds of work; decides nothing of when.
+//! One connection's sent and received streams: makes the bytes to send, compares the received
+//! bytes, and describes errors. The kinds of work call this file and decide when to send.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -18,48 +18,49 @@ use super::work::Load;
 use crate::args::bytes::{SHOWN_MAX, shown};
 use crate::outcome::{ConnectionError, Mismatch};
 
-/// How long after the end the last answers, and then the server's FIN, are waited for.
+/// How long to wait for the last replies after the end, and then for the server's FIN.
 pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(5);
-/// How long a connection may be silent that has an answer to come, in a load that ends by itself.
+/// How long a connection with an outstanding reply may be silent, in a load with a message count.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// How long the receiving side has to say why sending failed: it knows a FIN from a reset.
+/// How long the receiving half has to find the cause of a failed send: a receive distinguishes a
+/// FIN from a reset.
 const REASON_MAX: Duration = Duration::from_secs(1);
-/// How long what a connection begins with may stay without its answer.
+/// How long the reply to the opening may take.
 const OPENING_MAX: Duration = Duration::from_secs(10);
-/// Of the bytes that first come back so many are looked at to tell an echo that errs, or that mixes
-/// connections up, from a server that does not echo: patterns look like chance, protocols do not.
+/// How many of the first received bytes decide whether the server echoes at all. A faulty echo
+/// returns bytes that look random; a server of another protocol returns text.
 const TELLING: usize = 64;
-/// Buffers handed over at once: as many as a lane takes in before it holds the peer back.
+/// The buffers of one send: as many as a lane buffers before it applies backpressure.
 const PIECE_BUFFERS: u64 = 4;
 
-/// A connection's streams. Positions are in bytes.
+/// A connection with its two streams. Positions are in bytes.
 pub(crate) struct Connection<'a> {
     pub(crate) stream: &'a Stream,
     pub(crate) number: u32,
     pattern: Pattern,
     verify: bool,
-    /// What is said, where it is no pattern.
+    /// The dialogue, if the load has a script.
     state: Option<ScriptState<'a>>,
-    /// Handed over to be sent.
+    /// Bytes submitted to be sent.
     pub(crate) sent: Cell<u64>,
-    /// Received and found right.
+    /// Bytes received and verified.
     pub(crate) received: Cell<u64>,
-    /// How much of what was sent has been answered: of an echo, what came back.
+    /// Sent bytes whose reply is complete. With an echo: the received bytes.
     pub(crate) answered: Cell<u64>,
     pub(crate) fin_sent: Cell<bool>,
 }
 
-/// A dialogue in another protocol, and how far it has come.
+/// The progress of a scripted dialogue.
 struct ScriptState<'a> {
     script: &'a Script,
     progress: Cell<ReplyProgress>,
-    /// Answers that came whole.
+    /// Complete replies.
     replies: Cell<u64>,
-    /// The beginning of the first answer.
+    /// The beginning of the first reply.
     first: RefCell<Vec<u8>>,
 }
 
-/// What has not come back, in its own words.
+/// The missing part of the replies, for an error message.
 pub(crate) enum Outstanding {
     Bytes(u64),
     Replies(u64),
@@ -69,8 +70,8 @@ impl fmt::Display for Outstanding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "{bytes} bytes"),
-            Self::Replies(1) => f.write_str("1 answer"),
-            Self::Replies(replies) => write!(f, "{replies} answers"),
+            Self::Replies(1) => f.write_str("1 reply"),
+            Self::Replies(replies) => write!(f, "{replies} replies"),
         }
     }
 }
@@ -95,8 +96,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Sends the PROXY header, and what each connection begins with, if the load has them; waits
-    /// for the answer to the latter. None of it is part of the stream.
+    /// Sends the PROXY header and the script's opening, if the load has them, and waits for the
+    /// reply to the opening. These bytes are not part of the stream.
     pub(crate) async fn introduce(&self, load: &Load) -> Result<(), ConnectionError> {
         if let Some(version) = load.proxy {
             self.send_aside(&proxy_header::header(version, self.number, load.address))
@@ -113,7 +114,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Sends bytes that are not part of the stream.
+    /// Sends bytes outside the stream.
     async fn send_aside(&self, bytes: &[u8]) -> Result<(), ConnectionError> {
         let piece = usize::try_from(self.piece_max()).unwrap_or(usize::MAX);
         for piece in bytes.chunks(piece) {
@@ -133,7 +134,7 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// The exchange that a connection begins with.
+    /// Exchanges the script's opening.
     async fn open(&self, opening: &Request) -> Result<(), ConnectionError> {
         self.send_aside(&opening.bytes).await?;
         let mut progress = ReplyProgress::default();
@@ -151,7 +152,7 @@ impl<'a> Connection<'a> {
                         self.number,
                         0,
                         part.len() as u64,
-                        "asked for",
+                        "requested",
                     ));
                 }
                 match opening.reply.step(&mut progress, part) {
@@ -159,7 +160,7 @@ impl<'a> Connection<'a> {
                     ReplyStep::Done(length) if length == part.len() => done = true,
                     ReplyStep::Done(length) => {
                         let more = (part.len() - length) as u64;
-                        return Err(ConnectionError::too_much(self.number, 0, more, "asked for"));
+                        return Err(ConnectionError::too_much(self.number, 0, more, "requested"));
                     }
                     ReplyStep::Wrong { at, expected, got } => {
                         let place = received + at as u64;
@@ -174,7 +175,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The next `bytes` of the stream, which count as handed over.
+    /// Makes the next `bytes` of the stream and counts them as sent.
     pub(crate) async fn piece(&self, bytes: u64) -> Chain {
         let (mut position, end) = (self.sent.get(), self.sent.get() + bytes);
         let mut chain = Chain::default();
@@ -187,7 +188,7 @@ impl<'a> Connection<'a> {
         chain
     }
 
-    /// How many bytes are handed over at once, at most.
+    /// The most bytes of one send.
     pub(crate) fn piece_max(&self) -> u64 {
         PIECE_BUFFERS * self.lane().pool().buffer_bytes() as u64
     }
@@ -196,13 +197,13 @@ impl<'a> Connection<'a> {
         loop {
             match self.lane().pool().take() {
                 Some(buf) => return buf,
-                // The pool has room for what all connections may hold, but for a moment.
+                // The pool holds the buffers of all connections, but may be empty for a moment.
                 None => yield_now().await,
             }
         }
     }
 
-    /// Fills a buffer with the stream from `position`, and says how far.
+    /// Fills a buffer with the stream from `position` on and returns the number of bytes.
     fn fill(&self, buf: &mut Buf, position: u64, end: u64) -> u64 {
         let space = buf.space();
         let bytes = usize::try_from(end - position).unwrap_or(usize::MAX);
@@ -216,7 +217,7 @@ impl<'a> Connection<'a> {
         bytes as u64
     }
 
-    /// Counts what came back as received, and what it answers as answered, if it is right.
+    /// Verifies received bytes and counts them, and the sent bytes with a complete reply.
     pub(crate) fn take(&self, chain: &Chain) -> Result<(), ConnectionError> {
         if let Some(state) = &self.state {
             return self.take_replies(state, chain);
@@ -249,7 +250,7 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// The same of answers in another protocol.
+    /// The same for the replies of a script.
     fn take_replies(&self, state: &ScriptState<'_>, chain: &Chain) -> Result<(), ConnectionError> {
         let request = &state.script.message;
         let length = request.bytes.len() as u64;
@@ -265,7 +266,7 @@ impl<'a> Connection<'a> {
                         self.number,
                         position,
                         more,
-                        "asked for",
+                        "requested",
                     ));
                 }
                 let (taken, whole) = match request.reply.step(&mut progress, rest) {
@@ -286,7 +287,7 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// The first answer, once it is there.
+    /// The first reply, once complete.
     pub(crate) fn first_reply(&self) -> Option<String> {
         let state = self
             .state
@@ -304,7 +305,7 @@ impl<'a> Connection<'a> {
         ConnectionError::not_expected(self.number, mismatch, &shown(came))
     }
 
-    /// The server's FIN: right behind all bytes, and after ours.
+    /// Checks the server's FIN: correct only after all replies and after our FIN.
     pub(crate) fn ended(&self) -> Result<(), ConnectionError> {
         match self.fin_sent.get() && self.is_all_answered() {
             true => Ok(()),
@@ -322,13 +323,13 @@ impl<'a> Connection<'a> {
         self.stream.shutdown()
     }
 
-    /// Sending failed: the receiving side knows best why, so this one waits a little.
+    /// Gives the receiving half time to report the cause, then reports the failed send.
     pub(crate) async fn failed_to_send(&self, error: &io::Error) -> ConnectionError {
         self.sleep(REASON_MAX).await;
         self.broken(error)
     }
 
-    /// No FIN has answered ours.
+    /// Waits for the FIN in answer to ours, then reports the missing FIN.
     pub(crate) async fn not_closed(&self) -> ConnectionError {
         self.sleep(CLOSE_MAX).await;
         ConnectionError::not_closed(self.number, self.received.get(), CLOSE_MAX)
@@ -342,7 +343,7 @@ impl<'a> Connection<'a> {
         ConnectionError::broken(self.number, self.received.get(), error)
     }
 
-    /// Whether nothing is to come.
+    /// Whether no reply is outstanding.
     pub(crate) fn is_all_answered(&self) -> bool {
         self.sent.get() == self.answered.get()
     }
@@ -368,19 +369,19 @@ impl<'a> Connection<'a> {
 }
 
 impl ScriptState<'_> {
-    /// Keeps the beginning of the first answer, to be shown.
+    /// Keeps the beginning of the first reply for the report.
     fn remember(&self, bytes: &[u8]) {
         if self.replies.get() == 0 {
             let mut first = self.first.borrow_mut();
-            // One more than is shown says that there is more.
+            // One byte more than the report shows, so that `shown` can mark the cut.
             let room = (SHOWN_MAX + 1).saturating_sub(first.len());
             first.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
     }
 }
 
-/// Whether bytes are text for the most part, as the answers of most protocols are to what they do
-/// not understand. Of random ones two in five are.
+/// Whether at least three quarters of the bytes are text, as in the error replies of most
+/// protocols. Of random bytes two in five are text.
 fn is_text(bytes: &[u8]) -> bool {
     let bytes = &bytes[..bytes.len().min(TELLING)];
     let text = bytes
@@ -389,7 +390,7 @@ fn is_text(bytes: &[u8]) -> bool {
     4 * text.count() >= 3 * bytes.len()
 }
 
-/// Fills with a message that is sent again and again, from `position` in the stream of them.
+/// Fills `into` with a repeated message, from `position` in the stream of repetitions.
 fn repeat(message: &[u8], position: u64, into: &mut [u8]) {
     let start = position % message.len() as u64;
     let mut at = usize::try_from(start).expect("less than the length of a slice");
@@ -408,7 +409,7 @@ mod tests {
     use crate::load::pattern::Pattern;
 
     #[test]
-    fn what_protocols_answer_is_text_and_a_pattern_is_none() {
+    fn replies_of_protocols_are_text_and_patterns_are_not() {
         let postgres = b"E\0\0\0\x8dSFATAL\0VFATAL\0C0A000\0Munsupported frontend protocol\0";
         for answer in [
             &b"-ERR unknown command\r\n"[..],

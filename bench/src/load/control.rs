@@ -1,4 +1,5 @@
-//! What the main thread tells the lanes. They look after each turn: wake them afterwards.
+//! The main thread's signals to the lanes. A lane reads them after each turn, so the main thread
+//! wakes the lanes after a change.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use corelane::sys::Time;
 
-/// The time that is measured: from its start up to, and without, its end.
+/// The measured time: from `start` up to `end`, without `end`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) start: Time,
@@ -14,7 +15,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Nothing is measured yet.
+    /// Before the start: no time is measured.
     pub(crate) const NONE: Self = Self {
         start: Time::NEVER,
         end: Time::NEVER,
@@ -25,20 +26,20 @@ impl Window {
     }
 }
 
-/// When the messages begin to flow, and when they are measured.
+/// The start of the messages and the measured time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
     pub(crate) at: Time,
     pub(crate) window: Window,
 }
 
-/// Written by the main thread alone.
+/// The signals. Written by the main thread only.
 #[derive(Debug)]
 pub(crate) struct LaneControl {
     go: OnceLock<Start>,
-    /// When it all stopped, in nanoseconds; `u64::MAX` while it has not.
+    /// The time of the stop in nanoseconds; `u64::MAX` before the stop.
     stopped_at: AtomicU64,
-    /// How many rows of the series were asked for.
+    /// The number of requested rows of the series.
     rows: AtomicU32,
 }
 
@@ -51,7 +52,7 @@ impl LaneControl {
         }
     }
 
-    /// Lets the messages flow. Counts the first time only.
+    /// Starts the messages. A second call has no effect.
     pub(crate) fn go(&self, go: Start) {
         self.go.get_or_init(|| go);
     }
@@ -60,7 +61,7 @@ impl LaneControl {
         self.go.get().copied()
     }
 
-    /// Starts no more messages, and closes.
+    /// Stops new messages and closes the connections.
     pub(crate) fn stop(&self, now: Time) {
         self.stopped_at.fetch_min(now.as_nanos(), Release);
     }
@@ -70,7 +71,7 @@ impl LaneControl {
         (nanos != u64::MAX).then_some(Time::from_nanos(nanos))
     }
 
-    /// Asks each lane for what it has counted since it was last asked.
+    /// Requests each lane's counts since the previous request.
     pub(crate) fn ask_for_row(&self) {
         self.rows.fetch_add(1, Release);
     }

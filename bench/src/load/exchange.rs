@@ -1,12 +1,12 @@
-//! One connection that exchanges messages: wait for the start, send, verify, record, repeat, close;
-//! one task each.
+//! The exchange of messages on one connection: wait for the start, send, verify, record, repeat,
+//! close. One task a connection.
 //!
-//! Sending and receiving are two futures of the one task, so that a message larger than all the
-//! buffers on its way cannot lock up. Nothing is allocated per message: the bytes are made in
-//! buffers of the lane's pool, and a message under way is two time stamps and its end.
+//! Sending and receiving are two futures of one task, so a message larger than all buffers on the
+//! path cannot deadlock. A message allocates no memory: the bytes are made in buffers of the lane's
+//! pool, and a message in flight is a few time stamps and the position of its end.
 //!
-//! In an open loop a message's moment comes from its schedule. If the connection is busy then, the
-//! message leaves as soon as it may and its latency counts from its moment all the same.
+//! In an open loop the schedule sets a message's due time. On a busy connection the message leaves
+//! later, and its latency still counts from the due time.
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -27,53 +27,53 @@ use super::work::{Length, Load};
 use crate::outcome::ConnectionError;
 use crate::stats::mix;
 
-/// Exchanges messages until told to stop or all are sent, and says what went wrong.
+/// Exchanges messages until the stop signal or the last message, and records any error.
 pub(crate) async fn exchange(stream: Stream, number: u32, lane: Rc<LaneContext>) {
     let exchange = Exchange::new(&stream, number, &lane);
     let result = exchange.run().await;
     exchange.count_unsent(result.is_ok());
-    let mut tally = lane.tally.borrow_mut();
-    tally.open -= 1;
+    let mut recorder = lane.recorder.borrow_mut();
+    recorder.open -= 1;
     match result {
         Ok(()) => stream.close(Close::Fin),
-        // Dropping the stream resets it.
-        Err(fault) => tally.fault(fault),
+        // Dropping the stream resets the connection.
+        Err(error) => recorder.error(error),
     }
 }
 
-/// A message under way.
+/// A message in flight.
 #[derive(Clone, Copy)]
 struct Message {
-    /// When it was meant to leave; in a closed loop when it did.
+    /// The due time; in a closed loop the time of the send.
     intended: Time,
     handed: Time,
-    /// How much later than from a client that is never late.
+    /// The send lateness: the delay that this client added.
     late: Duration,
-    /// How much of what was sent is answered once it is.
+    /// The end of the message in the sent stream.
     end: u64,
 }
 
-/// A connection under load. Its futures share it.
+/// A connection under load. Shared by the two futures.
 struct Exchange<'a> {
     connection: Connection<'a>,
     shared: &'a LaneContext,
     load: &'a Load,
-    /// Where the messages' lengths come from.
+    /// The seed of the message sizes.
     seed: u64,
     schedule: RefCell<Option<Schedule>>,
-    /// The connection's place with the lane's pacer.
+    /// The connection's slot in the lane's pacer.
     slot: u32,
-    /// Where the last message that was begun ends.
+    /// The end of the last started message in the sent stream.
     begun: Cell<u64>,
-    /// Messages begun, and those that came back whole.
+    /// Started messages, and messages with a complete reply.
     started: Cell<u64>,
     completed: Cell<u64>,
-    /// When there last was room for a message after there had been none: too many were under way,
-    /// or the one before could not leave; and how late the one was that stood in the way.
+    /// The last time when the connection became free for a message, after a full pipeline or a
+    /// blocked send; and the lateness of the message that had blocked it.
     free: Cell<(Time, Duration)>,
-    /// The first message that is measured, if that is known.
+    /// The number of the first measured message, once known.
     measured_from: Cell<Option<u64>>,
-    /// The messages under way, by their numbers modulo the pipeline's depth.
+    /// The messages in flight, by message number modulo the pipeline depth.
     messages: Box<[Cell<Message>]>,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Ends when the server's FIN has answered ours, or with the first fault.
+    /// Ends after the server's FIN in answer to ours, or with the first error.
     async fn run(&self) -> Result<(), ConnectionError> {
         self.connection.introduce(self.load).await?;
         self.shared.go.pass().await;
@@ -113,7 +113,8 @@ impl<'a> Exchange<'a> {
             let connections = self.load.connections;
             Schedule::new(pace, self.connection.number, connections, start, self.seed)
         }));
-        // The order matters: what was received lets more be sent, and knows best why it ended.
+        // Receive first: a reply makes room to send, and a receive knows best why the connection
+        // ended.
         match either(
             pin!(self.receive()),
             pin!(either(pin!(self.send()), pin!(self.overdue()))),
@@ -121,11 +122,11 @@ impl<'a> Exchange<'a> {
         .await
         {
             Either::First(result) => result,
-            Either::Second(Either::First(fault) | Either::Second(fault)) => Err(fault),
+            Either::Second(Either::First(error) | Either::Second(error)) => Err(error),
         }
     }
 
-    /// Verifies what comes until the FIN.
+    /// Verifies received bytes until the FIN.
     async fn receive(&self) -> Result<(), ConnectionError> {
         loop {
             let received = self.connection.stream.recv().await;
@@ -139,14 +140,14 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Counts bytes that are right, and the messages that they complete.
+    /// Counts verified bytes and the messages that they complete.
     fn advance(&self, bytes: u64, now: Time) {
         let answered = self.connection.answered.get();
         let window = self.shared.window.get();
-        let mut tally = self.shared.tally.borrow_mut();
-        tally.received(bytes, window.contains(now));
-        if tally.first_reply.is_none() {
-            tally.first_reply = self.connection.first_reply();
+        let mut recorder = self.shared.recorder.borrow_mut();
+        recorder.received(bytes, window.contains(now));
+        if recorder.first_reply.is_none() {
+            recorder.first_reply = self.connection.first_reply();
         }
         let (mut completed, started) = (self.completed.get(), self.started.get());
         let was_full = started - completed == self.messages.len() as u64;
@@ -162,7 +163,7 @@ impl<'a> Exchange<'a> {
                     (measured, measured)
                 }
             };
-            tally.answer(Answer {
+            recorder.answer(Answer {
                 counts,
                 timed,
                 intended: self
@@ -180,23 +181,23 @@ impl<'a> Exchange<'a> {
         self.completed.set(completed);
     }
 
-    /// Sends as long as there is something to send, then the FIN. Ends only with a fault.
+    /// Sends all messages, then the FIN. Ends only with an error.
     async fn send(&self) -> ConnectionError {
-        // Woken by what is received: the same task, whose other half was polled before this one.
+        // A received reply wakes this task, and the receiving half was polled first.
         while let Some(bytes) = poll_fn(|context| self.sendable(context)).await {
             let chain = self.connection.piece(bytes).await;
             let measured = self.shared.window.get().contains(sys::now());
-            self.shared.tally.borrow_mut().sent(bytes, measured);
+            self.shared.recorder.borrow_mut().sent(bytes, measured);
             if let Err(error) = self.connection.stream.send(chain).await {
                 return self.connection.failed_to_send(&error).await;
             }
             if self.messages.len() > 1 {
-                // Nor is there room while the server takes nothing in.
+                // The connection was not free either while the send was blocked.
                 let last = self.message(self.started.get() - 1).get();
                 self.free.set((sys::now(), last.late));
             }
             if self.begun.get() > self.connection.sent.get() {
-                // More of a large message: what has come back meanwhile is taken first.
+                // More of a large message: first receive the part that has come back.
                 yield_now().await;
             }
         }
@@ -206,7 +207,7 @@ impl<'a> Exchange<'a> {
         self.connection.not_closed().await
     }
 
-    /// How many bytes may be handed over now; `None` when no more ever will and all came back.
+    /// How many bytes to send now; `None` after the last reply.
     fn sendable(&self, context: &Context<'_>) -> Poll<Option<u64>> {
         self.begin_messages(context);
         let sent = self.connection.sent.get();
@@ -221,9 +222,9 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Begins the messages whose moment has come and for which there is room.
+    /// Starts the messages that are due, as far as the pipeline has room.
     fn begin_messages(&self, context: &Context<'_>) {
-        // What was begun is finished, lest the end look like a loss.
+        // A started message is sent to its end, or the server would see a truncated message.
         let more = || {
             !self.shared.stop.is_open()
                 && self.started.get() < self.messages_max()
@@ -240,7 +241,7 @@ impl<'a> Exchange<'a> {
                     self.shared.pacer.wake_at(self.slot, next, context.waker());
                     return;
                 }
-                Some(schedule) => schedule.take(),
+                Some(schedule) => schedule.advance(),
             };
             self.begin(intended, now);
         }
@@ -249,8 +250,8 @@ impl<'a> Exchange<'a> {
     fn begin(&self, intended: Time, now: Time) {
         let number = self.started.get();
         let end = self.begun.get() + self.load.sizes.of(self.seed, number);
-        // Waiting for the connection is the server's doing, and in the latency; what comes on top
-        // of it is ours.
+        // The wait for a busy connection is the server's delay and part of the latency. Only the
+        // rest is this client's lateness.
         let (free, before) = self.free.get();
         let late = late(now, intended, free, before);
         self.message(number).set(Message {
@@ -266,11 +267,11 @@ impl<'a> Exchange<'a> {
             Length::Count(_) => self.measured(number),
         };
         if self.load.pace.is_some() && measured {
-            self.shared.tally.borrow_mut().late(late);
+            self.shared.recorder.borrow_mut().late(late);
         }
     }
 
-    /// How many messages this connection sends in all, the warm-up's included.
+    /// The number of messages of this connection, the warm-up included.
     fn messages_max(&self) -> u64 {
         let Length::Count(count) = self.load.length else {
             return u64::MAX;
@@ -289,20 +290,20 @@ impl<'a> Exchange<'a> {
         self.measured_from.get().is_some_and(|n| message >= n)
     }
 
-    /// Ends with a fault when answers are outstanding too long.
+    /// Ends with an error when replies are overdue.
     async fn overdue(&self) -> ConnectionError {
         either(pin!(self.shared.stop.pass()), pin!(self.silence())).await;
         if self.shared.stop.is_open() {
             self.connection.sleep(CLOSE_MAX).await;
         }
         if self.connection.fin_sent.get() {
-            // From the FIN on `send` looks at the clock.
+            // After the FIN, `send` watches the time.
             return pending().await;
         }
         self.connection.unanswered()
     }
 
-    /// Ends after a time in which nothing came, though something was to come.
+    /// Ends after a silence while a reply was outstanding.
     async fn silence(&self) {
         let Length::Count(_) = self.load.length else {
             return pending().await;
@@ -316,7 +317,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Counts the messages that were due and never left: their latencies are in no histogram.
+    /// Counts the due messages that never left. Their latencies are in no histogram.
     fn count_unsent(&self, ended_well: bool) {
         let window = self.shared.window.get();
         let mut schedule = self.schedule.borrow_mut();
@@ -324,9 +325,9 @@ impl<'a> Exchange<'a> {
             return;
         };
         if let Length::For(_) = self.load.length {
-            let mut tally = self.shared.tally.borrow_mut();
+            let mut recorder = self.shared.recorder.borrow_mut();
             while schedule.next() < window.end {
-                tally.unsent += u64::from(window.contains(schedule.take()));
+                recorder.unsent += u64::from(window.contains(schedule.advance()));
             }
         }
     }

@@ -1,33 +1,32 @@
-//! How a lane's driver waits: asleep, or awake where sleeping would falsify what is measured. Pure
-//! logic, given the time as an argument.
+//! Decides whether a lane without work sleeps or spins. Pure; the time is an argument.
 //!
-//! Waking up costs the kernel's timer slack (50 us) and some microseconds more, which would be in
-//! every latency of a closed loop and in every send of an open one.
+//! A wake-up costs the kernel's timer slack (50 us) and a few microseconds more. In a closed loop
+//! the cost would be part of every latency, in an open loop of every send.
 
 use std::time::Duration;
 
 use corelane::sys::Time;
 
-/// How long before a message is due the lane is awake: the timer slack, and the wake itself.
+/// How long before the due time the lane wakes: the timer slack plus the wake-up.
 const AHEAD: Duration = Duration::from_micros(100);
-/// How long a lane looks for answers before it sleeps.
+/// How long a lane spins for replies before it sleeps.
 const IDLE: Duration = Duration::from_micros(20);
-/// Looks in vain that may follow each other, and waits without looking after them: answers that
-/// take longer than [`IDLE`] are not worth it.
+/// Unsuccessful spins in a row before a pause, and waits without a spin in the pause: when replies
+/// take longer than [`IDLE`], a spin wastes CPU time.
 const CREDIT: u32 = 4;
 const CREDIT_MAX: u32 = 16;
 const PAUSE: u32 = 128;
 
-/// Decides, when a turn's tasks have run, how long the lane may sleep.
+/// Decides after a turn's tasks how long the lane may sleep.
 #[derive(Debug)]
 pub(crate) struct IdlePolicy {
-    /// When something last happened.
+    /// The time of the last event.
     busy: Time,
-    /// Whether the lane has looked for answers since then.
+    /// Whether the lane has spun since the last event.
     looking: bool,
     credit: u32,
     pause: u32,
-    /// Time spent awake with nothing to do.
+    /// Time spent spinning without an event.
     pub(crate) spun: Duration,
 }
 
@@ -42,8 +41,8 @@ impl IdlePolicy {
         }
     }
 
-    /// How long the lane may sleep at `now`, `None` for as long as it likes. `due` is the next
-    /// message's moment.
+    /// The longest sleep at `now`; `None` without a limit. `due` is the due time of the next
+    /// message.
     pub(crate) fn limit(&mut self, now: Time, due: Option<Time>) -> Option<Duration> {
         if self.pause == 0 && now.since(self.busy) < IDLE {
             self.looking = true;
@@ -58,7 +57,8 @@ impl IdlePolicy {
         Some(due?.since(now).saturating_sub(AHEAD))
     }
 
-    /// A turn from `before` to `now` did something, or did not; `awake`: it was not to sleep.
+    /// Learns from a turn between `before` and `now`: `did` is whether the turn had an event,
+    /// `awake` whether the turn was a spin.
     pub(crate) fn learn(&mut self, before: Time, now: Time, did: bool, awake: bool) {
         if did {
             if std::mem::take(&mut self.looking) {
@@ -67,7 +67,7 @@ impl IdlePolicy {
             self.pause = self.pause.saturating_sub(1);
             self.busy = now;
         } else if awake {
-            // One that took longer was not spinning all the while: the thread had no CPU.
+            // A longer turn was not all spinning: the thread had no CPU.
             self.spun += now.since(before).min(IDLE);
         }
     }
@@ -81,14 +81,14 @@ mod tests {
 
     use super::{AHEAD, IDLE, IdlePolicy, PAUSE};
 
-    /// No sleep at all.
+    /// No sleep.
     const NOT: Option<Duration> = Some(Duration::ZERO);
 
     fn at(micros: u64) -> Time {
         Time::from_nanos(micros * 1000)
     }
 
-    /// After something happened long enough ago.
+    /// A policy long after the last event.
     fn quiet() -> IdlePolicy {
         IdlePolicy::new(at(0))
     }

@@ -1,5 +1,5 @@
-//! A lane's thread: opens the lane and its share of the connections, gives the signals to start and
-//! to stop, wakes what is due to the microsecond, and hands its counts back.
+//! A lane's thread: opens the lane and its share of the connections, passes the start and stop
+//! signals on, wakes due connections within microseconds, and returns the counts.
 
 use std::cell::Cell;
 use std::io;
@@ -25,38 +25,38 @@ use super::work::{Load, Work};
 use crate::outcome::ConnectionError;
 use crate::procfs::thread_clock::{Spent, ThreadClock};
 
-/// What a lane is to do.
+/// The options of one lane, and its share of the load.
 #[derive(Debug)]
 pub(crate) struct LanePlan {
     pub(crate) options: LaneOptions,
     pub(crate) may_fall_back: bool,
-    /// Its connections, by their numbers.
+    /// The numbers of the lane's connections.
     pub(crate) connections: Range<u32>,
     pub(crate) load: Load,
     pub(crate) control: Arc<LaneControl>,
 }
 
-/// What a lane leaves behind.
+/// The results of a lane.
 #[derive(Debug)]
 pub(crate) struct LaneResult {
-    pub(crate) tally: Recorder,
+    pub(crate) recorder: Recorder,
     pub(crate) usage: Option<Usage>,
-    /// The last row of the series that it has answered for.
+    /// The last row of the series that the lane answered.
     pub(crate) rows: u32,
 }
 
-/// What a lane used in the measured time.
+/// CPU use of a lane in the measured time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
-    /// Ready to run, and waiting for a processor.
+    /// Time ready to run, but without a CPU.
     pub(crate) waited: Duration,
-    /// What of the CPU time was spent awake for want of anything to do.
+    /// CPU time spent spinning.
     pub(crate) spun: Duration,
 }
 
-/// Opens the connections, says so, makes the load, and gives what was counted.
+/// Opens the connections, runs the load and returns the counts.
 pub(crate) fn run(
     mut plan: LanePlan,
     report: impl Fn(LaneEvent) + 'static,
@@ -73,12 +73,12 @@ pub(crate) fn run(
     }));
     start(&handle, &plan, &shared);
     turn(&mut lane, &plan.control, &shared, &mut meter)?;
-    let mut tally = shared.tally.replace(Recorder::new());
+    let mut recorder = shared.recorder.replace(Recorder::new());
     for _ in 0..handle.stats().panics.value() {
-        tally.fault(ConnectionError::panicked(first));
+        recorder.error(ConnectionError::panicked(first));
     }
     Ok(LaneResult {
-        tally,
+        recorder,
         usage: meter.usage(sys::now()),
         rows: shared.rows(),
     })
@@ -86,7 +86,7 @@ pub(crate) fn run(
 
 fn open(plan: &mut LanePlan) -> io::Result<Lane> {
     match Lane::open(plan.options, sys::now()) {
-        // The self-test passed, but one more ring was too many.
+        // The self-test passed, but this ring exceeded a limit.
         Err(_) if plan.may_fall_back && plan.options.back_end == BackEnd::IoUring => {
             plan.options.back_end = BackEnd::Epoll;
             Lane::open(plan.options, sys::now())
@@ -114,7 +114,7 @@ fn start(handle: &Handle, plan: &LanePlan, shared: &Rc<LaneContext>) {
     }));
 }
 
-/// Turns the lane until all is done.
+/// Runs turns until all tasks have ended.
 fn turn(
     lane: &mut Lane,
     control: &LaneControl,
@@ -130,7 +130,7 @@ fn turn(
         }
         let polls = stats.polls.value();
         let mut awake = false;
-        // Asked when the tasks have run: they may have messages of their own to wait for.
+        // After the tasks, which may have registered later due times.
         lane.turn_within(now, || {
             let limit = idle.limit(sys::now(), shared.pacer.next());
             awake = limit == Some(Duration::ZERO);
@@ -140,13 +140,13 @@ fn turn(
         let did = stats.polls.value() != polls;
         idle.learn(before, now, did, awake);
         meter.spun.store(nanos(idle.spun), Relaxed);
-        shared.obey(control, lane, now);
+        shared.apply(control, lane, now);
         meter.look(shared.window.get(), now);
     }
     Ok(())
 }
 
-/// Measures what the lane's thread uses in the measured time.
+/// Measures the CPU use of the lane's thread in the measured time.
 struct Meter {
     clock: ThreadClock,
     spun: Arc<AtomicU64>,

@@ -1,4 +1,4 @@
-//! What the connections of one lane share, and how the main thread's signals reach them.
+//! The state that all connections of one lane share. Passes the main thread's signals on to them.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -13,18 +13,18 @@ use super::pacer::Pacer;
 use super::recorder::Recorder;
 use super::work::Load;
 
-/// How long a handshake may take.
+/// The longest handshake.
 pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// What the connections of one lane share.
+/// Shared by all connections of one lane.
 pub(crate) struct LaneContext {
     pub(crate) load: Load,
     pub(crate) go: Latch,
     pub(crate) stop: Latch,
-    /// When the messages began to flow.
+    /// When the messages started.
     pub(crate) started: Cell<Time>,
     pub(crate) window: Cell<Window>,
-    pub(crate) tally: RefCell<Recorder>,
+    pub(crate) recorder: RefCell<Recorder>,
     pub(crate) pacer: Pacer,
     pub(crate) options: SocketOptions,
     report: Box<dyn Fn(LaneEvent)>,
@@ -38,9 +38,9 @@ impl LaneContext {
             stop: Latch::default(),
             started: Cell::new(Time::ZERO),
             window: Cell::new(Window::NONE),
-            tally: RefCell::new(Recorder::new()),
+            recorder: RefCell::new(Recorder::new()),
             pacer: Pacer::default(),
-            // Without probes: the load itself shows whether the server is there.
+            // No keep-alive probes: the load itself detects a dead server.
             options: SocketOptions {
                 keepalive: None,
                 congestion: load.congestion.clone(),
@@ -56,11 +56,11 @@ impl LaneContext {
         (self.report)(event);
     }
 
-    /// Passes on what the main thread says.
-    pub(crate) fn obey(&self, control: &LaneControl, lane: &Lane, now: Time) {
+    /// Passes new signals of the main thread on to the tasks.
+    pub(crate) fn apply(&self, control: &LaneControl, lane: &Lane, now: Time) {
         let rows = control.rows();
         if rows != self.rows.replace(rows) {
-            let interval = self.tally.borrow_mut().take_interval();
+            let interval = self.recorder.borrow_mut().take_interval();
             self.report(LaneEvent::Row(Box::new(interval)));
         }
         let stopped = control.stopped();
@@ -82,7 +82,7 @@ impl LaneContext {
         }
     }
 
-    /// The last row of the series that the lane has answered.
+    /// The last row of the series that the lane answered.
     pub(crate) fn rows(&self) -> u32 {
         self.rows.get()
     }

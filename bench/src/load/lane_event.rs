@@ -1,4 +1,4 @@
-//! What a lane reports to the main thread while its load runs.
+//! The events of a lane, sent to the main thread.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,24 +9,24 @@ use corelane::runtime::Remote;
 use super::recorder::Interval;
 use crate::procfs::thread_clock::ThreadClock;
 
-/// What a lane says when it has tried all of its connections.
+/// The lane has attempted to open all connections.
 #[derive(Debug)]
 pub(crate) struct Connected {
-    /// Connections that are open, or would be made.
+    /// Open connections; with `churn`, the number of concurrent ones.
     pub(crate) opened: u32,
     pub(crate) back_end: BackEnd,
 }
 
-/// What a lane says as soon as it is there.
+/// The lane's thread runs.
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) remote: Remote,
     pub(crate) clock: ThreadClock,
-    /// Nanoseconds that the lane has spent awake for want of anything to do.
+    /// Nanoseconds spent spinning.
     pub(crate) spun: Arc<AtomicU64>,
 }
 
-/// What a lane says on its way.
+/// An event of a lane.
 #[derive(Debug)]
 pub(crate) enum LaneEvent {
     Started(Started),

@@ -1,5 +1,5 @@
-//! Wakes connections at the moments of their schedules, exact to what the lane's driver makes of
-//! it: the lane's own timers have ticks of a millisecond. One lane's.
+//! Wakes connections at their due times with microsecond precision; the lane's timers have ticks of
+//! a millisecond. One pacer a lane.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -8,23 +8,23 @@ use std::task::Waker;
 
 use corelane::sys::Time;
 
-/// Who is to be woken when. A connection has one moment at most.
+/// The wake-ups to come. At most one a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Pacer {
     due: RefCell<BinaryHeap<Reverse<(Time, u32)>>>,
-    /// By slot; `None` when nothing is to come.
+    /// By slot; `None` without a wake-up.
     wakers: RefCell<Vec<Option<Waker>>>,
 }
 
 impl Pacer {
-    /// A place for one connection.
+    /// Allocates a slot for one connection.
     pub(crate) fn slot(&self) -> u32 {
         let mut wakers = self.wakers.borrow_mut();
         wakers.push(None);
         u32::try_from(wakers.len() - 1).expect("connections fit 32 bits")
     }
 
-    /// Wakes once at `time`; while that is to come, asking again changes nothing but the waker.
+    /// Registers a wake-up at `time`. If the slot has one already, only the waker is replaced.
     pub(crate) fn wake_at(&self, slot: u32, time: Time, waker: &Waker) {
         let place = &mut self.wakers.borrow_mut()[slot as usize];
         match place {
@@ -36,7 +36,7 @@ impl Pacer {
         }
     }
 
-    /// Wakes all that are due.
+    /// Wakes all connections that are due.
     pub(crate) fn fire(&self, now: Time) {
         loop {
             let mut due = self.due.borrow_mut();
@@ -53,7 +53,7 @@ impl Pacer {
         }
     }
 
-    /// The first moment to come.
+    /// The earliest due time.
     pub(crate) fn next(&self) -> Option<Time> {
         self.due.borrow().peek().map(|Reverse((time, _))| *time)
     }
@@ -87,7 +87,7 @@ mod tests {
             let waker = Waker::from(Arc::clone(count));
             let time = Time::from_nanos(100 - u64::from(*slot));
             pacer.wake_at(*slot, time, &waker);
-            // Asked twice, woken once.
+            // Registered twice, woken once.
             pacer.wake_at(*slot, time, &waker);
         }
         let woken = || {

@@ -1,23 +1,23 @@
-//! The bytes that a connection sends: a function of the run, the connection and the position in the
-//! stream, so that each byte that comes back is known to be the right one at the right place.
+//! The bytes that a connection sends: a function of the seed, the connection and the stream
+//! position. So every received byte can be verified.
 //!
-//! Pure. Eight bytes cost one round of splitmix64, wherever a piece begins and ends.
+//! Pure. Eight bytes cost one round of splitmix64, at any alignment.
 
 use crate::outcome::Mismatch;
 use crate::stats::{GOLDEN, mix};
 
-/// Bytes made at once.
+/// Bytes generated at once.
 const WORD: usize = size_of::<u64>();
 const WORD_BYTES: u64 = WORD as u64;
 
-/// What one connection sends.
+/// The sent stream of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pattern {
     seed: u64,
 }
 
 impl Pattern {
-    /// Two runs, or two connections, share no stretch of any length that matters.
+    /// Different seeds and different connections give unrelated streams.
     pub(crate) fn new(run: u64, connection: u32) -> Self {
         Self {
             seed: mix(mix(run) ^ u64::from(connection)),
@@ -41,7 +41,7 @@ impl Pattern {
         tail.copy_from_slice(&bytes[..tail.len()]);
     }
 
-    /// The first of `bytes`, which begin at `position`, that is wrong.
+    /// The first wrong byte of `bytes`, which begin at `position`.
     pub(crate) fn mismatch(self, position: u64, bytes: &[u8]) -> Option<Mismatch> {
         let (head, rest) = bytes.split_at(to_boundary(position).min(bytes.len()));
         let at = position + head.len() as u64;
@@ -78,7 +78,7 @@ impl Pattern {
     }
 }
 
-/// Bytes from a position to the next whole word.
+/// Bytes from a position to the next word boundary.
 fn to_boundary(position: u64) -> usize {
     ((WORD_BYTES - position % WORD_BYTES) % WORD_BYTES) as usize
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::Pattern;
     use crate::outcome::Mismatch;
 
-    /// The stream from its beginning, made in one piece.
+    /// The beginning of the stream, made in one piece.
     fn stream(pattern: Pattern, bytes: usize) -> Vec<u8> {
         let mut all = vec![0; bytes];
         pattern.fill(0, &mut all);

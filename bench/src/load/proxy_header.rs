@@ -1,18 +1,18 @@
-//! The PROXY header that a connection may begin with, as a proxy in front would send it: versions 1
-//! and 2 of HAProxy's `doc/proxy-protocol.txt`. Pure.
+//! The PROXY header at the start of a connection, as a proxy would send it: versions 1 and 2 of
+//! HAProxy's `doc/proxy-protocol.txt`. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::args::ProxyVersion;
 
-/// What a header of version 2 begins with.
+/// The first bytes of a version 2 header.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Version 2, command PROXY.
 const V2_PROXY: u8 = 0x21;
 const TCP4: u8 = 0x11;
 const TCP6: u8 = 0x21;
 
-/// The header of a connection to `target`, from a client that there is not.
+/// The header of a connection to `target`, with an invented source address.
 pub(crate) fn header(version: ProxyVersion, connection: u32, target: SocketAddr) -> Vec<u8> {
     let source = fake_source(connection, target);
     match version {
@@ -21,11 +21,11 @@ pub(crate) fn header(version: ProxyVersion, connection: u32, target: SocketAddr)
     }
 }
 
-/// An address and port for each connection: of 198.18.0.0/15 (RFC 2544) or 2001:2::/48 (RFC 5180),
-/// which are for measurements and nobody's own.
+/// A distinct source for each connection: from 198.18.0.0/15 (RFC 2544) or 2001:2::/48 (RFC 5180),
+/// the ranges reserved for benchmarks.
 fn fake_source(connection: u32, target: SocketAddr) -> SocketAddr {
     let ports = u32::from(u16::MAX - 1023);
-    // Another address for each, and another port for each that has the address again.
+    // Each connection gets a new address until the range is used up, then a new port.
     let (host, round) = (connection % (1 << 17), connection >> 17);
     let port = 1024 + u16::try_from((round * 101 + connection) % ports).expect("less than a port");
     let ip = match target {

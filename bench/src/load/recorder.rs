@@ -1,5 +1,5 @@
-//! What one lane counts, and how the lanes' counts become one. One writer each: nothing is shared
-//! while the load runs.
+//! The counts and histograms of one lane, and their sum over the lanes. Each lane writes its own;
+//! nothing is shared while the load runs.
 
 use std::time::Duration;
 
@@ -8,77 +8,77 @@ use hdrhistogram::Histogram;
 
 use crate::outcome::{self, ConnectionError, ErrorKind, histogram};
 
-/// ErrorCounts that are kept in full; the others are only counted.
+/// Errors kept in full. Further errors are only counted.
 const DETAILS: usize = 10;
 
 fn record(times: &mut Histogram<u64>, time: Duration) {
-    // One beyond the bound counts as the bound.
+    // A time above the bound counts as the bound.
     times.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
 }
 
-/// A message that came back whole, as far as it is counted.
+/// A message with a complete reply.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    /// Whether it is one of the measured messages.
+    /// Whether the message counts as measured.
     pub(crate) counts: bool,
-    /// Whether its times are measured.
+    /// Whether the message's times are measured.
     pub(crate) timed: bool,
-    /// From its intended time, and what of that is this client's lateness; open loop only.
+    /// Latency from the due time, and the part that is this client's lateness; open loop only.
     pub(crate) intended: Option<(Duration, Duration)>,
-    /// From when it was handed over.
+    /// Latency from the send.
     pub(crate) service: Duration,
-    /// When its last byte was there.
+    /// When the last byte arrived.
     pub(crate) now: Time,
 }
 
-/// A lane's counts. Its size does not depend on how long the load runs.
+/// The counts of a lane. The size does not grow with the length of the load.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    /// From the intended moment of a message until its last byte is back.
+    /// From the due time of a message to the last byte of the reply.
     pub(crate) intended: Histogram<u64>,
-    /// The same without what this client was late: what it would be had each left on time.
+    /// The same without this client's lateness.
     pub(crate) on_time: Histogram<u64>,
-    /// From before a message is handed over until its last byte is back.
+    /// From the send of a message to the last byte of the reply.
     pub(crate) service: Histogram<u64>,
-    /// From the start of a connect to its end.
+    /// From the start to the end of a connect.
     pub(crate) connect: Histogram<u64>,
-    /// How much later each message was handed over than by a client that is never late.
+    /// The send lateness of each message.
     pub(crate) lateness: Histogram<u64>,
-    /// Messages that came back whole, within the measured time.
+    /// Messages with a complete reply in the measured time.
     pub(crate) messages: u64,
-    /// Messages due within the measured time, and those of them that were never sent.
+    /// Messages due in the measured time, and the unsent ones among them.
     pub(crate) due: u64,
     pub(crate) unsent: u64,
-    /// Bytes within the measured time.
+    /// Bytes in the measured time.
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
-    /// Connections that were opened, that could not be, and that are open.
+    /// Connections opened so far, failed connects, and open connections.
     pub(crate) opened: u64,
     pub(crate) failed: u64,
     pub(crate) open: u32,
-    /// When the first connect began and the last ended.
+    /// The start of the first connect and the end of the last.
     pub(crate) connecting: Option<(Time, Time)>,
-    /// When the last of the measured messages came back.
+    /// When the last measured reply arrived.
     pub(crate) last: Time,
-    /// The first answer to a message that was given, as it is shown.
+    /// The first reply to a scripted request, as text.
     pub(crate) first_reply: Option<String>,
-    pub(crate) faults: ErrorCounts,
-    /// What was counted since the interval was last taken.
+    pub(crate) errors: ErrorCounts,
+    /// Counts since the last `take_interval`.
     pub(crate) interval: Interval,
 }
 
-/// Counts between two looks, measured time or not.
+/// Counts of one interval, inside or outside the measured time.
 #[derive(Debug)]
 pub(crate) struct Interval {
-    /// From the intended time in an open loop, else service time.
+    /// Latency from the due time in an open loop, service time in a closed loop.
     pub(crate) latency: Histogram<u64>,
     pub(crate) messages: u64,
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
-    pub(crate) faults: u64,
-    /// Those of the messages that are measured.
+    pub(crate) errors: u64,
+    /// The measured messages.
     pub(crate) measured: u64,
-    /// Connections open at its end.
+    /// Open connections at the end of the interval.
     pub(crate) open: u32,
 }
 
@@ -89,13 +89,13 @@ impl Interval {
             messages: 0,
             sent_bytes: 0,
             received_bytes: 0,
-            faults: 0,
+            errors: 0,
             measured: 0,
             open: 0,
         }
     }
 
-    /// Adds another lane's.
+    /// Adds the counts of a further lane.
     pub(crate) fn add(&mut self, other: &Self) {
         self.latency
             .add(&other.latency)
@@ -103,7 +103,7 @@ impl Interval {
         self.messages += other.messages;
         self.sent_bytes += other.sent_bytes;
         self.received_bytes += other.received_bytes;
-        self.faults += other.faults;
+        self.errors += other.errors;
         self.measured += other.measured;
         self.open += other.open;
     }
@@ -128,12 +128,12 @@ impl Recorder {
             connecting: None,
             last: Time::ZERO,
             first_reply: None,
-            faults: ErrorCounts::default(),
+            errors: ErrorCounts::default(),
             interval: Interval::new(),
         }
     }
 
-    /// Counts a message; no allocation.
+    /// Counts a message, without an allocation.
     pub(crate) fn answer(&mut self, answer: Answer) {
         let intended = answer.intended.map(|(intended, _)| intended);
         let first = intended.unwrap_or(answer.service);
@@ -153,13 +153,13 @@ impl Recorder {
         }
     }
 
-    /// Counts how late a message that was due in the measured time was sent.
+    /// Counts a message due in the measured time, with its send lateness.
     pub(crate) fn late(&mut self, lateness: Duration) {
         self.due += 1;
         record(&mut self.lateness, lateness);
     }
 
-    /// Counts bytes that were handed over.
+    /// Counts sent bytes.
     pub(crate) fn sent(&mut self, bytes: u64, measured: bool) {
         self.interval.sent_bytes += bytes;
         if measured {
@@ -167,7 +167,7 @@ impl Recorder {
         }
     }
 
-    /// Counts bytes that came back.
+    /// Counts received bytes.
     pub(crate) fn received(&mut self, bytes: u64, measured: bool) {
         self.interval.received_bytes += bytes;
         if measured {
@@ -175,7 +175,7 @@ impl Recorder {
         }
     }
 
-    /// Counts a connection that was opened.
+    /// Counts an opened connection.
     pub(crate) fn opened(&mut self, began: Time, now: Time) {
         record(&mut self.connect, now.since(began));
         self.opened += 1;
@@ -183,20 +183,20 @@ impl Recorder {
         self.connected(began, now);
     }
 
-    /// Counts one that was not.
-    pub(crate) fn not_opened(&mut self, began: Time, now: Time, fault: ConnectionError) {
+    /// Counts a failed connect.
+    pub(crate) fn not_opened(&mut self, began: Time, now: Time, error: ConnectionError) {
         self.failed += 1;
         self.connected(began, now);
-        self.fault(fault);
+        self.error(error);
     }
 
-    /// Counts a fault.
-    pub(crate) fn fault(&mut self, fault: ConnectionError) {
-        self.interval.faults += 1;
-        self.faults.push(fault);
+    /// Counts an error.
+    pub(crate) fn error(&mut self, error: ConnectionError) {
+        self.interval.errors += 1;
+        self.errors.push(error);
     }
 
-    /// Takes what was counted since the last time.
+    /// Returns the counts since the last call.
     pub(crate) fn take_interval(&mut self) -> Interval {
         let taken = std::mem::replace(&mut self.interval, Interval::new());
         Interval {
@@ -205,7 +205,7 @@ impl Recorder {
         }
     }
 
-    /// Adds another lane's or another part's counts.
+    /// Adds the counts of a further lane or slice.
     pub(crate) fn add(&mut self, other: Self) {
         for (mine, others) in [
             (&mut self.intended, &other.intended),
@@ -229,7 +229,7 @@ impl Recorder {
         }
         self.last = self.last.max(other.last);
         self.first_reply = self.first_reply.take().or(other.first_reply);
-        self.faults.extend(other.faults);
+        self.errors.extend(other.errors);
     }
 
     fn connected(&mut self, began: Time, ended: Time) {
@@ -238,7 +238,7 @@ impl Recorder {
     }
 }
 
-/// ErrorCounts by kind, the first few in full.
+/// Error counts by kind, and the first errors in full.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ErrorCounts {
     counts: [u64; ErrorKind::ALL.len()],
@@ -250,8 +250,8 @@ impl ErrorCounts {
         self.counts.iter().sum()
     }
 
-    /// As they are told.
-    pub(crate) fn told(&self) -> outcome::Errors {
+    /// The errors as in the document.
+    pub(crate) fn summary(&self) -> outcome::Errors {
         let counts = ErrorKind::ALL.into_iter().zip(self.counts);
         outcome::Errors {
             total: self.total(),
@@ -260,10 +260,10 @@ impl ErrorCounts {
         }
     }
 
-    fn push(&mut self, fault: ConnectionError) {
-        self.counts[fault.kind as usize] += 1;
+    fn push(&mut self, error: ConnectionError) {
+        self.counts[error.kind as usize] += 1;
         if self.first.len() < DETAILS {
-            self.first.push(fault);
+            self.first.push(error);
         }
     }
 
@@ -285,28 +285,28 @@ mod tests {
     use super::{Answer, DETAILS, Recorder};
     use crate::outcome::{ConnectionError, ErrorKind};
 
-    fn tally(latencies_us: impl IntoIterator<Item = u64>, faults: u32) -> Recorder {
-        let mut tally = Recorder::new();
+    fn recorder(latencies_us: impl IntoIterator<Item = u64>, errors: u32) -> Recorder {
+        let mut recorder = Recorder::new();
         for latency in latencies_us {
-            tally.answer(Answer {
+            recorder.answer(Answer {
                 counts: true,
                 timed: true,
                 intended: Some((Duration::from_micros(2 * latency), Duration::ZERO)),
                 service: Duration::from_micros(latency),
-                now: Time::from_nanos(tally.messages + 1),
+                now: Time::from_nanos(recorder.messages + 1),
             });
         }
-        for connection in 0..faults {
-            tally.fault(ConnectionError::closed_early(connection, 0, "1 byte"));
+        for connection in 0..errors {
+            recorder.error(ConnectionError::closed_early(connection, 0, "1 byte"));
         }
-        tally
+        recorder
     }
 
     #[test]
     fn lanes_add_up() {
-        let mut all = tally(1..=500, 7);
+        let mut all = recorder(1..=500, 7);
         all.opened(Time::from_nanos(50), Time::from_nanos(90));
-        let mut other = tally(501..=1000, 8);
+        let mut other = recorder(501..=1000, 8);
         other.opened(Time::from_nanos(20), Time::from_nanos(60));
         all.add(other);
         assert_eq!(
@@ -324,7 +324,7 @@ mod tests {
             Some((Time::from_nanos(20), Time::from_nanos(90)))
         );
         assert_eq!((all.opened, all.open), (2, 2));
-        let errors = all.faults.told();
+        let errors = all.errors.summary();
         assert_eq!((errors.total, errors.first.len()), (15, DETAILS));
         assert_eq!(
             errors.kinds.into_iter().collect::<Vec<_>>(),
@@ -334,19 +334,19 @@ mod tests {
 
     #[test]
     fn an_interval_begins_anew_and_the_whole_goes_on() {
-        let mut tally = tally([10, 20], 1);
-        let first = tally.take_interval();
-        assert_eq!((first.messages, first.faults, first.measured), (2, 1, 2));
-        assert_eq!(first.latency.max() / 1000, 40, "from the intended time");
-        let second = tally.take_interval();
-        assert_eq!((second.messages, second.faults, second.measured), (0, 0, 0));
-        assert_eq!(tally.faults.total(), 1);
+        let mut recorder = recorder([10, 20], 1);
+        let first = recorder.take_interval();
+        assert_eq!((first.messages, first.errors, first.measured), (2, 1, 2));
+        assert_eq!(first.latency.max() / 1000, 40, "from the due time");
+        let second = recorder.take_interval();
+        assert_eq!((second.messages, second.errors, second.measured), (0, 0, 0));
+        assert_eq!(recorder.errors.total(), 1);
     }
 
     #[test]
     fn a_latency_beyond_the_bound_counts_as_the_bound() {
-        let tally = tally([100_000_000_000], 0);
-        assert_eq!(tally.service.len(), 1);
-        assert!(tally.service.max() >= 3_600_000_000_000);
+        let recorder = recorder([100_000_000_000], 0);
+        assert_eq!(recorder.service.len(), 1);
+        assert!(recorder.service.max() >= 3_600_000_000_000);
     }
 }

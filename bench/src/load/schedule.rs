@@ -1,9 +1,8 @@
-//! When messages are meant to leave, in an open loop. Pure, given the time as an argument.
+//! The due times of messages in an open loop. Pure; the time is an argument.
 //!
-//! Each connection has a schedule of its own, and all together they make the rate: evenly spaced
-//! ones that are offset against each other are evenly spaced as a whole, and Poisson processes add
-//! up to a Poisson process. So a connection that waits for answers needs no queue of what is due:
-//! it takes the next moment, however long ago that was.
+//! Each connection has its own schedule, and the schedules add up to the rate: evenly spaced
+//! schedules with offsets are evenly spaced in total, and the sum of Poisson processes is a Poisson
+//! process. So a busy connection needs no queue of due messages: the schedule itself is the queue.
 
 use std::time::Duration;
 
@@ -12,31 +11,31 @@ use corelane::sys::Time;
 use crate::args::Arrival;
 use crate::stats::{Random, float};
 
-/// A rate and how it is spread.
+/// A rate, and the distribution of the gaps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Pace {
-    /// Messages a second, of all connections together; above zero.
+    /// Messages a second over all connections; above zero.
     pub(crate) rate: f64,
     pub(crate) arrival: Arrival,
 }
 
-/// The moments at which one connection's messages are meant to leave.
+/// The due times of one connection's messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     start: Time,
     arrival: Arrival,
-    /// Mean time between two messages, in nanoseconds.
+    /// Mean gap in nanoseconds.
     gap: f64,
-    /// From the start to the next message, in nanoseconds. Never accumulated for even spacing,
-    /// whose rounding would add up.
+    /// Offset of the next due time from the start, in nanoseconds. Not accumulated for equal gaps,
+    /// to avoid the sum of rounding errors.
     next: f64,
-    taken: u64,
+    passed: u64,
     offset: f64,
     random: Random,
 }
 
 impl Schedule {
-    /// Of connection `number` of `connections`, from `start` on.
+    /// The schedule of connection `number` of `connections`, beginning at `start`.
     pub(crate) fn new(pace: Pace, number: u32, connections: u32, start: Time, seed: u64) -> Self {
         let gap = 1e9 * f64::from(connections) / pace.rate;
         let mut schedule = Self {
@@ -44,7 +43,7 @@ impl Schedule {
             arrival: pace.arrival,
             gap,
             next: 0.0,
-            taken: 0,
+            passed: 0,
             offset: 1e9 * f64::from(number) / pace.rate,
             random: Random::new(seed),
         };
@@ -55,32 +54,32 @@ impl Schedule {
         schedule
     }
 
-    /// When the next message is meant to leave.
+    /// The due time of the next message.
     pub(crate) fn next(&self) -> Time {
         self.start + Duration::from_nanos(nanos(self.next))
     }
 
-    /// Takes it: the one after it is next.
-    pub(crate) fn take(&mut self) -> Time {
+    /// Returns the next due time and advances.
+    pub(crate) fn advance(&mut self) -> Time {
         let time = self.next();
-        self.taken += 1;
+        self.passed += 1;
         self.next = match self.arrival {
-            Arrival::Constant => float(self.taken).mul_add(self.gap, self.offset),
+            Arrival::Constant => float(self.passed).mul_add(self.gap, self.offset),
             Arrival::Poisson => self.next + self.exponential(),
         };
         time
     }
 
     fn exponential(&mut self) -> f64 {
-        // Never the logarithm of zero: the unit is below one.
+        // `unit` is below 1, so the argument of the logarithm is above 0.
         -(1.0 - self.random.unit()).ln() * self.gap
     }
 }
 
-/// How much later a message left than it would have from a client that is never late. `free` is
-/// when its connection could take it, and `before` how late the one was that kept the connection
-/// busy: a client that stood still is late with all that was due meanwhile, not only with the first
-/// of it.
+/// The send lateness of a message: the delay beyond a client without delays. `free` is when the
+/// connection became free for the message, and `before` the lateness of the message that had kept
+/// the connection busy. A stalled client is late for every message due in the meantime, not only
+/// for the first.
 pub(crate) fn late(handed: Time, intended: Time, free: Time, before: Duration) -> Duration {
     let free = free.since(Time::ZERO).saturating_sub(before);
     handed.since(intended.max(Time::ZERO + free))
@@ -104,8 +103,8 @@ mod tests {
     use super::{Pace, Schedule, late};
     use crate::args::Arrival;
 
-    /// Messages of one connection, every 10 ms, each answered after so many milliseconds, from a
-    /// client that does nothing before a moment: how late each was.
+    /// The lateness of one connection's messages, due every 10 ms. Each reply takes
+    /// `answered_after` milliseconds, and the client is stalled before `nothing_before`.
     fn late_ms(answered_after: u64, nothing_before: u64) -> Vec<u128> {
         let at = |millis: u64| Time::from_nanos(millis * 1_000_000);
         let (mut free, mut before, mut all) = (0, Duration::ZERO, Vec::new());
@@ -120,10 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_stood_still_is_late_with_all_that_was_due() {
+    fn a_stalled_client_is_late_for_every_due_message() {
         assert_eq!(late_ms(1, 0), [0; 8]);
         assert_eq!(late_ms(1, 30), [30, 21, 12, 3, 0, 0, 0, 0]);
-        // A server that takes longer than the gap delays by itself, as it would have anyway.
+        // With replies slower than the gap, the delay is the server's.
         assert_eq!(late_ms(15, 0), [0; 8]);
         assert_eq!(late_ms(15, 30), [30; 8]);
     }
@@ -136,7 +135,7 @@ mod tests {
             let seed = u64::from(number);
             let mut schedule = Schedule::new(pace, number, connections, start, seed);
             while schedule.next() < until {
-                all.push(schedule.take().as_nanos());
+                all.push(schedule.advance().as_nanos());
             }
         }
         all.sort_unstable();
@@ -165,7 +164,7 @@ mod tests {
         };
         let mut schedule = Schedule::new(pace, 0, 1, Time::ZERO, 0);
         for _ in 0..3_000_000 {
-            schedule.take();
+            schedule.advance();
         }
         assert_eq!(schedule.next(), Time::ZERO + Duration::from_secs(1_000_000));
     }
@@ -178,14 +177,14 @@ mod tests {
             20,
             Time::from_nanos(10_000_005_000),
         );
-        // 100,000 expected, with a deviation of 316.
+        // Expected 100,000 with a standard deviation of 316.
         assert!((98_000..102_000).contains(&all.len()), "{}", all.len());
         let mean = 1e5;
         let gaps = all
             .windows(2)
             .map(|pair| crate::stats::float(pair[1] - pair[0]));
         let longer = gaps.filter(|gap| *gap > mean).count();
-        // Of exponential gaps 1/e are longer than the mean; of even ones none would be.
+        // Of exponential gaps, a share of 1/e exceeds the mean; of equal gaps, none.
         let share = crate::stats::float(longer as u64) / crate::stats::float(all.len() as u64);
         assert!((0.355..0.381).contains(&share), "{share}");
     }

@@ -1,49 +1,49 @@
-//! Messages of another protocol: what is sent, and how the end of its answer is known, whatever the
-//! pieces in which it comes. Pure but for reading a file; called by `plan` and `wire`.
+//! Scripted messages for another protocol: the request, and the detection of the reply's end in a
+//! stream of arbitrary pieces. Pure; called by `plan` and `connection`.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use crate::args::bytes::shown;
 
-/// What is asked on each connection, again and again.
+/// The dialogue of each connection, repeated.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// What each connection begins with, unmeasured; nothing is sent where the server speaks first.
+    /// The unmeasured opening of each connection. Without request bytes the server speaks first.
     pub(crate) opening: Option<Request>,
     pub(crate) message: Request,
 }
 
 impl Script {
-    /// Whether what is in the answers is looked at, and not only where they end.
+    /// Whether the content of the replies is compared, rather than only their end detected.
     pub(crate) fn is_verified(&self) -> bool {
         matches!(self.message.reply, Reply::Exact(_))
     }
 }
 
-/// Bytes to send, and what answers them.
+/// The bytes to send, and the reply to expect.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) bytes: Arc<[u8]>,
     pub(crate) reply: Reply,
 }
 
-/// How the end of an answer is known.
+/// How the reply's end is detected.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// So many bytes, whatever they are; above zero.
+    /// After a number of bytes, above zero.
     Bytes(u64),
-    /// All up to the first such bytes, and these.
+    /// After the first occurrence of the delimiter.
     Until(Delimiter),
-    /// Exactly these bytes.
+    /// After exactly these bytes.
     Exact(Arc<[u8]>),
 }
 
-/// Bytes to look for in a stream (Knuth, Morris and Pratt 1977).
+/// A delimiter, with its search table (Knuth, Morris and Pratt 1977).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Delimiter {
     bytes: Arc<[u8]>,
-    /// Of each prefix: how long its longest end is that is a prefix too.
+    /// For each prefix: the length of the longest proper suffix that is a prefix too.
     back: Box<[usize]>,
 }
 
@@ -63,7 +63,7 @@ impl Delimiter {
         }
     }
 
-    /// How long a prefix the stream ends with behind `byte`, if it ended with one of `found`.
+    /// The length of the matched prefix after `byte`, given the length before.
     fn step(&self, mut found: usize, byte: u8) -> usize {
         while found > 0 && self.bytes[found] != byte {
             found = self.back[found - 1];
@@ -72,26 +72,26 @@ impl Delimiter {
     }
 }
 
-/// How far an answer has come.
+/// The progress within a reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReplyProgress {
-    /// Bytes of it; of one up to a delimiter, bytes of that.
+    /// Received bytes of the reply; with a delimiter, matched bytes of the delimiter.
     at: u64,
 }
 
-/// What a piece of the stream was for an answer.
+/// The result of one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyStep {
-    /// All of it belongs to the answer, and more is to come.
+    /// All of the piece belongs to the reply, and the reply continues.
     More,
-    /// The answer ends behind so many bytes of it.
+    /// The reply ends after this many bytes of the piece.
     Done(usize),
-    /// The byte at this place of it is not the one that should be there.
+    /// A wrong byte, at this place in the piece.
     Wrong { at: usize, expected: u8, got: u8 },
 }
 
 impl Reply {
-    /// Takes the next piece of an answer, which is not empty.
+    /// Processes the next piece of a reply, which is not empty.
     pub(crate) fn step(&self, progress: &mut ReplyProgress, piece: &[u8]) -> ReplyStep {
         match self {
             Self::Bytes(all) => progress.take(*all, piece),
@@ -145,7 +145,7 @@ impl ReplyProgress {
 impl Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.bytes.is_empty() {
-            true => f.write_str("what the server says first"),
+            true => f.write_str("the server's greeting"),
             false => f.write_str(&shown(&self.bytes)),
         }
     }
@@ -156,7 +156,7 @@ impl Display for Reply {
         match self {
             Self::Bytes(1) => f.write_str("1 byte"),
             Self::Bytes(bytes) => write!(f, "{bytes} bytes"),
-            Self::Until(delimiter) => write!(f, "all until {}", shown(&delimiter.bytes)),
+            Self::Until(delimiter) => write!(f, "everything up to {}", shown(&delimiter.bytes)),
             Self::Exact(bytes) => write!(f, "exactly {}", shown(bytes)),
         }
     }
@@ -171,7 +171,7 @@ mod tests {
         Reply::Until(Delimiter::new(payload(text).unwrap()))
     }
 
-    /// Where each answer in `stream` ends, fed in pieces of `size`.
+    /// The ends of the replies in `stream`, processed in pieces of `size`.
     fn ends(reply: &Reply, stream: &[u8], size: usize) -> Vec<usize> {
         let mut ends = Vec::new();
         let (mut progress, mut at) = (ReplyProgress::default(), 0);
@@ -194,7 +194,7 @@ mod tests {
         let exact = Reply::Exact(payload("+PONG\\r\\n").unwrap());
         for (reply, stream, expected) in [
             (until("\\r\\n"), &b"+OK\r\n-\r\r\n\r\n"[..], &[5, 9, 11][..]),
-            // A delimiter that begins within itself.
+            // A delimiter that overlaps itself.
             (until("aab"), b"aaab--aaaab", &[4, 11]),
             (until("abab"), b"abaabababab", &[7, 11]),
             (Reply::Bytes(3), b"abcdefg", &[3, 6]),
@@ -221,6 +221,6 @@ mod tests {
 
     #[test]
     fn a_reply_is_described_by_its_end() {
-        assert_eq!(until("\\r\\n").to_string(), r#"all until "\r\n""#);
+        assert_eq!(until("\\r\\n").to_string(), r#"everything up to "\r\n""#);
     }
 }

@@ -1,4 +1,4 @@
-//! What each connection of a load does, and how its share of the load is found. Pure.
+//! The work of each connection of a load. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use super::script::Script;
 use crate::args::sizes::Sizes;
 use crate::args::{CloseChoice, Direction, ProxyVersion};
 
-/// How long the load lasts.
+/// The length of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
     For(Duration),
-    /// So many messages, over all connections.
+    /// A number of messages over all connections.
     Count(u64),
 }
 
-/// What a connection is for.
+/// The kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// One message after the other.
+    /// Messages on a lasting connection.
     Exchange,
-    /// One message, then the next connection.
+    /// One message a connection.
     Churn(CloseChoice),
-    /// Bytes without an end.
+    /// Bytes without message boundaries.
     Bulk(Direction),
 }
 
 impl Work {
-    /// The option that says how many connections.
+    /// The option with the number of connections.
     pub(crate) fn connections_option(self) -> &'static str {
         match self {
             Self::Exchange | Self::Churn(_) => "--connections",
@@ -38,47 +38,47 @@ impl Work {
     }
 }
 
-/// What each connection does.
+/// The work of every connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) work: Work,
     pub(crate) sizes: Sizes,
-    /// What is said instead of a pattern that comes back.
+    /// The scripted dialogue; `None` for patterns that the target echoes.
     pub(crate) script: Option<Arc<Script>>,
     pub(crate) pipeline: usize,
     pub(crate) verify: bool,
     pub(crate) length: Length,
-    /// How many connections there are, or are made at a time.
+    /// Number of connections; with `churn`, of concurrent ones.
     pub(crate) connections: u32,
-    /// Open loop, if there is one.
+    /// The rate of an open loop.
     pub(crate) pace: Option<Pace>,
-    /// Time over which they begin.
+    /// Time over which the connections start.
     pub(crate) ramp: Duration,
-    /// All are opened at once.
+    /// Open all connections at once.
     pub(crate) storm: bool,
-    /// Tells this run's bytes from those of every other.
+    /// The seed of the patterns, different in every run.
     pub(crate) seed: u64,
     pub(crate) address: SocketAddr,
-    /// Local addresses, taken in turn; none: the system's choice.
+    /// Local addresses, used in rotation; empty for the system's choice.
     pub(crate) sources: Arc<[IpAddr]>,
     pub(crate) congestion: Option<String>,
     pub(crate) proxy: Option<ProxyVersion>,
 }
 
 impl Load {
-    /// How many of `count` messages a connection has: as many as every other, or one more.
+    /// A connection's share of `count` messages. Shares differ by at most one.
     pub(crate) fn share(&self, count: u64, connection: u32) -> u64 {
         let connections = u64::from(self.connections);
         count / connections + u64::from(u64::from(connection) < count % connections)
     }
 
-    /// How long after the start a connection begins.
+    /// The delay of a connection's start within the ramp.
     pub(crate) fn ramp_of(&self, connection: u32) -> Duration {
         self.ramp
             .mul_f64(f64::from(connection) / f64::from(self.connections))
     }
 
-    /// Where a connection comes from.
+    /// The local address of a connection.
     pub(crate) fn source_of(&self, connection: u32) -> Option<IpAddr> {
         let place = (connection as usize).checked_rem(self.sources.len())?;
         Some(self.sources[place])
@@ -93,7 +93,7 @@ mod tests {
     use super::{Length, Load, Work};
     use crate::args::sizes::Sizes;
 
-    /// A closed loop of so many connections.
+    /// A closed loop over this many connections.
     fn load(connections: u32) -> Load {
         Load {
             work: Work::Exchange,
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_taken_in_turn() {
+    fn sources_are_used_in_rotation() {
         assert_eq!(load(4).source_of(3), None);
         let load = Load {
             sources: ["127.0.0.2", "127.0.0.3"]

@@ -1,5 +1,5 @@
-//! Makes the document of what was planned and what happened. Pure but for the environment, which is
-//! looked at before the load begins.
+//! Makes the document from the plan and the results. Pure, except that `Invocation::new` reads the
+//! environment.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ use crate::outcome::{
 use crate::plan::build::Plan;
 use crate::stats::float;
 
-/// What is known before the load begins.
+/// The facts known before the load.
 #[derive(Clone, Debug)]
 pub(crate) struct Invocation {
     arguments: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    /// Looks at the machine now.
+    /// Reads the environment.
     pub(crate) fn new(arguments: Vec<String>) -> Self {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         Self {
@@ -37,7 +37,7 @@ impl Invocation {
 
 /// The document of one load.
 pub(crate) fn outcome(invocation: &Invocation, plan: &Plan, results: &Results) -> Outcome {
-    let tally = &results.tally;
+    let recorder = &results.recorder;
     let mut outcome = Outcome {
         schema: SCHEMA,
         corelane_bench: env!("CARGO_PKG_VERSION").to_owned(),
@@ -47,19 +47,22 @@ pub(crate) fn outcome(invocation: &Invocation, plan: &Plan, results: &Results) -
         environment: invocation.environment.clone(),
         target: plan.target.clone(),
         shape: shape(plan, results),
-        totals: totals(plan, tally, results.elapsed),
-        latency: latencies(plan, tally),
-        lateness: plan.load.pace.map(|_| Distribution::new(&tally.lateness)),
+        totals: totals(plan, recorder, results.elapsed),
+        latency: latencies(plan, recorder),
+        lateness: plan
+            .load
+            .pace
+            .map(|_| Distribution::new(&recorder.lateness)),
         series: results.series.clone(),
-        first_reply: tally.first_reply.clone(),
+        first_reply: recorder.first_reply.clone(),
         server: plan
             .target
             .pid
             .zip(results.costs.as_ref())
-            .map(|(pid, costs)| server(pid, costs, plan, tally)),
+            .map(|(pid, costs)| server(pid, costs, plan, recorder)),
         generator: generator(results),
         system: results.system.clone(),
-        errors: tally.faults.told(),
+        errors: recorder.errors.summary(),
         thresholds: Vec::new(),
         verdict: Verdict::default(),
         interrupted: results.interrupted,
@@ -140,7 +143,7 @@ fn shape(plan: &Plan, results: &Results) -> Shape {
     }
 }
 
-fn totals(plan: &Plan, tally: &Recorder, elapsed: Duration) -> Totals {
+fn totals(plan: &Plan, recorder: &Recorder, elapsed: Duration) -> Totals {
     let rate = |amount: u64| {
         let seconds = elapsed.as_secs_f64();
         (seconds > 0.0).then(|| float(amount) / seconds)
@@ -149,37 +152,37 @@ fn totals(plan: &Plan, tally: &Recorder, elapsed: Duration) -> Totals {
     let held = !matches!(plan.load.work, Work::Churn(_));
     Totals {
         elapsed_ns: nanos(elapsed),
-        connections_opened: tally.opened,
+        connections_opened: recorder.opened,
         connections_failed: match held {
-            true => u64::from(plan.load.connections).saturating_sub(tally.opened),
-            false => tally.failed,
+            true => u64::from(plan.load.connections).saturating_sub(recorder.opened),
+            false => recorder.failed,
         },
-        messages: tally.messages,
-        messages_per_second: rate(tally.messages),
-        due: by_the_clock.then_some(tally.due + tally.unsent),
-        unsent: by_the_clock.then_some(tally.unsent),
-        sent_bytes: tally.sent_bytes,
-        sent_bytes_per_second: rate(tally.sent_bytes),
-        received_bytes: tally.received_bytes,
-        received_bytes_per_second: rate(tally.received_bytes),
-        connecting_ns: tally
+        messages: recorder.messages,
+        messages_per_second: rate(recorder.messages),
+        due: by_the_clock.then_some(recorder.due + recorder.unsent),
+        unsent: by_the_clock.then_some(recorder.unsent),
+        sent_bytes: recorder.sent_bytes,
+        sent_bytes_per_second: rate(recorder.sent_bytes),
+        received_bytes: recorder.received_bytes,
+        received_bytes_per_second: rate(recorder.received_bytes),
+        connecting_ns: recorder
             .connecting
             .map(|(began, ended)| nanos(ended.since(began))),
     }
 }
 
-fn latencies(plan: &Plan, tally: &Recorder) -> Latencies {
+fn latencies(plan: &Plan, recorder: &Recorder) -> Latencies {
     let messages = !matches!(plan.load.work, Work::Bulk(_));
     let open = plan.load.pace.is_some();
     Latencies {
-        intended: (messages && open).then(|| Distribution::new(&tally.intended)),
-        on_time: (messages && open).then(|| Distribution::new(&tally.on_time)),
-        service: messages.then(|| Distribution::new(&tally.service)),
-        connect: Some(Distribution::new(&tally.connect)),
+        intended: (messages && open).then(|| Distribution::new(&recorder.intended)),
+        on_time: (messages && open).then(|| Distribution::new(&recorder.on_time)),
+        service: messages.then(|| Distribution::new(&recorder.service)),
+        connect: Some(Distribution::new(&recorder.connect)),
     }
 }
 
-fn server(pid: u32, costs: &Costs, plan: &Plan, tally: &Recorder) -> Server {
+fn server(pid: u32, costs: &Costs, plan: &Plan, recorder: &Recorder) -> Server {
     let Costs {
         before,
         opened,
@@ -207,21 +210,21 @@ fn server(pid: u32, costs: &Costs, plan: &Plan, tally: &Recorder) -> Server {
         pid,
         threads: end.map(|cost| cost.threads),
         cpu_ns: measured,
-        cpu_per_message_ns: each(measured, tally.messages),
-        cpu_per_gigabyte_ns: each(measured, tally.sent_bytes + tally.received_bytes)
+        cpu_per_message_ns: each(measured, recorder.messages),
+        cpu_per_gigabyte_ns: each(measured, recorder.sent_bytes + recorder.received_bytes)
             .map(|each| 1e9 * each),
-        // Of churn a message is a connection.
+        // With `churn`, a message is a connection.
         cpu_per_connection_ns: match churns {
-            true => each(measured, tally.messages),
-            false => each(cpu(Some(before.cpu), cpu_opened), tally.opened),
+            true => each(measured, recorder.messages),
+            false => each(cpu(Some(before.cpu), cpu_opened), recorder.opened),
         },
         cpu_hold_ns: plan.hold.and_then(|_| cpu(cpu_opened, cpu_start)),
         cpu_total_ns: cpu(Some(before.cpu), cpu_end),
         rss_before_bytes: before.rss_bytes,
         rss_held_bytes: rss_held,
         rss_per_connection_bytes: rss_held
-            .filter(|_| tally.opened > 0 && !churns)
-            .map(|held| (float(held) - float(before.rss_bytes)) / float(tally.opened)),
+            .filter(|_| recorder.opened > 0 && !churns)
+            .map(|held| (float(held) - float(before.rss_bytes)) / float(recorder.opened)),
     }
 }
 
@@ -249,7 +252,7 @@ fn generator(results: &Results) -> Generator {
     }
 }
 
-/// `io_uring`, or `io_uring+epoll` when one ring was too many.
+/// `io_uring`, or `io_uring+epoll` after a fallback of some lanes.
 fn pollers(back_ends: impl Iterator<Item = String>) -> String {
     let mut names: Vec<String> = back_ends.collect();
     names.sort_unstable_by(|a, b| b.cmp(a));

@@ -1,6 +1,6 @@
-//! Two live targets in one run: slices in turn (A B B A, then B A A B), so that whatever drifts
-//! meets both alike; a ratio inside each round, and the interval of their median. Each slice is a
-//! load of its own.
+//! A duel of two targets in one run. Slices alternate (A B B A, then B A A B), so drift affects
+//! both targets equally. The result is the median of the ratios in each round, with an interval.
+//! Each slice is a load.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::outcome::{self, Duel, Measure, Metric, Outcome, Percentiles, Reason, 
 use crate::plan::build::Plan;
 use crate::stats::{float, median_interval};
 
-/// Which target each slice of a round is for.
+/// The target of each slice in a round.
 const ORDERS: [(&str, [usize; 4]); 2] = [("ABBA", [0, 1, 1, 0]), ("BAAB", [1, 0, 0, 1])];
 
-/// One target's slices, added up.
+/// The sum of one target's slices.
 #[derive(Debug, Default)]
 struct Slices {
     results: Option<Results>,
     cpu_ns: u64,
-    /// Whether every slice's CPU time could be read.
+    /// Whether the CPU time of every slice is known.
     cpu_known: bool,
 }
 
-/// Fights the duel, and gives the document of A with the rounds of both.
+/// Runs the duel. Returns the document of A, with the rounds of both.
 pub(crate) fn run(
     engine: &mut Engine,
     invocation: &Invocation,
@@ -78,7 +78,7 @@ fn document(
             let results = side.results.as_ref()?;
             let mut outcome = assemble::outcome(invocation, plan, results);
             if let Some(server) = &mut outcome.server {
-                // Only what its own slices cost, without their beginnings.
+                // Only the CPU time of this target's measured slices.
                 server.cpu_ns = side.cpu_known.then_some(side.cpu_ns);
                 server.cpu_per_message_ns = side.measure(plan).cpu_per_message_ns;
                 let bytes = outcome.totals.sent_bytes + outcome.totals.received_bytes;
@@ -88,9 +88,9 @@ fn document(
             Some(outcome)
         })
         .collect();
-    let mut faults = crate::load::recorder::ErrorCounts::default();
+    let mut errors = crate::load::recorder::ErrorCounts::default();
     for results in sides.into_iter().filter_map(|side| side.results) {
-        faults.extend(results.tally.faults);
+        errors.extend(results.recorder.errors);
     }
     let mut outcome = outcomes[0].clone();
     if let Some(b) = outcomes.get(1) {
@@ -99,7 +99,7 @@ fn document(
         outcome.verdict = both_verdicts(&outcome, b);
     }
     outcome.totals.connecting_ns = None;
-    outcome.errors = faults.told();
+    outcome.errors = errors.summary();
     let sides: Option<[outcome::TargetResults; 2]> = match &outcomes[..] {
         [a, b] => Some([a, b].map(side)),
         _ => None,
@@ -133,21 +133,21 @@ impl Slices {
         let Some(results) = &self.results else {
             return Measure::default();
         };
-        let tally = &results.tally;
+        let recorder = &results.recorder;
         let times = match plan.load.pace {
-            Some(_) => &tally.intended,
-            None => &tally.service,
+            Some(_) => &recorder.intended,
+            None => &recorder.service,
         };
         let seconds = results.elapsed.as_secs_f64();
-        let messages = float(tally.messages);
-        let cpu = (self.cpu_known && tally.messages > 0).then(|| float(self.cpu_ns) / messages);
+        let messages = float(recorder.messages);
+        let cpu = (self.cpu_known && recorder.messages > 0).then(|| float(self.cpu_ns) / messages);
         let end = results.costs.and_then(|costs| costs.end);
         Measure {
             rate: (seconds > 0.0).then(|| messages / seconds),
             latency: Percentiles::new(times),
             cpu_per_message_ns: cpu,
             rss_bytes: end.map(|cost| cost.rss_bytes),
-            errors: tally.faults.total(),
+            errors: recorder.errors.total(),
         }
     }
 }
@@ -157,17 +157,17 @@ fn measured_cpu(costs: &Costs) -> Option<u64> {
     Some(nanos(end.cpu.saturating_sub(start.cpu)))
 }
 
-/// Adds another slice of the same target.
+/// Adds a further slice of the same target.
 fn add(sum: &mut Results, more: Results) {
-    sum.tally.add(more.tally);
+    sum.recorder.add(more.recorder);
     sum.elapsed += more.elapsed;
     sum.interrupted |= more.interrupted;
     sum.back_ends.extend(more.back_ends);
-    // Slices of two targets make no series: the rounds are what there is to see.
+    // The slices of a target are not contiguous, so there is no series.
     sum.series.clear();
     sum.usage.extend(more.usage);
     if let (Some(costs), Some(more)) = (&mut sum.costs, more.costs) {
-        // Between slices the server does nothing for this target.
+        // Between its slices, the server does no work for this target.
         costs.end = more.end;
     }
     let plus = |sum: Option<u64>, more: Option<u64>| sum.zip(more).map(|(a, b)| a + b);
@@ -179,7 +179,7 @@ fn add(sum: &mut Results, more: Results) {
     system.steal_percent = worse.map(|(a, b)| a.max(b));
 }
 
-/// What is said of both targets is said once, and of one by its name.
+/// Notes on both targets appear once, notes on one target with its name.
 fn both_verdicts(a: &Outcome, b: &Outcome) -> Verdict {
     let named = |outcome: &Outcome, words: &str| {
         let name = outcome.target.name.as_deref().unwrap_or("?");
@@ -206,7 +206,7 @@ fn both_verdicts(a: &Outcome, b: &Outcome) -> Verdict {
     both
 }
 
-/// All of one target's slices as they stand in the document.
+/// One target's part of the document.
 fn side(outcome: &Outcome) -> outcome::TargetResults {
     outcome::TargetResults {
         totals: outcome.totals.clone(),
@@ -217,10 +217,10 @@ fn side(outcome: &Outcome) -> outcome::TargetResults {
     }
 }
 
-/// A figure of a duel.
+/// A figure of the comparison.
 struct Figure {
     name: &'static str,
-    /// More or less of which a target has.
+    /// The noun for the sentence about the result.
     what: &'static str,
     more_is_better: bool,
     read: fn(&Measure) -> Option<f64>,
@@ -259,7 +259,7 @@ const FIGURES: [Figure; 5] = [
     },
 ];
 
-/// A against B, for every figure that there is.
+/// The ratios of A and B, for each measured figure.
 fn metrics(rounds: &[Round], names: [&str; 2]) -> Vec<Metric> {
     let metric = |figure: Figure| {
         let ratio = |round: &Round| {
@@ -290,7 +290,7 @@ fn metrics(rounds: &[Round], names: [&str; 2]) -> Vec<Metric> {
     FIGURES.into_iter().filter_map(metric).collect()
 }
 
-/// `new is better: it has 12.0 % more messages a second than old`; `ratio` is A divided by B.
+/// `new is better: it has 12.0 % more messages a second than old`. `ratio` is A divided by B.
 fn words(figure: &Figure, a: &str, [better, worse]: [&str; 2], ratio: f64) -> String {
     let ratio = match better == a {
         true => ratio,

@@ -1,5 +1,5 @@
-//! The main thread of a load: starts the lanes, gives the signals, looks at the server's process at
-//! the right moments, tells the observers once a second, and collects the counts.
+//! The main thread of a load: starts the lanes, sends the signals, reads the server's resource use,
+//! samples the load once a second, and collects the counts.
 
 use std::fmt;
 use std::io;
@@ -25,19 +25,19 @@ use crate::plan::build::Plan;
 use crate::procfs::server_process::{Cost, ServerProcess};
 use crate::procfs::system_counters::SystemCounters;
 
-/// Longer than any load: some 292 years, so that sums stay in range.
+/// Longer than any load, but sums stay within 64 bits: 292 years.
 const FOR_EVER: Duration = Duration::from_nanos(u64::MAX / 2);
-/// How often a row of the series is made.
+/// The length of a row of the series.
 const ROW: Duration = Duration::from_secs(1);
 
-/// Why there are no results.
+/// Why a load has no results.
 #[derive(Debug)]
 pub(crate) enum RunError {
-    /// Threads or signals cannot be had.
+    /// A thread or the signal handler could not be created.
     System(io::Error),
-    /// A lane cannot be opened, or its poller broke.
+    /// A lane could not be opened, or its poller failed.
     Lane(io::Error),
-    /// A second signal.
+    /// A second signal arrived.
     Cut,
 }
 
@@ -51,32 +51,32 @@ impl fmt::Display for RunError {
     }
 }
 
-/// What happened.
+/// The results of a load.
 #[derive(Debug)]
 pub(crate) struct Results {
-    pub(crate) tally: Recorder,
-    /// Which pollers the lanes had.
+    pub(crate) recorder: Recorder,
+    /// The pollers of the lanes.
     pub(crate) back_ends: Vec<BackEnd>,
-    /// How long was measured.
+    /// The length of the measured time.
     pub(crate) elapsed: Duration,
     pub(crate) interrupted: bool,
     pub(crate) costs: Option<Costs>,
     pub(crate) series: Vec<outcome::Second>,
-    /// Of each lane that was measured.
+    /// One entry for each measured lane.
     pub(crate) usage: Vec<Usage>,
     pub(crate) system: outcome::System,
 }
 
-/// What the server's process had cost at each mark; `None` where it could not be read any more.
+/// The server's resource use at four times; `None` after a failed read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Costs {
     /// Before the first connection.
     pub(crate) before: Cost,
-    /// When all connections were open.
+    /// After the last connect.
     pub(crate) opened: Option<Cost>,
-    /// When the measured time began.
+    /// At the start of the measured time.
     pub(crate) start: Option<Cost>,
-    /// When it ended.
+    /// At the end of the measured time.
     pub(crate) end: Option<Cost>,
 }
 
@@ -86,18 +86,18 @@ enum Event {
     Signal,
 }
 
-/// Makes loads, one at a time, for as long as nobody interrupts. One for a process.
+/// Runs loads, one after another. One engine a process, since the signal handler is global.
 #[derive(Debug)]
 pub(crate) struct Engine {
     sender: Sender<Event>,
     events: Receiver<Event>,
-    /// When the first signal came.
+    /// The time of the first signal.
     interrupted: Option<Time>,
     observers: Vec<Box<dyn Observer>>,
 }
 
 impl Engine {
-    /// From now on signals end the load.
+    /// Installs the signal handler.
     pub(crate) fn new(observers: Vec<Box<dyn Observer>>) -> Result<Self, RunError> {
         let (sender, events) = channel();
         signals::forward(sender.clone(), || Event::Signal).map_err(RunError::System)?;
@@ -109,12 +109,12 @@ impl Engine {
         })
     }
 
-    /// Whether a signal came.
+    /// Whether a signal has arrived.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted.is_some()
     }
 
-    /// Makes the load that is planned; `part` says which it is of several.
+    /// Runs a planned load. `part` names a sweep's step or a duel's slice.
     pub(crate) fn run(&mut self, plan: &Plan, part: Option<String>) -> Result<Results, RunError> {
         let machine = SystemCounters::now();
         let mut server = plan.target.pid.map(ServerProcess::new);
@@ -134,7 +134,7 @@ impl Engine {
             back_ends: Vec::new(),
             opened: 0,
             ended: 0,
-            tally: Recorder::new(),
+            recorder: Recorder::new(),
             usage: Vec::new(),
             next_row: sys::now() + ROW,
         };
@@ -159,14 +159,14 @@ impl Engine {
                 start,
                 end,
             }),
-            tally: load.tally,
+            recorder: load.recorder,
             usage: load.usage,
             system: SystemCounters::now().since(&machine),
         })
     }
 }
 
-/// An equal share of the connections.
+/// A lane's equal share of the connections.
 fn lane_plan(plan: &Plan, lane: u32, control: &Arc<LaneControl>) -> LanePlan {
     let bound = |lane: u32| {
         let connections = u64::from(plan.load.connections) * u64::from(lane);
@@ -181,17 +181,17 @@ fn lane_plan(plan: &Plan, lane: u32, control: &Arc<LaneControl>) -> LanePlan {
     }
 }
 
-/// Starts a lane on a thread of its own.
+/// Starts a lane's thread.
 fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
     let first = plan.connections.start;
     thread::Builder::new()
         .name(format!("lane-of-{first}"))
         .spawn(move || {
-            let say = to.clone();
+            let events = to.clone();
             let run = || {
-                lane::run(plan, move |said| {
-                    // The main thread waits for this until every lane has ended.
-                    drop(say.send(Event::Lane(said)));
+                lane::run(plan, move |event| {
+                    // The receiver lives until every lane has ended.
+                    drop(events.send(Event::Lane(event)));
                 })
             };
             let result = match panic::catch_unwind(AssertUnwindSafe(run)) {
@@ -204,7 +204,7 @@ fn start(plan: LanePlan, to: Sender<Event>) -> io::Result<()> {
     Ok(())
 }
 
-/// The lanes, seen from the main thread.
+/// A running load.
 struct Running<'a> {
     plan: &'a Plan,
     engine: &'a mut Engine,
@@ -212,19 +212,19 @@ struct Running<'a> {
     server: Option<ServerProcess>,
     lanes: Vec<Started>,
     back_ends: Vec<BackEnd>,
-    /// Connections that are open.
+    /// Open connections.
     opened: u32,
-    /// Lanes that have ended.
+    /// Ended lanes.
     ended: u32,
-    tally: Recorder,
+    recorder: Recorder,
     usage: Vec<Usage>,
     sampler: Sampler,
-    /// When the row that is being made ends.
+    /// The end of the current row.
     next_row: Time,
 }
 
 impl Running<'_> {
-    /// Until every lane has tried its connections.
+    /// Waits until every lane has attempted its connections.
     fn connect(&mut self) -> Result<(), RunError> {
         while self.back_ends.len() < self.plan.lanes as usize {
             self.next(None)?;
@@ -235,7 +235,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Lets the messages flow and stops them. Gives the server's cost at both ends.
+    /// Starts the messages and stops them. Returns the server's resource use at both ends.
     fn exchange(&mut self) -> Result<(Option<Cost>, Option<Cost>, Window), RunError> {
         let now = sys::now();
         let length = match self.plan.load.length {
@@ -266,7 +266,7 @@ impl Running<'_> {
         Ok((at_start, at_end, Window { end, ..window }))
     }
 
-    /// Has a row begin where the measured time does.
+    /// Aligns the rows with the start of the measured time.
     fn align_rows(&mut self, now: Time, start: Time) {
         let ahead = u64::try_from(start.since(now).as_nanos() % ROW.as_nanos()).unwrap_or(0);
         self.next_row = match ahead {
@@ -275,22 +275,23 @@ impl Running<'_> {
         };
     }
 
-    /// Until every lane has closed its connections. Says how long was measured.
+    /// Waits until every lane has closed its connections. Returns the length of the measured time.
     fn finish(&mut self, window: Window) -> Result<Duration, RunError> {
         let ended_by_itself = self.all_ended();
         while !self.all_ended() {
             self.next(None)?;
         }
         let by_count = matches!(self.plan.load.length, Length::Count(_));
-        // All that was to be sent was sent, or nobody was left to send it.
+        // All messages were sent, or all connections failed: the measured time ends with the last
+        // reply.
         let end = match ended_by_itself || by_count && self.engine.interrupted.is_none() {
-            true => self.tally.last,
+            true => self.recorder.last,
             false => window.end,
         };
         Ok(end.since(window.start))
     }
 
-    /// Until then, or a signal, or until all lanes have ended.
+    /// Waits until `then`, a signal, or the end of all lanes.
     fn wait_until(&mut self, then: Time) -> Result<(), RunError> {
         while self.engine.interrupted.is_none() && !self.all_ended() {
             if !self.next(Some(then))? {
@@ -300,7 +301,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Takes one event, or makes a row; false when `until` has come first.
+    /// Handles one event or ends a row. Returns false once `until` has passed.
     fn next(&mut self, until: Option<Time>) -> Result<bool, RunError> {
         let now = sys::now();
         if now >= self.next_row {
@@ -334,8 +335,8 @@ impl Running<'_> {
                 let done = *done?;
                 let owes = done.rows != self.control.rows();
                 let observers = &mut self.engine.observers;
-                self.sampler.add_last(&done.tally, owes, observers);
-                self.tally.add(done.tally);
+                self.sampler.add_last(&done.recorder, owes, observers);
+                self.recorder.add(done.recorder);
                 self.usage.extend(done.usage);
                 self.ended += 1;
             }
@@ -345,13 +346,13 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Ends a row: asks the lanes, which answer one by one.
+    /// Ends a row: requests the counts of all lanes.
     fn row(&mut self, now: Time) {
         self.next_row = self.next_row + ROW;
         if self.next_row <= now {
             self.next_row = now + ROW;
         }
-        // A lane that has not answered for a whole row has been busy with one turn all the while.
+        // A lane that has not replied for a whole row is still in one long turn.
         if self.sampler.is_waiting() {
             return;
         }
@@ -377,7 +378,7 @@ impl Running<'_> {
         self.ended == self.plan.lanes
     }
 
-    /// What the server's process has cost so far.
+    /// The server's resource use so far.
     fn cost(&mut self) -> Option<Cost> {
         self.server.as_mut()?.cost().ok()
     }

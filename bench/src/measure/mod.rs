@@ -1,5 +1,5 @@
-//! The main thread of a load, and what it makes of the counts: the series, the document, the
-//! verdict. A sweep and a duel are several loads.
+//! The main thread of a load: engine, series, document and verdict. A sweep and a duel run several
+//! loads.
 
 pub(crate) mod assemble;
 pub(crate) mod duel;

@@ -1,26 +1,26 @@
-//! A load while it runs: a small value once a second, for whoever shows it.
+//! The progress of a running load, once a second, for the observers that show it.
 
 use std::fmt::Debug;
 
 use crate::outcome::Second;
 
-/// Where a load is.
+/// The phase of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Connections are being opened.
+    /// Connections open.
     Connecting,
-    /// They are held.
+    /// Open connections are held.
     Holding,
-    /// Messages flow and are not measured yet.
+    /// Messages run, unmeasured.
     Warmup,
-    /// Messages flow and are measured.
+    /// Messages run and are measured.
     Measuring,
-    /// The last answers are waited for.
+    /// The last replies are outstanding.
     Finishing,
 }
 
 impl Phase {
-    /// As people say it.
+    /// The name for people.
     #[must_use]
     pub(crate) const fn words(self) -> &'static str {
         match self {
@@ -33,38 +33,38 @@ impl Phase {
     }
 }
 
-/// What a load is made of, and its progress is told in.
+/// The unit of a load's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// Messages, or connections that are made and closed.
+    /// Messages, or with `churn` connections.
     Messages,
-    /// Bytes without an end (`bulk`).
+    /// Bytes without message boundaries (`bulk`).
     Bytes,
 }
 
-/// What is known after another second.
+/// The progress after a further second.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
-    /// Where the load was for most of the row.
+    /// The phase that took most of the row.
     pub(crate) phase: Phase,
-    /// What it is made of.
+    /// The unit of the progress.
     pub(crate) flow: Flow,
-    /// What is under way, for a load of several parts: `B, round 3 of 12`, `step 4: 80000/s`.
+    /// The part of a sweep or duel: `B, round 3 of 12`, `step 4: 80000/s`.
     pub(crate) part: Option<String>,
-    /// Connections asked for.
+    /// Number of connections in the plan.
     pub(crate) connections: u32,
-    /// The row that has ended.
+    /// The last row.
     pub(crate) second: Second,
     /// Messages measured so far.
     pub(crate) messages: u64,
-    /// ErrorCounts so far.
+    /// Errors so far.
     pub(crate) errors: u64,
-    /// The measured time that is left, in nanoseconds; `None` for a load by count.
+    /// The rest of the measured time in nanoseconds; `None` with a message count.
     pub(crate) left_ns: Option<u64>,
 }
 
-/// Is told of a load while it runs, on the main thread, never on a lane's.
+/// Observes a running load. Called on the main thread, never on a lane's thread.
 pub(crate) trait Observer: Debug {
-    /// Another second has passed.
+    /// Called once a second.
     fn second(&mut self, snapshot: &Snapshot);
 }

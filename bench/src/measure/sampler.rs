@@ -1,5 +1,5 @@
-//! Makes the rows of the series while a load runs, and tells the observers of each. Called by
-//! `run`.
+//! Samples a running load: makes a row of the series once a second and passes it to the observers.
+//! Called by `engine`.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::plan::build::Plan;
 use crate::procfs::server_process::Cost;
 use crate::stats::float;
 
-/// The rows so far, and the one that is being made.
+/// The rows so far, and the current row.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     phases: Phases,
@@ -27,18 +27,19 @@ pub(crate) struct Sampler {
     ends_by_time: bool,
     window: Option<Window>,
     series: Series,
-    /// What the lanes have said of the row that is being made.
+    /// The lanes' counts in the current row.
     current: Interval,
     begin: Time,
     end: Time,
-    /// Lanes that have not answered yet.
+    /// Lanes whose counts are outstanding.
     pending: u32,
     messages: u64,
     errors: u64,
     costs: Costs,
 }
 
-/// Where the load is, and how long it was where within a row: a row of a short load has several.
+/// The current phase, and the time spent in each phase within the row. A row of a short load has
+/// several phases.
 #[derive(Debug)]
 struct Phases {
     now: Phase,
@@ -55,14 +56,14 @@ impl Phases {
         }
     }
 
-    /// From `now` on the load is in `phase`.
+    /// Changes to `phase` at `now`.
     fn enter(&mut self, phase: Phase, now: Time) {
         let spent = (self.now, now.since(self.since));
         self.spent.push(spent);
         (self.now, self.since) = (phase, now);
     }
 
-    /// Where it was for the longest part of a row that ends `now`.
+    /// Ends a row at `now`. Returns the phase that took most of the row.
     fn end_row(&mut self, now: Time) -> Phase {
         self.enter(self.now, now);
         let spent = std::mem::take(&mut self.spent).into_iter();
@@ -71,7 +72,7 @@ impl Phases {
     }
 }
 
-/// What things cost up to the last row, and in the one that is being made.
+/// CPU use up to the last row, and in the current row.
 #[derive(Debug, Default)]
 struct Costs {
     /// CPU time and spinning of each lane.
@@ -104,23 +105,23 @@ impl Sampler {
         }
     }
 
-    /// The load is somewhere else from now on.
+    /// Changes the phase.
     pub(crate) fn enter(&mut self, phase: Phase) {
         self.phases.enter(phase, sys::now());
     }
 
-    /// The measured time has begun.
+    /// Starts the measured time.
     pub(crate) fn measuring(&mut self, window: Window) {
         self.enter(Phase::Measuring);
         self.window = Some(window);
     }
 
-    /// Whether lanes have yet to say what they counted in the row before.
+    /// Whether counts of lanes for the previous row are outstanding.
     pub(crate) fn is_waiting(&self) -> bool {
         self.pending > 0
     }
 
-    /// A row ends; `alive` lanes will say what they counted in it.
+    /// Ends a row. `alive` lanes will send their counts.
     pub(crate) fn end_row(
         &mut self,
         now: Time,
@@ -134,26 +135,27 @@ impl Sampler {
         self.costs.look(length, lanes, server);
     }
 
-    /// A lane's answer.
+    /// Adds a lane's counts.
     pub(crate) fn add(&mut self, interval: &Interval, observers: &mut [Box<dyn Observer>]) {
         self.current.add(interval);
         self.answered(observers);
     }
 
-    /// What a lane that has ended had not told; `owes`: it had not answered for the row yet.
+    /// Adds the last counts of an ended lane. `owes` is whether its counts for the row were
+    /// outstanding.
     pub(crate) fn add_last(
         &mut self,
-        tally: &Recorder,
+        recorder: &Recorder,
         owes: bool,
         observers: &mut [Box<dyn Observer>],
     ) {
-        self.current.add(&tally.interval);
+        self.current.add(&recorder.interval);
         if owes {
             self.answered(observers);
         }
     }
 
-    /// All rows, by their distance from `start`.
+    /// Returns all rows, with times relative to `start`.
     pub(crate) fn finish(
         mut self,
         start: Time,
@@ -161,14 +163,14 @@ impl Sampler {
     ) -> Vec<Second> {
         let now = sys::now();
         let left = &self.current;
-        if left.messages + left.sent_bytes + left.received_bytes + left.faults > 0 {
+        if left.messages + left.sent_bytes + left.received_bytes + left.errors > 0 {
             self.end = now;
             self.costs.look(now.since(self.begin), &[], None);
             let phase = self.phases.end_row(now);
             let row = self.row();
-            // All that is seen of a load that is shorter than a row; else the rest of one.
+            // The only row of a load shorter than a row, or else the rest of the last one.
             if phase == Phase::Measuring {
-                self.tell(phase, &row, observers);
+                self.notify(phase, &row, observers);
             }
             self.series.push(row);
         }
@@ -189,11 +191,11 @@ impl Sampler {
         }
         let phase = self.phases.end_row(self.end);
         let row = self.row();
-        self.tell(phase, &row, observers);
+        self.notify(phase, &row, observers);
         self.series.push(row);
     }
 
-    fn tell(&self, phase: Phase, row: &Second, observers: &mut [Box<dyn Observer>]) {
+    fn notify(&self, phase: Phase, row: &Second, observers: &mut [Box<dyn Observer>]) {
         let snapshot = Snapshot {
             phase,
             flow: self.flow,
@@ -215,19 +217,19 @@ impl Sampler {
             true => 0.0,
             false => float(amount) / length.as_secs_f64(),
         };
-        let told = std::mem::replace(&mut self.current, Interval::new());
-        self.messages += told.measured;
-        self.errors += told.faults;
+        let counts = std::mem::replace(&mut self.current, Interval::new());
+        self.messages += counts.measured;
+        self.errors += counts.errors;
         let row = Second {
             start_ns: signed(self.begin),
             length_ns: nanos(length),
-            rate: per_second(told.messages),
-            sent_bytes_per_second: per_second(told.sent_bytes),
-            received_bytes_per_second: per_second(told.received_bytes),
-            latency: Percentiles::new(&told.latency),
-            histogram: (!told.latency.is_empty()).then(|| Packed::new(&told.latency)),
-            errors: told.faults,
-            connections: told.open,
+            rate: per_second(counts.messages),
+            sent_bytes_per_second: per_second(counts.sent_bytes),
+            received_bytes_per_second: per_second(counts.received_bytes),
+            latency: Percentiles::new(&counts.latency),
+            histogram: (!counts.latency.is_empty()).then(|| Packed::new(&counts.latency)),
+            errors: counts.errors,
+            connections: counts.open,
             generator_cores: self.costs.generator_cores,
             server_cores: self.costs.server_cores,
             server_rss_bytes: self.costs.server.map(|cost| cost.rss_bytes),
@@ -236,7 +238,7 @@ impl Sampler {
         row
     }
 
-    /// The measured time that is left.
+    /// The rest of the measured time.
     fn left_ns(&self) -> Option<u64> {
         let window = self.window.filter(|_| self.ends_by_time)?;
         Some(nanos(window.end.since(self.end)))
@@ -287,8 +289,8 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_told_as_what_it_was_for_longest() {
-        // A slice of a duel: connected at once, a short warm-up, and one measured second.
+    fn a_row_has_the_phase_that_took_most_of_it() {
+        // A slice of a duel: a fast connect, a short warm-up, a measured second.
         let mut phases = Phases::new(at(0));
         phases.enter(Phase::Warmup, at(2));
         assert_eq!(phases.end_row(at(200)), Phase::Warmup);
@@ -296,7 +298,7 @@ mod tests {
         assert_eq!(phases.end_row(at(1200)), Phase::Measuring);
         phases.enter(Phase::Finishing, at(1201));
         assert_eq!(phases.end_row(at(1202)), Phase::Finishing);
-        // And one that lasts for several rows.
+        // A phase longer than a row.
         assert_eq!(phases.end_row(at(2202)), Phase::Finishing);
     }
 }

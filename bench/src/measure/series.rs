@@ -1,12 +1,12 @@
-//! The rows of the time series. However long the load, there are at most [`ROWS_MAX`] of them: when
-//! they are full, pairs become one and rows are twice as long from then on. Called by `run`.
+//! The rows of the time series, at most [`ROWS_MAX`]. At the limit each pair of rows is merged, and
+//! later rows are twice as long.
 
 use crate::outcome::{Packed, Percentiles, Second};
 use crate::stats::float;
 
-/// Rows that are kept: 20 minutes by the second, about a megabyte and a half.
+/// 20 minutes with one row a second, about 1.5 MB.
 const ROWS_MAX: usize = 1200;
-/// A row, at first.
+/// The initial length of a row in nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
 /// The rows so far.
@@ -14,7 +14,7 @@ const SECOND: u64 = 1_000_000_000;
 pub(crate) struct Series {
     rows: Vec<Second>,
     rows_max: usize,
-    /// How long a row is to be.
+    /// The current length of a row.
     length_ns: u64,
 }
 
@@ -31,7 +31,7 @@ impl Series {
         }
     }
 
-    /// Adds the row that has just ended.
+    /// Adds an ended row.
     pub(crate) fn push(&mut self, row: Second) {
         match self.rows.last_mut() {
             Some(last) if last.length_ns + row.length_ns <= self.length_ns => merge(last, &row),
@@ -57,7 +57,7 @@ impl Series {
     }
 }
 
-/// Makes one row of two that follow each other.
+/// Merges a row with the next row.
 fn merge(row: &mut Second, next: &Second) {
     let (a, b) = (float(row.length_ns), float(next.length_ns));
     let mean = |x: f64, y: f64| (x * a + y * b) / (a + b).max(1.0);

@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM, as values on the main thread's channel: the first ends the run and shows its
-//! results, the second ends the process.
+//! SIGINT and SIGTERM as events on the main thread's channel. The first signal ends the load and
+//! shows the results, the second ends the process.
 
 use std::io;
 use std::sync::mpsc::Sender;
@@ -8,7 +8,7 @@ use std::thread;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Sends an event for each signal from now on.
+/// Sends an event for each later signal.
 pub(crate) fn forward<E>(to: Sender<E>, event: fn() -> E) -> io::Result<()>
 where
     E: Send + 'static,

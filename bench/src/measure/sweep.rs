@@ -1,5 +1,5 @@
-//! The search for the highest rate that keeps an objective: doubling until it breaks, then halving
-//! the gap. Each step is a load of its own.
+//! The search for the highest rate that meets an objective: doubling until a step fails, then
+//! bisection. Each step is a load.
 
 use std::time::Duration;
 
@@ -13,21 +13,20 @@ use crate::outcome::{Doubt, Outcome, Percentiles, Step, Sweep, Totals};
 use crate::plan::build::Plan;
 use crate::text::figures;
 
-/// The knee is known well enough when the rates around it differ by less than this share.
+/// Bisection ends when the rates around the knee differ by less than this share.
 const GAP: f64 = 0.05;
-/// How often a step is made before its objective counts as broken: on a machine that does other
-/// things too, one bad second is no answer.
+/// Attempts of a failing step: on a busy machine one bad second proves nothing.
 const TRIES_MAX: u32 = 2;
-/// How often one is made that cannot tell, the client having been too slow.
+/// Attempts of a step without a result because the client was too slow.
 const UNCLEAR_TRIES_MAX: u32 = 3;
-/// How much longer a step is than its messages take on average: arrivals may be random.
+/// Extra length of a step, since random arrivals may be slower than the mean.
 const LONGER: f64 = 1.1;
-/// A step is not made longer than this on account of its messages.
+/// The longest step that the number of messages can ask for.
 const LENGTH_MAX: Duration = Duration::from_secs(30);
-/// Steps at most: doubling from 1/s to 1e9/s, and halving to [`GAP`].
+/// The most steps: doubling from 1/s to 1e9/s, then bisection to [`GAP`].
 const STEPS_MAX: usize = 40;
 
-/// Where the search is. Pure.
+/// The state of the search. Pure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Search {
     rate: f64,
@@ -37,7 +36,7 @@ struct Search {
 }
 
 impl Search {
-    /// Takes the answer for the present rate, and goes to the next; `None`: it is over.
+    /// Records the result of the current rate and returns the next; `None` at the end.
     fn next(self, kept: bool) -> Option<Self> {
         let mut next = self;
         match kept {
@@ -45,7 +44,7 @@ impl Search {
             false => next.broken = Some(self.rate),
         }
         next.rate = match (next.kept, next.broken) {
-            // Not even the first.
+            // The first rate failed.
             (None, _) => return None,
             (Some(kept), None) if kept >= self.to => return None,
             (Some(kept), None) => (2.0 * kept).min(self.to),
@@ -56,8 +55,8 @@ impl Search {
     }
 }
 
-/// Sweeps, and gives the document of the best step, or of the last if none was good, with the
-/// curve and the totals of all.
+/// Runs the sweep. Returns the document of the best step, or of the last if every step failed, with
+/// the curve and the totals of all steps.
 pub(crate) fn run(
     engine: &mut Engine,
     invocation: &Invocation,
@@ -99,17 +98,17 @@ pub(crate) fn run(
             Some(_) => break "too many steps".to_owned(),
             None if search.kept.is_none() && !kept => {
                 break match unclear.flatten() {
-                    Some(why) => format!("the first step could not tell: {why}"),
-                    None => "the first rate broke it".to_owned(),
+                    Some(why) => format!("the first step was inconclusive: {why}"),
+                    None => "the first rate failed".to_owned(),
                 };
             }
             None if kept && search.broken.is_none() => {
-                break "the highest rate allowed kept it".to_owned();
+                break "the highest rate met the objective".to_owned();
             }
             None => break ended(&steps).to_owned(),
         }
     };
-    let All { mut totals, faults } = all;
+    let All { mut totals, errors } = all;
     let mut outcome = best.expect("there was a step");
     let kept = |kept: bool| steps.iter().filter(move |step| step.kept == kept);
     let rates = |kept_ones: bool| kept(kept_ones).map(|step| step.rate);
@@ -120,17 +119,17 @@ pub(crate) fn run(
         ended,
         steps: steps.clone(),
     });
-    // Of one step there is a time, of all there is none.
+    // A time of one step, without a meaning for the sum.
     totals.connecting_ns = None;
     totals.messages_per_second = outcome.totals.messages_per_second;
     totals.sent_bytes_per_second = outcome.totals.sent_bytes_per_second;
     totals.received_bytes_per_second = outcome.totals.received_bytes_per_second;
     outcome.totals = totals;
-    outcome.errors = faults.told();
+    outcome.errors = errors.summary();
     Ok(outcome)
 }
 
-/// How long a step is: long enough for the percentile that is asked for, if that can be.
+/// The length of a step: enough messages for the percentile, up to [`LENGTH_MAX`].
 fn length(slo: &Condition, rate: f64, least: Duration) -> Duration {
     let seconds = LONGER * slo.messages_min() / rate;
     match Duration::try_from_secs_f64(seconds) {
@@ -139,15 +138,15 @@ fn length(slo: &Condition, rate: f64, least: Duration) -> Duration {
     }
 }
 
-/// What is of all steps, all of their tries included.
+/// The sums over all attempts of all steps.
 #[derive(Default)]
 struct All {
     totals: Totals,
-    faults: ErrorCounts,
+    errors: ErrorCounts,
 }
 
 impl All {
-    /// Makes a step, again if it does not keep the objective: the last try is what is told.
+    /// Runs a step, with further attempts if it fails. Returns the last attempt.
     fn try_step(
         &mut self,
         engine: &mut Engine,
@@ -165,7 +164,7 @@ impl All {
             let results = engine.run(plan, Some(part))?;
             let outcome = assemble::outcome(invocation, plan, &results);
             self.totals.add(&outcome.totals);
-            self.faults.extend(results.tally.faults);
+            self.errors.extend(results.recorder.errors);
             let step = step(&outcome, slo, tries);
             if !is_tried_again(&outcome, slo, &step) || engine.is_interrupted() {
                 return Ok((outcome, step));
@@ -175,8 +174,8 @@ impl All {
     }
 }
 
-/// Whether a step is worth another try. Errors are the target's; and a step of too few messages
-/// has no more of them the next time.
+/// Whether a further attempt may help. Not after errors of the target, and not after too few
+/// messages.
 fn is_tried_again(outcome: &Outcome, slo: &Condition, step: &Step) -> bool {
     let most = match is_unclear(outcome, slo) {
         true => UNCLEAR_TRIES_MAX,
@@ -186,18 +185,18 @@ fn is_tried_again(outcome: &Outcome, slo: &Condition, step: &Step) -> bool {
     !step.kept && !pointless && step.tries < most
 }
 
-/// Whether a step that did not keep the objective says nothing of the target.
+/// Whether a failed step proves nothing about the target.
 fn is_unclear(outcome: &Outcome, slo: &Condition) -> bool {
     let unclear = slo.measure(outcome).is_none() || !outcome.verdict.valid;
     outcome.errors.total == 0 && unclear
 }
 
-/// What stands above the knee.
+/// Why the search ended above the knee.
 fn ended(steps: &[Step]) -> &'static str {
     let broken = steps.iter().filter(|step| !step.kept);
     match broken.min_by(|a, b| a.rate.total_cmp(&b.rate)) {
-        Some(step) if !step.valid => "above it this client is too slow to tell",
-        _ => "the next rate above breaks it",
+        Some(step) if !step.valid => "above this rate the client is too slow for a result",
+        _ => "the next higher rate failed",
     }
 }
 
@@ -205,10 +204,10 @@ fn step(outcome: &Outcome, slo: &Condition, tries: u32) -> Step {
     let totals = &outcome.totals;
     let why = match slo.measure(outcome) {
         _ if outcome.errors.total > 0 => Some(format!("{} errors", outcome.errors.total)),
-        None => Some("too few messages to say; a longer --step has more".to_owned()),
+        None => Some("too few messages; use a longer --step".to_owned()),
         _ if !outcome.verdict.valid => Some(format!("INVALID: {}", doubts(outcome))),
-        Some(measured) if !slo.holds(measured) => Some("broken".to_owned()),
-        Some(_) if !is_served(totals) => Some("not served".to_owned()),
+        Some(measured) if !slo.holds(measured) => Some("objective failed".to_owned()),
+        Some(_) if !is_served(totals) => Some("rate not served".to_owned()),
         Some(_) => None,
     };
     let percentiles = |times: Option<&crate::outcome::Distribution>| {
@@ -232,13 +231,13 @@ fn step(outcome: &Outcome, slo: &Condition, tries: u32) -> Step {
     }
 }
 
-/// The reasons against a step in few words; each in full is in the verdict.
+/// Short names of the reasons against a step. The verdict has the sentences.
 fn doubts(outcome: &Outcome) -> String {
     let words = |doubt: Doubt| match doubt {
         Doubt::SendLateness => "the client sent late",
         Doubt::GeneratorSaturated => "the client was saturated",
         Doubt::GeneratorStarved => "the client waited for a CPU",
-        Doubt::NothingMeasured => "nothing came back",
+        Doubt::NothingMeasured => "no traffic",
     };
     let reasons = outcome.verdict.reasons.iter();
     let words: Vec<&str> = reasons.map(|reason| words(reason.doubt)).collect();
@@ -253,7 +252,7 @@ mod tests {
     use crate::args::condition::Condition;
     use crate::outcome::{Doubt, Outcome, Reason, sample};
 
-    /// How often a step is made that always ends in this way.
+    /// The number of attempts if every attempt has this outcome.
     fn tries(outcome: &Outcome, slo: &str) -> u32 {
         let slo = Condition::parse(slo).unwrap();
         let mut tries = 1;
@@ -270,7 +269,7 @@ mod tests {
         assert_eq!(length("p99<1ms", 1000.0), step);
         assert_eq!(length("p99.9<1ms", 1000.0).as_secs(), 11);
         assert_eq!(length("p99.9<1ms", 10_000.0), step);
-        // Not for minutes.
+        // Not longer than [`LENGTH_MAX`].
         assert_eq!(length("p99.99<1ms", 1000.0), step);
         assert_eq!(length("max<1ms", 1.0), step);
     }
@@ -281,7 +280,7 @@ mod tests {
         outcome.verdict.valid = true;
         assert_eq!(tries(&outcome, "p99<1h"), 1);
         assert_eq!(tries(&outcome, "p99<1ns"), 2);
-        // Of a thousand messages one is above the 99.9th percentile.
+        // Of a thousand messages only one lies above p99.9.
         assert_eq!(tries(&outcome, "p99.9<1ns"), 1);
         outcome.verdict.valid = false;
         outcome.verdict.reasons = vec![Reason {
@@ -296,7 +295,7 @@ mod tests {
         assert_eq!(tries(&outcome, "p99<1ns"), 1);
     }
 
-    /// The rates that are tried when all up to `knee` are kept.
+    /// The rates of a search whose steps succeed up to `knee`.
     fn rates(from: f64, to: f64, knee: f64) -> Vec<f64> {
         let mut search = Some(Search {
             rate: from,

@@ -1,4 +1,4 @@
-//! Loads of several parts: a sweep's curve and a duel's rounds.
+//! Loads of several parts: the curve of a sweep and the rounds of a duel.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,43 +7,42 @@ use super::measures::{Generator, Latencies, Server, Totals};
 use super::shape::Target;
 use crate::stats::Interval;
 
-/// A search for the highest rate that keeps an objective.
+/// A search for the highest rate that meets an objective.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
-    /// The objective as given: `p99<1ms`.
+    /// The objective: `p99<1ms`.
     pub slo: String,
-    /// The highest rate that kept it, in messages a second; `None` if none did.
+    /// The highest rate of a successful step, in messages a second; `None` without one.
     pub knee: Option<f64>,
-    /// The lowest rate that did not; `None` if all did.
+    /// The lowest rate of a failed step; `None` without one.
     pub broken_at: Option<f64>,
-    /// Why it went no further, in words.
+    /// Why the search ended, in words.
     pub ended: String,
-    /// Every step in the order in which it was made.
+    /// All steps in their order.
     pub steps: Vec<Step>,
 }
 
 /// One rate of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Messages a second asked for.
+    /// The rate in the plan, in messages a second.
     pub rate: f64,
-    /// Messages a second that came back.
+    /// Replies a second.
     pub achieved: Option<f64>,
-    /// Latency from the intended time.
+    /// Latency from the due time.
     pub latency: Percentiles,
     /// Service time.
     pub service: Percentiles,
-    /// How often it was tried: one that did not keep the objective is tried again. The rest is of
-    /// the last time.
+    /// Number of attempts. A failed step is repeated; the other fields are of the last attempt.
     #[serde(default)]
     pub tries: u32,
-    /// Whether the objective was kept, the rate achieved, and nothing failed.
+    /// Whether the step met the objective, served the rate, and had no error.
     pub kept: bool,
-    /// Why not, in words.
+    /// Why the step failed, in words.
     pub why: Option<String>,
-    /// Whether the numbers can be believed.
+    /// Whether the results are valid.
     pub valid: bool,
-    /// ErrorCounts.
+    /// Number of errors.
     pub errors: u64,
     /// The busiest lane's share of a core.
     pub generator_cores: Option<f64>,
@@ -51,23 +50,23 @@ pub struct Step {
     pub server_cpu_per_message_ns: Option<f64>,
 }
 
-/// Two targets, in turn.
+/// A comparison of two targets in alternating slices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Duel {
     /// A and B.
     pub targets: [Target; 2],
-    /// How long one slice was measured.
+    /// The measured time of a slice.
     pub slice_ns: u64,
-    /// Each round: A B B A, the next B A A B.
+    /// The rounds, alternately A B B A and B A A B.
     pub rounds: Vec<Round>,
-    /// A against B.
+    /// The ratios of A and B.
     pub metrics: Vec<Metric>,
-    /// All slices of A and all of B.
+    /// The sums over all slices of A and of B.
     pub sides: Option<Box<[TargetResults; 2]>>,
 }
 
 impl Duel {
-    /// What the targets are called, everywhere alike.
+    /// The targets' names in every output.
     pub(crate) fn names(&self) -> [&str; 2] {
         self.targets
             .each_ref()
@@ -75,33 +74,33 @@ impl Duel {
     }
 }
 
-/// All that was measured of one of two targets.
+/// The sum over the slices of one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetResults {
     /// Counts.
     pub totals: Totals,
     /// Latencies.
     pub latency: Latencies,
-    /// How late messages were sent; open loop only.
+    /// Send lateness; open loop only.
     pub lateness: Option<Distribution>,
-    /// What the server's process cost.
+    /// Resource use of the server's process.
     pub server: Option<Server>,
-    /// What the load cost this program.
+    /// Resource use of this program.
     pub generator: Generator,
 }
 
-/// What was measured of one target in one round, its two slices together.
+/// The two slices of one target in one round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// Messages a second.
     pub rate: Option<f64>,
-    /// Latency: from the intended time in an open loop, else service time.
+    /// Latency: from the due time in an open loop, service time in a closed loop.
     pub latency: Percentiles,
     /// The server's CPU time for each message.
     pub cpu_per_message_ns: Option<f64>,
-    /// Its memory at the end.
+    /// The server's memory at the end.
     pub rss_bytes: Option<u64>,
-    /// ErrorCounts.
+    /// Number of errors.
     pub errors: u64,
 }
 
@@ -110,32 +109,33 @@ pub struct Measure {
 pub struct Round {
     /// The order of the slices: `ABBA` or `BAAB`.
     pub order: String,
-    /// A's.
+    /// A's slices.
     pub a: Measure,
-    /// B's.
+    /// B's slices.
     pub b: Measure,
 }
 
-/// A against B in one figure.
+/// The ratio of A and B for one figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// `rate`, `p50`, `p99`, `p99.9` or `cpu_per_message`.
     pub name: String,
-    /// A divided by B in each round in which both were measured.
+    /// A divided by B, for each round with both values.
     pub ratios: Vec<f64>,
-    /// The median of them, and between what it lies with a confidence of 95 %.
+    /// The median of the ratios, with its interval of 95 % confidence.
     pub ratio: Option<Interval>,
-    /// Whether more of it is better, as of the rate; of all else less is.
+    /// Whether more is better, as for the rate. For all other figures less is better.
     #[serde(default)]
     pub more_is_better: bool,
-    /// The name of the better target, when the interval allows to tell.
+    /// The name of the better target; `None` if the interval contains 1.
     pub better: Option<String>,
-    /// In words, when the interval allows any: `new is better: 12.0 % less p99 than old`.
+    /// The result as a sentence: `new is better: it has 12.0 % less p99 than old`. `None` if the
+    /// interval contains 1.
     pub words: Option<String>,
 }
 
 impl Metric {
-    /// The name as people say it.
+    /// The name for people.
     pub(crate) fn called(&self) -> &str {
         match &*self.name {
             "cpu_per_message" => "CPU a message",
@@ -143,7 +143,7 @@ impl Metric {
         }
     }
 
-    /// Makes of B divided by A what A divided by B is.
+    /// Inverts ratios of B and A into ratios of A and B.
     pub(crate) fn turn_round(&mut self) {
         for ratio in &mut self.ratios {
             *ratio = 1.0 / *ratio;

@@ -1,6 +1,5 @@
-//! What can go wrong with a connection, each named as what it is.
-//!
-//! Made by `lane` and the kinds of work, counted by `tally`, told by the results.
+//! The errors of a connection, by kind. Made by `load`, counted by its recorder, shown with the
+//! results.
 
 use std::fmt;
 use std::io;
@@ -9,36 +8,36 @@ use std::time::Duration;
 use corelane::net;
 use serde::{Deserialize, Serialize};
 
-/// The kinds of fault; their names are those of the JSON report.
+/// The kinds of error, with the names of the JSON document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
-    /// Nobody listens there.
+    /// The target refused the connection.
     Refused,
-    /// The handshake took too long.
+    /// The handshake timed out.
     ConnectTimedOut,
-    /// A reset, before or in the middle of the exchange.
+    /// A reset before or during the exchange.
     Reset,
-    /// The server's FIN, or its end, before all answers had come.
+    /// The server's FIN before the last reply.
     ClosedEarly,
-    /// A byte that is not the one sent, or not the one expected.
+    /// A wrong byte.
     Corrupted,
-    /// What came first has little to do with what was sent.
+    /// The first received bytes are no echo.
     NoEcho,
-    /// More bytes than were sent or asked for.
+    /// More bytes than expected.
     TooMuch,
-    /// No answer in time.
+    /// No reply in time.
     Unanswered,
     /// No FIN in answer to ours.
     NotClosed,
-    /// No local port is left to connect from.
+    /// No local port is free.
     OutOfPorts,
-    /// What else the system says.
+    /// Any other error of the operating system.
     Other,
 }
 
 impl ErrorKind {
-    /// All of them, in their order.
+    /// All kinds in their order.
     pub const ALL: [Self; 11] = [
         Self::Refused,
         Self::ConnectTimedOut,
@@ -53,7 +52,7 @@ impl ErrorKind {
         Self::Other,
     ];
 
-    /// As people say it.
+    /// The name for people.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -86,30 +85,30 @@ impl ErrorKind {
     }
 }
 
-/// A byte that is not what was sent.
+/// A wrong byte in the received stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {
-    /// Its place in the stream.
+    /// The position in the stream.
     pub(crate) position: u64,
     pub(crate) expected: u8,
     pub(crate) got: u8,
 }
 
-/// The end of a connection that should have gone on.
+/// An error that ended a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionError {
-    /// Which kind.
+    /// The kind.
     pub kind: ErrorKind,
-    /// Which connection, from 0.
+    /// The connection's number, from 0.
     pub connection: u32,
-    /// How far the stream that came back was right, in bytes; absent before the first exchange.
+    /// Correctly received bytes; absent before the first exchange.
     #[serde(rename = "stream_position_bytes")]
     pub position: Option<u64>,
-    /// The byte that should have come, where one is wrong.
+    /// The expected byte, if the error is a wrong byte.
     pub expected: Option<u8>,
-    /// The byte that came, where one is wrong.
+    /// The received byte, if the error is a wrong byte.
     pub got: Option<u8>,
-    /// The same in words.
+    /// The error in words.
     pub message: String,
 }
 
@@ -125,7 +124,7 @@ impl ConnectionError {
         }
     }
 
-    /// It could not be opened.
+    /// The connect failed.
     pub(crate) fn connecting(connection: u32, error: &io::Error) -> Self {
         let kind = match error.kind() {
             io::ErrorKind::TimedOut => ErrorKind::ConnectTimedOut,
@@ -134,19 +133,19 @@ impl ConnectionError {
         Self::new(kind, connection, None, format!("connecting: {error}"))
     }
 
-    /// It was not open in time.
+    /// The connect timed out.
     pub(crate) fn connect_timed_out(connection: u32, after: Duration) -> Self {
         let message = format!("not connected after {after:?}");
         Self::new(ErrorKind::ConnectTimedOut, connection, None, message)
     }
 
-    /// The system broke it off.
+    /// A send or receive failed.
     pub(crate) fn broken(connection: u32, position: u64, error: &io::Error) -> Self {
         let message = error.to_string();
         Self::new(ErrorKind::of(error), connection, Some(position), message)
     }
 
-    /// A FIN with `outstanding` to come, or before ours.
+    /// The server's FIN came with `outstanding` bytes or replies missing, or before our FIN.
     pub(crate) fn closed_early(
         connection: u32,
         position: u64,
@@ -156,14 +155,14 @@ impl ConnectionError {
         Self::new(ErrorKind::ClosedEarly, connection, Some(position), message)
     }
 
-    /// A wrong byte.
+    /// An echoed byte is wrong.
     pub(crate) fn corrupted(connection: u32, mismatch: Mismatch) -> Self {
         let Mismatch { expected, got, .. } = mismatch;
         let message = format!("expected byte {expected:#04x}, got {got:#04x}");
         Self::mismatched(ErrorKind::Corrupted, connection, mismatch, message)
     }
 
-    /// A wrong byte in an answer of which it is known what it is to be; `came` is what came.
+    /// A byte of a reply is wrong; `came` is the beginning of the received bytes.
     pub(crate) fn not_expected(connection: u32, mismatch: Mismatch, came: &str) -> Self {
         let Mismatch { expected, got, .. } = mismatch;
         let message =
@@ -171,11 +170,11 @@ impl ConnectionError {
         Self::mismatched(ErrorKind::Corrupted, connection, mismatch, message)
     }
 
-    /// What came first is no echo.
+    /// The first received bytes are no echo.
     pub(crate) fn no_echo(connection: u32, mismatch: Mismatch, came: &str) -> Self {
         let message = format!(
-            "this target does not echo: it sent {came}; for a server of another protocol say what \
-             to send (--send) and what answers it (--until, --reply-bytes or --expect)"
+            "this target does not echo: it sent {came}; for a server of another protocol, set the \
+             request (--send) and the reply (--until, --reply-bytes or --expect)"
         );
         Self::mismatched(ErrorKind::NoEcho, connection, mismatch, message)
     }
@@ -186,61 +185,61 @@ impl ConnectionError {
             expected,
             got,
         } = mismatch;
-        let fault = Self::new(kind, connection, Some(position), message);
+        let error = Self::new(kind, connection, Some(position), message);
         Self {
             expected: Some(expected),
             got: Some(got),
-            ..fault
+            ..error
         }
     }
 
-    /// Bytes beyond those sent, or asked for: `than` says which.
+    /// Bytes beyond the expected ones; `than` is the verb of the message.
     pub(crate) fn too_much(connection: u32, position: u64, more: u64, than: &str) -> Self {
-        let message = format!("{more} bytes more than were {than}");
+        let message = format!("{more} bytes more than {than}");
         Self::new(ErrorKind::TooMuch, connection, Some(position), message)
     }
 
-    /// Nothing came for a time.
+    /// A reply is overdue.
     pub(crate) fn unanswered(
         connection: u32,
         position: u64,
         outstanding: impl fmt::Display,
     ) -> Self {
-        let message = format!("{outstanding} had not come back when the wait was over");
+        let message = format!("timed out with {outstanding} outstanding");
         Self::new(ErrorKind::Unanswered, connection, Some(position), message)
     }
 
-    /// What the connection begins with was not answered.
+    /// The reply to the opening is overdue.
     pub(crate) fn not_opened(connection: u32, after: Duration) -> Self {
-        let message = format!("no whole answer to the opening within {after:?}");
+        let message = format!("no complete reply to the opening within {after:?}");
         Self::new(ErrorKind::Unanswered, connection, Some(0), message)
     }
 
-    /// The server's FIN in answer to what the connection begins with.
+    /// The server's FIN came during its reply to the opening.
     pub(crate) fn refused_opening(connection: u32, received: u64) -> Self {
-        let message = format!("the server closed {received} bytes into its answer to the opening");
+        let message = format!("the server closed {received} bytes into its reply to the opening");
         Self::new(ErrorKind::ClosedEarly, connection, Some(0), message)
     }
 
-    /// A server that is to send by itself sent nothing.
+    /// A server in `bulk --direction down` sent nothing.
     pub(crate) fn silent(connection: u32) -> Self {
         let message = "the server sent nothing by itself".to_owned();
         Self::new(ErrorKind::Unanswered, connection, Some(0), message)
     }
 
-    /// A server that is to read stopped reading.
-    pub(crate) fn not_taken(connection: u32) -> Self {
-        let message = "the server had stopped reading when the wait was over".to_owned();
+    /// A server in `bulk --direction up` stopped reading.
+    pub(crate) fn not_read(connection: u32) -> Self {
+        let message = "timed out: the server is not reading".to_owned();
         Self::new(ErrorKind::Unanswered, connection, None, message)
     }
 
-    /// Our FIN was not answered.
+    /// The server's FIN is overdue.
     pub(crate) fn not_closed(connection: u32, position: u64, after: Duration) -> Self {
-        let message = format!("no FIN {after:?} after ours");
+        let message = format!("no FIN within {after:?} of ours");
         Self::new(ErrorKind::NotClosed, connection, Some(position), message)
     }
 
-    /// A mistake in this program.
+    /// A bug in this program.
     pub(crate) fn panicked(connection: u32) -> Self {
         let message = "a connection's task panicked".to_owned();
         Self::new(ErrorKind::Other, connection, None, message)
@@ -264,7 +263,7 @@ mod tests {
     use super::{ConnectionError, ErrorKind, Mismatch};
 
     #[test]
-    fn each_says_what_and_where() {
+    fn the_text_names_kind_and_position() {
         let mismatch = Mismatch {
             position: 77,
             expected: 0x0a,
@@ -272,7 +271,7 @@ mod tests {
         };
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        for (fault, text) in [
+        for (error, text) in [
             (
                 ConnectionError::corrupted(3, mismatch),
                 "corrupted: connection 3, stream position 77: expected byte 0x0a, got 0xf5",
@@ -291,7 +290,7 @@ mod tests {
                 "refused: connection 2: connecting: connection refused",
             ),
         ] {
-            assert_eq!(fault.to_string(), text);
+            assert_eq!(error.to_string(), text);
         }
     }
 

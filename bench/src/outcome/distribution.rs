@@ -1,4 +1,4 @@
-//! A set of times: its histogram, whole, and the percentiles that it supports.
+//! A distribution of times: the whole histogram, and the percentiles that the sample supports.
 
 use std::error::Error;
 use std::fmt;
@@ -12,22 +12,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats;
 
-/// The longest time that is told from longer ones.
+/// The upper bound of the histograms.
 const TIME_MAX: Duration = Duration::from_secs(3600);
-/// Decimal digits that a time keeps.
+/// Decimal digits of precision.
 const DIGITS: u8 = 3;
-/// A histogram of nanoseconds, as all of them are: fixed memory, mergeable.
+/// A histogram of nanoseconds. All have the same bounds, so they can be added.
 pub(crate) fn histogram() -> Histogram<u64> {
     let high = u64::try_from(TIME_MAX.as_nanos()).expect("an hour fits 64 bits");
     Histogram::new_with_bounds(1, high, DIGITS).expect("the bounds are in order")
 }
 
-/// A histogram in the compressed form of HdrHistogram's own tools: V2, deflated, base64; as it
-/// stands in an interval log.
+/// A histogram in HdrHistogram's own compressed form, as in an interval log: V2, deflated, base64.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed(pub String);
 
-/// What [`Packed::open`] was given is no histogram.
+/// The text is no packed histogram.
 #[derive(Debug)]
 pub struct Unreadable(String);
 
@@ -43,7 +42,8 @@ impl Packed {
     /// Packs a histogram.
     ///
     /// # Panics
-    /// Never: writing to memory does not fail.
+    ///
+    /// Never: a write to memory cannot fail.
     #[must_use]
     pub fn new(histogram: &Histogram<u64>) -> Self {
         let mut bytes = Vec::new();
@@ -53,10 +53,11 @@ impl Packed {
         Self(STANDARD.encode(bytes))
     }
 
-    /// Unpacks it.
+    /// Unpacks the histogram.
     ///
     /// # Errors
-    /// When the text is not what [`Packed::new`] makes.
+    ///
+    /// If the text does not come from [`Packed::new`].
     pub fn open(&self) -> Result<Histogram<u64>, Unreadable> {
         let bytes = STANDARD
             .decode(&self.0)
@@ -67,45 +68,45 @@ impl Packed {
     }
 }
 
-/// The percentiles that people ask for, in nanoseconds; `None` where the sample is too small.
+/// The usual percentiles in nanoseconds; `None` where the sample is too small.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Percentiles {
     /// The median.
     pub p50: Option<u64>,
-    /// A tenth is above.
+    /// 10 % of the sample lie above.
     pub p90: Option<u64>,
-    /// A hundredth is above.
+    /// 1 % of the sample lies above.
     pub p99: Option<u64>,
-    /// A thousandth is above.
+    /// 0.1 % of the sample lies above.
     #[serde(rename = "p99.9")]
     pub p99_9: Option<u64>,
-    /// A ten thousandth is above.
+    /// 0.01 % of the sample lies above.
     #[serde(rename = "p99.99")]
     pub p99_99: Option<u64>,
 }
 
-/// Many times, in nanoseconds.
+/// A distribution of times in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
-    /// How many.
+    /// The sample size.
     pub count: u64,
-    /// The smallest; `None` when there is none.
+    /// The minimum; `None` for an empty sample.
     pub min: Option<u64>,
     /// The mean.
     pub mean: Option<f64>,
     /// The standard deviation.
     pub deviation: Option<f64>,
-    /// The largest.
+    /// The maximum.
     pub max: Option<u64>,
-    /// What lies between.
+    /// The percentiles.
     #[serde(flatten)]
     pub percentiles: Percentiles,
-    /// All of it; three digits are kept.
+    /// The whole histogram, with three digits of precision.
     pub histogram: Packed,
 }
 
 impl Distribution {
-    /// Of a histogram of nanoseconds.
+    /// From a histogram of nanoseconds.
     #[must_use]
     pub fn new(times: &Histogram<u64>) -> Self {
         let any = !times.is_empty();
@@ -122,7 +123,7 @@ impl Distribution {
 }
 
 impl Percentiles {
-    /// Each with its quantile, lowest first.
+    /// All percentiles with their quantiles, lowest first.
     #[must_use]
     pub fn all(&self) -> [(f64, Option<u64>); 5] {
         [
@@ -134,7 +135,7 @@ impl Percentiles {
         ]
     }
 
-    /// Of a histogram of nanoseconds.
+    /// From a histogram of nanoseconds.
     #[must_use]
     pub fn new(times: &Histogram<u64>) -> Self {
         let at = |quantile| stats::supported_quantile(times, quantile);
@@ -161,7 +162,7 @@ mod tests {
             times.record(value * 777).unwrap();
         }
         let packed = Packed::new(&times);
-        // The cookie of V2 deflate, by which every HdrHistogram tool knows it.
+        // The first bytes of every V2 deflate histogram.
         assert!(packed.0.starts_with("HISTFAAA"), "{packed:?}");
         assert_eq!(packed.open().unwrap(), times);
         let distribution = Distribution::new(&times);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_histogram_says_so() {
+    fn damaged_text_is_an_error() {
         for text in ["", "HIST", "not base64!", "AAAA"] {
             let error = Packed(text.to_owned()).open().unwrap_err().to_string();
             assert!(error.starts_with("a histogram cannot be read: "), "{error}");

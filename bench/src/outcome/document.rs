@@ -1,4 +1,4 @@
-//! The document: everything that one invocation measured, and reading it back.
+//! The document of one invocation, written and read as JSON.
 
 use std::error::Error;
 use std::fmt;
@@ -14,53 +14,52 @@ use super::judgement::{Threshold, Verdict};
 use super::measures::{Errors, Generator, Latencies, Second, Server, System, Totals};
 use super::shape::{Shape, Target};
 
-/// The version of the document. Readers refuse a later one.
+/// The version of the document. Readers refuse later versions.
 pub const SCHEMA: u32 = 2;
 
-/// All that one invocation found out.
+/// The results of one invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The version of this document, [`SCHEMA`].
     pub schema: u32,
-    /// The version of the program that wrote it.
+    /// The version of the program.
     pub corelane_bench: String,
     /// The command line without the program's name.
     pub arguments: Vec<String>,
     /// `run`, `sweep`, `churn`, `idle`, `bulk` or `duel`.
     pub verb: String,
-    /// When it began, in milliseconds since 1970 (UTC).
+    /// The start, in milliseconds since 1970 (UTC).
     pub started_unix_ms: u64,
-    /// Where it ran.
+    /// The machine.
     pub environment: Environment,
-    /// Whom the load was for. Of a duel, A; B is in [`Outcome::duel`].
+    /// The target of the load. Of a duel, target A; B is in [`Outcome::duel`].
     pub target: Target,
-    /// What was asked for.
+    /// The shape of the load.
     pub shape: Shape,
-    /// What was counted in the measured time. Of a sweep and a duel: over all steps and slices.
+    /// Counts of the measured time; of a sweep or a duel, over all steps or slices.
     pub totals: Totals,
-    /// The latencies of the measured time. Of a sweep: of its best step; of a duel: of A.
+    /// Latencies of the measured time; of a sweep, of its best step; of a duel, of A.
     pub latency: Latencies,
-    /// How much later each message was sent than a client would have that is never late; open loop
+    /// Send lateness: how much later each message left than from a client without delays. Open loop
     /// only.
     pub lateness: Option<Distribution>,
-    /// The run over time, the warm-up included; a row is one second, or more in a very long run.
+    /// The load over time, warm-up included. A row is one second, or more in a very long run.
     pub series: Vec<Second>,
-    /// The first reply that came, as text with escapes and cut where it is long; of a load whose
-    /// messages were given.
+    /// The first reply to a scripted request, as text with escapes, cut if long.
     pub first_reply: Option<String>,
-    /// What the server's process cost.
+    /// Resource use of the server's process.
     pub server: Option<Server>,
-    /// What the load cost this program.
+    /// Resource use of this program.
     pub generator: Generator,
-    /// What the whole machine did meanwhile.
+    /// Counters of the whole machine.
     pub system: System,
-    /// What went wrong.
+    /// Errors of the connections.
     pub errors: Errors,
-    /// What `--fail-if` asked, and the answers.
+    /// The conditions of `--fail-if` with their results.
     pub thresholds: Vec<Threshold>,
-    /// Whether these numbers can be believed.
+    /// Whether the results are valid.
     pub verdict: Verdict,
-    /// A signal ended it early.
+    /// Whether a signal ended the load early.
     pub interrupted: bool,
     /// The curve, of a sweep.
     pub sweep: Option<Sweep>,
@@ -69,9 +68,10 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The JSON form, one key a line.
+    /// The JSON text, one key a line.
     ///
     /// # Panics
+    ///
     /// Never: plain values with string keys can be written.
     #[must_use]
     pub fn json(&self) -> String {
@@ -79,10 +79,11 @@ impl Outcome {
         text.expect("plain values with string keys can be written") + "\n"
     }
 
-    /// Reads what [`Outcome::json`] wrote.
+    /// Reads a file of results.
     ///
     /// # Errors
-    /// When the file cannot be read, is no such document, or is one of a later version.
+    ///
+    /// If the file cannot be read, is no document of results, or has a later version.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
         let refuse = |why: Why| ReadError {
             path: path.to_owned(),
@@ -93,7 +94,7 @@ impl Outcome {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, Why> {
-        /// Read first, since a later version need not have the other keys.
+        /// Parsed first, since a later version may lack the other keys.
         #[derive(Deserialize)]
         struct Head {
             schema: u32,
@@ -106,14 +107,14 @@ impl Outcome {
         if head.schema < 2
             && let Some(duel) = &mut outcome.duel
         {
-            // Until then a duel's ratios were B divided by A.
+            // In schema 1 the ratios of a duel are B divided by A.
             duel.metrics.iter_mut().for_each(Metric::turn_round);
         }
         Ok(outcome)
     }
 }
 
-/// Why a file of results cannot be read.
+/// Why a file of results could not be read.
 #[derive(Debug)]
 pub struct ReadError {
     path: PathBuf,
@@ -132,7 +133,7 @@ impl fmt::Display for ReadError {
         let path = self.path.display();
         match &self.why {
             Why::Io(error) => write!(f, "cannot read {path}: {error}"),
-            Why::Json(error) => write!(f, "{path}: not what --json writes: {error}"),
+            Why::Json(error) => write!(f, "{path}: not a result file of --json: {error}"),
             Why::Later(schema) => write!(
                 f,
                 "{path}: written by a later corelane-bench (schema {schema}, this one reads up to \

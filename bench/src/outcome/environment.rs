@@ -1,4 +1,4 @@
-//! Where a load ran, as far as it bears on the numbers. Holds nothing that names the machine or its
+//! The machine of a load, as far as it affects the results. Contains no name of the machine or its
 //! owner.
 
 use std::fs;
@@ -7,29 +7,29 @@ use std::thread;
 use corelane::sys;
 use serde::{Deserialize, Serialize};
 
-/// The machine; `None` where this system does not say.
+/// Facts about the machine; `None` where the system does not report them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// `Linux 6.18.0`.
     pub kernel: Option<String>,
-    /// The processor's model, of the first one.
+    /// The model of the first processor.
     pub cpu: Option<String>,
-    /// Processors that this program may use.
+    /// Processors available to this program.
     pub cores: Option<u32>,
-    /// The congestion control that connections have unless told otherwise.
+    /// The system's default congestion control.
     pub congestion: Option<String>,
-    /// Descriptors that this program may have open.
+    /// The limit on descriptors of this program.
     pub descriptors_max: Option<u64>,
-    /// The longest queue of connections to be accepted (`net.core.somaxconn`).
+    /// The maximum length of an accept queue (`net.core.somaxconn`).
     pub somaxconn: Option<u32>,
-    /// First and last port that connections are made from.
+    /// The first and the last local port.
     pub ports: Option<(u16, u16)>,
-    /// Load averages over 1, 5 and 15 minutes, before the load began.
+    /// Load averages over 1, 5 and 15 minutes, from before the load.
     pub loadavg: Option<[f64; 3]>,
 }
 
 impl Environment {
-    /// Looks now.
+    /// Reads the facts now.
     #[must_use]
     pub fn here() -> Self {
         let read = |path: &str| fs::read_to_string(path).ok();
@@ -51,7 +51,7 @@ impl Environment {
     }
 }
 
-/// `model name` of `/proc/cpuinfo`; ARM has none and is left unnamed.
+/// `model name` of `/proc/cpuinfo`; absent on ARM.
 fn cpu_model(cpuinfo: &str) -> Option<String> {
     let line = cpuinfo
         .lines()
@@ -59,7 +59,7 @@ fn cpu_model(cpuinfo: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// Two ports, with blanks between.
+/// Two ports, separated by blanks.
 pub(crate) fn port_range(text: &str) -> Option<(u16, u16)> {
     let mut ports = text.split_whitespace().map(|port| port.parse().ok());
     Some((ports.next()??, ports.next()??))

@@ -1,51 +1,52 @@
-//! What is said of the numbers: whether they can be believed, and whether they are good enough.
+//! Judgements of the results: whether they are valid, and whether they meet the thresholds.
 
 use serde::{Deserialize, Serialize};
 
-/// A threshold of `--fail-if`, and what came of it.
+/// A condition of `--fail-if` with its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
-    /// As given: `p99>2ms`.
+    /// The condition: `p99>2ms`.
     pub condition: String,
-    /// What was measured, in nanoseconds, messages a second, percent or a count; `None` when the
-    /// sample does not support it.
+    /// The measured value in nanoseconds, messages a second, percent or a count; `None` if the
+    /// sample does not support the figure.
     pub measured: Option<f64>,
-    /// Whether the condition held, so that the run failed. A figure that could not be measured
-    /// fails too: nobody may take silence for a pass.
+    /// Whether the run failed because the condition is true. An unknown value fails too, lest it
+    /// pass unnoticed.
     pub failed: bool,
 }
 
-/// Whether the numbers can be believed.
+/// Whether the results are valid.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// No reason against it.
+    /// No reason speaks against the results.
     pub valid: bool,
-    /// Why not.
+    /// The reasons against the results.
     pub reasons: Vec<Reason>,
-    /// What a reader should know, though the numbers stand.
+    /// Remarks on valid results.
     pub notes: Vec<String>,
 }
 
-/// One reason not to believe the numbers.
+/// A reason against the results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// Which.
+    /// The kind of reason.
     pub doubt: Doubt,
-    /// The same in words, with the figures.
+    /// The reason in words, with figures.
     pub message: String,
 }
 
-/// The reasons that there are.
+/// The kinds of reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doubt {
-    /// Messages left late, and more than a tenth of one of the percentiles comes of that.
+    /// Messages left late: more than a tenth of a percentile is send lateness.
     SendLateness,
-    /// An open loop's lane used more than 85 % of a core: the client was measured, not the server.
+    /// Open loop only: a lane used more than 85 % of a core, so the results show the client's
+    /// limit.
     GeneratorSaturated,
-    /// A lane waited for a CPU for more than a tenth of the measured time, or a hypervisor kept
-    /// more than a tenth of this machine's.
+    /// A lane waited for a CPU for more than a tenth of the measured time, or a hypervisor stole
+    /// more than a tenth of the machine's CPU time.
     GeneratorStarved,
-    /// Nothing came back within the measured time.
+    /// No reply arrived in the measured time.
     NothingMeasured,
 }

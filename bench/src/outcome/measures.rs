@@ -1,4 +1,4 @@
-//! What was counted and measured: totals, latencies, the series over time, and what it all cost.
+//! Measurements: totals, latencies, the series over time, and resource use.
 
 use std::collections::BTreeMap;
 
@@ -11,36 +11,36 @@ use crate::stats::float;
 /// Counts of the measured time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
-    /// How long was measured.
+    /// The length of the measured time.
     pub elapsed_ns: u64,
-    /// Connections that were opened, over all the run.
+    /// Connections opened over the whole run.
     pub connections_opened: u64,
-    /// Connections that could not be opened.
+    /// Failed connects.
     pub connections_failed: u64,
-    /// Messages that came back whole; of `churn`, connections made, used and closed.
+    /// Messages with a complete reply; with `churn`, connections from connect to close.
     pub messages: u64,
-    /// The same a second; `None` when nothing was measured.
+    /// The same a second; `None` without measured time.
     pub messages_per_second: Option<f64>,
-    /// Messages that were due by the clock; open loop only.
+    /// Messages due; open loop only.
     pub due: Option<u64>,
-    /// Messages that were due and had not been sent at the end, their connections still waiting for
-    /// answers; open loop only. Their latencies are not in any histogram: where there are many, the
-    /// latencies shown are lower bounds.
+    /// Due messages still unsent at the end because their connections waited for replies; open loop
+    /// only. No histogram contains their latencies, so with many of them the reported latencies are
+    /// lower bounds.
     pub unsent: Option<u64>,
-    /// Bytes handed over.
+    /// Sent bytes.
     pub sent_bytes: u64,
     /// The same a second.
     pub sent_bytes_per_second: Option<f64>,
-    /// Bytes that came back.
+    /// Received bytes.
     pub received_bytes: u64,
     /// The same a second.
     pub received_bytes_per_second: Option<f64>,
-    /// From the first handshake to the last; of `idle`, the storm.
+    /// From the start of the first handshake to the end of the last.
     pub connecting_ns: Option<u64>,
 }
 
 impl Totals {
-    /// Adds the counts and times of a later load, and computes the rates anew.
+    /// Adds the counts of a further load and computes the rates again.
     pub(crate) fn add(&mut self, more: &Self) {
         self.elapsed_ns += more.elapsed_ns;
         self.connections_opened += more.connections_opened;
@@ -59,116 +59,118 @@ impl Totals {
     }
 }
 
-/// Latencies, each by where it is counted from.
+/// Latencies by the start of the measured interval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latencies {
-    /// From the moment at which a message was meant to leave; open loop only.
+    /// From the due time of a message; open loop only.
     pub intended: Option<Distribution>,
-    /// The same without what the client was late with each: what it would be had all left on time.
+    /// The same without send lateness: the latency from a client without delays.
     pub on_time: Option<Distribution>,
-    /// From the moment at which it was handed over.
+    /// From the send of a message.
     pub service: Option<Distribution>,
-    /// From the first SYN until the connection was there.
+    /// From the first SYN to the established connection.
     pub connect: Option<Distribution>,
 }
 
 impl Latencies {
-    /// The one to look at first: from the intended time if there is one, else the service time.
+    /// The latency that matters first: from the due time in an open loop, service time in a closed
+    /// loop.
     #[must_use]
     pub fn first(&self) -> Option<&Distribution> {
         self.intended.as_ref().or(self.service.as_ref())
     }
 }
 
-/// One row of the series: an interval of the run.
+/// A row of the series: one interval of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Second {
-    /// From the beginning of the load to the beginning of this row. Negative in ramp and warm-up.
+    /// Start of the row, relative to the measured time. Negative in ramp and warm-up.
     pub start_ns: i64,
-    /// How long the row is: one second, or more in a very long run; the last one may be shorter.
+    /// Length of the row: one second, or more in a very long run. The last row may be shorter.
     pub length_ns: u64,
-    /// Messages a second that came back; of `churn`, connections.
+    /// Replies a second; with `churn`, connections.
     pub rate: f64,
-    /// Bytes handed over a second.
+    /// Sent bytes a second.
     pub sent_bytes_per_second: f64,
-    /// Bytes that came back a second.
+    /// Received bytes a second.
     pub received_bytes_per_second: f64,
-    /// Of what came back in the row: from the intended time in an open loop, else service time.
+    /// Latency of the row's replies: from the due time in an open loop, service time in a closed
+    /// loop.
     pub latency: Percentiles,
-    /// The same, whole; `None` when nothing came back.
+    /// The whole distribution; `None` without replies.
     pub histogram: Option<Packed>,
-    /// ErrorCounts in the row.
+    /// Errors in the row.
     pub errors: u64,
-    /// Connections open at its end.
+    /// Open connections at the end of the row.
     pub connections: u32,
-    /// The busiest lane's share of a core, spinning apart.
+    /// The busiest lane's share of a core, without spinning.
     pub generator_cores: Option<f64>,
-    /// Cores that the server's process used.
+    /// Cores used by the server's process.
     pub server_cores: Option<f64>,
-    /// Its memory at the row's end (resident set).
+    /// Memory of the server's process at the end of the row (resident set).
     pub server_rss_bytes: Option<u64>,
 }
 
-/// The server's process, all its threads included; `None` what could not be read at the time.
+/// The server's process with all its threads; `None` for values that could not be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Server {
-    /// Which one.
+    /// The process ID.
     pub pid: u32,
-    /// How many threads it had at the end.
+    /// Number of threads at the end.
     pub threads: Option<u32>,
     /// CPU time in the measured time.
     pub cpu_ns: Option<u64>,
-    /// The same for each message.
+    /// CPU time a message.
     pub cpu_per_message_ns: Option<f64>,
-    /// The same for a gigabyte (10^9 bytes) that the client sent or received.
+    /// CPU time for a gigabyte (10^9 bytes) sent or received by the client.
     pub cpu_per_gigabyte_ns: Option<f64>,
-    /// CPU time while the connections were opened, for each.
+    /// CPU time during the connects, for each connection.
     pub cpu_per_connection_ns: Option<f64>,
-    /// CPU time while the connections were held (`idle`).
+    /// CPU time during the hold (`idle`).
     pub cpu_hold_ns: Option<u64>,
-    /// From before the first connection to the end of the measured time.
+    /// CPU time from before the first connection to the end of the measured time.
     pub cpu_total_ns: Option<u64>,
-    /// Memory before the first connection (resident set; socket buffers are the kernel's).
+    /// Memory before the first connection (resident set, without socket buffers).
     pub rss_before_bytes: u64,
-    /// At the end of the hold, or of the measured time.
+    /// Memory at the end of the hold, or of the measured time.
     pub rss_held_bytes: Option<u64>,
-    /// What came to it, for each connection.
+    /// Additional memory for each connection.
     pub rss_per_connection_bytes: Option<f64>,
 }
 
-/// What the load cost this program in the measured time.
+/// Resource use of this program in the measured time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Generator {
     /// CPU time of all lanes, spinning included.
     pub cpu_ns: Option<u64>,
-    /// What of it was spent awake for want of anything to do, so as not to be late.
+    /// CPU time spent spinning to be on time.
     pub spin_ns: Option<u64>,
-    /// The busiest lane's share of a core, without its spinning.
+    /// The busiest lane's share of a core, without spinning.
     pub busiest_lane_cores: Option<f64>,
-    /// The largest share of the measured time for which a lane was ready to run and had no CPU.
+    /// The largest share of the measured time that a lane was ready to run without a CPU.
     pub waited_share: Option<f64>,
 }
 
-/// What the whole machine counted in the run; `None` where it does not say.
+/// Counters of the whole machine during the run; `None` where the system has none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct System {
-    /// Times that a listener's queue was full (`ListenOverflows`), on this machine.
+    /// Overflows of accept queues on this machine (`ListenOverflows`).
     pub listen_overflows: Option<u64>,
-    /// Handshakes dropped for that or another reason (`ListenDrops`).
+    /// Handshakes dropped for any reason (`ListenDrops`).
     pub listen_drops: Option<u64>,
-    /// Segments sent again (`RetransSegs`).
+    /// Retransmitted segments (`RetransSegs`).
     pub retransmits: Option<u64>,
-    /// Share of all CPU time that the hypervisor kept for others, in percent.
+    /// CPU time stolen by the hypervisor, in percent.
     pub steal_percent: Option<f64>,
 }
 
-/// What went wrong.
+/// Errors of the connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
-    /// How often anything did.
+    /// Number of errors.
     pub total: u64,
-    /// How often each kind did; a kind that did not is not here.
+    /// Number of errors by kind, without kinds of none.
     pub kinds: BTreeMap<ErrorKind, u64>,
-    /// The first few in full.
+    /// The first errors in full.
     pub first: Vec<ConnectionError>,
 }

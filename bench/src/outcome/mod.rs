@@ -1,9 +1,9 @@
-//! The results of a load as one document: what `--json` writes, and what `report`, `compare` and
-//! the peers' runner read back.
+//! The results of a load as one document: `--json` writes the document; `report`, `compare` and the
+//! runner of `bench/peers` read it.
 //!
 //! Times are in nanoseconds and sizes in bytes unless a key says otherwise; units come last in a
-//! key. What could not be measured, and a percentile that the sample does not support, is `null`.
-//! Keys are only ever added; a change of meaning raises [`SCHEMA`].
+//! key. Values that could not be measured, and percentiles that the sample does not support, are
+//! `null`. Keys are only ever added; a change of meaning raises [`SCHEMA`].
 
 mod comparison;
 mod connection_error;

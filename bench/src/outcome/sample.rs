@@ -1,4 +1,4 @@
-//! A document for the tests that read one.
+//! A document for tests of its readers.
 
 use hdrhistogram::Histogram;
 
@@ -9,8 +9,8 @@ use super::judgement::Verdict;
 use super::measures::{Errors, Generator, Latencies, System, Totals};
 use super::shape::{Loop, Shape, Target};
 
-/// An open loop of 1000 messages in a second. Message n took n microseconds from its intended
-/// time, half of that from its send, and left n nanoseconds late.
+/// An open loop of 1000 messages in a second. Message n has a latency of n microseconds, a service
+/// time of n/2 microseconds, and a lateness of n nanoseconds.
 pub(crate) fn outcome() -> Outcome {
     let of = |nanos: fn(u64) -> u64| {
         let mut times = histogram();

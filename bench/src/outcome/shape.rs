@@ -1,70 +1,70 @@
-//! What was asked for: the target and the shape of the load.
+//! The load in the plan: target and shape.
 
 use serde::{Deserialize, Serialize};
 
-/// Whom a load is for.
+/// The target of a load.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// `A` or `B`, in a duel.
+    /// The name in a duel.
     pub name: Option<String>,
-    /// As given: `localhost:7007`.
+    /// The target argument: `localhost:7007`.
     pub given: String,
-    /// The address that it was found at.
+    /// The resolved address.
     pub address: String,
     /// The server's process on this machine.
     pub pid: Option<u32>,
 }
 
-/// What makes the next message leave.
+/// The trigger of the next message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loop {
-    /// The answer to the one before. Its latency is not what users see: a server that stalls is
-    /// asked nothing meanwhile.
+    /// The previous reply. While the server stalls the client sends nothing, so the latency differs
+    /// from the latency that users see.
     Closed,
-    /// The clock, whatever the server does.
+    /// The clock, independent of the server.
     Open,
 }
 
-/// The load. What a verb has no use for is `None`.
+/// The shape of a load. Options without a meaning for the verb are `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
-    /// What makes the next message leave.
+    /// The trigger of the next message.
     #[serde(rename = "loop")]
     pub loop_: Loop,
-    /// Threads that make the load.
+    /// Number of threads that generate the load.
     pub lanes: u32,
-    /// `io_uring`, `epoll`, or both with a plus.
+    /// `io_uring`, `epoll`, or `io_uring+epoll`.
     pub poller: String,
-    /// Connections held, or made at a time.
+    /// Number of connections; with `churn`, of concurrent ones.
     pub connections: u32,
-    /// Messages a second in all; open loop only.
+    /// Messages a second over all connections; open loop only.
     pub rate: Option<f64>,
     /// `constant` or `poisson`; open loop only.
     pub arrival: Option<String>,
-    /// Bytes in a message as asked for: `64`, `64:90,16384:10`, `lognormal:1024,2`.
+    /// The message size argument: `64`, `64:90,16384:10`, `lognormal:1024,2`.
     pub size: Option<String>,
-    /// Its mean in bytes.
+    /// The mean size in bytes.
     pub size_mean: Option<f64>,
-    /// The message itself, where it is not a pattern that comes back: text with escapes.
+    /// The scripted request, as text with escapes.
     pub request: Option<String>,
-    /// What an answer to it is: `until \r\n`, `7 bytes`, `exactly +PONG\r\n`.
+    /// The scripted reply: `everything up to \r\n`, `7 bytes`, `exactly +PONG\r\n`.
     pub reply: Option<String>,
-    /// What each connection begins with, and what answers that, in the same words.
+    /// The script's opening and its reply, in the same form.
     pub opening: Option<String>,
-    /// Messages under way on a connection at once, at most.
+    /// Maximum number of messages in flight on a connection.
     pub pipeline: u32,
-    /// Whether every byte that came back was compared.
+    /// Whether every received byte was compared.
     pub verify: bool,
-    /// Time over which the connections began.
+    /// Time over which the connections started.
     pub ramp_ns: u64,
-    /// Time before the measured time, after the ramp.
+    /// Time between ramp and measured time.
     pub warmup_ns: u64,
-    /// The measured time, if it was given.
+    /// The measured time, unless a count was set.
     pub duration_ns: Option<u64>,
-    /// The number of messages, if that was given.
+    /// The number of measured messages, if set.
     pub count: Option<u64>,
-    /// Time for which connections were held.
+    /// Time for which the connections were held.
     pub hold_ns: Option<u64>,
     /// Whether all connections were opened at once (`idle --storm`).
     pub storm: bool,
@@ -72,10 +72,10 @@ pub struct Shape {
     pub close: Option<String>,
     /// `up`, `down` or `both` (`bulk`).
     pub direction: Option<String>,
-    /// Local addresses, as given.
+    /// The text of `--source`.
     pub source: Option<String>,
-    /// Congestion control of the connections, if one was asked for.
+    /// Congestion control of the connections, if set.
     pub congestion: Option<String>,
-    /// `v1` or `v2`, where each connection begins with a PROXY header.
+    /// `v1` or `v2`, if each connection starts with a PROXY header.
     pub proxy: Option<String>,
 }

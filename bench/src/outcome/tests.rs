@@ -1,11 +1,11 @@
-//! Tests of the document that need a whole one.
+//! Tests that need a whole document.
 
 use super::comparison::{Duel, Metric};
 use super::document::{Outcome, SCHEMA};
 use super::sample;
 use crate::stats::Interval;
 
-/// In a document of schema 1 a duel's ratios are B divided by A.
+/// In schema 1 the ratios of a duel are B divided by A.
 #[test]
 fn a_duel_of_the_first_schema_is_turned_round() {
     let mut outcome = sample::outcome();
@@ -31,7 +31,7 @@ fn a_duel_of_the_first_schema_is_turned_round() {
     });
     let ratios = |outcome: &Outcome| {
         let text = outcome.json();
-        // A key that is not there is none.
+        // An absent key is read as `None`.
         let text = text.replace("\"sides\": null", "\"other\": null");
         let duel = Outcome::parse(&text).unwrap().duel.unwrap();
         let metric = &duel.metrics[0];

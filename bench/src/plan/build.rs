@@ -1,5 +1,5 @@
-//! What the arguments mean on this machine, checked: who the target is, whether the poller can be
-//! had, whether so many connections fit. Nothing has been started when this fails.
+//! Builds the plan of each verb from the arguments and checks it on this machine: target, poller,
+//! number of connections. Starts nothing.
 
 use std::process;
 use std::sync::Arc;
@@ -27,13 +27,13 @@ use crate::procfs::socket_owner;
 
 const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_secs(1);
-/// Buffers that a connection may hold: one queue being sent, one received, as much again being
-/// looked at, and what a poller that is ahead of its cancel delivers.
+/// The most buffers of a connection: a queue to send, a received queue, as many in verification,
+/// and the buffers of a receive that completes before its cancel.
 const CONNECTION_BUFFERS: usize = 8;
-/// Address space of a lane's buffers, at most: 16 GiB.
+/// The largest address space of a lane's buffers: 16 GiB.
 const BUFFERS_MAX: usize = 1 << 20;
 
-/// All that is to be done for one load.
+/// The plan of one load.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) verb: &'static str,
@@ -42,20 +42,20 @@ pub(crate) struct Plan {
     pub(crate) may_fall_back: bool,
     pub(crate) lanes: u32,
     pub(crate) load: Load,
-    /// How long the connections are held before the first message.
+    /// Time between the last connect and the first message.
     pub(crate) hold: Option<Duration>,
     pub(crate) warmup: Duration,
-    /// As given.
+    /// The text of `--source`.
     pub(crate) source: Option<String>,
-    /// What `--fail-if` asks.
+    /// The conditions of `--fail-if`.
     pub(crate) conditions: Vec<Condition>,
-    /// What a sweep asks of each step.
+    /// The objective of a sweep's steps.
     pub(crate) objective: Option<Condition>,
-    /// What a reader of the results should know before there are any.
+    /// Notes for the reader of the results, known before the load.
     pub(crate) remarks: Vec<String>,
 }
 
-/// What distinguishes the verbs; the rest is the same for all.
+/// The differences between the verbs.
 struct Outline<'a> {
     verb: &'static str,
     target: &'a str,
@@ -89,7 +89,7 @@ impl<'a> Outline<'a> {
         }
     }
 
-    /// With messages that were given instead of patterns.
+    /// With scripted messages, if the arguments have them.
     fn with_script(self, arguments: &ScriptArguments) -> Self {
         match script(arguments) {
             None => self,
@@ -126,7 +126,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// A sweep's first step.
+    /// The plan of a sweep's first step.
     pub(crate) fn sweep(arguments: &SweepArguments) -> Result<Self, PlanError> {
         let (from, to) = (arguments.from, arguments.to);
         if from > to {
@@ -159,7 +159,7 @@ impl Plan {
         Self::new(outline.with_script(&arguments.script), &arguments.common)
     }
 
-    /// To hold, then one message for each connection.
+    /// Connections that are held, then one message on each.
     pub(crate) fn idle(arguments: &IdleArguments) -> Result<Self, PlanError> {
         let length = Length::Count(arguments.connections.into());
         let outline = Outline {
@@ -182,19 +182,21 @@ impl Plan {
             ..Outline::new("bulk", &arguments.target, work, length)
         };
         let mut plan = Self::new(outline, &arguments.common)?;
-        // What comes back is compared only where it is what was sent.
+        // Received bytes are compared only if the server echoes.
         plan.load.verify &= arguments.direction == Direction::Both;
         Ok(plan)
     }
 
-    /// A duel's two targets.
+    /// The plans of a duel's two targets.
     pub(crate) fn duel(arguments: &DuelArguments) -> Result<[Self; 2], PlanError> {
         let [a, b] = &arguments.sides[..] else {
             return Err(PlanError("a duel has two targets".to_owned()));
         };
         if a.name == b.name {
             let name = &a.name;
-            return Err(PlanError(format!("{name}={name}: two targets, one name")));
+            return Err(PlanError(format!(
+                "{name}={name}: the two targets need different names"
+            )));
         }
         let plan = |of: &DuelTarget| {
             let target = TargetArguments {
@@ -280,7 +282,7 @@ impl Plan {
     }
 }
 
-/// What was given to be said; `None`: patterns.
+/// The scripted dialogue; `None` for patterns.
 fn script(arguments: &ScriptArguments) -> Option<Script> {
     let reply = |until: &Option<Arc<[u8]>>, bytes: Option<u64>, exact: &Option<Arc<[u8]>>| {
         let until = until
@@ -318,7 +320,8 @@ fn length(
     }
 }
 
-/// Two runs at the same time against one server must not take each other's bytes for their own.
+/// Two concurrent runs against one server need different seeds, or a server that mixes their bytes
+/// up would go unnoticed.
 fn seed() -> u64 {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     now.as_secs() << 32 ^ u64::from(process::id())

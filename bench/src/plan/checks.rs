@@ -1,5 +1,5 @@
-//! Whether this machine can do what was asked: descriptors, ports, source addresses, congestion
-//! control. Nothing has been started when one of these refuses.
+//! Checks of this machine before the load: descriptors, ports, source addresses, congestion
+//! control.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -13,9 +13,9 @@ use crate::args::values::Sources;
 use crate::outcome::Environment;
 use crate::procfs::server_process::ServerProcess;
 
-/// Descriptors kept back: standard streams, the result, the signals, `/proc`.
+/// Descriptors for everything else: standard streams, the result files, the signals, `/proc`.
 const SPARE_DESCRIPTORS: usize = 32;
-/// Descriptors of a lane: ring or epoll, and the notifier.
+/// Descriptors of a lane: ring or epoll instance, and notifier.
 const LANE_DESCRIPTORS: usize = 3;
 
 pub(crate) fn back_end(choice: PollerChoice) -> Result<BackEnd, PlanError> {
@@ -23,7 +23,7 @@ pub(crate) fn back_end(choice: PollerChoice) -> Result<BackEnd, PlanError> {
         (PollerChoice::Epoll, _) | (PollerChoice::Auto, Some(_)) => Ok(BackEnd::Epoll),
         (PollerChoice::IoUring | PollerChoice::Auto, None) => Ok(BackEnd::IoUring),
         (PollerChoice::IoUring, Some(refusal)) => Err(PlanError(format!(
-            "--poller io_uring: {refusal}; permit it, or say auto"
+            "--poller io_uring: {refusal}; permit it, or use --poller auto"
         ))),
     }
 }
@@ -38,7 +38,7 @@ pub(crate) fn server(pid: u32) -> Result<(), PlanError> {
     }
 }
 
-/// Raises the limit on descriptors as far as it goes. `asked` is the option as it was written.
+/// Raises the limit on descriptors and checks it. `asked` is the text of the option.
 pub(crate) fn descriptors(asked: &str, connections: u32, lanes: u32) -> Result<(), PlanError> {
     enough_descriptors(asked, connections, lanes, sys::file_limit().ok())
 }
@@ -68,7 +68,7 @@ pub(crate) fn ports(asked: &str, connections: u32, sources: usize) -> Result<(),
     )
 }
 
-/// `range` is the first and the last port that connections are made from.
+/// `range` is the first and the last local port.
 fn enough_ports(
     asked: &str,
     connections: u32,
@@ -83,27 +83,27 @@ fn enough_ports(
         return Ok(());
     }
     let from = match sources {
-        1 => "one address".to_owned(),
-        many => format!("each of {many} addresses"),
+        1 => "one source address".to_owned(),
+        many => format!("each of {many} source addresses"),
     };
     let needed = (connections as usize).div_ceil(each);
     Err(PlanError(format!(
-        "{asked}: {from} can have {each} connections to another \
+        "{asked}: {from} allows {each} connections to one target \
          (net.ipv4.ip_local_port_range is {first} to {last}): widen the range, or connect from \
          {needed} addresses (--source 127.0.0.2-{})",
         (needed + 1).min(254)
     )))
 }
 
-/// Source addresses are this machine's, and of the target's family.
+/// Checks that the source addresses are local and of the target's IP version.
 pub(crate) fn sources(sources: Option<&Sources>, target: SocketAddr) -> Result<(), PlanError> {
     for address in sources.iter().flat_map(|sources| &sources.addresses) {
         let refuse = |why: String| Err(PlanError(format!("--source {address}: {why}")));
         if address.is_ipv4() != target.is_ipv4() {
-            return refuse(format!("the target {target} is of the other IP version"));
+            return refuse(format!("the target {target} has the other IP version"));
         }
         if let Err(error) = bind(*address) {
-            return refuse(format!("cannot be connected from: {error}"));
+            return refuse(format!("cannot bind: {error}"));
         }
     }
     Ok(())
@@ -125,8 +125,8 @@ fn known_congestion(name: &str, known: &str) -> Result<(), PlanError> {
     match known.split_whitespace().any(|other| other == name) {
         true => Ok(()),
         false => Err(PlanError(format!(
-            "--congestion {name}: this kernel has {known}; load the module tcp_{name}, or choose \
-             one of those"
+            "--congestion {name}: this kernel supports {known}; load the module tcp_{name}, or \
+             choose a supported one"
         ))),
     }
 }
@@ -158,12 +158,15 @@ mod tests {
             enough_ports("--streams 28233", 28_233, 1, usual)
                 .unwrap_err()
                 .to_string(),
-            "--streams 28233: one address can have 28232 connections to another \
+            "--streams 28233: one source address allows 28232 connections to one target \
              (net.ipv4.ip_local_port_range is 32768 to 60999): widen the range, or connect from 2 \
              addresses (--source 127.0.0.2-3)"
         );
         let two = enough_ports("", 60_000, 2, usual).unwrap_err().to_string();
-        assert!(two.contains("each of 2 addresses can have 28232"), "{two}");
+        assert!(
+            two.contains("each of 2 source addresses allows 28232"),
+            "{two}"
+        );
     }
 
     #[test]
@@ -172,11 +175,11 @@ mod tests {
         let check = |text: &str| sources(Some(&values::sources(text).unwrap()), target);
         assert!(check("127.0.0.2-9").is_ok());
         let other = check("::1").unwrap_err().to_string();
-        let text = "--source ::1: the target 127.0.0.1:7007 is of the other IP version";
+        let text = "--source ::1: the target 127.0.0.1:7007 has the other IP version";
         assert_eq!(other, text);
-        // RFC 5737: nobody has it.
+        // Reserved for documentation (RFC 5737).
         let foreign = check("192.0.2.1").unwrap_err().to_string();
-        let start = "--source 192.0.2.1: cannot be connected from: ";
+        let start = "--source 192.0.2.1: cannot bind: ";
         assert!(foreign.starts_with(start), "{foreign}");
     }
 
@@ -187,8 +190,8 @@ mod tests {
             known_congestion("warp", "reno cubic")
                 .unwrap_err()
                 .to_string(),
-            "--congestion warp: this kernel has reno cubic; load the module tcp_warp, or choose \
-             one of those"
+            "--congestion warp: this kernel supports reno cubic; load the module tcp_warp, or \
+             choose a supported one"
         );
     }
 }

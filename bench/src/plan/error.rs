@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What is wrong with the arguments.
+/// The error, naming the option and the correct form.
 #[derive(Debug)]
 pub(crate) struct PlanError(pub(crate) String);
 

@@ -1,14 +1,14 @@
-//! Who the target is: a host name or an address becomes one address, before anything starts.
+//! Resolves the target: a host name or an address becomes one address.
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::error::PlanError;
 
-/// How long each of several addresses of one name has to answer.
+/// The longest connect to one of several addresses.
 const PROBE_MAX: Duration = Duration::from_secs(2);
 
-/// Looks a target up, once. Of several addresses the first that accepts a connection counts.
+/// Resolves a target once. Of several addresses, returns the first that accepts a connection.
 pub(crate) fn resolve(target: &str) -> Result<SocketAddr, PlanError> {
     if let Ok(address) = target.parse::<SocketAddr>() {
         return check_port(target, address);
@@ -18,18 +18,18 @@ pub(crate) fn resolve(target: &str) -> Result<SocketAddr, PlanError> {
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if !has_port {
         return Err(PlanError(format!(
-            "{target:?} is no HOST:PORT: write 127.0.0.1:7007, [::1]:7007 or localhost:7007"
+            "{target:?} is not HOST:PORT: write 127.0.0.1:7007, [::1]:7007 or localhost:7007"
         )));
     }
     let addresses: Vec<SocketAddr> = target
         .to_socket_addrs()
-        .map_err(|error| PlanError(format!("cannot find {target:?}: {error}")))?
+        .map_err(|error| PlanError(format!("cannot resolve {target:?}: {error}")))?
         .collect();
     let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, PROBE_MAX).is_ok();
     let chosen = match &addresses[..] {
         [] => return Err(PlanError(format!("{target:?} has no address"))),
         [one] => one,
-        // If none answers the run will say why.
+        // If no address accepts, the run reports the error.
         [first, ..] => addresses.iter().find(answers).unwrap_or(first),
     };
     check_port(target, *chosen)
@@ -38,7 +38,7 @@ pub(crate) fn resolve(target: &str) -> Result<SocketAddr, PlanError> {
 fn check_port(target: &str, address: SocketAddr) -> Result<SocketAddr, PlanError> {
     match address.port() {
         0 => Err(PlanError(format!(
-            "{target:?}: port 0 is no port to connect to"
+            "{target:?}: port 0 cannot be connected to"
         ))),
         _ => Ok(address),
     }
@@ -55,7 +55,7 @@ mod tests {
         }
         let form = |target: &str| {
             format!(
-                "{target:?} is no HOST:PORT: write 127.0.0.1:7007, [::1]:7007 or localhost:7007"
+                "{target:?} is not HOST:PORT: write 127.0.0.1:7007, [::1]:7007 or localhost:7007"
             )
         };
         for target in [
@@ -70,7 +70,7 @@ mod tests {
         }
         assert_eq!(
             resolve("127.0.0.1:0").unwrap_err().to_string(),
-            "\"127.0.0.1:0\": port 0 is no port to connect to"
+            "\"127.0.0.1:0\": port 0 cannot be connected to"
         );
     }
 }

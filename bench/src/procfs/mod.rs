@@ -1,5 +1,5 @@
-//! What Linux's `/proc` says: of the server's process, of this program's threads, and of the
-//! machine. On another system the readers return nothing, and the results say so.
+//! Readers of Linux's `/proc`: the server's process, this program's threads, the machine's
+//! counters. On other systems the readers return nothing, and the results show the gap.
 
 pub(crate) mod server_process;
 pub(crate) mod socket_owner;

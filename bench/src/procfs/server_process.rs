@@ -1,31 +1,31 @@
-//! What the server's process has cost so far, from Linux's `/proc`. Elsewhere reading it fails, and
-//! says so before the load starts.
+//! CPU time, memory and threads of the server's process, from Linux's `/proc`. On other systems the
+//! first read fails, before the load starts.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::time::Duration;
 
-/// The unit of `/proc/PID/stat`: `USER_HZ`, 100 a second on every architecture that corelane has.
+/// The unit of `/proc/PID/stat`: `USER_HZ`, 100 a second on every architecture of corelane.
 const TICK: Duration = Duration::from_millis(10);
 
 /// A process on this machine.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerProcess {
     pub(crate) pid: u32,
-    /// CPU time of each thread when it was last seen, in nanoseconds: those that end must not take
-    /// theirs with them.
+    /// The last known CPU time of each thread, in nanoseconds. Keeps the time of threads that have
+    /// ended.
     threads: BTreeMap<u32, u64>,
 }
 
-/// What it has cost up to a moment.
+/// The resource use of the process up to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {
     /// User and system time of all its threads.
     pub(crate) cpu: Duration,
-    /// Memory that it has in use (resident set); socket buffers are the kernel's and not in it.
+    /// Resident set size. Socket buffers belong to the kernel and are not part of it.
     pub(crate) rss_bytes: u64,
-    /// How many threads it has.
+    /// Number of threads.
     pub(crate) threads: u32,
 }
 
@@ -37,11 +37,12 @@ impl ServerProcess {
         }
     }
 
-    /// Looks now. CPU time is in nanoseconds where the kernel counts them for each thread
-    /// (`schedstat`), else in ticks.
+    /// Reads `/proc`. CPU time has nanoseconds where the kernel counts them a thread (`schedstat`),
+    /// else ticks.
     ///
     /// # Errors
-    /// There is no such process, it is another user's, or there is no `/proc`.
+    ///
+    /// If the process does not exist or belongs to another user, or without `/proc`.
     pub(crate) fn cost(&mut self) -> io::Result<Cost> {
         let (stat, status) = (self.read("stat")?, self.read("status")?);
         let fine = self.look_at_threads();
@@ -66,7 +67,7 @@ impl ServerProcess {
         for task in tasks.flatten() {
             let id = task.file_name().to_str().and_then(|id| id.parse().ok());
             let text = fs::read_to_string(task.path().join("schedstat")).ok();
-            // One that has ended in between keeps what it had.
+            // A thread that ended in between keeps its last time.
             if let (Some(id), Some(nanos)) = (id, text.as_deref().and_then(on_cpu)) {
                 let seen = self.threads.entry(id).or_default();
                 *seen = nanos.max(*seen);
@@ -82,8 +83,8 @@ fn on_cpu(schedstat: &str) -> Option<u64> {
     schedstat.split_whitespace().next()?.parse().ok()
 }
 
-/// Fields 14 and 15 of `/proc/PID/stat` (proc_pid_stat(5)), user and system time. The second
-/// field, the name, may hold blanks and brackets: fields are counted from its last bracket.
+/// Fields 14 and 15 of `/proc/PID/stat` (proc_pid_stat(5)): user and system time. Field 2, the
+/// name, may contain blanks and brackets, so the count starts at the last bracket.
 fn ticks(stat: &str) -> Option<Duration> {
     let (_, behind_name) = stat.rsplit_once(") ")?;
     let mut fields = behind_name.split(' ').skip(14 - 3);
@@ -91,7 +92,7 @@ fn ticks(stat: &str) -> Option<Duration> {
     Some(TICK * ticks()?.checked_add(ticks()?)?)
 }
 
-/// A number of `/proc/PID/status`, where memory is in KiB. A zombie has no memory.
+/// A number of `/proc/PID/status`; memory is in KiB. A zombie has no memory.
 fn number(status: &str, key: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     line.trim().trim_end_matches(" kB").parse().ok()
@@ -128,10 +129,10 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_threads_used_is_kept() {
+    fn the_time_of_ended_threads_is_kept() {
         let mut server = ServerProcess::new(std::process::id());
         let before = server.cost().unwrap();
-        // No thread has this id, and one that has ended has none either.
+        // The id of no living thread, so this entry stands for an ended thread.
         server.threads.insert(u32::MAX, 1_000_000_000_000);
         let after = server.cost().unwrap();
         assert!(after.cpu >= before.cpu + Duration::from_secs(1000));
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn says_which_process_there_is_not() {
+    fn the_error_names_the_missing_process() {
         let error = ServerProcess::new(u32::MAX).cost().unwrap_err();
         assert!(
             error.to_string().starts_with("/proc/4294967295/stat: "),

@@ -1,5 +1,5 @@
-//! Whether a process serves an address, from Linux's `/proc`: so that nobody reads the CPU time of
-//! another process than the one that was loaded. Where `/proc` does not say, nothing is claimed.
+//! Checks from Linux's `/proc` whether a process serves an address, to notice a wrong
+//! `--server-pid`. Without the necessary permissions the check passes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,8 +17,8 @@ struct Socket {
     inode: u64,
 }
 
-/// Why the figures of process `pid` may be those of something else than `target`; `None` when it
-/// serves it, or nobody can tell.
+/// Why process `pid` may not be the server of `target`; `None` if it is, or if `/proc` does not
+/// say.
 pub(crate) fn doubt(pid: u32, target: SocketAddr) -> Option<String> {
     let owned = sockets_of(pid)?;
     let all = sockets(pid)?;
@@ -49,19 +49,19 @@ pub(crate) fn doubt(pid: u32, target: SocketAddr) -> Option<String> {
     };
     Some(format!(
         "process {pid} does not serve {target}: it listens {elsewhere}{}. Its CPU time and memory \
-         may have nothing to do with this load",
+         may be unrelated to this load",
         who.unwrap_or_default()
     ))
 }
 
-/// Whether a connection to `target` may have ended here.
+/// Whether the socket is a listener or a connection of `target`.
 fn serves(socket: &Socket, target: SocketAddr) -> bool {
     let (local, wanted) = (socket.local.ip().to_canonical(), target.ip().to_canonical());
     let here = local == wanted || local.is_unspecified();
     socket.local.port() == target.port() && here && [ESTABLISHED, LISTEN].contains(&socket.state)
 }
 
-/// The inodes of a process's sockets; `None` where they may not be looked at.
+/// The inodes of a process's sockets; `None` without permission.
 fn sockets_of(pid: u32) -> Option<BTreeSet<u64>> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let inode = |entry: fs::DirEntry| {
@@ -72,17 +72,17 @@ fn sockets_of(pid: u32) -> Option<BTreeSet<u64>> {
     Some(descriptors.flatten().filter_map(inode).collect())
 }
 
-/// The TCP sockets of a process's network; `None` where there is no such file.
+/// The TCP sockets in the process's network namespace; `None` without the file.
 fn sockets(pid: u32) -> Option<Vec<Socket>> {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/net/{file}"));
     let four = read("tcp").ok()?;
-    // A kernel may have no IPv6.
+    // Missing in a kernel without IPv6.
     let six = read("tcp6").unwrap_or_default();
     let lines = four.lines().chain(six.lines());
     Some(lines.filter_map(socket).collect())
 }
 
-/// A line of `/proc/net/tcp` or `tcp6` (proc_pid_net(5)); the first is a heading.
+/// A line of `/proc/net/tcp` or `tcp6` (proc_pid_net(5)); `None` for the heading.
 fn socket(line: &str) -> Option<Socket> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (address, port) = fields.get(1)?.split_once(':')?;
@@ -93,7 +93,7 @@ fn socket(line: &str) -> Option<Socket> {
     })
 }
 
-/// Words of 32 bits, each in the machine's order.
+/// Words of 32 bits in the machine's byte order.
 fn ip(hex: &str) -> Option<IpAddr> {
     let word = |at: usize| {
         let word = u32::from_str_radix(hex.get(at..at + 8)?, 16).ok()?;
@@ -112,7 +112,7 @@ fn ip(hex: &str) -> Option<IpAddr> {
     }
 }
 
-/// The first process that has one of these sockets, and its name.
+/// The first process with one of these sockets, and its name.
 fn other(inodes: &BTreeSet<u64>) -> Option<(u32, String)> {
     if inodes.is_empty() {
         return None;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_listens_instead_is_said() {
+    fn the_note_names_the_actual_listener() {
         let here = TcpListener::bind("127.0.0.1:0").unwrap();
         let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = elsewhere.local_addr().unwrap();

@@ -1,23 +1,22 @@
-//! What Linux counts of this machine and of this program's threads; elsewhere there is nothing, and
-//! the results say so.
+//! TCP and CPU counters of the whole machine, from Linux's `/proc`.
 
 use std::fs;
 
 use crate::outcome;
 use crate::stats::float;
 
-/// The machine's counters at one moment.
+/// The counters at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SystemCounters {
     listen_overflows: Option<u64>,
     listen_drops: Option<u64>,
     retransmits: Option<u64>,
-    /// Ticks of all processors: in all, and kept by the hypervisor.
+    /// CPU ticks: total, and stolen by the hypervisor.
     ticks: Option<(u64, u64)>,
 }
 
 impl SystemCounters {
-    /// Looks now.
+    /// Reads the counters.
     pub(crate) fn now() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let (netstat, snmp) = (read("/proc/net/netstat"), read("/proc/net/snmp"));
@@ -29,7 +28,7 @@ impl SystemCounters {
         }
     }
 
-    /// What was counted from `before` until this.
+    /// The difference to an earlier reading.
     pub(crate) fn since(&self, before: &Self) -> outcome::System {
         let more = |now: Option<u64>, then: Option<u64>| {
             now.zip(then).map(|(now, then)| now.saturating_sub(then))
@@ -48,7 +47,7 @@ impl SystemCounters {
     }
 }
 
-/// A number of `/proc/net/netstat` or `snmp`: a line of names, and one of numbers below it.
+/// A counter of `/proc/net/netstat` or `snmp`: a line of names, then a line of numbers.
 fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(group));
     let (names, numbers) = (lines.next()?, lines.next()?);
@@ -57,7 +56,7 @@ fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
 }
 
 /// The first line of `/proc/stat` (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq,
-/// steal; what follows is in user already.
+/// steal. The later fields are already part of user.
 fn ticks(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let numbers: Vec<u64> = line
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_told_and_what_is_unknown_stays_so() {
+    fn unknown_counters_have_no_difference() {
         let before = SystemCounters {
             listen_overflows: Some(5),
             listen_drops: None,

@@ -1,15 +1,15 @@
-//! The CPU time of one thread of this program, from Linux's `/proc`; elsewhere there is none.
+//! CPU time of one thread of this program, from Linux's `/proc`.
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One thread of this program.
+/// The `schedstat` file of a thread.
 #[derive(Clone, Debug)]
 pub(crate) struct ThreadClock(Option<PathBuf>);
 
 impl ThreadClock {
-    /// The calling thread's.
+    /// Of the calling thread.
     pub(crate) fn own() -> Self {
         let thread = fs::read_link("/proc/thread-self");
         Self(
@@ -19,18 +19,18 @@ impl ThreadClock {
         )
     }
 
-    /// What the thread has spent so far; `None` where the kernel does not say, or it has ended.
+    /// The thread's times so far; `None` without `schedstat`, or after the thread's end.
     pub(crate) fn spent(&self) -> Option<Spent> {
         schedstat(&fs::read_to_string(self.0.as_ref()?).ok()?)
     }
 }
 
-/// Where a thread's time went, but for its sleep.
+/// How long a thread ran and waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spent {
-    /// On a processor.
+    /// Running on a CPU.
     pub(crate) cpu: Duration,
-    /// Ready to run, and waiting for a processor.
+    /// Ready to run, without a CPU.
     pub(crate) waited: Duration,
 }
 

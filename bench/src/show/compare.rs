@@ -1,5 +1,5 @@
-//! `compare`: two runs side by side, with ratios and with what they are worth. It says what differs
-//! between the runs besides the server, and claims nothing that one run each cannot show.
+//! `compare`: two runs side by side, with ratios and their limits. Lists every difference between
+//! the runs besides the server. Single runs have no interval, so the text draws no conclusion.
 
 use std::fmt::{self, Display, Write};
 
@@ -12,7 +12,7 @@ use crate::args::CompareArguments;
 use crate::outcome::Outcome;
 use crate::text::figures::{self, NONE, maybe};
 
-/// Reads both, and prints the comparison.
+/// Reads both runs and prints the comparison.
 pub(crate) fn compare(arguments: &CompareArguments) -> Result<(), Failure> {
     let paths = [&arguments.a, &arguments.b];
     let [a, b] = paths.map(|path| Outcome::read(path).map_err(Failure::Read));
@@ -21,15 +21,15 @@ pub(crate) fn compare(arguments: &CompareArguments) -> Result<(), Failure> {
         if outcome.verb == "duel" {
             let path = path.display();
             return Err(Failure::Unlike(format!(
-                "{path}: a duel, which is a comparison already: see what it printed, or report it"
+                "{path}: a duel is already a comparison: see its output, or use `report`"
             )));
         }
         if !outcome.verdict.valid && !arguments.allow_invalid {
             let path = path.display();
             let why = reasons(outcome);
             return Err(Failure::Invalid(format!(
-                "{path}: marked INVALID, so its figures may be those of the client: {why}; \
-                 --allow-invalid compares all the same"
+                "{path}: marked INVALID, so the figures may show the client rather than the \
+                 server: {why}; use --allow-invalid to compare anyway"
             )));
         }
     }
@@ -49,13 +49,13 @@ fn reasons(outcome: &Outcome) -> String {
     reasons.join("; ")
 }
 
-/// Two runs, each with its name.
+/// Two named runs.
 struct Comparison<'a> {
     a: (&'a str, &'a Outcome),
     b: (&'a str, &'a Outcome),
 }
 
-/// A condition that differs, and both of its values.
+/// A condition with different values.
 struct Difference {
     name: &'static str,
     bearing: Bearing,
@@ -74,15 +74,15 @@ impl Display for Comparison<'_> {
         let comparable = differences.iter().all(|one| one.bearing != Bearing::Kind);
         self.table(f, comparable)?;
         writeln!(f)?;
-        told(f, &differences)?;
+        print_differences(f, &differences)?;
         self.cautions(f)?;
         match comparable {
             true => f.write_str(
-                "One run each: these ratios have no interval. By how much two runs of one server \
-                 differ here is\nnot known from them. Repeat both, or let `duel` take both servers \
-                 in turn: it says between\nwhat the ratio lies.\n",
+                "One run each: these ratios have no interval, and two runs of the same server \
+                 differ too.\nRepeat both runs, or use `duel`, which alternates between the \
+                 servers and reports an interval.\n",
             ),
-            false => f.write_str("No ratios: figures of different things have none.\n"),
+            false => f.write_str("No ratios: the figures have different meanings.\n"),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Comparison<'_> {
             .collect()
     }
 
-    /// What speaks against one run or the other.
+    /// Prints the reservations about each run.
     fn cautions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (letter, (_, outcome)) in [('A', self.a), ('B', self.b)] {
             if !outcome.verdict.valid {
@@ -141,14 +141,11 @@ impl Comparison<'_> {
                 let errors = figures::grouped(outcome.errors.total);
                 writeln!(
                     f,
-                    "{letter} had {errors} errors: what failed is in none of its latencies"
+                    "{letter} had {errors} errors: failed messages are in no latency"
                 )?;
             }
             if outcome.interrupted {
-                writeln!(
-                    f,
-                    "{letter} was interrupted: its figures are those up to then"
-                )?;
+                writeln!(f, "{letter} was interrupted: its figures end at the signal")?;
             }
         }
         Ok(())
@@ -166,20 +163,17 @@ fn row(a: &Figure, b: &Figure, comparable: bool) -> [String; 4] {
     [a.name.to_owned(), show(a), show(b), ratio]
 }
 
-/// The differences that bear on the figures, the gravest first.
-fn told(f: &mut fmt::Formatter<'_>, differences: &[Difference]) -> fmt::Result {
+/// Prints the differences, the most important first.
+fn print_differences(f: &mut fmt::Formatter<'_>, differences: &[Difference]) -> fmt::Result {
     for (bearing, words) in [
         (
             Bearing::Kind,
-            "NOT COMPARABLE: these are figures of different things",
+            "NOT COMPARABLE: the figures have different meanings",
         ),
-        (
-            Bearing::Load,
-            "NOT THE SAME LOAD, which bears on every figure",
-        ),
+        (Bearing::Load, "DIFFERENT LOADS, which affects every figure"),
         (
             Bearing::Machine,
-            "Not the same machine, or not in the same state",
+            "Different machines, or a different state of the machine",
         ),
     ] {
         let mut these = differences
@@ -198,7 +192,7 @@ fn told(f: &mut fmt::Formatter<'_>, differences: &[Difference]) -> fmt::Result {
     Ok(())
 }
 
-/// What comes from a file, without what a terminal would obey.
+/// Text from a file, without control characters that a terminal would execute.
 fn clean(text: &str) -> String {
     let mut clean = String::new();
     for part in text.chars() {
@@ -215,7 +209,7 @@ mod tests {
     use super::clean;
 
     #[test]
-    fn a_terminal_is_told_nothing_by_a_file() {
+    fn control_characters_are_escaped() {
         assert_eq!(clean("a\u{1b}[2Jé"), r"a\u{1b}[2Jé");
     }
 }

@@ -1,20 +1,20 @@
-//! Under which conditions a run was made: the load that was asked for, and the machine. Read by the
-//! report's table and by the comparison, which asks what of it makes two runs differ.
+//! The conditions of a run: load and machine. Used by the report's table and by `compare`, which
+//! lists the differences.
 
 use crate::outcome::{Loop, Outcome};
 use crate::stats::float;
 use crate::text::figures::{self, number, time};
 
-/// What it means for a comparison when a condition differs.
+/// The effect of a different condition on a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bearing {
-    /// The figures are of different things.
+    /// The figures have different meanings.
     Kind,
-    /// Another load.
+    /// The loads differ.
     Load,
-    /// Another machine, or the same in another state.
+    /// The machines differ, or their state.
     Machine,
-    /// Differs between any two runs.
+    /// Different in any two runs.
     Run,
 }
 
@@ -23,11 +23,11 @@ pub(crate) enum Bearing {
 pub(crate) struct Condition {
     pub(crate) name: &'static str,
     pub(crate) bearing: Bearing,
-    /// `None` where the verb has no use for it, or the system does not say.
+    /// `None` without a meaning for the verb, or if the system does not report the value.
     pub(crate) value: Option<String>,
 }
 
-/// All of them; of every run the same ones in the same order.
+/// All conditions, in the same order for every run.
 pub(crate) fn conditions(outcome: &Outcome) -> Vec<Condition> {
     let mut all = load(outcome);
     all.extend(machine(outcome));
@@ -53,9 +53,9 @@ fn load(outcome: &Outcome) -> Vec<Condition> {
         load("rate", shape.rate.map(figures::rate)),
         load("arrival", text(&shape.arrival)),
         load("message size", shape.size.as_deref().map(size)),
-        load("sent", text(&shape.request)),
-        load("answered by", text(&shape.reply)),
-        load("after", text(&shape.opening)),
+        load("request", text(&shape.request)),
+        load("reply", text(&shape.reply)),
+        load("opening", text(&shape.opening)),
         load("pipeline", Some(shape.pipeline.to_string())),
         load("verified", Some(yes_or_no(shape.verify))),
         load("lanes", Some(shape.lanes.to_string())),
@@ -70,7 +70,7 @@ fn load(outcome: &Outcome) -> Vec<Condition> {
         load("hold", shape.hold_ns.map(|nanos| time(float(nanos)))),
         load("storm", shape.storm.then(|| yes_or_no(true))),
         load("source", text(&shape.source)),
-        load("congestion asked for", text(&shape.congestion)),
+        load("congestion requested", text(&shape.congestion)),
         load("PROXY header", text(&shape.proxy)),
         load(
             "objective",
@@ -118,7 +118,7 @@ fn machine(outcome: &Outcome) -> Vec<Condition> {
     ]
 }
 
-/// As it was typed, but for quotes.
+/// The command line, quoted for a shell.
 pub(crate) fn command(outcome: &Outcome) -> String {
     let mut words = vec!["corelane-bench".to_owned()];
     words.extend(outcome.arguments.iter().map(|argument| quoted(argument)));
@@ -133,7 +133,7 @@ fn condition(bearing: Bearing, name: &'static str, value: Option<String>) -> Con
     }
 }
 
-/// One size in bytes, or a mixture as it was given.
+/// One size in bytes, or the argument of a mixture.
 fn size(given: &str) -> String {
     match given.bytes().all(|byte| byte.is_ascii_digit()) {
         true => format!("{given} B"),
@@ -141,7 +141,7 @@ fn size(given: &str) -> String {
     }
 }
 
-/// As a shell needs it.
+/// Quoted for a shell where necessary.
 fn quoted(argument: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_=+.,:/@%[]".contains(c);
     match !argument.is_empty() && argument.chars().all(plain) {
@@ -155,11 +155,11 @@ fn yes_or_no(yes: bool) -> String {
     word.to_owned()
 }
 
-/// `2026-11-25 13:55:01 UTC`, of milliseconds since 1970: the days by Hinnant's `civil_from_days`.
+/// `2026-11-25 13:55:01 UTC` from milliseconds since 1970, by Hinnant's `civil_from_days`.
 pub(crate) fn utc(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years begin in March, so that a leap day is the last of its year; eras have 400 years.
+    // Years start in March, so a leap day is the last day of its year. An era has 400 years.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;

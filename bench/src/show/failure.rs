@@ -1,4 +1,4 @@
-//! Why results are not shown.
+//! The errors of `report`, `compare` and `--hdr`.
 
 use std::error::Error;
 use std::fmt;
@@ -7,23 +7,23 @@ use std::path::PathBuf;
 
 use crate::outcome::{ReadError, Unreadable};
 
-/// Why results are not shown.
+/// Why results cannot be shown.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// A file is no document of results.
+    /// The file is no document of results.
     Read(ReadError),
-    /// It is one, but for a histogram in it.
+    /// A histogram of the document is damaged.
     Histogram(PathBuf, Unreadable),
-    /// What was made has no place to go to.
+    /// The output cannot be written.
     Write(PathBuf, io::Error),
-    /// The files cannot be compared.
+    /// The runs cannot be compared.
     Unlike(String),
-    /// A run that is not to be believed was not asked for.
+    /// A run is INVALID, and `--allow-invalid` is not set.
     Invalid(String),
 }
 
 impl Failure {
-    /// Whether it was the numbers that were refused, and not the arguments or the files.
+    /// Whether the cause is an INVALID run, rather than the arguments or the files.
     pub(crate) fn is_invalid_run(&self) -> bool {
         matches!(self, Self::Invalid(_))
     }

@@ -1,6 +1,6 @@
-//! `--hdr PREFIX`: the files of HdrHistogram's own tools. `PREFIX.hgrm` is the percentile
-//! distribution that its plotter draws, in milliseconds as usual; `PREFIX.hlog` is a V2 interval
-//! log of the measured time, one interval for each row of the series, values in nanoseconds.
+//! `--hdr PREFIX`: files for HdrHistogram's own tools. `PREFIX.hgrm` is the percentile distribution
+//! for its plotter, in milliseconds. `PREFIX.hlog` is a V2 interval log of the measured time, with
+//! one interval for each row of the series, in nanoseconds.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,17 +16,17 @@ use super::output::Output;
 use crate::outcome::{Outcome, Packed, Second};
 use crate::stats::float;
 
-/// What a value of a histogram is divided by, as by default in HdrHistogram's tools.
+/// The default unit of HdrHistogram's tools.
 const NANOS_IN_A_MILLISECOND: f64 = 1e6;
-/// Lines of the distribution up to each halving of the distance to 100 %: the tools' own default.
+/// Lines for each halving of the distance to 100 %: the default of HdrHistogram's tools.
 const LINES_A_HALVING: u32 = 5;
-/// Counts in a bucket of a histogram of three digits: the power of two above 2 × 10³.
+/// Counters in a bucket of a histogram with three digits: the next power of two above 2 × 10³.
 const SUB_BUCKETS: u32 = 2048;
 
-/// The most that a bucket of an interval counts: readers in JavaScript have 32 bits for it.
+/// The largest count of a value in an interval: readers in JavaScript use 32 bits.
 const COUNT_MAX: u64 = u32::MAX as u64;
 
-/// Both files, opened before the load, so that its results are not lost after it.
+/// Both files, opened before the load so that the results cannot get lost.
 #[derive(Debug)]
 pub(crate) struct HdrFiles {
     distribution: (PathBuf, Output),
@@ -34,7 +34,7 @@ pub(crate) struct HdrFiles {
 }
 
 impl HdrFiles {
-    /// Opens both; what they held stays until [`HdrFiles::write`].
+    /// Opens both files. The old content stays until [`HdrFiles::write`].
     pub(crate) fn open(prefix: &Path) -> Result<Self, Failure> {
         Ok(Self {
             distribution: open(prefix, ".hgrm")?,
@@ -46,7 +46,7 @@ impl HdrFiles {
     pub(crate) fn write(self, outcome: &Outcome) -> Result<(), Failure> {
         let times = match outcome.latency.first() {
             Some(first) => first.histogram.clone(),
-            // Bytes without messages (`bulk`) have no latency: both files say so by holding none.
+            // `bulk` has no latencies: both files are valid but empty.
             None => Packed::new(&Histogram::<u64>::new(3).expect("three digits can be kept")),
         };
         let (path, file) = self.distribution;
@@ -75,7 +75,7 @@ fn save(path: &Path, file: Output, bytes: &[u8]) -> Result<(), Failure> {
         .map_err(|error| Failure::Write(path.to_owned(), error))
 }
 
-/// As `outputPercentileDistribution` of the Java library writes it, to the column.
+/// The same text as `outputPercentileDistribution` of the Java library, column by column.
 fn distribution(times: &Histogram<u64>) -> String {
     let mut text = format!(
         "{:>12} {:>14} {:>10} {:>14}\n\n",
@@ -111,7 +111,7 @@ fn distribution(times: &Histogram<u64>) -> String {
     text
 }
 
-/// The rows that were measured, by their distance from the beginning of the measured time.
+/// The measured rows, by their start within the measured time.
 fn log(outcome: &Outcome) -> io::Result<Vec<u8>> {
     let before = outcome.series.first().map_or(0, |row| row.start_ns.min(0));
     let began = Duration::from_millis(outcome.started_unix_ms);
@@ -145,8 +145,8 @@ fn log(outcome: &Outcome) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same counts in as many histograms as it takes for none to count more than `most` of a value:
-/// one, but for a row of a load that lasted for weeks.
+/// Splits a histogram so that no part counts more than `most` of a value. More than one part occurs
+/// only after weeks of load.
 fn parts(times: Histogram<u64>, most: u64) -> Vec<Histogram<u64>> {
     let counts = |times: &Histogram<u64>| -> Vec<(u64, u64)> {
         let recorded = times.iter_recorded();
@@ -171,7 +171,7 @@ fn parts(times: Histogram<u64>, most: u64) -> Vec<Histogram<u64>> {
     parts
 }
 
-/// A row's beginning and its times, if any of it was measured.
+/// Start and histogram of a measured row.
 fn measured(row: &Second) -> io::Result<Option<(Duration, Histogram<u64>)>> {
     let (Ok(start), Some(packed)) = (u64::try_from(row.start_ns), &row.histogram) else {
         return Ok(None);

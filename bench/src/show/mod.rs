@@ -1,5 +1,5 @@
-//! Results shown: the HTML report, the comparison of two runs, the live view of a running one, and
-//! the files of HdrHistogram's tools. Reads documents of results; makes no load.
+//! Shows results: the HTML report, the comparison of two runs, the live view of a running load, and
+//! the files for HdrHistogram's tools. Reads documents of results; makes no load.
 
 mod compare;
 mod conditions;

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// What the reader calls each file: its name without folder and ending, or, where two would have
-/// the same, the path as given, or its place in the list besides.
+/// A name for each file: the file name without folder and extension. If two would be equal, the
+/// path, or the path with the place in the list.
 pub(super) fn names(paths: &[PathBuf]) -> Vec<String> {
     let stem = |path: &Path| path.file_stem().map(|stem| stem.display().to_string());
     let full = |path: &Path| path.display().to_string();

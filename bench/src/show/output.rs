@@ -1,18 +1,16 @@
-//! Where results go to: files, and how wide a terminal is. Files are opened before the load, so
-//! that its results are not lost after it, and written once at its end: regular ones, or what takes
-//! bytes as they come (a pipe, `/dev/stdout`, a terminal). Called by `verbs`, `live` and the files
-//! of HdrHistogram.
+//! Output files, standard output, and the width of the terminal. Files are opened before the load,
+//! so that the results cannot get lost, and written once at the end.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// A place for results, which has what it had until they are written.
+/// An output file. The old content stays until the write.
 #[derive(Debug)]
 pub(crate) struct Output(File);
 
 impl Output {
-    /// Opens it. A named pipe is waited at until somebody reads from it.
+    /// Opens the file. The open of a named pipe waits for a reader.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::options()
             .write(true)
@@ -22,17 +20,17 @@ impl Output {
         Ok(Self(file))
     }
 
-    /// Replaces what a file had; what is no file has nothing to replace.
+    /// Replaces the content. Pipes and terminals have no old content.
     pub(crate) fn write(mut self, bytes: &[u8]) -> io::Result<()> {
         if self.0.metadata()?.is_file() {
-            // ftruncate(2) refuses anything else.
+            // ftruncate(2) refuses files of other types.
             self.0.set_len(0)?;
         }
         self.0.write_all(bytes)
     }
 }
 
-/// Whether a path is where standard output goes to: text there would get between.
+/// Whether a path is standard output, where text would mix with the results.
 pub(crate) fn is_standard_output(path: &Path) -> bool {
     let names = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
     let same = || {
@@ -43,16 +41,16 @@ pub(crate) fn is_standard_output(path: &Path) -> bool {
     names.iter().any(|name| path == Path::new(name)) || same()
 }
 
-/// How long a line on the terminal may be; `None` where there is none, or it does not say.
+/// The width of the terminal; `None` without a terminal, or if the width is unknown.
 pub(crate) fn columns(is_terminal: bool) -> Option<usize> {
     match is_terminal.then(ratatui::crossterm::terminal::size)? {
-        // A terminal of no size, as some pseudo-terminals are, says nothing.
+        // Some pseudo-terminals report a width of 0.
         Ok((columns @ 1.., _)) => Some(usize::from(columns)),
         _ => None,
     }
 }
 
-/// Writes to standard output. Who closed the pipe has read enough: that is no failure.
+/// Writes to standard output. A closed pipe is no failure: the reader has enough.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -1,18 +1,18 @@
-//! What came out of a run, figure by figure; of every run the same ones in the same order. Read by
-//! the report's table and by the comparison.
+//! The figures of a run, the same in the same order for every run. Used by the report's table and
+//! by `compare`.
 
 use crate::outcome::{Distribution, Outcome, Server};
 use crate::stats::float;
 use crate::text::figures::Unit;
 
-/// What a figure belongs to.
+/// The group of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// How much, how fast, how many errors.
+    /// Rate, latency, errors.
     Main,
-    /// Latencies counted from elsewhere.
+    /// Service time and connect time.
     Elsewhere,
-    /// What it cost, and what else went on.
+    /// Resource use and system counters.
     Cost,
 }
 
@@ -22,13 +22,13 @@ pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) group: Group,
     pub(crate) unit: Unit,
-    /// `None` where it was not measured, or the sample does not support it.
+    /// `None` if not measured, or not supported by the sample.
     pub(crate) value: Option<f64>,
-    /// Shown even if there is none: its absence says something.
+    /// Shown even without a value.
     pub(crate) always: bool,
 }
 
-/// All of them.
+/// All figures of a run.
 pub(crate) fn figures(outcome: &Outcome) -> Vec<Figure> {
     let mut all = amounts(outcome).to_vec();
     all.extend(latencies(outcome));
@@ -81,7 +81,7 @@ fn latencies(outcome: &Outcome) -> Vec<Figure> {
         always: outcome.verb != "bulk",
         ..time(Group::Main, named)
     });
-    // In a closed loop the service time is what stands above.
+    // In a closed loop the main figures are the service time.
     let open = latency.intended.is_some();
     let service = latency.service.as_ref().filter(|_| open);
     let names = [

@@ -1,44 +1,43 @@
-//! Figures as people read them: three digits and a unit. Called by everything that shows results,
-//! in text, on a terminal or in a page, so that one figure reads the same everywhere; knows no
-//! result itself.
+//! Figures for people: three digits and a unit. Used by the text, the live view and the report, so
+//! that a figure has the same form everywhere. Pure.
 
 use std::time::Duration;
 
 use corelane::config::units;
 
-/// Digits that are shown: what a histogram keeps.
+/// As many digits as a histogram keeps.
 const DIGITS: usize = 3;
 
-/// What stands for a figure that was not measured, or that the sample does not support.
+/// The text for a figure that was not measured, or not supported by the sample.
 pub(crate) const NONE: &str = "n/a";
 
-/// What a figure is of; says how it reads.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Nanoseconds that something took.
+    /// A duration in nanoseconds.
     Time,
-    /// Nanoseconds since the measured time began.
+    /// Nanoseconds since the start of the measured time.
     Moment,
-    /// Things a second.
+    /// Events a second.
     Rate,
     /// Bytes of memory.
     Memory,
     /// Bytes a second.
     Throughput,
-    /// Processors kept busy.
+    /// Busy processors.
     Cores,
-    /// A number of things.
+    /// A number of events.
     Count,
-    /// One divided by another.
+    /// A ratio.
     Ratio,
-    /// Hundredths.
+    /// Percent.
     Percent,
-    /// One of how many lies above: 100 is the 99th percentile.
+    /// The reciprocal of the share above: 100 is the 99th percentile.
     OneOf,
 }
 
 impl Unit {
-    /// A value in full.
+    /// The value as text.
     pub(crate) fn show(self, value: f64) -> String {
         match self {
             Self::Time => time(value),
@@ -55,7 +54,7 @@ impl Unit {
     }
 }
 
-/// A time in nanoseconds: `999 ns`, `12.3 µs`, `1.23 ms`, `61.0 s`.
+/// A duration in nanoseconds: `999 ns`, `12.3 µs`, `1.23 ms`, `61.0 s`.
 pub(crate) fn time(nanos: f64) -> String {
     scaled(
         nanos,
@@ -64,12 +63,12 @@ pub(crate) fn time(nanos: f64) -> String {
     )
 }
 
-/// A long time in nanoseconds, of which fractions of a second are read: `1.23 s`.
+/// A long duration in nanoseconds: `1.23 s`.
 pub(crate) fn seconds(nanos: f64) -> String {
     format!("{} s", number(nanos / 1e9))
 }
 
-/// Processors kept busy: `0.42 cores`.
+/// Busy processors: `0.42 cores`.
 pub(crate) fn cores(cores: f64) -> String {
     format!("{} cores", number(cores))
 }
@@ -80,18 +79,18 @@ pub(crate) fn memory(bytes: f64) -> String {
     scaled(bytes, &units, " ")
 }
 
-/// Throughput in bytes a second, by powers of ten as networks count: `1.25 GB/s`.
+/// Throughput in bytes a second, in powers of ten as usual for networks: `1.25 GB/s`.
 pub(crate) fn throughput(bytes_per_second: f64) -> String {
     let units = [(1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s")];
     scaled(bytes_per_second, &units, " ")
 }
 
-/// A number of things, short: `80`, `80.5k`, `1.2M`.
+/// A number in short form: `80`, `80.5k`, `1.2M`.
 pub(crate) fn short(number: f64) -> String {
     scaled(number, &[(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")], "")
 }
 
-/// A number in three digits, or more where it is large: `0.0123`, `1.23`, `12.3`, `12345`.
+/// A number with three digits, or more if large: `0.0123`, `1.23`, `12.3`, `12345`.
 pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         0.0 => 0,
@@ -104,7 +103,7 @@ pub(crate) fn number(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// A rate with all its digits: `81,234/s`.
+/// A rate with all digits: `81,234/s`.
 pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
         few if few < 100.0 => format!("{}/s", number(few)),
@@ -117,12 +116,12 @@ pub(crate) fn ratio(ratio: f64) -> String {
     format!("{}×", number(ratio))
 }
 
-/// What there is, shown, or [`NONE`].
+/// The value as text, or [`NONE`].
 pub(crate) fn maybe<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| NONE.to_owned(), show)
 }
 
-/// A duration as it was asked for: `1s`, `200ms`.
+/// A duration in the form of an argument: `1s`, `200ms`.
 pub(crate) fn asked(nanos: u64) -> String {
     (units::DURATION.show)(Duration::from_nanos(nanos))
 }
@@ -140,10 +139,10 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// `99.9%` of one in a thousand.
+/// `99.9%` for a value of 1000.
 fn percentile(one_of: f64) -> String {
     let percent = 100.0 - 100.0 / one_of;
-    // One digit, and one for each nine behind the second.
+    // One decimal, and one more for each nine after the second.
     let nines = one_of.log10() + 1e-9;
     let more = (3..=12_u8)
         .take_while(|nine| f64::from(*nine) <= nines)
@@ -151,12 +150,12 @@ fn percentile(one_of: f64) -> String {
     format!("{}%", trimmed(&format!("{percent:.*}", more + 1)))
 }
 
-/// To a ten thousandth, without zeros at the end.
+/// Four decimals, without trailing zeros.
 pub(crate) fn plain(value: f64) -> String {
     trimmed(&format!("{value:.4}")).to_owned()
 }
 
-/// Digits with a point among them, without zeros at the end.
+/// Digits with a decimal point, without trailing zeros.
 pub(crate) fn trimmed(digits: &str) -> &str {
     match digits.trim_end_matches('0').trim_end_matches('.') {
         "" | "-0" => "0",
@@ -164,7 +163,7 @@ pub(crate) fn trimmed(digits: &str) -> &str {
     }
 }
 
-/// The nearest whole number.
+/// The nearest integer.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -178,10 +177,10 @@ pub(crate) const KIB: f64 = 1024.0;
 pub(crate) const MIB: f64 = 1024.0 * KIB;
 pub(crate) const GIB: f64 = 1024.0 * MIB;
 
-/// In the largest unit of which there is one, largest first.
+/// The value in the largest unit that does not exceed it; largest unit first.
 fn scaled(value: f64, units: &[(f64, &str)], blank: &str) -> String {
     let last = units.len() - 1;
-    // Half a digit below the unit rounds up to it: 999,999 ns are 1.00 ms.
+    // A value that rounds up to the next unit uses that unit: 999,999 ns is 1.00 ms.
     let fits = |unit: &&(f64, &str)| value.abs() >= unit.0 * 0.9995;
     let (unit, name) = units.iter().find(fits).unwrap_or(&units[last]);
     let value = value / unit;

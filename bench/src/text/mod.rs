@@ -1,4 +1,4 @@
-//! The results as people read them: figures with units, rows, whole documents. Pure.
+//! The results as text: figures with units, rows, whole documents. Pure.
 
 pub(crate) mod figures;
 mod parts;

@@ -1,4 +1,4 @@
-//! The loads of several parts as people read them: a sweep's curve, a duel's rounds. Pure.
+//! The text of loads with several parts: the curve of a sweep, the rounds of a duel. Pure.
 
 use std::fmt::Write;
 
@@ -9,26 +9,26 @@ use crate::stats::{self, float};
 
 /// One line a step, then the knee.
 pub(super) fn sweep(text: &mut String, sweep: &Sweep) {
-    let head = ["asked for", "came back", "p50", "p99", "p99.9", ""].map(str::to_owned);
+    let head = ["rate", "achieved", "p50", "p99", "p99.9", ""].map(str::to_owned);
     let steps = sweep.steps.iter().map(step);
     table(text, &[&[head][..], &steps.collect::<Vec<_>>()].concat());
     match sweep.knee {
         Some(knee) => line(
             text,
             "knee",
-            format!("{} holds up to {}; {}", sweep.slo, rate(knee), sweep.ended),
+            format!("{} is met up to {}; {}", sweep.slo, rate(knee), sweep.ended),
         ),
         None => line(
             text,
             "knee",
-            format!("{} was not seen to hold; {}", sweep.slo, sweep.ended),
+            format!("{} was never met; {}", sweep.slo, sweep.ended),
         ),
     }
 }
 
 fn step(step: &Step) -> [String; 6] {
     let latency = |nanos: Option<u64>| maybe(nanos, |nanos| time(float(nanos)));
-    let why = step.why.as_deref().unwrap_or("kept");
+    let why = step.why.as_deref().unwrap_or("met");
     let words = match step.tries {
         0 | 1 => why.to_owned(),
         tries => format!("{why} ({tries} tries)"),
@@ -43,7 +43,7 @@ fn step(step: &Step) -> [String; 6] {
     ]
 }
 
-/// Where a figure of a duel stands, and what it is of.
+/// The unit and the value of a figure in a duel.
 fn read(metric: &Metric) -> (Unit, fn(&Measure) -> Option<f64>) {
     match &*metric.name {
         "rate" => (Unit::Rate, |measure| measure.rate),
@@ -55,11 +55,11 @@ fn read(metric: &Metric) -> (Unit, fn(&Measure) -> Option<f64>) {
     }
 }
 
-/// One line a figure: both medians, the ratio and its interval; then what may be said of it.
+/// One line a figure: both medians, the ratio, its interval. Then one conclusion a figure.
 pub(super) fn duel(text: &mut String, duel: &Duel) {
     let [a, b] = duel.names();
     let rounds = duel.rounds.len();
-    let what = format!("{rounds}; medians of them; the ratio is {a} / {b}");
+    let what = format!("{rounds}; values are medians; the ratio is {a} / {b}");
     line(text, "rounds", what);
     let head = ["", a, b, "ratio", "95 % of it"].map(str::to_owned);
     let mut rows = vec![head];
@@ -86,17 +86,20 @@ pub(super) fn duel(text: &mut String, duel: &Duel) {
     }
     table(text, &rows);
     for metric in &duel.metrics {
-        line(text, metric.called(), told(metric, rounds));
+        line(text, metric.called(), conclusion(metric, rounds));
     }
-    _ = writeln!(text, "More is better of the rate, less of everything else.");
+    _ = writeln!(
+        text,
+        "For the rate more is better, for everything else less is better."
+    );
 }
 
-fn told(metric: &Metric, rounds: usize) -> String {
+fn conclusion(metric: &Metric, rounds: usize) -> String {
     match &metric.words {
         Some(words) => words.clone(),
-        None if metric.ratio.is_some() => "no difference can be told".to_owned(),
+        None if metric.ratio.is_some() => "no significant difference".to_owned(),
         None => format!(
-            "{rounds} rounds are too few to tell: --rounds {} or more",
+            "{rounds} rounds are too few for an interval: use --rounds {} or more",
             stats::RATIOS_MIN
         ),
     }
@@ -108,7 +111,7 @@ mod tests {
     use crate::outcome::{Duel, Measure, Metric, Percentiles, Round, Target};
     use crate::stats::Interval;
 
-    /// Rounds of two targets of which the new one is a tenth faster.
+    /// A duel whose second target is a tenth faster.
     fn rounds(count: usize) -> Duel {
         let target = |name: &str| Target {
             name: Some(name.to_owned()),
@@ -163,26 +166,26 @@ mod tests {
     }
 
     #[test]
-    fn a_duel_names_both_and_says_which_is_better_and_which_way() {
+    fn a_duel_names_the_better_target_and_the_better_direction() {
         let lines = shown(&rounds(6));
         assert_eq!(
             lines,
             [
-                "rounds         6; medians of them; the ratio is old / new",
+                "rounds         6; values are medians; the ratio is old / new",
                 "            old        new  ratio      95 % of it",
                 "rate  123,456/s  123,456/s  1.000  0.990 to 1.010",
                 "p50      100 µs    90.0 µs  1.111  1.101 to 1.121",
-                "rate           no difference can be told",
+                "rate           no significant difference",
                 "p50            new is better: it has 10.0 % less median latency than old",
-                "More is better of the rate, less of everything else.",
+                "For the rate more is better, for everything else less is better.",
             ]
         );
     }
 
     #[test]
-    fn a_duel_of_few_rounds_says_how_many_it_takes() {
+    fn a_duel_of_few_rounds_states_the_minimum() {
         let lines = shown(&rounds(5));
-        let told = "p50            5 rounds are too few to tell: --rounds 6 or more";
+        let told = "p50            5 rounds are too few for an interval: use --rounds 6 or more";
         assert_eq!(lines[5], told);
     }
 }

@@ -11,8 +11,8 @@ pub(super) fn row(name: &str, cells: impl Iterator<Item = String>) -> Vec<String
     std::iter::once(name.to_owned()).chain(cells).collect()
 }
 
-/// Cells below each other, the first column to the left and the others to the right; a last column
-/// of words, whose head is empty, to the left too.
+/// A table with the first column left-aligned, the others right-aligned. A last column with an
+/// empty head contains text and is left-aligned.
 pub(super) fn table(text: &mut String, rows: &[impl AsRef<[String]>]) {
     let columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
     let width = |column: usize| {
@@ -55,7 +55,7 @@ impl Display for PercentileLine<'_> {
     }
 }
 
-/// A row: its name, and what it says.
+/// A row: a name and a value.
 pub(super) fn line(text: &mut String, name: &str, what: impl Display) {
     _ = writeln!(text, "{name:<NAME_COLUMNS$}{what}");
 }

@@ -11,11 +11,11 @@ use super::wrap::wrapped;
 use crate::outcome::{Distribution, Latencies, Loop, Outcome, Server, Shape, Threshold};
 use crate::stats::float;
 
-/// A document, shown as text.
+/// A document as text.
 #[derive(Debug)]
 pub(crate) struct Text<'a> {
     pub(crate) outcome: &'a Outcome,
-    /// Columns that a line may have.
+    /// The width of a line.
     pub(crate) columns: usize,
 }
 
@@ -40,7 +40,7 @@ impl Display for Text<'_> {
             threshold(&mut text, judged);
         }
         if outcome.interrupted {
-            text.push_str("Interrupted: these are the results up to then.\n");
+            text.push_str("Interrupted: the results end at the signal.\n");
         }
         verdict(&mut text, outcome);
         f.write_str(&wrapped(&text, self.columns))
@@ -69,7 +69,7 @@ fn what_was_run(text: &mut String, outcome: &Outcome) {
     _ = writeln!(text, "{}", how(outcome));
 }
 
-/// What a message is.
+/// The messages of the load.
 fn of_messages(outcome: &Outcome) -> String {
     let shape = &outcome.shape;
     let mut words = String::new();
@@ -85,7 +85,7 @@ fn of_messages(outcome: &Outcome) -> String {
         (None, None) => {}
     }
     if outcome.verb == "run" {
-        words += &format!(", {} under way each", shape.pipeline);
+        words += &format!(", {} in flight each", shape.pipeline);
     }
     if let Some(close) = &shape.close {
         words += &format!(", closed by {close}");
@@ -96,7 +96,7 @@ fn of_messages(outcome: &Outcome) -> String {
     words += match (shape.verify, &shape.request) {
         (true, _) => ", every byte verified",
         (false, None) => ", bytes not verified",
-        (false, Some(_)) => ", what is in an answer not verified",
+        (false, Some(_)) => ", replies not verified",
     };
     words
 }
@@ -143,7 +143,7 @@ fn totals(text: &mut String, outcome: &Outcome) {
     }
     line(text, "connections", connections);
     if outcome.duel.is_some() {
-        // Sums of two targets say nothing of either.
+        // A sum over two targets has no meaning.
         return;
     }
     if outcome.shape.direction.is_none() {
@@ -164,7 +164,7 @@ fn totals(text: &mut String, outcome: &Outcome) {
     }
 }
 
-/// A column for each kind of time, a row for each figure of it.
+/// A table with a column for each kind of time and a row for each figure.
 fn latencies(text: &mut String, latency: &Latencies, lateness: Option<&Distribution>) {
     let kinds = [
         ("latency", latency.intended.as_ref()),
@@ -176,7 +176,7 @@ fn latencies(text: &mut String, latency: &Latencies, lateness: Option<&Distribut
         .into_iter()
         .filter_map(|(name, times)| Some((name, times.filter(|times| times.count > 0)?)))
         .collect();
-    // A few connects are told of already.
+    // The line of totals covers a few connects.
     let messages = kinds.iter().any(|(name, _)| *name != "connect");
     if !messages
         && kinds
@@ -207,8 +207,8 @@ fn latencies(text: &mut String, latency: &Latencies, lateness: Option<&Distribut
     table(text, &rows);
     let explained = match latency.intended.is_some() {
         true => {
-            "latency counts from the time at which a message was to leave, service time from the \
-             one at which it left; lateness is what this client added to the former."
+            "latency counts from the due time of a message, service time from the send; lateness \
+             is the delay that this client added to the latency."
         }
         false => "service time counts from the send.",
     };
@@ -267,8 +267,8 @@ fn errors(text: &mut String, outcome: &Outcome) {
         .map(|(kind, count)| format!("{} {}", grouped(*count), kind.words()))
         .collect();
     line(text, "errors", counts.join(", "));
-    for fault in &errors.first {
-        line(text, "", fault);
+    for error in &errors.first {
+        line(text, "", error);
     }
     let more = errors.total - errors.first.len() as u64;
     if more > 0 {
@@ -278,7 +278,7 @@ fn errors(text: &mut String, outcome: &Outcome) {
 
 fn threshold(text: &mut String, judged: &Threshold) {
     let result = match (judged.failed, judged.measured) {
-        (true, None) => "failed: the sample does not support it",
+        (true, None) => "failed: the sample is too small",
         (true, Some(_)) => "failed",
         (false, _) => "passed",
     };

@@ -1,14 +1,13 @@
-//! Lines that fit: what is too long goes on in the next line, broken between words, and between the
-//! parts of a row rather than in them. Pure.
+//! Line wrapping: breaks between words, and in a row of figures between the figures. Pure.
 
-/// Columns that the name of a row has.
+/// The width of a row's name.
 pub(crate) const NAME_COLUMNS: usize = 15;
-/// What stands between the parts of a row.
+/// The separator between the figures of a row.
 const GAP: &str = "  ";
-/// How far the second line of a sentence is moved to the right.
+/// The indentation of a sentence's later lines.
 const INDENT: usize = 2;
 
-/// The text in lines of so many columns; only a word that is longer stands out.
+/// The text wrapped to a width. Only a longer word exceeds the width.
 pub(crate) fn wrapped(text: &str, columns: usize) -> String {
     let mut all = String::new();
     for line in text.lines() {
@@ -29,7 +28,7 @@ fn wrap(line: &str, columns: usize, to: &mut String) {
     };
     to.push_str(name);
     let mut column = name.chars().count();
-    // Nothing stands before the first word of a line.
+    // The first word of a line has no gap before it.
     let mut fresh = true;
     let mut put = |gap: &str, word: &str| {
         let length = word.chars().count();
@@ -60,7 +59,7 @@ fn wrap(line: &str, columns: usize, to: &mut String) {
     }
 }
 
-/// The words of a text; a number and what follows it, its unit as a rule, are one.
+/// The words of a text. A number and the following word, usually its unit, count as one word.
 fn words(text: &str) -> Vec<&str> {
     let is_number = |word: &str| word.bytes().all(|byte| b"0123456789.,".contains(&byte));
     let mut words = Vec::new();
@@ -75,7 +74,7 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// The name of a row with its blanks, and the rest; a sentence has no name.
+/// Splits a row into its padded name and the rest; a sentence has no name.
 fn split(line: &str) -> (&str, &str) {
     let end = line.char_indices().nth(NAME_COLUMNS).map(|(at, _)| at);
     let parts = end.map(|end| line.split_at(end));
@@ -87,7 +86,7 @@ fn split(line: &str) -> (&str, &str) {
     }
 }
 
-/// Whether a name was filled up with blanks, which no sentence has.
+/// Whether the name is padded with blanks, unlike the words of a sentence.
 fn is_row(name: &str) -> bool {
     name.trim().is_empty() || name.ends_with(GAP)
 }

@@ -1,5 +1,5 @@
-//! The client against servers that do wrong, on every poller: each fault is reported as what it is,
-//! where it is, and the exit code is 2.
+//! The client against faulty servers, on every poller: each error has the right kind and position,
+//! and the exit code is 2.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use crate::servers::{echo, pollers, run, serve};
 use serde_json::Value;
 
-/// One connection, messages of 64 bytes; the report's only fault.
+/// The only error in the results of a load with one connection and messages of 64 bytes.
 fn fault(target: &str, poller: &str, more: &[&str]) -> Value {
     let fixed = ["run", target, "--poller", poller, "--connections", "1"];
     let answer = run(&[&fixed[..], &["--json", "-"], more].concat());
@@ -27,13 +27,13 @@ fn fault(target: &str, poller: &str, more: &[&str]) -> Value {
     fault
 }
 
-/// Reads one message of 64 bytes; false when there is none.
+/// Reads one message of 64 bytes; false at the end of the stream.
 fn message(stream: &mut TcpStream) -> Option<[u8; 64]> {
     let mut message = [0; 64];
     stream.read_exact(&mut message).ok().map(|()| message)
 }
 
-/// Sends a FIN at once. Reads on, since closing with unread input would make a reset of it.
+/// Sends a FIN at once, then reads on: a close with unread input would send a reset.
 fn hangs_up() -> SocketAddr {
     serve(|mut stream| {
         stream.shutdown(Shutdown::Write).unwrap();
@@ -85,7 +85,7 @@ fn a_byte_that_is_left_out_is_corruption() {
 #[test]
 fn bytes_of_another_connection_are_corruption() {
     for &poller in pollers() {
-        // Two connections, each answered with what the other sent.
+        // Two connections; each gets the bytes of the other.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap().to_string();
         let server = std::thread::Builder::new().spawn(move || {
@@ -152,7 +152,7 @@ fn a_reset_is_a_reset() {
         let target = serve(|mut stream| {
             let first = message(&mut stream).unwrap();
             stream.write_all(&first).unwrap();
-            // Closed with unread input, which makes a reset of the FIN.
+            // A close with unread input sends a reset instead of a FIN.
             stream.read_exact(&mut [0]).unwrap();
         });
         let fault = fault(&target.to_string(), poller, &["--count", "100"]);
@@ -175,7 +175,7 @@ fn more_than_was_sent_is_too_much() {
             let fault = fault(&target.to_string(), poller, &load);
             assert_eq!(fault["kind"], "too_much", "{fault}");
             assert_eq!(fault["stream_position_bytes"], 64, "{fault}");
-            assert_eq!(fault["message"], "4 bytes more than were sent", "{fault}");
+            assert_eq!(fault["message"], "4 bytes more than sent", "{fault}");
         }
     }
 }
@@ -192,7 +192,7 @@ fn a_server_that_never_answers_is_left_unanswered() {
         let fault = fault(&target.to_string(), poller, &time);
         assert_eq!(fault["kind"], "unanswered", "{fault}");
         assert_eq!(fault["stream_position_bytes"], 0, "{fault}");
-        let text = "64 bytes had not come back when the wait was over";
+        let text = "timed out with 64 bytes outstanding";
         assert_eq!(fault["message"], text, "{fault}");
     }
 }
@@ -239,7 +239,7 @@ fn the_connections_that_work_go_on() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap().to_string();
         let server = std::thread::Builder::new().spawn(move || {
-            // The first hangs up, the second is served.
+            // Closes the first connection and serves the second.
             drop(listener.accept().unwrap());
             let (second, _) = listener.accept().unwrap();
             echo(second, |_, bytes| bytes);

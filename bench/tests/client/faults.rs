@@ -1,5 +1,5 @@
-//! Every verb against servers that do wrong, on every poller: each fault is reported as what it is,
-//! and the exit code is 2. What `run` makes of them in a closed loop is in `bad`.
+//! Every verb against faulty servers, on every poller: each error has the right kind, and the exit
+//! code is 2. `bad` covers `run` in a closed loop.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::servers::{echo, pollers, run, serve};
 
-/// How each kind of load is made on one connection: not for long, but for long enough to be given a
-/// CPU meanwhile on a machine that is busy.
+/// The arguments of each kind of load with one connection. Short, but long enough to get a CPU on a
+/// busy machine.
 const LOADS: [&[&str]; 4] = [
     &[
         "run",
@@ -36,12 +36,12 @@ const LOADS: [&[&str]; 4] = [
     &["bulk", "--duration", "2s", "--warmup", "0s"],
 ];
 
-/// Every load against a server; each of its faults is of this kind.
+/// Runs every load against a server; each must report errors of this kind only.
 fn every_load_finds(kind: &str, serve: impl Fn() -> SocketAddr) {
     these_loads_find(&LOADS, kind, serve);
 }
 
-/// All at the same time, since some take a while to give up.
+/// All at the same time, since some run into long timeouts.
 fn these_loads_find(loads: &[&[&str]], kind: &str, serve: impl Fn() -> SocketAddr) {
     let find = |poller: &str, load: &[&str], target: String| {
         let more = [&*target, "--poller", poller, "--json", "-"];
@@ -61,7 +61,7 @@ fn these_loads_find(loads: &[&[&str]], kind: &str, serve: impl Fn() -> SocketAdd
     });
 }
 
-/// A run in which the target failed.
+/// A run with a failed target.
 fn failed(arguments: &[&str]) -> Value {
     let answer = run(arguments);
     assert_eq!(answer.code, Some(2), "{answer:?}");
@@ -91,7 +91,7 @@ fn a_corrupted_byte() {
 fn dropped_bytes() {
     every_load_finds("closed_early", || {
         serve(|mut stream| {
-            // What it has read it never gives back, but for the first few bytes.
+            // Echoes only the first bytes of the stream.
             let mut message = [0; 64];
             stream.read_exact(&mut message).unwrap();
             stream.write_all(&message[..20]).unwrap();
@@ -105,7 +105,7 @@ fn dropped_bytes() {
 fn a_reset() {
     every_load_finds("reset", || {
         serve(|mut stream| {
-            // Closed with unread input, which makes a reset of the FIN.
+            // A close with unread input sends a reset instead of a FIN.
             stream.read_exact(&mut [0]).unwrap();
         })
     });
@@ -115,8 +115,8 @@ fn a_reset() {
 fn a_server_that_accepts_and_never_answers() {
     let silent =
         || serve(|mut stream: TcpStream| while let Ok(1..) = stream.read(&mut [0; 65_536]) {});
-    // An idle connection's touch is waited for half a minute: too long for a test. Bulk bytes that
-    // are read and not sent back end in a FIN: that is `dropped_bytes`.
+    // Not `idle`, whose timeout is half a minute. Not `bulk`, where missing bytes end in a FIN: see
+    // `dropped_bytes`.
     these_loads_find(&LOADS[..2], "unanswered", silent);
 }
 

@@ -1,5 +1,5 @@
-//! The client against an honest echo server, on every poller: whatever the shape of the load, all
-//! comes back right, and is counted.
+//! The client against a correct echo server, on every poller: with every shape of load, all bytes
+//! return correctly and are counted.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use crate::servers::{Answer, client, echo, finish, good, pollers, run, serve, sound};
 use serde_json::Value;
 
-/// Runs a load with the JSON on standard output, and looks at what every good run has.
+/// Runs a load with the JSON on standard output and checks the properties of every successful run.
 fn good_run(target: &str, poller: &str, more: &[&str]) -> Value {
     let fixed = ["run", target, "--poller", poller, "--json", "-"];
     let answer = run(&[&fixed, more].concat());
@@ -120,7 +120,7 @@ fn the_text_says_what_was_run_and_what_it_means() {
     let answer = run(&["run", &target, "--count", "100", "--connections", "2"]);
     assert!([Some(0), Some(4)].contains(&answer.code), "{answer:?}");
     for part in [
-        "2 connections, 64 bytes a message, 1 under way each, every byte verified",
+        "2 connections, 64 bytes a message, 1 in flight each, every byte verified",
         "measured for 100 messages",
         "2 opened, 0 failed",
         "\np99.9 ",
@@ -140,7 +140,7 @@ fn quiet_prints_nothing_and_still_writes_the_file() {
     let target = good().to_string();
     let name = format!("corelane-bench-{}.json", std::process::id());
     let path = std::env::temp_dir().join(name);
-    // What was there before is gone afterwards.
+    // The old content of the file is gone.
     fs::write(&path, "x".repeat(100_000)).unwrap();
     let file = path.to_str().unwrap();
     let answer = run(&["run", &target, "--count", "10", "-q", "--json", file]);
@@ -178,12 +178,12 @@ fn the_server_process_is_looked_at() {
     assert!(server["rss_held_bytes"].as_u64().unwrap() > 0, "{server}");
 }
 
-/// Starts a load that would never end, and interrupts it in the middle.
+/// Starts an endless load and interrupts it.
 fn interrupted(poller: &str) -> Answer {
     let (seen, messages) = channel();
     let target = serve(move |stream| {
         echo(stream, |_, bytes| {
-            // Nobody listens any more once the client is interrupted.
+            // The receiver is gone once the client is interrupted.
             _ = seen.send(());
             bytes
         });

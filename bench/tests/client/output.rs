@@ -1,4 +1,4 @@
-//! Where results go to: files, pipes, and standard output by any of its names.
+//! Output of results to files, pipes, and every name of standard output.
 
 use std::process::Command;
 use std::thread;
@@ -24,8 +24,8 @@ fn messages(text: &[u8]) -> u64 {
     json["totals"]["messages"].as_u64().unwrap()
 }
 
-/// A pipe cannot be cut short (ftruncate: EINVAL), which lost the results after the whole run.
-/// Seen in bestouff/genext2fs#27, oven-sh/bun#32890.
+/// A pipe cannot be truncated (ftruncate: EINVAL), and the failure lost the results of the whole
+/// run. Seen in bestouff/genext2fs#27, oven-sh/bun#32890.
 #[test]
 fn a_document_goes_whole_into_a_pipe() {
     for to in ["/dev/stdout", "/dev/fd/1", "-"] {
@@ -44,7 +44,7 @@ fn a_document_goes_whole_into_a_named_pipe_and_so_do_the_histograms() {
     let names = ["out.json", "times.hgrm", "times.hlog"];
     let made = Command::new("mkfifo").args(names.map(pipe)).status();
     assert!(made.unwrap().success());
-    // All at once: each pipe is waited at until somebody reads from it.
+    // In parallel: the open of each pipe waits for a reader.
     let readers = names.map(|name| {
         let path = pipe(name);
         let read = move || std::fs::read(path).unwrap();

@@ -1,4 +1,4 @@
-//! Servers for the tests, good and bad, on `std::net` and threads; and the client as a child.
+//! Correct and faulty servers on `std::net` and threads, and the client as a child process.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use self::require_io_uring::require_io_uring;
 #[path = "../../../src/poller/require_io_uring.rs"]
 mod require_io_uring;
 
-/// Serves every connection with `serve`, on a thread each, as long as the test's process lives.
+/// Serves each connection with `serve` on a thread, for the life of the test process.
 pub(crate) fn serve(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -30,7 +30,7 @@ pub(crate) fn serve(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Socke
     address
 }
 
-/// Sends back what comes, passed through `change` with its position in the stream, until the FIN.
+/// Echoes the stream up to the FIN, passed through `change` with the stream position.
 pub(crate) fn echo(mut stream: TcpStream, change: impl Fn(u64, Vec<u8>) -> Vec<u8>) {
     let mut position = 0;
     let mut buffer = vec![0; 64 * 1024];
@@ -43,12 +43,12 @@ pub(crate) fn echo(mut stream: TcpStream, change: impl Fn(u64, Vec<u8>) -> Vec<u
     }
 }
 
-/// An honest echo.
+/// A correct echo server.
 pub(crate) fn good() -> SocketAddr {
     serve(|stream| echo(stream, |_, bytes| bytes))
 }
 
-/// What the client left behind.
+/// The result of the client's process.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: Option<i32>,
@@ -57,14 +57,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Its standard output, as JSON.
+    /// Standard output as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-/// The document of a run in which nothing failed, with the exit code that belongs to it: on a busy
-/// machine the client may find itself too slow, and has to say so.
+/// The document of a run without errors, with the matching exit code. On a busy machine the run may
+/// be INVALID.
 pub(crate) fn sound(answer: &Answer) -> Value {
     let json = answer.json();
     let code = match json["verdict"]["valid"] == true {

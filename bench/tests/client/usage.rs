@@ -1,4 +1,4 @@
-//! What the client says when it cannot start: one clear line on standard error, nothing on standard
+//! The client's errors before the load: one clear line on standard error, nothing on standard
 //! output, exit code 1.
 
 use std::net::TcpListener;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::servers::{good, run};
 
-/// Nothing of a run; what standard error says.
+/// Checks that nothing ran and returns standard error.
 fn refused(arguments: &[&str]) -> String {
     let answer = run(arguments);
     assert_eq!(answer.code, Some(1), "{arguments:?}: {answer:?}");
@@ -16,13 +16,13 @@ fn refused(arguments: &[&str]) -> String {
 
 #[test]
 fn bad_arguments_are_refused_before_anything_starts() {
-    // Accepts nothing: a connection would show in its backlog.
+    // Never accepts: a connection would wait in the backlog.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let target = &*listener.local_addr().unwrap().to_string();
     let cases: [(&[&str], &str); 15] = [
         (&[target, "--duration", "10"], "write a number and a unit"),
-        (&[target, "--duration", "0s"], "nothing can be measured"),
+        (&[target, "--duration", "0s"], "write a duration above 0"),
         (&[target, "--warmup", "1 s"], "write a number and a unit"),
         (&[target, "--size", "1kB"], "write bytes, or a number and"),
         (&[target, "--size", "0"], "at least one byte"),
@@ -53,7 +53,7 @@ fn bad_arguments_are_refused_before_anything_starts() {
             &[target, "--json", "/nowhere/at/all"],
             "cannot write /nowhere/at/all",
         ),
-        (&["127.0.0.1"], "is no HOST:PORT"),
+        (&["127.0.0.1"], "is not HOST:PORT"),
     ];
     for (arguments, message) in cases {
         let stderr = refused(&[&["run"], arguments].concat());
@@ -73,11 +73,11 @@ fn bad_arguments_of_the_other_verbs_are_refused_too() {
         (&["run", "h:1", "--source", "127.0.0.9-2"], "ends before"),
         (
             &["run", "127.0.0.1:1", "--source", "192.0.2.1"],
-            "--source 192.0.2.1: cannot be connected from",
+            "--source 192.0.2.1: cannot bind",
         ),
         (
             &["run", "127.0.0.1:1", "--congestion", "warp"],
-            "--congestion warp: this kernel has",
+            "--congestion warp: this kernel supports",
         ),
         (&["run", "h:1", "--proxy", "v3"], "possible values: v1, v2"),
         (&["run", "h:1", "--fail-if", "p99=2ms"], "write p99<1ms"),
@@ -97,7 +97,10 @@ fn bad_arguments_of_the_other_verbs_are_refused_too() {
             &["bulk", "h:1", "--streams", "2", "--lanes", "3"],
             "--lanes 3: more lanes than connections (--streams 2)",
         ),
-        (&["duel", "A=h:1", "A=h:2"], "two targets, one name"),
+        (
+            &["duel", "A=h:1", "A=h:2"],
+            "the two targets need different names",
+        ),
     ];
     for (arguments, message) in cases {
         let stderr = refused(arguments);
@@ -109,7 +112,7 @@ fn bad_arguments_of_the_other_verbs_are_refused_too() {
 fn an_unknown_host_is_named() {
     // RFC 6761: no name below `invalid` exists.
     let stderr = refused(&["run", "nobody.invalid:7007"]);
-    let start = "corelane-bench: cannot find \"nobody.invalid:7007\": ";
+    let start = "corelane-bench: cannot resolve \"nobody.invalid:7007\": ";
     assert!(stderr.starts_with(start), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
@@ -132,7 +135,7 @@ fn the_soft_limit_on_descriptors_is_raised() {
     let load = "-c 60 -n 60 -q";
     let command = format!("ulimit -Sn 40; exec '{bench}' run {target} {load}");
     let output = Command::new("sh").args(["-c", &command]).output().unwrap();
-    // A busy machine may make it INVALID (4), which is nothing against the descriptors.
+    // On a busy machine the run may be INVALID (4).
     assert!(matches!(output.status.code(), Some(0 | 4)), "{output:?}");
 }
 

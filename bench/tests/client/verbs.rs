@@ -1,5 +1,5 @@
-//! Every verb against an honest server, on every poller: what was asked for happens, is counted,
-//! and is told.
+//! Every verb against a correct server, on every poller: the load runs as planned, and its results
+//! are complete.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::servers::{client, echo, finish, good, pollers, run, serve, sound};
 
-/// Runs a verb with the JSON on standard output, on one poller; what came of it, read back.
+/// Runs a verb on one poller with the JSON on standard output, and returns the document.
 fn made(poller: &str, arguments: &[&str]) -> Outcome {
     let answer = run(&[arguments, &["--poller", poller, "--json", "-"]].concat());
     parsed(sound(&answer))
@@ -39,12 +39,12 @@ fn an_open_loop_sends_what_the_clock_asks_for() {
             let service = latency.service.as_ref().unwrap();
             assert_eq!(intended.count, service.count);
             assert!(intended.max >= service.max, "{latency:?}");
-            // Each message that was due was sent, and timed, or is told of.
+            // Each due message was sent and measured, or counts as unsent.
             let due = totals.due.unwrap();
             assert_eq!(due, intended.count + totals.unsent.unwrap(), "{totals:?}");
             match arrival {
                 "constant" => assert!((990..=1010).contains(&due), "{totals:?}"),
-                // Five deviations of a Poisson process.
+                // Five standard deviations of a Poisson process.
                 _ => assert!((840..=1160).contains(&due), "{totals:?}"),
             }
             assert_eq!(outcome.lateness.unwrap().count, intended.count);
@@ -54,8 +54,7 @@ fn an_open_loop_sends_what_the_clock_asks_for() {
 
 #[test]
 fn a_stall_counts_for_all_who_would_have_sent_in_it() {
-    // The first message is answered after 300 ms; thirty more are due meanwhile, though the one
-    // connection cannot send them.
+    // The first reply takes 300 ms. In this time thirty messages become due on the only connection.
     let stalled = |mut stream: TcpStream| {
         let mut buffer = [0; 64];
         stream.read_exact(&mut buffer).unwrap();
@@ -78,9 +77,10 @@ fn a_stall_counts_for_all_who_would_have_sent_in_it() {
                 .count_between(100_000_000, u64::MAX)
         };
         let intended = slow(outcome.latency.intended.as_ref().unwrap());
-        // Twenty were due more than 100 ms before the stall ended; a closed loop would tell of one.
+        // Twenty messages were due more than 100 ms before the end of the stall; a closed loop
+        // would see one.
         assert!(intended >= 15, "{intended}");
-        // And nothing is made up: each was sent, and has a service time of its own.
+        // Each message was really sent and has a service time.
         let service = outcome.latency.service.as_ref().unwrap();
         assert_eq!(
             service.count,
@@ -173,12 +173,12 @@ fn idle_holds_the_connections_then_touches_each_once() {
     }
 }
 
-/// Reads all there is.
+/// Reads to the end.
 fn sink() -> SocketAddr {
     serve(|mut stream| while let Ok(1..) = stream.read(&mut [0; 65_536]) {})
 }
 
-/// Sends until nobody takes it.
+/// Sends until the peer stops reading.
 fn source() -> SocketAddr {
     serve(|mut stream| while stream.write_all(&[7; 65_536]).is_ok() {})
 }
@@ -216,13 +216,13 @@ fn a_sweep_doubles_up_to_the_highest_rate_and_tells_each_step() {
         let sweep = parsed(sound(&answer)).sweep.unwrap();
         assert_eq!(sweep.steps[0].rate, 500.0);
         assert!(answer.stderr.contains("knee"), "{answer:?}");
-        // Where this machine is too busy to say, the sweep has to say that.
+        // On a busy machine the sweep may be inconclusive.
         let all_kept = sweep.steps.iter().all(|step| step.kept);
         let doubted = sweep.steps.iter().any(|step| !step.valid);
         assert!(all_kept || doubted || sweep.steps.iter().any(|step| step.why.is_some()));
         if all_kept {
             assert_eq!(sweep.knee, Some(1000.0));
-            assert_eq!(sweep.ended, "the highest rate allowed kept it");
+            assert_eq!(sweep.ended, "the highest rate met the objective");
         }
     }
 }
@@ -236,18 +236,17 @@ fn an_objective_that_nothing_keeps_has_no_knee() {
     let answer = run(&[&["sweep", &target, "--json", "-"][..], &slo].concat());
     let sweep = parsed(sound(&answer)).sweep.unwrap();
     assert_eq!((sweep.knee, sweep.steps.len()), (None, 1));
-    // Once may be chance.
+    // A single failure may be chance.
     assert!(sweep.steps[0].tries >= 2, "{sweep:?}");
     assert_eq!(sweep.broken_at, Some(1000.0));
-    let said = "p50<1ns was not seen to hold";
-    assert!(answer.stderr.contains(said), "{answer:?}");
+    let never = "p50<1ns was never met";
+    assert!(answer.stderr.contains(never), "{answer:?}");
 }
 
 #[test]
 fn a_step_of_too_few_messages_breaks_nothing() {
     let target = good().to_string();
-    // At most a hundred messages, and the 99.99th percentile wants a hundred thousand, which would
-    // take minutes.
+    // At most a hundred messages. p99.99 needs a hundred thousand, and so a step of minutes.
     let slo = [
         "--slo",
         "p99.99<1h",
@@ -260,7 +259,7 @@ fn a_step_of_too_few_messages_breaks_nothing() {
     ];
     let answer = run(&[&["sweep", &target, "--json", "-"][..], &slo].concat());
     let sweep = parsed(sound(&answer)).sweep.unwrap();
-    let ended = "the first step could not tell: too few messages to say; a longer --step has more";
+    let ended = "the first step was inconclusive: too few messages; use a longer --step";
     assert_eq!((sweep.knee, &*sweep.ended), (None, ended));
     assert_eq!(sweep.steps[0].tries, 1);
 }
@@ -288,7 +287,7 @@ fn a_duel_takes_both_targets_in_turn() {
         assert_eq!((b.name.as_deref(), &b.address), (Some("new"), &new));
         let rate = &duel.metrics[0];
         assert_eq!((&*rate.name, rate.ratios.len()), ("rate", 2));
-        // Of two rounds nothing can be said.
+        // Two rounds give no interval.
         assert_eq!((&rate.ratio, &rate.words), (&None, &None));
         // Three connections, two slices, two rounds, two targets.
         assert_eq!(outcome.totals.connections_opened, 24);
@@ -389,12 +388,12 @@ fn the_series_has_a_row_for_each_second_and_holds_every_message() {
     }
 }
 
-/// Starts a load that would take minutes against an echo, and interrupts it once it is under way.
+/// Starts an echo load of minutes and interrupts it.
 fn interrupted(arguments: impl Fn(&str) -> Vec<String>) -> Outcome {
     let (seen, messages) = channel();
     let target = serve(move |stream| {
         echo(stream, |_, bytes| {
-            // Nobody listens any more once the client is interrupted.
+            // The receiver is gone once the client is interrupted.
             _ = seen.send(());
             bytes
         });

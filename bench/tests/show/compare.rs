@@ -1,4 +1,4 @@
-//! `compare`: the table, what it says of unlike runs, and what it refuses.
+//! `compare`: the table, the differences between runs, and the refusals.
 
 use corelane_bench::outcome::Outcome;
 
@@ -38,7 +38,7 @@ fn two_runs_stand_side_by_side_with_ratios() {
     assert!(
         answer
             .stdout
-            .contains("One run each: these ratios have no interval.")
+            .contains("One run each: these ratios have no interval,")
     );
     assert!(!answer.stdout.contains("NOT "), "{answer:?}");
 }
@@ -55,9 +55,9 @@ fn another_load_is_named() {
     folder.write("b.json", &b);
     let answer = folder.run(&["compare", "a.json", "b.json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    let told = "NOT THE SAME LOAD, which bears on every figure:\n  \
+    let told = "DIFFERENT LOADS, which affects every figure:\n  \
                 connections: 50 and 500\n  message size: 64 B and 1024 B\n\n\
-                Not the same machine, or not in the same state:\n  \
+                Different machines, or a different state of the machine:\n  \
                 kernel: Linux 6.18.0 and Linux 5.10\n";
     assert!(answer.stdout.contains(told), "{}", answer.stdout);
 }
@@ -72,7 +72,7 @@ fn figures_of_different_things_have_no_ratios() {
     folder.write("b.json", &b);
     let answer = folder.run(&["compare", "a.json", "b.json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    let told = "NOT COMPARABLE: these are figures of different things:\n  verb: run and churn\n";
+    let told = "NOT COMPARABLE: the figures have different meanings:\n  verb: run and churn\n";
     assert!(answer.stdout.contains(told), "{}", answer.stdout);
     assert!(!answer.stdout.contains('×'), "{}", answer.stdout);
 }
@@ -84,8 +84,9 @@ fn an_invalid_run_is_refused_unless_asked_for() {
     folder.write("b.json", &bad());
     let answer = folder.run(&["compare", "a.json", "b.json"]);
     assert_eq!((answer.code, &*answer.stdout), (Some(4), ""), "{answer:?}");
-    let told = "corelane-bench: a.json: marked INVALID, so its figures may be those of the client: \
-                the client's busiest lane used 97 % of a core; --allow-invalid";
+    let told = "corelane-bench: a.json: marked INVALID, so the figures may show the client \
+                rather than the server: the client's busiest lane used 97 % of a core; use \
+                --allow-invalid";
     assert!(answer.stderr.starts_with(told), "{answer:?}");
     let answer = folder.run(&["compare", "--allow-invalid", "a.json", "b.json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
@@ -104,5 +105,8 @@ fn a_duel_is_a_comparison_already() {
     folder.write("a.json", &duel());
     let answer = folder.run(&["compare", "a.json", "a.json"]);
     assert_eq!(answer.stdout, "", "{answer:?}");
-    assert!(answer.stderr.contains("a comparison already"), "{answer:?}");
+    assert!(
+        answer.stderr.contains("a duel is already a comparison"),
+        "{answer:?}"
+    );
 }

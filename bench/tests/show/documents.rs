@@ -1,4 +1,4 @@
-//! Documents of results as loads leave them, with everything in them that a document can hold.
+//! Documents of results with every kind of content.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The same numbers each time, spread like chance (Knuth's MMIX generator).
+/// A reproducible pseudorandom generator (Knuth's MMIX).
 struct Random(u64);
 
 impl Random {
@@ -25,7 +25,7 @@ impl Random {
         f64::from(u32::try_from(self.0 >> 32).unwrap()) / f64::from(u32::MAX)
     }
 
-    /// About `middle`, with the long tail of latencies, in nanoseconds.
+    /// A sample around `middle` nanoseconds, with the long tail of latencies.
     fn latency(&mut self, middle: f64) -> u64 {
         let body = (self.unit() + self.unit() + self.unit() - 1.5) * 0.8;
         let tail = match self.unit() {
@@ -49,7 +49,7 @@ fn times() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600 * SECOND, 3).unwrap()
 }
 
-/// Twelve seconds, two of them warm-up, and what was measured of them.
+/// Twelve seconds of results, two of them warm-up.
 struct Measured {
     series: Vec<Second>,
     intended: Histogram<u64>,
@@ -243,7 +243,7 @@ fn server(pid: u32) -> Server {
     }
 }
 
-/// A closed loop with everything wrong: marked INVALID, failed, faulty, interrupted.
+/// A closed loop with every flaw: INVALID, failed thresholds, errors, interrupted.
 pub(crate) fn bad() -> Outcome {
     let mut outcome = run("localhost:7008", 900_000.0);
     outcome.shape.loop_ = Loop::Closed;
@@ -272,7 +272,7 @@ pub(crate) fn bad() -> Outcome {
         kinds: BTreeMap::from([(ErrorKind::Corrupted, 2), (ErrorKind::Reset, 10)]),
         first: vec![fault],
     };
-    // The rest of a second, in which the last answer came.
+    // The rest of a second, with the last reply.
     outcome.series.push(Second {
         start_ns: 10_000_000_000,
         length_ns: 3_000_000,
@@ -284,7 +284,7 @@ pub(crate) fn bad() -> Outcome {
     outcome
 }
 
-/// A search that found its knee at 90,000 a second.
+/// A sweep with the knee at 90,000 a second.
 pub(crate) fn sweep() -> Outcome {
     let mut outcome = run("127.0.0.1:7007", 40_000.0);
     outcome.verb = "sweep".to_owned();
@@ -323,7 +323,7 @@ pub(crate) fn sweep() -> Outcome {
     outcome
 }
 
-/// All that was measured of one target of a duel.
+/// The results of one target in a duel.
 fn side(outcome: &Outcome) -> TargetResults {
     TargetResults {
         totals: outcome.totals.clone(),
@@ -334,7 +334,7 @@ fn side(outcome: &Outcome) -> TargetResults {
     }
 }
 
-/// Twelve rounds, in which the new target is a little faster than the old one.
+/// Twelve rounds; the new target is slightly faster.
 pub(crate) fn duel() -> Outcome {
     let mut outcome = run("127.0.0.1:7001", 60_000.0);
     let other = run("127.0.0.1:7002", 55_000.0);

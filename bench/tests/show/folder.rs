@@ -1,4 +1,4 @@
-//! A folder of a test's own, and the built binary run in it.
+//! A temporary folder for a test, and the built binary running in it.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use corelane_bench::outcome::Outcome;
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
-/// What the program left behind.
+/// The result of the program.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: Option<i32>,
@@ -20,7 +20,7 @@ pub(crate) struct Answer {
 }
 
 impl Folder {
-    /// `name` is the test's.
+    /// `name` is the name of the test.
     pub(crate) fn new(name: &str) -> Self {
         let name = format!("corelane-show-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -56,15 +56,15 @@ impl Folder {
     }
 }
 
-/// Says aloud that a test did not run, so that it is not taken for one that passed.
+/// Prints that a test was skipped, so that it does not look passed.
 pub(crate) fn skipped(what: &str) {
-    // Nobody is left to tell if this fails.
+    // An error of standard error cannot be reported anywhere.
     _ = writeln!(std::io::stderr(), "skipped: {what}");
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left behind is in the system's folder for such things.
+        // A leftover stays in the system's temporary folder.
         _ = fs::remove_dir_all(&self.0);
     }
 }

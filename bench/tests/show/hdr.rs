@@ -1,4 +1,4 @@
-//! `--hdr`: both files of a load made here, read back by HdrHistogram's own reader.
+//! `--hdr`: both files of a real load, read by HdrHistogram's own reader.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -9,7 +9,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 use crate::folder::Folder;
 
-/// Serves connections one after the other, as long as the test's process lives.
+/// Serves connections one after another, for the life of the test process.
 pub(crate) fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -31,7 +31,7 @@ pub(crate) fn echo() -> SocketAddr {
 #[test]
 fn the_tools_of_hdrhistogram_read_what_was_measured() {
     let folder = Folder::new("hdr");
-    // What was there before is gone afterwards.
+    // The old content of the files is gone.
     std::fs::write(folder.path("times.hlog"), "x".repeat(1_000_000)).unwrap();
     let target = echo().to_string();
     let load = [
@@ -44,7 +44,7 @@ fn the_tools_of_hdrhistogram_read_what_was_measured() {
     ];
     let to = ["--json", "run.json", "--hdr", "times", "-q"];
     let answer = folder.run(&[&["run", &target][..], &load, &to].concat());
-    // A busy machine may make it INVALID (4), which is nothing against the files.
+    // On a busy machine the run may be INVALID (4).
     assert!(matches!(answer.code, Some(0 | 4)), "{answer:?}");
     let outcome = Outcome::read(&folder.path("run.json")).unwrap();
     let service = outcome.latency.service.unwrap();
@@ -65,7 +65,7 @@ fn the_tools_of_hdrhistogram_read_what_was_measured() {
         log.starts_with("#[Histogram log format version 1.3]\n"),
         "{log}"
     );
-    // Some readers stop at an empty line, and some expect the time as Java and Rust write it.
+    // Some readers stop at an empty line, and some expect the time in the format of Java and Rust.
     assert!(log.lines().all(|line| !line.is_empty()), "{log}");
     let mut lines = log.lines();
     let start = lines
@@ -87,7 +87,7 @@ fn the_tools_of_hdrhistogram_read_what_was_measured() {
             _ => None,
         })
         .collect();
-    // A second, and what was left of the next; nothing of the warm-up.
+    // One second and the rest of the next, without the warm-up.
     assert!(intervals.len() >= 2, "{intervals:?}");
     assert!(
         intervals.is_sorted_by_key(|(start, _)| *start),
@@ -106,7 +106,7 @@ fn the_tools_of_hdrhistogram_read_what_was_measured() {
 
 #[test]
 fn a_prefix_that_leads_nowhere_is_said_before_anything_starts() {
-    // Accepts nothing: a connection would show in its backlog.
+    // Never accepts: a connection would wait in the backlog.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let target = listener.local_addr().unwrap().to_string();

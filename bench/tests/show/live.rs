@@ -1,5 +1,4 @@
-//! The live view, in a pseudo-terminal that `script` of util-linux makes; and what there is instead
-//! where there is no terminal.
+//! The live view in a pseudo-terminal of util-linux's `script`, and the output without a terminal.
 
 use std::process::{Command, Stdio};
 
@@ -27,7 +26,7 @@ fn without_a_terminal_it_is_a_line_a_second() {
     assert!(answer.stderr.contains("1 of 1 connections"), "{answer:?}");
 }
 
-/// All that a terminal is sent while `load` runs.
+/// The output to a terminal while `load` runs.
 fn on_a_terminal(term: &str, load: &str, columns: u32) -> Option<String> {
     let version = Command::new("script").arg("--version").output();
     if !version.is_ok_and(|output| output.stdout.starts_with(b"script from util-linux")) {
@@ -68,7 +67,7 @@ fn a_terminal_shows_the_view_and_is_given_back_before_the_results() {
 
 #[test]
 fn a_load_that_cannot_go_on_gives_the_terminal_back() {
-    // Nobody listens there.
+    // A port without a listener.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = listener.local_addr().unwrap();
     drop(listener);
@@ -102,16 +101,16 @@ fn lines_fit_a_narrow_terminal_and_break_between_words() {
     for line in &lines {
         assert!(line.chars().count() <= 60, "{line:?}: {sent}");
     }
-    // What was broken is whole when its lines are joined, and no number is parted from its unit.
+    // Joined lines contain the whole sentence, and no number is separated from its unit.
     let joined = lines
         .join(" ")
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
     for sentence in [
-        "64 bytes a message, 1 under way each, every byte verified",
+        "64 bytes a message, 1 in flight each, every byte verified",
         "1 of 1 connections 0 errors",
-        "latency counts from the time at which a message was to leave, service time from",
+        "latency counts from the due time of a message, service time from the send",
     ] {
         assert!(joined.contains(sentence), "{sentence}: {sent}");
     }

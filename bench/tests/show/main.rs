@@ -1,5 +1,5 @@
-//! Results shown: documents made here go through the built binary, and what comes out is read by
-//! other programs than its own: an XML reader, a browser where there is one, HdrHistogram's reader.
+//! The output of results: documents of the tests go through the built binary, and independent
+//! programs read the output: an XML reader, a browser if installed, HdrHistogram's reader.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod compare;

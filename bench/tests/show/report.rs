@@ -1,5 +1,4 @@
-//! The HTML report: what is in it, that it is well formed and complete in itself, and that a
-//! browser draws it.
+//! The HTML report: content, well-formedness, no external resources, and rendering in a browser.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +8,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use crate::documents::{bad, duel, run, sweep};
 use crate::folder::{Folder, skipped};
 
-/// The report of these files, read as the tree that it is.
+/// The parsed report of these files.
 fn parsed(text: &str) -> Document<'_> {
     let options = ParsingOptions {
         allow_dtd: true,
@@ -31,7 +30,7 @@ fn by_id<'a>(document: &'a Document<'a>, id: &str) -> Node<'a, 'a> {
     found.unwrap_or_else(|| panic!("no {id}"))
 }
 
-/// The lines that a plot draws, by name, in order, each once.
+/// The names of the lines in a plot, in order, without repetitions.
 fn lines<'a>(document: &'a Document<'a>, id: &str) -> Vec<&'a str> {
     let mut names: Vec<&str> = by_id(document, id)
         .descendants()
@@ -54,7 +53,7 @@ fn one_run_has_every_plot_and_every_percentile() {
     folder.write("before.json", &run("127.0.0.1:7007", 50_000.0));
     let text = report(&folder, &["before.json"]);
     let document = parsed(&text);
-    let kinds = ["from the intended time", "service time"];
+    let kinds = ["from the due time", "service time"];
     assert_eq!(lines(&document, "percentiles"), kinds);
     assert_eq!(lines(&document, "latency"), ["p50", "p90", "p99", "p99.9"]);
     assert_eq!(lines(&document, "rate"), ["before"]);
@@ -112,13 +111,13 @@ fn several_runs_are_drawn_over_each_other() {
     ] {
         assert!(text.contains(shown), "{shown}");
     }
-    // A second in which nothing came back is a gap, not a zero and not a line across.
+    // A second without replies is a gap: neither a zero nor a connected line.
     let late = by_id(&document, "latency-p50");
     let mut paths = late.descendants();
     let path = paths.find(|node| node.attribute("data-name") == Some("bad"));
     let drawn = path.unwrap().attribute("d").unwrap();
     assert_eq!(drawn.matches('M').count(), 2, "{drawn}");
-    // And what differs between the runs stands out.
+    // Differences between the runs are highlighted.
     let differing: Vec<&str> = document
         .descendants()
         .filter(|node| node.attribute("class") == Some("differs"))
@@ -147,19 +146,19 @@ fn a_sweep_has_its_curve_and_a_duel_its_rounds() {
     assert!(text.contains("old has 0.94 times new&#39;s rate"), "{text}");
 }
 
-/// Whoever reads of two targets sees each by the same name everywhere, and which one is better.
+/// Both targets of a duel have the same names everywhere, and the report names the better one.
 #[test]
 fn a_duel_draws_both_targets_and_their_ratio() {
     let folder = Folder::new("duel");
     folder.write("duel.json", &duel());
     let text = report(&folder, &["duel.json"]);
     let document = parsed(&text);
-    let kinds = ["from the intended time", "service time"];
+    let kinds = ["from the due time", "service time"];
     let both = ["old", "new"].map(|name| kinds.map(|kind| format!("{name}, {kind}")));
     assert_eq!(lines(&document, "percentiles"), both.concat());
     assert_eq!(lines(&document, "lateness"), ["old", "new"]);
     assert_eq!(lines(&document, "ratio"), ["old / new"]);
-    let note = "Above 1× old takes longer and new is better, below it old is.";
+    let note = "Above 1× old is slower and new is better, below 1× old is better.";
     assert!(text_of(by_id(&document, "ratio")).contains(note), "{text}");
     let rounds = text_of(by_id(&document, "duel"));
     for words in ["more is better", "less is better", "new is better"] {
@@ -169,7 +168,7 @@ fn a_duel_draws_both_targets_and_their_ratio() {
     let is_heading = |node: &Node<'_, '_>| node.has_tag_name("h1");
     let found = document.descendants().find(is_heading).unwrap();
     assert_eq!(text_of(found), heading);
-    // A row of each table for each target, by its name.
+    // Each table has a row for each target.
     let mut rows = document
         .descendants()
         .filter(|node| node.has_tag_name("tr"));
@@ -181,7 +180,7 @@ fn a_duel_draws_both_targets_and_their_ratio() {
     assert_eq!(names, ["old", "new"]);
 }
 
-/// A report is one file: nothing in it makes a browser ask for another.
+/// A report is one file: nothing makes a browser load a resource.
 #[test]
 fn nothing_is_loaded_from_anywhere() {
     let folder = Folder::new("alone");
@@ -288,7 +287,7 @@ fn what_cannot_be_reported_is_named() {
         ),
         (
             &["report", "other.json", "--html", "out.html"],
-            "corelane-bench: other.json: not what --json writes: missing field `schema`",
+            "corelane-bench: other.json: not a result file of --json: missing field `schema`",
         ),
         (
             &["report", "torn.json", "--html", "out.html"],
@@ -306,7 +305,7 @@ fn what_cannot_be_reported_is_named() {
     }
 }
 
-/// Where a browser is, if there is one.
+/// The path of an installed browser.
 fn browser() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
@@ -314,7 +313,7 @@ fn browser() -> Option<PathBuf> {
     candidates.find(|candidate| candidate.is_file())
 }
 
-/// The page as a browser has it after its script has run.
+/// The page in a browser after its script has run.
 fn rendered(browser: &Path, folder: &Folder, file: &str) -> String {
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
@@ -331,8 +330,8 @@ fn rendered(browser: &Path, folder: &Folder, file: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// In a browser: it draws the lines where their values are, and the script works. The page itself
-/// says so, by a probe that is added here.
+/// In a browser, the lines are drawn where their values are, and the script works. A probe added to
+/// the page checks both.
 #[test]
 fn a_browser_draws_it() {
     let Some(browser) = browser() else {
@@ -352,7 +351,7 @@ fn a_browser_draws_it() {
     let facts: Vec<&str> = title.split('|').collect();
     assert!(facts[0].parse::<u32>().unwrap() >= 15, "{title}");
     let seen: u32 = facts[1].parse().unwrap();
-    // The short pieces beyond what the sample supports need not be wide.
+    // The short lines of unsupported percentiles need not be wide.
     assert!(seen + 6 >= facts[0].parse::<u32>().unwrap(), "{title}");
     assert!(
         facts[2].contains("5.5 s") && facts[2].contains("/s"),

@@ -1,4 +1,4 @@
-//! A running load where there is no terminal to draw on: one line a second, on standard error.
+//! The live view without a terminal: one line a second on standard error.
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, IsTerminal, Write};
@@ -9,7 +9,7 @@ use crate::text::figures::{grouped, number, rate, throughput};
 use crate::text::table::PercentileLine;
 use crate::text::wrap::wrapped;
 
-/// One line a second, on standard error; on a terminal as many as it takes.
+/// One line a second on standard error, wrapped on a terminal.
 #[derive(Debug)]
 pub(crate) struct Lines {
     columns: Option<usize>,
@@ -25,7 +25,7 @@ impl Lines {
 
 impl Observer for Lines {
     fn second(&mut self, snapshot: &Snapshot) {
-        // Nobody is left to tell if this fails.
+        // An error of standard error cannot be reported anywhere.
         let line = Line(snapshot).to_string();
         _ = match self.columns {
             Some(columns) => write!(io::stderr(), "{}", wrapped(&line, columns)),

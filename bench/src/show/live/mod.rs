@@ -1,5 +1,5 @@
-//! A running load on a terminal: drawn anew each second, and taken back at the end, whatever ends
-//! it. Elsewhere, and where a terminal can do no more, it is one line a second.
+//! The live view of a running load: a drawing on a terminal, updated once a second and removed at
+//! the end. Without a capable terminal, one line a second.
 
 mod lines;
 mod terminal;
@@ -11,7 +11,7 @@ use self::lines::Lines;
 use self::terminal::Screen;
 use crate::measure::progress::Observer;
 
-/// What shows a load where standard error goes to; `title` says what was asked for.
+/// The observer for standard error. `title` is the command line.
 pub(crate) fn observer(title: String) -> Box<dyn Observer> {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     if dumb || !io::stderr().is_terminal() {

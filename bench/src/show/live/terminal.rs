@@ -1,8 +1,9 @@
-//! The terminal that the view is drawn on: its second screen, which leaves the first as it was.
+//! The terminal of the live view. Draws on the alternate screen, so the main screen stays
+//! unchanged.
 //!
-//! No key is read and the terminal's modes stay as they are, so that Ctrl-C is the signal that ends
-//! the load. What is typed meanwhile can spoil the drawing for a second: all of it is drawn anew
-//! each time.
+//! Reads no keys and leaves the terminal's modes alone, so Ctrl-C still sends the signal that ends
+//! the load. Typed characters can disturb the drawing for up to a second: each update redraws
+//! everything.
 
 use std::io::{self, Stderr, Write};
 use std::panic;
@@ -21,11 +22,10 @@ use super::lines::Lines;
 use super::view::View;
 use crate::measure::progress::{Observer, Snapshot};
 
-/// Whether the second screen is shown. One for the process, as is the terminal: the hook that a
-/// panic calls has to know.
+/// Whether the alternate screen is on. Global, for the panic hook.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// The view on its terminal, until it is dropped or anything panics.
+/// The live view on its terminal, until dropped or until a panic.
 #[derive(Debug)]
 pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<Stderr>>,
@@ -33,7 +33,7 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Shows the view, with nothing in it yet.
+    /// Shows an empty view.
     pub(crate) fn open(title: String) -> io::Result<Self> {
         let mut screen = Self {
             terminal: Terminal::new(CrosstermBackend::new(io::stderr()))?,
@@ -49,7 +49,7 @@ impl Screen {
     fn draw(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
         execute!(io::stderr(), BeginSynchronizedUpdate)?;
-        // Forgets what was drawn, so that all of it is.
+        // Clears the diff buffer, so that everything is redrawn.
         self.terminal
             .resize(Rect::from((Default::default(), size)))?;
         self.terminal.draw(|frame| self.view.draw(frame))?;
@@ -60,7 +60,7 @@ impl Screen {
 impl Observer for Screen {
     fn second(&mut self, snapshot: &Snapshot) {
         self.view.add(snapshot);
-        // After a panic elsewhere, and when the terminal has gone, the load goes on.
+        // After a panic on another thread, or without the terminal, the load continues.
         if !SHOWN.load(SeqCst) || self.draw().is_err() {
             restore();
             Lines::new().second(snapshot);
@@ -74,7 +74,7 @@ impl Drop for Screen {
     }
 }
 
-/// A panic's message would be lost with the second screen otherwise.
+/// Leaves the alternate screen before the panic message, which would disappear with it.
 fn restore_on_panic() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
@@ -83,11 +83,11 @@ fn restore_on_panic() {
     }));
 }
 
-/// Shows the first screen again, as it was, if it is not shown.
+/// Returns to the main screen, if the alternate screen is on.
 fn restore() {
     if SHOWN.swap(false, SeqCst) {
         let mut stderr = io::stderr();
-        // Nobody is left to tell if this fails.
+        // An error of standard error cannot be reported anywhere.
         _ = execute!(stderr, EndSynchronizedUpdate, LeaveAlternateScreen, Show);
         _ = stderr.flush();
     }

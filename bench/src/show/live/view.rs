@@ -1,5 +1,5 @@
-//! What is seen of a running load: a row for each figure, with its course over the last minutes.
-//! Draws on any terminal of ratatui's; knows of none.
+//! The content of the live view: a row for each figure, with a sparkline of the last minutes.
+//! Independent of the terminal.
 
 use std::collections::VecDeque;
 
@@ -15,17 +15,17 @@ use crate::stats::float;
 use crate::text::figures::{Unit, grouped, maybe};
 use crate::text::wrap::wrapped;
 
-/// Rows that are remembered: the width of a very wide terminal.
+/// Samples kept: the width of a very wide terminal.
 const HISTORY: usize = 512;
-/// Columns of a figure's name and of its value.
+/// Widths of a figure's name and value.
 const NAME_COLUMNS: u16 = 17;
 const VALUE_COLUMNS: u16 = 15;
-/// The lines around the figures and the title: part, a blank one at either end, and the hint.
+/// Lines besides title and figures: the part, two blank lines, and the hint.
 const FRAME_LINES: u16 = 4;
-/// Lines of the title, at most: the figures matter more.
+/// The longest title in lines: the figures matter more.
 const TITLE_LINES: usize = 3;
 
-/// A figure over time.
+/// A figure with a sparkline.
 struct Figure {
     name: &'static str,
     unit: Unit,
@@ -90,7 +90,7 @@ const FIGURES: [Figure; 9] = [
     },
 ];
 
-/// What is seen.
+/// The state of the live view.
 #[derive(Debug)]
 pub(crate) struct View {
     title: String,
@@ -99,7 +99,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Nothing yet; `title` says what was asked for.
+    /// An empty view. `title` is the command line.
     pub(crate) fn new(title: String) -> Self {
         Self {
             title,
@@ -108,12 +108,12 @@ impl View {
         }
     }
 
-    /// Another second.
+    /// Adds a second.
     pub(crate) fn add(&mut self, snapshot: &Snapshot) {
         if self.rows.len() == HISTORY {
             self.rows.pop_front();
         }
-        // Memory stays flat: the histograms are not for looking at.
+        // Without the histogram, to keep memory constant.
         self.rows.push_back(Second {
             histogram: None,
             ..snapshot.second.clone()
@@ -121,7 +121,7 @@ impl View {
         self.latest = Some(snapshot.clone());
     }
 
-    /// All of it, as far as there is room; what matters most is at the top.
+    /// Draws as much as fits, the most important at the top.
     pub(crate) fn draw(&self, frame: &mut Frame<'_>) {
         let area = frame.area().inner(ratatui::layout::Margin::new(1, 0));
         let figures: Vec<&Figure> = FIGURES.iter().filter(|figure| self.has(figure)).collect();
@@ -149,7 +149,7 @@ impl View {
         self.counts(frame, &places[2 + figures.len()..]);
     }
 
-    /// Whether the figure has been measured, or is one whose absence is told.
+    /// Whether the figure was measured, or is shown even without a value.
     fn has(&self, figure: &Figure) -> bool {
         match figure.unit {
             Unit::Throughput => self.is_bulk(),
@@ -158,19 +158,19 @@ impl View {
         }
     }
 
-    /// Whether bytes flow and no messages.
+    /// Whether the load is `bulk`.
     fn is_bulk(&self) -> bool {
         let flow = self.latest.as_ref().map(|latest| latest.flow);
         flow == Some(Flow::Bytes)
     }
 
-    /// What was asked for, in lines that are broken between words.
+    /// The title, wrapped.
     fn title(&self, columns: u16) -> Vec<String> {
         let lines = wrapped(&self.title, usize::from(columns.max(1)));
         lines.lines().take(TITLE_LINES).map(str::to_owned).collect()
     }
 
-    /// Where the load is, and how long that lasts.
+    /// The phase, and its remaining time.
     fn phase(&self) -> String {
         let latest = self.latest.as_ref();
         let phase = latest.map_or(Phase::Connecting, |latest| latest.phase);
@@ -186,7 +186,7 @@ impl View {
             Constraint::Fill(1),
         ];
         let [name, value, course] = Layout::horizontal(columns).spacing(1).areas(place);
-        // On the line that the course stands on.
+        // The bottom line of the sparkline.
         let last = |area: Rect| Rect {
             y: area.y + area.height.saturating_sub(1),
             height: area.height.min(1),
@@ -229,7 +229,7 @@ impl View {
     }
 }
 
-/// The title, and where the load is beside its first line.
+/// The title, with the phase beside the first line.
 fn head(frame: &mut Frame<'_>, place: Rect, title: Vec<String>, phase: String) {
     let halves = Layout::horizontal([Constraint::Fill(1), Constraint::Length(columns(&phase))]);
     let [left, right] = halves.spacing(2).areas(place);
@@ -245,7 +245,7 @@ fn columns(text: &str) -> u16 {
     u16::try_from(text.chars().count()).unwrap_or(u16::MAX)
 }
 
-/// The height of a bar; a thousandth of a core is one, and only relations count.
+/// The height of a bar. A sparkline scales to the highest bar, so the unit is arbitrary.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

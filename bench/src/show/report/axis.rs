@@ -1,24 +1,24 @@
-//! Scales of a plot: where a value stands between the ends, and which values are named. Pure.
+//! The axes of a plot: the position of a value, and the labels. Pure.
 
 use crate::text::figures::{self, GIB, KIB, MIB, Unit};
 
-/// Names on an axis, at most; more would run into each other.
+/// The most labels on an axis: more would overlap.
 const TICKS_MAX: u32 = 6;
-/// Powers of ten on an axis up to which 2 and 5 are named between them.
+/// The longest axis, in powers of ten, with labels for 2 and 5 times a power.
 const DECADES_DETAILED: f64 = 2.6;
-/// In nanoseconds.
+/// A minute in nanoseconds.
 const MINUTE: f64 = 60e9;
 const HOUR: f64 = 60.0 * MINUTE;
 
-/// A name on an axis.
+/// A grid line of an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tick {
     pub(crate) value: f64,
-    /// None for a line without a name.
+    /// The label; `None` for an unlabelled grid line.
     pub(crate) name: Option<String>,
 }
 
-/// One axis.
+/// A linear or logarithmic axis.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Axis {
     unit: Unit,
@@ -28,7 +28,7 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// From 0, in even steps, as for everything that people compare by its height.
+    /// A linear axis from 0, for values that people compare by height.
     pub(crate) fn from_zero(unit: Unit, high: f64) -> Self {
         let high = match high > 0.0 {
             true => high * 1.06,
@@ -37,7 +37,7 @@ impl Axis {
         Self::between(unit, 0.0, high)
     }
 
-    /// From end to end in even steps.
+    /// A linear axis between two values.
     pub(crate) fn between(unit: Unit, low: f64, high: f64) -> Self {
         let high = match high > low {
             true => high,
@@ -51,7 +51,7 @@ impl Axis {
         }
     }
 
-    /// By powers of ten, from the round value below to the one above. Both ends are above 0.
+    /// A logarithmic axis, extended to round values. Both ends are above 0.
     pub(crate) fn log(unit: Unit, low: f64, high: f64) -> Self {
         let low = low.max(f64::MIN_POSITIVE);
         let below = round_values(low)
@@ -67,8 +67,8 @@ impl Axis {
         }
     }
 
-    /// The percentiles of `count` samples, the axis of HdrHistogram: each power of ten is a nine
-    /// more, and as wide as the one before.
+    /// The percentiles of `count` samples on HdrHistogram's axis: each further nine has the same
+    /// width.
     pub(crate) fn percentiles(count: f64) -> Self {
         Self {
             unit: Unit::OneOf,
@@ -82,8 +82,8 @@ impl Axis {
         self.unit
     }
 
-    /// Where a value stands, from 0 at the low end to 1 at the high one; what lies outside stands
-    /// at the end.
+    /// The position of a value, from 0 at the low end to 1 at the high end. Values outside have the
+    /// position of the nearer end.
     pub(crate) fn place(&self, value: f64) -> f64 {
         let place = match self.log {
             true => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
@@ -92,7 +92,7 @@ impl Axis {
         place.clamp(0.0, 1.0)
     }
 
-    /// The lines across, lowest first.
+    /// The grid lines, lowest first.
     pub(crate) fn ticks(&self) -> Vec<Tick> {
         match self.log {
             true => self.log_ticks(),
@@ -153,7 +153,7 @@ impl Axis {
     }
 }
 
-/// A value on an axis that ends at `high`.
+/// The label of a value on an axis that ends at `high`.
 fn tick(unit: Unit, value: f64, high: f64) -> String {
     match unit {
         Unit::Moment => {
@@ -183,7 +183,7 @@ fn tick(unit: Unit, value: f64, high: f64) -> String {
     }
 }
 
-/// In multiples of what the values on an axis are round that ends at `high`.
+/// The unit of round values on an axis that ends at `high`.
 fn step(unit: Unit, high: f64) -> f64 {
     match unit {
         Unit::Moment if high > 5.0 * HOUR => HOUR,
@@ -197,7 +197,7 @@ fn step(unit: Unit, high: f64) -> f64 {
     }
 }
 
-/// 1, 2 and 5 times each power of ten around a value.
+/// 1, 2 and 5 times the powers of ten around a value.
 fn round_values(around: f64) -> impl Iterator<Item = f64> {
     let decade = around.log10().floor();
     [-1.0, 0.0, 1.0]

@@ -1,4 +1,5 @@
-//! A duel's rounds: A against B, a row for each figure, a dot for each round, and the interval.
+//! The section of a duel: ratios of A and B, with a row for each figure, a dot for each round, and
+//! the interval.
 
 use super::axis::Axis;
 use super::markup::{Markup, pixels};
@@ -12,7 +13,7 @@ const TOP: f64 = 10.0;
 const ROW: f64 = 46.0;
 const BOTTOM: f64 = 30.0;
 
-/// Who, what the rounds gave, and in words what may be said of it.
+/// The targets, the plot and the conclusions.
 pub(crate) fn section(duel: &Duel) -> Markup {
     let mut section = Markup::default();
     let ([a, b], targets) = (duel.names(), &duel.targets);

@@ -1,16 +1,16 @@
-//! HTML as it is written: what stands in the program goes in as it is, everything else escaped.
-//! The types keep the two apart, so that nothing from a file can be taken for markup.
+//! A builder of HTML. Markup must be a literal of the program; all other text is escaped. So no
+//! text from a file can become markup.
 
 use std::fmt::Display;
 
 use crate::text::figures::trimmed;
 
-/// A piece of a page. Well formed as XML too, so that a test can read it.
+/// A piece of the page. Also well-formed XML, for the tests.
 #[derive(Debug, Default)]
 pub(crate) struct Markup(String);
 
 impl Markup {
-    /// Adds markup of the program's own.
+    /// Adds literal markup.
     pub(crate) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
@@ -22,7 +22,7 @@ impl Markup {
         self
     }
 
-    /// Adds what has been made elsewhere.
+    /// Adds another piece.
     pub(crate) fn markup(&mut self, markup: &Self) -> &mut Self {
         self.0.push_str(&markup.0);
         self
@@ -34,7 +34,7 @@ impl Markup {
         self.raw(">")
     }
 
-    /// Closes what was opened.
+    /// Closes an element.
     pub(crate) fn close(&mut self, tag: &'static str) -> &mut Self {
         self.raw("</").raw(tag).raw(">\n")
     }
@@ -45,7 +45,7 @@ impl Markup {
         self.raw("/>")
     }
 
-    /// An element that holds text alone.
+    /// An element with text only.
     pub(crate) fn element(
         &mut self,
         tag: &'static str,
@@ -55,10 +55,10 @@ impl Markup {
         self.open(tag, attributes).text(text).close(tag)
     }
 
-    /// Data for the page's script: JSON in an element that is not shown.
+    /// Data for the page's script: JSON in a hidden element.
     pub(crate) fn data(&mut self, json: &str) -> &mut Self {
         self.raw("<script type=\"application/json\">");
-        // A script ends at its end tag and nowhere else; in JSON these three occur in strings only.
+        // A script ends only at its end tag. In JSON these three characters occur only in strings.
         for part in json.chars() {
             match part {
                 '<' => self.0.push_str("\\u003c"),
@@ -70,7 +70,7 @@ impl Markup {
         self.close("script")
     }
 
-    /// The page.
+    /// The finished page.
     pub(crate) fn into_text(self) -> String {
         self.0
     }
@@ -86,7 +86,7 @@ impl Markup {
 /// Name and value; the value is escaped.
 pub(crate) type Attribute<'a> = (&'static str, &'a dyn Display);
 
-/// A coordinate, to a hundredth of a pixel: more would only make the page larger.
+/// A coordinate with two decimals, to keep the page small.
 pub(crate) fn pixels(value: f64) -> String {
     trimmed(&format!("{value:.2}")).to_owned()
 }
@@ -100,7 +100,7 @@ fn escape(text: &str, to: &mut String) {
             '"' => to.push_str("&quot;"),
             '\'' => to.push_str("&#39;"),
             '\n' | '\t' => to.push(part),
-            // No document may hold them (XML 1.0, section 2.2), and a terminal would obey them.
+            // Invalid in every document (XML 1.0, section 2.2), and executed by a terminal.
             control if control.is_control() => to.push('\u{fffd}'),
             '\u{fffe}' | '\u{ffff}' => to.push('\u{fffd}'),
             other => to.push(other),

@@ -1,5 +1,4 @@
-//! `report`: one HTML file with plots and tables of one run or several. The file opens from disk
-//! with no network.
+//! `report`: one HTML file with plots and tables of one or more runs. The page needs no network.
 
 mod axis;
 mod duel;

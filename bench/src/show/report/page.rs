@@ -1,4 +1,4 @@
-//! The page: its frame, its style and its script, and what stands in which order.
+//! The page of a report: frame, style, script, and the order of the sections.
 
 use super::markup::Markup;
 use super::plot::Plot;
@@ -8,13 +8,13 @@ use super::{duel, plots, tables};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The report of one run or several, as one HTML file that asks for nothing else.
+/// The report as one HTML page without external resources.
 #[must_use]
 pub(crate) fn page(runs: &[Run]) -> String {
     let mut page = Markup::default();
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     let title = format!("{}: corelane-bench", names.join(", "));
-    // The policy is the browser's word that nothing is loaded, whatever stands in the files.
+    // The policy makes the browser refuse every request, whatever the result files contain.
     page.raw("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n")
         .raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ")
         .raw("style-src 'unsafe-inline'; script-src 'unsafe-inline'\"/>\n")

@@ -1,22 +1,21 @@
-//! One plot: axes, lines and marks, drawn as SVG, with a legend and the values for the page's
-//! script. Written by hand, since what the plotting crates draw has its colours fixed, and these
-//! follow the reader's choice of light or dark by CSS.
+//! A plot as SVG: axes, lines, marks, a legend, and the values for the page's script. Hand-written:
+//! plotting crates use fixed colours, while these follow the reader's light or dark mode by CSS.
 
 use serde::Serialize;
 
 use super::axis::Axis;
 use super::markup::{Attribute, Markup, pixels};
 
-/// Colours that `page.css` has; of more lines than that the first colour comes again.
+/// The colours of `page.css`. Further lines start again with the first colour.
 pub(crate) const COLORS: usize = 8;
 
-/// The drawing's margins: room for the names of the values, and for half a name at the right.
+/// The margins of the drawing, for labels.
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 18.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 30.0;
 
-/// How a line is drawn.
+/// The stroke of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dash {
     Solid,
@@ -24,24 +23,24 @@ pub(crate) enum Dash {
     Dotted,
 }
 
-/// A line of a plot.
+/// A line of the plot.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// For the legend; lines of one name share an entry.
+    /// The entry in the legend; lines with the same name share one.
     pub(crate) name: String,
-    /// Which colour; taken modulo [`COLORS`].
+    /// The colour, modulo [`COLORS`].
     pub(crate) color: usize,
     pub(crate) dash: Dash,
-    /// Drawn weaker, where there is less to rely on.
+    /// Drawn faint, where the sample is small.
     pub(crate) faint: bool,
-    /// Each point as a dot too.
+    /// Draws a dot at each point.
     pub(crate) dots: bool,
-    /// Where a value is missing the line is broken.
+    /// A missing value interrupts the line.
     pub(crate) points: Vec<(f64, Option<f64>)>,
 }
 
 impl Line {
-    /// A plain line.
+    /// A solid line.
     pub(crate) fn new(name: &str, color: usize, points: Vec<(f64, Option<f64>)>) -> Self {
         Self {
             name: name.to_owned(),
@@ -53,32 +52,32 @@ impl Line {
         }
     }
 
-    /// Whether there is anything to draw.
+    /// Whether no point has a value.
     pub(crate) fn is_empty(&self) -> bool {
         self.points.iter().all(|(_, y)| y.is_none())
     }
 
-    /// The values that there are.
+    /// The existing values.
     pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
         self.points.iter().filter_map(|(_, y)| *y)
     }
 }
 
-/// A line of the legend: a stroke, and what it stands for.
+/// An entry of the legend: a stroke and its meaning.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     name: String,
-    /// Of the stroke.
+    /// The CSS class of the stroke.
     class: String,
 }
 
 impl Entry {
-    /// What a colour stands for.
+    /// An entry for a colour.
     pub(crate) fn color(name: &str, color: usize) -> Self {
         Self::of(&Line::new(name, color, Vec::new()))
     }
 
-    /// What a kind of stroke stands for, in whatever colour.
+    /// An entry for a stroke, in a neutral colour.
     pub(crate) fn dash(name: &str, dash: Dash) -> Self {
         Self {
             name: name.to_owned(),
@@ -108,46 +107,46 @@ impl Dash {
     }
 }
 
-/// What is drawn behind the lines.
+/// A mark behind the lines.
 #[derive(Clone, Debug)]
 pub(crate) enum Mark {
-    /// All before a value of x, shaded; its words are in the legend.
+    /// Shades all values of x below this one. The text is in the legend.
     Before(f64, String),
-    /// A value of x.
+    /// A vertical rule at x.
     At(f64, String),
-    /// A value of y; its words are in the legend.
+    /// A horizontal rule at y. The text is in the legend.
     Level(f64, String),
 }
 
-/// A plot.
+/// A plot with its caption.
 #[derive(Clone, Debug)]
 pub(crate) struct Plot {
-    /// Names it in the page.
+    /// The id of the element.
     pub(crate) id: &'static str,
     pub(crate) title: String,
-    /// What a reader has to know to read it right.
+    /// A note below the drawing.
     pub(crate) note: Option<String>,
     pub(crate) x: Axis,
     pub(crate) y: Axis,
     pub(crate) marks: Vec<Mark>,
     pub(crate) lines: Vec<Line>,
-    /// What the legend explains instead of each line by its name.
+    /// The entries of the legend; `None` for one entry a line.
     pub(crate) legend: Option<Vec<Entry>>,
-    /// As wide as the page, instead of half of it.
+    /// As wide as the page, instead of half as wide.
     pub(crate) wide: bool,
 }
 
-/// A line as the script has it.
+/// A line in the data for the script.
 #[derive(Serialize)]
 struct Data<'a> {
     name: &'a str,
     color: usize,
-    /// Coordinates, and both values in words.
+    /// Coordinates, and both values as text.
     points: Vec<(f64, f64, String, String)>,
 }
 
 impl Plot {
-    /// The plot in its figure.
+    /// The plot as a `figure` element.
     pub(crate) fn figure(&self) -> Markup {
         let mut figure = Markup::default();
         let class = match self.wide {
@@ -206,7 +205,7 @@ impl Plot {
         figure.close("ul");
     }
 
-    /// Each name once.
+    /// One entry for each distinct name.
     fn each_line(&self) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::new();
         for line in self.lines.iter().filter(|line| !line.is_empty()) {
@@ -241,7 +240,7 @@ impl Plot {
         figure.close("svg");
     }
 
-    /// What is shaded.
+    /// The shaded areas.
     fn behind(&self, figure: &mut Markup) {
         for mark in &self.marks {
             if let Mark::Before(x, _) = mark {
@@ -319,7 +318,7 @@ impl Plot {
             };
             let (x, y) = (self.left_to_right(*x), self.top_to_bottom(*y));
             let (x, y) = (pixels(x), pixels(y));
-            // A point between two gaps is the dot that the round ends make of a line of no length.
+            // A point between two gaps becomes a dot: a line of no length with round ends.
             path += &match draws {
                 true => format!("L{x} {y}"),
                 false => format!("M{x} {y}h0"),
@@ -396,7 +395,7 @@ fn key(figure: &mut Markup, class: &str, name: &str) {
     figure.raw("</svg>").text(name).close("li");
 }
 
-/// About half of what a name on an axis takes: its digits are seven pixels wide.
+/// About half the width of a label: digits are seven pixels wide.
 fn half_width(name: &str) -> f64 {
     let length = u32::try_from(name.chars().count()).unwrap_or(u32::MAX);
     f64::from(length) * 3.5

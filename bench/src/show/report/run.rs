@@ -1,25 +1,25 @@
-//! One run of a report, with its histograms unpacked.
+//! A run in a report, with its histograms unpacked.
 
 use hdrhistogram::Histogram;
 
 use crate::outcome::{Distribution, Outcome, TargetResults, Unreadable};
 
-/// One run of a report: its results, and the name by which the reader knows it.
+/// A run: its results and its name in the report.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) name: String,
     pub(crate) outcome: Outcome,
-    /// Latency from the intended time.
+    /// Latency from the due time.
     pub(crate) intended: Option<Histogram<u64>>,
     pub(crate) service: Option<Histogram<u64>>,
     pub(crate) connect: Option<Histogram<u64>>,
     pub(crate) lateness: Option<Histogram<u64>>,
-    /// A duel's targets, each as a run of its own.
+    /// The targets of a duel, each as a run.
     pub(crate) sides: Vec<Self>,
 }
 
 impl Run {
-    /// What is drawn of it: of a duel each target by its name, else the run itself.
+    /// The runs to draw: of a duel its two targets, else the run itself.
     pub(crate) fn drawn(&self, alone: bool) -> Vec<Self> {
         let mut drawn = self.sides.clone();
         if drawn.is_empty() {
@@ -33,15 +33,16 @@ impl Run {
         drawn
     }
 
-    /// Latency from the intended time if there is one, else service time.
+    /// Latency from the due time in an open loop, service time in a closed loop.
     pub(crate) fn first(&self) -> Option<&Histogram<u64>> {
         self.intended.as_ref().or(self.service.as_ref())
     }
 
-    /// Takes a run in.
+    /// Unpacks the histograms of a run.
     ///
     /// # Errors
-    /// When one of its histograms cannot be read.
+    ///
+    /// If a histogram is damaged.
     pub(crate) fn new(name: String, outcome: Outcome) -> Result<Self, Unreadable> {
         let open = |times: &Option<Distribution>| {
             let histogram = times.as_ref().map(|times| times.histogram.open());
@@ -59,7 +60,7 @@ impl Run {
     }
 }
 
-/// A duel's targets, each by its name; of anything else none.
+/// The targets of a duel with their names; empty for other verbs.
 fn sides(outcome: &Outcome) -> Result<Vec<Run>, Unreadable> {
     let duel = outcome.duel.as_ref();
     let Some((duel, sides)) = duel.and_then(|duel| Some((duel, duel.sides.as_ref()?))) else {

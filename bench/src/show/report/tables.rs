@@ -1,4 +1,4 @@
-//! The tables of a report: verdicts, results, a sweep's steps, errors, conditions.
+//! The tables of a report: verdicts, results, steps of a sweep, errors, conditions.
 
 use super::markup::Markup;
 use super::plot::COLORS;
@@ -9,7 +9,7 @@ use crate::show::results::{self, Figure, Group};
 use crate::stats::float;
 use crate::text::figures::{Unit, grouped, maybe};
 
-/// What each run is, whether it can be believed, and whether it is good enough.
+/// The verdict and the thresholds of each run.
 pub(crate) fn verdicts(runs: &[Run]) -> Markup {
     let mut all = Markup::default();
     all.open("div", &[("class", &"runs")]);
@@ -17,7 +17,7 @@ pub(crate) fn verdicts(runs: &[Run]) -> Markup {
         let outcome = &run.outcome;
         all.open("article", &[]);
         all.open("h3", &[]);
-        // A duel's targets have colours of their own.
+        // In a duel the colours belong to the targets.
         if runs.iter().all(|run| run.sides.is_empty()) {
             swatch(number, &mut all);
         }
@@ -53,7 +53,7 @@ fn badge(outcome: &Outcome, to: &mut Markup) {
     let failed = outcome.thresholds.iter().filter(|one| one.failed).count();
     match (outcome.thresholds.len(), failed) {
         (0, _) => {}
-        (_, 0) => badge(to, "good", "thresholds kept"),
+        (_, 0) => badge(to, "good", "thresholds met"),
         (all, failed) => badge(to, "bad", &format!("{failed} of {all} thresholds failed")),
     }
 }
@@ -66,7 +66,7 @@ fn remarks(outcome: &Outcome, to: &mut Markup) {
     for judged in &outcome.thresholds {
         let (class, word) = match judged.failed {
             true => ("bad", "failed"),
-            false => ("good", "kept"),
+            false => ("good", "passed"),
         };
         let measured = threshold_figure(&judged.condition, judged.measured);
         let text = format!("fail if {}: {word}, measured {measured}", judged.condition);
@@ -78,7 +78,7 @@ fn remarks(outcome: &Outcome, to: &mut Markup) {
     to.close("ul");
 }
 
-/// What a threshold compared, in its own unit.
+/// The measured value of a threshold, in the unit of its bound.
 fn threshold_figure(condition: &str, measured: Option<f64>) -> String {
     let is_time = condition
         .split(['<', '>', '='])
@@ -92,7 +92,7 @@ fn threshold_figure(condition: &str, measured: Option<f64>) -> String {
     })
 }
 
-/// A row for each run, a column for each figure that any of them has.
+/// A row for each run, a column for each figure with a value.
 pub(crate) fn results(runs: &[Run]) -> Markup {
     let rows: Vec<Vec<Figure>> = runs
         .iter()
@@ -105,15 +105,15 @@ pub(crate) fn results(runs: &[Run]) -> Markup {
     tables.markup(&results_of(Group::Main, runs, &rows));
     tables.open("p", &[("class", &"note")]);
     tables.raw(match open {
-        true => {
-            "p50 to max: from the time at which a message was meant to be sent where a run had a \
-             clock (an open loop), else from the time at which it was sent. "
-        }
-        false => "p50 to max: service time, from the time at which a message was sent. ",
+        true => "p50 to max: from the due time of a message in an open loop, else from the send. ",
+        false => "p50 to max: service time, from the send of a message. ",
     });
-    tables.raw("n/a: not measured, or too few samples to say. ");
+    tables.raw("n/a: not measured, or too few samples. ");
     if runs.len() > 1 {
-        tables.raw("One run each: what differs by less than a repetition would is no difference.");
+        tables.raw(
+            "One run each: a difference no larger than between two runs of the same server \
+                    means nothing.",
+        );
     }
     tables.close("p");
     for (group, title) in [
@@ -160,13 +160,13 @@ fn results_of(group: Group, runs: &[Run], rows: &[Vec<Figure>]) -> Markup {
     table
 }
 
-/// Every step of a sweep.
+/// The steps of a sweep.
 pub(crate) fn steps(name: &str, sweep: &Sweep) -> Markup {
     let mut table = Markup::default();
     table.element("p", &[], format!("{name}: {}, {}", sweep.slo, sweep.ended));
     table.raw("<div class=\"scroll\"><table class=\"results\"><thead><tr>");
     for head in [
-        "asked for",
+        "rate",
         "achieved",
         "p50",
         "p99",
@@ -187,9 +187,9 @@ pub(crate) fn steps(name: &str, sweep: &Sweep) -> Markup {
             cell(&mut table, value);
         }
         let (class, words) = match (&step.why, step.kept) {
-            (_, true) => ("verdict good", "kept"),
+            (_, true) => ("verdict good", "met"),
             (Some(why), false) => ("verdict bad", why.as_str()),
-            (None, false) => ("verdict bad", "not kept"),
+            (None, false) => ("verdict bad", "not met"),
         };
         table.element("td", &[("class", &class)], words);
         table.close("tr");
@@ -213,7 +213,7 @@ fn step_figures(step: &Step) -> [Option<String>; 8] {
     ]
 }
 
-/// What went wrong, by kind, and the first few in full.
+/// Errors by kind, and the first errors in full.
 pub(crate) fn errors(runs: &[Run]) -> Markup {
     let mut list = Markup::default();
     for (number, run) in runs.iter().enumerate() {
@@ -233,8 +233,8 @@ pub(crate) fn errors(runs: &[Run]) -> Markup {
         list.text(format!("{}: {}", run.name, kinds.join(", ")))
             .close("h3");
         list.open("ul", &[]);
-        for fault in &errors.first {
-            list.element("li", &[], fault);
+        for error in &errors.first {
+            list.element("li", &[], error);
         }
         let more = errors.total.saturating_sub(errors.first.len() as u64);
         if more > 0 {
@@ -245,7 +245,7 @@ pub(crate) fn errors(runs: &[Run]) -> Markup {
     list
 }
 
-/// The load and the machine, a column for each run; what differs stands out.
+/// Load and machine, with a column for each run. Differences are highlighted.
 pub(crate) fn conditions(runs: &[Run]) -> Markup {
     let columns: Vec<Vec<Condition>> = runs
         .iter()
@@ -294,7 +294,7 @@ fn cell(table: &mut Markup, value: Option<String>) {
     };
 }
 
-/// The colour by which the plots know a run.
+/// The colour of a run in the plots.
 fn swatch(number: usize, to: &mut Markup) {
     let class = format!("swatch c{}", number % COLORS);
     to.open("span", &[("class", &class)]).close("span");

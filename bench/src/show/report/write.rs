@@ -1,4 +1,4 @@
-//! The verb `report`: reads the files of results and writes the page.
+//! The verb `report`: reads result files and writes the page.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The plots of amounts over time: rate, bytes, CPU, memory, connections, errors.
+//! Plots over time: rate, bytes, CPU, memory, connections, errors.
 
 use super::super::axis::Axis;
 use super::super::plot::{Dash, Entry, Line, Mark, Plot};
@@ -7,7 +7,7 @@ use super::points::{Gather, Points, each_run, highest, legend, points, rows, tim
 use crate::stats::float;
 use crate::text::figures::Unit;
 
-/// The plots of everything else over time.
+/// All plots over time, except latency.
 pub(crate) fn of_amounts(runs: &[Run]) -> Vec<Plot> {
     [
         rate(runs),
@@ -22,7 +22,7 @@ pub(crate) fn of_amounts(runs: &[Run]) -> Vec<Plot> {
     .collect()
 }
 
-/// Things done over time, but where the bytes are the point.
+/// Messages or connections over time; not for `bulk`.
 fn rate(runs: &[Run]) -> Option<Plot> {
     if runs.iter().all(|run| run.outcome.verb == "bulk") {
         return None;
@@ -44,12 +44,12 @@ fn rate(runs: &[Run]) -> Option<Plot> {
         .collect();
     asked.sort_by(f64::total_cmp);
     asked.dedup();
-    let level = |rate: f64| Mark::Level(rate, format!("asked for: {}", Unit::Rate.show(rate)));
+    let level = |rate: f64| Mark::Level(rate, format!("planned: {}", Unit::Rate.show(rate)));
     plot.marks.extend(asked.into_iter().map(level));
     Some(plot)
 }
 
-/// Bytes over time, where they are the point.
+/// Bytes over time, for `bulk`.
 fn throughput(runs: &[Run]) -> Option<Plot> {
     if !runs.iter().any(|run| run.outcome.verb == "bulk") {
         return None;
@@ -95,7 +95,7 @@ fn memory(runs: &[Run]) -> Option<Plot> {
     Some(plot)
 }
 
-/// Connections, where their number changes.
+/// Connections over time, if their number changes.
 fn connections(runs: &[Run]) -> Option<Plot> {
     let changes = |run: &Run| {
         let rows = rows(run);
@@ -117,7 +117,7 @@ fn connections(runs: &[Run]) -> Option<Plot> {
     )
 }
 
-/// Errors, where there are any.
+/// Errors over time, if any.
 fn errors(runs: &[Run]) -> Option<Plot> {
     if runs.iter().all(|run| run.outcome.errors.total == 0) {
         return None;
@@ -155,7 +155,7 @@ fn twice(runs: &[Run], kinds: [(&'static str, PointsOf<'_>); 2]) -> Vec<Line> {
     lines
 }
 
-/// Of several runs; one run's lines are named as they are.
+/// A legend for several runs; the lines of a single run have their own names.
 fn twice_legend(runs: &[Run], kinds: [(&'static str, PointsOf<'_>); 2]) -> Option<Vec<Entry>> {
     let dashes = [Dash::Solid, Dash::Dashed];
     let kinds = kinds

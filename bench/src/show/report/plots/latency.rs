@@ -1,4 +1,4 @@
-//! The plots of latency: a sweep's curve, by percentile, over time, and how late the client was.
+//! Plots of latency: the curve of a sweep, by percentile, over time, and send lateness.
 
 use hdrhistogram::Histogram;
 
@@ -10,17 +10,16 @@ use crate::outcome::{Percentiles, Step};
 use crate::stats::{ABOVE_MIN, float};
 use crate::text::figures::Unit;
 
-/// Points between a percentile and the one that is half as far from 100: HdrHistogram's tools use
-/// between 5 and 10.
+/// Points for each halving of the distance to 100 %: HdrHistogram's tools use 5 to 10.
 const POINTS_A_HALVING: u32 = 8;
 
-/// Connects of which a distribution is drawn: fewer have no 90th percentile, and most loads open
-/// their connections all at once.
+/// The fewest connects for a distribution. With fewer there is no 90th percentile, and most loads
+/// open all connections at once.
 const CONNECTS_MIN: u64 = 10 * ABOVE_MIN;
 
 type Read = fn(&Percentiles) -> Option<u64>;
 
-/// The percentiles of a plot over time.
+/// The percentiles in a plot over time.
 const PERCENTILES: [(&str, Read); 4] = [
     ("p50", |shares| shares.p50),
     ("p90", |shares| shares.p90),
@@ -28,7 +27,7 @@ const PERCENTILES: [(&str, Read); 4] = [
     ("p99.9", |shares| shares.p99_9),
 ];
 
-/// The plots of latency.
+/// All plots of latency.
 pub(crate) fn of_latency(runs: &[Run]) -> Vec<Plot> {
     let mut plots = vec![sweep(runs), distribution(runs)];
     plots.extend(over_time(runs));
@@ -36,7 +35,7 @@ pub(crate) fn of_latency(runs: &[Run]) -> Vec<Plot> {
     plots.into_iter().flatten().collect()
 }
 
-/// A sweep's curve: latency by the rate that was asked for.
+/// Latency by rate, for a sweep.
 fn sweep(runs: &[Run]) -> Option<Plot> {
     let mut lines = Vec::new();
     let mut marks = Vec::new();
@@ -54,7 +53,7 @@ fn sweep(runs: &[Run]) -> Option<Plot> {
                 .collect();
             let (name, color, dash) = match runs.len() {
                 1 => ((*percentile).to_owned(), line, Dash::Solid),
-                // The median and the 99th percentile only, lest nothing be seen.
+                // Median and 99th percentile only: more lines would be illegible.
                 _ if *percentile == "p50" => (format!("{} p50", run.name), number, Dash::Dotted),
                 _ if *percentile == "p99" => (format!("{} p99", run.name), number, Dash::Solid),
                 _ => continue,
@@ -81,8 +80,7 @@ fn sweep(runs: &[Run]) -> Option<Plot> {
             .iter()
             .flat_map(|line| line.points.iter().map(|(x, _)| *x)),
     )?;
-    let note =
-        "By the rate that was asked for. Weaker beyond the last rate that kept the objective.";
+    let note = "By the planned rate. Faint above the last rate that met the objective.";
     Some(Plot {
         id: "sweep",
         title: "Latency by rate".to_owned(),
@@ -106,7 +104,7 @@ fn distribution(runs: &[Run]) -> Option<Plot> {
     };
     for (number, run) in runs.iter().enumerate() {
         let kinds = [
-            (&run.intended, "from the intended time", Dash::Solid),
+            (&run.intended, "from the due time", Dash::Solid),
             (&run.service, "service time", service),
             (&run.connect, "connect", Dash::Dotted),
         ];
@@ -127,12 +125,12 @@ fn distribution(runs: &[Run]) -> Option<Plot> {
         }
     }
     let note = format!(
-        "Each step to the right is a nine more. Weaker where fewer than {ABOVE_MIN} samples lie \
-         above: there the largest few are seen, not a percentile."
+        "Each step to the right is one more nine. Faint where fewer than {ABOVE_MIN} samples lie \
+         above: these are single outliers rather than percentiles."
     );
     let mut plot = percentile_plot("percentiles", "Latency by percentile", note, lines, true)?;
     if runs.len() > 1 {
-        let intended = open.then_some(("from the intended time", Dash::Solid));
+        let intended = open.then_some(("from the due time", Dash::Solid));
         let connect = plot.lines.iter().any(|line| line.dash == Dash::Dotted);
         let connect = connect.then_some(("connect", Dash::Dotted));
         let kinds = [intended, Some(("service time", service)), connect];
@@ -141,7 +139,7 @@ fn distribution(runs: &[Run]) -> Option<Plot> {
     Some(plot)
 }
 
-/// How late messages were sent, by percentile.
+/// Send lateness by percentile.
 fn lateness(runs: &[Run]) -> Option<Plot> {
     let mut lines = Vec::new();
     for (number, run) in runs.iter().enumerate() {
@@ -149,8 +147,8 @@ fn lateness(runs: &[Run]) -> Option<Plot> {
             lines.extend(by_percentile(times, &run.name, number, Dash::Solid));
         }
     }
-    let note = "How long after its time the client sent each message: the client's own fault, and \
-                part of the latency from the intended time.";
+    let note = "How long after the due time the client sent each message: a delay of the client, \
+                and part of the latency from the due time.";
     percentile_plot(
         "lateness",
         "Send lateness by percentile",
@@ -185,13 +183,13 @@ fn percentile_plot(
     })
 }
 
-/// Two lines: what the sample supports, and the rest of it.
+/// Two lines: the supported percentiles, and the rest of the sample.
 fn by_percentile(times: &Histogram<u64>, name: &str, color: usize, dash: Dash) -> [Line; 2] {
     let count = float(times.len());
     let supported_to = count / float(ABOVE_MIN);
     let mut points: Points = Vec::new();
     for step in times.iter_quantiles(POINTS_A_HALVING) {
-        // Of 100 samples the largest is one of 100, whatever part of 1 lies behind it.
+        // The largest of 100 samples is drawn as one in 100.
         let one_of = (1.0 / (1.0 - step.quantile_iterated_to())).min(count);
         points.push((one_of, Some(float(step.value_iterated_to()))));
     }
@@ -211,7 +209,8 @@ fn by_percentile(times: &Histogram<u64>, name: &str, color: usize, dash: Dash) -
     ]
 }
 
-/// One plot for one run, with a line for each percentile; for several runs the other way round.
+/// One run: one plot with a line for each percentile. Several runs: a plot for each percentile with
+/// a line for each run.
 fn over_time(runs: &[Run]) -> Vec<Option<Plot>> {
     let rows = |run: &Run, read: Read| {
         points(run, Gather::Worst, |second| {

@@ -1,5 +1,5 @@
-//! Which plots a report has, and what is in them. One run is drawn percentile by percentile,
-//! several are drawn over each other, one colour each.
+//! The plots of a report. A single run has a line for each percentile; several runs share the
+//! plots, with one colour each.
 
 mod amounts;
 mod latency;

@@ -1,4 +1,4 @@
-//! What the plots share: points out of rows, lines, axes and legends.
+//! Shared by the plots: points from rows, lines, axes, legends.
 
 use super::super::axis::Axis;
 use super::super::plot::{Dash, Entry, Line, Mark, Plot};
@@ -7,14 +7,14 @@ use crate::outcome::Second;
 use crate::stats::float;
 use crate::text::figures::Unit;
 
-/// Points of a line, at most: about what a screen can tell apart.
+/// The most points of a line: about the resolution of a screen.
 pub(super) const POINTS_MAX: usize = 600;
-/// Which part of the longest row a row has at least, to be drawn.
+/// A row shorter than this fraction of the longest row is not drawn.
 pub(super) const PART_MIN: u64 = 4;
 
 pub(super) type Points = Vec<(f64, Option<f64>)>;
 
-/// The runs by their colours, then kinds of line.
+/// Entries for the runs' colours, then for the strokes.
 pub(super) fn legend(
     runs: &[Run],
     kinds: impl Iterator<Item = (&'static str, Dash)>,
@@ -31,7 +31,7 @@ pub(super) fn each_run(runs: &[Run], points: impl Fn(&Run) -> Points) -> Vec<Lin
     runs.iter().enumerate().map(line).collect()
 }
 
-/// A plot over the time of the runs; none if there is no line in it.
+/// A plot over time; `None` without a line.
 pub(super) fn timed(
     id: &'static str,
     title: &str,
@@ -72,8 +72,8 @@ pub(super) enum Gather {
     Worst,
 }
 
-/// The rows that are long enough to be told as what they are: not the instant in which connections
-/// were opened, nor what was left of a second at the end, whose rates say nothing.
+/// The rows of sufficient length. Excludes the instant of the connects and a short last row, whose
+/// rates mean little.
 pub(super) fn rows(run: &Run) -> Vec<&Second> {
     let rows = &run.outcome.series;
     let longest = rows.iter().map(|row| row.length_ns).max().unwrap_or(0);
@@ -81,7 +81,7 @@ pub(super) fn rows(run: &Run) -> Vec<&Second> {
     rows.iter().filter(long).collect()
 }
 
-/// One point a row, in its middle; of very many rows one for several.
+/// One point a row, at the middle of the row; in a very long run one point for several rows.
 pub(super) fn points(run: &Run, gather: Gather, read: impl Fn(&Second) -> Option<f64>) -> Points {
     let rows = rows(run);
     let size = rows.len().div_ceil(POINTS_MAX).max(1);

@@ -1,4 +1,4 @@
-//! The plot of a duel's ratio: A's latency divided by B's, percentile by percentile.
+//! The plot of a duel's ratio: A's latency divided by B's, by percentile.
 
 use hdrhistogram::Histogram;
 
@@ -9,12 +9,12 @@ use super::points::{Points, highest};
 use crate::stats::{ABOVE_MIN, float};
 use crate::text::figures::Unit;
 
-/// Points between a percentile and the one that is half as far from 100.
+/// Points for each halving of the distance to 100 %.
 const POINTS_A_HALVING: u32 = 8;
-/// How far beyond its ends an axis goes, and how far from 1 at least.
+/// The margin of the axis around the values, and around 1.
 const MARGIN: f64 = 0.05;
 
-/// A's latency divided by B's, as far as both samples support it; none of anything but a duel.
+/// A's latency divided by B's, for percentiles that both samples support; `None` without a duel.
 pub(crate) fn of_ratio(sides: &[Run]) -> Option<Plot> {
     let [a, b] = sides else {
         return None;
@@ -29,9 +29,9 @@ pub(crate) fn of_ratio(sides: &[Run]) -> Option<Plot> {
         id: "ratio",
         title: format!("Latency of {name} by percentile"),
         note: Some(format!(
-            "Above 1× {} takes longer and {} is better, below it {} is. As far as {ABOVE_MIN} \
-             samples of each lie above; all slices together, so that what differs between the \
-             rounds is not seen here but above.",
+            "Above 1× {} is slower and {} is better, below 1× {} is better. Only percentiles with \
+             at least {ABOVE_MIN} samples of each above. All slices together: the plot above \
+             shows the differences between rounds.",
             a.name, b.name, a.name
         )),
         x: Axis::percentiles(one_of),

@@ -1,6 +1,6 @@
-//! The client as a client of other protocols: what it is given to send is sent, and the end of an
-//! answer is known, on every poller. With a Redis where one is installed, and with servers of the
-//! tests' own that speak as Redis and PostgreSQL do; `tests/real/run` has both real ones.
+//! The client with scripted messages of other protocols, on every poller: requests are sent, and
+//! the end of each reply is found. Uses Redis if installed, and servers of the tests that behave
+//! like Redis and PostgreSQL; `tests/real/run` uses the real servers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,12 +12,12 @@ use crate::servers::{pollers, run, serve, sound};
 
 const PING: [&str; 2] = ["--send", "PING\\r\\n"];
 
-/// Answers each line as Redis answers a PING.
+/// Replies to each line like Redis to a PING.
 fn pong() -> SocketAddr {
     serve(|stream| answer_lines(stream, |_| b"+PONG\r\n".to_vec()))
 }
 
-/// Answers each line with what `answer` makes of its number.
+/// Replies to each line with `answer` of its number.
 fn answer_lines(mut stream: TcpStream, answer: impl Fn(u64) -> Vec<u8>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap());
     let mut line = Vec::new();
@@ -35,7 +35,7 @@ fn made(poller: &str, arguments: &[&str]) -> Outcome {
     serde_json::from_value(sound(&answer)).unwrap()
 }
 
-/// The one kind of fault of a run that failed, and the first message.
+/// The only kind of error of a failed run, and the first message.
 fn fault(poller: &str, arguments: &[&str]) -> (String, String) {
     let more = ["--poller", poller, "--json", "-", "-c", "1"];
     let answer = run(&[arguments, &more].concat());
@@ -112,12 +112,12 @@ fn a_request_from_a_file_that_is_larger_than_all_buffers() {
     std::fs::remove_file(&path).unwrap();
 }
 
-/// PostgreSQL's first message, a query, and what ends each answer.
+/// PostgreSQL's startup message, a query, and the end of each reply.
 const STARTUP: &str = "\\0\\0\\0\\x29\\0\\x03\\0\\0user\\0corelane\\0database\\0postgres\\0\\0";
 const QUERY: &str = "Q\\0\\0\\0\\x0dselect 1\\0";
 const READY: &str = "Z\\0\\0\\0\\x05I";
 
-/// Speaks as PostgreSQL does: a startup message without a type, then messages with one.
+/// Behaves like PostgreSQL: a startup message without a type, then messages with a type.
 fn postgres(mut stream: TcpStream) {
     let mut length = [0; 4];
     let mut body = |stream: &mut TcpStream| {
@@ -127,7 +127,7 @@ fn postgres(mut stream: TcpStream) {
     };
     let startup = body(&mut stream).unwrap();
     assert!(startup.starts_with(b"\0\x03\0\0user\0corelane\0"));
-    // What is asked before that is told would be a violation of the protocol.
+    // A query before this message would violate the protocol.
     stream.write_all(b"R\0\0\0\x08\0\0\0\0").unwrap();
     stream.write_all(b"Z\0\0\0\x05I").unwrap();
     let mut kind = [0];
@@ -211,12 +211,12 @@ fn what_was_not_asked_for_and_what_never_comes_are_faults() {
     });
     for &poller in pollers() {
         for (target, kind, words) in [
-            (twice, "too_much", "1 bytes more than were asked for"),
-            (silent, "unanswered", "1 answer had not come back"),
+            (twice, "too_much", "1 bytes more than requested"),
+            (silent, "unanswered", "timed out with 1 reply outstanding"),
             (
                 closes,
                 "closed_early",
-                "the server closed with 1 answer outstanding",
+                "the server closed with 1 reply outstanding",
             ),
         ] {
             let target = target.to_string();
@@ -249,7 +249,7 @@ fn a_login_that_is_refused_is_a_fault() {
         );
         let found = fault(poller, &[&fixed[..], &["--opening-until", "OK"]].concat());
         assert_eq!(found.0, "closed_early", "{found:?}");
-        let words = "the server closed 5 bytes into its answer to the opening";
+        let words = "the server closed 5 bytes into its reply to the opening";
         assert_eq!(found.1, words);
     }
 }
@@ -270,7 +270,7 @@ fn a_target_that_does_not_echo_is_called_that() {
     }
 }
 
-/// A Redis of the test's own, ended with it; none where none is installed.
+/// A Redis for this test, stopped at its end; `None` if Redis is not installed.
 struct Redis(Child, SocketAddr);
 
 impl Redis {
@@ -289,7 +289,7 @@ impl Redis {
         let mut child = child.ok()?;
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut lines = lines.map_while(Result::ok);
-        // Another may have taken the port meanwhile: then there is none.
+        // The port may have been taken in the meantime.
         let ready = lines.any(|line| line.contains("eady to accept connections"));
         let redis = Self(child, ([127, 0, 0, 1], port).into());
         ready.then_some(redis)

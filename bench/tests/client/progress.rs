@@ -1,4 +1,4 @@
-//! What the client tells while it runs, and of itself.
+//! The client's progress output, and its own lateness.
 
 use std::process::Command;
 use std::sync::mpsc::channel;
@@ -9,7 +9,7 @@ use corelane_bench::outcome::{Distribution, Outcome};
 use crate::servers::{client, echo, finish, good, pollers, run, serve, sound};
 
 #[test]
-fn bulk_tells_of_bytes_and_not_of_messages() {
+fn bulk_reports_bytes_instead_of_messages() {
     let target = good().to_string();
     let pid = std::process::id().to_string();
     let load = ["bulk", &target, "-d", "1200ms", "--server-pid", &pid];
@@ -30,7 +30,7 @@ fn bulk_tells_of_bytes_and_not_of_messages() {
 }
 
 #[test]
-fn a_duel_tells_of_each_slice_while_it_is_measured() {
+fn a_duel_reports_each_slice() {
     let (old, new) = (good().to_string(), good().to_string());
     let sides = [format!("old={old}"), format!("new={new}")];
     let load = ["--rounds", "1", "--slice", "300ms", "--warmup", "20ms"];
@@ -44,20 +44,20 @@ fn a_duel_tells_of_each_slice_while_it_is_measured() {
     }
     let ratio = "the ratio is old / new";
     assert!(answer.stdout.contains(ratio), "{answer:?}");
-    let words = "More is better of the rate, less of everything else.";
+    let words = "For the rate more is better, for everything else less is better.";
     assert!(answer.stdout.contains(words), "{answer:?}");
 }
 
-/// What was due while the client stood still is late for it, and no fault of the server: not the
-/// first message on each connection alone, but all that had to wait behind it.
+/// Messages due while the client is stopped count as late: not only the first one of each
+/// connection, but all behind it.
 #[test]
-fn a_client_that_stood_still_blames_itself() {
+fn a_stalled_client_counts_as_late() {
     for &poller in pollers() {
         let (seen, messages) = channel();
         let target = serve(move |stream| {
             let seen = seen.clone();
             echo(stream, move |_, bytes| {
-                // Nobody listens any more once the client has been stopped.
+                // The receiver is gone once the client has been stopped.
                 _ = seen.send(());
                 bytes
             });
@@ -83,7 +83,7 @@ fn a_client_that_stood_still_blames_itself() {
             );
         };
         kill("STOP");
-        // The load itself: eighty messages are due meanwhile.
+        // Part of the load: eighty messages become due in this time.
         let (_keep, never) = channel::<()>();
         assert!(never.recv_timeout(Duration::from_millis(400)).is_err());
         kill("CONT");
@@ -93,11 +93,12 @@ fn a_client_that_stood_still_blames_itself() {
             let times = times.as_ref().unwrap().histogram.open().unwrap();
             times.count_between(100_000_000, u64::MAX)
         };
-        // Sixty were due more than 100 ms before the end of it, three on each connection; some may
-        // have waited for an answer that was there and not read, which nothing tells from none.
+        // Sixty messages were due more than 100 ms before the end of the stop, three on each
+        // connection. Some may have waited for a reply that had arrived but was not read: the
+        // client cannot tell these from missing replies.
         let (late, latency) = (slow(&outcome.lateness), slow(&outcome.latency.intended));
         assert!(late >= 40 && latency >= 50, "{late} {latency}");
-        // Of 400 messages eighty were late, by 200 ms on average.
+        // Eighty of 400 messages were late, by 200 ms on average.
         let mean = |times: &Option<Distribution>| times.as_ref().unwrap().mean.unwrap();
         let own = mean(&outcome.latency.intended) - mean(&outcome.latency.on_time);
         assert!(own >= 15e6, "{own}");
