@@ -1,4 +1,4 @@
-//! Runs corelane, the limit and the peers side by side and writes the table: `bench/peers/run`
+//! Runs corelane, the limit and the peers side by side and writes the results: `bench/peers/run`
 //! starts it with everything built. Options in, cells measured one after the other, files out.
 
 mod cells;
@@ -10,6 +10,7 @@ mod judge;
 mod load;
 mod measure;
 mod options;
+mod page;
 mod process;
 mod procfs;
 mod results;
@@ -29,6 +30,7 @@ use corelane_bench::outcome::Environment;
 use crate::cells::Cell;
 use crate::instance::{Place, missing};
 use crate::options::Options;
+use crate::page::Page;
 use crate::process::Interrupt;
 use crate::results::{Described, Measured, Results};
 use crate::rounds::Rounds;
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
 /// False: something that was asked for could not be done.
 fn run(options: &Options) -> io::Result<bool> {
     if let Some(from) = &options.from {
-        return write_again(from, &options.out).map(|()| true);
+        return write_again(from, options).map(|()| true);
     }
     // Before this process is bound to one core.
     let environment = Environment::here();
@@ -102,13 +104,13 @@ fn run(options: &Options) -> io::Result<bool> {
         results.cells.push(measured);
         results.took_s = began.elapsed().as_secs();
         results.interrupted = done.is_err();
-        // After each cell, so that nothing is lost that was measured; the table is made once.
+        // After each cell, so that no measurement is lost; the page is written once.
         keep(&results, options)?;
         if results.interrupted {
             break;
         }
     }
-    fs::write(&options.out, Table(&results).to_string())?;
+    write(&results, options)?;
     let reported = report(&results, &place, &options.documents());
     eprintln!("{}", options.out.display());
     Ok(!results.interrupted && reported)
@@ -191,8 +193,16 @@ fn keep(results: &Results, options: &Options) -> io::Result<()> {
     fs::write(options.documents().join("rounds.json"), json + "\n")
 }
 
-/// The table of rounds that were measured earlier.
-fn write_again(from: &Path, out: &Path) -> io::Result<()> {
+/// The page, and beside it the full report.
+fn write(results: &Results, options: &Options) -> io::Result<()> {
+    fs::write(&options.out, Page(results).to_string())?;
+    fs::create_dir_all(options.documents())?;
+    let report = options.documents().join("report.md");
+    fs::write(report, Table(results).to_string())
+}
+
+/// Page and report of rounds that were measured earlier.
+fn write_again(from: &Path, options: &Options) -> io::Result<()> {
     let results = fs::read_to_string(from)
         .and_then(|text| serde_json::from_str::<Results>(&text).map_err(io::Error::other));
     let results = results.map_err(|error| {
@@ -201,7 +211,7 @@ fn write_again(from: &Path, out: &Path) -> io::Result<()> {
             "--from {from}: {error}; it wants rounds.json of a run"
         ))
     })?;
-    fs::write(out, Table(&results).to_string())
+    write(&results, options)
 }
 
 /// One HTML file for each cell, of the client's documents of the last round.

@@ -16,7 +16,7 @@ const ROUNDS: u32 = 10;
 /// Enough to see every server work, and to say nothing about it.
 const QUICK: (u32, u64) = (2, 200);
 
-/// Measures corelane, the limit and the peers side by side, and writes the table
+/// Measures corelane, the limit and the peers side by side, and writes the results
 ///
 /// Every server runs alone on one core; in each round every server has one slice, in an order that
 /// turns. Exits with 0 if all went well, 1 if not.
@@ -41,14 +41,15 @@ pub(crate) struct Options {
     /// Spend about so many minutes, with as many rounds as they allow up to --rounds
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub(crate) minutes: Option<u32>,
-    /// The table; the JSON of all rounds and the HTML reports are in the folder of the same name
-    /// with .d behind it
+    /// The page; the folder of the same name with .d appended has the full report (report.md), the
+    /// JSON of all rounds and the HTML reports
     #[arg(long, value_name = "FILE", default_value = "target/peers/RESULTS.md")]
     pub(crate) out: PathBuf,
     /// Measure nothing: exchange verified bytes, half-close and reset through every server
     #[arg(long)]
     pub(crate) check: bool,
-    /// Measure nothing: write the table again, of the rounds of an earlier run (FILE.d/rounds.json)
+    /// Measure nothing: write page and report again, from the rounds of an earlier run
+    /// (FILE.d/rounds.json)
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
     /// The core that each server has to itself
@@ -60,7 +61,7 @@ pub(crate) struct Options {
     /// The folder that bench/peers/install made
     #[arg(long, value_name = "DIR")]
     pub(crate) programs: PathBuf,
-    /// As it was typed, for the table
+    /// As it was typed, for the page
     #[arg(long, env = "PEERS_COMMAND", hide = true, default_value = "peers")]
     pub(crate) command: String,
 }
@@ -91,7 +92,7 @@ impl Options {
         self.servers.is_empty() || self.servers.iter().any(|name| name == server.name)
     }
 
-    /// The folder of all that is not the table.
+    /// The folder of everything except the page.
     pub(crate) fn documents(&self) -> PathBuf {
         let mut name = self.out.clone().into_os_string();
         name.push(".d");

@@ -83,7 +83,31 @@ impl Round {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Measured, Round};
+    use corelane_bench::outcome::Environment;
+
+    use super::{Described, Measured, Results, Round};
+
+    /// What one invocation measured, with Envoy left out.
+    pub(crate) fn results(cells: Vec<Measured>) -> Results {
+        Results {
+            command: "bench/peers/run --quick".to_owned(),
+            date: "2026-01-01".to_owned(),
+            took_s: 61,
+            environment: Environment::here(),
+            server_core: 0,
+            client_core: 1,
+            warmup_ms: 100,
+            slice_ms: 500,
+            servers: vec![Described {
+                name: "envoy".to_owned(),
+                version: String::new(),
+                tuned: String::new(),
+                skipped: Some("envoy could not be built or installed".to_owned()),
+            }],
+            cells,
+            interrupted: false,
+        }
+    }
 
     /// Rounds of one figure: a row is a server and its value in each round.
     pub(crate) fn measured(key: &str, rows: &[(&str, &[f64])]) -> Measured {

@@ -1,4 +1,5 @@
-//! The table in Markdown: what was measured, what was to be reached, and where it ran. Pure.
+//! The full report in Markdown: every figure of every server, and the targets. `page` has the page
+//! for a reader. Pure.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -12,19 +13,19 @@ use crate::results::{Measured, Results};
 pub(crate) struct Table<'a>(pub(crate) &'a Results);
 
 const HEAD: &str = "\
-# corelane, the limit and the peers, side by side
+# Full report of bench/peers/run
 
-Made by the command below; see `bench/peers/README.md` for what the servers are. Every server is
-alone on one core; the load client, and behind a proxy the upstream, are on the other. In each round
-every server has one slice; a ratio is corelane's figure divided by the other's inside one round.
-Medians with bootstrap 95 % intervals; of fewer than six rounds, marked ‡, the smallest and the
-largest.
+Made by the command below; `bench/peers/README.md` describes the servers. Every server runs alone on
+one core; the load client, and behind a proxy the upstream, run on another core. In each round every
+server has one slice. A ratio divides corelane's figure by the other server's inside one round:
+**less than 1 is better**, except for throughput and rate, where more is. Medians with bootstrap
+95 % intervals; with fewer than six rounds, marked ‡, the smallest and the largest.
 
 - **L** is the limit: the better of the hand-written C servers in that figure.
 - **hit**: the far end of the interval keeps the bound. **hit (5 %)**: with the 5 % that epoll is
-  allowed. **open**: the bound lies inside the interval, so that neither is shown. **miss**: the
-  whole interval is beyond it.
-- † the client's core was busy for more than 85 %: the rate is the client's, CPU figures stand.
+  allowed. **open**: the bound lies inside the interval. **miss**: the whole interval is beyond the
+  bound.
+- † the client's core was busy for more than 85 %: the rate is the client's, CPU figures are valid.
 ";
 
 /// Why bounds are not reached, found out by hand: a section for each cell or several.
@@ -59,7 +60,8 @@ impl Display for Table<'_> {
     }
 }
 
-fn environment(f: &mut Formatter<'_>, results: &Results) -> fmt::Result {
+/// The command, when, and on what machine.
+pub(crate) fn environment(f: &mut Formatter<'_>, results: &Results) -> fmt::Result {
     let environment = &results.environment;
     let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "n/a".to_owned());
     writeln!(f, "```text\n{}\n```\n", results.command)?;
@@ -349,7 +351,7 @@ impl Display for Spread {
 }
 
 /// Three digits, and all before the point.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 99.95 => grouped(&format!("{value:.0}")),
         size if size >= 9.995 => format!("{value:.1}"),
@@ -376,11 +378,8 @@ fn grouped(digits: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use corelane_bench::outcome::Environment;
-
     use super::{Table, number};
-    use crate::results::tests::measured;
-    use crate::results::{Described, Measured, Results};
+    use crate::results::tests::{measured, results};
 
     #[test]
     fn numbers_have_three_digits() {
@@ -394,27 +393,6 @@ mod tests {
             (-1234.0, "-1,234"),
         ] {
             assert_eq!(number(value), text);
-        }
-    }
-
-    fn results(cells: Vec<Measured>) -> Results {
-        Results {
-            command: "bench/peers/run --quick".to_owned(),
-            date: "2026-01-01".to_owned(),
-            took_s: 61,
-            environment: Environment::here(),
-            server_core: 0,
-            client_core: 1,
-            warmup_ms: 100,
-            slice_ms: 500,
-            servers: vec![Described {
-                name: "envoy".to_owned(),
-                version: String::new(),
-                tuned: String::new(),
-                skipped: Some("envoy could not be built or installed".to_owned()),
-            }],
-            cells,
-            interrupted: false,
         }
     }
 
