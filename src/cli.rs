@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigErrors};
 use crate::server::{self, ServerError};
@@ -173,6 +173,12 @@ impl Error for Failure {
             Self::Probe { .. } => return None,
         })
     }
+}
+
+/// The command line's definition, for manual pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Does what the arguments ask for; the first is the name of the program.

@@ -19,4 +19,5 @@ pub mod stats;
 mod text;
 mod verbs;
 
+pub use self::args::command;
 pub use self::verbs::main;

@@ -1,6 +1,6 @@
 //! The command line: one verb and its arguments.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::show::{CompareArguments, ReportArguments};
 use super::verbs::{
@@ -18,6 +18,12 @@ use super::verbs::{
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+/// The command line's definition, for the manual page and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,12 +56,10 @@ pub(crate) enum Verb {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Arguments;
+    use super::command;
 
     #[test]
     fn the_definition_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod values;
 mod verbs;
 
 pub(crate) use self::choices::{Arrival, CloseChoice, Direction, PollerChoice, ProxyVersion};
+pub use self::command_line::command;
 pub(crate) use self::command_line::{Arguments, Verb};
 pub(crate) use self::every_verb::{CommonArguments, TargetArguments};
 pub(crate) use self::show::{CompareArguments, ReportArguments};
