@@ -47,7 +47,7 @@ pub use self::task::TaskName;
 pub use self::task_timer::{Elapsed, Sleep, Timer, timeout, yield_now};
 pub use self::timer::{TICK, TimerKey, Timers};
 pub use self::waitlist::{Seat, Wait, Waitlist};
-pub use self::watchdog::{Heart, Stall, Watchdog};
+pub use self::watchdog::{Heart, Pulse, Stall, Watchdog};
 pub use crate::poller::Close;
 pub use crate::sys::Time;
 pub(crate) use crate::sys::{Bug, seeded};

@@ -114,11 +114,41 @@ impl Watchdog {
     }
 }
 
+/// Whether a lane turns, for a caller that asks now and then. Pure logic, as [`Watchdog`] is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pulse {
+    turns: u64,
+    /// The CPU time that the lane had had at the last call.
+    cpu: Duration,
+}
+
+impl Pulse {
+    /// Whether the lane has turned since the last call, a `period` ago, or sleeps, or has waited
+    /// for a CPU for more than half of that time.
+    pub fn beats(&mut self, heart: &Heart, period: Duration) -> bool {
+        self.beats_with(heart, period, || sys::thread_progress(heart.thread))
+    }
+
+    fn beats_with(
+        &mut self,
+        heart: &Heart,
+        period: Duration,
+        progress: impl FnOnce() -> ThreadProgress,
+    ) -> bool {
+        let turns = heart.turns.load(Acquire);
+        let has_turned = turns != self.turns || heart.asleep.load(Acquire);
+        let ThreadProgress { cpu, runnable } = progress();
+        let has_waited = runnable && cpu.saturating_sub(self.cpu) < period / 2;
+        *self = Self { turns, cpu };
+        has_turned || has_waited
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Heart, STALL, Stall, Watchdog};
+    use super::{Heart, Pulse, STALL, Stall, Watchdog};
     use crate::sys::{ThreadProgress, Time};
 
     /// Looks at `ms`, when the lane has had `cpu` ms of CPU time in all.
@@ -207,5 +237,27 @@ mod tests {
             assert_eq!(look_at(&mut watchdog, &heart, ms, 0, false), None);
         }
         assert!(look_at(&mut watchdog, &heart, 75, 0, false).is_some());
+    }
+
+    #[test]
+    fn a_pulse_is_felt_while_the_lane_turns_sleeps_or_lacks_a_cpu() {
+        let (heart, mut pulse) = (Heart::new(), Pulse::default());
+        let mut beats = |heart: &Heart, cpu: u64, runnable| {
+            let cpu = Duration::from_millis(cpu);
+            let progress = || ThreadProgress { cpu, runnable };
+            pulse.beats_with(heart, Duration::from_millis(100), progress)
+        };
+        heart.beat();
+        assert!(beats(&heart, 0, true), "it has turned");
+        assert!(
+            !beats(&heart, 100, true),
+            "it ran all the time, in one turn"
+        );
+        assert!(beats(&heart, 110, true), "it ran for a tenth of the time");
+        assert!(!beats(&heart, 110, false), "it waits in the kernel");
+        heart.beat();
+        assert!(beats(&heart, 110, false), "it has turned again");
+        heart.fall_asleep();
+        assert!(beats(&heart, 110, false), "it sleeps");
     }
 }

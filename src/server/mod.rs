@@ -17,6 +17,7 @@ mod options;
 mod plan;
 mod reached;
 mod run;
+mod service;
 mod signals;
 mod stop;
 mod supervision;

@@ -19,6 +19,7 @@ use super::log::{self, LogEnd};
 use super::memory::arenas;
 use super::plan::Plan;
 use super::reached::Reached;
+use super::service::ServiceManager;
 use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
 use crate::config::{Config, Service};
@@ -146,6 +147,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
         drop(go.send(listeners));
     }
     announce(&plan, &pollers, &config, &bound);
+    server.report_to(ServiceManager::from_environment(), bound.len());
     let mut reached = Reached::new(
         Arc::clone(&limit),
         plan.bound.clone(),

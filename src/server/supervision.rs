@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::error::ServerError;
 use super::lane::Orders;
+use super::service::ServiceManager;
 use super::signals::Request;
 use super::stop::Stop;
 use crate::poller::BackEnd;
@@ -120,6 +121,7 @@ pub(super) struct Server {
     events: Events,
     orders: Arc<Orders>,
     limit: Arc<SessionLimit>,
+    manager: ServiceManager,
     /// By lane, until it has ended.
     threads: Vec<Option<JoinHandle<()>>>,
     /// By lane, once all are open.
@@ -141,6 +143,7 @@ impl Server {
             events,
             orders,
             limit,
+            manager: ServiceManager::default(),
             threads: threads.into_iter().map(Some).collect(),
             remotes: Vec::new(),
             ended: 0,
@@ -178,6 +181,14 @@ impl Server {
         })
     }
 
+    /// Reports to `manager` from now on: that the server is ready on so many addresses, and what
+    /// comes of it.
+    pub(super) fn report_to(&mut self, manager: ServiceManager, addresses: usize) {
+        self.manager = manager;
+        let sessions = self.limit.live();
+        self.manager.ready(addresses, sessions, sys::now());
+    }
+
     /// Until somebody asks to stop: by which signal.
     pub(super) fn serve(&mut self) -> Result<&'static str, ServerError> {
         loop {
@@ -191,6 +202,7 @@ impl Server {
     pub(super) fn drain(&mut self, signal: &str, grace: Duration) -> Result<Drained, ServerError> {
         let sessions = self.limit.live();
         tracing::info!(signal, sessions, ?grace, "stopping: accepting no more");
+        self.manager.stopping(sessions);
         self.orders.stop();
         self.wake();
         let hurry = self.await_sessions(grace)?;
@@ -250,7 +262,7 @@ impl Server {
 
     /// The next event; `None` when `until` has come first.
     fn next(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
-        let event = self.events.next(until)?;
+        let event = self.await_event(until)?;
         let Some(Event::Ended { lane, result }) = event else {
             return Ok(event);
         };
@@ -261,6 +273,22 @@ impl Server {
         self.cut += result?;
         let result = Ok(0);
         Ok(Some(Event::Ended { lane, result }))
+    }
+
+    /// As [`Self::next`], and reports to the service manager meanwhile.
+    fn await_event(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
+        loop {
+            let lanes = self.remotes.iter().enumerate();
+            let serving =
+                lanes.filter(|(lane, _)| self.threads.get(*lane).is_some_and(Option::is_some));
+            self.manager.look(serving, self.limit.live(), sys::now());
+            let due = self.manager.due();
+            let first = until.into_iter().chain(due).min();
+            match self.events.next(first)? {
+                None if first != until => {}
+                event => return Ok(event),
+            }
+        }
     }
 
     fn wake(&self) {

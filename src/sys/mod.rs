@@ -28,6 +28,8 @@ mod memory;
 mod memory_linux;
 #[cfg(not(target_os = "linux"))]
 mod not_linux;
+#[cfg(target_os = "linux")]
+mod notify;
 mod options;
 mod seeded_bugs;
 #[cfg(unix)]
@@ -93,12 +95,14 @@ pub use memory_linux::{limit_arenas, memory_limits};
 pub use not_linux::is_listened_on;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use not_linux::{
-    Pipe, ThreadProgress, acknowledged_total, holder_of, is_connecting, is_without_splice,
-    listen_overflows, set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat,
-    set_user_timeout, thread_id, thread_progress, trim_heap, turn_away,
+    NotifySocket, Pipe, ThreadProgress, acknowledged_total, holder_of, is_connecting,
+    is_without_splice, listen_overflows, set_fast_open, set_fast_open_connect, set_largest_segment,
+    set_notsent_lowat, set_user_timeout, thread_id, thread_progress, trim_heap, turn_away,
 };
 #[cfg(not(target_os = "linux"))]
 pub use not_linux::{limit_arenas, memory_limits};
+#[cfg(target_os = "linux")]
+pub(crate) use notify::NotifySocket;
 #[cfg(not(feature = "sim"))]
 pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
 pub(crate) use seeded_bugs::{Bug, seeded};

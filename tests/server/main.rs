@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod calls;
+mod daemon;
 mod echo;
 mod endpoints;
 mod faults;

@@ -1,0 +1,216 @@
+//! Reports to the service manager that started the process (sd_notify(3)): ready, stopping, a status
+//! line, and pings of its watchdog for as long as every lane turns.
+//!
+//! The main thread alone reports; a lane does nothing for it. corelane starts no program, so no
+//! child could report in its place, and the variables stay in the environment.
+
+use std::env;
+use std::process;
+use std::time::Duration;
+
+use crate::runtime::{LogInterval, Pulse, Remote, Time};
+use crate::sys::{self, NotifySocket};
+
+/// How often the status line is renewed, where no watchdog asks for more.
+const STATUS_PERIOD: Duration = Duration::from_secs(5);
+/// The shortest time between two looks at the lanes: some ten times a long turn.
+const PERIOD_MIN: Duration = Duration::from_millis(10);
+
+/// The service manager, or none, to which every report is lost.
+#[derive(Debug, Default)]
+pub(super) struct ServiceManager {
+    socket: Option<NotifySocket>,
+    /// Whether the manager expects pings (`WatchdogSec=`).
+    has_watchdog: bool,
+    /// The time between two looks at the lanes.
+    period: Duration,
+    /// When to look next; `None` before the server is ready.
+    due: Option<Time>,
+    /// What is to be sent, and was not taken yet.
+    unsent: String,
+    /// The status line that was sent last.
+    status: String,
+    addresses: usize,
+    is_stopping: bool,
+    /// By lane.
+    pulses: Vec<Pulse>,
+    failures: LogInterval,
+    stalls: LogInterval,
+}
+
+impl ServiceManager {
+    /// The manager that the environment names; what cannot be used of it is logged.
+    pub(super) fn from_environment() -> Self {
+        let socket = match NotifySocket::from_environment() {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::warn!(%error, "the service manager cannot be notified");
+                None
+            }
+        };
+        let text = |name| env::var(name).ok();
+        let watchdog = watchdog(text("WATCHDOG_USEC"), text("WATCHDOG_PID"), process::id());
+        Self::new(socket, watchdog)
+    }
+
+    fn new(socket: Option<NotifySocket>, watchdog: Option<Duration>) -> Self {
+        // Four looks in the watchdog's time. A lane that turned before a look and not after it has
+        // not turned for the whole time, and for a quarter more at most, when the manager acts.
+        let period = watchdog.map_or(STATUS_PERIOD, |time| (time / 4).max(PERIOD_MIN));
+        Self {
+            socket,
+            has_watchdog: watchdog.is_some(),
+            period: period.min(STATUS_PERIOD),
+            ..Self::default()
+        }
+    }
+
+    /// Reports that every lane listens, on so many addresses.
+    pub(super) fn ready(&mut self, addresses: usize, sessions: usize, now: Time) {
+        self.addresses = addresses;
+        self.unsent = "READY=1\n".to_owned();
+        self.renew_status(sessions);
+        self.due = Some(now + self.period);
+        self.send();
+    }
+
+    /// Reports that the server accepts no more.
+    pub(super) fn stopping(&mut self, sessions: usize) {
+        self.is_stopping = true;
+        self.unsent.push_str("STOPPING=1\n");
+        self.renew_status(sessions);
+        self.send();
+    }
+
+    /// When [`Self::look`] has something to do.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.due.filter(|_| self.socket.is_some())
+    }
+
+    /// Renews the status line, and pings the watchdog if each of `lanes`, with its number, turns.
+    pub(super) fn look<'r>(
+        &mut self,
+        lanes: impl Iterator<Item = (usize, &'r Remote)>,
+        sessions: usize,
+        now: Time,
+    ) {
+        if self.due().is_none_or(|due| now < due) {
+            return;
+        }
+        self.due = Some(now + self.period);
+        if self.has_watchdog {
+            let period = self.period;
+            let pulses = &mut self.pulses;
+            let stalled = lanes.filter(|(lane, remote)| {
+                if pulses.len() <= *lane {
+                    pulses.resize_with(lane + 1, Pulse::default);
+                }
+                !pulses[*lane].beats(remote.heart(), period)
+            });
+            // Every pulse is felt, also behind a lane that has none.
+            let stalled: Vec<usize> = stalled.map(|(lane, _)| lane).collect();
+            self.ping(&stalled, now);
+        }
+        self.renew_status(sessions);
+        self.send();
+    }
+
+    fn ping(&mut self, stalled: &[usize], now: Time) {
+        if stalled.is_empty() {
+            self.unsent.push_str("WATCHDOG=1\n");
+        } else if let Some(times) = self.stalls.note(now) {
+            tracing::error!(
+                lanes = ?stalled, period = ?self.period, times,
+                "lanes do not turn; the service manager's watchdog gets no ping"
+            );
+        }
+    }
+
+    fn renew_status(&mut self, sessions: usize) {
+        let count = |number: usize, one: &str, many: &str| match number {
+            1 => format!("1 {one}"),
+            _ => format!("{number} {many}"),
+        };
+        let sessions = count(sessions, "session", "sessions");
+        let status = match self.is_stopping {
+            true => format!("STATUS=stopping, {sessions} left\n"),
+            false => {
+                let addresses = count(self.addresses, "address", "addresses");
+                format!("STATUS=listening on {addresses}, {sessions}\n")
+            }
+        };
+        if status != self.status {
+            self.unsent.push_str(&status);
+            self.status = status;
+        }
+    }
+
+    /// Sends what is to be sent; what the manager does not take goes with the next report.
+    fn send(&mut self) {
+        let Some(socket) = &self.socket else {
+            self.unsent.clear();
+            return;
+        };
+        if self.unsent.is_empty() {
+            return;
+        }
+        match socket.send(&self.unsent) {
+            Ok(()) => self.unsent.clear(),
+            Err(error) => {
+                // Later ones say the same anew.
+                self.unsent = self.unsent.replace("WATCHDOG=1\n", "");
+                if let Some(times) = self.failures.note(sys::now()) {
+                    tracing::warn!(%error, times, "the service manager does not take a report");
+                }
+            }
+        }
+    }
+}
+
+/// The time in which the manager expects a ping of this process, if it does
+/// (sd_watchdog_enabled(3)).
+fn watchdog(time: Option<String>, of: Option<String>, pid: u32) -> Option<Duration> {
+    let micros = time?.parse().ok().filter(|micros| *micros > 0)?;
+    let is_for_us = of.is_none_or(|of| of.parse() == Ok(pid));
+    is_for_us.then_some(Duration::from_micros(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{STATUS_PERIOD, ServiceManager, watchdog};
+    use crate::runtime::Time;
+
+    #[test]
+    fn a_watchdog_is_obeyed_if_it_watches_this_process() {
+        let of = |time: &str, pid: Option<&str>| {
+            watchdog(Some(time.to_owned()), pid.map(str::to_owned), 7)
+        };
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(of("1000000", None), second);
+        assert_eq!(of("1000000", Some("7")), second);
+        assert_eq!(of("1000000", Some("8")), None);
+        assert_eq!(of("0", None), None);
+        assert_eq!(of("soon", None), None);
+        assert_eq!(watchdog(None, None, 7), None);
+    }
+
+    #[test]
+    fn pings_come_four_times_in_the_watchdogs_time() {
+        let period = |watchdog| ServiceManager::new(None, watchdog).period;
+        assert_eq!(
+            period(Some(Duration::from_secs(10))),
+            Duration::from_millis(2500)
+        );
+        assert_eq!(period(Some(Duration::from_secs(60))), STATUS_PERIOD);
+        assert_eq!(period(None), STATUS_PERIOD);
+    }
+
+    #[test]
+    fn without_a_manager_nothing_is_due() {
+        let mut manager = ServiceManager::new(None, Some(Duration::from_secs(1)));
+        manager.ready(1, 0, Time::ZERO);
+        assert_eq!(manager.due(), None);
+    }
+}

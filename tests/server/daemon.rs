@@ -1,0 +1,278 @@
+//! The server as a daemon: what it reports to the service manager that started it.
+
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::support::{
+    Directory, PATIENCE, Server, connect, corelane, echo, now, on_both, pause, ping, runtime,
+    spawn, until,
+};
+
+/// A service manager, as systemd is one to its services.
+struct Manager {
+    socket: UnixDatagram,
+    /// What `NOTIFY_SOCKET` says.
+    name: String,
+    reports: Vec<String>,
+    _directory: Option<Directory>,
+}
+
+impl Manager {
+    /// One with a path, as the system's has, or with an abstract name.
+    fn new(is_abstract: bool) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = (!is_abstract).then(Directory::new);
+        let (socket, name) = match &directory {
+            Some(directory) => {
+                let path = directory.0.join("notify");
+                let socket = UnixDatagram::bind(&path).unwrap();
+                (socket, path.to_str().unwrap().to_owned())
+            }
+            None => {
+                let name = format!("corelane-daemon-{}-{count}", process::id());
+                let address = SocketAddr::from_abstract_name(&name).unwrap();
+                (
+                    UnixDatagram::bind_addr(&address).unwrap(),
+                    format!("@{name}"),
+                )
+            }
+        };
+        Self {
+            socket,
+            name,
+            reports: Vec::new(),
+            _directory: directory,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = corelane();
+        command.env("NOTIFY_SOCKET", &self.name);
+        command
+    }
+
+    /// Waits for a report that holds this line; gives the whole report.
+    fn await_report(&mut self, line: &str) -> String {
+        let end = now() + PATIENCE;
+        let mut bytes = [0; 4096];
+        loop {
+            let left = end
+                .saturating_duration_since(now())
+                .max(Duration::from_millis(1));
+            self.socket.set_read_timeout(Some(left)).unwrap();
+            let count = match self.socket.recv(&mut bytes) {
+                Ok(count) => count,
+                Err(error) => panic!("no {line} ({error}): {:#?}", self.reports),
+            };
+            let report = String::from_utf8(bytes[..count].to_vec()).unwrap();
+            self.reports.push(report.clone());
+            if report.lines().any(|said| said == line) {
+                return report;
+            }
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let result = self.socket.recv(&mut [0; 1]);
+        self.socket.set_nonblocking(false).unwrap();
+        match result {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A client that connects as soon as the manager knows of it is served.
+#[test]
+fn a_service_manager_hears_of_the_start_and_the_stop() {
+    on_both(|poller| {
+        for is_abstract in [false, true] {
+            let mut manager = Manager::new(is_abstract);
+            let config = runtime(poller, 2) + &echo();
+            let mut server = Server::spawn(manager.command(), &config);
+            let report = manager.await_report("READY=1");
+            assert_eq!(
+                report,
+                "READY=1\nSTATUS=listening on 1 address, 0 sessions\n"
+            );
+            assert_eq!(manager.reports.len(), 1, "{:?}", manager.reports);
+            server.await_line("ready");
+            let client = connect(server.address("echo"));
+            ping(&client);
+            server.signal("TERM");
+            let report = manager.await_report("STOPPING=1");
+            assert_eq!(report, "STOPPING=1\nSTATUS=stopping, 1 session left\n");
+            drop(client);
+            assert_eq!(server.wait(), Some(0));
+            server.assert_calm();
+        }
+    });
+}
+
+/// The status line follows the sessions; the pings go on while the server drains.
+#[test]
+fn a_watchdog_is_pinged_while_the_lanes_turn() {
+    on_both(|poller| {
+        let mut manager = Manager::new(false);
+        let mut command = manager.command();
+        command.env("WATCHDOG_USEC", "200000");
+        let mut server = Server::spawn(command, &(runtime(poller, 2) + &echo()));
+        server.await_line("ready");
+        manager.await_report("WATCHDOG=1");
+        let client = connect(server.address("echo"));
+        ping(&client);
+        manager.await_report("STATUS=listening on 1 address, 1 session");
+        manager.await_report("WATCHDOG=1");
+        server.signal("TERM");
+        manager.await_report("STOPPING=1");
+        manager.await_report("WATCHDOG=1");
+        drop(client);
+        assert_eq!(server.wait(), Some(0));
+        server.assert_calm();
+    });
+}
+
+/// A thread of another process that runs no more until this is dropped, by whoever made it.
+struct Frozen(libc::pid_t);
+
+impl Frozen {
+    fn new(thread: libc::pid_t) -> Self {
+        Self::ptrace(libc::PTRACE_SEIZE, thread);
+        Self::ptrace(libc::PTRACE_INTERRUPT, thread);
+        let mut status = 0;
+        // SAFETY: the pointer is valid for a write of one status during the call.
+        let stopped = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
+        assert_eq!(stopped, thread, "{}", io::Error::last_os_error());
+        Self(thread)
+    }
+
+    fn ptrace(request: libc::c_uint, thread: libc::pid_t) {
+        let none = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: none of these requests reads or writes this process's memory.
+        let rc = unsafe { libc::ptrace(request, thread, none, none) };
+        assert_eq!(rc, 0, "{}", io::Error::last_os_error());
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        Self::ptrace(libc::PTRACE_DETACH, self.0);
+    }
+}
+
+/// The thread of a server that has this name.
+fn thread_named(name: &str, server: &Server) -> libc::pid_t {
+    let threads = format!("/proc/{}/task", server.pid());
+    let mut threads = fs::read_dir(threads)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let is_named = |path: &std::path::PathBuf| {
+        fs::read_to_string(path.join("comm")).unwrap().trim_end() == name
+    };
+    let thread = threads.find(is_named).unwrap();
+    thread
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// A lane that sleeps is no stall, so it is frozen in the midst of traffic, and again if it slept.
+#[test]
+fn a_lane_that_stalls_gets_no_ping() {
+    on_both(|poller| {
+        let mut manager = Manager::new(false);
+        let mut command = manager.command();
+        command.env("WATCHDOG_USEC", "200000");
+        let mut server = Server::spawn(command, &(runtime(poller, 2) + &echo()));
+        server.await_line("ready");
+        let lanes = ["lane-0", "lane-1"].map(|name| thread_named(name, &server));
+        let client = connect(server.address("echo"));
+        let (mut writer, mut reader) = (client.try_clone().unwrap(), client.try_clone().unwrap());
+        let writing = spawn(move || while writer.write_all(&[1; 65_536]).is_ok() {});
+        let reading = spawn(move || while reader.read(&mut [0; 65_536]).is_ok_and(|n| n > 0) {});
+        let is_noticed = |server: &Server| server.log.iter().any(|l| l.contains("do not turn"));
+        until("a frozen lane is noticed", || {
+            // Whichever has the connection.
+            lanes.iter().any(|&lane| {
+                let _frozen = Frozen::new(lane);
+                let end = now() + Duration::from_millis(500);
+                while now() < end && !is_noticed(&server) {
+                    server.read_log();
+                    while manager.has_more() {}
+                    pause();
+                }
+                is_noticed(&server)
+            })
+        });
+        let line = server.log.iter().find(|line| line.contains("do not turn"));
+        assert!(
+            line.unwrap().contains("ERROR lanes do not turn"),
+            "{line:?}"
+        );
+        client.shutdown(std::net::Shutdown::Both).unwrap();
+        writing.join().unwrap();
+        reading.join().unwrap();
+        // It turns again, and so do the pings.
+        while manager.has_more() {}
+        manager.await_report("WATCHDOG=1");
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0));
+    });
+}
+
+/// A parent's watchdog is not the server's.
+#[test]
+fn a_watchdog_of_another_process_is_not_pinged() {
+    let mut manager = Manager::new(false);
+    let mut command = manager.command();
+    let parent = process::id().to_string();
+    command
+        .env("WATCHDOG_USEC", "1000")
+        .env("WATCHDOG_PID", parent);
+    let server = Server::spawn(command, &(runtime("epoll", 1) + &echo()));
+    manager.await_report("READY=1");
+    server.signal("TERM");
+    manager.await_report("STOPPING=1");
+    let pings = |report: &String| report.contains("WATCHDOG");
+    assert!(!manager.reports.iter().any(pings), "{:?}", manager.reports);
+}
+
+/// A start that fails reports nothing: systemd goes by the exit code.
+#[test]
+fn a_start_that_fails_is_not_ready() {
+    let manager = Manager::new(false);
+    let mut server = Server::spawn(
+        manager.command(),
+        &echo().replace("127.0.0.1:0", "192.0.2.1:1"),
+    );
+    assert_eq!(server.wait(), Some(2), "{:#?}", server.log);
+    assert!(!manager.has_more());
+}
+
+/// Neither a manager that is gone nor a name that nobody can use keeps the server.
+#[test]
+fn a_manager_that_cannot_be_reached_is_a_warning() {
+    for name in ["/nonexistent/notify", "@corelane-nobody", "vsock:2:1"] {
+        let mut command = corelane();
+        command.env("NOTIFY_SOCKET", name);
+        let mut server = Server::spawn(command, &(runtime("epoll", 1) + &echo()));
+        server.await_line("WARN the service manager");
+        let client = connect(server.address("echo"));
+        ping(&client);
+        drop(client);
+        server.stop();
+    }
+}
