@@ -19,7 +19,7 @@ use super::log::{self, LogEnd};
 use super::memory::arenas;
 use super::plan::Plan;
 use super::reached::Reached;
-use super::service::ServiceManager;
+use super::service::ServiceReports;
 use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
 use crate::config::{Config, Service};
@@ -147,7 +147,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
         drop(go.send(listeners));
     }
     announce(&plan, &pollers, &config, &bound);
-    server.report_to(ServiceManager::from_environment(), bound.len());
+    server.report_to(ServiceReports::from_environment(), bound.len());
     let mut reached = Reached::new(
         Arc::clone(&limit),
         plan.bound.clone(),

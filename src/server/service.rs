@@ -1,8 +1,8 @@
-//! Reports to the service manager that started the process (sd_notify(3)): ready, stopping, a status
-//! line, and pings of its watchdog for as long as every lane turns.
+//! Reports to the service manager (sd_notify(3)): READY, STOPPING, a status line, and watchdog
+//! pings while every lane turns.
 //!
-//! The main thread alone reports; a lane does nothing for it. corelane starts no program, so no
-//! child could report in its place, and the variables stay in the environment.
+//! The main thread sends the reports; a lane does nothing for them. corelane starts no program, so
+//! no child process could report, and the variables stay in the environment.
 
 use std::env;
 use std::process;
@@ -11,24 +11,24 @@ use std::time::Duration;
 use crate::runtime::{LogInterval, Pulse, Remote, Time};
 use crate::sys::{self, NotifySocket};
 
-/// How often the status line is renewed, where no watchdog asks for more.
+/// The interval of status lines without a watchdog.
 const STATUS_PERIOD: Duration = Duration::from_secs(5);
 /// The shortest time between two looks at the lanes: some ten times a long turn.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
 
-/// The service manager, or none, to which every report is lost.
+/// The reports to the service manager; without a manager they go nowhere.
 #[derive(Debug, Default)]
-pub(super) struct ServiceManager {
+pub(super) struct ServiceReports {
     socket: Option<NotifySocket>,
     /// Whether the manager expects pings (`WatchdogSec=`).
     has_watchdog: bool,
     /// The time between two looks at the lanes.
     period: Duration,
-    /// When to look next; `None` before the server is ready.
+    /// The time of the next look; `None` before the server is ready.
     due: Option<Time>,
-    /// What is to be sent, and was not taken yet.
+    /// Lines for the next report.
     unsent: String,
-    /// The status line that was sent last.
+    /// The last status line.
     status: String,
     addresses: usize,
     is_stopping: bool,
@@ -38,8 +38,8 @@ pub(super) struct ServiceManager {
     stalls: LogInterval,
 }
 
-impl ServiceManager {
-    /// The manager that the environment names; what cannot be used of it is logged.
+impl ServiceReports {
+    /// Opens the socket of the environment; logs an error.
     pub(super) fn from_environment() -> Self {
         let socket = match NotifySocket::from_environment() {
             Ok(socket) => socket,
@@ -54,8 +54,8 @@ impl ServiceManager {
     }
 
     fn new(socket: Option<NotifySocket>, watchdog: Option<Duration>) -> Self {
-        // Four looks in the watchdog's time. A lane that turned before a look and not after it has
-        // not turned for the whole time, and for a quarter more at most, when the manager acts.
+        // With four looks in the watchdog's time, a lane has stalled for that time and for at most
+        // a quarter more when the manager ends the process.
         let period = watchdog.map_or(STATUS_PERIOD, |time| (time / 4).max(PERIOD_MIN));
         Self {
             socket,
@@ -82,7 +82,7 @@ impl ServiceManager {
         self.send();
     }
 
-    /// When [`Self::look`] has something to do.
+    /// The time at which to call [`Self::look`].
     pub(super) fn due(&self) -> Option<Time> {
         self.due.filter(|_| self.socket.is_some())
     }
@@ -107,7 +107,7 @@ impl ServiceManager {
                 }
                 !pulses[*lane].beats(remote.heart(), period)
             });
-            // Every pulse is felt, also behind a lane that has none.
+            // Collected, since the pulse of every lane must be felt at each look.
             let stalled: Vec<usize> = stalled.map(|(lane, _)| lane).collect();
             self.ping(&stalled, now);
         }
@@ -145,7 +145,7 @@ impl ServiceManager {
         }
     }
 
-    /// Sends what is to be sent; what the manager does not take goes with the next report.
+    /// Sends the lines. After an error they go with the next report.
     fn send(&mut self) {
         let Some(socket) = &self.socket else {
             self.unsent.clear();
@@ -157,7 +157,7 @@ impl ServiceManager {
         match socket.send(&self.unsent) {
             Ok(()) => self.unsent.clear(),
             Err(error) => {
-                // Later ones say the same anew.
+                // A late ping would vouch for lanes of the past.
                 self.unsent = self.unsent.replace("WATCHDOG=1\n", "");
                 if let Some(times) = self.failures.note(sys::now()) {
                     tracing::warn!(%error, times, "the service manager does not take a report");
@@ -167,8 +167,7 @@ impl ServiceManager {
     }
 }
 
-/// The time in which the manager expects a ping of this process, if it does
-/// (sd_watchdog_enabled(3)).
+/// The watchdog's time, if the watchdog is for this process (sd_watchdog_enabled(3)).
 fn watchdog(time: Option<String>, of: Option<String>, pid: u32) -> Option<Duration> {
     let micros = time?.parse().ok().filter(|micros| *micros > 0)?;
     let is_for_us = of.is_none_or(|of| of.parse() == Ok(pid));
@@ -179,7 +178,7 @@ fn watchdog(time: Option<String>, of: Option<String>, pid: u32) -> Option<Durati
 mod tests {
     use std::time::Duration;
 
-    use super::{STATUS_PERIOD, ServiceManager, watchdog};
+    use super::{STATUS_PERIOD, ServiceReports, watchdog};
     use crate::runtime::Time;
 
     #[test]
@@ -198,7 +197,7 @@ mod tests {
 
     #[test]
     fn pings_come_four_times_in_the_watchdogs_time() {
-        let period = |watchdog| ServiceManager::new(None, watchdog).period;
+        let period = |watchdog| ServiceReports::new(None, watchdog).period;
         assert_eq!(
             period(Some(Duration::from_secs(10))),
             Duration::from_millis(2500)
@@ -209,7 +208,7 @@ mod tests {
 
     #[test]
     fn without_a_manager_nothing_is_due() {
-        let mut manager = ServiceManager::new(None, Some(Duration::from_secs(1)));
+        let mut manager = ServiceReports::new(None, Some(Duration::from_secs(1)));
         manager.ready(1, 0, Time::ZERO);
         assert_eq!(manager.due(), None);
     }

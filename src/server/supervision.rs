@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::error::ServerError;
 use super::lane::Orders;
-use super::service::ServiceManager;
+use super::service::ServiceReports;
 use super::signals::Request;
 use super::stop::Stop;
 use crate::poller::BackEnd;
@@ -121,7 +121,7 @@ pub(super) struct Server {
     events: Events,
     orders: Arc<Orders>,
     limit: Arc<SessionLimit>,
-    manager: ServiceManager,
+    manager: ServiceReports,
     /// By lane, until it has ended.
     threads: Vec<Option<JoinHandle<()>>>,
     /// By lane, once all are open.
@@ -143,7 +143,7 @@ impl Server {
             events,
             orders,
             limit,
-            manager: ServiceManager::default(),
+            manager: ServiceReports::default(),
             threads: threads.into_iter().map(Some).collect(),
             remotes: Vec::new(),
             ended: 0,
@@ -183,7 +183,7 @@ impl Server {
 
     /// Reports to `manager` from now on: that the server is ready on so many addresses, and what
     /// comes of it.
-    pub(super) fn report_to(&mut self, manager: ServiceManager, addresses: usize) {
+    pub(super) fn report_to(&mut self, manager: ServiceReports, addresses: usize) {
         self.manager = manager;
         let sessions = self.limit.live();
         self.manager.ready(addresses, sessions, sys::now());

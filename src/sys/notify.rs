@@ -1,6 +1,6 @@
-//! The datagram socket of a service manager (sd_notify(3)), as the environment names it.
+//! The datagram socket of a service manager (sd_notify(3)), named by the environment.
 //!
-//! Used by the main thread alone. A message waits a second at most for a manager that does not read.
+//! The main thread alone sends. A full queue of the manager delays it by a second a message.
 
 use std::env;
 use std::ffi::OsStr;

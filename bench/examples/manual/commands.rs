@@ -1,6 +1,6 @@
 //! The page of a program: its synopsis, then each of its commands with all options.
 //!
-//! One page a program, as operators look for it; clap_mangen alone would make one a command.
+//! clap_mangen alone makes a page for each command; operators look for the page of the program.
 
 use std::io;
 
@@ -49,7 +49,7 @@ pub(super) fn page(command: Command, date: &str) -> io::Result<String> {
     Ok(page)
 }
 
-/// `command` without the flags and the command for help, which would stand everywhere.
+/// `command` without the flags and the command for help, to keep them out of every section.
 fn quiet(command: Command) -> Command {
     command
         .disable_help_flag(true)
@@ -57,7 +57,7 @@ fn quiet(command: Command) -> Command {
         .mut_subcommands(quiet)
 }
 
-/// The commands that do something, in the order of the definition.
+/// The commands without subcommands, in the order of the definition.
 fn leaves(command: &Command) -> Vec<&Command> {
     let below = |command| match leaves(command) {
         none if none.is_empty() => vec![command],
@@ -66,7 +66,7 @@ fn leaves(command: &Command) -> Vec<&Command> {
     command.get_subcommands().flat_map(below).collect()
 }
 
-/// The part of the page that is about one command.
+/// The section of one command.
 fn section(command: &Command) -> io::Result<String> {
     let man = Man::new(command.clone());
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());

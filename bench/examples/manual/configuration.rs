@@ -1,5 +1,6 @@
-//! corelane.toml(5), made of `config/default.toml`: its comments explain every key, and a test of
-//! the parser fails for a key that the file lacks or shows with another value than its default.
+//! corelane.toml(5), made from the comments of `config/default.toml`.
+//!
+//! A test of the parser fails for a key that the file lacks and for a value that is no default.
 
 use std::io;
 
@@ -8,7 +9,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use super::{clean, title};
 
-/// What stands before the tables.
+/// The text before the tables.
 const INTRODUCTION: &str = "\
 corelane reads one file in TOML, named by --config. The service of the Debian package reads \
 /etc/corelane/corelane.toml. `corelane check --config FILE` says everything that is wrong with a \
@@ -28,7 +29,7 @@ pub(super) fn page(default: &str, date: &str) -> io::Result<String> {
     INTRODUCTION.lines().for_each(|line| reading.comment(line));
     reading.explain(&mut roff);
     let mut lines = default.lines();
-    // Who made the file and how to use it is said above; how values are written is not.
+    // Of the file's introduction, the notation of values alone: the rest is about the file.
     let values = lines
         .by_ref()
         .skip_while(|line| !line.starts_with("# A duration is"));
@@ -40,12 +41,12 @@ pub(super) fn page(default: &str, date: &str) -> io::Result<String> {
     Ok(page)
 }
 
-/// Reads a commented file from its top, and writes what it has read.
+/// Turns a commented file into a page, line by line.
 #[derive(Debug, Default)]
 struct Reading {
     /// The table, or nothing before the first.
     table: String,
-    /// Comments that belong to what comes next.
+    /// Comments for the next key or table.
     comments: Vec<String>,
     /// The keys of this table so far.
     seen: Vec<String>,
@@ -71,7 +72,7 @@ impl Reading {
         }
     }
 
-    /// A table; the second one of a list goes on where the first ended.
+    /// A table. A second table of a list continues the section of the first.
     fn begin(&mut self, header: &str, roff: &mut Roff) {
         if self.table != header {
             self.table = header.to_owned();
@@ -81,8 +82,8 @@ impl Reading {
         self.explain(roff);
     }
 
-    /// A key, explained by the comments right above it; those before an empty line are about more.
-    /// Several keys below one comment share that.
+    /// A key with the comments above it. Comments before an empty line introduce a group of keys.
+    /// Several keys may share a comment.
     fn key(&mut self, key: &str, roff: &mut Roff) {
         let name = key.split(" = ").next().unwrap_or(key).to_owned();
         if self.comments.is_empty() && self.seen.contains(&name) {
@@ -114,7 +115,7 @@ impl Reading {
     }
 }
 
-/// A line of a comment. One that is indented shows a value, then what it means; deeper ones go on.
+/// A line of a comment. An indented line shows a value and its meaning; a deeper line continues.
 fn text(line: &str, roff: &mut Roff) {
     let (shown, indent) = (line.trim_start(), line.len() - line.trim_start().len());
     match (indent, shown.split_once("  ")) {
@@ -138,8 +139,8 @@ mod tests {
 
     use super::page;
 
-    /// The paths of all keys of a table, asked of the parser: what it knows beside `zzz`, and
-    /// whether it wants a table there.
+    /// The paths of all keys of a table, by the parser's answers: the known keys beside `zzz`, and
+    /// the kind of each value.
     fn keys(header: &str, path: &str, found: &mut Vec<String>) {
         let reasons = |key: &str, value: &str| {
             let text = format!("{header}{path}{key} = {value}\n");
@@ -179,12 +180,12 @@ mod tests {
         for path in found {
             let shown = path.replace('-', "\\-");
             let alone = page.contains(&format!("\\fB{shown} = "));
-            // `socket.keepalive = { idle = ... }`, and what is explained beside another key.
+            // `socket.keepalive = { idle = ... }`, and a key in the text of its neighbour.
             let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
             let inside =
                 page.contains(&format!("\\fB{table} = {{ ")) && page.contains(&format!("{key} = "));
             let beside = page.contains(&format!("{path} = "));
-            // Both kinds of sockets have the same keys.
+            // Listeners and upstreams have the same socket keys.
             assert!(alone || inside || beside, "{path}");
         }
     }
