@@ -1,5 +1,5 @@
-//! What a session holds of its listener for as long as the session lives: a permit of the limit,
-//! and its part in the lane's count of sessions.
+//! The part of a session in its listener's limit and in its lane's session count, from the
+//! session's begin to its end.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,10 +7,9 @@ use std::sync::Arc;
 use super::limit::Permit;
 use super::listener_context::ListenerContext;
 
-/// The permit of a session that has begun. Comes back when this is dropped, once the session's
-/// descriptors are closed. All sessions of a listener have permits of the same limit, so the
-/// listener context, which every session needs anyway, says which one: the permit itself costs an
-/// idle session no memory.
+/// The permit of a session that has begun. Drop returns the permit to the limit as soon as the
+/// session's descriptors are closed. The limit is found through the listener context, which every
+/// session needs anyway, so the permit costs an idle session no memory.
 #[derive(Debug)]
 pub(super) struct Admission {
     listener_context: Rc<ListenerContext>,

@@ -1,47 +1,48 @@
-//! The close engine: what one direction of a relay does next, as a table.
+//! The close engine: the next action of a direction, as a table.
 //!
-//! A direction moves bytes from a *source* to a *sink*; a session has two, each other's mirror.
-//! [`action`] is pure and total: the state of a direction in, one action out. When both directions
-//! have ended, [`closing`] says of each socket how it is closed. Before there are directions,
-//! [`before_relay`] says when to give up. `opening`, `relay` and `pump` carry that out and decide
-//! nothing. What the tables uphold:
+//! A direction moves bytes from a *source* to a *sink*. A proxied session has two directions, which
+//! mirror each other. [`action`] is pure and total: from the state of a direction to an action.
+//! After the end of both directions [`closing`] decides how each socket is closed. Before there are
+//! directions, [`before_relay`] decides when to give up. `opening`, `relay` and `pump` carry out
+//! the decisions and make none. Laws of the tables:
 //!
-//! - **Bytes before ends.** What the source sent before its end goes to the sink first: TCP
-//!   delivers data in order before a FIN (RFC 9293 §3.6), and what was received before a reset
-//!   stays readable, so a direct connection would have delivered it too.
-//! - **FIN for FIN.** A FIN goes out when the source has sent one, behind all of its bytes, and
-//!   never else; the other direction goes on (half-close, RFC 1122 §4.2.2.13).
-//! - **Reset for reset.** A source that is reset, or closes with unread input (which its kernel
-//!   turns into a reset, RFC 1122 §4.2.2.13), has not said all: its sink is reset too, so that
-//!   nobody takes the part for the whole. Not before the sink's kernel has acknowledged what came
-//!   first, since a reset throws away what waits to be sent (RFC 9293 §3.10.5).
-//! - **An end that is corelane's own** (a timeout, a limit, the end of the grace period) is a reset
-//!   of both, for the same reason.
+//! - **Bytes before ends.** Bytes that the source sent before its end reach the sink before the end
+//!   does. TCP delivers data in order before a FIN (RFC 9293 §3.6), and bytes received before a
+//!   reset stay readable, so a direct connection would deliver the same bytes.
+//! - **FIN for FIN.** A FIN goes out behind all bytes of the source, after the FIN of the source
+//!   and never otherwise. The opposite direction goes on (half-close, RFC 1122 §4.2.2.13).
+//! - **Reset for reset.** A reset of the source means that bytes may be missing, so the sink is
+//!   reset too: a FIN would declare the part complete. A source that closes with unread input
+//!   counts as reset, since its kernel sends a reset (RFC 1122 §4.2.2.13). The reset of the sink
+//!   waits for the acknowledgement of all bytes sent before, since a reset destroys bytes that wait
+//!   to be sent (RFC 9293 §3.10.5).
+//! - **An end by corelane** (a timeout, a limit, the end of the grace period) resets both sockets,
+//!   for the same reason.
 
-/// Where a session stands that relays.
+/// The phase of a session with a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
-    /// Both ends are there. Draining is the same: a session that may finish is not hurried.
+    /// Both sockets are connected. A drain changes nothing: the session may finish.
     Relaying,
-    /// corelane ends it: a timeout, a limit, the end of the grace period.
+    /// corelane ends the session: a timeout, a limit, the end of the grace period.
     Ending,
 }
 
-/// What the source of a direction has done.
+/// The state of the source of a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
-    /// It may send more.
+    /// The source may send more.
     Open,
-    /// It has sent its FIN.
+    /// The source has sent its FIN.
     Fin,
-    /// It has reset the connection, or it cannot be reached any more.
+    /// The source has reset the connection, or is unreachable.
     Reset,
 }
 
-/// The nearest place where bytes of a direction wait, that the sink does not have yet.
+/// Where bytes of a direction wait. With bytes at several stages, the stage nearest to the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Held {
-    /// Nowhere: the sink's kernel has acknowledged all.
+    /// Nowhere: the sink has acknowledged all bytes.
     Nothing,
     /// In the kernel: sent, not acknowledged.
     Kernel,
@@ -49,52 +50,51 @@ pub(super) enum Held {
     User,
 }
 
-/// What the sink of a direction has done.
+/// The state of the sink of a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Sink {
-    /// It can be sent to.
+    /// The sink accepts bytes.
     Open,
-    /// It has reset the connection, or it cannot be reached any more.
+    /// The sink has reset the connection, or is unreachable.
     Gone,
 }
 
-/// What the direction does next.
+/// The next action of a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Action {
     /// Receive and send.
     Move,
-    /// Send what is held; there is nothing more to receive.
+    /// Send the held bytes; no more will arrive.
     Flush,
     /// Send a FIN. The direction has ended.
     SendFin,
-    /// Wait until the sink's kernel has acknowledged what was sent.
+    /// Wait until the sink has acknowledged all sent bytes.
     AwaitAcks,
     /// Reset the sink. The direction has ended.
     ResetSink,
-    /// Drop what is held and receive no more. The direction has ended; the other one, whose source
-    /// is this sink, resets this source once it has flushed.
+    /// Drop the held bytes and receive no more. The direction has ended. The opposite direction,
+    /// whose source is this sink, resets this source after its flush.
     Discard,
-    /// Reset both ends, whatever is held. The session has ended.
+    /// Reset both sockets, even with bytes held. The session has ended.
     ResetBoth,
 }
 
-/// What the opening does next: the client is there, and nothing to relay to.
+/// The next action of an opening, which has a client and no relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum BeforeRelay {
-    /// Go on with the steps. What the client has sent waits.
+    /// Go on with the steps. Bytes of the client wait.
     GoOn,
     /// Give up and close the client.
     GiveUp,
 }
 
-/// The table of the opening, by what the client has done and where its first bytes wait: in the
-/// kernel once they are on their way to an endpoint.
+/// The table of the opening. First bytes on their way to an endpoint are in the kernel.
 pub(super) fn before_relay(client: Source, first_bytes: Held) -> BeforeRelay {
     use {Held as H, Source as S};
     match (client, first_bytes) {
-        // A client that has sent its FIN is not gone: it may wait for the answer.
+        // A client may send a FIN and wait for an answer.
         (S::Open | S::Fin, _) => BeforeRelay::GoOn,
-        // An endpoint may have accepted the bytes, and then has to learn of the reset.
+        // An endpoint may have accepted the bytes, and then must see the reset.
         (S::Reset, H::Kernel) => BeforeRelay::GoOn,
         (S::Reset, H::Nothing | H::User) => BeforeRelay::GiveUp,
     }
@@ -104,44 +104,46 @@ pub(super) fn before_relay(client: Source, first_bytes: Held) -> BeforeRelay {
 pub(super) fn action(phase: Phase, source: Source, held: Held, sink: Sink) -> Action {
     use {Held as H, Phase as P, Sink as K, Source as S};
     match (phase, source, held, sink) {
-        // corelane's own end is a reset: a FIN would pass for the source's.
+        // A FIN would pass for the FIN of the source.
         (P::Ending, _, _, _) => Action::ResetBoth,
 
-        // A sink that is gone takes nothing more, whatever the source does.
+        // A sink that is gone accepts no byte, in any state of the source.
         (P::Relaying, _, _, K::Gone) => Action::Discard,
 
         (P::Relaying, S::Open, _, K::Open) => Action::Move,
 
-        // The source has ended: first its bytes...
+        // The source has ended: first the bytes...
         (P::Relaying, S::Fin | S::Reset, H::User, K::Open) => Action::Flush,
-        // ...then its end. The kernel keeps a FIN behind what it holds; a reset overtakes it.
+        // ...then the end. The kernel keeps a FIN behind the bytes in its queue; a reset overtakes
+        // them.
         (P::Relaying, S::Fin, H::Kernel | H::Nothing, K::Open) => Action::SendFin,
         (P::Relaying, S::Reset, H::Kernel, K::Open) => Action::AwaitAcks,
         (P::Relaying, S::Reset, H::Nothing, K::Open) => Action::ResetSink,
     }
 }
 
-/// How a socket is closed, once both directions have ended.
+/// How a socket is closed after the end of both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Closing {
-    /// Quietly: its kernel delivers what it holds, and the FIN behind that.
+    /// By FIN: the kernel delivers the bytes in its queue first.
     Fin,
-    /// Not yet: its kernel holds what a reset would destroy.
+    /// Not yet: a reset would destroy bytes in the queue of the kernel.
     AwaitAcks,
     /// By reset.
     Reset,
 }
 
-/// The table of the last step. A session is orderly when both sources have sent their FIN and
-/// neither sink has failed; `held` is what this socket holds of the direction it is the sink of,
-/// which may have ended by FIN before the session ended otherwise.
+/// The table of the close. A session is orderly when both sources have sent their FIN and no sink
+/// has failed. `held` is about the direction whose sink is this socket. The direction may have
+/// ended by FIN before an abnormal end of the session.
 pub(super) fn closing(phase: Phase, orderly: bool, held: Held, socket: Sink) -> Closing {
     use {Held as H, Phase as P, Sink as K};
     match (phase, orderly, held, socket) {
-        // corelane's own end does not wait.
+        // An end by corelane does not wait.
         (P::Ending, _, _, _) => Closing::Reset,
         (_, true, _, _) => Closing::Fin,
-        // The other socket was reset, this one takes what came before that.
+        // After a reset of the opposite socket, this socket still delivers the bytes before the
+        // reset.
         (_, false, H::Kernel | H::User, K::Open) => Closing::AwaitAcks,
         (_, false, H::Nothing, K::Open) | (_, false, _, K::Gone) => Closing::Reset,
     }
@@ -212,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Every other row goes on.
+    /// All remaining rows go on.
     #[test]
     fn an_opening_is_given_up_for_a_reset_that_no_endpoint_has_to_learn_of() {
         for source in SOURCES {

@@ -1,35 +1,36 @@
-//! A session reduced to counts of bytes, driven by the tables of the close engine as `relay` and
-//! `direction` drive one, with the laws of every end checked at each step.
+//! A model of a session that counts bytes. The tables of the close engine drive the model as they
+//! drive `opening`, `relay` and `pump`, and every step checks the laws of the tables.
 //!
-//! A script is any bytes: each is something that happens to the session. The property tests below
-//! and the fuzz target `close_engine` run scripts. Knows no socket and no clock.
+//! A script is a sequence of bytes, each an event of the session. The property tests below and the
+//! fuzz target `close_engine` run scripts. Knows no socket and no clock.
 
 use super::close::{
     Action, BeforeRelay, Closing, Held, Phase, Sink, Source, action, before_relay, closing,
 };
 
-/// Steps within which a session must come to rest, and to its end when its peers have ended, and
-/// read: more than the longest script can leave to be done.
+/// The most steps to a state of rest, and to the end of the session after the ends of its peers.
+/// More than the longest script can need.
 const STEPS_MAX: usize = 4096;
-/// What is played of a script, so that the steps suffice.
+/// The most bytes of a script, so that `STEPS_MAX` suffices.
 const SCRIPT_MAX: usize = 1000;
 
-/// One socket and the peer behind it, each seen from where it is.
+/// A socket and its peer.
 #[derive(Debug)]
 struct Socket {
-    /// What the peer has sent, and what corelane has not received of it yet.
+    /// Bytes sent by the peer, and the part that corelane has not received.
     sent: usize,
     unread: usize,
-    /// The peer has sent its FIN; it has reset.
+    /// The peer has sent its FIN; the peer has reset.
     peer_fin: bool,
     peer_reset: bool,
-    /// What corelane knows of that.
+    /// The state of the peer as corelane knows it.
     read: Source,
     write_failed: bool,
-    /// What corelane has sent and the peer has not acknowledged; what it has.
+    /// Bytes sent by corelane: not acknowledged, and acknowledged.
     kernel: usize,
     delivered: usize,
-    /// corelane's own end: behind what the kernel holds, and in place of it.
+    /// The end sent by corelane: a FIN behind the bytes in the kernel, or a reset instead of the
+    /// bytes.
     fin: bool,
     reset: bool,
     closed: bool,
@@ -89,8 +90,8 @@ impl Socket {
         }
     }
 
-    /// Receives what comes next, bytes first: how many, `None` if nothing has come. The end comes
-    /// behind the last of them, or together with it, as a bulk move learns of it.
+    /// Receives the next byte or the end, bytes first. Returns the number of bytes, `None` without
+    /// an arrival. `together`: the end arrives with the last byte, as in a bulk move.
     fn receive(&mut self, together: bool) -> Option<usize> {
         let bytes = self.unread.min(1);
         self.unread -= bytes;
@@ -113,12 +114,12 @@ impl Socket {
 struct Pump {
     source: usize,
     sink: usize,
-    /// Received and not sent: in user space.
+    /// Bytes in user space: received and not sent.
     user: usize,
     ended: bool,
 }
 
-/// A session: a client, and an upstream unless it is an echo.
+/// A session with a client, and with an upstream except for an echo.
 #[derive(Debug)]
 pub(super) struct Session {
     /// There is no upstream yet.
@@ -126,14 +127,14 @@ pub(super) struct Session {
     phase: Phase,
     sockets: Vec<Socket>,
     directions: Vec<Pump>,
-    /// How many more the kernel of a sink takes.
+    /// Free room in the kernel of each sink, in bytes.
     room: [usize; 2],
-    /// Ends are learnt of together with the bytes before them.
+    /// Ends arrive together with the last byte.
     together: bool,
 }
 
 impl Session {
-    /// One that begins by connecting.
+    /// A session that begins with an opening.
     fn proxied() -> Self {
         Self::of(true, 2, &[(0, 1), (1, 0)])
     }
@@ -159,12 +160,13 @@ impl Session {
         }
     }
 
-    /// Plays a script to its end, and then lets the session come to its own.
+    /// Plays a script, and then brings the session to its end.
     ///
-    /// The first byte says what the session is and how the peers go on when the script is over.
+    /// The first byte of the script chooses the kind of session and the behaviour of the peers
+    /// after the script.
     ///
     /// # Panics
-    /// When a law is broken.
+    /// If a law is broken.
     pub(super) fn play(script: &[u8]) {
         let (&kind, script) = script.split_first().unwrap_or((&0, &[]));
         let mut session = if kind & 1 == 0 {
@@ -180,7 +182,7 @@ impl Session {
         if kind & 2 == 0 {
             session.settle(kind & 8 != 0);
         } else {
-            // Whatever it waits for, a timeout ends it at once.
+            // A timeout ends the session at once, whatever the session waits for.
             if !session.is_over() {
                 session.end();
             }
@@ -189,7 +191,7 @@ impl Session {
         session.check_ends();
     }
 
-    /// Something happens, by the lower half of the byte; to which socket, by the upper.
+    /// An event. The lower half of the byte is the kind, the upper half chooses the socket.
     fn happen(&mut self, byte: u8) {
         let at = usize::from(byte >> 4) % self.sockets.len();
         match byte % 16 {
@@ -208,8 +210,8 @@ impl Session {
         }
     }
 
-    /// The peers end if they have not, and read; then the session must end too. An upstream that
-    /// `answers` ends only when its client has, as one that waits for all of a question does.
+    /// Both peers read and end; then the session must end too. An upstream that `answers` ends only
+    /// after the FIN of the client, as a server that waits for the whole request.
     fn settle(&mut self, answers: bool) {
         for _ in 0..STEPS_MAX {
             self.opens = false;
@@ -232,7 +234,7 @@ impl Session {
         }
     }
 
-    /// corelane ends it.
+    /// corelane ends the session.
     fn end(&mut self) {
         (self.opens, self.phase) = (false, Phase::Ending);
     }
@@ -241,7 +243,7 @@ impl Session {
         self.sockets[0].closed
     }
 
-    /// As `Relay::step`: both directions as far as they go without waiting, then the end.
+    /// As `Relay::step`: both directions as far as possible without waiting, then the end.
     fn go_on(&mut self) {
         let mut steps = 0;
         while !self.is_over() && self.step() {
@@ -253,7 +255,7 @@ impl Session {
         self.check_at_rest();
     }
 
-    /// One step of whichever direction can make one.
+    /// A step of the first direction that can make a step.
     fn step(&mut self) -> bool {
         if self.directions.iter().all(|direction| direction.ended) {
             return self.close();
@@ -265,7 +267,7 @@ impl Session {
         all.any(|at| !self.directions[at].ended && self.step_direction(at))
     }
 
-    /// While it connects; what the client sends is received and kept.
+    /// A step of the opening: receives and keeps bytes of the client.
     fn step_opening(&mut self) -> bool {
         let (read, held) = (self.sockets[0].read, self.held(0));
         match before_relay(read, held) {
@@ -338,7 +340,7 @@ impl Session {
         true
     }
 
-    /// As `Relay::settle`: closes the sockets once all of them can be.
+    /// As `Relay::settle`: closes both sockets as soon as both can be closed.
     fn close(&mut self) -> bool {
         let orderly = self
             .sockets
@@ -369,7 +371,7 @@ impl Session {
         true
     }
 
-    /// What each peer may have seen by now.
+    /// Checks everything that peers may have seen so far.
     fn check(&self) {
         for direction in &self.directions {
             let (from, to) = (
@@ -400,7 +402,7 @@ impl Session {
         }
     }
 
-    /// What is done at once, whatever the other direction waits for.
+    /// Checks actions that must not wait for the opposite direction.
     fn check_at_rest(&self) {
         if self.is_over() {
             return;
@@ -420,7 +422,7 @@ impl Session {
         }
     }
 
-    /// How it has ended for everybody, once it is over.
+    /// Checks the end that each peer has seen.
     fn check_ends(&self) {
         assert!(self.is_over(), "it hangs: {self:?}");
         let reset = self.sockets.iter().any(|socket| socket.peer_reset);
@@ -461,7 +463,7 @@ mod tests {
         }
     }
 
-    /// Every short script of those things that differ, so that no corner is left to chance.
+    /// All short scripts of events with different effects, so that coverage is no matter of luck.
     #[test]
     fn no_script_of_three_breaks_a_law() {
         let happens: Vec<u8> = [0, 4, 6, 8, 9, 10, 11, 12]

@@ -1,26 +1,26 @@
-//! When a session's time is over. Pure logic, given the time as an argument.
+//! The time limits of a session. Pure: time is an argument.
 //!
-//! A message moves a deadline by writing one word: no timer operation.
+//! A message moves the deadline by a write of a single word, without a timer operation.
 
 use std::time::Duration;
 
 use crate::runtime::Time;
 
-/// How long a session may take over what.
+/// The time limits of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// One endpoint to answer.
+    /// For the answer of an endpoint.
     pub connect: Duration,
-    /// All endpoints together.
+    /// For the answers of all endpoints together.
     pub connect_total: Duration,
-    /// Without a byte in either direction; `None` for ever.
+    /// Without a byte in either direction; `None`: no limit.
     pub idle: Option<Duration>,
-    /// Without a byte once one direction has ended.
+    /// Without a byte after the end of a direction.
     pub half_close: Duration,
-    /// In all; `None` for ever.
+    /// From begin to end; `None`: no limit.
     pub lifetime: Option<Duration>,
-    /// How much of a lifetime may be cut off, a random part for each session, so that sessions
-    /// that began together do not end together; in per cent of it.
+    /// The most that the lifetime of a session is shortened by, in per cent. The part is random for
+    /// each session, so that sessions with the same begin have different ends.
     pub lifetime_jitter_percent: u8,
 }
 
@@ -37,7 +37,7 @@ impl Timeouts {
     };
 }
 
-/// Which time is over.
+/// The limit that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expired {
     Idle,
@@ -45,17 +45,17 @@ pub(super) enum Expired {
     Lifetime,
 }
 
-/// Whether both directions of a session may still move, or one has ended.
+/// Whether both directions of a session are open, or only a single direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Open {
     Both,
     Half,
 }
 
-/// One session's clock. Every session has one, so it is kept small.
+/// The clock of a session. Kept small, since every idle session has a clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
-    /// The end of the session's lifetime.
+    /// The end of the lifetime.
     end: Time,
     last: Time,
 }
@@ -71,17 +71,17 @@ impl Deadline {
         Self { end, last: now }
     }
 
-    /// Bytes moved, or one direction has ended: silence before does not count for the other.
+    /// Restarts the idle time: bytes have moved, or a direction has ended.
     pub(super) fn alive(&mut self, now: Time) {
         self.last = now;
     }
 
-    /// When to look next; the end of time if never.
+    /// The time of the next check; the end of time without any limit.
     pub(super) fn at(&self, timeouts: &Timeouts, open: Open) -> Time {
         self.end.min(self.last + open.quiet(timeouts).0)
     }
 
-    /// Which time is over at `now`.
+    /// The limit that is over at `now`, if any.
     pub(super) fn expired(&self, timeouts: &Timeouts, open: Open, now: Time) -> Option<Expired> {
         if now >= self.end {
             return Some(Expired::Lifetime);
@@ -92,7 +92,7 @@ impl Deadline {
 }
 
 impl Open {
-    /// How long nothing may move.
+    /// The longest time without a byte, and the limit behind this time.
     pub(super) fn quiet(self, timeouts: &Timeouts) -> (Duration, Expired) {
         let idle = timeouts.idle.unwrap_or(Duration::MAX);
         if self == Self::Half && timeouts.half_close <= idle {
@@ -127,7 +127,8 @@ mod tests {
         Time::ZERO + seconds * SECOND
     }
 
-    /// That the deadline looks again at that second, when it expires so and not before.
+    /// Checks that the deadline expires at `second` for the limit `which`, and not a second
+    /// earlier.
     fn expires(deadline: Deadline, limits: &Timeouts, open: Open, (second, which): (u32, Expired)) {
         assert_eq!(deadline.at(limits, open), at(second));
         assert_eq!(deadline.expired(limits, open, at(second - 1)), None);

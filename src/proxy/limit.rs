@@ -1,24 +1,24 @@
-//! The limit on sessions, over all lanes, and those that wait for a descriptor.
+//! The limit on sessions over all lanes, and the accept loops that wait for a descriptor.
 
 use std::sync::Arc;
 
 use crate::runtime::{Bug, GiveBack, Seat, Semaphore, Waitlist, seeded};
 
-/// Places that may be free while an end of a session is hurried: as many as a lane can give back in
-/// one turn, by its budget of tasks.
+/// With at most this many free permits, lanes return permits without delay. A lane can return as
+/// many in a turn, by its budget of tasks.
 const PRESSING: usize = 256;
 
-/// How many sessions there may be, and are. Shared by all lanes; never exceeded.
+/// The most sessions, and the present number. Shared by all lanes; never exceeded.
 #[derive(Debug)]
 pub struct SessionLimit {
-    places: Semaphore,
+    permits: Semaphore,
     descriptors: Waitlist,
 }
 
-/// One session's place. Comes free when dropped, unless it is kept.
+/// The right to begin a session. Drop returns the permit.
 #[derive(Debug)]
 pub struct Permit {
-    /// `None` once it is kept.
+    /// `None` after [`Permit::keep`].
     limit: Option<Arc<SessionLimit>>,
 }
 
@@ -29,59 +29,59 @@ impl Permit {
             .is_some_and(|own| Arc::ptr_eq(own, limit))
     }
 
-    /// Keeps the place, until [`SessionLimit::give_back`](GiveBack::give_back).
+    /// Keeps the permit until [`SessionLimit::give_back`](GiveBack::give_back).
     pub(super) fn keep(mut self) {
         self.limit = None;
     }
 }
 
 impl SessionLimit {
-    /// Room for `max` sessions.
+    /// A limit of `max` sessions.
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
-            places: Semaphore::new(max),
+            permits: Semaphore::new(max),
             descriptors: Waitlist::default(),
         })
     }
 
-    /// How many sessions there may be.
+    /// The most sessions.
     #[must_use]
     pub fn max(&self) -> usize {
-        self.places.max()
+        self.permits.max()
     }
 
-    /// How many places are taken: of sessions, and of those whose descriptors are being closed.
+    /// The number of permits in use. A session keeps its permit until its descriptors are closed.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.places.taken()
+        self.permits.taken()
     }
 
-    /// How many accept loops hold a connection that waits for a place.
+    /// The number of accept loops that hold a connection and wait for a permit.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.places.waitlist().waiting()
+        self.permits.waitlist().waiting()
     }
 
-    /// The accept loops that wait for a descriptor of a session that ends.
+    /// Accept loops that wait until the end of a session frees a descriptor.
     pub(super) fn descriptors(&self) -> &Waitlist {
         &self.descriptors
     }
 
-    /// Where an accept loop waits for a place.
+    /// A seat for an accept loop that waits for a permit.
     pub(super) fn seat(&self) -> Arc<Seat> {
-        self.places.waitlist().seat()
+        self.permits.waitlist().seat()
     }
 
-    /// Takes a place if there is one.
+    /// A permit, if there is a free permit.
     #[must_use]
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
-        self.places.try_acquire().then(|| self.permit())
+        self.permits.try_acquire().then(|| self.permit())
     }
 
-    /// Takes a place, waiting until there is one.
+    /// A permit. Waits until there is a free permit.
     pub(super) async fn acquire(self: &Arc<Self>, seat: &Seat) -> Permit {
-        self.places.acquire(seat).await;
+        self.permits.acquire(seat).await;
         self.permit()
     }
 
@@ -95,7 +95,7 @@ impl SessionLimit {
 impl GiveBack for SessionLimit {
     fn give_back(&self) {
         if !seeded(Bug::PermitLeaked) {
-            self.places.release();
+            self.permits.release();
         }
         if self.descriptors.is_awaited() {
             self.descriptors.wake_one();
@@ -138,7 +138,7 @@ mod tests {
                 });
             }
         });
-        assert_eq!(limit.live(), 0, "every place came back");
+        assert_eq!(limit.live(), 0, "every permit came back");
         let all: Vec<_> = std::iter::from_fn(|| limit.try_acquire()).collect();
         assert_eq!(all.len(), 3);
     }

@@ -1,10 +1,10 @@
-//! One direction of a relay: receives from its source, sends to its sink, and does what the close
-//! engine says when either ends.
+//! A direction of a relay: receives from its source, sends to its sink, and obeys the tables of the
+//! close engine when either ends.
 //!
-//! Two data paths. *Interactive*: what the source's receive stream has brought leaves in one
-//! gathered send. *Bulk*: after sustained transfer the bytes go from kernel to kernel by the lane's
-//! splice, in pieces as large as the sink has room for, until the pieces become small. Which one is
-//! taken is nobody's choice but the transfer's.
+//! Two data paths. *Interactive*: the bytes of the source's receive stream leave in a gathered
+//! send. *Bulk*: after a sustained transfer the lane's splice moves bytes from kernel to kernel, in
+//! pieces as large as the room of the sink, until the pieces become small. The sizes of the pieces
+//! alone choose the path.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -19,74 +19,73 @@ use crate::buf::Chain;
 use crate::net::Stream;
 use crate::runtime::{Bug, Close, Sent, Sleep, SourceSaid, Spliced, Time, seeded};
 
-/// Steps that one direction takes before the lane's other tasks get their turn.
+/// Steps of a direction in a poll, after which the lane runs its next task.
 const BUDGET: usize = 8;
-/// A piece of a sustained transfer: more was there at once than one message usually has. One that
-/// is answered before the next one comes has often 16 KiB, and nothing is saved by moving that by
-/// three system calls more (echo of 16 KB: 1.47 of the C limit that way).
+/// The least length of a large piece: longer than a usual message. Messages of 16 KiB with an
+/// answer to each are common, and a splice of 16 KiB costs three system calls more than its copies
+/// save (echo of 16 KB by splice: 1.47 of the C limit).
 const LARGE: usize = 32 * 1024;
-/// The length that speaks neither for a sustained transfer nor against: one of messages of 16 KiB
-/// is never sustained, one of pieces of 32 KiB is.
+/// The neutral length of a piece: longer pieces add to the sum of [`SUSTAINED`], shorter pieces
+/// subtract. Messages of 16 KiB are never a sustained transfer, pieces of 32 KiB are.
 const EVEN: usize = 24 * 1024;
-/// By how many bytes large pieces are longer than that, in all and less what shorter ones lack,
-/// when a transfer is sustained: 256 KiB that came 64 KiB at once, after which the saved copies
-/// (0.80 to 0.94 of the CPU, bench/NOTES.md) have paid for the two system calls of the change
-/// within the same again. A sum, since what arrives is often cut into a large piece and a rest, in
-/// turn and for ever.
+/// The sum at which a transfer is sustained. Large pieces add their excess over `EVEN`, shorter
+/// pieces subtract their lack. Pieces of 64 KiB reach the sum after 256 KiB; within the next 256
+/// KiB the saved copies (0.80 to 0.94 of the CPU, bench/NOTES.md) pay for the two system calls of
+/// the change. A sum and not a count in a row, since arrivals are often cut into a large piece and
+/// a rest, alternating without end.
 const SUSTAINED: u32 = 128 * 1024;
-/// Bytes of one bulk move, at most.
+/// The most bytes of a bulk move.
 const MOVE_MAX: usize = 1024 * 1024;
-/// Bytes that one direction moves before the lane's other tasks get their turn. A move brings what
-/// its source has got meanwhile, often less, and a turn for each costs 2 to 5 % more.
+/// Bytes of a direction in a poll, after which the lane runs its next task. Moves are often
+/// shorter, since the source has less; a poll for each move costs 2 to 5 % more CPU.
 const TURN: u64 = 256 * 1024;
-/// Moves in a row that are not large, or of nothing, after which a transfer is quiet again. To
-/// leave the bulk path too early costs the copies of the next 256 KiB, to leave it late two or
-/// three system calls a message.
+/// Moves in a row without a large piece, after which the path is interactive again. Too early an
+/// exit costs the copies of the next 256 KiB, too late an exit two or three system calls a message.
 const QUIET_MOVES: u8 = 32;
-/// How soon after a reset its sink's acknowledgements are looked at, at first and at last. The
-/// kernel has no event for "all acknowledged", and this is rare.
+/// The first and the last pause between checks of the sink's acknowledgements after a reset. The
+/// kernel has no event for "all acknowledged", and such resets are rare.
 const ACKS_FIRST: Duration = Duration::from_millis(1);
 const ACKS_LAST: Duration = Duration::from_millis(64);
 
-/// One socket of a session, and what is known of its end.
+/// A socket of a session, and the known state of its ends.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) stream: Stream,
     pub(super) read: Cell<Source>,
-    /// A send has failed: the connection is gone, whatever its reads say.
+    /// A send has failed: the connection is gone, even if reads still succeed.
     write_failed: Cell<bool>,
-    /// What to record when it ends by FIN, and by reset.
+    /// The reasons to record for its FIN and for its reset.
     pub(super) fin: EndReason,
     pub(super) reset: EndReason,
 }
 
-/// One direction.
+/// A direction.
 #[derive(Debug, Default)]
 pub(super) struct Pump {
     path: Path,
     /// A send is in flight.
     pub(super) sending: bool,
-    /// Nothing more will move.
+    /// No byte will move any more.
     pub(super) ended: bool,
-    /// When to look at a reset's acknowledgements again, and the pause before that. Boxed: few
-    /// sessions need it, and it is as large as the rest.
+    /// The time of the next check of acknowledgements after a reset, and the pause before. Boxed:
+    /// few sessions need the timer, which is as large as all other fields together.
     acks: Option<Box<(Sleep, Duration)>>,
 }
 
-/// How bytes are moved now.
+/// The present data path.
 #[derive(Clone, Copy, Debug)]
 enum Path {
-    /// By the receive stream; so many bytes speak for the bulk path; see `SUSTAINED`.
+    /// By the receive stream, with the present sum; see `SUSTAINED`.
     Interactive(u32),
-    /// The receive stream is ending; what it still brings goes first.
+    /// The receive stream is ending; its last bytes go first.
     Entering,
-    /// By the splice; so many moves were small lately, and the sink has room for so many bytes, as
-    /// far as is known.
+    /// By the splice: with the number of small moves in a row, and the known room of the sink in
+    /// bytes.
     Bulk { small: u8, room: u32 },
-    /// The same, once the sink has room again: the kernel has to be asked how much.
+    /// By the splice, after the sink has room again. Only the kernel knows how much.
     Full { small: u8 },
-    /// The same, once there is something to move: what else wakes the session asks the kernel for
-    /// nothing.
+    /// By the splice, after the source is readable. Wakes for any further cause make no system
+    /// call.
     Dry { small: u8, room: u32 },
 }
 
@@ -96,13 +95,13 @@ impl Default for Path {
     }
 }
 
-/// What a step needs to know and to touch.
+/// The parts of a session that a step reads and changes.
 pub(super) struct PumpContext<'a, 'b> {
     pub(super) context: &'a mut Context<'b>,
     pub(super) deadline: &'a mut Deadline,
     pub(super) phase: Phase,
     pub(super) now: Time,
-    /// Bytes of this direction that the sink's kernel took, without those of a send in flight.
+    /// Bytes of this direction that the sink's kernel has accepted, except from a send in flight.
     pub(super) moved: &'a mut u64,
 }
 
@@ -125,7 +124,7 @@ impl Peer {
 }
 
 impl Pump {
-    /// Bytes that the sink's kernel has taken of a send in flight.
+    /// Bytes of a send in flight that the sink's kernel has accepted so far.
     pub(super) fn in_flight(&self, sink: &Peer) -> u64 {
         if self.sending {
             sink.stream.sent_so_far() as u64
@@ -134,7 +133,7 @@ impl Pump {
         }
     }
 
-    /// Goes as far as it can without waiting.
+    /// Moves bytes as far as possible without waiting.
     pub(super) fn step(&mut self, source: &Peer, sink: &Peer, session: &mut PumpContext<'_, '_>) {
         let enough = *session.moved + TURN;
         for _ in 0..BUDGET {
@@ -154,7 +153,7 @@ impl Pump {
                 }
                 Action::AwaitAcks => self.await_acks(sink, session),
                 Action::Discard => {
-                    // The other direction may need the buffers to get to its own end.
+                    // The opposite direction may need the buffers to reach its own end.
                     source.stream.discard_input();
                     self.ended = true;
                     Poll::Ready(())
@@ -174,8 +173,8 @@ impl Pump {
         session.context.waker().wake_by_ref();
     }
 
-    /// Where bytes wait. Only a reset has to wait for the kernel's part, so only for one is the
-    /// kernel asked.
+    /// Where bytes wait. Only a reset must wait for bytes in the kernel, so only `for_reset` costs
+    /// a system call.
     fn held(&self, for_reset: bool, sink: &Peer) -> Held {
         if self.sending {
             return Held::User;
@@ -231,7 +230,7 @@ impl Pump {
         Poll::Ready(())
     }
 
-    /// Notes how large the pieces are, and turns to the bulk path when they stay large.
+    /// Adds a piece to the sum, and changes to the bulk path when the transfer is sustained.
     fn observe(&mut self, chain: &Chain) {
         if let Path::Interactive(so_far) = self.path {
             let so_far = for_bulk(so_far, chain.len());
@@ -243,7 +242,7 @@ impl Pump {
         }
     }
 
-    /// One move on the bulk path.
+    /// A move on the bulk path.
     fn move_bulk(
         &mut self,
         small: u8,
@@ -257,14 +256,14 @@ impl Pump {
             room = sink_room(sink);
         }
         if room < least {
-            // What is read now would only wait here.
+            // Without room, bytes read now would wait in user space.
             self.sending = sink.stream.start_wait_for_room().is_none();
             self.path = Path::Full { small };
             return Poll::Ready(());
         }
         let Some(moved) = source.stream.splice_to(&sink.stream, room.min(MOVE_MAX)) else {
-            // Too few buffers for what may be left over: by the receive stream, which waits for
-            // its turn.
+            // Too few buffers for a possible rest of the splice. The receive stream waits in turn
+            // for free buffers.
             self.path = Path::default();
             return Poll::Ready(());
         };
@@ -287,11 +286,11 @@ impl Pump {
         self.send(rest, sink, session);
         let small = if total >= LARGE { 0 } else { small + 1 };
         match said {
-            // The receive stream confirms it: a splice of nothing is not always an end.
+            // The receive stream confirms the FIN: an empty splice is not always an end.
             SourceSaid::Fin => self.path = Path::default(),
             SourceSaid::Failed(_) => source.read.set(Source::Reset),
-            // Also when there is something that only a read gets past: urgent data (tcp(7)), where
-            // a splice stops for ever.
+            // Also a way out of urgent data (tcp(7)): only a read gets past, a splice stops for
+            // ever.
             _ if small >= QUIET_MOVES => self.path = Path::default(),
             SourceSaid::More => self.path = Path::Bulk { small, room },
             SourceSaid::Nothing => self.path = Path::Dry { small, room },
@@ -333,8 +332,8 @@ impl Pump {
         Poll::Ready(())
     }
 
-    /// Waits, once both directions have ended, until its sink can be closed as the close engine
-    /// says; gives how.
+    /// Called after both directions have ended. Ready when the sink can be closed, with the way to
+    /// close by the table of the close engine.
     pub(super) fn settle(
         &mut self,
         sink: &Peer,
@@ -351,7 +350,7 @@ impl Pump {
         }
     }
 
-    /// Looks again later; at first soon, since a peer that reads acknowledges soon.
+    /// Waits for the next check. The first pauses are short: a peer that reads acknowledges soon.
     fn await_acks(&mut self, sink: &Peer, session: &mut PumpContext<'_, '_>) -> Poll<()> {
         let lane = sink.stream.lane();
         let acks = self.acks.get_or_insert_with(|| {
@@ -372,7 +371,7 @@ fn on_sent(sent: &Sent, sink: &Peer, session: &mut PumpContext<'_, '_>) {
     }
 }
 
-/// The sum that [`SUSTAINED`] is about, after one more piece.
+/// The sum of [`SUSTAINED`] after a further piece.
 fn for_bulk(so_far: u32, piece: usize) -> u32 {
     let longer = if piece >= LARGE { piece - EVEN } else { 0 };
     let shorter = EVEN.saturating_sub(piece);
@@ -381,19 +380,19 @@ fn for_bulk(so_far: u32, piece: usize) -> u32 {
         .saturating_sub(in_32_bits(shorter))
 }
 
-/// Bytes that one move may bring, whatever the sink has room for: what one direction may hold. A
-/// mark above one move would ask for more than the most.
+/// The bytes that a move may always bring, even without known room in the sink: the bound of the
+/// bytes that a direction may hold (`high_mark`), but no more than a move.
 fn least_move(sink: &Peer) -> usize {
     sink.stream.lane().high_mark().min(MOVE_MAX)
 }
 
-/// What the sink has room for; enough, where its system does not say.
+/// The room of the sink. A system without this information counts as enough room.
 fn sink_room(sink: &Peer) -> usize {
     let room = sink.stream.send_room();
     room.unwrap_or_else(|| least_move(sink))
 }
 
-/// More bytes than fit are never reckoned with.
+/// Saturates: no caller needs larger numbers.
 fn in_32_bits(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
@@ -404,7 +403,7 @@ mod tests {
 
     const KIB: usize = 1024;
 
-    /// Bytes that pass before the bulk path is taken, of at most 16 MiB in pieces that recur.
+    /// Bytes before the change to the bulk path, out of at most 16 MiB in recurring pieces.
     fn bytes_before_bulk(pieces: &[usize]) -> Option<usize> {
         let (mut so_far, mut bytes) = (0, 0);
         for &piece in pieces.iter().cycle() {
@@ -428,7 +427,7 @@ mod tests {
 
     #[test]
     fn so_is_one_whose_pieces_are_a_large_one_and_a_rest() {
-        // As epoll once received 95,230 bytes that arrived at once, in two waits.
+        // As epoll once received 95,230 bytes in two waits.
         let pieces = [64 * KIB, 29_694];
         assert_eq!(
             bytes_before_bulk(&pieces),

@@ -1,8 +1,9 @@
-//! What a session needs besides its client's descriptor, had before its client is accepted: a
-//! client for whom this machine has no socket waits in the backlog, and is not accepted and reset.
+//! Sockets to the upstream, opened before the accept. Without a socket the client waits in the
+//! backlog, rather than be accepted and reset.
 //!
-//! An accept loop keeps a spare socket of each family that its upstream has. The next session takes
-//! one and the loop makes another before it accepts again, so a session costs no more calls.
+//! An accept loop keeps a spare socket for each address family of its upstream. The next session
+//! takes a socket, and the loop opens its replacement before the next accept: the same system calls
+//! per session, only earlier.
 
 use std::io;
 
@@ -14,16 +15,16 @@ use crate::net::Unconnected;
 #[derive(Debug, Default)]
 pub struct Spares([Option<Unconnected>; 2]);
 
-/// What a session connects with first: its turn, and a socket for the endpoint of that turn.
+/// The turn of a session among the endpoints, and a socket for the endpoint of this turn.
 #[derive(Debug)]
 pub(super) struct Reserved {
     pub(super) turn: usize,
-    /// `None` if this machine lacked one when the lane stopped accepting.
+    /// `None` if this machine had no descriptor left when the lane stopped accepting.
     pub(super) socket: Option<Unconnected>,
 }
 
 impl Spares {
-    /// Makes the sockets that the next session may need and that are not there.
+    /// Opens the sockets that the next session may need and that are missing.
     ///
     /// # Errors
     /// Out of descriptors or memory.
@@ -39,7 +40,7 @@ impl Spares {
         Ok(())
     }
 
-    /// Takes what the next session needs.
+    /// Takes a turn and a socket for the next session.
     pub(super) fn reserve(&mut self, service: &Service) -> Option<Reserved> {
         let upstream = service.upstream()?;
         let turn = upstream.take_turn();

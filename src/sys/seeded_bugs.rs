@@ -19,6 +19,8 @@ pub(crate) enum Bug {
     SlotLeaked,
     /// A session's permit is not returned.
     PermitLeaked,
+    /// A session that tries another endpoint counts for both.
+    LeaseLeaked,
     /// A session's permit is returned before its descriptors are closed.
     PermitEarly,
     /// A permit is returned without waking a waiting accept loop.
@@ -77,6 +79,7 @@ impl Bug {
         Self::ResetTurnedIntoFin,
         Self::SlotLeaked,
         Self::PermitLeaked,
+        Self::LeaseLeaked,
         Self::PermitEarly,
         Self::WaiterForgotten,
         Self::TimerLost,

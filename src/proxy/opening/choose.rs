@@ -1,5 +1,5 @@
-//! The step that chooses an endpoint of the upstream. From here on the session counts as one of
-//! that endpoint's.
+//! The step that chooses an endpoint of the upstream. From here on the session counts for this
+//! endpoint.
 
 use super::connection::Connection;
 use crate::proxy::end_reason::EndReason;
@@ -10,8 +10,8 @@ pub(super) fn is_on(listener_context: &ListenerContext) -> bool {
     listener_context.service.upstream().is_some()
 }
 
-/// Takes the session's lease. The turn was taken together with the socket, since a socket fits one
-/// family of endpoints only.
+/// Leases the endpoint of the session's turn. The accept loop has taken the turn together with the
+/// socket, since a socket fits endpoints of one family only.
 #[expect(clippy::unused_async, reason = "every step has this form")]
 pub(super) async fn run(connection: &Connection) -> Result<(), EndReason> {
     let record = &connection.record;

@@ -1,4 +1,4 @@
-//! The step that connects to the chosen endpoint, or to another one if that fails.
+//! The step that connects to the chosen endpoint and, after a failure, to further endpoints.
 
 use super::connection::Connection;
 use crate::proxy::end_reason::EndReason;
@@ -10,7 +10,7 @@ pub(super) fn is_on(listener_context: &ListenerContext) -> bool {
     listener_context.service.upstream().is_some()
 }
 
-/// Connects, with the socket that was reserved.
+/// Connects, first with the reserved socket.
 pub(super) async fn run(connection: &Connection) -> Result<(), EndReason> {
     let record = &connection.record;
     let listener_context = record.listener_context();

@@ -1,14 +1,14 @@
-//! Which endpoint a session connects to. Pure: a method gets turns, and what else it depends on
-//! (time, randomness, live sessions), as arguments.
+//! The choice of an endpoint for a session. Pure: turns, and any time, randomness or live sessions
+//! that a method depends on, are arguments.
 
 /// Round robin: the endpoint of a turn, out of `count`.
 pub(super) fn round_robin(turn: usize, count: usize) -> usize {
     turn % count
 }
 
-/// The endpoint for the next try of a session that has `tried` some without success, but not all
-/// of the `count`. A new turn for each try spreads the share of a dead endpoint over all other
-/// endpoints; the successor of the dead one alone would have twice its own share.
+/// The endpoint for the next try of a session. `tried` are the endpoints that have failed, fewer
+/// than `count`. A new turn for each try spreads the share of a dead endpoint over all endpoints
+/// that answer; without it, the next endpoint in the list would get a double share.
 pub(super) fn untried(
     mut take_turn: impl FnMut() -> usize,
     count: usize,
@@ -16,7 +16,7 @@ pub(super) fn untried(
 ) -> usize {
     let is_untried = |index: &usize| !tried.contains(index);
     let mut by_turn = (0..count).map(|_| round_robin(take_turn(), count));
-    // Other lanes may take the turns of every endpoint that is left.
+    // Lanes share the turns: a lane may not see the turn of any endpoint that is left.
     let next = by_turn
         .find(is_untried)
         .or_else(|| (0..count).find(is_untried));

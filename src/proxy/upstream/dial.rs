@@ -1,5 +1,5 @@
-//! Connecting a session to an endpoint: within its tries and its time, from the source addresses,
-//! and by fast open where the upstream has that option.
+//! Connecting a session to an endpoint, within its tries and its time: from the source addresses,
+//! and by fast open if the upstream has this option.
 
 use std::cell::Cell;
 use std::io;
@@ -16,18 +16,18 @@ use crate::proxy::end_reason::EndReason;
 use crate::runtime::{Time, either, timeout};
 
 /// How long a connect by fast open waits for the client's first bytes. A client that speaks first
-/// sends its bytes right behind the last segment of its handshake, so their delay is the difference
-/// between two segments; a client that waits for a greeting waits so much longer for it.
+/// sends its bytes right behind the last segment of its handshake, so the delay is the difference
+/// between two segments. A client that waits for a greeting gets the greeting so much later.
 const FIRST_BYTES: Duration = Duration::from_millis(5);
-/// How often a try for which this machine lacked a descriptor or memory is made again. Seldom: the
-/// first try has its socket before its client is accepted.
+/// The pause before a new try after this machine had no descriptor or memory. Rare: the socket of
+/// the first try exists before the accept.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// A session that has no upstream yet, as the upstream sees it.
+/// A session without an upstream connection, as the upstream sees the session.
 pub(in crate::proxy) struct Dialling<'a> {
     pub(in crate::proxy) client: &'a Stream,
     pub(in crate::proxy) timeouts: &'a Timeouts,
-    /// Of the endpoint that is tried.
+    /// For the endpoint of the present try.
     pub(in crate::proxy) lease: &'a Lease,
     /// Endpoints tried so far, the present one included.
     pub(in crate::proxy) tries: &'a Cell<u8>,
@@ -39,23 +39,22 @@ pub(in crate::proxy) struct Dialling<'a> {
 /// The client's first bytes, which fast open sends with the SYN.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct FirstBytes {
-    /// They are on their way to an endpoint, which may have accepted them.
+    /// An endpoint may have received the bytes: a SYN with the bytes is on its way.
     pub(in crate::proxy) are_on_the_way: Cell<bool>,
-    /// How many bytes the endpoint that answered has got.
+    /// How many of the bytes went to the endpoint that has answered.
     pub(in crate::proxy) sent: Cell<usize>,
 }
 
 impl Upstream {
-    /// Connects to the endpoint of the session's lease. If that fails, takes a lease of the next
-    /// endpoint and connects to it, within the tries and the time that there are. Before an
-    /// endpoint has answered, nothing is sent but by fast open, and what a failed try sent is sent
-    /// again.
+    /// Connects to the endpoint of the session's lease. After a failure, leases the next endpoint
+    /// and connects there, as long as tries and time are left. Only fast open sends bytes before an
+    /// endpoint has answered; the next try sends the bytes of a failed try again.
     ///
-    /// If this machine lacks a descriptor or memory the client waits for it, and no endpoint is
-    /// blamed: the socket of a try before has gone back, so that one comes free soon.
+    /// If this machine has no descriptor or memory left, the client waits and no endpoint is
+    /// blamed. The failed try has closed its socket, so a descriptor is free soon.
     ///
     /// # Panics
-    /// When the session has no lease.
+    /// If the session has no lease.
     pub(in crate::proxy) async fn connect(
         &self,
         dialling: &Dialling<'_>,
@@ -64,7 +63,7 @@ impl Upstream {
         let end = lane.now() + timeouts.connect_total;
         if self.options.socket.fast_open {
             let limit = lane.sleep_until(lane.now() + FIRST_BYTES);
-            // Without bytes by then, the connect is an ordinary one.
+            // Without bytes at the limit, the SYN goes out without data.
             either(pin!(dialling.client.arrived()), limit).await;
         }
         let most = self.options.tries.min(self.endpoints.len());
@@ -88,7 +87,7 @@ impl Upstream {
             cause = cause_of(&error);
             self.failed(index, &error, cause, lane.now());
             if cause == EndReason::LocalResources && !net::is_out_of_ports(&error) {
-                // Any other endpoint needs a descriptor, too.
+                // The next endpoint needs a descriptor, too.
                 lane.sleep_until(end.min(lane.now() + RETRY)).await;
                 continue;
             }
@@ -102,7 +101,7 @@ impl Upstream {
         Err(cause)
     }
 
-    /// Connects to one endpoint, from the next source address that has a port left.
+    /// Connects to an endpoint, from the next source address with a free port.
     async fn dial(&self, dialling: &Dialling<'_>, index: usize) -> io::Result<Stream> {
         let endpoint = &self.endpoints[index];
         let to = endpoint.address;
@@ -123,8 +122,8 @@ impl Upstream {
         Err(out_of_ports)
     }
 
-    /// With fast open the client's first bytes go with the SYN, if there are any. They stay here
-    /// until the endpoint has accepted: the next endpoint may need them.
+    /// With fast open the client's first bytes, if any, go with the SYN. A copy stays here until
+    /// the endpoint has accepted: the next endpoint may need the bytes.
     async fn dial_from(
         &self,
         source: Option<IpAddr>,
@@ -169,8 +168,8 @@ impl Upstream {
     }
 }
 
-/// Why a session ends whose last try failed so. What this machine lacks is never blamed on an
-/// endpoint.
+/// The reason for which a session ends after the error of its last try. A lack of resources of
+/// this machine is never blamed on an endpoint.
 fn cause_of(error: &io::Error) -> EndReason {
     if net::is_local(error) {
         return EndReason::LocalResources;
@@ -191,7 +190,7 @@ mod tests {
     use crate::net;
     use crate::proxy::end_reason::EndReason;
 
-    /// What this machine lacks is no fault of the endpoint or of the network.
+    /// A lack of resources of this machine is no fault of an endpoint.
     #[test]
     fn every_error_of_a_connect_has_its_cause() {
         for (code, cause) in [

@@ -1,5 +1,5 @@
-//! An endpoint of an upstream as all lanes share it: its address, its live sessions, its failures
-//! and its health. Chooses nothing and logs nothing.
+//! An endpoint of an upstream, shared by all lanes: its address, live sessions, failures and
+//! health. Chooses nothing and logs nothing.
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,34 +12,34 @@ use crate::runtime::{LogInterval, Time};
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
-    /// When its failures are logged.
+    /// Limits log lines about its failures.
     pub(super) log: LogInterval,
     shared: Atomics,
 }
 
-/// All that lanes write about an endpoint. In a cache line of its own (two, since processors fetch
-/// two at once): every session writes it at its start and at its end.
+/// The words of an endpoint that lanes write. Every session writes at its begin and at its end, so
+/// no other data shares the cache line; 128 bytes, since processors fetch lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Atomics {
-    /// Sessions that hold a lease, those that still connect included.
+    /// Sessions that hold a lease. Sessions that still connect count.
     live: AtomicUsize,
     /// Failures since the last answer.
     failures: AtomicU64,
     /// 0 while the endpoint answers. Else the time of the first failure since the last answer, in
-    /// nanoseconds, times two, plus one if a failure since then has been logged.
+    /// nanoseconds, times two, plus 1 if the log has a line about a failure since then.
     health: AtomicU64,
-    /// Turns of the source addresses. Counted for each endpoint: a count for all endpoints would
-    /// advance in step with the turns of the endpoints and always pair the same two.
+    /// Turns of the source addresses. A count for all endpoints would advance in step with the
+    /// turns of the endpoints, and each endpoint would always get the same sources.
     source_turns: AtomicUsize,
 }
 
-/// The time during which an endpoint did not answer.
+/// A time without an answer of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Outage {
     pub(super) lasted: Duration,
     pub(super) failures: u64,
-    /// The log has a line about its beginning.
+    /// The log has a line about a failure.
     pub(super) was_logged: bool,
 }
 
@@ -64,7 +64,7 @@ impl Endpoint {
     /// Counts one session less. [`Lease`](super::Lease) alone calls this.
     pub(super) fn remove_session(&self) {
         let before = self.shared.live.fetch_sub(1, Relaxed);
-        debug_assert!(before > 0, "a lease given back twice");
+        debug_assert!(before > 0, "a lease released twice");
     }
 
     /// The next turn of its source addresses.
@@ -72,8 +72,7 @@ impl Endpoint {
         self.shared.source_turns.fetch_add(1, Relaxed)
     }
 
-    /// A connect has failed, for a reason that is not this machine's; `is_logged` if the log says
-    /// so.
+    /// A connect has failed through no fault of this machine. `is_logged`: the log has a line.
     pub(super) fn set_failed(&self, now: Time, is_logged: bool) {
         let Atomics {
             failures, health, ..
@@ -87,8 +86,8 @@ impl Endpoint {
         }
     }
 
-    /// A connect has succeeded. Returns the outage that this ends, if there was one. While all
-    /// connects succeed this costs one load.
+    /// A connect has succeeded. Returns the outage that ends here, if any. While all connects
+    /// succeed, the cost is a load.
     pub(super) fn set_answered(&self, now: Time) -> Option<Outage> {
         let Atomics {
             failures, health, ..
@@ -98,7 +97,7 @@ impl Endpoint {
         }
         let since = health.swap(0, Relaxed);
         let failures = failures.swap(0, Relaxed);
-        // 0 if another lane was faster.
+        // 0 if another lane has ended the outage.
         (since != 0).then(|| Outage {
             lasted: now.since(Time::from_nanos(since >> 1)),
             failures,

@@ -1,12 +1,13 @@
-//! A session's share in the live sessions of an endpoint.
+//! The count of a session among the live sessions of an endpoint.
 
 use std::cell::Cell;
 
 use super::shared::Upstream;
+use crate::runtime::{Bug, seeded};
 
-/// The endpoint for which a session counts as live: from the choice of the endpoint on, so while
-/// the session connects too. Only an index, since every idle session keeps one. So the record,
-/// which knows the upstream, gives the lease back when the session ends.
+/// The endpoint for which a session counts as live, from the choice of the endpoint on: a session
+/// that still connects counts too. Only an index, since every idle session holds a lease; the
+/// record knows the upstream and releases the lease when the session ends.
 #[derive(Debug)]
 pub(in crate::proxy) struct Lease(Cell<u16>);
 
@@ -23,9 +24,11 @@ impl Lease {
         (self.0.get() != Self::NONE).then(|| self.0.get().into())
     }
 
-    /// Counts the session for the endpoint `to`, and no longer for any other.
+    /// Counts the session for the endpoint `to`, and no longer for the endpoint before.
     pub(in crate::proxy) fn take(&self, upstream: &Upstream, to: usize) {
-        self.give_back(upstream);
+        if !seeded(Bug::LeaseLeaked) {
+            self.give_back(upstream);
+        }
         upstream.endpoints[to].add_session();
         self.0
             .set(u16::try_from(to).expect("at most ENDPOINTS_MAX"));
@@ -42,6 +45,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        debug_assert_eq!(self.endpoint(), None, "the record gives it back");
+        debug_assert_eq!(self.endpoint(), None, "the record releases it");
     }
 }

@@ -1,5 +1,5 @@
-//! What the log says about connecting: an endpoint that does not answer, one that answers again,
-//! and this machine without a descriptor, a port or memory.
+//! Log lines about connecting: an endpoint fails, an endpoint answers again, this machine has no
+//! descriptor, port or memory left.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::endpoint::{Endpoint, Outage};
 use crate::proxy::end_reason::EndReason;
 use crate::runtime::{LogInterval, Time};
 
-/// A connect to the endpoint has failed. Returns whether the log has a line about that.
+/// A connect to the endpoint has failed. Returns whether this wrote a line.
 pub(super) fn failed(
     upstream: &str,
     endpoint: &Endpoint,
@@ -24,7 +24,8 @@ pub(super) fn failed(
     times.is_some()
 }
 
-/// A connect has failed for what this machine lacks. No endpoint is named: none is at fault.
+/// A connect has failed for lack of resources of this machine. Names no endpoint, since no
+/// endpoint is at fault.
 pub(super) fn failed_locally(
     upstream: &str,
     interval: &LogInterval,
@@ -37,12 +38,12 @@ pub(super) fn failed_locally(
     }
 }
 
-/// The endpoint answers again. Only an outage that the log has announced is worth a line.
+/// The endpoint answers again. Writes a line only if the log has one about the failure.
 pub(super) fn answers_again(upstream: &str, endpoint: &Endpoint, outage: Outage) {
     if !outage.was_logged {
         return;
     }
-    // Less than a millisecond is not worth reading.
+    // Nobody needs more digits.
     let millis = u64::try_from(outage.lasted.as_millis()).unwrap_or(u64::MAX);
     let away_for = Duration::from_millis(millis);
     let (endpoint, failures) = (endpoint.address, outage.failures);

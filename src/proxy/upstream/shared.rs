@@ -1,5 +1,4 @@
-//! An upstream as all lanes share it: what the configuration says, the turns of its endpoints, and
-//! the endpoints.
+//! An upstream as all lanes share the upstream: its options, its endpoints, and their turns.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,49 +11,49 @@ use super::endpoint::Endpoint;
 use crate::net::{SocketOptions, Unconnected};
 use crate::runtime::LogInterval;
 
-/// What an upstream is made of.
+/// The configuration of an upstream.
 #[derive(Clone, Debug)]
 pub struct UpstreamOptions {
     /// Its name in the configuration.
     pub name: String,
-    /// Where it can be reached: at least one address, at most 65,535.
+    /// The addresses of its endpoints: 1 to 65,535.
     pub endpoints: Vec<SocketAddr>,
-    /// How many endpoints are tried for one session, at most.
+    /// The most endpoints to try for a session.
     pub tries: usize,
-    /// Addresses to connect from, in turn; none: the system chooses.
+    /// Addresses to connect from, in turn; if empty, the system chooses.
     pub source: Vec<IpAddr>,
     /// Options of its sockets.
     pub socket: SocketOptions,
 }
 
-/// The index of an endpoint, and a number that is none, fit the 16 bits of a lease.
+/// A lease has 16 bits, for the index of an endpoint and for "no endpoint".
 const ENDPOINTS_MAX: usize = u16::MAX as usize;
 
-/// The endpoints that a listener relays to. All lanes share it, so that they take turns together
-/// and count the sessions of an endpoint together.
+/// The endpoints that a listener relays to. Shared by all lanes, so that turns and session counts
+/// are those of the process.
 #[derive(Debug)]
 pub struct Upstream {
     pub(super) options: UpstreamOptions,
     /// In the order of the configuration.
     pub(super) endpoints: Vec<Endpoint>,
-    /// An endpoint of IPv4 and one of IPv6.
+    /// An endpoint of IPv4 and an endpoint of IPv6, for the family of a socket.
     families: [Option<SocketAddr>; 2],
     turns: Turns,
-    /// When connects that fail for what this machine lacks are logged.
+    /// Limits log lines about connects that fail for lack of resources of this machine.
     pub(super) local_failures: LogInterval,
 }
 
-/// Turns of the endpoints. In a cache line of its own (two, since processors fetch two at once):
-/// every new session writes it.
+/// Turns of the endpoints. Every new session writes this count, so no other data shares its cache
+/// line; 128 bytes, since processors fetch lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Turns(AtomicUsize);
 
 impl Upstream {
-    /// An upstream whose first turn is its first endpoint's.
+    /// An upstream whose first turn belongs to its first endpoint.
     ///
     /// # Panics
-    /// When there is no endpoint, or more than 65,535.
+    /// If there is no endpoint, or if there are more than 65,535.
     #[must_use]
     pub fn new(options: UpstreamOptions) -> Arc<Self> {
         let endpoints = &options.endpoints;
@@ -72,8 +71,8 @@ impl Upstream {
         })
     }
 
-    /// How many sessions each endpoint has, those that connect to the endpoint included; in the
-    /// order of the configuration.
+    /// The number of sessions of each endpoint, in the order of the configuration. Sessions that
+    /// still connect count.
     pub fn live_sessions(&self) -> impl Iterator<Item = usize> {
         self.endpoints.iter().map(Endpoint::live_sessions)
     }
@@ -93,17 +92,17 @@ impl Upstream {
         choose::round_robin(turn, self.endpoints.len())
     }
 
-    /// Per family, an endpoint of that family.
+    /// For each family, an endpoint if there is any.
     pub(in crate::proxy) fn families(&self) -> [Option<SocketAddr>; 2] {
         self.families
     }
 
-    /// The index of an address's family there.
+    /// The index of a family in [`Upstream::families`].
     pub(in crate::proxy) fn family_of(address: SocketAddr) -> usize {
         usize::from(address.is_ipv6())
     }
 
-    /// A socket with this upstream's options, for an endpoint of that family.
+    /// A socket for an endpoint of this family, with the upstream's options.
     ///
     /// # Errors
     /// See [`Unconnected::open`].

@@ -101,6 +101,7 @@ bites! {
     finds_a_reset_turned_into_a_fin: ResetTurnedIntoFin,
     finds_a_leaked_slot: SlotLeaked,
     finds_a_leaked_permit: PermitLeaked,
+    finds_a_leaked_lease: LeaseLeaked,
     finds_a_permit_that_is_returned_early: PermitEarly,
     finds_a_forgotten_waiter: WaiterForgotten,
     finds_a_lost_timer: TimerLost,
