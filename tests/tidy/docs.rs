@@ -1,5 +1,6 @@
 //! Checks of the documents: files that they name exist, and the map stays a map.
 
+use std::fs;
 use std::path::Path;
 
 use crate::Errors;
@@ -15,12 +16,20 @@ pub(crate) fn check(text: &str, errors: &mut Errors) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join(errors.path).parent().unwrap().to_owned();
     for (number, line) in (1..).zip(text.lines()) {
-        for target in links(line) {
-            if !folder.join(target).exists() {
-                errors.add(
-                    number,
-                    &format!("a link to `{target}`, which does not exist"),
-                );
+        for link in links(line) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let linked = match file.is_empty() {
+                true => Some(text.to_owned()),
+                false => fs::read_to_string(folder.join(file)).ok(),
+            };
+            let exists = match linked {
+                Some(text) => anchor.is_empty() || has_anchor(&text, anchor),
+                // A folder, or not text.
+                None => anchor.is_empty() && folder.join(file).exists(),
+            };
+            if !exists {
+                let what = format!("a link to `{link}`, which does not exist");
+                errors.add(number, &what);
             }
         }
         for file in source_files(line) {
@@ -31,13 +40,25 @@ pub(crate) fn check(text: &str, errors: &mut Errors) {
     }
 }
 
-/// The files that a line links to, without their anchors.
+/// The targets of a line's links into this repository.
 fn links(line: &str) -> impl Iterator<Item = &str> {
-    let targets = line.split("](").skip(1).filter_map(|rest| {
-        let target = rest.split(')').next()?;
-        target.split('#').next()
-    });
-    targets.filter(|target| !target.is_empty() && !target.contains("://"))
+    let after = line.split("](").skip(1);
+    let targets = after.filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://"))
+}
+
+/// Whether a document has the heading that an anchor names, as GitHub makes anchors.
+fn has_anchor(text: &str, anchor: &str) -> bool {
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    headings
+        .map(|heading| heading.trim_start_matches('#').trim().to_lowercase())
+        .any(|heading| {
+            let kept = heading
+                .chars()
+                .filter(|&c| c.is_alphanumeric() || "-_ ".contains(c));
+            kept.map(|c| if c == ' ' { '-' } else { c })
+                .eq(anchor.chars())
+        })
 }
 
 /// The Rust files that a line names by a path. A name without a folder is no path.

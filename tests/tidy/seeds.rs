@@ -95,7 +95,13 @@ const BAD: &[(&str, &str, &str)] = &[
         "fn f() {\n    // SAFETY: x\n    unsafe { g() }\n}",
         "`unsafe` outside",
     ),
-    ("docs/a.md", "See [b](b.md#c).", "link to `b.md`"),
+    ("docs/a.md", "See [b](b.md#c).", "link to `b.md#c`"),
+    (
+        "docs/a.md",
+        "See [b](../README.md#c).",
+        "link to `../README.md#c`",
+    ),
+    ("a.md", "See [b](#c).", "link to `#c`"),
     ("a.md", "See `src/b/a.rs`.", "`src/b/a.rs`, which"),
     ("a.md", "See `tidy/seeds.rs`.", "`tidy/seeds.rs`, which"),
 ];
@@ -145,7 +151,7 @@ const GOOD: &[(&str, &str)] = &[
     ),
     (
         "docs/a.md",
-        "[a](../README.md#b) [c](#d) [e](https://f/g.rs) `src/lib.rs`, `tests/tidy.rs`. `h.rs`",
+        "# B c, d!\n[a](../README.md#start) [c](#b-c-d) [e](https://f/g.rs#h) [i](decisions) `src/lib.rs`, `tests/tidy.rs`. `h.rs`",
     ),
     ("tests/a.md", "`tidy/seeds.rs`"),
     (
