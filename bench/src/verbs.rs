@@ -17,7 +17,7 @@ use crate::plan::build::Plan;
 use crate::plan::error::PlanError;
 use crate::show::output::{self, Output};
 use crate::show::{self, HdrFiles, live};
-use crate::text::whole::Text;
+use crate::text::document::Text;
 
 /// The result of a load, as an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_decides() {
+    fn the_gravest_result_decides() {
         let mut outcome = good();
         assert_eq!(end(&outcome), End::Good);
         let condition = Condition::parse("p50>1us").unwrap();
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_the_sample_does_not_support_is_no_pass() {
+    fn an_unsupported_figure_fails() {
         let mut outcome = good();
         // Of 1000 messages only one lies above p99.9.
         let condition = Condition::parse("p99.9>1h").unwrap();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_failed_and_nothing_at_all_are_the_targets() {
+    fn failed_connects_and_no_traffic_are_failures_of_the_target() {
         let mut outcome = good();
         outcome.totals.connections_failed = 1;
         assert_eq!(end(&outcome), End::TargetFailed);

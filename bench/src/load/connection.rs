@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_goes_on_where_the_last_piece_ended() {
+    fn a_repeated_message_continues_across_pieces() {
         let mut stream = Vec::new();
         for length in [1, 2, 3, 7, 10, 1] {
             let mut piece = vec![0; length];

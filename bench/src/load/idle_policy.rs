@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_for_answers_a_while_and_sleeps_then() {
+    fn spins_for_a_while_then_sleeps() {
         let mut idle = quiet();
         idle.learn(at(100), at(101), true, false);
         assert_eq!(idle.limit(at(102), None), NOT);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn stops_looking_when_that_finds_nothing_and_tries_again_later() {
+    fn stops_spinning_without_success_and_tries_again_later() {
         let mut idle = quiet();
         let mut looked = 0;
         for round in 0..u64::from(2 * PAUSE) {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_looking_while_that_pays() {
+    fn keeps_spinning_with_success() {
         let mut idle = quiet();
         for round in 0..1000 {
             let now = at(1000 * (round + 1));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn only_awake_turns_in_vain_are_spinning() {
+    fn only_awake_turns_without_an_event_count_as_spinning() {
         let mut idle = quiet();
         idle.learn(at(0), at(5), false, true);
         idle.learn(at(5), at(500), false, false);

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn any_piece_is_that_of_the_whole() {
+    fn a_piece_equals_the_part_of_the_stream() {
         let pattern = Pattern::new(1, 2);
         let all = stream(pattern, 100);
         for from in 0..40 {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wrong_bit_is_found_wherever_a_piece_begins() {
+    fn one_wrong_bit_is_found_at_any_alignment() {
         let pattern = Pattern::new(1, 2);
         let all = stream(pattern, 64);
         for from in 0..20 {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_repeated_or_foreign_stretch_is_found() {
+    fn lost_repeated_and_foreign_bytes_are_found() {
         let pattern = Pattern::new(1, 2);
         let all = stream(pattern, 4096);
         for shift in 1..2000 {

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn every_connection_has_a_source_of_its_own() {
+    fn every_connection_has_a_distinct_source() {
         for target in ["127.0.0.1:1", "[::1]:1"] {
             let target = target.parse().unwrap();
             let sources: HashSet<_> = (0..300_000).map(|n| fake_source(n, target)).collect();

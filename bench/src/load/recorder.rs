@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_begins_anew_and_the_whole_goes_on() {
+    fn intervals_start_at_zero_and_totals_continue() {
         let mut recorder = recorder([10, 20], 1);
         let first = recorder.take_interval();
         assert_eq!((first.messages, first.errors, first.measured), (2, 1, 2));

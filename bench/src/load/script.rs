@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_where_it_ends_whatever_the_pieces() {
+    fn the_end_of_a_reply_is_found_in_any_pieces() {
         let exact = Reply::Exact(payload("+PONG\\r\\n").unwrap());
         for (reply, stream, expected) in [
             (until("\\r\\n"), &b"+OK\r\n-\r\r\n\r\n"[..], &[5, 9, 11][..]),

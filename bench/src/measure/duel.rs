@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clear_difference_gets_words_and_an_unclear_one_none() {
+    fn only_a_clear_difference_gets_a_conclusion() {
         let rounds: Vec<Round> = (0..8)
             .map(|n| round((100.0, 1000), (112.0, [990, 1010][n % 2])))
             .collect();
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn five_rounds_are_too_few_for_words() {
+    fn five_rounds_are_too_few_for_a_conclusion() {
         let rounds = vec![round((300.0, 10), (100.0, 10)); 5];
         let metrics = metrics(&rounds, ["A", "B"]);
         assert_eq!(metrics[0].ratios, [3.0; 5]);

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_tried_again_as_long_as_that_may_tell_more() {
+    fn a_step_is_repeated_only_if_that_may_help() {
         let mut outcome = sample::outcome();
         outcome.verdict.valid = true;
         assert_eq!(tries(&outcome, "p99<1h"), 1);
@@ -321,14 +321,14 @@ mod tests {
     }
 
     #[test]
-    fn ends_at_once_when_the_first_breaks_and_at_the_highest_when_none_does() {
+    fn ends_after_a_failed_first_rate_and_at_the_highest_rate() {
         assert_eq!(rates(1000.0, 1e6, 10.0), [1000.0]);
         assert_eq!(rates(1000.0, 3000.0, 1e9), [1000.0, 2000.0, 3000.0]);
         assert_eq!(rates(1000.0, 1000.0, 1e9), [1000.0]);
     }
 
     #[test]
-    fn never_takes_more_steps_than_are_allowed() {
+    fn the_number_of_steps_is_limited() {
         for knee in [1.0, 1.5, 999.0, 123_456.0, 1e9, 2e9] {
             assert!(rates(1.0, 1e9, knee).len() < STEPS_MAX, "{knee}");
         }

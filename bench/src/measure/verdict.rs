@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_generator_is_doubted_where_a_clock_drives_it() {
+    fn a_busy_client_is_a_reason_in_an_open_loop() {
         let mut outcome = with_times(1, 100);
         outcome.generator.busiest_lane_cores = Some(0.85);
         assert_eq!(doubts(&outcome), []);
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_waited_for_a_cpu_is_doubted_in_any_loop() {
+    fn a_client_that_waited_for_a_cpu_is_a_reason_in_any_loop() {
         let mut outcome = with_times(1, 100);
         for loop_ in [Loop::Open, Loop::Closed] {
             outcome.shape.loop_ = loop_;
@@ -504,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_is_compared_with_nothing_that_corrects() {
+    fn a_closed_loop_gets_a_note_on_comparisons() {
         let mut outcome = with_times(1, 100);
         assert_eq!(of(&outcome, Asked::default()).notes, [""; 0]);
         outcome.shape.loop_ = Loop::Closed;
@@ -516,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_result() {
+    fn no_traffic_is_no_result() {
         let mut outcome = with_times(1, 100);
         (outcome.totals.messages, outcome.totals.received_bytes) = (0, 0);
         outcome.totals.sent_bytes = 0;

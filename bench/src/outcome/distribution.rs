@@ -156,7 +156,7 @@ mod tests {
     use super::{Distribution, Packed};
 
     #[test]
-    fn a_histogram_comes_back_whole() {
+    fn a_packed_histogram_unpacks_unchanged() {
         let mut times = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).unwrap();
         for value in 1..=5000_u64 {
             times.record(value * 777).unwrap();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_null_throughout() {
+    fn an_empty_sample_has_no_values() {
         let times: Histogram<u64> = Histogram::new_with_bounds(1, 1000, 3).unwrap();
         let none = Distribution::new(&times);
         assert_eq!(

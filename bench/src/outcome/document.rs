@@ -150,7 +150,7 @@ mod tests {
     use super::{Outcome, SCHEMA};
 
     #[test]
-    fn a_later_document_is_refused_whatever_else_it_holds() {
+    fn a_later_document_is_refused() {
         let text = format!("{{\"schema\": {}}}", SCHEMA + 1);
         let why = Outcome::parse(&text).unwrap_err();
         assert!(matches!(why, super::Why::Later(_)), "{why:?}");

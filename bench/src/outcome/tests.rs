@@ -7,7 +7,7 @@ use crate::stats::Interval;
 
 /// In schema 1 the ratios of a duel are B divided by A.
 #[test]
-fn a_duel_of_the_first_schema_is_turned_round() {
+fn the_ratios_of_a_schema_1_duel_are_inverted() {
     let mut outcome = sample::outcome();
     let target = outcome.target.clone();
     outcome.schema = 1;

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_listens_there_is_not_doubted_and_another_is() {
+    fn only_a_process_without_the_listener_gets_a_note() {
         let own = std::process::id();
         for bind in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
             let listener = TcpListener::bind(bind).unwrap();

@@ -187,7 +187,7 @@ mod tests {
     use super::{distribution, parts};
 
     #[test]
-    fn a_count_that_is_too_large_goes_into_several_intervals() {
+    fn a_large_count_is_split_into_several_intervals() {
         let mut times: Histogram<u64> = Histogram::new_with_bounds(1, 1_000_000, 3).unwrap();
         for (value, count) in [(10, 25), (70_000, 7), (3, 10)] {
             times.record_n(value, count).unwrap();

@@ -32,7 +32,7 @@ mod tests {
     use super::names;
 
     #[test]
-    fn every_file_has_a_name_of_its_own() {
+    fn every_file_has_a_distinct_name() {
         for (paths, expected) in [
             (&["x/a.json", "b.json"][..], &["a", "b"][..]),
             (

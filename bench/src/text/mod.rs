@@ -1,7 +1,7 @@
 //! The results as text: figures with units, rows, whole documents. Pure.
 
+mod comparison;
+pub(crate) mod document;
 pub(crate) mod figures;
-mod parts;
 pub(crate) mod table;
-pub(crate) mod whole;
 pub(crate) mod wrap;

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_break_between_their_parts_and_go_on_below_them() {
+    fn rows_break_between_their_figures() {
         let row = "latency        p50 12.3 µs  p90 45.6 µs  p99 78.9 µs\n";
         let lines =
             "latency        p50 12.3 µs\n               p90 45.6 µs\n               p99 78.9 µs\n";
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_too_long_stands_in_a_line_of_its_own() {
+    fn a_word_that_is_too_long_has_its_own_line() {
         let lines = "a\n  aaaaaaaaaaaaaaaaaaaa\n  b\n";
         assert_eq!(wrapped("a aaaaaaaaaaaaaaaaaaaa b", 10), lines);
     }

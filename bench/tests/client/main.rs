@@ -2,9 +2,9 @@
 //! fixed port and no installed program.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod bad;
-mod faults;
-mod good;
+mod correct_server;
+mod errors_by_verb;
+mod faulty_server;
 mod output;
 mod progress;
 mod script;

@@ -27,7 +27,7 @@ fn messages(text: &[u8]) -> u64 {
 /// A pipe cannot be truncated (ftruncate: EINVAL), and the failure lost the results of the whole
 /// run. Seen in bestouff/genext2fs#27, oven-sh/bun#32890.
 #[test]
-fn a_document_goes_whole_into_a_pipe() {
+fn a_pipe_gets_the_whole_document() {
     for to in ["/dev/stdout", "/dev/fd/1", "-"] {
         let output = shell(&format!("$bench $load --json {to} | cat"));
         assert_eq!(messages(&output.stdout), 20, "{to}: {output:?}");
@@ -37,7 +37,7 @@ fn a_document_goes_whole_into_a_pipe() {
 }
 
 #[test]
-fn a_document_goes_whole_into_a_named_pipe_and_so_do_the_histograms() {
+fn named_pipes_get_the_whole_document_and_histograms() {
     let folder = std::env::temp_dir().join(format!("pipes-{}", std::process::id()));
     std::fs::create_dir(&folder).unwrap();
     let pipe = |name: &str| folder.join(name).display().to_string();
@@ -64,7 +64,7 @@ fn a_document_goes_whole_into_a_named_pipe_and_so_do_the_histograms() {
 }
 
 #[test]
-fn text_does_not_get_between_where_both_go_to_standard_output() {
+fn text_goes_to_standard_error_while_json_goes_to_standard_output() {
     let path = std::env::temp_dir().join(format!("both-{}.json", std::process::id()));
     let file = path.display();
     for to in ["/dev/stdout", &path.display().to_string()] {

@@ -16,8 +16,8 @@ fn bulk_reports_bytes_instead_of_messages() {
     let answer = run(&load);
     assert!(matches!(answer.code, Some(0 | 4)), "{answer:?}");
     let progress: Vec<&str> = answer.stderr.lines().collect();
-    let told = |line: &&&str| line.contains("B/s sent") && line.contains("B/s received");
-    assert!(progress.iter().filter(told).count() >= 2, "{answer:?}");
+    let found = |line: &&&str| line.contains("B/s sent") && line.contains("B/s received");
+    assert!(progress.iter().filter(found).count() >= 2, "{answer:?}");
     assert!(
         progress.iter().any(|line| line.starts_with("measuring")),
         "{answer:?}"
@@ -39,8 +39,8 @@ fn a_duel_reports_each_slice() {
         "old, round 1 of 1: measuring",
         "new, round 1 of 1: measuring",
     ] {
-        let told = answer.stderr.lines().filter(|line| line.starts_with(start));
-        assert!(told.count() >= 1, "{answer:?}");
+        let found = answer.stderr.lines().filter(|line| line.starts_with(start));
+        assert!(found.count() >= 1, "{answer:?}");
     }
     let ratio = "the ratio is old / new";
     assert!(answer.stdout.contains(ratio), "{answer:?}");

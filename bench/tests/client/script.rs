@@ -46,7 +46,7 @@ fn fault(poller: &str, arguments: &[&str]) -> (String, String) {
 }
 
 #[test]
-fn a_request_is_sent_and_its_answer_ends_as_it_was_said() {
+fn a_request_is_sent_and_its_reply_ends_as_specified() {
     let target = pong().to_string();
     for &poller in pollers() {
         for (reply, verified) in [
@@ -72,7 +72,7 @@ fn a_request_is_sent_and_its_answer_ends_as_it_was_said() {
 }
 
 #[test]
-fn answers_of_any_length_in_any_pieces() {
+fn replies_of_any_length_in_any_pieces() {
     let target = serve(|mut stream| {
         stream.set_nodelay(true).unwrap();
         let mut request = [0; 3];
@@ -140,7 +140,7 @@ fn postgres(mut stream: TcpStream) {
 }
 
 #[test]
-fn every_verb_speaks_and_opens_each_connection_with_a_login() {
+fn every_verb_sends_the_script_after_a_login() {
     let target = serve(postgres).to_string();
     let (a, b) = (format!("old={target}"), format!("new={target}"));
     let opening = ["--opening", STARTUP, "--opening-until", READY];
@@ -170,7 +170,7 @@ fn every_verb_speaks_and_opens_each_connection_with_a_login() {
 }
 
 #[test]
-fn a_server_that_speaks_first_is_waited_for() {
+fn the_greeting_of_a_server_is_awaited() {
     let target = serve(|mut stream| {
         stream.write_all(b"220 ready\r\n").unwrap();
         answer_lines(stream, |_| b"250 OK\r\n".to_vec());
@@ -185,7 +185,7 @@ fn a_server_that_speaks_first_is_waited_for() {
 }
 
 #[test]
-fn an_answer_that_is_wrong_is_shown() {
+fn a_wrong_reply_is_shown() {
     let target = serve(|stream| {
         answer_lines(stream, |number| match number {
             0..3 => b"+PONG\r\n".to_vec(),
@@ -203,7 +203,7 @@ fn an_answer_that_is_wrong_is_shown() {
 }
 
 #[test]
-fn what_was_not_asked_for_and_what_never_comes_are_faults() {
+fn surplus_and_missing_replies_are_errors() {
     let twice = serve(|stream| answer_lines(stream, |_| b"+PONG\r\n+".to_vec()));
     let silent = serve(|mut stream| while let Ok(1..) = stream.read(&mut [0; 64]) {});
     let closes = serve(|mut stream| {
@@ -229,7 +229,7 @@ fn what_was_not_asked_for_and_what_never_comes_are_faults() {
 }
 
 #[test]
-fn a_login_that_is_refused_is_a_fault() {
+fn a_refused_login_is_an_error() {
     let target = serve(|mut stream| {
         stream.read_exact(&mut [0; 6]).unwrap();
         stream.write_all(b"-NO\r\n").unwrap();
@@ -255,7 +255,7 @@ fn a_login_that_is_refused_is_a_fault() {
 }
 
 #[test]
-fn a_target_that_does_not_echo_is_called_that() {
+fn a_target_that_does_not_echo_is_reported() {
     let target = serve(|mut stream| {
         stream.read_exact(&mut [0; 64]).unwrap();
         stream.write_all(b"-ERR Protocol error\r\n").unwrap();
@@ -304,7 +304,7 @@ impl Drop for Redis {
 }
 
 #[test]
-fn a_redis_is_measured_and_its_process_known() {
+fn redis_is_measured_with_its_process() {
     let redis = Redis::start();
     let (target, pid) = match &redis {
         Some(redis) => (redis.1.to_string(), redis.0.id()),
@@ -327,7 +327,7 @@ fn a_redis_is_measured_and_its_process_known() {
 }
 
 #[test]
-fn a_process_that_does_not_serve_the_target_is_called_that_before_and_after() {
+fn the_wrong_process_is_reported_before_and_after_the_load() {
     let target = pong().to_string();
     let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     let pid = other.id().to_string();

@@ -64,7 +64,7 @@ fn bad_arguments_are_refused_before_anything_starts() {
 }
 
 #[test]
-fn bad_arguments_of_the_other_verbs_are_refused_too() {
+fn bad_arguments_of_the_other_verbs_are_refused() {
     let cases: [(&[&str], &str); 15] = [
         (&["run", "h:1", "--rate", "80 k"], "messages a second"),
         (&["run", "h:1", "--rate", "0"], "messages a second"),
@@ -118,7 +118,7 @@ fn an_unknown_host_is_named() {
 }
 
 #[test]
-fn more_connections_than_descriptors_is_said_with_the_limit() {
+fn too_many_connections_are_refused_with_the_limit_on_descriptors() {
     let bench = env!("CARGO_BIN_EXE_corelane-bench");
     let command = format!("ulimit -n 100; exec '{bench}' run 127.0.0.1:1 --connections 1000");
     let output = Command::new("sh").args(["-c", &command]).output().unwrap();

@@ -23,7 +23,7 @@ fn parsed(json: Value) -> Outcome {
 }
 
 #[test]
-fn an_open_loop_sends_what_the_clock_asks_for() {
+fn an_open_loop_sends_at_the_planned_rate() {
     let target = good().to_string();
     for &poller in pollers() {
         for arrival in ["constant", "poisson"] {
@@ -53,7 +53,7 @@ fn an_open_loop_sends_what_the_clock_asks_for() {
 }
 
 #[test]
-fn a_stall_counts_for_all_who_would_have_sent_in_it() {
+fn a_stall_counts_for_every_message_due_in_it() {
     // The first reply takes 300 ms. In this time thirty messages become due on the only connection.
     let stalled = |mut stream: TcpStream| {
         let mut buffer = [0; 64];
@@ -106,7 +106,7 @@ fn sizes_are_mixed_and_verified_under_a_pipeline() {
 }
 
 #[test]
-fn churn_makes_uses_and_closes_as_many_as_asked_for() {
+fn churn_uses_the_planned_number_of_connections() {
     for &poller in pollers() {
         for (close, ended_well) in [("fin", true), ("rst", false)] {
             let (ends, ended) = channel();
@@ -131,7 +131,7 @@ fn churn_makes_uses_and_closes_as_many_as_asked_for() {
 }
 
 #[test]
-fn churn_by_the_clock() {
+fn churn_in_an_open_loop() {
     let target = good().to_string();
     for &poller in pollers() {
         let load = ["--rate", "200", "--connections", "4", "--duration", "300ms"];
@@ -147,7 +147,7 @@ fn churn_by_the_clock() {
 }
 
 #[test]
-fn idle_holds_the_connections_then_touches_each_once() {
+fn idle_holds_the_connections_then_sends_one_message_on_each() {
     let target = good().to_string();
     let pid = std::process::id().to_string();
     for &poller in pollers() {
@@ -202,7 +202,7 @@ fn bulk_bytes_go_up_down_and_both_ways() {
 }
 
 #[test]
-fn a_sweep_doubles_up_to_the_highest_rate_and_tells_each_step() {
+fn a_sweep_doubles_up_to_the_highest_rate_and_reports_each_step() {
     let target = good().to_string();
     for &poller in pollers() {
         let slo = ["--slo", "p50<10s", "--from", "500", "--to", "1k"];
@@ -228,7 +228,7 @@ fn a_sweep_doubles_up_to_the_highest_rate_and_tells_each_step() {
 }
 
 #[test]
-fn an_objective_that_nothing_keeps_has_no_knee() {
+fn an_objective_that_is_never_met_has_no_knee() {
     let target = good().to_string();
     let slo = [
         "--slo", "p50<1ns", "--from", "1k", "--step", "500ms", "--warmup", "0s",
@@ -244,7 +244,7 @@ fn an_objective_that_nothing_keeps_has_no_knee() {
 }
 
 #[test]
-fn a_step_of_too_few_messages_breaks_nothing() {
+fn a_step_of_too_few_messages_is_inconclusive() {
     let target = good().to_string();
     // At most a hundred messages. p99.99 needs a hundred thousand, and so a step of minutes.
     let slo = [
@@ -265,7 +265,7 @@ fn a_step_of_too_few_messages_breaks_nothing() {
 }
 
 #[test]
-fn a_duel_takes_both_targets_in_turn() {
+fn a_duel_alternates_between_the_targets() {
     let (old, new) = (good().to_string(), good().to_string());
     let sides = [
         &*format!("old={old}"),
@@ -297,7 +297,7 @@ fn a_duel_takes_both_targets_in_turn() {
 }
 
 #[test]
-fn connections_come_from_the_sources_in_turn_and_introduce_themselves() {
+fn connections_rotate_over_the_sources_and_send_proxy_headers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = listener.local_addr().unwrap().to_string();
     let server = std::thread::Builder::new().spawn(move || {
@@ -340,7 +340,7 @@ fn connections_come_from_the_sources_in_turn_and_introduce_themselves() {
 }
 
 #[test]
-fn a_threshold_that_is_crossed_fails_the_run() {
+fn a_true_condition_fails_the_run() {
     let target = good().to_string();
     let load = [
         "run",
@@ -415,7 +415,7 @@ fn interrupted(arguments: impl Fn(&str) -> Vec<String>) -> Outcome {
 }
 
 #[test]
-fn an_interrupted_duel_tells_what_there_is() {
+fn an_interrupted_duel_reports_its_results() {
     let outcome = interrupted(|target| {
         let (a, b) = (format!("A={target}"), format!("B={target}"));
         let time = ["--slice", "1m", "--warmup", "0s"].map(str::to_owned);
@@ -425,7 +425,7 @@ fn an_interrupted_duel_tells_what_there_is() {
 }
 
 #[test]
-fn an_interrupted_sweep_tells_what_there_is() {
+fn an_interrupted_sweep_reports_its_results() {
     let outcome = interrupted(|target| {
         let slo = ["--slo", "p50<1h", "--step", "1m", "--warmup", "0s"];
         [&["sweep", target][..], &slo]

@@ -44,7 +44,7 @@ fn two_runs_stand_side_by_side_with_ratios() {
 }
 
 #[test]
-fn another_load_is_named() {
+fn differences_of_the_load_are_listed() {
     let folder = Folder::new("loads");
     let a = run("127.0.0.1:7007", 50_000.0);
     let mut b = a.clone();
@@ -55,15 +55,15 @@ fn another_load_is_named() {
     folder.write("b.json", &b);
     let answer = folder.run(&["compare", "a.json", "b.json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    let told = "DIFFERENT LOADS, which affects every figure:\n  \
+    let expected = "DIFFERENT LOADS, which affects every figure:\n  \
                 connections: 50 and 500\n  message size: 64 B and 1024 B\n\n\
                 Different machines, or a different state of the machine:\n  \
                 kernel: Linux 6.18.0 and Linux 5.10\n";
-    assert!(answer.stdout.contains(told), "{}", answer.stdout);
+    assert!(answer.stdout.contains(expected), "{}", answer.stdout);
 }
 
 #[test]
-fn figures_of_different_things_have_no_ratios() {
+fn figures_with_different_meanings_have_no_ratios() {
     let folder = Folder::new("kinds");
     let a = run("127.0.0.1:7007", 50_000.0);
     let mut b = a.clone();
@@ -72,35 +72,35 @@ fn figures_of_different_things_have_no_ratios() {
     folder.write("b.json", &b);
     let answer = folder.run(&["compare", "a.json", "b.json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    let told = "NOT COMPARABLE: the figures have different meanings:\n  verb: run and churn\n";
-    assert!(answer.stdout.contains(told), "{}", answer.stdout);
+    let expected = "NOT COMPARABLE: the figures have different meanings:\n  verb: run and churn\n";
+    assert!(answer.stdout.contains(expected), "{}", answer.stdout);
     assert!(!answer.stdout.contains('×'), "{}", answer.stdout);
 }
 
 #[test]
-fn an_invalid_run_is_refused_unless_asked_for() {
+fn an_invalid_run_is_refused_without_the_option() {
     let folder = Folder::new("invalid");
     folder.write("a.json", &bad());
     folder.write("b.json", &bad());
     let answer = folder.run(&["compare", "a.json", "b.json"]);
     assert_eq!((answer.code, &*answer.stdout), (Some(4), ""), "{answer:?}");
-    let told = "corelane-bench: a.json: marked INVALID, so the figures may show the client \
+    let expected = "corelane-bench: a.json: marked INVALID, so the figures may show the client \
                 rather than the server: the client's busiest lane used 97 % of a core; use \
                 --allow-invalid";
-    assert!(answer.stderr.starts_with(told), "{answer:?}");
+    assert!(answer.stderr.starts_with(expected), "{answer:?}");
     let answer = folder.run(&["compare", "--allow-invalid", "a.json", "b.json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    for told in [
+    for expected in [
         "A is INVALID: the client's",
         "B had 12 errors",
         "B was interrupted",
     ] {
-        assert!(answer.stdout.contains(told), "{}", answer.stdout);
+        assert!(answer.stdout.contains(expected), "{}", answer.stdout);
     }
 }
 
 #[test]
-fn a_duel_is_a_comparison_already() {
+fn a_duel_is_refused() {
     let folder = Folder::new("duel");
     folder.write("a.json", &duel());
     let answer = folder.run(&["compare", "a.json", "a.json"]);

@@ -29,7 +29,7 @@ pub(crate) fn echo() -> SocketAddr {
 }
 
 #[test]
-fn the_tools_of_hdrhistogram_read_what_was_measured() {
+fn hdrhistogram_reads_both_files() {
     let folder = Folder::new("hdr");
     // The old content of the files is gone.
     std::fs::write(folder.path("times.hlog"), "x".repeat(1_000_000)).unwrap();
@@ -105,7 +105,7 @@ fn the_tools_of_hdrhistogram_read_what_was_measured() {
 }
 
 #[test]
-fn a_prefix_that_leads_nowhere_is_said_before_anything_starts() {
+fn an_invalid_prefix_is_refused_before_the_load() {
     // Never accepts: a connection would wait in the backlog.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -10,7 +10,7 @@ const LEAVE: &str = "\u{1b}[?1049l";
 const SHOW_CURSOR: &str = "\u{1b}[?25h";
 
 #[test]
-fn without_a_terminal_it_is_a_line_a_second() {
+fn without_a_terminal_there_is_one_line_a_second() {
     let folder = Folder::new("lines");
     let target = echo().to_string();
     let load = [
@@ -48,7 +48,7 @@ fn on_a_terminal(term: &str, load: &str, columns: u32) -> Option<String> {
 }
 
 #[test]
-fn a_terminal_shows_the_view_and_is_given_back_before_the_results() {
+fn the_terminal_is_restored_before_the_results() {
     let target = echo();
     let load = format!("run {target} --connections 1 --warmup 0s --duration 1200ms");
     let Some(sent) = on_a_terminal("xterm-256color", &load, 80) else {
@@ -66,7 +66,7 @@ fn a_terminal_shows_the_view_and_is_given_back_before_the_results() {
 }
 
 #[test]
-fn a_load_that_cannot_go_on_gives_the_terminal_back() {
+fn a_failed_load_restores_the_terminal() {
     // A port without a listener.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = listener.local_addr().unwrap();
@@ -80,7 +80,7 @@ fn a_load_that_cannot_go_on_gives_the_terminal_back() {
 }
 
 #[test]
-fn a_dumb_terminal_is_no_place_for_it() {
+fn a_dumb_terminal_gets_lines() {
     let target = echo();
     let load = format!("run {target} --connections 1 --warmup 0s --count 100");
     let Some(sent) = on_a_terminal("dumb", &load, 80) else {

@@ -1,6 +1,6 @@
-// Looks at the page in the browser and says in its title what is there: lines, lines that are
-// drawn where they belong, what the pointer is told over the rate's plot, and whether the page is
-// wider than its window.
+// Inspects the page in the browser and writes its findings into the title: lines, lines at the
+// right place, the tip of the pointer over the plot of the rate, and whether the page is wider
+// than the window.
 {
   const drawn = document.querySelectorAll("figure path.line[data-name]");
   let seen = 0;

@@ -182,7 +182,7 @@ fn a_duel_draws_both_targets_and_their_ratio() {
 
 /// A report is one file: nothing makes a browser load a resource.
 #[test]
-fn nothing_is_loaded_from_anywhere() {
+fn the_page_loads_no_resources() {
     let folder = Folder::new("alone");
     folder.write("a.json", &run("127.0.0.1:7007", 50_000.0));
     let text = report(&folder, &["a.json"]);
@@ -209,7 +209,7 @@ fn nothing_is_loaded_from_anywhere() {
 }
 
 #[test]
-fn what_comes_from_a_file_is_text_and_nothing_else() {
+fn text_from_a_file_never_becomes_markup() {
     let evil = "</script><script>alert(1)</script><img src=x onerror='alert(2)'>\u{1b}[2J\u{0}\"";
     let mut outcome = bad();
     let it = evil.to_owned();
@@ -253,7 +253,7 @@ fn what_comes_from_a_file_is_text_and_nothing_else() {
 }
 
 #[test]
-fn a_run_of_nothing_has_a_report_too() {
+fn an_empty_run_has_a_report() {
     let mut outcome = run("127.0.0.1:7007", 50_000.0);
     outcome.series.clear();
     outcome.latency.intended = None;
@@ -273,7 +273,7 @@ fn a_run_of_nothing_has_a_report_too() {
 }
 
 #[test]
-fn what_cannot_be_reported_is_named() {
+fn unreadable_files_are_named() {
     let folder = Folder::new("refused");
     let mut outcome = run("127.0.0.1:7007", 50_000.0);
     folder.write("good.json", &outcome);

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn every_figure_has_its_row_and_its_course() {
+    fn every_figure_has_a_row_and_a_sparkline() {
         let mut view = View::new("run 127.0.0.1:7007".to_owned());
         for rate in [10_000.0, 20_000.0, 40_000.0] {
             view.add(&snapshot(rate, 0));
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn where_bytes_flow_and_no_messages_they_are_shown() {
+    fn bulk_shows_bytes_instead_of_messages() {
         let mut view = View::new("bulk".to_owned());
         let mut bytes = snapshot(0.0, 0);
         bytes.flow = Flow::Bytes;
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tall_terminal_has_taller_courses() {
+    fn a_tall_terminal_has_taller_sparklines() {
         let mut view = View::new("run".to_owned());
         view.add(&snapshot(10_000.0, 3));
         view.add(&snapshot(20_000.0, 3));
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn no_size_is_too_small_and_nothing_can_be_shown_before_it_is_known() {
+    fn any_terminal_size_and_an_empty_view_can_be_drawn() {
         let mut view = View::new("a title that is far too long for it".to_owned());
         for (width, height) in [(1, 1), (3, 2), (20, 5), (200, 3), (80, 24)] {
             drawn(&view, width, height);

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_one_value_have_an_axis_too() {
+    fn empty_and_single_values_have_an_axis() {
         for axis in [
             Axis::from_zero(Unit::Rate, 0.0),
             Axis::between(Unit::Moment, 5e9, 5e9),

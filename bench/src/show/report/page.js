@@ -1,4 +1,4 @@
-// Shows the values nearest to the pointer. The page is whole without it.
+// Shows the values nearest to the pointer. The page works without this script.
 "use strict";
 const tip = document.getElementById("tip");
 for (const figure of document.querySelectorAll("figure.plot")) {
@@ -31,7 +31,7 @@ for (const figure of document.querySelectorAll("figure.plot")) {
       found.push([line, point]);
     }
     if (at === null) return hide();
-    // Lines of one name are pieces of one: the nearer piece speaks.
+    // Lines with the same name are parts of one line: show the nearer part.
     const names = new Map();
     for (const [line, point] of found) {
       const off = Math.abs(point[0] - at[0]);

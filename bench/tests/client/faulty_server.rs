@@ -42,7 +42,7 @@ fn hangs_up() -> SocketAddr {
 }
 
 #[test]
-fn a_corrupted_byte_is_found_where_it_is() {
+fn a_corrupted_byte_is_reported_with_its_position() {
     for &poller in pollers() {
         for wrong in [0, 63, 64, 1000, 6399_u64] {
             let target = serve(move |stream| {
@@ -64,7 +64,7 @@ fn a_corrupted_byte_is_found_where_it_is() {
 }
 
 #[test]
-fn a_byte_that_is_left_out_is_corruption() {
+fn a_missing_byte_is_corruption() {
     for &poller in pollers() {
         let target = serve(|stream| {
             echo(stream, |position, mut bytes| {
@@ -118,7 +118,7 @@ fn bytes_of_another_connection_are_corruption() {
 }
 
 #[test]
-fn a_server_that_swallows_bytes_and_closes_closed_early() {
+fn a_fin_with_missing_bytes_is_closed_early() {
     for &poller in pollers() {
         let target = serve(|mut stream| {
             for _ in 0..3 {
@@ -137,7 +137,7 @@ fn a_server_that_swallows_bytes_and_closes_closed_early() {
 }
 
 #[test]
-fn a_server_that_hangs_up_at_once_closed_early() {
+fn an_immediate_fin_is_closed_early() {
     for &poller in pollers() {
         let target = hangs_up();
         let fault = fault(&target.to_string(), poller, &["--count", "100"]);
@@ -162,7 +162,7 @@ fn a_reset_is_a_reset() {
 }
 
 #[test]
-fn more_than_was_sent_is_too_much() {
+fn surplus_bytes_are_too_much() {
     for &poller in pollers() {
         let target = serve(|stream| {
             echo(stream, |_, mut bytes| {
@@ -181,7 +181,7 @@ fn more_than_was_sent_is_too_much() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_left_unanswered() {
+fn missing_replies_are_unanswered() {
     for &poller in pollers() {
         let target = serve(
             |mut stream| {
@@ -198,7 +198,7 @@ fn a_server_that_never_answers_is_left_unanswered() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_a_fin_has_not_closed() {
+fn a_missing_fin_is_not_closed() {
     for &poller in pollers() {
         let (keep, kept) = channel();
         let target = serve(move |mut stream| {
@@ -234,7 +234,7 @@ fn a_refused_target_is_refused() {
 }
 
 #[test]
-fn the_connections_that_work_go_on() {
+fn the_working_connections_continue() {
     for &poller in pollers() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap().to_string();
@@ -256,7 +256,7 @@ fn the_connections_that_work_go_on() {
 }
 
 #[test]
-fn idle_connections_that_died_are_reported() {
+fn idle_connections_that_broke_are_reported() {
     for &poller in pollers() {
         let target = hangs_up().to_string();
         let time = ["--connections", "10", "--duration", "0s"];

@@ -19,7 +19,7 @@ fn good_run(target: &str, poller: &str, more: &[&str]) -> Value {
 }
 
 #[test]
-fn every_shape_of_load_comes_back_right() {
+fn every_shape_of_load_is_verified_and_counted() {
     let target = good().to_string();
     // Connections, size, pipeline, lanes, messages.
     let shapes = [
@@ -69,7 +69,7 @@ fn every_shape_of_load_comes_back_right() {
 }
 
 #[test]
-fn a_server_that_answers_byte_by_byte_is_verified_all_the_same() {
+fn an_echo_in_single_bytes_is_verified() {
     let target = serve(|mut stream| {
         let mut buffer = [0; 50];
         while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
@@ -87,7 +87,7 @@ fn a_server_that_answers_byte_by_byte_is_verified_all_the_same() {
 }
 
 #[test]
-fn a_run_by_time_measures_what_comes_back_after_the_warm_up() {
+fn a_run_by_time_measures_after_the_warm_up() {
     let target = good().to_string();
     for &poller in pollers() {
         let time = ["--duration", "1s", "--warmup", "50ms"];
@@ -104,7 +104,7 @@ fn a_run_by_time_measures_what_comes_back_after_the_warm_up() {
 }
 
 #[test]
-fn a_warm_up_adds_to_the_count_and_is_not_in_it() {
+fn a_warm_up_is_not_part_of_the_count() {
     let target = good().to_string();
     for &poller in pollers() {
         let load = ["--count", "500", "--warmup", "20ms", "--pipeline", "3"];
@@ -115,7 +115,7 @@ fn a_warm_up_adds_to_the_count_and_is_not_in_it() {
 }
 
 #[test]
-fn the_text_says_what_was_run_and_what_it_means() {
+fn the_text_contains_the_load_and_its_results() {
     let target = good().to_string();
     let answer = run(&["run", &target, "--count", "100", "--connections", "2"]);
     assert!([Some(0), Some(4)].contains(&answer.code), "{answer:?}");
@@ -136,7 +136,7 @@ fn the_text_says_what_was_run_and_what_it_means() {
 }
 
 #[test]
-fn quiet_prints_nothing_and_still_writes_the_file() {
+fn quiet_prints_nothing_and_writes_the_file() {
     let target = good().to_string();
     let name = format!("corelane-bench-{}.json", std::process::id());
     let path = std::env::temp_dir().join(name);
@@ -166,7 +166,7 @@ fn a_host_name_and_no_verification() {
 }
 
 #[test]
-fn the_server_process_is_looked_at() {
+fn the_server_process_is_measured() {
     let target = good().to_string();
     let pid = std::process::id().to_string();
     let load = ["--count", "5000", "--server-pid", &pid];

@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use super::comparison;
 use super::figures::{
     asked, cores, grouped, maybe, memory, number, rate, seconds, throughput, time,
 };
-use super::parts;
 use super::table::{line, row, table};
 use super::wrap::wrapped;
 use crate::outcome::{Distribution, Latencies, Loop, Outcome, Server, Shape, Threshold};
@@ -25,10 +25,10 @@ impl Display for Text<'_> {
         what_was_run(&mut text, outcome);
         totals(&mut text, outcome);
         if let Some(sweep) = &outcome.sweep {
-            parts::sweep(&mut text, sweep);
+            comparison::sweep(&mut text, sweep);
         }
         match &outcome.duel {
-            Some(duel) => parts::duel(&mut text, duel),
+            Some(duel) => comparison::duel(&mut text, duel),
             None => latencies(&mut text, &outcome.latency, outcome.lateness.as_ref()),
         }
         if let Some(server) = outcome.server.as_ref().filter(|_| outcome.duel.is_none()) {

@@ -1,5 +1,5 @@
 //! Every verb against faulty servers, on every poller: each error has the right kind, and the exit
-//! code is 2. `bad` covers `run` in a closed loop.
+//! code is 2. `faulty_server` covers `run` in a closed loop.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -112,7 +112,7 @@ fn a_reset() {
 }
 
 #[test]
-fn a_server_that_accepts_and_never_answers() {
+fn a_server_without_replies() {
     let silent =
         || serve(|mut stream: TcpStream| while let Ok(1..) = stream.read(&mut [0; 65_536]) {});
     // Not `idle`, whose timeout is half a minute. Not `bulk`, where missing bytes end in a FIN: see
@@ -121,7 +121,7 @@ fn a_server_that_accepts_and_never_answers() {
 }
 
 #[test]
-fn a_server_that_stalls_for_good() {
+fn a_server_that_stalls_forever() {
     for &poller in pollers() {
         let target = serve(|mut stream: TcpStream| {
             let mut messages = [0; 640];
@@ -140,7 +140,7 @@ fn a_server_that_stalls_for_good() {
 }
 
 #[test]
-fn nobody_listens() {
+fn a_port_without_a_listener() {
     every_load_finds("refused", || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
@@ -169,7 +169,7 @@ fn a_source_that_never_sends() {
 }
 
 #[test]
-fn a_sweep_and_a_duel_tell_faults_too() {
+fn a_sweep_and_a_duel_report_errors() {
     let bad = serve(|mut stream: TcpStream| {
         stream.read_exact(&mut [0]).unwrap();
     });
