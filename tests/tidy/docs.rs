@@ -1,9 +1,11 @@
-//! Checks of the documents: files that they name exist, and the map stays a map.
+//! Checks of the documents: the files that they name exist, and ARCHITECTURE.md stays short. The
+//! documents that comments name exist, too.
 
 use std::fs;
 use std::path::Path;
 
 use crate::Errors;
+use crate::source::Source;
 
 const ARCHITECTURE_LINES_MAX: usize = 200;
 
@@ -32,7 +34,21 @@ pub(crate) fn check(text: &str, errors: &mut Errors) {
                 errors.add(number, &what);
             }
         }
-        for file in source_files(line) {
+    }
+    named_files(text.lines(), ".rs", errors);
+}
+
+/// Adds the documents that comments name and that do not exist.
+pub(crate) fn check_comments(source: &Source, errors: &mut Errors) {
+    let comments = source.comments.iter().map(String::as_str);
+    named_files(comments, ".md", errors);
+}
+
+fn named_files<'a>(lines: impl Iterator<Item = &'a str>, ending: &str, errors: &mut Errors) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join(errors.path).parent().unwrap().to_owned();
+    for (number, line) in (1..).zip(lines) {
+        for file in paths(line).filter(|path| path.ends_with(ending)) {
             if !root.join(file).exists() && !folder.join(file).exists() {
                 errors.add(number, &format!("`{file}`, which does not exist"));
             }
@@ -61,10 +77,10 @@ fn has_anchor(text: &str, anchor: &str) -> bool {
         })
 }
 
-/// The Rust files that a line names by a path. A name without a folder is no path.
-fn source_files(line: &str) -> impl Iterator<Item = &str> {
+/// The relative paths that a line names. A name without a folder is no path.
+fn paths(line: &str) -> impl Iterator<Item = &str> {
     let words = line.split(|c: char| !(c.is_alphanumeric() || "/._-".contains(c)));
     words
         .map(|word| word.trim_end_matches('.'))
-        .filter(|word| word.ends_with(".rs") && word.contains('/') && !word.starts_with('/'))
+        .filter(|word| word.contains('/') && !word.starts_with('/'))
 }

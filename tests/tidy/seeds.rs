@@ -95,6 +95,7 @@ const BAD: &[(&str, &str, &str)] = &[
         "fn f() {\n    // SAFETY: x\n    unsafe { g() }\n}",
         "`unsafe` outside",
     ),
+    ("src/net/a.rs", "// See docs/b.md.", "`docs/b.md`, which"),
     ("docs/a.md", "See [b](b.md#c).", "link to `b.md#c`"),
     (
         "docs/a.md",
@@ -154,6 +155,7 @@ const GOOD: &[(&str, &str)] = &[
         "# B c, d!\n[a](../README.md#start) [c](#b-c-d) [e](https://f/g.rs#h) [i](decisions) `src/lib.rs`, `tests/tidy.rs`. `h.rs`",
     ),
     ("tests/a.md", "`tidy/seeds.rs`"),
+    ("src/net/a.rs", "// docs/operating.md, NOTES.md"),
     (
         "src/config/tests/mod.rs",
         "use a::prelude::B;\nuse crate::server::A;\n#[cfg(unix)]\nmod x;",
