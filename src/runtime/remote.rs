@@ -16,11 +16,14 @@ use crate::stats::LaneStats;
 /// A task of a lane.
 pub(super) type Task = task::Task<Remote>;
 
+/// A closure that another thread has a lane run. Its argument is the lane's `Handle`, a type that
+/// this file does not know.
+pub(super) type Call = Box<dyn FnOnce(&dyn Any) + Send>;
+
 /// A message to a lane from another thread.
 pub(super) enum Message {
     Wake(Task),
-    /// The argument is the lane's `Handle`, which this file does not know.
-    Call(Box<dyn FnOnce(&dyn Any) + Send>),
+    Call(Call),
 }
 
 impl fmt::Debug for Message {
