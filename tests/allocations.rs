@@ -22,8 +22,8 @@ use std::time::Duration;
 use corelane::net::{Listener, SocketOptions};
 use corelane::poller::BackEnd;
 use corelane::proxy::{
-    Allowance, ListenerContext, Service, SessionLimit, Spares, Timeouts, Upstream, UpstreamOptions,
-    accept,
+    ListenerContext, ListenerId, Service, SessionLimit, Spares, Timeouts, Upstream,
+    UpstreamOptions, accept,
 };
 use corelane::runtime::{Lane, LaneOptions, Latch, Remote};
 use corelane::sys;
@@ -206,7 +206,7 @@ impl Served {
 
     fn end(self) {
         self.orders.end.store(true, Release);
-        self.remote.call(|_| {});
+        self.remote.rouse();
         self.thread.join().unwrap();
     }
 }
@@ -218,7 +218,8 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
     Listener::listen(&socket, 1024).unwrap();
     let listener = Listener::attach(&lane.handle(), socket).unwrap();
     let address = listener.address();
-    let listener_context = ListenerContext {
+    let context = Rc::new(ListenerContext {
+        id: ListenerId::default(),
         name: "echo".into(),
         lane: lane.handle(),
         lane_index: 0,
@@ -233,15 +234,13 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
             lifetime_jitter_percent: 0,
         },
         failures: Arc::default(),
-        stop: Rc::new(Latch::default()),
-        place: 0,
-        allowance: Allowance::default(),
-        handoff: Arc::default(),
-    };
-    lane.handle().spawn(
-        &"accept",
-        accept(listener, Rc::new(listener_context), Spares::default()),
-    );
+        stop: Latch::default(),
+    });
+    let own = Rc::clone(&context);
+    let task = accept(listener, context, Spares::default(), move |admitted| {
+        admitted.start(&own);
+    });
+    lane.handle().spawn(&"accept", task);
     address
 }
 

@@ -1,4 +1,4 @@
-//! Accepting: takes connections off a listener's backlog and starts a session for each.
+//! Accepting: takes connections off a listener's backlog and delivers each with a permit.
 
 use std::io;
 use std::pin::pin;
@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::limit::{Permit, SessionLimit};
+use super::admitted::Admitted;
+use super::limit::SessionLimit;
 use super::listener_context::ListenerContext;
-use super::opening::start;
-use super::services::Services;
-use super::spare::{Reserved, Spares};
+use super::spare::Spares;
 use crate::net::{Accepted, Listener};
 use crate::runtime::{Seat, either, yield_now};
 
@@ -30,9 +29,13 @@ const HANDSHAKE: Duration = Duration::from_millis(100);
 /// descriptor or memory do while a session is left whose end may give some back.
 ///
 /// `spares` are what the first session needs, as far as it is there.
-pub async fn accept(listener: Listener, listener_context: Rc<ListenerContext>, mut spares: Spares) {
+pub async fn accept(
+    listener: Listener,
+    listener_context: Rc<ListenerContext>,
+    mut spares: Spares,
+    deliver: impl Fn(Admitted),
+) {
     let lane = &listener_context.lane;
-    let _ending = Ending(Rc::clone(&listener_context));
     let mut seats = Seats::of(&listener_context.limit);
     let mut stopped = pin!(listener_context.stop.pass());
     // Not served until there is room: for the client the same as the backlog.
@@ -43,7 +46,8 @@ pub async fn accept(listener: Listener, listener_context: Rc<ListenerContext>, m
             &listener_context,
             &mut seats,
             &mut spares,
-            &mut taken
+            &mut taken,
+            &deliver
         ));
         either(stopped.as_mut(), serving.as_mut()).await;
         if listener.turn_away().is_ok() {
@@ -69,7 +73,11 @@ pub async fn accept(listener: Listener, listener_context: Rc<ListenerContext>, m
         if let Some(connection) = connection {
             let permit = listener_context.place(&seats.place).await;
             let reserved = spares.reserve(&listener_context.service);
-            begin(connection, permit, &listener_context, reserved);
+            deliver(Admitted {
+                connection,
+                permit,
+                reserved,
+            });
         }
     }
     listener.close();
@@ -82,6 +90,7 @@ async fn serve(
     seats: &mut Seats,
     spares: &mut Spares,
     taken: &mut Option<Accepted>,
+    deliver: &impl Fn(Admitted),
 ) -> ! {
     let mut streak = 0;
     loop {
@@ -98,12 +107,11 @@ async fn serve(
         if taken.is_some() {
             let permit = listener_context.place(&seats.place).await;
             let reserved = spares.reserve(&listener_context.service);
-            begin(
-                taken.take().expect("kept above"),
+            deliver(Admitted {
+                connection: taken.take().expect("kept above"),
                 permit,
-                listener_context,
                 reserved,
-            );
+            });
             streak += 1;
         }
         if streak >= BUDGET {
@@ -111,29 +119,6 @@ async fn serve(
             yield_now().await;
         }
     }
-}
-
-/// Starts a session here, or hands the connection to the lane that is to have it.
-fn begin(
-    connection: Accepted,
-    permit: Permit,
-    listener_context: &Rc<ListenerContext>,
-    reserved: Option<Reserved>,
-) {
-    if let Some(handoff) = listener_context.handoff.get() {
-        let (own, now) = (listener_context.lane_index, listener_context.lane.now());
-        if let Some(to) = handoff.lane_for(own, &listener_context.allowance, now) {
-            let place = listener_context.place;
-            return handoff.hand(to, move |lane| {
-                let services = lane.kept::<Services>();
-                let services = services.expect("a lane keeps them from its start");
-                let connection = connection.attach(lane);
-                start(connection, permit, &services.0[place], reserved);
-            });
-        }
-    }
-    let connection = connection.attach(&listener_context.lane);
-    start(connection, permit, listener_context, reserved);
 }
 
 /// Where an accept loop waits.
@@ -195,17 +180,6 @@ async fn accept_later(
     }
 }
 
-/// Says, however an accept loop ends, that it hands over nothing any more.
-struct Ending(Rc<ListenerContext>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if let Some(handoff) = self.0.handoff.get() {
-            handoff.end();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
@@ -217,14 +191,14 @@ mod tests {
     use crate::net::{Listener, SocketOptions};
     use crate::poller::BackEnd;
     use crate::poller::require_io_uring::require_io_uring;
-    use crate::proxy::{Allowance, Service, SessionLimit, Timeouts};
+    use crate::proxy::{ListenerId, Service, SessionLimit, Timeouts};
     use crate::runtime::{Lane, LaneOptions, Latch};
     use crate::sys;
 
     /// A lane that accepts, turned by hand, and a client that it does not know of yet.
     struct Accepting {
         lane: Lane,
-        stop: Rc<Latch>,
+        context: Rc<ListenerContext>,
         limit: std::sync::Arc<SessionLimit>,
         clients: Vec<TcpStream>,
     }
@@ -237,8 +211,9 @@ mod tests {
             Listener::listen(&listener, 64).unwrap();
             let listener = Listener::attach(&lane.handle(), listener).unwrap();
             let address = listener.address();
-            let (stop, limit) = (Rc::new(Latch::default()), SessionLimit::new(max_sessions));
-            let listener_context = ListenerContext {
+            let limit = SessionLimit::new(max_sessions);
+            let context = Rc::new(ListenerContext {
+                id: ListenerId::default(),
                 name: "echo".into(),
                 lane: lane.handle(),
                 lane_index: 0,
@@ -246,20 +221,19 @@ mod tests {
                 limit: std::sync::Arc::clone(&limit),
                 timeouts: Timeouts::LONG,
                 failures: std::sync::Arc::default(),
-                stop: Rc::clone(&stop),
-                place: 0,
-                allowance: Allowance::default(),
-                handoff: std::sync::Arc::default(),
-            };
+                stop: Latch::default(),
+            });
+            let own = Rc::clone(&context);
             let task = accept(
                 listener,
-                Rc::new(listener_context),
+                Rc::clone(&context),
                 super::Spares::default(),
+                move |admitted| admitted.start(&own),
             );
             lane.handle().spawn(&"accept", task);
             let mut accepting = Self {
                 lane,
-                stop,
+                context,
                 limit,
                 clients: Vec::new(),
             };
@@ -272,12 +246,12 @@ mod tests {
         }
 
         fn turn(&mut self) {
-            self.lane.handle().remote().call(|_| {});
+            self.lane.handle().remote().rouse();
             self.lane.turn(sys::now()).unwrap();
         }
 
         fn stop(&mut self) {
-            self.lane.enter(|| self.stop.open());
+            self.lane.enter(|| self.context.stop.open());
         }
 
         /// Turns until all tasks have ended, by when the client has its echo and its FIN.

@@ -1,40 +1,200 @@
-//! Which lane gets a connection. Where the system gives a port to one socket only, one lane accepts
-//! for all and the lane with the fewest sessions gets the next. Elsewhere the kernel chooses by a
-//! hash, which may give eight lasting connections to one lane of two: a lane that has more sessions
-//! than another hands a connection over, as often as that costs next to nothing.
+//! Which lane serves a connection. Stands between an accept loop and the start of a session: an
+//! accept loop delivers connections and knows nothing of other lanes.
 //!
-//! The accepting lane hands a connection over as a message. A lane that stops waits until nobody
-//! hands over any more, so that none is lost.
+//! Where the system lets a single socket listen on a port, lane 0 accepts for all lanes, and the
+//! lane with the fewest sessions serves the next connection. Elsewhere the kernel chooses a lane by
+//! a hash, which may put eight lasting connections on one lane of two: a lane with more sessions
+//! than another hands a connection over, as often as the comparison costs next to nothing.
+//!
+//! A connection travels in the mailbox of its new lane. A lane that stops waits until every accept
+//! loop has ended, so that no connection is lost on the way.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::Duration;
 
-use crate::runtime::{Handle, Remote, Time};
+use super::admitted::Admitted;
+use super::listener_context::{ListenerContext, ListenerId};
+use crate::runtime::{MailSender, Time};
 
-/// Connections that a lane may compare and hand over in a row, and the time that earns one more. To
-/// look at all lanes costs some 100 ns each, a message 2 to 4 us: within 1 % of a lane. At higher
-/// rates the hash is even enough.
+/// Connections that a lane may compare and hand over in a row, and the time that earns one more. A
+/// look at all lanes costs some 100 ns a lane, a message 2 to 4 us: within 1 % of a lane. At higher
+/// rates the kernel's hash is even enough.
 const BURST: u32 = 64;
 const EARNED_EVERY: Duration = Duration::from_millis(1);
 
-/// All lanes, as the accepting one sees them.
+/// The lanes between which the accept loops of one generation hand connections over.
 #[derive(Debug)]
 pub struct Handoff {
-    lanes: Vec<Place>,
+    lanes: Vec<Destination>,
     /// Accept loops that have not ended.
     accepting: AtomicUsize,
-    /// The kernel spreads them over the lanes as well.
+    /// The kernel spreads connections over the lanes as well.
     kernel_balances: bool,
+}
+
+/// A lane as a destination of connections.
+#[derive(Debug)]
+struct Destination {
+    mail: MailSender<Handed>,
+    /// Connections handed over that have not arrived.
+    in_transit: AtomicUsize,
+}
+
+/// A connection on the way to another lane.
+#[derive(Debug)]
+pub struct Handed {
+    listener: ListenerId,
+    admitted: Admitted,
+    transit: InTransit,
+}
+
+/// Counts a connection as being on the way, until dropped.
+#[derive(Debug)]
+struct InTransit {
+    handoff: Arc<Handoff>,
+    to: usize,
 }
 
 /// How many more connections one accept loop may compare with other lanes.
 #[derive(Debug, Default)]
-pub struct Allowance {
+struct Allowance {
     used: Cell<u32>,
     since: Cell<Time>,
+}
+
+/// Delivers the connections of one accept loop, on the lane itself or on another one. Dropped with
+/// the accept loop, which then hands over no more.
+#[derive(Debug)]
+pub struct Delivery {
+    context: Rc<ListenerContext>,
+    handoff: Arc<Handoff>,
+    allowance: Allowance,
+}
+
+impl Handoff {
+    /// Between the lanes of these mailboxes, for so many accept loops. `kernel_balances`: the
+    /// kernel gives each lane a share of the connections.
+    #[must_use]
+    pub fn over(
+        lanes: Vec<MailSender<Handed>>,
+        accepting: usize,
+        kernel_balances: bool,
+    ) -> Arc<Self> {
+        let destination = |mail| Destination {
+            mail,
+            in_transit: AtomicUsize::new(0),
+        };
+        Arc::new(Self {
+            lanes: lanes.into_iter().map(destination).collect(),
+            accepting: AtomicUsize::new(accepting),
+            kernel_balances,
+        })
+    }
+
+    /// Whether every accept loop has ended. What they have handed over is in the mailboxes by then.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.accepting.load(Acquire) == 0
+    }
+
+    /// How many connections handed to a lane have not arrived there.
+    #[must_use]
+    pub fn in_transit(&self, lane: usize) -> usize {
+        self.lanes[lane].in_transit.load(Acquire)
+    }
+
+    /// The lane for a connection that lane `own` has accepted.
+    fn lane_for(&self, own: usize, allowance: &Allowance, now: Time) -> usize {
+        if self.kernel_balances && !allowance.take(now) {
+            return own;
+        }
+        let sessions = |&lane: &usize| self.lanes[lane].sessions();
+        let fewest = (0..self.lanes.len()).min_by_key(sessions).unwrap_or(own);
+        let is_better = sessions(&fewest) < sessions(&own);
+        if is_better { fewest } else { own }
+    }
+
+    /// Hands a connection of this listener to a lane.
+    fn hand(self: &Arc<Self>, to: usize, listener: ListenerId, admitted: Admitted) {
+        self.lanes[to].in_transit.fetch_add(1, AcqRel);
+        let transit = InTransit {
+            handoff: Arc::clone(self),
+            to,
+        };
+        self.lanes[to].mail.send(Handed {
+            listener,
+            admitted,
+            transit,
+        });
+    }
+}
+
+impl Destination {
+    /// Sessions of the lane, including connections on the way to it.
+    fn sessions(&self) -> u64 {
+        let in_transit = self.in_transit.load(Acquire) as u64;
+        in_transit + self.mail.lane().stats().sessions()
+    }
+}
+
+impl Handed {
+    /// The listener that accepted the connection.
+    #[must_use]
+    pub fn listener(&self) -> ListenerId {
+        self.listener
+    }
+
+    /// Starts the session on the lane that it was handed to, with that lane's context of the same
+    /// listener.
+    pub fn start(self, context: &Rc<ListenerContext>) {
+        debug_assert_eq!(context.id, self.listener, "its own listener's context");
+        self.admitted.start(context);
+        // Counted twice for a moment rather than not at all.
+        drop(self.transit);
+    }
+}
+
+impl Drop for InTransit {
+    fn drop(&mut self) {
+        self.handoff.lanes[self.to].in_transit.fetch_sub(1, AcqRel);
+    }
+}
+
+impl Delivery {
+    /// For one of the accept loops that `handoff` counts.
+    #[must_use]
+    pub fn new(context: Rc<ListenerContext>, handoff: Arc<Handoff>) -> Self {
+        Self {
+            context,
+            handoff,
+            allowance: Allowance::default(),
+        }
+    }
+
+    /// Starts the session on this lane or hands the connection to another one.
+    pub fn deliver(&self, admitted: Admitted) {
+        let (own, now) = (self.context.lane_index, self.context.lane.now());
+        let to = self.handoff.lane_for(own, &self.allowance, now);
+        if to == own {
+            admitted.start(&self.context);
+        } else {
+            self.handoff.hand(to, self.context.id, admitted);
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.handoff.accepting.fetch_sub(1, AcqRel);
+        // A lane that stops may have waited for this accept loop.
+        for lane in &self.handoff.lanes {
+            lane.mail.lane().rouse();
+        }
+    }
 }
 
 impl Allowance {
@@ -48,80 +208,5 @@ impl Allowance {
         let may = used < BURST;
         self.used.set(used + u32::from(may));
         may
-    }
-}
-
-#[derive(Debug)]
-struct Place {
-    remote: Remote,
-    /// Connections handed over that have not arrived.
-    in_transit: AtomicUsize,
-}
-
-impl Handoff {
-    /// Over these lanes, until that many accept loops have ended. `kernel_balances` says that the
-    /// kernel gives each lane a share.
-    #[must_use]
-    pub fn over(lanes: Vec<Remote>, accepting: usize, kernel_balances: bool) -> Arc<Self> {
-        let place = |remote| Place {
-            remote,
-            in_transit: AtomicUsize::new(0),
-        };
-        Arc::new(Self {
-            lanes: lanes.into_iter().map(place).collect(),
-            accepting: AtomicUsize::new(accepting),
-            kernel_balances,
-        })
-    }
-
-    /// Whether nobody hands over any more.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.accepting.load(Acquire) == 0
-    }
-
-    /// How many connections handed to a lane have not arrived there.
-    #[must_use]
-    pub fn in_transit(&self, lane: usize) -> usize {
-        self.lanes[lane].in_transit.load(Acquire)
-    }
-
-    /// The lane that a connection which lane `own` has accepted is to be handed to; `None` if it
-    /// stays.
-    pub(super) fn lane_for(&self, own: usize, allowance: &Allowance, now: Time) -> Option<usize> {
-        if self.kernel_balances && !allowance.take(now) {
-            return None;
-        }
-        let sessions = |&lane: &usize| self.lanes[lane].sessions();
-        let fewest = (0..self.lanes.len()).min_by_key(sessions)?;
-        let is_better = sessions(&fewest) < sessions(&own);
-        (is_better || !self.kernel_balances).then_some(fewest)
-    }
-
-    /// Hands a connection to a lane, which runs `begin` to start its session.
-    pub(super) fn hand(self: &Arc<Self>, to: usize, begin: impl FnOnce(&Handle) + Send + 'static) {
-        self.lanes[to].in_transit.fetch_add(1, AcqRel);
-        let handoff = Arc::clone(self);
-        self.lanes[to].remote.call(move |lane| {
-            begin(lane);
-            // Afterwards: until then it is counted twice rather than not at all.
-            handoff.lanes[to].in_transit.fetch_sub(1, AcqRel);
-        });
-    }
-
-    /// An accept loop has ended.
-    pub(super) fn end(&self) {
-        self.accepting.fetch_sub(1, AcqRel);
-        for lane in &self.lanes {
-            lane.remote.call(|_| {});
-        }
-    }
-}
-
-impl Place {
-    /// Sessions of the lane, those on their way to it included.
-    fn sessions(&self) -> u64 {
-        let in_transit = self.in_transit.load(Acquire) as u64;
-        in_transit + self.remote.stats().sessions()
     }
 }

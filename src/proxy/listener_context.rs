@@ -2,11 +2,9 @@
 //! Made when the lane starts; the accept loop, every session and every record hold it.
 
 use std::io;
-use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::deadline::Timeouts;
-use super::handoff::{Allowance, Handoff};
 use super::limit::{Permit, SessionLimit};
 use super::service::Service;
 use super::spare::Spares;
@@ -16,6 +14,8 @@ use crate::runtime::{Handle, Latch, LogInterval, Seat};
 /// What an accept loop needs to know.
 #[derive(Debug)]
 pub struct ListenerContext {
+    /// Tells the listener from all others; a session keeps it, and with it its generation.
+    pub id: ListenerId,
     /// What the listener is called in the configuration.
     pub name: Arc<str>,
     /// The lane that it accepts for.
@@ -30,14 +30,17 @@ pub struct ListenerContext {
     pub timeouts: Timeouts,
     /// When its failing accepts are logged; the same for all lanes of the listener.
     pub failures: Arc<LogInterval>,
-    /// Opens when the lane is to stop accepting.
-    pub stop: Rc<Latch>,
-    /// The listener's place in the configuration.
-    pub place: usize,
-    /// How often it may look for a lane with fewer sessions.
-    pub allowance: Allowance,
-    /// Which lane is to have what is accepted; nobody asks where there is one lane only.
-    pub handoff: Arc<OnceLock<Arc<Handoff>>>,
+    /// Opens when this listener is to stop accepting on this lane.
+    pub stop: Latch,
+}
+
+/// A listener of the process, whatever configurations come later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId {
+    /// The configuration that the listener is of: each that is applied has the next number.
+    pub generation: u32,
+    /// The listener's index in that configuration.
+    pub index: u32,
 }
 
 impl ListenerContext {

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admission;
+mod admitted;
 mod close;
 #[cfg(test)]
 mod close_model;
@@ -18,18 +19,17 @@ mod pump;
 mod record;
 mod relay;
 mod service;
-mod services;
 mod spare;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
 pub use self::accept::accept;
+pub use self::admitted::Admitted;
 pub use self::deadline::Timeouts;
-pub use self::handoff::{Allowance, Handoff};
+pub use self::handoff::{Delivery, Handed, Handoff};
 pub use self::limit::{Permit, SessionLimit};
-pub use self::listener_context::ListenerContext;
+pub use self::listener_context::{ListenerContext, ListenerId};
 pub use self::service::Service;
-pub use self::services::{Services, keep};
 pub use self::spare::Spares;
 pub use self::upstream::{Upstream, UpstreamOptions};

@@ -1,6 +1,5 @@
 //! A lane as its tasks use it.
 
-use std::any::Any;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,19 +30,6 @@ impl Handle {
     /// Keeps this turn from sleeping, for a task that now waits for the success of a lazy send.
     pub fn stay_awake(&self) {
         self.0.scheduler.stay_awake.set(true);
-    }
-
-    /// Keeps a value for the calls of other threads, which cannot bring what belongs to a lane; see
-    /// [`Remote::call`].
-    pub fn keep(&self, value: Rc<dyn Any>) {
-        *self.0.kept.borrow_mut() = Some(value);
-    }
-
-    /// The value that is kept, if it is one of this type.
-    #[must_use]
-    pub fn kept<T: 'static>(&self) -> Option<Rc<T>> {
-        let kept = self.0.kept.borrow();
-        Rc::clone(kept.as_ref()?).downcast().ok()
     }
 
     /// The moment of this turn.

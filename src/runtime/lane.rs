@@ -98,7 +98,6 @@ impl Lane {
             high_mark: 2 * options.queue_buffers * options.pool.buffer_bytes,
             scheduler: Rc::clone(&scheduler),
             leaving: Leaving::default(),
-            kept: RefCell::new(None),
         };
         Ok(Self {
             scheduler,
@@ -228,6 +227,13 @@ impl Lane {
         f()
     }
 
+    /// The same at the moment `now`, for a driver that starts tasks before a turn: what they note as
+    /// the time of their start is not that of the last turn.
+    pub fn enter_at<T>(&self, now: Time, f: impl FnOnce() -> T) -> T {
+        self.shared.now.set(now);
+        self.enter(f)
+    }
+
     /// Drops every task, and with them their sockets, which are reset. Says how many there were.
     pub fn abort_tasks(&mut self) -> usize {
         let _current = Current::enter(&self.scheduler);
@@ -278,6 +284,7 @@ impl Lane {
         for _ in 0..INBOX {
             match self.receiver.receive() {
                 Some(Message::Wake(task)) => self.scheduler.queue.borrow_mut().push(task),
+                Some(Message::Rouse) => self.scheduler.stay_awake.set(true),
                 Some(Message::Call(call)) => {
                     // Often a call has the driver look at its conditions, which it does between
                     // turns: sleeping in this one would miss that.
@@ -334,8 +341,6 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.abort_tasks();
         self.shared.leaving.give_back(0);
-        // It may have handles of this lane in it.
-        drop(self.shared.kept.take());
         // For ever, as far as a watchdog is concerned.
         self.scheduler.remote.heart().fall_asleep();
         let _current = Current::enter(&self.scheduler);

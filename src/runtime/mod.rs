@@ -14,6 +14,7 @@ mod log_interval;
 mod loom_models;
 #[cfg(all(test, loom))]
 mod loom_rig;
+mod mailbox;
 mod remote;
 mod rest;
 mod run_queue;
@@ -38,6 +39,7 @@ pub use self::lane::{Lane, LaneOptions};
 pub use self::latch::{Either, Latch, both, either};
 pub use self::leaving::GiveBack;
 pub use self::log_interval::LogInterval;
+pub use self::mailbox::{MailSender, Mailbox};
 pub use self::remote::Remote;
 pub use self::semaphore::Semaphore;
 pub use self::socket::LaneSocket;

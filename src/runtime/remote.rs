@@ -23,6 +23,8 @@ pub(super) type Call = Box<dyn FnOnce(&dyn Any) + Send>;
 /// A message to a lane from another thread.
 pub(super) enum Message {
     Wake(Task),
+    /// The lane's driver has something to look at between two turns.
+    Rouse,
     Call(Call),
 }
 
@@ -30,6 +32,7 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Wake(_) => "Wake",
+            Self::Rouse => "Rouse",
             Self::Call(_) => "Call",
         })
     }
@@ -55,6 +58,11 @@ impl Remote {
             heart: Heart::new(),
             stats: Arc::default(),
         }))
+    }
+
+    /// Has the lane turn, and its driver look at what it waits for, before the lane sleeps again.
+    pub fn rouse(&self) {
+        self.send(Message::Rouse);
     }
 
     pub(super) fn send(&self, message: Message) {

@@ -1,6 +1,5 @@
 //! What a lane and its tasks share.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,8 +32,6 @@ pub(super) struct Shared {
     pub(super) high_mark: usize,
     /// What sessions that have ended give back once their descriptors are closed.
     pub(super) leaving: Leaving,
-    /// What the lane's owner keeps for the calls of other threads.
-    pub(super) kept: RefCell<Option<Rc<dyn Any>>>,
 }
 
 impl Shared {

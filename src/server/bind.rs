@@ -5,10 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::changeable::ListenerPlan;
 use super::error::ServerError;
 use super::here::Pause;
-use super::options;
-use crate::config::Config;
 use crate::net::Listener;
 use crate::sys::{self, OsSocket, Time};
 
@@ -27,30 +26,26 @@ pub(super) type Bound = Vec<(usize, SocketAddr)>;
 /// them, one of the first lane. Also gives each listener's addresses as bound. Waits by `pause` for
 /// ports that are taken, unless that fails.
 pub(super) fn bind(
-    config: &Config,
+    listeners: &[ListenerPlan],
     lanes: usize,
     pause: Pause<'_>,
 ) -> Result<(Vec<LaneListeners>, Bound), ServerError> {
     let all = || {
-        config
-            .listeners
-            .iter()
-            .enumerate()
-            .flat_map(|(index, listener)| {
-                let many = listener.bind.len() > 1;
-                listener
-                    .bind
-                    .iter()
-                    .enumerate()
-                    .map(move |(place, &address)| {
-                        let place = if many {
-                            format!("[{place}]")
-                        } else {
-                            String::new()
-                        };
-                        (index, format!("listener[{index}].bind{place}"), address)
-                    })
-            })
+        listeners.iter().enumerate().flat_map(|(index, listener)| {
+            let many = listener.bind.len() > 1;
+            listener
+                .bind
+                .iter()
+                .enumerate()
+                .map(move |(place, &address)| {
+                    let place = if many {
+                        format!("[{place}]")
+                    } else {
+                        String::new()
+                    };
+                    (index, format!("listener[{index}].bind{place}"), address)
+                })
+        })
     };
     let end = sys::now() + PATIENCE;
     for (_, key, address) in all().filter(|(_, _, address)| address.port() != 0) {
@@ -59,7 +54,7 @@ pub(super) fn bind(
     let mut of_lanes: Vec<LaneListeners> = (0..lanes).map(|_| Vec::new()).collect();
     let mut bound = Vec::new();
     for (index, key, mut address) in all() {
-        let options = options::socket(&config.listeners[index].socket);
+        let options = &listeners[index].socket;
         let accepting = if sys::SPREADS_LISTENERS { lanes } else { 1 };
         for lane in &mut of_lanes[..accepting] {
             let fail = |error: io::Error| ServerError::Bind {
@@ -67,7 +62,7 @@ pub(super) fn bind(
                 address,
                 error,
             };
-            let socket = Listener::bind(address, &options).map_err(fail)?;
+            let socket = Listener::bind(address, options).map_err(fail)?;
             // Port 0: the first lane's choice is everybody's.
             address = Listener::address_of(&socket).map_err(fail)?;
             lane.push((index, socket));
@@ -109,12 +104,12 @@ fn await_port(
 
 /// Has all of them listen. From here on clients connect.
 pub(super) fn listen(
-    config: &Config,
+    plan: &[ListenerPlan],
     listeners: &[LaneListeners],
     bound: &Bound,
 ) -> Result<(), ServerError> {
     for (index, socket) in listeners.iter().flatten() {
-        let backlog = config.listeners[*index].backlog;
+        let backlog = plan[*index].backlog;
         Listener::listen(socket, backlog).map_err(|error| {
             let address = bound.iter().find(|(of, _)| of == index);
             ServerError::Bind {

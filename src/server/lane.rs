@@ -1,79 +1,26 @@
-//! A lane's thread: opens the lane, attaches its listeners, turns until told to stop.
+//! A lane's thread: opens the lane, obeys commands between turns, and ends when it is drained.
 
 use std::io;
-use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use super::bind::LaneListeners;
-use super::options;
-use crate::config::{self, Config};
-use crate::net::Listener;
+use super::command::{Command, LaneSenders};
+use super::generation::Generation;
+use super::lane_generations::LaneGenerations;
 use crate::poller::BackEnd;
-use crate::proxy::{
-    Allowance, Handoff, ListenerContext, Service, Services, SessionLimit, Spares, Upstream, accept,
-    keep,
-};
-use crate::runtime::{Lane, LaneOptions, Latch, LogInterval};
+use crate::proxy::Handed;
+use crate::runtime::{Lane, LaneOptions, Mailbox};
 use crate::sys::{self, Time};
 
-/// What the lanes are to do; they look after each turn.
-#[derive(Debug, Default)]
-pub(crate) struct Orders {
-    stop: AtomicBool,
-    abort: AtomicBool,
-}
-
-impl Orders {
-    /// Accept no more, end when the last session has ended. Wake the lanes afterwards.
-    pub(crate) fn stop(&self) {
-        self.stop.store(true, Release);
-    }
-
-    /// Reset what is left. Wake the lanes afterwards.
-    pub(crate) fn abort(&self) {
-        self.abort.store(true, Release);
-    }
-}
-
-/// What a lane is made of.
+/// What a lane is made of: fixed at the start.
 #[derive(Debug)]
 pub(crate) struct LanePlan {
     pub(crate) index: usize,
     pub(crate) cpu: Option<usize>,
     pub(crate) options: LaneOptions,
     pub(crate) may_fall_back: bool,
-    pub(crate) config: Arc<Config>,
-    pub(crate) limit: Arc<SessionLimit>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) orders: Arc<Orders>,
-    /// Which lane is to have a connection, once all lanes are open.
-    pub(crate) handoff: Arc<OnceLock<Arc<Handoff>>>,
 }
 
-/// What a listener or an upstream promises is promised by the process: the lanes share its state.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    /// By their place in the configuration.
-    pub(crate) upstreams: Vec<Arc<Upstream>>,
-    /// By the listener's place in the configuration: when its failing accepts are logged.
-    accept_failures: Vec<Arc<LogInterval>>,
-}
-
-impl Shared {
-    /// Of the listeners and upstreams of a configuration.
-    pub(crate) fn new(config: &Config) -> Arc<Self> {
-        let of_upstream = |upstream| Upstream::new(options::upstream(upstream));
-        let of_listener = |_| Arc::default();
-        Arc::new(Self {
-            upstreams: config.upstreams.iter().map(of_upstream).collect(),
-            accept_failures: config.listeners.iter().map(of_listener).collect(),
-        })
-    }
-}
-
-/// A lane, and what the poller said that it was to have, if it has another.
+/// An open lane, and the error of the planned poller if the lane has another one.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) lane: Lane,
@@ -91,7 +38,7 @@ pub(crate) fn open(plan: &LanePlan) -> io::Result<Opened> {
         match Lane::open(options, sys::now()) {
             Ok(lane) => return Ok(Opened { lane, refused }),
             Err(error) if plan.may_fall_back && options.back_end == BackEnd::IoUring => {
-                // The self-test passed, but one more ring was too many.
+                // The self-test passed, but this ring was one too many.
                 refused = Some(error);
                 options.back_end = BackEnd::Epoll;
             }
@@ -109,81 +56,77 @@ fn halve(options: &mut LaneOptions) -> bool {
     enough
 }
 
-/// A lane that serves until it is told to stop.
+/// A lane that serves until a command ends it.
 #[derive(Debug)]
 pub(crate) struct Serving {
     lane: Lane,
-    /// What the accept loops begin with, by their listeners' place, until they do.
-    spares: Vec<(usize, Spares)>,
-    stop: Rc<Latch>,
-    orders: Arc<Orders>,
-    index: usize,
-    handoff: Arc<OnceLock<Arc<Handoff>>>,
-    /// All that was handed over has arrived.
-    is_handed: bool,
+    commands: Mailbox<Command>,
+    handed: Mailbox<Handed>,
+    generations: LaneGenerations,
+    stage: Stage,
+}
+
+/// How far the lane's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Ends with the last session.
+    Draining,
+    /// Ends at the next turn.
+    Aborting,
 }
 
 impl Serving {
-    /// A lane that can serve: what its first sessions need is there, if it is to be had.
-    pub(crate) fn new(lane: Lane, plan: LanePlan) -> Self {
-        let stop = Rc::new(Latch::default());
-        let listener_contexts = listener_contexts(&lane, &plan, &stop);
-        // One for each accept loop, where the lane has any.
-        let accepts = sys::SPREADS_LISTENERS || plan.index == 0;
-        let configured = plan.config.listeners.iter().filter(|_| accepts);
-        let binds = configured
-            .zip(&listener_contexts)
-            .flat_map(|(listener, listener_context)| {
-                let spares = listener.bind.iter().map(|_| listener_context.spares());
-                spares.map(|spares| (listener_context.place, spares))
-            });
-        let spares = binds.collect();
-        keep(&lane.handle(), Services(listener_contexts));
-        Self {
+    /// The lane of that index, and the ways to it.
+    pub(crate) fn new(lane: Lane, index: usize) -> (Self, LaneSenders) {
+        let handle = lane.handle();
+        let (to_commands, commands) = handle.mailbox();
+        let (to_handed, handed) = handle.mailbox();
+        let serving = Self {
             lane,
-            spares,
-            stop,
-            orders: plan.orders,
-            index: plan.index,
-            handoff: plan.handoff,
-            is_handed: false,
-        }
+            commands,
+            handed,
+            generations: LaneGenerations::new(index),
+            stage: Stage::Serving,
+        };
+        let senders = LaneSenders {
+            commands: to_commands,
+            handed: to_handed,
+        };
+        (serving, senders)
     }
 
-    /// Starts to accept on these listeners.
-    pub(crate) fn listen(&mut self, listeners: LaneListeners) -> io::Result<()> {
-        let lane = self.lane.handle();
-        let services = lane.kept::<Services>().expect("kept from the start");
-        for (place, socket) in listeners {
-            let listener = Listener::attach(&lane, socket)?;
-            let at = self.spares.iter().position(|(of, _)| *of == place);
-            let spares = at
-                .map(|at| self.spares.swap_remove(at).1)
-                .unwrap_or_default();
-            let task = accept(listener, Rc::clone(&services.0[place]), spares);
-            lane.spawn(&"accept", task);
-        }
-        Ok(())
+    /// Makes what the first sessions of a generation need, before its listeners are open.
+    pub(crate) fn prepare(&mut self, generation: &Arc<Generation>) {
+        self.generations.prepare(&self.lane.handle(), generation);
     }
 
-    /// Looks at the orders and turns once; when the lane has ended, gives how many sessions were
-    /// reset.
+    /// Obeys the commands that have come and turns once. When the lane has ended, says how many
+    /// sessions were reset.
     pub(crate) fn turn(&mut self, now: Time) -> io::Result<Option<usize>> {
-        if self.is_over() {
-            // A process that was frozen while its grace ran out has not seen who ended in time.
-            self.lane.settle(now)?;
-            let handoff = self.handoff.get();
-            let in_transit = handoff.map_or(0, |handoff| handoff.in_transit(self.index));
-            let stats = Arc::clone(self.lane.handle().stats());
-            let sessions = usize::try_from(stats.sessions()).expect("they fit the memory");
-            self.lane.abort_tasks();
-            return Ok(Some(sessions + in_transit));
+        // Looked at before the mail is read: all that was handed over is in the mailbox by then.
+        let accepts_no_more = self.generations.accept_no_more();
+        let before = self.stage;
+        self.obey()?;
+        self.lane.enter_at(now, || {
+            while let Some(handed) = self.handed.receive() {
+                self.generations.start(handed);
+            }
+        });
+        let is_drained = accepts_no_more && self.lane.handle().stats().sessions() == 0;
+        match self.stage {
+            Stage::Serving => {}
+            Stage::Draining | Stage::Aborting if is_drained => return self.end(now).map(Some),
+            Stage::Draining => {}
+            // A stop came along with this: its clients are served first, if only to be cut.
+            Stage::Aborting if before == Stage::Serving => self.lane.handle().stay_awake(),
+            Stage::Aborting => return self.end(now).map(Some),
         }
         self.lane.turn(now)?;
         Ok(None)
     }
 
-    /// Serves until told to stop; says how many sessions were reset.
+    /// Serves until a command ends the lane; says how many sessions were reset.
     pub(super) fn serve(mut self) -> io::Result<usize> {
         loop {
             if let Some(cut) = self.turn(sys::now())? {
@@ -192,47 +135,230 @@ impl Serving {
         }
     }
 
-    fn is_over(&mut self) -> bool {
-        let has_all = self.handoff.get().is_none() || self.is_handed;
-        if !has_all && self.handoff.get().is_some_and(|handoff| handoff.is_over()) {
-            let handoff = self.handoff.get();
-            self.is_handed = handoff.is_none_or(|handoff| handoff.in_transit(self.index) == 0);
-            // The next turn reads on, and must not sleep.
-            self.lane.handle().remote().call(|_| {});
+    fn obey(&mut self) -> io::Result<()> {
+        while let Some(command) = self.commands.receive() {
+            match command {
+                Command::Listen {
+                    generation,
+                    sockets,
+                    handoff,
+                } => self.generations.listen(generation, sockets, handoff)?,
+                Command::Stop(listeners) => {
+                    let generations = &self.generations;
+                    self.lane.enter(|| generations.stop(&listeners));
+                }
+                Command::Drain => self.stage = Stage::Draining,
+                Command::Abort => self.stage = Stage::Aborting,
+            }
         }
-        let (lane, stop, orders) = (&self.lane, &self.stop, &self.orders);
-        if orders.stop.load(Acquire) && !stop.is_open() {
-            lane.enter(|| stop.open());
-            // In the next turn the listeners end; what is left then is sessions, even if they are
-            // to be cut at once.
-            return lane.tasks() == 0 && has_all;
-        }
-        stop.is_open() && (lane.tasks() == 0 && has_all || orders.abort.load(Acquire))
+        Ok(())
+    }
+
+    /// Ends the lane: resets the sessions that are left, and says how many.
+    fn end(&mut self, now: Time) -> io::Result<usize> {
+        // A process that was frozen while its grace ran out has not seen who ended in time.
+        self.lane.settle(now)?;
+        let sessions = self.lane.handle().stats().sessions();
+        let sessions = usize::try_from(sessions).expect("they fit the memory");
+        let cut = sessions + self.generations.in_transit();
+        self.lane.abort_tasks();
+        Ok(cut)
     }
 }
 
-/// What the lane does with each listener's connections, by its place in the configuration.
-fn listener_contexts(lane: &Lane, plan: &LanePlan, stop: &Rc<Latch>) -> Vec<Rc<ListenerContext>> {
-    let upstreams = &plan.shared.upstreams;
-    let listener_context = |(place, configured): (usize, &config::Listener)| {
-        let service = match configured.service {
-            config::Service::Echo => Service::Echo,
-            config::Service::Proxy { upstream } => Service::Proxy(Arc::clone(&upstreams[upstream])),
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{Shutdown, SocketAddr, TcpStream};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::changeable::{Bound, Changeable};
+    use super::super::command::{Command, LaneSenders};
+    use super::super::generation::Generation;
+    use super::Serving;
+    use crate::config::Config;
+    use crate::net::Listener;
+    use crate::poller::BackEnd;
+    use crate::proxy::{ListenerId, SessionLimit};
+    use crate::runtime::{Lane, LaneOptions};
+    use crate::sys;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A lane, turned by hand.
+    struct Turned {
+        serving: Serving,
+        senders: LaneSenders,
+        limit: Arc<SessionLimit>,
+    }
+
+    impl Turned {
+        fn new() -> Self {
+            // A back end that is never refused.
+            let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
+            let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
+            let (serving, senders) = Serving::new(lane, 0);
+            Self {
+                serving,
+                senders,
+                limit: SessionLimit::new(100),
+            }
+        }
+
+        /// Has a generation of this configuration accept; gives the addresses of its listeners.
+        fn listen(&mut self, number: u32, text: &str) -> Vec<SocketAddr> {
+            let config = Config::parse(text, "a test").unwrap();
+            let changeable = Changeable::new(&config, 100, Bound::Configured);
+            let generation = Generation::new(number, &changeable, &self.limit);
+            self.serving.prepare(&generation);
+            let (mut sockets, mut addresses) = (Vec::new(), Vec::new());
+            for (index, listener) in changeable.listeners.iter().enumerate() {
+                let socket = Listener::bind(listener.bind[0], &listener.socket).unwrap();
+                Listener::listen(&socket, listener.backlog).unwrap();
+                addresses.push(Listener::address_of(&socket).unwrap());
+                sockets.push((index, socket));
+            }
+            self.senders.commands.send(Command::Listen {
+                generation: number,
+                sockets,
+                handoff: None,
+            });
+            addresses
+        }
+
+        fn stop(&self, generation: u32, index: u32) {
+            let listener = ListenerId { generation, index };
+            self.senders.commands.send(Command::Stop(vec![listener]));
+        }
+
+        /// Turns until `done` says so.
+        fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+            let end = sys::now() + PATIENCE;
+            while !done(self) {
+                assert!(sys::now() < end, "{what}");
+                self.senders.remote().rouse();
+                let ended = self.serving.turn(sys::now()).unwrap();
+                assert_eq!(ended, None, "{what}: the lane has ended");
+            }
+        }
+
+        /// Turns until the lane has ended; says how many sessions were reset. Sleeps meanwhile, as
+        /// long as the lane does: no longer than the background task's timer.
+        fn until_ended(&mut self) -> usize {
+            let end = sys::now() + PATIENCE;
+            loop {
+                if let Some(cut) = self.serving.turn(sys::now()).unwrap() {
+                    return cut;
+                }
+                assert!(sys::now() < end, "the lane does not end");
+            }
+        }
+
+        fn spawn_background_task(&self) {
+            let lane = self.serving.lane.handle();
+            let end = lane.now() + PATIENCE;
+            lane.spawn(&"background", lane.sleep_until(end));
+        }
+
+        fn connect(&mut self, to: SocketAddr) -> TcpStream {
+            let client = TcpStream::connect(to).unwrap();
+            client.set_nonblocking(true).unwrap();
+            self.expect_echo(&client);
+            client
+        }
+
+        fn expect_echo(&mut self, mut client: &TcpStream) {
+            client.write_all(b"hello").unwrap();
+            let (mut buffer, mut got) = ([0; 5], 0);
+            self.until("an echo", |_| {
+                match client.read(&mut buffer[got..]) {
+                    Ok(count) => got += count,
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+                got == buffer.len()
+            });
+            assert_eq!(&buffer, b"hello");
+        }
+
+        fn expect_end(&mut self, mut client: &TcpStream) {
+            client.shutdown(Shutdown::Write).unwrap();
+            self.until("the end of a session", |_| {
+                matches!(client.read(&mut [0]), Ok(0))
+            });
+        }
+    }
+
+    fn echo(names: &[&str]) -> String {
+        let listener = |name: &&str| {
+            format!("[[listener]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\nservice = \"echo\"\n")
         };
-        Rc::new(ListenerContext {
-            name: configured.name.as_str().into(),
-            lane: lane.handle(),
-            lane_index: plan.index,
-            service,
-            limit: Arc::clone(&plan.limit),
-            timeouts: options::timeouts(&configured.timeouts),
-            failures: Arc::clone(&plan.shared.accept_failures[place]),
-            stop: Rc::clone(stop),
-            place,
-            allowance: Allowance::default(),
-            handoff: Arc::clone(&plan.handoff),
-        })
-    };
-    let listeners = plan.config.listeners.iter();
-    listeners.enumerate().map(listener_context).collect()
+        names.iter().map(listener).collect()
+    }
+
+    #[test]
+    fn a_background_task_does_not_hold_a_stop() {
+        let mut turned = Turned::new();
+        turned.spawn_background_task();
+        let address = turned.listen(0, &echo(&["only"]))[0];
+        let client = turned.connect(address);
+        turned.stop(0, 0);
+        turned.senders.commands.send(Command::Drain);
+        turned.expect_end(&client);
+        assert_eq!(turned.until_ended(), 0);
+    }
+
+    #[test]
+    fn an_abort_resets_the_sessions_and_counts_no_other_task() {
+        let mut turned = Turned::new();
+        turned.spawn_background_task();
+        let address = turned.listen(0, &echo(&["only"]))[0];
+        let clients = [turned.connect(address), turned.connect(address)];
+        turned.stop(0, 0);
+        turned.senders.commands.send(Command::Drain);
+        turned.senders.commands.send(Command::Abort);
+        assert_eq!(turned.until_ended(), clients.len());
+        for mut client in &clients {
+            client.set_nonblocking(false).unwrap();
+            let error = client.read(&mut [0]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+    }
+
+    /// Whether a new client is connected. One that a stopped listener turns away gets no answer.
+    fn is_answered(address: SocketAddr) -> bool {
+        TcpStream::connect_timeout(&address, Duration::from_millis(10)).is_ok()
+    }
+
+    #[test]
+    fn one_listener_stops_and_the_others_go_on() {
+        let mut turned = Turned::new();
+        let addresses = turned.listen(0, &echo(&["first", "second"]));
+        let client = turned.connect(addresses[0]);
+        turned.stop(0, 0);
+        turned.until("the first listener stops", |_| !is_answered(addresses[0]));
+        turned.expect_echo(&client);
+        turned.connect(addresses[1]);
+    }
+
+    #[test]
+    fn sessions_keep_the_generation_that_they_began_with() {
+        let mut turned = Turned::new();
+        let old = turned.listen(0, &echo(&["old"]))[0];
+        let first = turned.connect(old);
+        let new = turned.listen(1, &echo(&["new"]))[0];
+        let second = turned.connect(new);
+        turned.stop(0, 0);
+        turned.until("the old listener stops", |_| !is_answered(old));
+        turned.expect_echo(&first);
+        turned.expect_echo(&second);
+        let third = turned.connect(new);
+        assert_eq!(turned.serving.lane.handle().stats().sessions(), 3);
+        turned.stop(1, 0);
+        turned.senders.commands.send(Command::Drain);
+        for client in [first, second, third] {
+            turned.expect_end(&client);
+        }
+        assert_eq!(turned.until_ended(), 0);
+    }
 }

@@ -6,10 +6,14 @@
 //! within the grace period → stop.
 
 mod bind;
+mod changeable;
+mod command;
 mod error;
+mod generation;
 mod here;
 mod inherited;
 mod lane;
+mod lane_generations;
 mod log;
 mod log_queue;
 mod memory;
@@ -22,12 +26,16 @@ mod signals;
 mod stop;
 mod supervision;
 
+#[cfg(feature = "sim")]
+pub(crate) use self::changeable::{Bound, Changeable};
+#[cfg(feature = "sim")]
+pub(crate) use self::command::{Command, LaneSenders};
 pub use self::error::ServerError;
 pub(crate) use self::error::chain;
+#[cfg(feature = "sim")]
+pub(crate) use self::generation::{FIRST, Generation};
 pub use self::here::check as check_here;
 #[cfg(feature = "sim")]
-pub(crate) use self::lane::{LanePlan, Orders, Serving, Shared, open};
-#[cfg(feature = "sim")]
-pub(crate) use self::options::socket;
+pub(crate) use self::lane::{LanePlan, Serving, open};
 pub use self::run::run;
 pub use crate::sys::is_listened_on;

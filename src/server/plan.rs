@@ -4,6 +4,7 @@
 use std::io;
 use std::thread;
 
+use super::changeable::{Bound, Changeable};
 use super::error::ServerError;
 use super::inherited::Given;
 use super::memory::{Shares, share};
@@ -23,46 +24,23 @@ const AHEAD_BUFFERS: usize = 2;
 /// Address space of a lane's buffers, at most: 20 GiB.
 const BUFFERS_MAX: usize = 1 << 20;
 
-/// The server, decided.
+/// The server, decided: what is fixed at the start, and what another configuration may change.
 #[derive(Debug)]
 pub(super) struct Plan {
+    pub(super) fixed: Fixed,
+    pub(super) changeable: Changeable,
+}
+
+/// What stays as long as the process: lanes, CPUs, poller and buffers.
+#[derive(Debug)]
+pub(super) struct Fixed {
     /// Per lane, the CPU it is pinned to.
     pub(super) lanes: Vec<Option<usize>>,
     pub(super) options: LaneOptions,
     /// Why this poller.
     pub(super) why: String,
-    /// The other poller may be taken if this one fails later.
+    /// The other poller may be used if this one fails later.
     pub(super) may_fall_back: bool,
-    pub(super) max_sessions: usize,
-    pub(super) bound: Bound,
-}
-
-/// What `max_sessions` comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
-    Configured,
-    Descriptors,
-    /// The limit with this name.
-    Memory(String),
-}
-
-impl Bound {
-    /// The word in the log.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Configured => "configured",
-            Self::Descriptors => "descriptors",
-            Self::Memory(_) => "memory",
-        }
-    }
-
-    /// Which limit on memory, if it is one.
-    pub(super) fn memory(&self) -> Option<&str> {
-        match self {
-            Self::Memory(limit) => Some(limit),
-            Self::Configured | Self::Descriptors => None,
-        }
-    }
 }
 
 impl Plan {
@@ -111,12 +89,13 @@ impl Plan {
             ..LaneOptions::new(back_end)
         };
         Ok(Self {
-            lanes,
-            options,
-            why,
-            may_fall_back: config.runtime.poller == PollerChoice::Auto,
-            max_sessions,
-            bound,
+            fixed: Fixed {
+                lanes,
+                options,
+                why,
+                may_fall_back: config.runtime.poller == PollerChoice::Auto,
+            },
+            changeable: Changeable::new(config, max_sessions, bound),
         })
     }
 }

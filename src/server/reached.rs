@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::plan::Bound;
+use super::changeable::Bound;
 use crate::proxy::SessionLimit;
 use crate::runtime::Remote;
 use crate::sys::{self, Time};

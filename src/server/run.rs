@@ -5,16 +5,17 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::bind::{LaneListeners, bind, listen};
+use super::bind::{bind, listen};
 use super::error::{ServerError, chain};
+use super::generation::{FIRST, Generation};
 use super::here;
 use super::inherited::Inherited;
-use super::lane::{self, LanePlan, Opened, Orders, Shared};
+use super::lane::{self, LanePlan, Opened};
 use super::log::{self, LogEnd};
 use super::memory::arenas;
 use super::plan::Plan;
@@ -23,7 +24,7 @@ use super::service::ServiceReports;
 use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
 use crate::config::{Config, Service};
-use crate::proxy::{Handoff, SessionLimit};
+use crate::proxy::SessionLimit;
 use crate::runtime::{LaneOptions, LogInterval, Remote, Watchdog};
 use crate::sys;
 
@@ -103,103 +104,81 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     for warning in warnings {
         tracing::warn!(at = warning.place(), "{}", warning.text());
     }
-    let bound = bind(config, plan.lanes.len(), &mut pause);
+    let Plan { fixed, changeable } = &plan;
+    let bound = bind(&changeable.listeners, fixed.lanes.len(), &mut pause);
     let (listeners, bound) = bound.map_err(|error| error.placed(config))?;
-    let orders = Arc::new(Orders::default());
-    let limit = SessionLimit::new(plan.max_sessions);
-    let shared = Shared::new(config);
-    let handoff: Arc<OnceLock<Arc<Handoff>>> = Arc::default();
-    let config = Arc::new(config.clone());
-    let (mut threads, mut starts) = (Vec::new(), Vec::new());
-    for (index, &cpu) in plan.lanes.iter().enumerate() {
+    let limit = SessionLimit::new(changeable.max_sessions);
+    let generation = Generation::new(FIRST, changeable, &limit);
+    let mut threads = Vec::new();
+    for (index, &cpu) in fixed.lanes.iter().enumerate() {
         let lane = LanePlan {
             index,
             cpu,
             options: LaneOptions {
                 // Not the same random numbers, and lifetimes, on every lane.
                 seed: RandomState::new().build_hasher().finish(),
-                ..plan.options
+                ..fixed.options
             },
-            may_fall_back: plan.may_fall_back,
-            config: Arc::clone(&config),
-            limit: Arc::clone(&limit),
-            shared: Arc::clone(&shared),
-            orders: Arc::clone(&orders),
-            handoff: Arc::clone(&handoff),
+            may_fall_back: fixed.may_fall_back,
         };
-        let (go, start) = channel();
-        let thread = spawn(lane, sender.clone(), start).map_err(system(NO_THREAD))?;
-        threads.push(thread);
-        starts.push(go);
+        let thread = spawn(lane, Arc::clone(&generation), sender.clone());
+        threads.push(thread.map_err(system(NO_THREAD))?);
     }
     drop(sender);
 
-    let mut server = Server::new(events, threads, orders, Arc::clone(&limit));
-    let pollers = server.await_start(plan.lanes.len())?;
-    if server.remotes.len() > 1 {
-        let accepting = listeners.iter().map(Vec::len).sum();
-        let lanes = server.remotes.clone();
-        handoff.get_or_init(|| Handoff::over(lanes, accepting, sys::SPREADS_LISTENERS));
-    }
-    listen(&config, &listeners, &bound).map_err(|error| error.placed(&config))?;
-    for (go, listeners) in starts.into_iter().zip(listeners) {
-        // A lane that has ended meanwhile has said so.
-        drop(go.send(listeners));
-    }
-    announce(&plan, &pollers, &config, &bound);
+    let mut server = Server::new(events, threads, Arc::clone(&limit));
+    let pollers = server.await_start(fixed.lanes.len())?;
+    listen(&changeable.listeners, &listeners, &bound).map_err(|error| error.placed(config))?;
+    server.listen(FIRST, listeners);
+    announce(&plan, &pollers, &bound);
     server.report_to(ServiceReports::from_environment(), bound.len());
     let mut reached = Reached::new(
         Arc::clone(&limit),
-        plan.bound.clone(),
-        plan.options.pool.buffers_max,
-        server.remotes.clone(),
+        changeable.bound.clone(),
+        fixed.options.pool.buffers_max,
+        server.remotes(),
     );
-    watch(server.remotes.clone(), reached.clone()).map_err(system(NO_THREAD))?;
+    watch(server.remotes(), reached.clone()).map_err(system(NO_THREAD))?;
     let signal = server.serve()?;
-    let drained = server.drain(signal, config.shutdown.grace);
+    let drained = server.drain(signal, &generation.listener_ids(), changeable.grace);
     reached.sum_up();
     drained?.announce();
     Ok(())
 }
 
-/// Opens a lane on a thread of its own, which serves once it is given listeners, and tells its end
-/// as its last deed.
+/// Opens a lane on a thread of its own, which obeys commands until one ends the lane, and reports
+/// that end as its last deed.
 fn spawn(
     plan: LanePlan,
+    generation: Arc<Generation>,
     to: Sender<Event>,
-    start: Receiver<LaneListeners>,
 ) -> io::Result<JoinHandle<()>> {
-    let lane = plan.index;
+    let index = plan.index;
     thread::Builder::new()
-        .name(format!("lane-{lane}"))
+        .name(format!("lane-{index}"))
         .spawn(move || {
             let serve = || {
                 let Opened { lane, refused } = lane::open(&plan)?;
-                let handle = lane.handle();
-                let (remote, back_end) = (handle.remote().clone(), handle.back_end());
-                let index = plan.index;
-                let mut serving = lane::Serving::new(lane, plan);
-                // The main thread waits for this until every lane has ended.
+                let back_end = lane.handle().back_end();
+                let (mut serving, senders) = lane::Serving::new(lane, index);
+                serving.prepare(&generation);
+                // The main thread reads events until every lane has ended.
                 drop(to.send(Event::Started {
                     lane: index,
-                    remote,
+                    senders,
                     back_end,
                     refused,
                 }));
-                // Without them the server does not start.
-                match start.recv() {
-                    Ok(listeners) => {
-                        serving.listen(listeners)?;
-                        serving.serve()
-                    }
-                    Err(_) => Ok(0),
-                }
+                serving.serve()
             };
             let result = match panic::catch_unwind(AssertUnwindSafe(serve)) {
-                Ok(result) => result.map_err(|error| ServerError::Lane { lane, error }),
-                Err(_) => Err(ServerError::LanePanicked { lane }),
+                Ok(result) => result.map_err(|error| ServerError::Lane { lane: index, error }),
+                Err(_) => Err(ServerError::LanePanicked { lane: index }),
             };
-            drop(to.send(Event::Ended { lane, result }));
+            drop(to.send(Event::Ended {
+                lane: index,
+                result,
+            }));
         })
 }
 
@@ -235,24 +214,25 @@ fn watch(lanes: Vec<Remote>, mut reached: Reached) -> io::Result<()> {
 }
 
 /// Says in a few lines what runs.
-fn announce(plan: &Plan, pollers: &Pollers, config: &Config, bound: &[(usize, SocketAddr)]) {
+fn announce(plan: &Plan, pollers: &Pollers, bound: &[(usize, SocketAddr)]) {
+    let Plan { fixed, changeable } = plan;
     for &(index, address) in bound {
-        let listener = &config.listeners[index];
+        let listener = &changeable.listeners[index];
         let service = match listener.service {
             Service::Echo => "echo",
             Service::Proxy { .. } => "proxy",
         };
         let upstream = match listener.service {
             Service::Echo => None,
-            Service::Proxy { upstream } => Some(config.upstreams[upstream].name.as_str()),
+            Service::Proxy { upstream } => Some(changeable.upstreams[upstream].name.as_str()),
         };
-        tracing::info!(name = listener.name, %address, service, upstream, "listening");
+        tracing::info!(name = &*listener.name, %address, service, upstream, "listening");
     }
-    let planned = plan.options.back_end;
+    let planned = fixed.options.back_end;
     let others = pollers.of_lanes.iter().filter(|&&one| one != planned);
     let fallen_back = others.clone().count();
     // What the lanes have, or most of them where a few were refused.
-    let (mut poller, mut why) = (planned, plan.why.clone());
+    let (mut poller, mut why) = (planned, fixed.why.clone());
     if let (Some(&other), Some(error)) = (others.clone().next(), &pollers.refused) {
         let lanes = pollers.of_lanes.len();
         tracing::warn!(%error, "{planned} was refused to {fallen_back} of {lanes} lanes: {other}");
@@ -265,16 +245,16 @@ fn announce(plan: &Plan, pollers: &Pollers, config: &Config, bound: &[(usize, So
         .iter()
         .filter(|&&one| one != poller)
         .count();
-    let cpus: Vec<usize> = plan.lanes.iter().copied().flatten().collect();
+    let cpus: Vec<usize> = fixed.lanes.iter().copied().flatten().collect();
     tracing::info!(
-        lanes = plan.lanes.len(),
+        lanes = fixed.lanes.len(),
         pinned_to = ?cpus,
         %poller,
         why,
         lanes_on_another_poller = (lanes_on_another_poller > 0).then_some(lanes_on_another_poller),
-        max_sessions = plan.max_sessions,
-        bound_by = plan.bound.word(),
-        memory_limit = plan.bound.memory(),
+        max_sessions = changeable.max_sessions,
+        bound_by = changeable.bound.word(),
+        memory_limit = changeable.bound.memory(),
         "ready"
     );
 }

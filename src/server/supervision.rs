@@ -10,13 +10,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::bind::LaneListeners;
+use super::command::{Command, LaneSenders};
 use super::error::ServerError;
-use super::lane::Orders;
 use super::service::ServiceReports;
 use super::signals::Request;
 use super::stop::Stop;
 use crate::poller::BackEnd;
-use crate::proxy::SessionLimit;
+use crate::proxy::{Handoff, ListenerId, SessionLimit};
 use crate::runtime::{LogInterval, Remote};
 use crate::sys::{self, Time};
 
@@ -31,7 +32,7 @@ pub(super) enum Event {
     /// A lane is open and will serve.
     Started {
         lane: usize,
-        remote: Remote,
+        senders: LaneSenders,
         back_end: BackEnd,
         /// What the planned poller said, if this is another one.
         refused: Option<io::Error>,
@@ -119,13 +120,12 @@ impl Events {
 /// The lanes, seen from the main thread.
 pub(super) struct Server {
     events: Events,
-    orders: Arc<Orders>,
     limit: Arc<SessionLimit>,
     manager: ServiceReports,
     /// By lane, until it has ended.
     threads: Vec<Option<JoinHandle<()>>>,
     /// By lane, once all are open.
-    pub(super) remotes: Vec<Remote>,
+    lanes: Vec<LaneSenders>,
     /// Lanes that have ended, and the sessions that they reset.
     ended: usize,
     cut: usize,
@@ -136,16 +136,14 @@ impl Server {
     pub(super) fn new(
         events: Events,
         threads: Vec<JoinHandle<()>>,
-        orders: Arc<Orders>,
         limit: Arc<SessionLimit>,
     ) -> Self {
         Self {
             events,
-            orders,
             limit,
             manager: ServiceReports::default(),
             threads: threads.into_iter().map(Some).collect(),
-            remotes: Vec::new(),
+            lanes: Vec::new(),
             ended: 0,
             cut: 0,
         }
@@ -162,19 +160,19 @@ impl Server {
             match self.next(None)? {
                 Some(Event::Started {
                     lane,
-                    remote,
+                    senders,
                     back_end,
                     refused,
                 }) => {
                     first_refused = first_refused.or(refused);
-                    started.insert(lane, (remote, back_end));
+                    started.insert(lane, (senders, back_end));
                 }
                 Some(Event::Request(Request::Stop(_))) => return Err(ServerError::Stopped),
                 _ => {}
             }
         }
         let of_lanes;
-        (self.remotes, of_lanes) = started.into_values().unzip();
+        (self.lanes, of_lanes) = started.into_values().unzip();
         Ok(Pollers {
             of_lanes,
             refused: first_refused,
@@ -189,6 +187,29 @@ impl Server {
         self.manager.ready(addresses, sessions, sys::now());
     }
 
+    /// Has the lanes accept on the sockets of a generation, which are listed by lane.
+    pub(super) fn listen(&self, generation: u32, sockets: Vec<LaneListeners>) {
+        let handoff = (self.lanes.len() > 1).then(|| {
+            let accepting = sockets.iter().map(Vec::len).sum();
+            let lanes = self.lanes.iter().map(|lane| lane.handed.clone());
+            Handoff::over(lanes.collect(), accepting, sys::SPREADS_LISTENERS)
+        });
+        for (lane, sockets) in self.lanes.iter().zip(sockets) {
+            // A lane that has ended meanwhile has reported that.
+            lane.commands.send(Command::Listen {
+                generation,
+                sockets,
+                handoff: handoff.clone(),
+            });
+        }
+    }
+
+    /// The lanes, as other threads see them.
+    pub(super) fn remotes(&self) -> Vec<Remote> {
+        let remotes = self.lanes.iter().map(LaneSenders::remote);
+        remotes.cloned().collect()
+    }
+
     /// Until somebody asks to stop: by which signal.
     pub(super) fn serve(&mut self) -> Result<&'static str, ServerError> {
         loop {
@@ -198,16 +219,20 @@ impl Server {
         }
     }
 
-    /// Lets sessions end within the grace and resets the rest.
-    pub(super) fn drain(&mut self, signal: &str, grace: Duration) -> Result<Drained, ServerError> {
+    /// Stops these listeners, lets sessions end within the grace and resets the rest.
+    pub(super) fn drain(
+        &mut self,
+        signal: &str,
+        listeners: &[ListenerId],
+        grace: Duration,
+    ) -> Result<Drained, ServerError> {
         let sessions = self.limit.live();
         tracing::info!(signal, sessions, ?grace, "stopping: accepting no more");
         self.manager.stopping(sessions);
-        self.orders.stop();
-        self.wake();
+        self.command(|| Command::Stop(listeners.to_vec()));
+        self.command(|| Command::Drain);
         let hurry = self.await_sessions(grace)?;
-        self.orders.abort();
-        self.wake();
+        self.command(|| Command::Abort);
         let end = sys::now() + ABORT_PATIENCE;
         while self.ended < self.threads.len() {
             if self.next(Some(end))?.is_none() && sys::now() >= end {
@@ -278,7 +303,7 @@ impl Server {
     /// As [`Self::next`], and reports to the service manager meanwhile.
     fn await_event(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
         loop {
-            let lanes = self.remotes.iter().enumerate();
+            let lanes = self.lanes.iter().map(LaneSenders::remote).enumerate();
             let serving =
                 lanes.filter(|(lane, _)| self.threads.get(*lane).is_some_and(Option::is_some));
             self.manager.look(serving, self.limit.live(), sys::now());
@@ -291,9 +316,10 @@ impl Server {
         }
     }
 
-    fn wake(&self) {
-        for remote in &self.remotes {
-            remote.call(|_| {});
+    /// Sends the same command to every lane.
+    fn command(&self, command: impl Fn() -> Command) {
+        for lane in &self.lanes {
+            lane.commands.send(command());
         }
     }
 }
@@ -333,7 +359,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    use super::{Event, Events, Server};
+    use super::{Event, Events, LaneSenders, Server};
     use crate::poller::BackEnd;
     use crate::proxy::SessionLimit;
     use crate::runtime::{Lane, LaneOptions};
@@ -348,24 +374,23 @@ mod tests {
         let lanes: Vec<Lane> = (0..3).map(open).collect();
         let (sender, events) = channel();
         for lane in [2, 0, 1] {
-            let remote = lanes[lane].handle().remote().clone();
+            let handle = lanes[lane].handle();
+            let senders = LaneSenders {
+                commands: handle.mailbox().0,
+                handed: handle.mailbox().0,
+            };
             let started = Event::Started {
                 lane,
-                remote,
+                senders,
                 back_end,
                 refused: None,
             };
             sender.send(started).unwrap();
         }
-        let mut server = Server::new(
-            Events::new(events),
-            Vec::new(),
-            Arc::default(),
-            SessionLimit::new(1),
-        );
+        let mut server = Server::new(Events::new(events), Vec::new(), SessionLimit::new(1));
         let pollers = server.await_start(3).unwrap();
         assert_eq!(pollers.of_lanes, [back_end; 3]);
-        for (remote, lane) in server.remotes.iter().zip(&lanes) {
+        for (remote, lane) in server.remotes().iter().zip(&lanes) {
             let own = lane.handle();
             assert!(Arc::ptr_eq(remote.stats(), own.stats()));
         }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Plan;
@@ -12,18 +12,18 @@ use crate::buf::Pool;
 use crate::config::Config;
 use crate::net::Listener;
 use crate::proxy::{Handoff, SessionLimit};
-use crate::runtime::{Handle, Remote, TICK, Time};
-use crate::server::{LanePlan, Orders, Serving, Shared, open, socket};
+use crate::runtime::{Handle, TICK, Time};
+use crate::server::{
+    self, Bound, Changeable, Command, FIRST, LanePlan, LaneSenders, Serving, open,
+};
 use crate::stats::LaneStats;
-use crate::sys::OsSocket;
 use crate::sys::sim::{Mark, Random, with};
 
 /// The lanes of one configuration.
 pub(super) struct Generation {
     pub(super) lanes: Vec<LaneState>,
     pub(super) limit: Arc<SessionLimit>,
-    shared: Arc<Shared>,
-    orders: Arc<Orders>,
+    served: Arc<server::Generation>,
     pub(super) is_stopping: bool,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct LaneState {
     pub(super) poller: u32,
     pub(super) pool: Pool,
     pub(super) stats: Arc<LaneStats>,
-    remote: Remote,
+    senders: LaneSenders,
     probes: Rc<Probes>,
 }
 
@@ -52,44 +52,46 @@ impl Generation {
     pub(super) fn start(plan: &Plan, number: usize) -> io::Result<Self> {
         let text = plan.configuration(number);
         let config = Config::parse(&text, "simulated").map_err(io::Error::other)?;
-        let config = Arc::new(config);
+        let changeable = Changeable::new(&config, plan.max_sessions, Bound::Configured);
         let limit = SessionLimit::new(plan.max_sessions);
-        let (shared, orders) = (Shared::new(&config), Arc::new(Orders::default()));
-        let handoff = Arc::new(OnceLock::new());
-        let mut lanes = Vec::new();
+        let generation = server::Generation::new(FIRST, &changeable, &limit);
+        let (mut lanes, mut sockets) = (Vec::new(), Vec::new());
         for (index, &options) in plan.lanes.iter().enumerate() {
-            let mut listeners = Vec::new();
-            for (place, listener) in config.listeners.iter().enumerate() {
-                let (backlog, options) = (listener.backlog, socket(&listener.socket));
+            let mut of_lane = Vec::new();
+            for (index, listener) in changeable.listeners.iter().enumerate() {
                 for &address in &listener.bind {
-                    let socket = Listener::bind(address, &options)?;
-                    Listener::listen(&socket, backlog)?;
-                    listeners.push((place, socket));
+                    let socket = Listener::bind(address, &listener.socket)?;
+                    Listener::listen(&socket, listener.backlog)?;
+                    of_lane.push((index, socket));
                 }
             }
+            sockets.push(of_lane);
             let lane = LanePlan {
                 index,
                 cpu: None,
                 options,
                 may_fall_back: false,
-                config: Arc::clone(&config),
-                limit: Arc::clone(&limit),
-                shared: Arc::clone(&shared),
-                orders: Arc::clone(&orders),
-                handoff: Arc::clone(&handoff),
             };
-            lanes.push(LaneState::start(lane, listeners)?);
+            lanes.push(LaneState::start(&lane, &generation)?);
         }
-        if lanes.len() > 1 {
-            let remotes = lanes.iter().map(|lane: &LaneState| lane.remote.clone());
-            let accepting = config.listeners.len() * lanes.len();
-            handoff.get_or_init(|| Handoff::over(remotes.collect(), accepting, true));
+        let handoff = (lanes.len() > 1).then(|| {
+            let mail = lanes
+                .iter()
+                .map(|lane: &LaneState| lane.senders.handed.clone());
+            let accepting = sockets.iter().map(Vec::len).sum();
+            Handoff::over(mail.collect(), accepting, true)
+        });
+        for (lane, sockets) in lanes.iter().zip(sockets) {
+            lane.senders.commands.send(Command::Listen {
+                generation: FIRST,
+                sockets,
+                handoff: handoff.clone(),
+            });
         }
         Ok(Self {
             lanes,
             limit,
-            shared,
-            orders,
+            served: generation,
             is_stopping: false,
         })
     }
@@ -97,25 +99,24 @@ impl Generation {
     /// Stops accepting; the generation ends with its last session.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
-        self.orders.stop();
-        self.wake();
+        self.command(|| Command::Stop(self.served.listener_ids()));
+        self.command(|| Command::Drain);
     }
 
     /// Resets the remaining sessions.
     pub(super) fn abort(&mut self) {
-        self.orders.abort();
-        self.wake();
+        self.command(|| Command::Abort);
     }
 
-    fn wake(&self) {
+    fn command(&self, command: impl Fn() -> Command) {
         for lane in &self.lanes {
-            lane.remote.call(|_| {});
+            lane.senders.commands.send(command());
         }
     }
 
     /// Sessions that count for an endpoint.
     pub(super) fn leases(&self) -> usize {
-        let upstreams = self.shared.upstreams.iter();
+        let upstreams = self.served.upstreams();
         upstreams
             .flat_map(|upstream| upstream.live_sessions())
             .sum()
@@ -127,23 +128,22 @@ impl Generation {
 }
 
 impl LaneState {
-    fn start(plan: LanePlan, listeners: Vec<(usize, OsSocket)>) -> io::Result<Self> {
-        let lane = open(&plan)?.lane;
+    fn start(plan: &LanePlan, generation: &Arc<server::Generation>) -> io::Result<Self> {
+        let lane = open(plan)?.lane;
         let poller = with(|kernel| kernel.pollers()) - 1;
         let handle = lane.handle();
         let (pool, stats) = (handle.pool().clone(), Arc::clone(handle.stats()));
-        let remote = handle.remote().clone();
         let probes = Rc::new(Probes::default());
         let seed = plan.options.seed;
         handle.spawn(&"probe", probe(handle.clone(), Rc::clone(&probes), seed));
-        let mut serving = Serving::new(lane, plan);
-        serving.listen(listeners)?;
+        let (mut serving, senders) = Serving::new(lane, plan.index);
+        serving.prepare(generation);
         Ok(Self {
             serving: Some(Box::new(serving)),
             poller,
             pool,
             stats,
-            remote,
+            senders,
             probes,
         })
     }

@@ -370,7 +370,7 @@ impl Running<'_> {
 
     fn wake(&self) {
         for lane in &self.lanes {
-            lane.remote.call(|_| {});
+            lane.remote.rouse();
         }
     }
 

@@ -3,16 +3,16 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::net::{Listener, SocketOptions};
 use crate::poller::BackEnd;
 use crate::proxy::{
-    Allowance, Handoff, ListenerContext, Service, Services, SessionLimit, Spares, Timeouts, accept,
-    keep,
+    Delivery, Handed, Handoff, ListenerContext, ListenerId, Service, SessionLimit, Spares,
+    Timeouts, accept,
 };
-use crate::runtime::{Lane, LaneOptions, Latch};
+use crate::runtime::{Lane, LaneOptions, Latch, Mailbox};
 use crate::sys;
 
 const SESSIONS: usize = 6;
@@ -20,7 +20,8 @@ const SESSIONS: usize = 6;
 /// Lanes, of which the first accepts for all, turned by hand.
 struct Lanes {
     lanes: Vec<Lane>,
-    stop: Rc<Latch>,
+    contexts: Vec<Rc<ListenerContext>>,
+    mailboxes: Vec<Mailbox<Handed>>,
     handoff: Arc<Handoff>,
     clients: Vec<TcpStream>,
 }
@@ -31,17 +32,18 @@ impl Lanes {
         let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
         let lane = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
         let lanes: Vec<Lane> = (0..3).map(lane).collect();
-        let remotes = lanes.iter().map(|lane| lane.handle().remote().clone());
-        let handoff = Handoff::over(remotes.collect(), 1, false);
-        let (stop, limit) = (Rc::new(Latch::default()), SessionLimit::new(SESSIONS));
+        let (senders, mailboxes) = lanes.iter().map(|lane| lane.handle().mailbox()).unzip();
+        let handoff = Handoff::over(senders, 1, false);
+        let limit = SessionLimit::new(SESSIONS);
         let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
         let listener = Listener::bind(any, &options).unwrap();
         Listener::listen(&listener, 64).unwrap();
         let listener = Listener::attach(&lanes[0].handle(), listener).unwrap();
         let clients = (0..SESSIONS).map(|_| TcpStream::connect(listener.address()).unwrap());
         let clients = clients.collect();
-        for (index, lane) in lanes.iter().enumerate() {
-            let listener_context = Rc::new(ListenerContext {
+        let context = |(index, lane): (usize, &Lane)| {
+            Rc::new(ListenerContext {
+                id: ListenerId::default(),
                 name: "echo".into(),
                 lane: lane.handle(),
                 lane_index: index,
@@ -49,19 +51,23 @@ impl Lanes {
                 limit: Arc::clone(&limit),
                 timeouts: Timeouts::LONG,
                 failures: Arc::default(),
-                stop: Rc::clone(&stop),
-                place: 0,
-                allowance: Allowance::default(),
-                handoff: Arc::new(OnceLock::from(Arc::clone(&handoff))),
-            });
-            keep(&lane.handle(), Services(vec![listener_context]));
-        }
-        let services = lanes[0].handle().kept::<Services>().unwrap();
-        let task = accept(listener, Rc::clone(&services.0[0]), Spares::default());
+                stop: Latch::default(),
+            })
+        };
+        let contexts: Vec<_> = lanes.iter().enumerate().map(context).collect();
+        let delivery = Delivery::new(Rc::clone(&contexts[0]), Arc::clone(&handoff));
+        let deliver = move |admitted| delivery.deliver(admitted);
+        let task = accept(
+            listener,
+            Rc::clone(&contexts[0]),
+            Spares::default(),
+            deliver,
+        );
         lanes[0].handle().spawn(&"accept", task);
         Self {
             lanes,
-            stop,
+            contexts,
+            mailboxes,
             handoff,
             clients,
         }
@@ -71,8 +77,11 @@ impl Lanes {
         let end = sys::now() + Duration::from_secs(20);
         while !done(self) {
             assert!(sys::now() < end, "{what}");
-            for lane in &mut self.lanes {
-                lane.handle().remote().call(|_| {});
+            for (index, lane) in self.lanes.iter_mut().enumerate() {
+                while let Some(handed) = self.mailboxes[index].receive() {
+                    lane.enter(|| handed.start(&self.contexts[index]));
+                }
+                lane.handle().remote().rouse();
                 lane.turn(sys::now()).unwrap();
             }
         }
@@ -95,7 +104,7 @@ fn the_lane_with_the_fewest_sessions_gets_the_next() {
         lanes.lanes[1].tasks() == 0
     });
     assert!(!lanes.handoff.is_over());
-    lanes.lanes[0].enter(|| lanes.stop.open());
+    lanes.lanes[0].enter(|| lanes.contexts[0].stop.open());
     lanes.until("the accept loop ends", |lanes| lanes.handoff.is_over());
     for mut client in clients {
         client.write_all(b"hello").unwrap();

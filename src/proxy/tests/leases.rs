@@ -13,8 +13,8 @@ use crate::poller::BackEnd;
 use crate::proxy::admission::Admission;
 use crate::proxy::record::Record;
 use crate::proxy::{
-    Allowance, ListenerContext, Service, SessionLimit, Spares, Timeouts, Upstream, UpstreamOptions,
-    accept,
+    Admitted, ListenerContext, ListenerId, Service, SessionLimit, Spares, Timeouts, Upstream,
+    UpstreamOptions, accept,
 };
 use crate::runtime::{Lane, LaneOptions, Latch};
 use crate::sys;
@@ -47,6 +47,7 @@ impl Proxying {
             socket: options,
         });
         let listener_context = Rc::new(ListenerContext {
+            id: ListenerId::default(),
             name: "proxy".into(),
             lane: lane.handle(),
             lane_index: 0,
@@ -54,12 +55,11 @@ impl Proxying {
             limit: SessionLimit::new(10),
             timeouts: Timeouts::LONG,
             failures: Arc::default(),
-            stop: Rc::new(Latch::default()),
-            place: 0,
-            allowance: Allowance::default(),
-            handoff: Arc::default(),
+            stop: Latch::default(),
         });
-        let task = accept(listener, Rc::clone(&listener_context), Spares::default());
+        let (own, spares) = (Rc::clone(&listener_context), Spares::default());
+        let deliver = move |admitted: Admitted| admitted.start(&own);
+        let task = accept(listener, Rc::clone(&listener_context), spares, deliver);
         lane.handle().spawn(&"accept", task);
         Self {
             lane,
@@ -87,7 +87,7 @@ impl Proxying {
         let end = sys::now() + PATIENCE;
         while !done(self) {
             assert!(sys::now() < end, "{what}: {:?} are live", self.live());
-            self.lane.handle().remote().call(|_| {});
+            self.lane.handle().remote().rouse();
             self.lane.turn(sys::now()).unwrap();
         }
     }

@@ -59,7 +59,7 @@ fn run<T: 'static>(lane: &mut Lane, future: impl Future<Output = T> + 'static) -
 
 /// One turn at `now` that does not sleep: whoever calls a lane has it come back.
 fn turn(lane: &mut Lane, now: Time) {
-    lane.handle().remote().call(|_| {});
+    lane.handle().remote().rouse();
     lane.turn(now).unwrap();
 }
 

@@ -129,7 +129,7 @@ fn a_turn_that_read_a_call_comes_back() {
             handle.sleep_until(sys::now() + super::PATIENCE).await;
         });
         let begun = sys::now();
-        lane.handle().remote().call(|_| {});
+        lane.handle().remote().rouse();
         lane.turn(begun).unwrap();
         assert!(
             sys::now().since(begun) < super::PATIENCE / 2,

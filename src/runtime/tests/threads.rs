@@ -54,7 +54,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         self.stop.store(true, Release);
-        self.remote.call(|_| {});
+        self.remote.rouse();
         self.join.take().unwrap().join().unwrap();
     }
 }

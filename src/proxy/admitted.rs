@@ -1,0 +1,28 @@
+//! An accepted connection that has its permit: what an accept loop delivers.
+//!
+//! Belongs to no lane yet, so that a hand-over can send it to another one.
+
+use std::rc::Rc;
+
+use super::limit::Permit;
+use super::listener_context::ListenerContext;
+use super::opening::start;
+use super::spare::Reserved;
+use crate::net::Accepted;
+
+/// A connection that may become a session, on any lane. Dropping it resets the connection and
+/// frees the permit.
+#[derive(Debug)]
+pub struct Admitted {
+    pub(super) connection: Accepted,
+    pub(super) permit: Permit,
+    pub(super) reserved: Option<Reserved>,
+}
+
+impl Admitted {
+    /// Starts the session on the lane of this context.
+    pub fn start(self, context: &Rc<ListenerContext>) {
+        let connection = self.connection.attach(&context.lane);
+        start(connection, self.permit, context, self.reserved);
+    }
+}

@@ -1,0 +1,83 @@
+//! The part of the plan that another configuration may change while the process runs: listeners,
+//! upstreams and limits. The lanes, their CPUs, pollers and buffers are fixed at the start.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::options;
+use crate::config::{self, Config};
+use crate::net::SocketOptions;
+use crate::proxy::{Timeouts, UpstreamOptions};
+
+/// One configuration, as far as it may be replaced by another.
+#[derive(Debug)]
+pub(crate) struct Changeable {
+    pub(crate) listeners: Vec<ListenerPlan>,
+    pub(crate) upstreams: Vec<UpstreamOptions>,
+    pub(crate) max_sessions: usize,
+    pub(crate) bound: Bound,
+    /// How long sessions may take to end at a stop.
+    pub(crate) grace: Duration,
+}
+
+/// One listener of a configuration.
+#[derive(Debug)]
+pub(crate) struct ListenerPlan {
+    pub(crate) name: Arc<str>,
+    pub(crate) bind: Vec<SocketAddr>,
+    pub(crate) backlog: u32,
+    pub(crate) socket: SocketOptions,
+    /// An upstream is named by its index.
+    pub(crate) service: config::Service,
+    pub(crate) timeouts: Timeouts,
+}
+
+/// What decided `max_sessions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Configured,
+    Descriptors,
+    /// The memory limit of this name.
+    Memory(String),
+}
+
+impl Bound {
+    /// The word in the log.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::Descriptors => "descriptors",
+            Self::Memory(_) => "memory",
+        }
+    }
+
+    /// The name of the memory limit, if one decided.
+    pub(super) fn memory(&self) -> Option<&str> {
+        match self {
+            Self::Memory(limit) => Some(limit),
+            Self::Configured | Self::Descriptors => None,
+        }
+    }
+}
+
+impl Changeable {
+    /// The changeable part of a configuration, with the limit on sessions that holds here.
+    pub(crate) fn new(config: &Config, max_sessions: usize, bound: Bound) -> Self {
+        let listener = |written: &config::Listener| ListenerPlan {
+            name: written.name.as_str().into(),
+            bind: written.bind.clone(),
+            backlog: written.backlog,
+            socket: options::socket(&written.socket),
+            service: written.service,
+            timeouts: options::timeouts(&written.timeouts),
+        };
+        Self {
+            listeners: config.listeners.iter().map(listener).collect(),
+            upstreams: config.upstreams.iter().map(options::upstream).collect(),
+            max_sessions,
+            bound,
+            grace: config.shutdown.grace,
+        }
+    }
+}

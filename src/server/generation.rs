@@ -1,0 +1,107 @@
+//! A generation: one configuration as it serves, shared by all lanes.
+//!
+//! What a listener or an upstream promises is promised by the process, so the lanes share its
+//! state. A session keeps the generation that it began with, through the context of its listener.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::changeable::Changeable;
+use crate::config::Service as Configured;
+use crate::proxy::{ListenerContext, ListenerId, Service, SessionLimit, Timeouts, Upstream};
+use crate::runtime::{Handle, Latch, LogInterval};
+
+/// The number of the configuration that the process starts with.
+pub(crate) const FIRST: u32 = 0;
+
+/// One configuration's listeners and upstreams, with what the lanes share of them.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    number: u32,
+    /// By the listener's index in the configuration.
+    listeners: Vec<Shared>,
+    limit: Arc<SessionLimit>,
+}
+
+/// What the lanes share of one listener.
+#[derive(Debug)]
+struct Shared {
+    name: Arc<str>,
+    /// How many addresses the listener has, each with an accept loop on every lane that accepts.
+    addresses: usize,
+    service: Service,
+    timeouts: Timeouts,
+    accept_failures: Arc<LogInterval>,
+}
+
+impl Generation {
+    /// The generation of that number.
+    pub(crate) fn new(number: u32, of: &Changeable, limit: &Arc<SessionLimit>) -> Arc<Self> {
+        let upstreams: Vec<Arc<Upstream>> =
+            of.upstreams.iter().cloned().map(Upstream::new).collect();
+        let shared = of.listeners.iter().map(|listener| Shared {
+            name: Arc::clone(&listener.name),
+            addresses: listener.bind.len(),
+            service: match listener.service {
+                Configured::Echo => Service::Echo,
+                Configured::Proxy { upstream } => Service::Proxy(Arc::clone(&upstreams[upstream])),
+            },
+            timeouts: listener.timeouts,
+            accept_failures: Arc::default(),
+        });
+        Arc::new(Self {
+            number,
+            listeners: shared.collect(),
+            limit: Arc::clone(limit),
+        })
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The ids of all its listeners.
+    pub(crate) fn listener_ids(&self) -> Vec<ListenerId> {
+        (0..self.listeners.len()).map(|at| self.id(at)).collect()
+    }
+
+    /// The upstreams of the listeners, for the simulator's checks.
+    #[cfg(feature = "sim")]
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        let services = self.listeners.iter().map(|shared| &shared.service);
+        services.filter_map(|service| match service {
+            Service::Proxy(upstream) => Some(&**upstream),
+            Service::Echo => None,
+        })
+    }
+
+    /// How many addresses the listener of that index has.
+    pub(super) fn addresses(&self, index: usize) -> usize {
+        self.listeners[index].addresses
+    }
+
+    /// A lane's own contexts of the listeners, by index.
+    pub(super) fn contexts(&self, lane: &Handle, lane_index: usize) -> Vec<Rc<ListenerContext>> {
+        let context = |(index, shared): (usize, &Shared)| {
+            Rc::new(ListenerContext {
+                id: self.id(index),
+                name: Arc::clone(&shared.name),
+                lane: lane.clone(),
+                lane_index,
+                service: shared.service.clone(),
+                limit: Arc::clone(&self.limit),
+                timeouts: shared.timeouts,
+                failures: Arc::clone(&shared.accept_failures),
+                stop: Latch::default(),
+            })
+        };
+        self.listeners.iter().enumerate().map(context).collect()
+    }
+
+    fn id(&self, index: usize) -> ListenerId {
+        ListenerId {
+            generation: self.number,
+            index: u32::try_from(index).expect("a configuration has no 2^32 listeners"),
+        }
+    }
+}
