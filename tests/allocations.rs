@@ -225,6 +225,7 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
         lane_index: 0,
         service,
         limit: SessionLimit::new(1000),
+        ids: Arc::default(),
         timeouts: Timeouts {
             connect: Duration::from_secs(3),
             connect_total: Duration::from_secs(10),

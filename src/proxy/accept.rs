@@ -219,6 +219,7 @@ mod tests {
                 lane_index: 0,
                 service: Service::Echo,
                 limit: std::sync::Arc::clone(&limit),
+                ids: std::sync::Arc::default(),
                 timeouts: Timeouts::LONG,
                 failures: std::sync::Arc::default(),
                 stop: Latch::default(),

@@ -33,10 +33,6 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let lane = &self.listener_context.lane;
         lane.stats().ended.add(1);
-        if lane.stats().sessions() == 0 {
-            // A lane that drains ends with its last session.
-            lane.stay_awake();
-        }
         let limit = Arc::clone(&self.listener_context.limit);
         lane.give_back_when_closed(limit);
     }

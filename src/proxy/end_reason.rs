@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::runtime::EndRequest;
+
 /// Why a session ended; the word in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum EndReason {
@@ -37,6 +39,14 @@ impl EndReason {
     /// Whether both ends were closed by FIN, each as it wished.
     pub(super) fn is_orderly(self) -> bool {
         matches!(self, Self::ClientFin | Self::UpstreamFin)
+    }
+}
+
+impl From<EndRequest> for EndReason {
+    fn from(why: EndRequest) -> Self {
+        match why {
+            EndRequest::Shutdown => Self::Shutdown,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::deadline::Timeouts;
 use super::limit::{Permit, SessionLimit};
 use super::service::Service;
+use super::session_ids::SessionIds;
 use super::spare::Spares;
 use crate::net::Listener;
 use crate::runtime::{Handle, Latch, LogInterval, Seat};
@@ -26,6 +27,8 @@ pub struct ListenerContext {
     pub service: Service,
     /// How many sessions there may be.
     pub limit: Arc<SessionLimit>,
+    /// The ids of all sessions of the process.
+    pub ids: Arc<SessionIds>,
     /// How long its sessions may take.
     pub timeouts: Timeouts,
     /// When its failing accepts are logged; the same for all lanes of the listener.

@@ -19,6 +19,7 @@ mod pump;
 mod record;
 mod relay;
 mod service;
+mod session_ids;
 mod spare;
 #[cfg(test)]
 mod tests;
@@ -31,5 +32,6 @@ pub use self::handoff::{Delivery, Handed, Handoff};
 pub use self::limit::{Permit, SessionLimit};
 pub use self::listener_context::{ListenerContext, ListenerId};
 pub use self::service::Service;
+pub use self::session_ids::SessionIds;
 pub use self::spare::Spares;
 pub use self::upstream::{Upstream, UpstreamOptions};

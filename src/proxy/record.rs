@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::admission::Admission;
@@ -9,7 +10,7 @@ use super::deadline::Timeouts;
 use super::end_reason::EndReason;
 use super::listener_context::ListenerContext;
 use super::upstream::Lease;
-use crate::runtime::Time;
+use crate::runtime::{Description, SessionId, Time};
 
 /// A client's address. Every session keeps one until it ends: the large kind elsewhere.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ impl From<SocketAddr> for Client {
 #[derive(Debug)]
 pub(super) struct Record {
     admission: Admission,
+    id: SessionId,
     client: Client,
     start: Time,
     /// Microseconds from the start until an endpoint had answered; `UNCONNECTED` if none has.
@@ -62,6 +64,7 @@ impl Record {
     /// A session that begins now.
     pub(super) fn new(admission: Admission, client: SocketAddr) -> Self {
         Self {
+            id: admission.listener_context().ids.next(),
             client: client.into(),
             start: admission.listener_context().lane.now(),
             admission,
@@ -87,6 +90,31 @@ impl Record {
         self.cause = Some(cause);
     }
 
+    /// The session as it is now.
+    pub(super) fn describe(&self, stage: &'static str) -> Description {
+        let context = self.listener_context();
+        Description {
+            id: self.id,
+            kind: context.service.kind(),
+            stage,
+            generation: context.id.generation,
+            listener: Arc::clone(&context.name),
+            client: self.client.address(),
+            endpoint: self.connected_endpoint(),
+            since: self.start,
+            from_client: self.from_client,
+            to_client: self.to_client,
+        }
+    }
+
+    /// The endpoint that has answered.
+    fn connected_endpoint(&self) -> Option<SocketAddr> {
+        let upstream = self.listener_context().service.upstream()?;
+        let is_connected = self.connect_us.get() != UNCONNECTED;
+        let connected = self.lease.endpoint().filter(|_| is_connected);
+        connected.map(|index| upstream.address(index))
+    }
+
     pub(super) fn listener_context(&self) -> &ListenerContext {
         self.admission.listener_context()
     }
@@ -106,10 +134,8 @@ impl Drop for Record {
         let context = self.admission.listener_context();
         let connect_us = self.connect_us.get();
         let connect_us = (connect_us != UNCONNECTED).then_some(connect_us);
-        let mut endpoint = None;
+        let endpoint = self.connected_endpoint();
         if let Some(upstream) = context.service.upstream() {
-            let connected = self.lease.endpoint().filter(|_| connect_us.is_some());
-            endpoint = connected.map(|index| upstream.address(index));
             self.lease.give_back(upstream);
         }
         // Dropped without a cause: by a panic, or by a lane that stops.
@@ -120,6 +146,7 @@ impl Drop for Record {
         };
         tracing::debug!(
             listener = &*context.name,
+            session = self.id.0,
             lane = context.lane_index,
             client = %self.client.address(),
             endpoint = endpoint.map(tracing::field::display),

@@ -15,7 +15,7 @@ use super::end_reason::EndReason;
 use super::pump::{Peer, Pump, PumpContext};
 use super::record::Record;
 use crate::net::Stream;
-use crate::runtime::{Close, Time, Timer};
+use crate::runtime::{Close, Description, EndRequest, Handle, Session, Time, Timer};
 
 /// A session that relays; a future, and all that an idle session keeps in memory besides its
 /// sockets. So it is kept small, and has its second half only where there is one.
@@ -46,7 +46,7 @@ const NOTHING: u64 = u64::MAX;
 const STALL_MIN: Duration = Duration::from_secs(15);
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Relay<Echo>>() <= 152 && size_of::<Relay<Proxied>>() <= 200);
+const _: () = assert!(size_of::<Relay<Echo>>() <= 160 && size_of::<Relay<Proxied>>() <= 208);
 
 /// What is at the far end, from the client.
 pub(super) trait Far: Unpin {
@@ -118,6 +118,10 @@ impl<F: Far> Relay<F> {
         }
     }
 
+    pub(super) fn lane(&self) -> &Handle {
+        self.client.stream.lane()
+    }
+
     /// Ready when all is done; says how the client's and the upstream's socket are to be closed.
     fn go_on(&mut self, context: &mut Context<'_>) -> Poll<(Close, Close)> {
         let now = self.client.stream.lane().now();
@@ -129,9 +133,15 @@ impl<F: Far> Relay<F> {
             self.open = Open::Half;
             self.deadline.alive(now);
         }
-        self.cause = Some(ready!(self.poll_deadline(context, now)));
-        self.phase = Phase::Ending;
+        let over = ready!(self.poll_deadline(context, now));
+        self.end_by(over);
         self.step(context, now)
+    }
+
+    /// Ends the session by a reset of both sides, in the next step.
+    fn end_by(&mut self, reason: EndReason) {
+        self.cause = Some(reason);
+        self.phase = Phase::Ending;
     }
 
     /// Takes both directions as far as they go without waiting; ready when both have ended, and
@@ -276,6 +286,16 @@ impl<F: Far> Future for Relay<F> {
             upstream.stream.close_by(of_upstream);
         }
         Poll::Ready(())
+    }
+}
+
+impl<F: Far> Session for Relay<F> {
+    fn describe(&self) -> Description {
+        self.record.describe("relay")
+    }
+
+    fn ask_to_end(mut self: Pin<&mut Self>, why: EndRequest) {
+        self.end_by(why.into());
     }
 }
 

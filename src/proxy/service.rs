@@ -14,6 +14,14 @@ pub enum Service {
 }
 
 impl Service {
+    /// The word for the kind of sessions.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Proxy(_) => "proxy",
+        }
+    }
+
     /// Where the connections go, unless corelane itself answers.
     pub(super) fn upstream(&self) -> Option<&Arc<Upstream>> {
         match self {

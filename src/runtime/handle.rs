@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 use std::thread;
 
 use super::leaving::GiveBack;
-use super::remote::{Message, Remote};
+use super::remote::{Message, Remote, Task};
+use super::session::{Control, Session};
 use super::shared::Shared;
-use super::task::TaskName;
+use super::task::{Controlled, TaskName};
 use crate::buf::Pool;
 use crate::poller::BackEnd;
 use crate::stats::LaneStats;
@@ -25,6 +27,33 @@ impl Handle {
         F: Future<Output = ()> + 'static,
     {
         self.0.scheduler.spawn(name, future);
+    }
+
+    /// Starts a session: a task that a lane which drains waits for.
+    pub fn spawn_session<S: Session + 'static>(&self, name: TaskName, session: S) {
+        self.0.scheduler.spawn_session(name, session);
+    }
+
+    /// Starts a session whose future is opaque.
+    pub fn spawn_controlled<C, F>(&self, name: TaskName, control: C, future: F)
+    where
+        C: Control + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        self.spawn_session(name, Controlled { control, future });
+    }
+
+    /// Continues the session that is polled with this context as another one, with a future of its
+    /// own memory. The session that calls this ends with the same poll; listings see one session.
+    ///
+    /// # Panics
+    /// When the context is not that of a session.
+    pub fn continue_as<S>(&self, context: &Context<'_>, name: TaskName, session: S)
+    where
+        S: Session + 'static,
+    {
+        let running = Task::polled_with(context);
+        self.0.scheduler.continue_as(&running, name, session);
     }
 
     /// Keeps this turn from sleeping, for a task that now waits for the success of a lazy send.

@@ -12,7 +12,8 @@ use super::inbox::{Receiver, inbox};
 use super::leaving::Leaving;
 use super::remote::{Message, Remote, Task};
 use super::rest::Rest;
-use super::scheduler::{Current, Scheduler, schedule};
+use super::scheduler::{Current, Scheduler, Visited, schedule};
+use super::session::Cursor;
 use super::shared::Shared;
 use super::socket_table::Sockets;
 use super::spin::Spin;
@@ -122,6 +123,25 @@ impl Lane {
         self.scheduler.tasks()
     }
 
+    /// How many sessions have not ended.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.scheduler.sessions()
+    }
+
+    /// Visits the sessions in at most `slots` slots of the table; returns where the listing goes
+    /// on, `None` at its end. Begins at the default cursor. The lane may turn between two calls: a
+    /// session that lives throughout the listing is visited exactly once.
+    pub fn visit_sessions(
+        &mut self,
+        from: Cursor,
+        slots: usize,
+        visit: impl FnMut(&Visited),
+    ) -> Option<Cursor> {
+        let _current = Current::enter(&self.scheduler);
+        self.scheduler.visit_sessions(from, slots, visit)
+    }
+
     /// Turns, reading the clock, until `done` says so. Looks at it after every turn.
     ///
     /// # Errors
@@ -227,8 +247,8 @@ impl Lane {
         f()
     }
 
-    /// The same at the moment `now`, for a driver that starts tasks before a turn: what they note as
-    /// the time of their start is not that of the last turn.
+    /// As [`Lane::enter`], at the time `now` rather than that of the last turn, for a driver that
+    /// starts tasks between turns.
     pub fn enter_at<T>(&self, now: Time, f: impl FnOnce() -> T) -> T {
         self.shared.now.set(now);
         self.enter(f)

@@ -13,6 +13,7 @@ use std::task::{Poll, RawWakerVTable};
 
 use super::remote::{Message, Remote, Task};
 use super::run_queue::RunQueue;
+use super::session::{Cursor, Description, EndRequest, Session};
 use super::task::{self, Schedule, TaskId, TaskName};
 use crate::stats::LaneStats;
 
@@ -43,6 +44,26 @@ pub(super) struct Scheduler {
 pub(super) struct Tasks {
     slots: Vec<Option<Task>>,
     free: Vec<u32>,
+    /// How many of them are sessions.
+    sessions: usize,
+}
+
+/// A session of a lane, between two turns.
+#[derive(Debug)]
+pub struct Visited(Task);
+
+impl Visited {
+    /// What the session is doing; `None` if the session has ended.
+    #[must_use]
+    pub fn describe(&self) -> Option<Description> {
+        self.0.describe()
+    }
+
+    /// Has the session end in the lane's next turn; see [`Session::ask_to_end`].
+    pub fn ask_to_end(&self, why: EndRequest) {
+        self.0.ask_to_end(why);
+        schedule(&self.0);
+    }
 }
 
 impl Scheduler {
@@ -65,23 +86,85 @@ impl Scheduler {
         tasks.slots.len() - tasks.free.len()
     }
 
-    /// Starts a task.
+    /// How many sessions have not ended.
+    pub(super) fn sessions(&self) -> usize {
+        self.tasks.borrow().sessions
+    }
+
+    /// Starts a task in the background.
     pub(super) fn spawn<F>(&self, name: TaskName, future: F)
     where
         F: Future<Output = ()> + 'static,
     {
-        let task = Task::new(name, self.remote.clone(), future);
+        self.start(Task::new(name, self.remote.clone(), future));
+    }
+
+    /// Starts a session.
+    pub(super) fn spawn_session<S: Session + 'static>(&self, name: TaskName, session: S) {
+        self.start(Task::session(name, self.remote.clone(), session));
+    }
+
+    fn start(&self, task: Task) {
         let mut tasks = self.tasks.borrow_mut();
         let slot = tasks.free.pop();
         let slot = slot.unwrap_or_else(|| {
             tasks.slots.push(None);
             u32::try_from(tasks.slots.len() - 1).expect("tasks fit 32 bits")
         });
+        tasks.sessions += usize::from(task.is_session());
+        drop(tasks);
+        self.queue_in(slot, task);
+    }
+
+    /// Starts a session in the slot of `running`, a session that ends with the present poll: to a
+    /// listing both are one.
+    pub(super) fn continue_as<S>(&self, running: &Task, name: TaskName, session: S)
+    where
+        S: Session + 'static,
+    {
+        assert!(running.is_session(), "a session continues a session");
+        debug_assert!(self.owns(running), "once");
+        let task = Task::session(name, self.remote.clone(), session);
+        self.queue_in(running.slot(), task);
+    }
+
+    fn queue_in(&self, slot: u32, task: Task) {
         task.set_slot(slot);
-        tasks.slots[slot as usize] = Some(task.clone());
+        let before = self.tasks.borrow_mut().slots[slot as usize].replace(task.clone());
+        drop(before);
         self.stats.spawned.add(1);
         task.claim();
         self.queue.borrow_mut().push(task);
+    }
+
+    /// Whether the slot of the task is the task's own.
+    fn owns(&self, task: &Task) -> bool {
+        let tasks = self.tasks.borrow();
+        let own = tasks.slots.get(task.slot() as usize);
+        own.and_then(Option::as_ref)
+            .is_some_and(|own| own.id() == task.id())
+    }
+
+    /// Visits the sessions in at most `slots` slots from the cursor on; returns the cursor behind
+    /// them, `None` at the end of the table. Called between two turns.
+    pub(super) fn visit_sessions(
+        &self,
+        from: Cursor,
+        slots: usize,
+        mut visit: impl FnMut(&Visited),
+    ) -> Option<Cursor> {
+        assert_eq!(self.running.get(), None, "between two turns");
+        let end = from.0.saturating_add(slots);
+        for slot in from.0..end {
+            let task = match self.tasks.borrow().slots.get(slot) {
+                None => return None,
+                Some(None) => continue,
+                Some(Some(task)) if !task.is_session() => continue,
+                Some(Some(task)) => task.clone(),
+            };
+            visit(&Visited(task));
+        }
+        Some(Cursor(end))
     }
 
     /// Drops all tasks and their futures; returns their number.
@@ -92,6 +175,7 @@ impl Scheduler {
             let all: Vec<Task> = {
                 let mut tasks = self.tasks.borrow_mut();
                 tasks.free.clear();
+                tasks.sessions = 0;
                 tasks.slots.drain(..).flatten().collect()
             };
             for task in &all {
@@ -122,7 +206,7 @@ impl Scheduler {
         self.remote.heart().enter(task.name());
         let result = panic::catch_unwind(AssertUnwindSafe(|| task.poll()));
         match result {
-            Ok(Poll::Pending) => {}
+            Ok(Poll::Pending) => debug_assert!(self.owns(task), "ends when it is continued"),
             Ok(Poll::Ready(())) => self.end(task),
             Err(panic) => {
                 self.stats.panics.add(1);
@@ -145,18 +229,21 @@ impl Scheduler {
         if panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())).is_err() {
             self.stats.panics.add(1);
         }
-        let mut tasks = self.tasks.borrow_mut();
-        let own = tasks.slots.get_mut(task.slot() as usize);
-        // A task that was woken while it ended comes here again; its slot may be another's.
-        if let Some(own) = own.filter(|own| own.as_ref().is_some_and(|own| own.id() == task.id())) {
-            let last = own.take();
-            tasks.free.push(task.slot());
-            if tasks.free.len() == tasks.slots.len() {
-                self.stay_awake.set(true);
-            }
-            drop(tasks);
-            drop(last);
+        // A task that was woken while it ended comes here again, and a session that another one
+        // continues has no slot any more.
+        if !self.owns(task) {
+            return;
         }
+        let mut tasks = self.tasks.borrow_mut();
+        let last = tasks.slots[task.slot() as usize].take();
+        tasks.free.push(task.slot());
+        tasks.sessions -= usize::from(task.is_session());
+        // The driver may have waited for the last task, or for the last session.
+        if tasks.free.len() == tasks.slots.len() || task.is_session() && tasks.sessions == 0 {
+            self.stay_awake.set(true);
+        }
+        drop(tasks);
+        drop(last);
     }
 }
 

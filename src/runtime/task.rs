@@ -18,6 +18,7 @@ use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
+use super::session::{Control, Description, EndRequest, Session};
 use crate::sys::{AtomicU32, fence};
 
 /// What a task is called in logs: a reference to a literal, so that it costs one word.
@@ -63,6 +64,14 @@ struct Vtable<L: 'static> {
     poll: unsafe fn(NonNull<Header<L>>, &mut Context<'_>) -> Poll<()>,
     drop_future: unsafe fn(NonNull<Header<L>>),
     free: unsafe fn(NonNull<Header<L>>),
+    /// `None`: the task is in the background.
+    session: Option<SessionVtable<L>>,
+}
+
+/// What a session answers besides.
+struct SessionVtable<L: 'static> {
+    describe: unsafe fn(NonNull<Header<L>>) -> Description,
+    ask_to_end: unsafe fn(NonNull<Header<L>>, EndRequest),
 }
 
 /// The allocation. `repr(C)`: a pointer to it is one to its header.
@@ -79,26 +88,75 @@ unsafe impl<L: Send + Sync> Send for Task<L> {}
 unsafe impl<L: Send + Sync> Sync for Task<L> {}
 
 impl<L> Task<L> {
-    /// A task that is not scheduled.
+    /// A task in the background, not scheduled.
     pub(super) fn new<F>(name: TaskName, lane: L, future: F) -> Self
     where
         F: Future<Output = ()> + 'static,
     {
+        let vtable = &Vtable {
+            poll: poll::<L, F>,
+            drop_future: drop_future::<L, F>,
+            free: free::<L, F>,
+            session: None,
+        };
+        Self::with_vtable(name, lane, future, vtable)
+    }
+
+    /// A session, not scheduled.
+    pub(super) fn session<S: Session + 'static>(name: TaskName, lane: L, session: S) -> Self {
+        let vtable = &Vtable {
+            poll: poll::<L, S>,
+            drop_future: drop_future::<L, S>,
+            free: free::<L, S>,
+            session: Some(SessionVtable {
+                describe: describe::<L, S>,
+                ask_to_end: ask_to_end::<L, S>,
+            }),
+        };
+        Self::with_vtable(name, lane, session, vtable)
+    }
+
+    /// The functions of the vtable are those of `F`.
+    fn with_vtable<F>(name: TaskName, lane: L, future: F, vtable: &'static Vtable<L>) -> Self {
         let whole = Box::new(Whole {
             header: Header {
                 state: AtomicU32::new(REFERENCE),
                 slot: Cell::new(0),
                 name,
                 lane,
-                vtable: &Vtable {
-                    poll: poll::<L, F>,
-                    drop_future: drop_future::<L, F>,
-                    free: free::<L, F>,
-                },
+                vtable,
             },
             future: UnsafeCell::new(ManuallyDrop::new(future)),
         });
         Self(NonNull::from(Box::leak(whole)).cast())
+    }
+
+    /// Whether the task is a session, not one in the background.
+    pub(super) fn is_session(&self) -> bool {
+        self.header().vtable.session.is_some()
+    }
+
+    /// What the session is doing; `None` for a task in the background and for one that has ended.
+    /// Only its lane may, and not during a poll of the task.
+    pub(super) fn describe(&self) -> Option<Description> {
+        let session = self.living_session()?;
+        // SAFETY: the future is not done, and the lane does nothing else with it.
+        Some(unsafe { (session.describe)(self.0) })
+    }
+
+    /// Asks the session to end; the caller schedules the task afterwards. Only its lane may, and
+    /// not during a poll of the task.
+    pub(super) fn ask_to_end(&self, why: EndRequest) {
+        if let Some(session) = self.living_session() {
+            // SAFETY: as in `describe`.
+            unsafe { (session.ask_to_end)(self.0, why) };
+        }
+    }
+
+    fn living_session(&self) -> Option<&SessionVtable<L>> {
+        let is_done = self.header().state.load(Relaxed) & DONE != 0;
+        let session = self.header().vtable.session.as_ref();
+        session.filter(|_| !is_done)
     }
 
     /// Drops the future, if that has not happened. Only its lane may.
@@ -230,6 +288,23 @@ unsafe fn drop_future<L, F>(header: NonNull<Header<L>>) {
     unsafe { ManuallyDrop::drop(future) };
 }
 
+unsafe fn describe<L, S: Session>(header: NonNull<Header<L>>) -> Description {
+    // SAFETY: as in `poll`.
+    let whole = unsafe { header.cast::<Whole<L, S>>().as_ref() };
+    // SAFETY: as in `poll`: the lane is here, so no other reference to the future is in use.
+    let session = unsafe { &*whole.future.get() };
+    session.describe()
+}
+
+unsafe fn ask_to_end<L, S: Session>(header: NonNull<Header<L>>, why: EndRequest) {
+    // SAFETY: as in `poll`.
+    let whole = unsafe { header.cast::<Whole<L, S>>().as_ref() };
+    // SAFETY: as in `describe`.
+    let session = unsafe { &mut *whole.future.get() };
+    // SAFETY: as in `poll`.
+    unsafe { Pin::new_unchecked(&mut **session) }.ask_to_end(why);
+}
+
 unsafe fn free<L, F>(header: NonNull<Header<L>>) {
     // SAFETY: the pointer came from `Box::leak` of this type; the caller had the last reference.
     // The future in it has been dropped, or leaks: it never runs on another thread.
@@ -282,6 +357,31 @@ unsafe fn wake_by_ref_raw<L: Schedule>(data: *const ()) {
 unsafe fn drop_raw<L: Schedule>(data: *const ()) {
     // SAFETY: called once, by a waker that ends here and gives its reference.
     drop(ManuallyDrop::into_inner(unsafe { borrowed::<L>(data) }));
+}
+
+/// A session of an opaque future, and what answers for it.
+pub(super) struct Controlled<C, F> {
+    pub(super) control: C,
+    pub(super) future: F,
+}
+
+impl<C, F: Future<Output = ()>> Future for Controlled<C, F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: the future is pinned with the whole, which has no `Drop` and never moves it out.
+        unsafe { self.map_unchecked_mut(|whole| &mut whole.future) }.poll(context)
+    }
+}
+
+impl<C: Control, F: Future<Output = ()>> Session for Controlled<C, F> {
+    fn describe(&self) -> Description {
+        self.control.describe()
+    }
+
+    fn ask_to_end(self: Pin<&mut Self>, why: EndRequest) {
+        self.control.ask_to_end(why);
+    }
 }
 
 /// The name of the task that a lane is running, for the watchdog to read.

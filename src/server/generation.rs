@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::changeable::Changeable;
 use crate::config::Service as Configured;
-use crate::proxy::{ListenerContext, ListenerId, Service, SessionLimit, Timeouts, Upstream};
+use crate::proxy::{
+    ListenerContext, ListenerId, Service, SessionIds, SessionLimit, Timeouts, Upstream,
+};
 use crate::runtime::{Handle, Latch, LogInterval};
 
 /// The number of the configuration that the process starts with.
@@ -21,6 +23,7 @@ pub(crate) struct Generation {
     /// By the listener's index in the configuration.
     listeners: Vec<Shared>,
     limit: Arc<SessionLimit>,
+    ids: Arc<SessionIds>,
 }
 
 /// What the lanes share of one listener.
@@ -36,7 +39,12 @@ struct Shared {
 
 impl Generation {
     /// The generation of that number.
-    pub(crate) fn new(number: u32, of: &Changeable, limit: &Arc<SessionLimit>) -> Arc<Self> {
+    pub(crate) fn new(
+        number: u32,
+        of: &Changeable,
+        limit: &Arc<SessionLimit>,
+        ids: &Arc<SessionIds>,
+    ) -> Arc<Self> {
         let upstreams: Vec<Arc<Upstream>> =
             of.upstreams.iter().cloned().map(Upstream::new).collect();
         let shared = of.listeners.iter().map(|listener| Shared {
@@ -53,6 +61,7 @@ impl Generation {
             number,
             listeners: shared.collect(),
             limit: Arc::clone(limit),
+            ids: Arc::clone(ids),
         })
     }
 
@@ -90,6 +99,7 @@ impl Generation {
                 lane_index,
                 service: shared.service.clone(),
                 limit: Arc::clone(&self.limit),
+                ids: Arc::clone(&self.ids),
                 timeouts: shared.timeouts,
                 failures: Arc::clone(&shared.accept_failures),
                 stop: Latch::default(),

@@ -2,14 +2,18 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::command::{Command, LaneSenders};
 use super::generation::Generation;
 use super::lane_generations::LaneGenerations;
 use crate::poller::BackEnd;
 use crate::proxy::Handed;
-use crate::runtime::{Lane, LaneOptions, Mailbox};
+use crate::runtime::{Cursor, Description, EndRequest, Lane, LaneOptions, Mailbox};
 use crate::sys::{self, Time};
+
+/// Slots of a lane's table that one visit of its sessions looks at.
+const PAGE: usize = 1024;
 
 /// What a lane is made of: fixed at the start.
 #[derive(Debug)]
@@ -113,7 +117,7 @@ impl Serving {
                 self.generations.start(handed);
             }
         });
-        let is_drained = accepts_no_more && self.lane.handle().stats().sessions() == 0;
+        let is_drained = accepts_no_more && self.lane.sessions() == 0;
         match self.stage {
             Stage::Serving => {}
             Stage::Draining | Stage::Aborting if is_drained => return self.end(now).map(Some),
@@ -154,15 +158,48 @@ impl Serving {
         Ok(())
     }
 
-    /// Ends the lane: resets the sessions that are left, and says how many.
+    /// Ends the lane: resets the sessions that are left, and returns their number.
     fn end(&mut self, now: Time) -> io::Result<usize> {
-        // A process that was frozen while its grace ran out has not seen who ended in time.
+        // The process may have been frozen while the grace passed: a session that ended within the
+        // grace has yet to see that.
         self.lane.settle(now)?;
-        let sessions = self.lane.handle().stats().sessions();
-        let sessions = usize::try_from(sessions).expect("they fit the memory");
+        let sessions = self.lane.sessions();
+        if sessions > 0 {
+            self.reset_sessions(now);
+            self.lane.settle(now)?;
+        }
         let cut = sessions + self.generations.in_transit();
+        // A session that has not ended by now is dropped, which resets its connections as well.
         self.lane.abort_tasks();
         Ok(cut)
+    }
+
+    /// Asks every session to end.
+    fn reset_sessions(&mut self, now: Time) {
+        let mut oldest: Option<Description> = None;
+        let mut cursor = Some(Cursor::default());
+        while let Some(from) = cursor {
+            cursor = self.lane.visit_sessions(from, PAGE, |session| {
+                let older = session.describe().filter(|session| {
+                    let oldest = oldest.as_ref();
+                    oldest.is_none_or(|oldest| session.since < oldest.since)
+                });
+                oldest = older.or_else(|| oldest.take());
+                session.ask_to_end(EndRequest::Shutdown);
+            });
+        }
+        if let Some(oldest) = oldest {
+            let age = Duration::from_secs(now.since(oldest.since).as_secs());
+            tracing::info!(
+                sessions = self.lane.sessions(),
+                oldest = %oldest.id,
+                listener = &*oldest.listener,
+                client = %oldest.client,
+                stage = oldest.stage,
+                ?age,
+                "resetting the sessions of a lane"
+            );
+        }
     }
 }
 
@@ -180,8 +217,8 @@ mod tests {
     use crate::config::Config;
     use crate::net::Listener;
     use crate::poller::BackEnd;
-    use crate::proxy::{ListenerId, SessionLimit};
-    use crate::runtime::{Lane, LaneOptions};
+    use crate::proxy::{ListenerId, SessionIds, SessionLimit};
+    use crate::runtime::{Cursor, Description, Lane, LaneOptions};
     use crate::sys;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -191,6 +228,7 @@ mod tests {
         serving: Serving,
         senders: LaneSenders,
         limit: Arc<SessionLimit>,
+        ids: Arc<SessionIds>,
     }
 
     impl Turned {
@@ -203,6 +241,7 @@ mod tests {
                 serving,
                 senders,
                 limit: SessionLimit::new(100),
+                ids: Arc::default(),
             }
         }
 
@@ -210,7 +249,7 @@ mod tests {
         fn listen(&mut self, number: u32, text: &str) -> Vec<SocketAddr> {
             let config = Config::parse(text, "a test").unwrap();
             let changeable = Changeable::new(&config, 100, Bound::Configured);
-            let generation = Generation::new(number, &changeable, &self.limit);
+            let generation = Generation::new(number, &changeable, &self.limit, &self.ids);
             self.serving.prepare(&generation);
             let (mut sockets, mut addresses) = (Vec::new(), Vec::new());
             for (index, listener) in changeable.listeners.iter().enumerate() {
@@ -253,6 +292,18 @@ mod tests {
                 }
                 assert!(sys::now() < end, "the lane does not end");
             }
+        }
+
+        /// The sessions of the lane, by id.
+        fn sessions(&mut self) -> Vec<Description> {
+            let mut all = Vec::new();
+            let mut cursor = Some(Cursor::default());
+            while let Some(from) = cursor {
+                let lane = &mut self.serving.lane;
+                cursor = lane.visit_sessions(from, 1, |session| all.extend(session.describe()));
+            }
+            all.sort_by_key(|session| session.id);
+            all
         }
 
         fn spawn_background_task(&self) {
@@ -353,7 +404,19 @@ mod tests {
         turned.expect_echo(&first);
         turned.expect_echo(&second);
         let third = turned.connect(new);
-        assert_eq!(turned.serving.lane.handle().stats().sessions(), 3);
+        // The connections that asked whether the listener has stopped end as well.
+        turned.until("three sessions", |turned| {
+            turned.serving.lane.sessions() == 3
+        });
+        let sessions = turned.sessions();
+        let of: Vec<_> = sessions
+            .iter()
+            .map(|one| (one.generation, &*one.listener))
+            .collect();
+        assert_eq!(of, [(0, "old"), (1, "new"), (1, "new")]);
+        let clients = [&first, &second, &third].map(|client| client.local_addr().unwrap());
+        assert!(sessions.iter().map(|one| one.client).eq(clients));
+        assert!(sessions.windows(2).all(|pair| pair[0].id < pair[1].id));
         turned.stop(1, 0);
         turned.senders.commands.send(Command::Drain);
         for client in [first, second, third] {

@@ -108,7 +108,7 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     let bound = bind(&changeable.listeners, fixed.lanes.len(), &mut pause);
     let (listeners, bound) = bound.map_err(|error| error.placed(config))?;
     let limit = SessionLimit::new(changeable.max_sessions);
-    let generation = Generation::new(FIRST, changeable, &limit);
+    let generation = Generation::new(FIRST, changeable, &limit, &Arc::default());
     let mut threads = Vec::new();
     for (index, &cpu) in fixed.lanes.iter().enumerate() {
         let lane = LanePlan {

@@ -54,7 +54,7 @@ impl Generation {
         let config = Config::parse(&text, "simulated").map_err(io::Error::other)?;
         let changeable = Changeable::new(&config, plan.max_sessions, Bound::Configured);
         let limit = SessionLimit::new(plan.max_sessions);
-        let generation = server::Generation::new(FIRST, &changeable, &limit);
+        let generation = server::Generation::new(FIRST, &changeable, &limit, &Arc::default());
         let (mut lanes, mut sockets) = (Vec::new(), Vec::new());
         for (index, &options) in plan.lanes.iter().enumerate() {
             let mut of_lane = Vec::new();

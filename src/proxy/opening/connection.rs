@@ -7,7 +7,7 @@ use crate::net::{Stream, Unconnected};
 use crate::proxy::close::{BeforeRelay, Held, Source, before_relay};
 use crate::proxy::end_reason::EndReason;
 use crate::proxy::record::Record;
-use crate::proxy::relay::{Echo, Proxied, Relay};
+use crate::proxy::relay::{Echo, Far, Proxied, Relay};
 use crate::proxy::spare::Reserved;
 use crate::proxy::upstream::FirstBytes;
 
@@ -60,19 +60,27 @@ impl Connection {
         }
     }
 
-    /// The steps have ended: relays, or ends for the given reason.
-    pub(super) fn finish(mut self, ended: Result<(), EndReason>) {
+    /// The steps have ended: relays, or ends for the given reason. The relay continues the session
+    /// of the opening's task, whose context this is; without one it is a task of its own.
+    pub(super) fn finish(mut self, ended: Result<(), EndReason>, opening: Option<&Context<'_>>) {
         if let Err(reason) = ended {
             return self.record.end(reason);
         }
         self.record.from_client = self.first_bytes.sent.get() as u64;
-        let lane = self.client.lane().clone();
         match self.upstream.take() {
-            None => lane.spawn(&"session", Relay::new(self.client, Echo, self.record)),
+            None => start(Relay::new(self.client, Echo, self.record), opening),
             Some(upstream) => {
                 let far = Proxied::new(upstream);
-                lane.spawn(&"session", Relay::new(self.client, far, self.record));
+                start(Relay::new(self.client, far, self.record), opening);
             }
         }
+    }
+}
+
+fn start<F: Far + 'static>(relay: Relay<F>, opening: Option<&Context<'_>>) {
+    let lane = relay.lane().clone();
+    match opening {
+        None => lane.spawn_session(&"session", relay),
+        Some(context) => lane.continue_as(context, &"session", relay),
     }
 }

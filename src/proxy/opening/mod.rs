@@ -8,6 +8,7 @@
 
 mod choose;
 mod connection;
+mod control;
 mod dial;
 mod walk;
 

@@ -4,8 +4,10 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use super::connection::Connection;
+use super::control::OpeningControl;
 use super::{choose, dial};
 use crate::net::Stream;
 use crate::proxy::admission::Admission;
@@ -51,21 +53,34 @@ pub(in crate::proxy) fn start(
     let admission = Admission::new(Rc::clone(listener_context), permit);
     let connection = Connection::new(client, Record::new(admission, peer), reserved);
     if any_is_on(listener_context) {
-        listener_context.lane.spawn(&"opening", open(connection));
+        let control = OpeningControl::new(&connection.record);
+        let opening = open(connection, Rc::clone(&control));
+        let lane = &listener_context.lane;
+        lane.spawn_controlled(&"opening", control, opening);
     } else {
-        connection.finish(Ok(()));
+        connection.finish(Ok(()), None);
     }
 }
 
-/// Walks the steps, unless the client leaves first.
-async fn open(connection: Connection) {
+/// Walks the steps, unless the client leaves first or the session is asked to end.
+async fn open(connection: Connection, control: Rc<OpeningControl>) {
     let ended = {
         let steps = pin!(walk(&connection));
-        let client = pin!(poll_fn(|context| connection.poll_client(context)));
-        match either(steps, client).await {
+        let stopped = pin!(poll_fn(|context| match control.asked() {
+            Some(reason) => Poll::Ready(reason),
+            None => connection.poll_client(context),
+        }));
+        match either(steps, stopped).await {
             Either::First(ended) => ended,
             Either::Second(reason) => Err(reason),
         }
     };
-    connection.finish(ended);
+    let ended = control.asked().map_or(ended, Err);
+    let mut connection = Some(connection);
+    let relay = |context: &mut Context<'_>| {
+        let connection = connection.take().into_iter();
+        connection.for_each(|connection| connection.finish(ended, Some(context)));
+        Poll::Ready(())
+    };
+    poll_fn(relay).await;
 }

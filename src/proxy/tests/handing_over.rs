@@ -49,6 +49,7 @@ impl Lanes {
                 lane_index: index,
                 service: Service::Echo,
                 limit: Arc::clone(&limit),
+                ids: Arc::default(),
                 timeouts: Timeouts::LONG,
                 failures: Arc::default(),
                 stop: Latch::default(),

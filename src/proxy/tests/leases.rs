@@ -53,6 +53,7 @@ impl Proxying {
             lane_index: 0,
             service: Service::Proxy(Arc::clone(&upstream)),
             limit: SessionLimit::new(10),
+            ids: Arc::default(),
             timeouts: Timeouts::LONG,
             failures: Arc::default(),
             stop: Latch::default(),

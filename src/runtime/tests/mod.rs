@@ -5,6 +5,7 @@
 
 mod closing;
 mod rounds;
+mod sessions;
 mod sockets;
 #[cfg(unix)]
 mod splicing;

@@ -1,0 +1,38 @@
+//! What answers for a session in its opening, whose future is opaque.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::proxy::end_reason::EndReason;
+use crate::proxy::record::Record;
+use crate::runtime::{Control, Description, EndRequest};
+
+/// Shared by the opening and the lane that lists its sessions.
+pub(super) struct OpeningControl {
+    description: Description,
+    asked: Cell<Option<EndRequest>>,
+}
+
+impl OpeningControl {
+    pub(super) fn new(record: &Record) -> Rc<Self> {
+        Rc::new(Self {
+            description: record.describe("opening"),
+            asked: Cell::default(),
+        })
+    }
+
+    /// Why the session was asked to end.
+    pub(super) fn asked(&self) -> Option<EndReason> {
+        self.asked.get().map(EndReason::from)
+    }
+}
+
+impl Control for Rc<OpeningControl> {
+    fn describe(&self) -> Description {
+        self.description.clone()
+    }
+
+    fn ask_to_end(&self, why: EndRequest) {
+        self.asked.set(Some(why));
+    }
+}
