@@ -6,7 +6,6 @@
 //! it reaches the terminal, and none can begin a line of its own.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::RefCell;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 use std::thread;
@@ -17,9 +16,11 @@ use tracing::{Dispatch, Level, Metadata, dispatcher};
 use tracing_subscriber::FmtSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::journal::{self, Entries, JournalFormat};
 use super::log_queue::{self, Queue, Sink, Writing};
+use super::log_text::{enqueue, unqueued, without_controls};
 use crate::config::{Log, LogFormat, LogLevel};
-use crate::sys;
+use crate::sys::{self, JournalSocket};
 
 /// How long the end of the process waits for lines that are not written yet.
 const END_PATIENCE: Duration = Duration::from_secs(1);
@@ -34,27 +35,58 @@ const ROOM_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn start(log: &Log) -> io::Result<Option<LogEnd>> {
     let level = log.level;
     let say = move |lines, error: Option<&io::Error>| dropped(level, lines, error);
-    let (queue, writing) = log_queue::start(StandardError, say)?;
-    if dispatcher::set_global_default(subscriber(log, queue)).is_err() {
+    // JSON stays JSON: the operator has a reader for those lines.
+    let is_text = log.format == LogFormat::Text;
+    let journal = is_text.then(JournalSocket::of_stderr).flatten();
+    let (queue, writing, output) = match journal {
+        Some(journal) => {
+            let (queue, writing) = log_queue::start(journal, say)?;
+            (queue, writing, Output::Journal)
+        }
+        None => {
+            let (queue, writing) = log_queue::start(StandardError, say)?;
+            (queue, writing, Output::Lines)
+        }
+    };
+    if dispatcher::set_global_default(subscriber(log, queue, output)).is_err() {
         return Ok(None);
     }
     panic::set_hook(Box::new(log_panic));
-    Ok(Some(LogEnd(writing)))
+    Ok(Some(LogEnd { writing, output }))
+}
+
+/// The form in which events are queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Lines, for standard error.
+    Lines,
+    /// Entries of systemd's journal.
+    Journal,
 }
 
 /// Writes what is logged, at the end of the process.
 #[derive(Debug)]
-pub(super) struct LogEnd(Writing);
+pub(super) struct LogEnd {
+    writing: Writing,
+    output: Output,
+}
 
 impl LogEnd {
     /// Writes a text as it is, behind what was logged before.
     pub(super) fn plain(&self, text: &str) {
-        self.0.queue().push(format!("{text}\n"), false);
+        let queue = self.writing.queue();
+        match self.output {
+            Output::Lines => queue.push(format!("{text}\n"), false),
+            Output::Journal => {
+                let entries = text.lines().map(journal::plain);
+                entries.for_each(|entry| queue.push(entry, false));
+            }
+        }
     }
 
     /// Waits until all is written, but not for a sink that takes nothing.
     pub(super) fn finish(self) {
-        self.0.finish(END_PATIENCE);
+        self.writing.finish(END_PATIENCE);
     }
 }
 
@@ -72,22 +104,17 @@ impl Sink for StandardError {
     }
 }
 
-thread_local! {
-    /// The line that the writer's own thread says, which must not queue for itself.
-    static OWN_LINE: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
 /// The line that says how many were dropped, at a level that is logged.
 fn dropped(level: LogLevel, lines: u64, error: Option<&io::Error>) -> String {
     const WHY: &str = "log lines dropped: standard error did not take them in time";
-    OWN_LINE.set(Some(String::new()));
     let error = error.map(tracing::field::display);
-    if level == LogLevel::Error {
-        tracing::error!(lines, error, "{WHY}");
-    } else {
-        tracing::warn!(lines, error, "{WHY}");
-    }
-    OWN_LINE.take().unwrap_or_default()
+    unqueued(|| {
+        if level == LogLevel::Error {
+            tracing::error!(lines, error, "{WHY}");
+        } else {
+            tracing::warn!(lines, error, "{WHY}");
+        }
+    })
 }
 
 /// Logs a panic, in the form of every other line. With a backtrace if RUST_BACKTRACE asks for it.
@@ -103,11 +130,8 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     );
 }
 
-/// What `log` says, to any writer.
-fn subscriber<W>(log: &Log, writer: W) -> Dispatch
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
+/// Queues the events that `log` asks for.
+pub(super) fn subscriber(log: &Log, queue: Queue, output: Output) -> Dispatch {
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -117,13 +141,16 @@ where
     };
     let builder = FmtSubscriber::builder()
         .with_max_level(level)
-        .with_writer(writer)
         .with_ansi(false)
         // A closed standard error is no reason to end, and printing of it to there would panic.
         .log_internal_errors(false);
-    match log.format {
-        LogFormat::Text => builder.with_target(false).into(),
-        LogFormat::Json => builder.json().flatten_event(true).into(),
+    match (output, log.format) {
+        (Output::Journal, _) => {
+            let builder = builder.event_format(JournalFormat);
+            builder.with_writer(Entries(queue)).into()
+        }
+        (_, LogFormat::Text) => builder.with_writer(queue).with_target(false).into(),
+        (_, LogFormat::Json) => builder.with_writer(queue).json().flatten_event(true).into(),
     }
 }
 
@@ -154,17 +181,7 @@ pub(super) struct LineWriter<'q> {
 
 impl Write for LineWriter<'_> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let line = one_line(event);
-        let line = OWN_LINE.with_borrow_mut(|own| match own {
-            Some(own) => {
-                own.push_str(&line);
-                None
-            }
-            None => Some(line),
-        });
-        if let Some(line) = line {
-            self.queue.push(line, self.is_detail);
-        }
+        enqueue(self.queue, one_line(event), self.is_detail);
         Ok(event.len())
     }
 
@@ -177,21 +194,9 @@ impl Write for LineWriter<'_> {
 fn one_line(event: &[u8]) -> String {
     let event = String::from_utf8_lossy(event);
     let event = event.strip_suffix('\n').unwrap_or(&event);
-    let mut line = String::with_capacity(event.len() + 1);
-    for c in event.chars() {
-        match c {
-            '\n' => line.push_str("\\n"),
-            _ if hidden(c) => line.push_str(&format!("\\u{:04x}", u32::from(c))),
-            _ => line.push(c),
-        }
-    }
+    let mut line = without_controls(event);
     line.push('\n');
     line
-}
-
-/// Control characters, the ends of lines that Unicode adds, and what turns text around.
-fn hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -200,9 +205,10 @@ mod tests {
     use std::time::Duration;
     use std::{io, panic};
 
-    use tracing::{debug, dispatcher, info, warn};
+    use tracing::{debug, dispatcher, error, info, warn};
 
-    use super::{dropped, log_panic, log_queue, one_line, subscriber};
+    use super::super::log_text;
+    use super::{Output, dropped, journal, log_panic, log_queue, one_line, subscriber};
     use crate::config::{Log, LogFormat, LogLevel};
 
     /// Sends each line to the test.
@@ -220,9 +226,18 @@ mod tests {
 
     /// What `events` logs, one string a write.
     fn logged(level: LogLevel, format: LogFormat, events: impl FnOnce()) -> Vec<String> {
+        logged_as(Output::Lines, level, format, events)
+    }
+
+    fn logged_as(
+        output: Output,
+        level: LogLevel,
+        format: LogFormat,
+        events: impl FnOnce(),
+    ) -> Vec<String> {
         let (tap, writes) = channel();
         let (queue, writing) = log_queue::start(Tap(tap), |_, _| String::new()).unwrap();
-        let dispatch = subscriber(&Log { level, format }, queue);
+        let dispatch = subscriber(&Log { level, format }, queue, output);
         dispatcher::with_default(&dispatch, events);
         drop(dispatch);
         writing.finish(Duration::from_secs(20));
@@ -326,7 +341,7 @@ mod tests {
         });
         assert_eq!(lines.len(), 1);
         let line = lines[0].strip_suffix('\n').unwrap();
-        assert!(!line.contains(super::hidden), "{line:?}");
+        assert!(!line.contains(log_text::hidden), "{line:?}");
         assert!(line.contains("x\\n2026 ERROR forged"), "{line:?}");
     }
 
@@ -335,5 +350,40 @@ mod tests {
         assert_eq!(one_line(b"a\tb\x1b\n"), "a\\u0009b\\u001b\n");
         assert_eq!(one_line("a\u{2028}é\n".as_bytes()), "a\\u2028é\n");
         assert_eq!(one_line(b"no end"), "no end\n");
+    }
+
+    /// What `events` sends to the journal, one string an entry.
+    fn entries(events: impl FnOnce()) -> Vec<String> {
+        logged_as(Output::Journal, LogLevel::Debug, LogFormat::Text, events)
+    }
+
+    #[test]
+    fn an_event_is_an_entry_with_its_fields() {
+        let entries = entries(|| info!(name = "echo", lanes = 4, at = %"[::1]:7", "listening"));
+        let expected = "PRIORITY=6\nSYSLOG_IDENTIFIER=corelane\n\
+                        MESSAGE=listening name=\"echo\" lanes=4 at=[::1]:7\n\
+                        CORELANE_NAME=echo\nCORELANE_LANES=4\nCORELANE_AT=[::1]:7\n";
+        assert_eq!(entries, [expected]);
+    }
+
+    #[test]
+    fn levels_are_priorities_of_syslog() {
+        let entries = entries(|| {
+            error!("a");
+            debug!("b");
+        });
+        assert!(entries[0].starts_with("PRIORITY=3\n"), "{entries:?}");
+        assert!(entries[1].starts_with("PRIORITY=7\n"), "{entries:?}");
+        assert!(journal::plain("x").starts_with("PRIORITY=3\n"));
+    }
+
+    /// A peer's text must not become a field, nor a second message.
+    #[test]
+    fn no_value_begins_a_field_of_its_own() {
+        let entries = entries(|| info!(peer = %"x\nPRIORITY=0\x1b[2J", "a\nMESSAGE=b"));
+        let expected = "PRIORITY=6\nSYSLOG_IDENTIFIER=corelane\n\
+                        MESSAGE=a\\nMESSAGE=b peer=x\\nPRIORITY=0\\u001b[2J\n\
+                        CORELANE_PEER=x\\nPRIORITY=0\\u001b[2J\n";
+        assert_eq!(entries, [expected]);
     }
 }

@@ -15,6 +15,8 @@ mod error_code;
 mod here;
 #[cfg(unix)]
 mod inherited;
+#[cfg(target_os = "linux")]
+mod journal;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 mod kevent;
 #[cfg(kqueue_emulated)]
@@ -69,6 +71,8 @@ pub(crate) use here::{
 };
 #[cfg(unix)]
 pub(crate) use inherited::{file_size_limit, keep_descriptors, niceness, oom_score_adjustment};
+#[cfg(target_os = "linux")]
+pub(crate) use journal::JournalSocket;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
@@ -95,9 +99,10 @@ pub use memory_linux::{limit_arenas, memory_limits};
 pub use not_linux::is_listened_on;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use not_linux::{
-    NotifySocket, Pipe, ThreadProgress, acknowledged_total, holder_of, is_connecting,
-    is_without_splice, listen_overflows, set_fast_open, set_fast_open_connect, set_largest_segment,
-    set_notsent_lowat, set_user_timeout, thread_id, thread_progress, trim_heap, turn_away,
+    JournalSocket, NotifySocket, Pipe, ThreadProgress, acknowledged_total, holder_of,
+    is_connecting, is_without_splice, listen_overflows, set_fast_open, set_fast_open_connect,
+    set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id, thread_progress,
+    trim_heap, turn_away,
 };
 #[cfg(not(target_os = "linux"))]
 pub use not_linux::{limit_arenas, memory_limits};

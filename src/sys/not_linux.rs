@@ -46,6 +46,20 @@ impl Pipe {
     }
 }
 
+/// systemd's journal, which these systems do not have.
+#[derive(Debug)]
+pub(crate) struct JournalSocket(Infallible);
+
+impl JournalSocket {
+    pub(crate) fn of_stderr() -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn send(&self, _entry: &[u8]) -> io::Result<()> {
+        match self.0 {}
+    }
+}
+
 /// A service manager's socket, of which there is none.
 #[derive(Debug)]
 pub(crate) struct NotifySocket(Infallible);

@@ -1,0 +1,50 @@
+//! The text of an event on its way into the queue: without control characters, and not queued
+//! where the writer's own thread logs. Used by `log.rs` and `journal.rs`.
+
+use std::cell::RefCell;
+
+use super::log_queue::Queue;
+
+thread_local! {
+    /// The text that the writer's own thread logs: to queue it would be to wait for itself.
+    static OWN_TEXT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The text of what `log` logs, unqueued.
+pub(super) fn unqueued(log: impl FnOnce()) -> String {
+    OWN_TEXT.set(Some(String::new()));
+    log();
+    OWN_TEXT.take().unwrap_or_default()
+}
+
+/// Queues the text of an event, unless within [`unqueued`].
+pub(super) fn enqueue(queue: &Queue, text: String, is_detail: bool) {
+    let text = OWN_TEXT.with_borrow_mut(|own| match own {
+        Some(own) => {
+            own.push_str(&text);
+            None
+        }
+        None => Some(text),
+    });
+    if let Some(text) = text {
+        queue.push(text, is_detail);
+    }
+}
+
+/// A text with its control characters written as JSON does.
+pub(super) fn without_controls(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push_str("\\n"),
+            _ if hidden(c) => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Control characters, the ends of lines that Unicode adds, and what turns text around.
+pub(super) fn hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
