@@ -2,7 +2,7 @@
 //!
 //! In the product `seeded` is `false` at compile time, and every defect is gone with it.
 
-/// A defect that a simulated build can switch on. Each has a single call of `seeded`.
+/// A defect that a simulated build can switch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     /// The parts of a send go out in another order.
