@@ -1,9 +1,10 @@
-//! What other threads say to a lane: a bounded ring with a spill, and the handshake that wakes a
-//! sleeping lane once per sleep.
+//! Messages from foreign threads to a lane: a bounded ring with a spill list, and the handshake
+//! that wakes a sleeping lane once per sleep.
 //!
-//! Sending never blocks and never fails: what finds the ring full goes to a linked list behind it.
-//! Messages of one sender may overtake each other when they spill. What is sent when the receiver
-//! is gone is dropped by its sender: it may refer to the inbox, and would keep it alive for ever.
+//! Sending never blocks and never fails: with a full ring a message goes to the linked spill list.
+//! Spilled messages of one sender may overtake each other. After the receiver's end the sender
+//! drops its own message: a message may refer to the inbox, and would keep the inbox alive for
+//! ever.
 #![expect(unsafe_code, reason = "messages change hands as raw pointers")]
 
 use std::collections::VecDeque;
@@ -13,24 +14,24 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use crate::sys::{AtomicPtr, AtomicU8, AtomicUsize, fence};
 
-/// The lane runs, or will look again before it sleeps.
+/// The lane runs, or will check the inbox before sleeping.
 const AWAKE: u8 = 0;
-/// The lane sleeps, or is about to and will not look again.
+/// The lane sleeps, or is about to sleep without a further check.
 const ASLEEP: u8 = 1;
-/// The lane sleeps and somebody is waking it.
+/// The lane sleeps and a sender is waking it.
 const WOKEN: u8 = 2;
-/// The lane is gone.
+/// The lane has ended.
 const CLOSED: u8 = 3;
 
 #[derive(Debug)]
 struct Shared<T> {
-    /// Boxed messages; null where there is none.
+    /// Boxed messages; null in an empty slot.
     ring: Box<[AtomicPtr<T>]>,
     /// Tickets taken by senders.
     tail: AtomicUsize,
-    /// Tickets that the receiver is done with.
+    /// Tickets whose messages were received.
     head: AtomicUsize,
-    /// What the ring had no room for, last first.
+    /// Messages without room in the ring, last first.
     spill: AtomicPtr<Spilled<T>>,
     state: AtomicU8,
 }
@@ -41,7 +42,7 @@ struct Spilled<T> {
     next: *mut Self,
 }
 
-// SAFETY: messages are only moved through, by whoever owns the pointer at the time.
+// SAFETY: messages only pass through, and the owner of the pointer moves them.
 unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above; all shared fields are atomic.
 unsafe impl<T: Send> Sync for Shared<T> {}
@@ -60,7 +61,7 @@ impl<T> Clone for Sender<T> {
 #[derive(Debug)]
 pub(crate) struct Receiver<T> {
     shared: Arc<Shared<T>>,
-    /// What was spilled, in order.
+    /// Messages of the spill list, in order.
     spilled: VecDeque<T>,
 }
 
@@ -85,23 +86,23 @@ pub(crate) fn inbox<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 }
 
 impl<T: Send> Sender<T> {
-    /// Leaves a message. Says whether the lane sleeps and this caller, alone, is to wake it.
+    /// Sends a message. Returns whether the lane sleeps and this caller alone must wake the lane.
     #[must_use = "a sleeping lane does not see the message"]
     pub(crate) fn send(&self, message: T) -> bool {
         let shared = &*self.0;
         let ticket = shared.ticket();
         match ticket {
             Some(ticket) => {
-                // All writes of a slot are swaps: loom's memory model does not let a swap see a
-                // plain store that is not ordered before it.
+                // All writes of a slot are swaps: loom's memory model does not let a swap see an
+                // unordered plain store.
                 let message = Box::into_raw(Box::new(message));
                 let before = shared.slot(ticket).swap(message, AcqRel);
                 debug_assert!(before.is_null(), "a ticket's slot is empty");
             }
             None => shared.spill(message),
         }
-        // Either this sees the lane asleep, or the lane's last look sees the message: the two
-        // fences, here and in `fall_asleep`, are in one order. So with a lane that is gone.
+        // Either this load sees the sleeping state, or the lane's last check sees the message: the
+        // two fences, here and in `fall_asleep`, have one order. The same holds for an ended lane.
         fence(SeqCst);
         match shared.state.load(Relaxed) {
             ASLEEP => shared
@@ -118,11 +119,11 @@ impl<T: Send> Sender<T> {
 }
 
 impl<T> Shared<T> {
-    /// A place in the ring, if there is one.
+    /// A slot of the ring, if one is free.
     fn ticket(&self) -> Option<usize> {
         let mut tail = self.tail.load(Relaxed);
         loop {
-            // Acquire: what the receiver took out of the slot is out before this puts more in.
+            // Acquire: the receiver's removal from the slot happens before this thread's store.
             if tail.wrapping_sub(self.head.load(Acquire)) >= self.ring.len() {
                 return None;
             }
@@ -140,17 +141,17 @@ impl<T> Shared<T> {
         &self.ring[ticket % self.ring.len()]
     }
 
-    /// Drops what was sent to nobody: the message of a ticket, or all that is spilled. Any number
-    /// of threads may: whoever swaps a pointer out owns it.
+    /// Drops messages without a receiver: a ticket's message, or the whole spill list. Any number
+    /// of threads may call this: the thread that swaps a pointer out owns the message.
     fn take_back(&self, ticket: Option<usize>) {
         if let Some(ticket) = ticket {
-            // Looked at first, as in `receive`: only what is there is swapped out.
+            // Loaded first, as in `receive`: only an existing message is swapped out.
             if self.slot(ticket).load(Acquire).is_null() {
                 return;
             }
             let message = self.slot(ticket).swap(ptr::null_mut(), AcqRel);
             if !message.is_null() {
-                // SAFETY: boxed by a sender, and the swap made it this caller's.
+                // SAFETY: boxed by a sender; this thread's swap made the message its own.
                 drop(unsafe { Box::from_raw(message) });
             }
             return;
@@ -160,7 +161,7 @@ impl<T> Shared<T> {
         }
         let mut node = self.spill.swap(ptr::null_mut(), AcqRel);
         while !node.is_null() {
-            // SAFETY: boxed by a sender; the swap made the whole list this caller's.
+            // SAFETY: boxed by a sender; this thread's swap made the whole list its own.
             let spilled = unsafe { Box::from_raw(node) };
             node = spilled.next;
         }
@@ -173,7 +174,7 @@ impl<T> Shared<T> {
         }));
         let mut head = self.spill.load(Relaxed);
         loop {
-            // SAFETY: the node is this caller's until the exchange succeeds.
+            // SAFETY: this thread owns the node until the exchange succeeds.
             unsafe { (*node).next = head };
             match self
                 .spill
@@ -187,23 +188,23 @@ impl<T> Shared<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Takes a message. `None` may miss one that is being sent; its sender will wake the lane.
+    /// Takes a message. `None` may miss a message being sent, whose sender will wake the lane.
     pub(crate) fn receive(&mut self) -> Option<T> {
         let shared = &*self.shared;
         let head = shared.head.load(Relaxed);
-        // A look first: an idle inbox costs no locked instruction.
+        // A load first: an idle inbox costs no locked instruction.
         let message = shared.slot(head).load(Acquire);
         if !message.is_null() {
-            // The slot is this receiver's until the head has moved.
+            // The receiver owns the slot until the head moves.
             shared.slot(head).swap(ptr::null_mut(), AcqRel);
             shared.head.store(head.wrapping_add(1), Release);
-            // SAFETY: the sender boxed it and gave it away with the store that the load saw.
+            // SAFETY: the sender boxed the message and passed ownership with the store just seen.
             return Some(*unsafe { Box::from_raw(message) });
         }
         if self.spilled.is_empty() && !shared.spill.load(Relaxed).is_null() {
             let mut node = shared.spill.swap(ptr::null_mut(), AcqRel);
             while !node.is_null() {
-                // SAFETY: the sender boxed it; the swap made the whole list this receiver's.
+                // SAFETY: a sender boxed the node; the swap made the whole list the receiver's.
                 let spilled = *unsafe { Box::from_raw(node) };
                 self.spilled.push_front(spilled.message);
                 node = spilled.next;
@@ -225,8 +226,8 @@ impl<T> Receiver<T> {
 
     /// Ends the sleep.
     pub(crate) fn wake_up(&mut self) {
-        // A swap, as with the slots: a sender's exchange that a plain store overwrites comes before
-        // it, which loom does not know.
+        // A swap, as with the slots: a plain store would overwrite a sender's earlier exchange, in
+        // an order unknown to loom.
         if self.shared.state.load(Relaxed) != AWAKE {
             self.shared.state.swap(AWAKE, Relaxed);
         }
@@ -245,7 +246,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.shared.state.swap(CLOSED, Relaxed);
         fence(SeqCst);
-        // A sender that put its message behind this look sees that nobody takes it.
+        // A sender whose message arrives after this check sees the closed state.
         for slot in 0..self.shared.ring.len() {
             self.shared.take_back(Some(slot));
         }
@@ -327,7 +328,7 @@ mod tests {
     }
 }
 
-/// Every interleaving of small cases. Run as `.ci/run` does, with `--cfg loom`.
+/// Every interleaving of small cases. Run with `--cfg loom`, as `.ci/run` does.
 #[cfg(all(test, loom))]
 mod loom_models {
     use std::sync::Arc;
@@ -341,8 +342,8 @@ mod loom_models {
     use super::inbox;
     use crate::runtime::loom_rig::bounded;
 
-    /// A lane that sleeps whenever it finds nothing gets every message and is woken at most once
-    /// per sleep. A message is a cell: loom sees it read before it is known to have been written.
+    /// A lane that sleeps whenever the inbox is empty gets every message, with at most one wake per
+    /// sleep. A message is a cell: loom notices a read that races with the write.
     fn receive_all(capacity: usize, senders: usize, each: usize) {
         bounded(move || {
             let (sender, mut receiver) = inbox(capacity);
@@ -402,8 +403,8 @@ mod loom_models {
         receive_all(1, 1, 3);
     }
 
-    /// A timer, or a socket, may end a sleep while a sender is about to: its signal comes late,
-    /// ends a later sleep, and must not stand for the wake that that one needs.
+    /// A timer or a socket may end a sleep while a sender is about to wake the lane. The late
+    /// signal ends a later sleep, and must not replace the later sleep's own wake.
     #[test]
     fn loom_a_sleep_that_ends_by_itself_loses_no_wake() {
         bounded(|| {
@@ -433,7 +434,7 @@ mod loom_models {
         });
     }
 
-    /// Each message is dropped, by whoever, though its senders go on while the lane goes.
+    /// Each message is dropped once, though senders continue while the lane ends.
     #[test]
     fn loom_nothing_stays_in_an_inbox_that_nobody_reads() {
         bounded(|| {
@@ -450,7 +451,7 @@ mod loom_models {
             threads
                 .into_iter()
                 .for_each(|thread| thread.join().unwrap());
-            // The inbox itself is still there.
+            // The sender still holds the inbox.
             assert_eq!(Arc::strong_count(&token), 1);
             drop(sender);
         });

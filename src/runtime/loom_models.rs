@@ -1,9 +1,8 @@
-//! Every interleaving of a task's wakes, its end and its lane's end, and of what one lane hands to
-//! another. The inbox's own models stand beside it. Run as `.ci/run` does, with `--cfg loom`.
+//! Every interleaving of a task's wakes, its end and its lane's end, and of messages between lanes.
+//! The inbox's own models stand beside the inbox. Run with `--cfg loom`, as `.ci/run` does.
 //!
-//! A lane here is the part of one that other threads touch: its inbox, its sleep and its tasks.
-//! What it would do with a call is what the call does when it is dropped, since a call needs a
-//! whole lane to be run.
+//! A lane here consists of the parts touched by foreign threads: inbox, sleep and tasks. A call
+//! needs a whole lane to run, so the models observe the drop of a call in place of its run.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -22,7 +21,7 @@ use super::remote::{Message, Remote, Task};
 use super::semaphore::Semaphore;
 use super::waitlist::Seat;
 
-/// What other threads touch of a lane.
+/// The parts of a lane that foreign threads touch.
 struct Lane {
     remote: Remote,
     receiver: Receiver<Message>,
@@ -41,7 +40,7 @@ impl Lane {
         }
     }
 
-    /// The next message; sleeps as long as there is none. A lost wake shows as a deadlock.
+    /// The next message; sleeps while there is none. A lost wake shows as a deadlock.
     fn receive(&mut self) -> Message {
         loop {
             if let Some(message) = self.receiver.receive() {
@@ -54,14 +53,14 @@ impl Lane {
         }
     }
 
-    /// A task that is queued to be polled for the first time.
+    /// A task queued for its first poll.
     fn spawn(&self, future: impl Future<Output = ()> + 'static) -> Task {
         let task = Task::new(&"modelled", self.remote.clone(), future);
         assert!(task.claim(), "nobody knows it yet");
         task
     }
 
-    /// Polls a task that is queued, and then whenever it is woken, until it has ended.
+    /// Polls a queued task, again after each wake, until the task has ended.
     fn run(&mut self, task: &Task) {
         let mut polled = task.poll();
         while polled.is_pending() {
@@ -73,20 +72,20 @@ impl Lane {
         task.drop_future();
     }
 
-    /// Ends as a lane does: nobody takes any more what it is sent.
+    /// Ends as a lane does: no message is received any more.
     fn close(self) -> Remote {
         drop(self.receiver);
         self.remote
     }
 }
 
-/// A future that ends once it has seen `flags`, and finds out if it is polled or dropped in two
-/// places at once, after its end, or never.
+/// A future that ends once it has seen `flags`. Notices two polls or drops at once, a poll after
+/// its end, and a missing drop.
 struct Sees {
     flags: TrackedArc<[AtomicUsize; 2]>,
     polls: Cell<usize>,
     ended: bool,
-    /// The model fails if this is not dropped.
+    /// Dropped with the future; loom fails on a leak.
     _token: TrackedArc<()>,
 }
 
@@ -107,7 +106,7 @@ impl Future for Sees {
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         assert!(!self.ended, "polled after its end");
         self.polls.set(self.polls.get() + 1);
-        // Relaxed: that a wake shows what was done before it is the task's promise.
+        // Relaxed: the task promises that a poll after a wake sees the waker's writes.
         self.ended = self.flags.iter().all(|flag| flag.load(Relaxed) == 1);
         if self.ended {
             Poll::Ready(())
@@ -127,8 +126,8 @@ fn flags(value: usize) -> TrackedArc<[AtomicUsize; 2]> {
     TrackedArc::new([AtomicUsize::new(value), AtomicUsize::new(value)])
 }
 
-/// Two threads wake a task, each having done its part, while its lane polls it: a poll that follows
-/// sees both, though the second wake finds the task queued and sends nothing.
+/// Two threads set a flag each and wake a task while its lane polls the task. A later poll sees
+/// both flags, though the second wake finds the task queued and sends no message.
 #[test]
 fn loom_a_wake_during_a_poll_is_not_lost() {
     bounded(|| {
@@ -155,8 +154,8 @@ fn loom_a_wake_during_a_poll_is_not_lost() {
     });
 }
 
-/// A task that has ended is neither polled nor dropped again by the wakes that come then, and its
-/// memory goes with the last waker, wherever that is.
+/// Late wakes neither poll nor drop an ended task, and its memory is freed with the last waker, on
+/// any thread.
 #[test]
 fn loom_a_task_woken_while_it_ends_is_freed_once() {
     bounded(|| {
@@ -179,8 +178,8 @@ fn loom_a_task_woken_while_it_ends_is_freed_once() {
     });
 }
 
-/// A lane goes while its task is being woken: the future is dropped by the lane, the memory by
-/// whoever is last, and no message keeps the inbox alive.
+/// A lane ends while its task is being woken: the lane drops the future, the last reference frees
+/// the memory, and no message keeps the inbox alive.
 #[test]
 fn loom_a_task_woken_while_its_lane_closes_is_freed_once() {
     bounded(|| {
@@ -201,7 +200,7 @@ fn loom_a_task_woken_while_its_lane_closes_is_freed_once() {
     });
 }
 
-/// What is handed over: a socket, say. Counts where it ends, and tells who handed it over.
+/// An object sent to a lane, such as a socket. Counts its drops, and wakes the sender.
 struct Handed {
     ends: TrackedArc<AtomicUsize>,
     waker: Option<Waker>,
@@ -216,8 +215,8 @@ impl Drop for Handed {
     }
 }
 
-/// A task hands something to another lane and waits for the answer, which comes whether that lane
-/// takes it or closes meanwhile; nothing is dropped twice, nothing stays.
+/// A task sends an object to a second lane and waits for the answer. The answer comes whether the
+/// lane receives the object or closes; nothing is dropped twice or leaked.
 fn hand_over(takes: usize) {
     bounded(move || {
         let (mut here, mut there) = (Lane::new(1), Lane::new(1));
@@ -262,7 +261,7 @@ fn loom_what_is_handed_to_a_lane_that_closes_is_refused_and_answered() {
     hand_over(0);
 }
 
-/// Two lanes hand something to a third that closes after the first: each is taken or dropped, once.
+/// Two lanes each send an object to a third lane that closes after the first: each is dropped once.
 #[test]
 fn loom_what_spills_into_a_lane_that_closes_is_dropped_once() {
     bounded(|| {
@@ -285,8 +284,8 @@ fn loom_what_spills_into_a_lane_that_closes_is_dropped_once() {
     });
 }
 
-/// One place that several tasks want. Seats are taken before there are threads: loom does not know
-/// of the `OnceLock`s that publish them.
+/// One permit wanted by several tasks. Seats are allocated before the threads start: loom does not
+/// know the `OnceLock`s that publish the seats.
 struct Wanted {
     places: Semaphore,
     seats: [Arc<Seat>; 3],
@@ -303,7 +302,7 @@ impl Wanted {
         })
     }
 
-    /// Takes the place, sees to it that nobody else has it, and gives it back.
+    /// Acquires the permit, checks that no second task holds it, and releases the permit.
     async fn take_and_give_back(&self, seat: usize) {
         self.places.acquire(&self.seats[seat]).await;
         assert_eq!(self.inside.fetch_add(1, Relaxed), 0, "one place, two tasks");
@@ -312,7 +311,7 @@ impl Wanted {
     }
 }
 
-/// A task on a lane of its own has the place for a moment.
+/// A task on a separate lane holds the permit for a moment.
 fn take_and_give_back(wanted: &TrackedArc<Wanted>, seat: usize) {
     let mut lane = Lane::new(2);
     let own = TrackedArc::clone(wanted);
@@ -320,8 +319,8 @@ fn take_and_give_back(wanted: &TrackedArc<Wanted>, seat: usize) {
     lane.run(&task);
 }
 
-/// Three tasks on lanes of their own want one place: each gets it, and never two have it. A wake
-/// that is lost shows as a deadlock.
+/// Three tasks on separate lanes want one permit: each gets the permit, and never two at once. A
+/// lost wake shows as a deadlock.
 #[test]
 fn loom_a_place_that_is_given_back_wakes_who_waits() {
     bounded(|| {
@@ -336,8 +335,8 @@ fn loom_a_place_that_is_given_back_wakes_who_waits() {
     });
 }
 
-/// A task gives up waiting while a place is given back: the place goes to the other that waits, or
-/// is free.
+/// A task gives up waiting while a permit is released: the permit goes to the second waiting task,
+/// or stays free.
 #[test]
 fn loom_a_place_of_who_gives_up_is_not_lost() {
     bounded(|| {
@@ -350,7 +349,7 @@ fn loom_a_place_of_who_gives_up_is_not_lost() {
         let giver = thread::spawn(move || giver.places.release());
         let taker = TrackedArc::clone(&wanted);
         let taker = thread::spawn(move || take_and_give_back(&taker, 1));
-        // It waits, or has had the place and given it back.
+        // The task waits, or has held and released the permit.
         let _either = task.poll();
         task.drop_future();
         join(vec![giver, taker]);

@@ -1,9 +1,9 @@
-//! The queue between the threads that log and the one thread that writes.
+//! The queue between the logging threads and the writing thread.
 //!
-//! [`Queue::push`] never waits: no lock is held while a line is written, and a line that finds the
-//! queue full is dropped and counted. The writer's thread alone meets the sink, which may block,
-//! fail or be full for any time: it keeps its place in the line that it writes, tries again, and
-//! says how many lines were dropped once the sink takes lines again.
+//! [`Queue::push`] never waits: no lock is held during a write, and a line for a full queue is
+//! dropped and counted. Only the writing thread uses the sink, which may block, fail or be full for
+//! any time. The thread then keeps its position in the line, tries again, and logs the number of
+//! dropped lines once the sink accepts lines again.
 
 use std::io;
 use std::mem;
@@ -18,23 +18,23 @@ use std::time::Duration;
 
 use crate::sys::{self, Time};
 
-/// How many lines wait at most: with [`BYTES_MAX`] some seconds of a busy server's session lines.
+/// Maximum of waiting lines: with [`BYTES_MAX`] some seconds of a busy server's session lines.
 /// The queue's own memory is 160 KiB.
 pub(super) const LINES_MAX: usize = 4096;
-/// How many bytes of lines wait at most.
+/// Maximum of waiting bytes.
 pub(super) const BYTES_MAX: usize = 1 << 20;
-/// What lines of the levels `debug` and `trace` leave free for the others: a burst of session
-/// lines does not cost the line that says why the server ended.
+/// The share of the queue, one in `KEPT`, that `debug` and `trace` lines leave free: a burst of
+/// session lines must not cost the line with the reason for the server's end.
 const KEPT: usize = 4;
-/// How long the writer waits before it tries a sink again that has failed, and how often it says
-/// that lines were dropped.
+/// How long the writer waits before it tries a failed sink again, and the interval between reports
+/// of dropped lines.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where lines go.
+/// The destination of lines.
 pub(super) trait Sink: Send + 'static {
     /// Takes some of the bytes, as [`io::Write::write`] does.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    /// Waits until the sink that would block takes more, or for a while.
+    /// Waits for a limited time until a sink that would block accepts more.
     fn await_room(&mut self);
 }
 
@@ -42,16 +42,16 @@ pub(super) trait Sink: Send + 'static {
 #[derive(Debug)]
 struct Line {
     text: String,
-    /// How many were dropped between the line before and this one.
+    /// Lines dropped between the previous line and this one.
     dropped_before: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Lines, and their bytes, that wait or are being written.
+    /// Lines waiting or being written, and their bytes.
     lines: AtomicUsize,
     bytes: AtomicUsize,
-    /// Lines dropped since the last one that was queued.
+    /// Lines dropped since the last queued line.
     dropped: AtomicU64,
     closing: AtomicBool,
 }
@@ -63,7 +63,7 @@ impl State {
     }
 }
 
-/// The end of those who log.
+/// The handle of the logging threads.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     lines: SyncSender<Line>,
@@ -95,7 +95,7 @@ impl Queue {
         }
     }
 
-    /// Queues nothing, for a writer that waits.
+    /// Wakes a waiting writer by an empty line.
     fn wake(&self) {
         self.state.lines.fetch_add(1, AcqRel);
         let nothing = Line {
@@ -108,7 +108,7 @@ impl Queue {
     }
 }
 
-/// The writer's thread, for whoever ends the process.
+/// The handle of the process's end on the writing thread.
 #[derive(Debug)]
 pub(super) struct Writing {
     queue: Queue,
@@ -121,19 +121,19 @@ impl Writing {
         &self.queue
     }
 
-    /// Waits until all that is queued is written, or has failed to be, for no longer than `most`.
+    /// Waits until all queued lines are written or have failed, for at most `most`.
     pub(super) fn finish(self, most: Duration) {
         self.queue.state.closing.store(true, Release);
-        // Wakes a writer that waits for a line; one that has lines looks after the last of them.
+        // Wakes a writer that waits for a line; a busy writer checks after its last line.
         self.queue.wake();
         self.thread.thread().unpark();
-        // A sink that blocks is left: the process ends without it.
+        // A blocked sink is abandoned: the process ends without it.
         let _written = self.done.recv_timeout(most).is_ok();
     }
 }
 
-/// Starts the thread that writes to `sink`. `say` makes the line that says how many lines were
-/// dropped, and which error the sink had meanwhile.
+/// Starts the thread that writes to `sink`. `say` makes the line that reports the number of dropped
+/// lines and the sink's error in the meantime.
 pub(super) fn start<S: Sink>(
     sink: S,
     say: impl Fn(u64, Option<&io::Error>) -> String + Send + 'static,
@@ -172,13 +172,13 @@ struct Writer<S, F> {
     state: Arc<State>,
     sink: S,
     say: F,
-    /// Lines that were dropped and not spoken of.
+    /// Lines dropped and not yet reported.
     owed: u64,
-    /// When lines were last said to be dropped.
+    /// Time of the last report of dropped lines.
     said: Option<Time>,
-    /// What the sink said when it failed, since it was last spoken of.
+    /// The sink's error since the last report.
     error: Option<io::Error>,
-    /// The process ends and the sink fails: what is left is not written.
+    /// The process ends and the sink fails: the remaining lines are not written.
     is_given_up: bool,
     finished: Sender<()>,
 }
@@ -193,14 +193,14 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
             self.write(&line.text);
             self.state.give_back(line.text.len());
         }
-        // Whoever ends the process waits for this, or does not any more.
+        // The process's end waits for this message, or no longer does.
         let _is_heard = self.finished.send(()).is_ok();
     }
 
     /// Waits for the next line; `None` at the end of the process.
     fn next(&mut self) -> Option<Line> {
         loop {
-            // Looked at first: what was queued before the end is found behind it.
+            // Loaded first: lines queued before the end are then found below.
             let closing = self.state.closing.load(Acquire);
             match self.lines.try_recv() {
                 Ok(line) => return Some(line),
@@ -228,7 +228,7 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
         }
     }
 
-    /// How long until it may be said again that lines were dropped.
+    /// Time until the next report of dropped lines is allowed.
     fn until_due(&self) -> Duration {
         let said = self.said.map(|said| sys::now().since(said));
         said.map_or(Duration::ZERO, |ago| INTERVAL.saturating_sub(ago))
@@ -243,7 +243,7 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
         self.write(&line);
     }
 
-    /// Writes a whole line, however long the sink takes over it.
+    /// Writes a whole line, however long the sink takes.
     fn write(&mut self, line: &str) {
         let mut rest = line.as_bytes();
         while !rest.is_empty() && !self.is_given_up {
@@ -258,7 +258,7 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
                 io::ErrorKind::WouldBlock => self.sink.await_room(),
-                // A disk may get room again, a named pipe another reader.
+                // A disk may get room again, and a named pipe a new reader.
                 _ => {
                     self.error = Some(error);
                     if self.state.closing.load(Acquire) {
@@ -284,10 +284,10 @@ mod tests {
     /// Long enough that only a defect reaches it.
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// What the sink answers to its next write: how many bytes at most, or an error.
+    /// The sink's answer to its next write: a maximum of bytes, or an error.
     type Answer = Result<usize, io::ErrorKind>;
 
-    /// A sink that asks the test.
+    /// A sink that asks the test for its answers.
     struct Asked {
         answers: Receiver<Answer>,
         writes: Sender<String>,
@@ -295,7 +295,7 @@ mod tests {
 
     impl Sink for Asked {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Without an answer it blocks; without a test that gives any, it takes all.
+            // Without an answer the sink blocks; after the test's end the sink accepts everything.
             let most = self.answers.recv().unwrap_or(Ok(usize::MAX))?;
             let taken = bytes.len().min(most);
             let text = String::from_utf8(bytes[..taken].to_vec()).unwrap();
@@ -354,7 +354,8 @@ mod tests {
             self.writes.recv_timeout(PATIENCE).unwrap()
         }
 
-        /// All that is written from now on, at the end of the process, by a sink that takes all.
+        /// All lines written from now on, at the end of the process, by a sink that accepts
+        /// everything.
         fn rest(self) -> VecDeque<String> {
             let Self {
                 queue,
@@ -376,8 +377,8 @@ mod tests {
         assert_eq!(rig.rest(), ["a\n", "bc\n", "d\n"]);
     }
 
-    /// A part that was taken, a call that was interrupted, a sink that would block, one that fails
-    /// for a while: the line goes on where it was.
+    /// After a partial write, an interrupted call, a sink that would block or a failure for a
+    /// while, the line continues at its position.
     #[test]
     fn a_line_goes_on_where_the_sink_left_it() {
         let rig = rig();
@@ -405,7 +406,7 @@ mod tests {
         }
         rig.answer([Ok(usize::MAX)]);
         assert_eq!(rig.written(), "0\n");
-        // One place is free again, for the line behind the gap.
+        // One line fits again, behind the gap.
         while rig.queue.state.lines.load(super::Acquire) == LINES_MAX {
             std::hint::spin_loop();
         }
@@ -416,7 +417,7 @@ mod tests {
         assert!(rest.iter().eq(expected.chain(["10 dropped\n", "behind\n"])));
     }
 
-    /// Nobody logs any more: what was dropped is said all the same.
+    /// Without further lines, dropped lines are still reported.
     #[test]
     fn drops_are_said_behind_the_last_line() {
         let rig = rig();
@@ -425,7 +426,7 @@ mod tests {
         rig.answer([Ok(usize::MAX), Ok(usize::MAX)]);
         assert_eq!(rig.written().len(), BYTES_MAX);
         assert_eq!(rig.written(), "2 dropped\n");
-        // Not twice in a second; at the end what is left is said.
+        // At most one report a second; the end reports the rest.
         rig.push("c\n");
         rig.push(&"y".repeat(BYTES_MAX + 1));
         assert_eq!(rig.rest(), ["c\n", "1 dropped\n"]);
@@ -464,7 +465,7 @@ mod tests {
         assert_eq!(rest[LINES_MAX + 1], "1 dropped\n");
     }
 
-    /// The process ends, and the sink blocks or fails.
+    /// The process ends while the sink blocks or fails.
     #[test]
     fn the_end_waits_for_no_sink() {
         let blocked = rig();

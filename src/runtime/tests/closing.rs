@@ -1,4 +1,4 @@
-//! How sockets end: what their peers see, and what their owner sees when it is the peer who ends.
+//! The ends of sockets: as their peers see them, and the peer's end as the owner sees it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ fn read_end(client: &mut TcpStream) -> Result<Vec<u8>, ErrorKind> {
     }
 }
 
-/// What a socket is doing when it goes.
+/// The activity of a socket when it is dropped.
 #[derive(Clone, Copy, Debug)]
 enum Doing {
     Nothing,
@@ -53,7 +53,7 @@ async fn do_it(doing: Doing, socket: &LaneSocket) {
     }
 }
 
-/// Who leaves in the middle does not look as if all were done.
+/// A socket dropped in the middle of its work does not look like an orderly end.
 #[test]
 fn a_socket_that_is_dropped_resets_its_peer_whatever_it_was_doing() {
     on_every_back_end(|back_end| {
@@ -77,7 +77,7 @@ fn a_socket_that_is_dropped_resets_its_peer_whatever_it_was_doing() {
     });
 }
 
-/// All buffers come back but those that an io_uring keeps ready.
+/// Checks that all buffers are returned, except those that io_uring keeps provided.
 fn assert_no_buffers_lent(lane: &mut Lane, back_end: BackEnd) {
     let fresh = {
         let mut fresh = lane_on(back_end);
@@ -117,7 +117,7 @@ fn a_close_sends_what_was_sent_and_then_a_fin() {
     });
 }
 
-/// A FIN after half of a send would pass for its end.
+/// A FIN after half of a send would look like an orderly end.
 #[test]
 fn a_close_in_the_middle_of_a_send_is_a_reset() {
     on_every_back_end(|back_end| {

@@ -1,4 +1,4 @@
-//! Tasks: what wakes them, how they end, what is freed when.
+//! Tasks: their wakes, their ends, and the time of their frees.
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -14,7 +14,7 @@ use crate::runtime::lane::Lane;
 use crate::runtime::task_timer::yield_now;
 use crate::sys::{self, Time};
 
-/// A task that counts its polls and keeps its waker where the test finds it.
+/// A task that counts its polls and stores its waker for the test.
 fn spawn_sleeper(lane: &Lane) -> (Rc<Cell<usize>>, Rc<RefCell<Option<Waker>>>) {
     let (polls, waker) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(None)));
     let (count, place) = (Rc::clone(&polls), Rc::clone(&waker));
@@ -63,7 +63,7 @@ fn a_wake_during_the_poll_is_not_lost() {
             match polls % 3 {
                 0 => waker.wake(),
                 1 => waker.wake_by_ref(),
-                // From another thread while the poll still runs.
+                // From a foreign thread while the poll still runs.
                 _ => spawn(move || waker.wake()).join().unwrap(),
             }
             Poll::Pending
@@ -76,7 +76,7 @@ fn a_wake_during_the_poll_is_not_lost() {
 fn a_task_woken_by_another_runs_next_but_not_for_ever() {
     let mut lane = lane();
     let order = Rc::new(RefCell::new(Vec::new()));
-    // Two that wake each other, and three others that are in the queue meanwhile.
+    // Two tasks that wake each other, and three more in the queue meanwhile.
     let places: [Rc<RefCell<Option<Waker>>>; 2] = [Rc::default(), Rc::default()];
     for (own, name) in [(0, 'a'), (1, 'b')] {
         let (places, order) = (places.clone(), Rc::clone(&order));
@@ -106,7 +106,7 @@ fn a_task_woken_by_another_runs_next_but_not_for_ever() {
     let order: String = order.borrow().iter().collect();
     assert!(order.starts_with("xyz"), "those that were there: {order}");
 
-    // Now one wakes the other in front of a full queue.
+    // One task wakes its partner in front of a full queue.
     let order = Rc::new(RefCell::new(Vec::new()));
     let (woken, place) = spawn_logger(&lane, 'w', &order);
     turn_now(&mut lane);
@@ -145,7 +145,7 @@ fn spawn_logger(
     (polls, waker)
 }
 
-/// Two that wake each other take three turns in a row at most from the others.
+/// Two tasks that wake each other run three times in a row at most before the rest runs.
 #[test]
 fn a_pair_that_wakes_each_other_lets_the_others_in_after_three() {
     let mut lane = lane();
@@ -172,7 +172,7 @@ fn a_pair_that_wakes_each_other_lets_the_others_in_after_three() {
     }
     turn_now(&mut lane);
     let order: String = order.borrow().iter().collect();
-    // The two that began came out of the ring; from there on they woke each other.
+    // The first two polls came out of the ring; afterwards the tasks woke each other.
     let rest = &order[2..=order.rfind('o').unwrap()];
     assert!(!rest.contains("pppp"), "others starve: {order}");
     assert!(
@@ -253,7 +253,7 @@ fn a_waker_may_outlive_the_task_and_the_lane() {
     );
 }
 
-/// A message to a lane that is gone refers to that lane's inbox, which would keep both for ever.
+/// A message to an ended lane refers to the lane's inbox, and would keep both alive for ever.
 #[test]
 fn what_is_said_to_a_lane_that_is_gone_is_freed() {
     let mut lane = lane();
@@ -331,7 +331,7 @@ fn a_panic_ends_its_task_only_and_drops_its_future() {
             panic!("first");
         }),
     );
-    // By a future that unwinding drops, by one that is dropped afterwards, by one that is well.
+    // A future dropped by unwinding, a future dropped afterwards, and a future without a panic.
     let seen = Rc::new(RefCell::new(Vec::new()));
     let sees = || SeesPanic(lane.handle(), Rc::clone(&seen));
     let (first, second, third) = (sees(), sees(), sees());
@@ -419,7 +419,7 @@ fn aborting_drops_every_future_and_what_their_destructors_start() {
     assert_eq!((drops.get(), lane.tasks()), (5, 0));
     turn_now(&mut lane);
 
-    /// Starts a task when it is dropped, as a clean-up might.
+    /// Spawns a task when dropped, as a clean-up might.
     struct Starts(Handle, Option<Token>);
     impl Drop for Starts {
         fn drop(&mut self) {

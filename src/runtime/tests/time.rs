@@ -1,4 +1,4 @@
-//! Time: sleeping, timing out, gates, and the two that wait for two things.
+//! Time: sleeps, timeouts, latches, and futures that wait for two events.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
@@ -27,7 +27,7 @@ fn at(nanos: u64) -> Time {
     Time::from_nanos(nanos)
 }
 
-/// I11: in `[t, t + tick]`, on a clock that only the test moves. No other clock counts.
+/// I11: in `[t, t + tick]`, on a clock that only the test moves.
 #[test]
 fn a_sleep_ends_within_a_tick_of_a_made_up_clock() {
     let start = at(5_000_000_000);
@@ -60,8 +60,8 @@ fn a_sleep_ends_within_a_tick_of_a_made_up_clock() {
     }
 }
 
-/// I11 over 400 days on a lane that sleeps as long as its timers let it: sleeps from a millisecond
-/// to months, one that is put off each day as an idle session's deadline is, none lost, early or
+/// I11 over 400 days on a lane that sleeps as long as its timers allow: sleeps from a millisecond
+/// to months, and a sleep postponed daily like an idle session's deadline; none lost, early or
 /// late.
 #[test]
 fn a_lane_of_400_days_loses_no_sleep() {
@@ -74,7 +74,7 @@ fn a_lane_of_400_days_loses_no_sleep() {
         assert!(handle.now() >= deadline, "{deadline:?}: early");
         assert!(late <= TICK, "{deadline:?}: {late:?} late");
     };
-    // Each sleeps again and again, around so long.
+    // Each task sleeps again and again, around this long.
     for longest in [HOUR, 9 * HOUR, DAY, 30 * DAY, 200 * DAY] {
         let (handle, ended) = (lane.handle(), Rc::clone(&ended));
         lane.handle().spawn(&"sleeps", async move {
@@ -131,7 +131,7 @@ fn a_deadline_that_has_passed_ends_at_once() {
     assert!(done.get());
 }
 
-/// A sleep that a task polls while it resets it, as a session does with its deadline.
+/// A sleep that a task polls while resetting it, as a session does with its deadline.
 #[test]
 fn a_sleep_that_is_reset_ends_at_its_last_deadline() {
     for (first, second) in [(20, 5), (5, 20), (5, 5), (1, 64), (64, 1)] {
@@ -192,7 +192,7 @@ fn timeout_ends_with_the_first_of_the_two_and_drops_the_other() {
         };
         assert_eq!(timeout(soon(), pin!(never)).await, Err(Elapsed));
         assert_eq!(timeout(soon(), pin!(async { 5 })).await, Ok(5));
-        // Both are ready: what was asked for counts.
+        // Both are ready: the result counts, not the timeout.
         let over = handle.sleep_until(Time::ZERO);
         assert_eq!(timeout(over, pin!(ready(1))).await, Ok(1));
     });
@@ -236,7 +236,7 @@ fn a_gate_lets_everybody_through_once_open() {
     run(&mut lane, async move { latch.pass().await });
 }
 
-/// Pending for some polls; then gives its number. Writes down its drop.
+/// Pending for some polls; then returns its number. Records its drop.
 struct After {
     polls: usize,
     value: u32,
@@ -338,7 +338,7 @@ fn a_yield_ends() {
     });
 }
 
-/// A driver's limit may come of what the turn's tasks did, and a task that runs again needs none.
+/// A driver's limit may depend on the turn's tasks; a task that runs again needs no limit.
 #[test]
 fn a_turn_asks_how_long_to_sleep_when_its_tasks_have_run() {
     let mut lane = lane_at(sys::now());
