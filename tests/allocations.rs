@@ -22,7 +22,7 @@ use std::time::Duration;
 use corelane::net::{Listener, SocketOptions};
 use corelane::poller::BackEnd;
 use corelane::proxy::{
-    ListenerContext, ListenerId, Service, SessionLimit, Spares, Timeouts, Upstream,
+    KnownUpstreams, ListenerContext, ListenerId, Service, SessionLimit, Spares, Timeouts, Upstream,
     UpstreamOptions, accept,
 };
 use corelane::runtime::{Lane, LaneOptions, Latch, Remote};
@@ -156,7 +156,10 @@ impl Served {
                     source: Vec::new(),
                     socket: SocketOptions::default(),
                 };
-                let proxy = listen(&lane, Service::Proxy(Upstream::new(upstream)));
+                let proxy = listen(
+                    &lane,
+                    Service::Proxy(Upstream::new(upstream, &mut KnownUpstreams::default())),
+                );
                 let address = if to_proxy { proxy } else { echo };
                 started
                     .send((address, lane.handle().remote().clone()))

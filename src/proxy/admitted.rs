@@ -1,6 +1,6 @@
-//! An accepted connection that has its permit: what an accept loop delivers.
+//! An accepted connection with a permit, as accept loops deliver it.
 //!
-//! Belongs to no lane yet, so that a hand-over can send it to another one.
+//! Belongs to no lane yet, so that a hand-over can choose the lane.
 
 use std::rc::Rc;
 
@@ -10,8 +10,8 @@ use super::opening::start;
 use super::spare::Reserved;
 use crate::net::Accepted;
 
-/// A connection that may become a session, on any lane. Dropping it resets the connection and
-/// frees the permit.
+/// A connection that may become a session, on any lane. Drop resets the connection and returns the
+/// permit.
 #[derive(Debug)]
 pub struct Admitted {
     pub(super) connection: Accepted,

@@ -1,5 +1,5 @@
-//! What all sessions of one listener on one lane share: its name, service, limits and timeouts.
-//! Made when the lane starts; the accept loop, every session and every record hold it.
+//! The context that all sessions of a listener share on a lane: its name, service, limits and
+//! timeouts. Built when the lane starts; the accept loop and every session hold a reference.
 
 use std::io;
 use std::sync::Arc;
@@ -12,51 +12,51 @@ use super::spare::Spares;
 use crate::net::Listener;
 use crate::runtime::{Handle, Latch, LogInterval, Seat};
 
-/// What an accept loop needs to know.
+/// A listener, as its accept loops and its sessions on a lane need it.
 #[derive(Debug)]
 pub struct ListenerContext {
-    /// Tells the listener from all others; a session keeps it, and with it its generation.
+    /// The listener's id. Sessions keep the context, so the id says their generation.
     pub id: ListenerId,
-    /// What the listener is called in the configuration.
+    /// The listener's name in the configuration.
     pub name: Arc<str>,
-    /// The lane that it accepts for.
+    /// The lane.
     pub lane: Handle,
-    /// Which one that is.
+    /// The lane's index.
     pub lane_index: usize,
-    /// What each connection gets.
+    /// The service of each connection.
     pub service: Service,
-    /// How many sessions there may be.
+    /// The limit on sessions, shared by all lanes and listeners.
     pub limit: Arc<SessionLimit>,
     /// The ids of all sessions of the process.
     pub ids: Arc<SessionIds>,
-    /// How long its sessions may take.
+    /// The time limits of its sessions.
     pub timeouts: Timeouts,
-    /// When its failing accepts are logged; the same for all lanes of the listener.
+    /// Limits log lines about failed accepts; shared by all lanes of the listener.
     pub failures: Arc<LogInterval>,
-    /// Opens when this listener is to stop accepting on this lane.
+    /// Opens when this listener stops accepting on this lane.
     pub stop: Latch,
 }
 
-/// A listener of the process, whatever configurations come later.
+/// A listener. Unique in the process, also after later configurations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId {
-    /// The configuration that the listener is of: each that is applied has the next number.
+    /// The number of its configuration. Every applied configuration has the next number.
     pub generation: u32,
-    /// The listener's index in that configuration.
+    /// The listener's index in this configuration.
     pub index: u32,
 }
 
 impl ListenerContext {
-    /// What its first session needs, as far as it is to be had.
+    /// Sockets for its first session, as far as this machine has descriptors.
     #[must_use]
     pub fn spares(&self) -> Spares {
         let mut spares = Spares::default();
-        // If not, it is tried again, and then reported, before anybody is accepted.
+        // The accept loop tries again and reports a failure before it accepts.
         drop(spares.fill(&self.service));
         spares
     }
 
-    /// A place for a session, waiting until there is one.
+    /// A permit for a session. Waits until there is a free permit.
     pub(super) async fn place(&self, seat: &Seat) -> Permit {
         if let Some(permit) = self.limit.try_acquire() {
             return permit;
@@ -65,7 +65,7 @@ impl ListenerContext {
         self.limit.acquire(seat).await
     }
 
-    /// An accept has failed for want of descriptors or memory.
+    /// An accept has failed for lack of descriptors or memory.
     pub(super) fn report_failure(&self, error: &io::Error) {
         self.lane.stats().accept_failures.add(1);
         if let Some(times) = self.failures.note(self.lane.now()) {

@@ -34,4 +34,4 @@ pub use self::listener_context::{ListenerContext, ListenerId};
 pub use self::service::Service;
 pub use self::session_ids::SessionIds;
 pub use self::spare::Spares;
-pub use self::upstream::{Upstream, UpstreamOptions};
+pub use self::upstream::{KnownUpstreams, Upstream, UpstreamOptions};

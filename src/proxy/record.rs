@@ -1,4 +1,5 @@
-//! The record of a session: one line at its end, on every path, with what moved and why it ended.
+//! The record of a session: a log line at its end, on every path, with byte counts and the reason
+//! of the end.
 
 use std::cell::Cell;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -12,7 +13,7 @@ use super::listener_context::ListenerContext;
 use super::upstream::Lease;
 use crate::runtime::{Description, SessionId, Time};
 
-/// A client's address. Every session keeps one until it ends: the large kind elsewhere.
+/// A client's address. Every session keeps an address until its end, so the large kind is boxed.
 #[derive(Debug)]
 enum Client {
     V4(SocketAddrV4),
@@ -37,24 +38,24 @@ impl From<SocketAddr> for Client {
     }
 }
 
-/// What is known of a session, and what the session holds of its listener and of an endpoint.
-/// Logged when dropped, so that there is exactly one line however the session ends.
+/// The facts about a session, its admission and its lease. Drop writes the log line, so that every
+/// session has exactly one line, also after a panic.
 #[derive(Debug)]
 pub(super) struct Record {
     admission: Admission,
     id: SessionId,
     client: Client,
     start: Time,
-    /// Microseconds from the start until an endpoint had answered; `UNCONNECTED` if none has.
+    /// Microseconds from the start to the answer of an endpoint; `UNCONNECTED` without an answer.
     connect_us: Cell<u32>,
-    /// Of the endpoint that is tried, or has answered.
+    /// For the endpoint of the present try, or the endpoint that has answered.
     pub(super) lease: Lease,
-    /// Endpoints that were tried, of 100 at most.
+    /// Endpoints tried, at most 100.
     pub(super) tries: Cell<u8>,
-    cause: Option<EndReason>,
-    /// Bytes from the client that its sink's kernel took.
+    reason: Option<EndReason>,
+    /// Bytes from the client that the kernel of the sink has accepted.
     pub(super) from_client: u64,
-    /// Bytes that the client's kernel took.
+    /// Bytes to the client that the kernel has accepted.
     pub(super) to_client: u64,
 }
 
@@ -71,13 +72,13 @@ impl Record {
             connect_us: Cell::new(UNCONNECTED),
             lease: Lease::none(),
             tries: Cell::new(0),
-            cause: None,
+            reason: None,
             from_client: 0,
             to_client: 0,
         }
     }
 
-    /// The endpoint of the lease has answered, now.
+    /// The endpoint of the lease has just answered.
     pub(super) fn set_connected(&self) {
         let took = self.age().as_micros();
         let longest = UNCONNECTED - 1;
@@ -85,12 +86,12 @@ impl Record {
         self.connect_us.set(took);
     }
 
-    /// Says why it ended.
-    pub(super) fn end(&mut self, cause: EndReason) {
-        self.cause = Some(cause);
+    /// Sets the reason of the end.
+    pub(super) fn end(&mut self, reason: EndReason) {
+        self.reason = Some(reason);
     }
 
-    /// The session as it is now.
+    /// The present state of the session.
     pub(super) fn describe(&self, stage: &'static str) -> Description {
         let context = self.listener_context();
         Description {
@@ -107,7 +108,7 @@ impl Record {
         }
     }
 
-    /// The endpoint that has answered.
+    /// The endpoint, if the session is connected.
     fn connected_endpoint(&self) -> Option<SocketAddr> {
         let upstream = self.listener_context().service.upstream()?;
         let is_connected = self.connect_us.get() != UNCONNECTED;
@@ -119,7 +120,7 @@ impl Record {
         self.admission.listener_context()
     }
 
-    /// How long the session may take over what.
+    /// The time limits of the session.
     pub(super) fn timeouts(&self) -> &Timeouts {
         &self.listener_context().timeouts
     }
@@ -136,9 +137,9 @@ impl Drop for Record {
         let connect_us = (connect_us != UNCONNECTED).then_some(connect_us);
         let endpoint = self.connected_endpoint();
         if let Some(upstream) = context.service.upstream() {
-            self.lease.give_back(upstream);
+            self.lease.release(upstream);
         }
-        // Dropped without a cause: by a panic, or by a lane that stops.
+        // Dropped without a reason: by a panic, or by a lane that stops.
         let without = if context.lane.is_dropping_after_panic() {
             EndReason::Internal
         } else {
@@ -155,7 +156,7 @@ impl Drop for Record {
             total_us = u64::try_from(self.age().as_micros()).ok(),
             from_client_bytes = self.from_client,
             to_client_bytes = self.to_client,
-            ended = %self.cause.unwrap_or(without),
+            ended = %self.reason.unwrap_or(without),
             "session"
         );
     }

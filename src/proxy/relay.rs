@@ -1,8 +1,8 @@
 //! The relay: the directions of a session, its deadline, and its end.
 //!
-//! A session has one direction (echo: from the client back to it) or two (client to upstream and
-//! back). Written as one poll rather than as two tasks: what one direction learns of a socket, that
-//! it was reset, say, the other one must act upon at once.
+//! A session has a single direction (echo: from the client back to the client) or two (client to
+//! upstream and back). Both directions run in one poll rather than in two tasks: when a direction
+//! sees the reset of a socket, the opposite direction must act at once.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,8 +17,8 @@ use super::record::Record;
 use crate::net::Stream;
 use crate::runtime::{Close, Description, EndRequest, Handle, Session, Time, Timer};
 
-/// A session that relays; a future, and all that an idle session keeps in memory besides its
-/// sockets. So it is kept small, and has its second half only where there is one.
+/// A session that relays: the future of its task, and all memory of an idle session besides its
+/// sockets. Kept small for this reason; an echo has no memory for a second direction.
 #[derive(Debug)]
 pub(super) struct Relay<F: Far> {
     client: Peer,
@@ -26,37 +26,37 @@ pub(super) struct Relay<F: Far> {
     up: Pump,
     far: F,
     phase: Phase,
-    cause: Option<EndReason>,
+    reason: Option<EndReason>,
     open: Open,
     deadline: Deadline,
     timer: Timer,
-    /// Acknowledged in all when the deadline was last looked at; `NOTHING` if no byte was
-    /// outstanding.
+    /// Bytes acknowledged in total at the last check of the deadline; `NOTHING` if no byte was
+    /// outstanding then.
     acknowledged: u64,
-    /// Looks in a row at which bytes were outstanding and no more of them acknowledged.
+    /// Checks in a row with bytes outstanding and no new acknowledgement.
     stalled: u16,
     record: Record,
 }
 
 const NOTHING: u64 = u64::MAX;
-/// How long bytes may at least be outstanding without an acknowledgement, however short the idle
-/// time is. A receiver opens its window by a sixteenth of its buffer at least (Linux:
-/// `__tcp_select_window`) and by whole segments, and until then nobody sees that it reads: one that
-/// reads 20 KB a second from a buffer of 2 MB shows it every 7 to 10 s.
+/// The least time that bytes may be outstanding without an acknowledgement, even with a shorter
+/// idle timeout. A receiver opens its window by at least a sixteenth of its buffer (Linux:
+/// `__tcp_select_window`) and by whole segments; smaller reads stay invisible to the sender. A
+/// receiver that reads 20 KB a second from a buffer of 2 MB opens its window every 7 to 10 s.
 const STALL_MIN: Duration = Duration::from_secs(15);
 
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Relay<Echo>>() <= 160 && size_of::<Relay<Proxied>>() <= 208);
 
-/// What is at the far end, from the client.
+/// The far end of a session, seen from the client.
 pub(super) trait Far: Unpin {
-    /// The upstream and the direction from there to the client.
+    /// The upstream, and the direction from the upstream to the client.
     fn parts(&self) -> Option<(&Peer, &Pump)>;
     /// The same, for a step.
     fn parts_mut(&mut self) -> Option<(&Peer, &mut Pump)>;
 }
 
-/// The client itself: what it sends goes back to it.
+/// The client itself: its bytes go back.
 #[derive(Debug)]
 pub(super) struct Echo;
 
@@ -89,7 +89,7 @@ impl Far for Proxied {
 }
 
 impl Proxied {
-    /// An upstream that has been connected to.
+    /// A connected upstream.
     pub(super) fn new(upstream: Stream) -> Self {
         Self {
             upstream: Peer::new(upstream, EndReason::UpstreamFin, EndReason::UpstreamRst),
@@ -99,7 +99,7 @@ impl Proxied {
 }
 
 impl<F: Far> Relay<F> {
-    /// A relay between a client and what is at the far end.
+    /// A relay between a client and the far end.
     pub(super) fn new(client: Stream, far: F, record: Record) -> Self {
         let lane = client.lane();
         let deadline = Deadline::new(record.timeouts(), lane.now(), lane.random());
@@ -108,7 +108,7 @@ impl<F: Far> Relay<F> {
             up: Pump::default(),
             far,
             phase: Phase::Relaying,
-            cause: None,
+            reason: None,
             open: Open::Both,
             deadline,
             timer: Timer::default(),
@@ -122,7 +122,8 @@ impl<F: Far> Relay<F> {
         self.client.stream.lane()
     }
 
-    /// Ready when all is done; says how the client's and the upstream's socket are to be closed.
+    /// Ready at the end of the session, with the ways to close the client's and the upstream's
+    /// socket.
     fn go_on(&mut self, context: &mut Context<'_>) -> Poll<(Close, Close)> {
         let now = self.client.stream.lane().now();
         if let Poll::Ready(how) = self.step(context, now) {
@@ -140,12 +141,12 @@ impl<F: Far> Relay<F> {
 
     /// Ends the session by a reset of both sides, in the next step.
     fn end_by(&mut self, reason: EndReason) {
-        self.cause = Some(reason);
+        self.reason = Some(reason);
         self.phase = Phase::Ending;
     }
 
-    /// Takes both directions as far as they go without waiting; ready when both have ended, and
-    /// what they have sent is safe.
+    /// Moves both directions as far as possible without waiting. Ready when both have ended and no
+    /// close can destroy sent bytes.
     fn step(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
         loop {
             let before = self.ends();
@@ -168,20 +169,20 @@ impl<F: Far> Relay<F> {
                     self.up.ended && down.ended
                 }
             };
-            self.note_cause();
+            self.note_reason();
             if ended {
                 return self.settle(context, now);
             }
-            // What one direction has learnt, the other has not acted upon yet.
+            // An end has become known in this pass: the opposite direction has not acted on it yet.
             if self.ends() == before {
                 return Poll::Pending;
             }
         }
     }
 
-    /// Says how each socket is to be closed, once that can be done.
+    /// Ready when both sockets can be closed, with the way to close each.
     fn settle(&mut self, context: &mut Context<'_>, now: Time) -> Poll<(Close, Close)> {
-        let orderly = self.cause.is_some_and(EndReason::is_orderly);
+        let orderly = self.reason.is_some_and(EndReason::is_orderly);
         let session = &mut PumpContext {
             context,
             deadline: &mut self.deadline,
@@ -199,9 +200,9 @@ impl<F: Far> Relay<F> {
         Poll::Ready((ready!(of_client), ready!(of_upstream)))
     }
 
-    /// Why the session's time is over. Bytes that move in the kernel keep it alive, since a reader
-    /// may take long over one send; so do bytes that have arrived and found the lane without a free
-    /// buffer: the peer was not silent.
+    /// Ready when a time limit of the session is over. Progress inside the kernel counts as
+    /// activity, since a slow reader may need long for a single send. So do bytes that wait in the
+    /// kernel because the lane has no free buffer: the peer was not silent.
     fn poll_deadline(&mut self, context: &mut Context<'_>, now: Time) -> Poll<EndReason> {
         loop {
             let (timeouts, open) = (self.record.timeouts(), self.open);
@@ -216,7 +217,7 @@ impl<F: Far> Relay<F> {
                 0
             };
             self.acknowledged = acknowledged;
-            // The first look has nothing to compare with.
+            // The first check has no earlier count to compare with.
             let quiet = open.quiet(timeouts).0;
             let moves = self.stalled == 0 || quiet.saturating_mul(self.stalled.into()) < STALL_MIN;
             if outstanding && moves || self.peers().any(|peer| peer.stream.has_unseen_input()) {
@@ -231,7 +232,7 @@ impl<F: Far> Relay<F> {
         }
     }
 
-    /// Bytes acknowledged in all; `NOTHING` when none is outstanding.
+    /// Bytes acknowledged in total; `NOTHING` if no byte is outstanding.
     fn acknowledged(&self) -> u64 {
         let outstanding = self.up.sending
             || self.far.parts().is_some_and(|(_, down)| down.sending)
@@ -244,20 +245,20 @@ impl<F: Far> Relay<F> {
         outstanding.then(total).unwrap_or(NOTHING)
     }
 
-    /// The first abnormal end counts; without one, the first FIN.
-    fn note_cause(&mut self) {
-        let mut cause_so_far = self.cause;
+    /// The first abnormal end counts; without an abnormal end, the first FIN.
+    fn note_reason(&mut self) {
+        let mut reason_so_far = self.reason;
         for peer in self.peers() {
-            let cause = match (peer.read.get(), peer.as_sink()) {
+            let reason = match (peer.read.get(), peer.as_sink()) {
                 (Source::Reset, _) | (_, Sink::Gone) => peer.reset,
                 (Source::Fin, Sink::Open) => peer.fin,
                 (Source::Open, Sink::Open) => continue,
             };
-            if cause_so_far.is_none_or(|so_far| so_far.is_orderly() && !cause.is_orderly()) {
-                cause_so_far = Some(cause);
+            if reason_so_far.is_none_or(|so_far| so_far.is_orderly() && !reason.is_orderly()) {
+                reason_so_far = Some(reason);
             }
         }
-        self.cause = cause_so_far;
+        self.reason = reason_so_far;
     }
 
     /// The session's sockets.
@@ -280,7 +281,7 @@ impl<F: Far> Future for Relay<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let (of_client, of_upstream) = ready!(this.go_on(context));
-        this.record.end(this.cause.unwrap_or(EndReason::Internal));
+        this.record.end(this.reason.unwrap_or(EndReason::Internal));
         this.client.stream.close_by(of_client);
         if let Some((upstream, _)) = this.far.parts() {
             upstream.stream.close_by(of_upstream);
@@ -301,7 +302,7 @@ impl<F: Far> Session for Relay<F> {
 
 impl<F: Far> Drop for Relay<F> {
     fn drop(&mut self) {
-        // However it ends: also when the lane drops it in the middle.
+        // On every path, also when the lane drops the session halfway.
         self.timer.disarm(self.client.stream.lane());
         match self.far.parts() {
             Some((upstream, down)) => {

@@ -1,10 +1,10 @@
-//! What a listener does with its connections. Read by the accept loop and by every session.
+//! The service of a listener. Read by the accept loop and by every session.
 
 use std::sync::Arc;
 
 use super::upstream::Upstream;
 
-/// What a listener does with a connection.
+/// What a listener does with its connections.
 #[derive(Clone, Debug)]
 pub enum Service {
     /// Send everything back.
@@ -22,7 +22,7 @@ impl Service {
         }
     }
 
-    /// Where the connections go, unless corelane itself answers.
+    /// The destination of the connections; none for an echo.
     pub(super) fn upstream(&self) -> Option<&Arc<Upstream>> {
         match self {
             Self::Echo => None,

@@ -5,18 +5,18 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::runtime::SessionId;
 
-/// Where the next id comes from. One locked instruction a session, in the cache line of no message.
+/// The source of ids. Costs a locked instruction for a session, and nothing for a message.
 #[derive(Debug)]
 pub struct SessionIds(AtomicU64);
 
 impl SessionIds {
-    /// Begins at this id: a process that continues another one begins behind the other's last.
+    /// Begins at this id. A process after an upgrade begins behind the last id of its predecessor.
     #[must_use]
     pub fn beginning_at(first: SessionId) -> Self {
         Self(AtomicU64::new(first.0))
     }
 
-    /// An id that was never used. 2^64 of them last for longer than any machine.
+    /// An unused id. 2^64 ids outlast any machine.
     pub(super) fn next(&self) -> SessionId {
         SessionId(self.0.fetch_add(1, Relaxed))
     }

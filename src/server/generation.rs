@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::changeable::Changeable;
 use crate::config::Service as Configured;
 use crate::proxy::{
-    ListenerContext, ListenerId, Service, SessionIds, SessionLimit, Timeouts, Upstream,
+    KnownUpstreams, ListenerContext, ListenerId, Service, SessionIds, SessionLimit, Timeouts,
+    Upstream,
 };
 use crate::runtime::{Handle, Latch, LogInterval};
 
@@ -44,9 +45,12 @@ impl Generation {
         of: &Changeable,
         limit: &Arc<SessionLimit>,
         ids: &Arc<SessionIds>,
+        known: &mut KnownUpstreams,
     ) -> Arc<Self> {
-        let upstreams: Vec<Arc<Upstream>> =
-            of.upstreams.iter().cloned().map(Upstream::new).collect();
+        let upstreams = of.upstreams.iter().cloned();
+        let upstreams: Vec<Arc<Upstream>> = upstreams
+            .map(|options| Upstream::new(options, known))
+            .collect();
         let shared = of.listeners.iter().map(|listener| Shared {
             name: Arc::clone(&listener.name),
             addresses: listener.bind.len(),

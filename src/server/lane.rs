@@ -217,7 +217,7 @@ mod tests {
     use crate::config::Config;
     use crate::net::Listener;
     use crate::poller::BackEnd;
-    use crate::proxy::{ListenerId, SessionIds, SessionLimit};
+    use crate::proxy::{KnownUpstreams, ListenerId, SessionIds, SessionLimit};
     use crate::runtime::{Cursor, Description, Lane, LaneOptions};
     use crate::sys;
 
@@ -229,6 +229,7 @@ mod tests {
         senders: LaneSenders,
         limit: Arc<SessionLimit>,
         ids: Arc<SessionIds>,
+        upstreams: KnownUpstreams,
     }
 
     impl Turned {
@@ -242,6 +243,7 @@ mod tests {
                 senders,
                 limit: SessionLimit::new(100),
                 ids: Arc::default(),
+                upstreams: KnownUpstreams::default(),
             }
         }
 
@@ -249,7 +251,13 @@ mod tests {
         fn listen(&mut self, number: u32, text: &str) -> Vec<SocketAddr> {
             let config = Config::parse(text, "a test").unwrap();
             let changeable = Changeable::new(&config, 100, Bound::Configured);
-            let generation = Generation::new(number, &changeable, &self.limit, &self.ids);
+            let generation = Generation::new(
+                number,
+                &changeable,
+                &self.limit,
+                &self.ids,
+                &mut self.upstreams,
+            );
             self.serving.prepare(&generation);
             let (mut sockets, mut addresses) = (Vec::new(), Vec::new());
             for (index, listener) in changeable.listeners.iter().enumerate() {

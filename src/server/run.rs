@@ -24,7 +24,7 @@ use super::service::ServiceReports;
 use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
 use crate::config::{Config, Service};
-use crate::proxy::SessionLimit;
+use crate::proxy::{KnownUpstreams, SessionLimit};
 use crate::runtime::{LaneOptions, LogInterval, Remote, Watchdog};
 use crate::sys;
 
@@ -108,7 +108,13 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     let bound = bind(&changeable.listeners, fixed.lanes.len(), &mut pause);
     let (listeners, bound) = bound.map_err(|error| error.placed(config))?;
     let limit = SessionLimit::new(changeable.max_sessions);
-    let generation = Generation::new(FIRST, changeable, &limit, &Arc::default());
+    let generation = Generation::new(
+        FIRST,
+        changeable,
+        &limit,
+        &Arc::default(),
+        &mut KnownUpstreams::default(),
+    );
     let mut threads = Vec::new();
     for (index, &cpu) in fixed.lanes.iter().enumerate() {
         let lane = LanePlan {

@@ -11,7 +11,7 @@ use super::violation::Violation;
 use crate::buf::Pool;
 use crate::config::Config;
 use crate::net::Listener;
-use crate::proxy::{Handoff, SessionLimit};
+use crate::proxy::{Handoff, KnownUpstreams, SessionLimit};
 use crate::runtime::{Handle, TICK, Time};
 use crate::server::{
     self, Bound, Changeable, Command, FIRST, LanePlan, LaneSenders, Serving, open,
@@ -54,7 +54,13 @@ impl Generation {
         let config = Config::parse(&text, "simulated").map_err(io::Error::other)?;
         let changeable = Changeable::new(&config, plan.max_sessions, Bound::Configured);
         let limit = SessionLimit::new(plan.max_sessions);
-        let generation = server::Generation::new(FIRST, &changeable, &limit, &Arc::default());
+        let generation = server::Generation::new(
+            FIRST,
+            &changeable,
+            &limit,
+            &Arc::default(),
+            &mut KnownUpstreams::default(),
+        );
         let (mut lanes, mut sockets) = (Vec::new(), Vec::new());
         for (index, &options) in plan.lanes.iter().enumerate() {
             let mut of_lane = Vec::new();

@@ -1,4 +1,4 @@
-//! A connection in its opening: what the steps share.
+//! A connection in its opening, as all steps see it.
 
 use std::cell::Cell;
 use std::task::{Context, Poll};
@@ -11,8 +11,7 @@ use crate::proxy::relay::{Echo, Far, Proxied, Relay};
 use crate::proxy::spare::Reserved;
 use crate::proxy::upstream::FirstBytes;
 
-/// A connection that has no relay yet. Dropped without one, it resets the client: silence must not
-/// pass for an answer.
+/// A connection without a relay. Its drop resets the client: a FIN could pass for an empty answer.
 pub(super) struct Connection {
     pub(super) client: Stream,
     pub(super) record: Record,
@@ -21,7 +20,7 @@ pub(super) struct Connection {
     /// A socket for the first endpoint.
     pub(super) spare: Cell<Option<Unconnected>>,
     pub(super) first_bytes: FirstBytes,
-    /// Once a step has connected to it.
+    /// Present once a step has connected.
     pub(super) upstream: Cell<Option<Stream>>,
 }
 
@@ -41,10 +40,10 @@ impl Connection {
         }
     }
 
-    /// Ready when the client ends the opening. A client that has sent its FIN does not: it may wait
-    /// for the answer to what it sent before.
+    /// Ready when the client ends the opening. After a FIN the opening goes on: the client may wait
+    /// for an answer.
     pub(super) fn poll_client(&self, context: &mut Context<'_>) -> Poll<EndReason> {
-        // Nothing is received here, so a FIN is not seen either.
+        // The opening receives nothing, so a FIN stays unseen.
         let source = match self.client.poll_failed(context) {
             Poll::Ready(()) => Source::Reset,
             Poll::Pending => Source::Open,
@@ -60,8 +59,8 @@ impl Connection {
         }
     }
 
-    /// The steps have ended: relays, or ends for the given reason. The relay continues the session
-    /// of the opening's task, whose context this is; without one it is a task of its own.
+    /// After the last step: starts the relay, or ends the session for the given reason. `opening`
+    /// is the context of the opening's task, whose session the relay continues.
     pub(super) fn finish(mut self, ended: Result<(), EndReason>, opening: Option<&Context<'_>>) {
         if let Err(reason) = ended {
             return self.record.end(reason);

@@ -1,4 +1,4 @@
-//! What answers for a session in its opening, whose future is opaque.
+//! The control of a session in its opening: the future of the steps cannot be asked.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ impl OpeningControl {
         })
     }
 
-    /// Why the session was asked to end.
+    /// The reason for the end, if the lane has requested an end.
     pub(super) fn asked(&self) -> Option<EndReason> {
         self.asked.get().map(EndReason::from)
     }

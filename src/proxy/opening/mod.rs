@@ -1,10 +1,10 @@
-//! The opening: what a new connection goes through between its accept and its relay.
+//! The opening of a connection: the steps between accept and relay.
 //!
-//! One task per connection walks the steps, which `walk` lists. A step is a file with two
-//! functions: `is_on` says whether a listener needs the step, `run` carries it out and may end the
-//! session. A connection whose listener needs no step starts its relay at once, without a task for
-//! the opening. The relay is a task of its own, so all that the opening holds is free before the
-//! session idles.
+//! One task per connection walks the steps, in the order of the list in `walk`. A step is a file
+//! with two functions: `is_on` returns whether a listener needs the step, `run` carries it out and
+//! may end the session. Without any step the relay starts at once, and there is no task for the
+//! opening. The relay is a separate task, so the memory of the opening is free before the session
+//! idles.
 
 mod choose;
 mod connection;

@@ -1,4 +1,4 @@
-//! The steps of the opening, in their order, and the task that walks them.
+//! The ordered list of steps, and the task that walks the list.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -21,12 +21,12 @@ use crate::runtime::{Either, either};
 /// Makes `any_is_on` and `walk` of the steps.
 macro_rules! steps {
     ($($step:ident,)+) => {
-        /// Whether a connection of this listener has a step to go through.
+        /// Whether connections of this listener have a step to run.
         fn any_is_on(listener_context: &ListenerContext) -> bool {
             [$($step::is_on(listener_context)),+].contains(&true)
         }
 
-        /// Goes through every step that is on; stops at the first that ends the session.
+        /// Runs every step that is on, until a step ends the session.
         async fn walk(connection: &Connection) -> Result<(), EndReason> {
             $(
                 if $step::is_on(connection.record.listener_context()) {
@@ -43,7 +43,7 @@ steps! {
     dial,
 }
 
-/// Starts to serve one connection; with what was reserved for it where it has an upstream.
+/// Begins the session of a connection. `reserved` is for a service with an upstream.
 pub(in crate::proxy) fn start(
     (client, peer): (Stream, SocketAddr),
     permit: Permit,
@@ -62,7 +62,7 @@ pub(in crate::proxy) fn start(
     }
 }
 
-/// Walks the steps, unless the client leaves first or the session is asked to end.
+/// Walks the steps, unless the client resets or the lane ends the session meanwhile.
 async fn open(connection: Connection, control: Rc<OpeningControl>) {
     let ended = {
         let steps = pin!(walk(&connection));

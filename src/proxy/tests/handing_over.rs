@@ -1,4 +1,4 @@
-//! One lane accepts for three.
+//! A lane accepts for three lanes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ use crate::sys;
 
 const SESSIONS: usize = 6;
 
-/// Lanes, of which the first accepts for all, turned by hand.
+/// Lanes turned by hand; the first lane accepts for all.
 struct Lanes {
     lanes: Vec<Lane>,
     contexts: Vec<Rc<ListenerContext>>,
@@ -28,7 +28,7 @@ struct Lanes {
 
 impl Lanes {
     fn open() -> Self {
-        // One that is never refused.
+        // Never refused, as io_uring may be.
         let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
         let lane = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
         let lanes: Vec<Lane> = (0..3).map(lane).collect();
@@ -96,7 +96,7 @@ fn the_lane_with_the_fewest_sessions_gets_the_next() {
         let tasks: Vec<usize> = lanes.lanes.iter().map(Lane::tasks).collect();
         tasks == [3, 2, 2]
     });
-    // The lanes took turns: these two are of one lane.
+    // The lanes took turns: both sessions run on the second lane.
     let mut clients = std::mem::take(&mut lanes.clients);
     for client in [clients.remove(4), clients.remove(1)] {
         client.shutdown(std::net::Shutdown::Write).unwrap();

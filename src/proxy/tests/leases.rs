@@ -1,4 +1,4 @@
-//! A session counts for one endpoint from its choice on, and no longer than it lives.
+//! A session counts for an endpoint from the choice of the endpoint to the end of the session.
 
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,8 +13,8 @@ use crate::poller::BackEnd;
 use crate::proxy::admission::Admission;
 use crate::proxy::record::Record;
 use crate::proxy::{
-    Admitted, ListenerContext, ListenerId, Service, SessionLimit, Spares, Timeouts, Upstream,
-    UpstreamOptions, accept,
+    Admitted, KnownUpstreams, ListenerContext, ListenerId, Service, SessionLimit, Spares, Timeouts,
+    Upstream, UpstreamOptions, accept,
 };
 use crate::runtime::{Lane, LaneOptions, Latch};
 use crate::sys;
@@ -31,7 +31,7 @@ struct Proxying {
 
 impl Proxying {
     fn to(endpoints: &[SocketAddr]) -> Self {
-        // One that is never refused.
+        // Never refused, as io_uring may be.
         let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
         let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
         let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
@@ -39,13 +39,14 @@ impl Proxying {
         Listener::listen(&listener, 64).unwrap();
         let listener = Listener::attach(&lane.handle(), listener).unwrap();
         let address = listener.address();
-        let upstream = Upstream::new(UpstreamOptions {
+        let options = UpstreamOptions {
             name: "upstream".to_owned(),
             endpoints: endpoints.to_vec(),
             tries: 3,
             source: Vec::new(),
-            socket: options,
-        });
+            socket: SocketOptions::default(),
+        };
+        let upstream = Upstream::new(options, &mut KnownUpstreams::default());
         let listener_context = Rc::new(ListenerContext {
             id: ListenerId::default(),
             name: "proxy".into(),
@@ -100,7 +101,7 @@ fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// An endpoint that refuses: nobody listens there, and nobody else can.
+/// An endpoint that refuses: the port is bound, and nothing listens.
 fn refusing() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -109,7 +110,7 @@ fn refusing() -> (Socket, SocketAddr) {
     (socket, address)
 }
 
-/// An endpoint that does not answer: its backlog is full.
+/// An endpoint without an answer: its backlog is full.
 fn silent() -> (Socket, Vec<TcpStream>, SocketAddr) {
     let (socket, address) = refusing();
     socket.listen(0).unwrap();
@@ -148,7 +149,7 @@ fn a_session_without_an_endpoint_that_answers_counts_for_none() {
 }
 
 #[test]
-fn a_client_that_resets_while_its_session_connects_gives_the_lease_back() {
+fn the_reset_of_a_client_whose_session_connects_releases_the_lease() {
     let (_silent, _full, endpoint) = silent();
     let mut proxying = Proxying::to(&[endpoint]);
     let client = proxying.client();
@@ -161,7 +162,7 @@ fn a_client_that_resets_while_its_session_connects_gives_the_lease_back() {
 }
 
 #[test]
-fn sessions_that_a_lane_aborts_give_their_leases_back() {
+fn an_abort_of_the_lane_releases_all_leases() {
     let ((_silent, _full, silent), (_listener, endpoint)) = (silent(), listener());
     let mut proxying = Proxying::to(&[silent, endpoint]);
     let _clients = [proxying.client(), proxying.client()];
@@ -173,7 +174,7 @@ fn sessions_that_a_lane_aborts_give_their_leases_back() {
 }
 
 #[test]
-fn a_session_that_panics_gives_its_lease_back() {
+fn a_panic_in_a_session_releases_its_lease() {
     let (_listener, endpoint) = listener();
     let mut proxying = Proxying::to(&[endpoint]);
     let context = &proxying.listener_context;

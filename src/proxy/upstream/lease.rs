@@ -27,7 +27,7 @@ impl Lease {
     /// Counts the session for the endpoint `to`, and no longer for the endpoint before.
     pub(in crate::proxy) fn take(&self, upstream: &Upstream, to: usize) {
         if !seeded(Bug::LeaseLeaked) {
-            self.give_back(upstream);
+            self.release(upstream);
         }
         upstream.endpoints[to].add_session();
         self.0
@@ -35,7 +35,7 @@ impl Lease {
     }
 
     /// Counts the session for no endpoint.
-    pub(in crate::proxy) fn give_back(&self, upstream: &Upstream) {
+    pub(in crate::proxy) fn release(&self, upstream: &Upstream) {
         if let Some(index) = self.endpoint() {
             upstream.endpoints[index].remove_session();
             self.0.set(Self::NONE);

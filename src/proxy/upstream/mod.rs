@@ -1,16 +1,20 @@
 //! Upstreams: named sets of endpoints that a proxy connects to.
 //!
-//! `shared` is an upstream as all lanes see it, with a group of atomics for each endpoint
-//! (`endpoint`). `choose` picks an endpoint, `dial` connects to it, `lease` counts the sessions of
-//! each endpoint, `log` reports failures. Knows no session and no listener.
+//! `shared` is an upstream of a generation, with a group of atomics for each endpoint (`endpoint`).
+//! Endpoints and turns outlive a generation: `known` finds them by name. `choose` picks an
+//! endpoint, `dial` connects to it, `lease` counts the sessions of each endpoint, `log` reports
+//! failures. Knows no session and no listener.
 
 mod choose;
 mod dial;
 mod endpoint;
+mod known;
 mod lease;
 mod log;
 mod shared;
+mod turns;
 
 pub(super) use self::dial::{Dialling, FirstBytes};
+pub use self::known::KnownUpstreams;
 pub(super) use self::lease::Lease;
 pub use self::shared::{Upstream, UpstreamOptions};

@@ -1,13 +1,13 @@
-//! An upstream as all lanes share the upstream: its options, its endpoints, and their turns.
+//! An upstream of a generation: its options, its endpoints, and their turns. Shared by all lanes.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::choose;
 use super::endpoint::Endpoint;
+use super::known::KnownUpstreams;
+use super::turns::Turns;
 use crate::net::{SocketOptions, Unconnected};
 use crate::runtime::LogInterval;
 
@@ -29,43 +29,40 @@ pub struct UpstreamOptions {
 /// A lease has 16 bits, for the index of an endpoint and for "no endpoint".
 const ENDPOINTS_MAX: usize = u16::MAX as usize;
 
-/// The endpoints that a listener relays to. Shared by all lanes, so that turns and session counts
-/// are those of the process.
+/// The endpoints that a listener relays to, as a generation has them. Shared by all lanes; turns
+/// and endpoints are shared by all generations, too.
 #[derive(Debug)]
 pub struct Upstream {
     pub(super) options: UpstreamOptions,
     /// In the order of the configuration.
-    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) endpoints: Vec<Arc<Endpoint>>,
     /// An endpoint of IPv4 and an endpoint of IPv6, for the family of a socket.
     families: [Option<SocketAddr>; 2],
-    turns: Turns,
+    turns: Arc<Turns>,
     /// Limits log lines about connects that fail for lack of resources of this machine.
     pub(super) local_failures: LogInterval,
 }
 
-/// Turns of the endpoints. Every new session writes this count, so no other data shares its cache
-/// line; 128 bytes, since processors fetch lines in pairs.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Turns(AtomicUsize);
-
 impl Upstream {
-    /// An upstream whose first turn belongs to its first endpoint.
+    /// An upstream of a generation. Its turns and the state of its endpoints continue as `known`
+    /// has them; otherwise the first turn belongs to the first endpoint.
     ///
     /// # Panics
     /// If there is no endpoint, or if there are more than 65,535.
     #[must_use]
-    pub fn new(options: UpstreamOptions) -> Arc<Self> {
+    pub fn new(options: UpstreamOptions, known: &mut KnownUpstreams) -> Arc<Self> {
         let endpoints = &options.endpoints;
         assert!(
             (1..=ENDPOINTS_MAX).contains(&endpoints.len()),
             "the configuration refuses such a list"
         );
         let of_family = |is_ipv6| endpoints.iter().copied().find(|at| at.is_ipv6() == is_ipv6);
+        let families = [of_family(false), of_family(true)];
+        let (turns, endpoints) = known.find(&options.name, endpoints);
         Arc::new(Self {
-            families: [of_family(false), of_family(true)],
-            endpoints: endpoints.iter().map(|&at| Endpoint::new(at)).collect(),
-            turns: Turns::default(),
+            families,
+            endpoints,
+            turns,
             local_failures: LogInterval::default(),
             options,
         })
@@ -74,7 +71,9 @@ impl Upstream {
     /// The number of sessions of each endpoint, in the order of the configuration. Sessions that
     /// still connect count.
     pub fn live_sessions(&self) -> impl Iterator<Item = usize> {
-        self.endpoints.iter().map(Endpoint::live_sessions)
+        self.endpoints
+            .iter()
+            .map(|endpoint| endpoint.live_sessions())
     }
 
     /// The address of an endpoint.
@@ -84,7 +83,7 @@ impl Upstream {
 
     /// The next turn of a session.
     pub(in crate::proxy) fn take_turn(&self) -> usize {
-        self.turns.0.fetch_add(1, Relaxed)
+        self.turns.take()
     }
 
     /// The endpoint that a session with this turn connects to first.

@@ -1,0 +1,91 @@
+//! The state of upstreams that outlives a configuration: found by name, shared by all lanes and all
+//! generations of the process. Used when a generation begins, never by a session.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+use super::endpoint::Endpoint;
+use super::turns::Turns;
+
+/// The upstreams of the process. A new generation with an upstream of the same name continues the
+/// turns of the upstream, and the session counts and the health of endpoints that stay.
+#[derive(Debug, Default)]
+pub struct KnownUpstreams {
+    turns: HashMap<String, Weak<Turns>>,
+    endpoints: HashMap<String, HashMap<SocketAddr, Weak<Endpoint>>>,
+}
+
+impl KnownUpstreams {
+    /// The turns and the endpoints of an upstream. New if no generation that still serves has
+    /// them.
+    pub(super) fn find(
+        &mut self,
+        name: &str,
+        addresses: &[SocketAddr],
+    ) -> (Arc<Turns>, Vec<Arc<Endpoint>>) {
+        let Self { turns, endpoints } = self;
+        turns.retain(|_, turns| turns.strong_count() > 0);
+        endpoints.retain(|_, of_name| {
+            of_name.retain(|_, endpoint| endpoint.strong_count() > 0);
+            !of_name.is_empty()
+        });
+        let turns = find_or_insert(turns, name.to_owned(), Turns::default);
+        let endpoints = endpoints.entry(name.to_owned()).or_default();
+        let endpoint = |&at: &SocketAddr| find_or_insert(endpoints, at, || Endpoint::new(at));
+        (turns, addresses.iter().map(endpoint).collect())
+    }
+}
+
+fn find_or_insert<K: Eq + Hash, V>(
+    known: &mut HashMap<K, Weak<V>>,
+    key: K,
+    new: impl FnOnce() -> V,
+) -> Arc<V> {
+    let entry = known.entry(key).or_default();
+    entry.upgrade().unwrap_or_else(|| {
+        let value = Arc::new(new());
+        *entry = Arc::downgrade(&value);
+        value
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use super::KnownUpstreams;
+
+    fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn an_endpoint_is_found_by_the_name_of_its_upstream_and_its_address() {
+        let mut known = KnownUpstreams::default();
+        let (turns, endpoints) = known.find("a", &[at(1), at(2)]);
+        endpoints[1].add_session();
+        // The next configuration has a new order, an endpoint less and an endpoint more.
+        let (turns_after, endpoints_after) = known.find("a", &[at(3), at(2)]);
+        assert!(Arc::ptr_eq(&turns, &turns_after), "the turns continue");
+        assert!(Arc::ptr_eq(&endpoints[1], &endpoints_after[1]));
+        assert_eq!(endpoints_after[1].live_sessions(), 1);
+        assert_eq!(endpoints_after[0].live_sessions(), 0);
+        let (other_turns, others) = known.find("b", &[at(2)]);
+        assert!(!Arc::ptr_eq(&turns, &other_turns), "of another upstream");
+        assert_eq!(others[0].live_sessions(), 0, "of another upstream");
+    }
+
+    #[test]
+    fn nothing_is_kept_for_a_generation_that_has_ended() {
+        let mut known = KnownUpstreams::default();
+        let (turns, endpoints) = known.find("a", &[at(1)]);
+        endpoints[0].add_session();
+        turns.take();
+        drop((turns, endpoints));
+        let (turns, endpoints) = known.find("a", &[at(1)]);
+        assert_eq!((turns.take(), endpoints[0].live_sessions()), (0, 0));
+    }
+}
