@@ -1,7 +1,7 @@
-//! What a configuration says that is allowed and cannot be meant.
+//! Settings that are allowed but cannot be intended.
 //!
-//! Called by `Config::warnings` for a configuration without mistakes. Only what is written is
-//! doubted, never a default. A doubt names what has no effect and what would have one.
+//! Called by `Config::warnings` for a configuration without errors. Only written settings are
+//! doubted, never defaults. A warning names the setting without effect and the fix.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::units;
 use super::upstream::Upstream;
 use super::{Config, SocketOptions};
 
-/// Puts every doubt into the list of `file`, which is the text of `config`.
+/// Adds every warning to the list of `file`, which is the text of `config`.
 pub(super) fn find(config: &Config, file: &File<'_>) {
     let doubt = |key: String, why: &'static str, write: String| {
         file.refuse(&key, Reason::Senseless { why, write });
@@ -50,12 +50,12 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
     }
 }
 
-/// A duration, quoted as it would be written.
+/// A duration in quotes, in an operator's spelling.
 fn quoted(duration: Duration) -> String {
     format!("\"{}\"", units::show(duration))
 }
 
-/// Time limits of which one is never reached, since another ends the session before.
+/// Time limits that are never reached, since a shorter limit ends the session first.
 fn timeouts(listener: &Listener, file: &File<'_>, path: &str) {
     let of = &listener.timeouts;
     let key = |name: &str| format!("{path}.timeouts.{name}");
@@ -96,7 +96,7 @@ fn timeouts(listener: &Listener, file: &File<'_>, path: &str) {
     }
 }
 
-/// Probes that are never sent, since a session that is silent for so long has ended.
+/// Probes that are never sent, since the idle timeout ends a silent session first.
 fn keepalive(listener: &Listener, file: &File<'_>, path: &str) {
     let key = format!("{path}.socket.keepalive.idle");
     if let (Some(keepalive), Some(idle)) = (listener.socket.keepalive, listener.timeouts.idle)
@@ -113,7 +113,7 @@ fn keepalive(listener: &Listener, file: &File<'_>, path: &str) {
     }
 }
 
-/// A limit to what waits unsent that the buffer reaches never.
+/// A limit on unsent bytes that the buffer never reaches.
 fn socket(options: &SocketOptions, file: &File<'_>, path: &str) {
     if let (Some(lowat), Some(buffer)) = (options.notsent_lowat, options.send_buffer)
         && usize::try_from(lowat).is_ok_and(|lowat| lowat >= buffer)
@@ -128,7 +128,7 @@ fn socket(options: &SocketOptions, file: &File<'_>, path: &str) {
     }
 }
 
-/// A time for all tries that one try may use up.
+/// A timeout for all tries that a single try may use up.
 fn connects(listener: &Listener, upstream: &Upstream, file: &File<'_>, path: &str) {
     let of = &listener.timeouts;
     let tries = upstream.tries.min(upstream.endpoints.len());

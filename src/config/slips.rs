@@ -1,10 +1,10 @@
-//! What an operator writes for an address who is used to another server, and what to write here.
+//! Addresses in the notation of similar servers, and the right notation.
 //!
-//! Called by `address` for what is no address, and by nobody else. Pure: texts in, advice out.
+//! Called only by `address`, for invalid texts. Pure: texts in, advice out.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Why a text is no address, and what would be right; `None` if it is like nothing that is known.
+/// The error in a text that is no address, and the advice; `None` for an unknown notation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Slip {
     pub(super) why: &'static str,
@@ -12,22 +12,22 @@ pub(super) struct Slip {
     pub(super) write: String,
 }
 
-/// Who wants the address.
+/// The purpose of the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum For {
-    /// A listener, which may have all addresses of this machine.
+    /// A listener, which may bind all addresses of this machine.
     Bind,
-    /// A connection, which goes to one machine.
+    /// A connection, which needs the address of one machine.
     Endpoint,
 }
 
-/// An address for people to put theirs in its place.
+/// A port for the reader to replace.
 const PORT: u16 = 7007;
 
-/// What is wrong with "::1:80".
+/// The error in "::1:80".
 const UNBRACKETED: &str = "an IPv6 address has brackets before its port";
 
-/// What is wrong with `text`, which is no address with a port.
+/// The error in `text`, which is no address with a port.
 pub(super) fn slip(text: &str, wanted: For) -> Option<Slip> {
     let advise = |why, write| Some(Slip { why, write });
     let trimmed = text.trim();
@@ -83,7 +83,7 @@ pub(super) fn slip(text: &str, wanted: For) -> Option<Slip> {
 
 fn without_port(ip: IpAddr, written: &str) -> Option<Slip> {
     let with = |ip: IpAddr, port: u16| format!("\"{}\"", SocketAddr::new(ip, port));
-    // "::1:80" is an address, and was meant to be one with a port.
+    // "::1:80" is a valid address without a port, and was meant to have one.
     let meant = written.rsplit_once(':').and_then(|(ip, port)| {
         let port = port.parse().ok()?;
         Some(with(

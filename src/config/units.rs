@@ -1,39 +1,40 @@
 //! Durations, sizes and percentages: a number and its unit, "20us", "1h30m", "64KiB", "10%".
 //!
-//! One rule: what has one meaning is read, in one spelling or the few that other servers have; what
-//! has two ("64KB") or another spelling ("5 minutes") is refused with the spelling that is read.
+//! One rule: a text with one meaning is accepted, in one spelling or in the few spellings of
+//! similar servers. A text with two meanings ("64KB") or a different spelling ("5 minutes") is
+//! refused, and the error shows the accepted spelling.
 //!
 //! Pure functions from text to number and back, called by the readers in `value` and by the load
-//! client for its arguments. Exact: nothing is rounded, and what does not fit is larger than every
-//! limit.
+//! client for its arguments. Exact: nothing is rounded, and a number too large to store counts as
+//! larger than every limit.
 
 use std::time::Duration;
 
-/// One kind of quoted number: how it is read and shown, and what errors call it.
+/// A kind of quoted number: how to read and show it, and its name in errors.
 #[derive(Debug)]
 pub struct Quantity<Q: 'static> {
     /// The kind, with its article.
     pub wanted: &'static str,
-    /// What it looks like.
+    /// The accepted form.
     pub form: &'static str,
-    /// What a text says; `None` if it says none.
+    /// The value of a text; `None` for an invalid text.
     pub read: fn(&str) -> Option<Q>,
-    /// What a text that says none was meant to be, for an error to show.
+    /// The probable meaning of an invalid text, to show in an error.
     pub meant: fn(&str) -> Option<Meant>,
-    /// As an operator would write it.
+    /// The value in an operator's spelling.
     pub show: fn(Q) -> String,
 }
 
-/// A spelling that is read, for a text that is not.
+/// The accepted spelling for a refused text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Meant {
-    /// Why the text has no one meaning, if that is what is wrong with it.
+    /// The reason why the text is ambiguous, if it is.
     pub why: Option<&'static str>,
-    /// What to write instead.
+    /// The text to write instead.
     pub write: String,
 }
 
-/// How long.
+/// A length of time.
 pub const DURATION: Quantity<Duration> = Quantity {
     wanted: "a duration",
     form: "a number and a unit (ns, us, ms, s, m, h, d)",
@@ -42,7 +43,7 @@ pub const DURATION: Quantity<Duration> = Quantity {
     show,
 };
 
-/// How many bytes.
+/// A number of bytes.
 pub const SIZE: Quantity<u64> = Quantity {
     wanted: "a size",
     form: "a number and a unit (B, KiB, MiB, GiB)",
@@ -51,7 +52,7 @@ pub const SIZE: Quantity<u64> = Quantity {
     show: |bytes| shown(bytes.into(), SIZES),
 };
 
-/// How many of a hundred.
+/// A share in hundredths.
 pub const PERCENTAGE: Quantity<u64> = Quantity {
     wanted: "a percentage",
     form: "a whole number and %",
@@ -60,7 +61,7 @@ pub const PERCENTAGE: Quantity<u64> = Quantity {
     show: |percent| format!("{percent}%"),
 };
 
-/// The units of time, in nanoseconds, the largest last, and of equals the one to show.
+/// The units of time, in nanoseconds, the largest last; of equal units the last is shown.
 const TIMES: &[(&str, u128)] = &[
     ("ns", 1),
     ("us", 1_000),
@@ -73,9 +74,9 @@ const TIMES: &[(&str, u128)] = &[
     ("d", 86_400_000_000_000),
 ];
 
-/// The units of size, in bytes, the largest last, and of equals the one to show. "64k" is 65,536
-/// as in nginx and HAProxy; "kB" and "MB", which half the world reads as powers of ten, are
-/// refused.
+/// The units of size, in bytes, the largest last; of equal units the last is shown. "64k" is
+/// 65,536, as in nginx and HAProxy. "kB" and "MB" are refused, since many people read them as
+/// powers of ten.
 const SIZES: &[(&str, u128)] = &[
     ("B", 1),
     ("k", 1 << 10),
@@ -89,7 +90,7 @@ const SIZES: &[(&str, u128)] = &[
     ("GiB", 1 << 30),
 ];
 
-/// How else the units of time are spelled, by what reads them.
+/// Spellings of the units of time that are refused, with the accepted spelling.
 const OTHER_TIMES: &[(&str, &str)] = &[
     ("ns", "nsec nanosecond nanoseconds"),
     ("us", "\u{b5}s \u{3bc}s usec microsecond microseconds"),
@@ -100,7 +101,7 @@ const OTHER_TIMES: &[(&str, &str)] = &[
     ("d", "day days"),
 ];
 
-/// The duration that `text` says, `None` if it says none; at most some 584 years.
+/// The duration in `text`, `None` if invalid; at most some 584 years.
 ///
 /// One number with its unit, or several without fractions, from the largest unit to the smallest.
 fn duration(text: &str) -> Option<Duration> {
@@ -130,7 +131,7 @@ fn duration(text: &str) -> Option<Duration> {
     ))
 }
 
-/// The duration that `text` was meant to say, in other words or with spaces.
+/// The probable duration of a text with words or spaces.
 fn duration_meant(text: &str) -> Option<Meant> {
     if text.len() > MEANT_BYTES_MAX {
         return None;
@@ -154,7 +155,7 @@ fn duration_meant(text: &str) -> Option<Meant> {
     Some(Meant { why: None, write })
 }
 
-/// The size that `text` was meant to say.
+/// The probable size of a text.
 fn size_meant(text: &str) -> Option<Meant> {
     if text.len() > MEANT_BYTES_MAX {
         return None;
@@ -173,25 +174,25 @@ fn size_meant(text: &str) -> Option<Meant> {
     Some(Meant { why, write })
 }
 
-/// Longer texts are not slips of the pen.
+/// Longer texts get no advice.
 const MEANT_BYTES_MAX: usize = 64;
-/// What is wrong with "64KB".
+/// The error in "64KB".
 const TWO_SIZES: &str = "KB, MB and GB count by 1000 to some and by 1024 to others";
 
-/// The size in bytes that `text` says, `None` if it says none; at most `u64::MAX`.
+/// The size in bytes in `text`, `None` if invalid; at most `u64::MAX`.
 fn size(text: &str) -> Option<u64> {
     let bytes = scaled(text, SIZES)?;
     Some(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
-/// The percent that `text` says, `None` if it says none; at most `u64::MAX`.
+/// The percent in `text`, `None` if invalid; at most `u64::MAX`.
 fn percentage(text: &str) -> Option<u64> {
     let number = text.strip_suffix('%')?;
     let whole = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     whole.then(|| u64::try_from(digits(number)).unwrap_or(u64::MAX))
 }
 
-/// `duration` as an operator would write it, in the largest unit that needs no fraction.
+/// `duration` in an operator's spelling, in the largest unit without a fraction.
 pub(super) fn show(duration: Duration) -> String {
     match duration.as_nanos() {
         0 => "0s".to_owned(),
@@ -199,7 +200,7 @@ pub(super) fn show(duration: Duration) -> String {
     }
 }
 
-/// `amount` of the smallest of `units` in the largest of them that needs no fraction.
+/// `amount` of the smallest of `units` in the largest unit without a fraction.
 fn shown(amount: u128, units: &[(&str, u128)]) -> String {
     units
         .iter()
@@ -209,7 +210,8 @@ fn shown(amount: u128, units: &[(&str, u128)]) -> String {
         .expect("the smallest unit divides every amount")
 }
 
-/// `12.5ms` in the smallest of `units`; `None` if it is not that, or no whole number of them.
+/// `12.5ms` in the smallest of `units`; `None` for an invalid text, or without a whole number of
+/// units.
 fn scaled(text: &str, units: &[(&str, u128)]) -> Option<u128> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, name) = text.split_at(end);
@@ -229,13 +231,13 @@ fn scaled(text: &str, units: &[(&str, u128)]) -> Option<u128> {
     (parts % of == 0).then(|| whole.saturating_add(parts / of))
 }
 
-/// How many of the smallest of `units` the one of this name is.
+/// The named unit's size in the smallest of `units`.
 fn unit_of(name: &str, units: &[(&str, u128)]) -> Option<u128> {
     let (_, unit) = units.iter().find(|(unit, _)| *unit == name)?;
     Some(*unit)
 }
 
-/// The value of ASCII digits, or the largest there is; 0 for none.
+/// The value of ASCII digits, or the maximum; 0 without digits.
 fn digits(text: &str) -> u128 {
     text.bytes().fold(0, |value: u128, digit| {
         value

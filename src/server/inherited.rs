@@ -1,30 +1,30 @@
-//! What the process has from whoever started it: one place, called once, before anything else.
+//! The process's inherited state, handled in one function, once, before anything else.
 //!
-//! | what | what becomes of it |
+//! | state | treatment |
 //! |---|---|
-//! | signal mask | set: each thread blocks what the signals' thread takes, and nothing else |
-//! | ignored signals | taken all the same: who sends SIGTERM or SIGINT means this process |
-//! | SIGPIPE, SIGTTOU | ignored, so that an end of a pipe or a terminal is an error or nothing |
-//! | open descriptors | counted, set to close-on-exec, kept open: somebody may wait for their end |
-//! | closed standard streams | opened on `/dev/null` by Rust's start, so that no socket is one |
-//! | limit on descriptors | raised to the hard one by the plan |
-//! | limits on memory and address space | read, and kept to by the plan |
-//! | limit on file size | as it is; SIGXFSZ is taken, so that a log which is full is an error |
-//! | interval timers | as they are; their signals are taken |
-//! | CPUs | the lanes' (`plan.rs`) |
-//! | niceness, readiness to be killed for memory | as they are, and said |
-//! | umask | of no effect: corelane makes no file |
+//! | signal mask | set: each thread blocks exactly the signals of the signals' thread |
+//! | ignored signals | handled all the same: a SIGTERM or SIGINT is meant for this process |
+//! | SIGPIPE, SIGTTOU | ignored, so that a closed pipe is an error and a terminal stops nothing |
+//! | open descriptors | counted, set to close-on-exec, kept open: the parent may await their end |
+//! | closed standard streams | opened on `/dev/null` by Rust, so that no socket replaces them |
+//! | limit on descriptors | raised to the hard limit by the plan |
+//! | limits on memory and address space | read, and respected by the plan |
+//! | limit on file size | unchanged; SIGXFSZ is blocked, so that a full log is an error |
+//! | interval timers | unchanged; their signals are handled |
+//! | CPUs | used by the lanes (`plan.rs`) |
+//! | nice value, likelihood to be killed for memory | unchanged, and logged |
+//! | umask | without effect: corelane creates no file |
 //! | working folder | read once, for a relative path of the configuration |
 
 use std::io;
 
 use crate::sys::{self, MemoryLimits, ParentSignals};
 
-/// What was found.
+/// The inherited state.
 #[derive(Debug)]
 pub(super) struct Inherited {
     signals: ParentSignals,
-    /// Open descriptors besides the standard streams; `None` if the system does not say.
+    /// Open descriptors besides the standard streams; `None` if the system has no list.
     descriptors: Option<usize>,
     memory: MemoryLimits,
     file_size_limit: Option<usize>,
@@ -32,17 +32,17 @@ pub(super) struct Inherited {
     oom_score_adjustment: Option<i32>,
 }
 
-/// What the plan has to keep to.
+/// The limits for the plan.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
-    /// Descriptors that are the parent's.
+    /// The parent's descriptors.
     pub(super) descriptors: usize,
-    /// As they were before the process had threads, for which the plan itself leaves room.
+    /// Measured before the process had threads, for which the plan itself leaves room.
     pub(super) memory: MemoryLimits,
 }
 
 impl Given {
-    /// For a server that is started as this process was.
+    /// For a server started in the same way as this process.
     pub(super) fn look() -> Self {
         Self {
             descriptors: 0,
@@ -52,7 +52,7 @@ impl Given {
 }
 
 impl Inherited {
-    /// Sets what is to be set, for the calling thread and all that it starts.
+    /// Sets the process's state, for the calling thread and its child threads.
     pub(super) fn settle() -> io::Result<Self> {
         Ok(Self {
             signals: sys::take_signals()?,
@@ -64,7 +64,7 @@ impl Inherited {
         })
     }
 
-    /// What the plan has to keep to.
+    /// The limits for the plan.
     pub(super) fn given(&self) -> Given {
         Given {
             descriptors: self.descriptors.unwrap_or(0),
@@ -72,7 +72,7 @@ impl Inherited {
         }
     }
 
-    /// Says what is not as it ordinarily is; nothing if all is.
+    /// Logs unusual state, if any.
     pub(super) fn announce(&self) {
         let list = |names: &[String]| (!names.is_empty()).then(|| names.join(" "));
         let blocked = list(&self.signals.blocked);

@@ -1,7 +1,7 @@
-//! The lanes, seen from the main thread: their start, what is asked of the process, the stop.
+//! The lanes, seen from the main thread: start, requests to the process, stop.
 //!
-//! `run` hands over the threads that it has started. Waits for events only, never for a log or a
-//! lane without a limit.
+//! `run` passes in the threads that it has started. The main thread waits for events only, never
+//! without a limit for the log or a lane.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,11 +21,11 @@ use crate::proxy::{Handoff, ListenerId, SessionLimit};
 use crate::runtime::{LogInterval, Remote};
 use crate::sys::{self, Time};
 
-/// How long lanes may take to reset their sessions, so that a stuck one does not keep the process:
-/// a hundred thousand take a second.
+/// How long lanes may take to reset their sessions, so that a stuck lane does not keep the process:
+/// a hundred thousand resets take a second.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What happens to the running server.
+/// An event of the running server.
 #[derive(Debug)]
 pub(super) enum Event {
     Request(Request),
@@ -34,7 +34,7 @@ pub(super) enum Event {
         lane: usize,
         senders: LaneSenders,
         back_end: BackEnd,
-        /// What the planned poller said, if this is another one.
+        /// The planned poller's error, if the lane has a different poller.
         refused: Option<io::Error>,
     },
     /// A lane has ended, with sessions reset or an error.
@@ -44,19 +44,19 @@ pub(super) enum Event {
     },
 }
 
-/// The pollers that the lanes have.
+/// The lanes' pollers.
 #[derive(Debug)]
 pub(super) struct Pollers {
     pub(super) of_lanes: Vec<BackEnd>,
-    /// What the planned one said to the first lane that has another.
+    /// The planned poller's error on the first lane with a different poller.
     pub(super) refused: Option<io::Error>,
 }
 
-/// What happens, as the main thread takes it. Requests that stop nothing are answered on the way.
+/// The events, received by the main thread, which answers requests that stop nothing.
 pub(super) struct Events {
     from: Receiver<Event>,
-    /// What was asked and does nothing, by the signal's name. A timer that the parent has set may
-    /// send one a thousand times a second.
+    /// Requests without effect, by the signal's name. A timer of the parent may send a signal a
+    /// thousand times a second.
     ignored: BTreeMap<String, LogInterval>,
 }
 
@@ -66,10 +66,10 @@ impl Events {
         Self { from, ignored }
     }
 
-    /// Waits for so long before the start, when there are no lanes yet.
+    /// Waits this long before the start, when there are no lanes yet.
     ///
     /// # Errors
-    /// [`ServerError::Stopped`] if somebody asks for that.
+    /// [`ServerError::Stopped`] on a request to stop.
     pub(super) fn pause(&mut self, time: Duration) -> Result<(), ServerError> {
         match self.next(Some(sys::now() + time))? {
             Some(Event::Request(Request::Stop(_))) => Err(ServerError::Stopped),
@@ -77,7 +77,7 @@ impl Events {
         }
     }
 
-    /// The next event; `None` when `until` has come first.
+    /// The next event; `None` when `until` comes first.
     fn next(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
         let event = match until {
             None => self.from.recv().map_err(RecvTimeoutError::from),
@@ -98,7 +98,7 @@ impl Events {
         }
     }
 
-    /// Says what comes of a request that stops nothing, once a second at most for each signal.
+    /// Logs the effect of a request that stops nothing, at most once a second per signal.
     fn answer(&mut self, request: &Request) {
         let signal = match request {
             Request::Stop(_) => return,
@@ -122,17 +122,17 @@ pub(super) struct Server {
     events: Events,
     limit: Arc<SessionLimit>,
     manager: ServiceReports,
-    /// By lane, until it has ended.
+    /// By lane, until the lane has ended.
     threads: Vec<Option<JoinHandle<()>>>,
-    /// By lane, once all are open.
+    /// By lane, once all lanes are open.
     lanes: Vec<LaneSenders>,
-    /// Lanes that have ended, and the sessions that they reset.
+    /// Ended lanes, and the number of sessions that they reset.
     ended: usize,
     cut: usize,
 }
 
 impl Server {
-    /// The lanes that run on `threads` and tell of themselves by `events`.
+    /// The lanes that run on `threads` and report by `events`.
     pub(super) fn new(
         events: Events,
         threads: Vec<JoinHandle<()>>,
@@ -149,10 +149,10 @@ impl Server {
         }
     }
 
-    /// The lanes' pollers once all are open.
+    /// The lanes' pollers once all lanes are open.
     ///
     /// # Errors
-    /// [`ServerError::Stopped`] when somebody asks for that before; what a lane says.
+    /// [`ServerError::Stopped`] on an earlier request to stop; a lane's error.
     pub(super) fn await_start(&mut self, lanes: usize) -> Result<Pollers, ServerError> {
         let mut started = BTreeMap::new();
         let mut first_refused = None;
@@ -179,15 +179,14 @@ impl Server {
         })
     }
 
-    /// Reports to `manager` from now on: that the server is ready on so many addresses, and what
-    /// comes of it.
+    /// Reports to `manager` from now on: readiness on this many addresses, and later states.
     pub(super) fn report_to(&mut self, manager: ServiceReports, addresses: usize) {
         self.manager = manager;
         let sessions = self.limit.live();
         self.manager.ready(addresses, sessions, sys::now());
     }
 
-    /// Has the lanes accept on the sockets of a generation, which are listed by lane.
+    /// Makes the lanes accept on the sockets of a generation, listed by lane.
     pub(super) fn listen(&self, generation: u32, sockets: Vec<LaneListeners>) {
         let handoff = (self.lanes.len() > 1).then(|| {
             let accepting = sockets.iter().map(Vec::len).sum();
@@ -195,7 +194,7 @@ impl Server {
             Handoff::over(lanes.collect(), accepting, sys::SPREADS_LISTENERS)
         });
         for (lane, sockets) in self.lanes.iter().zip(sockets) {
-            // A lane that has ended meanwhile has reported that.
+            // A lane that has ended meanwhile has reported its end.
             lane.commands.send(Command::Listen {
                 generation,
                 sockets,
@@ -204,13 +203,13 @@ impl Server {
         }
     }
 
-    /// The lanes, as other threads see them.
+    /// The lanes' handles for foreign threads.
     pub(super) fn remotes(&self) -> Vec<Remote> {
         let remotes = self.lanes.iter().map(LaneSenders::remote);
         remotes.cloned().collect()
     }
 
-    /// Until somebody asks to stop: by which signal.
+    /// Runs until a request to stop; returns the signal's name.
     pub(super) fn serve(&mut self) -> Result<&'static str, ServerError> {
         loop {
             if let Some(Event::Request(Request::Stop(signal))) = self.next(None)? {
@@ -249,7 +248,8 @@ impl Server {
         })
     }
 
-    /// Until the lanes have ended, the grace is over or a second signal comes: which one.
+    /// Waits until the lanes have ended, the grace is over or a second signal comes; returns the
+    /// signal.
     fn await_sessions(&mut self, grace: Duration) -> Result<Option<&'static str>, ServerError> {
         let mut stop = Stop::new(sys::now(), grace);
         if self.limit.live() > 0 {
@@ -285,7 +285,7 @@ impl Server {
         Ok(None)
     }
 
-    /// The next event; `None` when `until` has come first.
+    /// The next event; `None` when `until` comes first.
     fn next(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
         let event = self.await_event(until)?;
         let Some(Event::Ended { lane, result }) = event else {
@@ -300,7 +300,7 @@ impl Server {
         Ok(Some(Event::Ended { lane, result }))
     }
 
-    /// As [`Self::next`], and reports to the service manager meanwhile.
+    /// As [`Self::next`]; also reports to the service manager.
     fn await_event(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
         loop {
             let lanes = self.lanes.iter().map(LaneSenders::remote).enumerate();
@@ -324,18 +324,18 @@ impl Server {
     }
 }
 
-/// How a stop went.
+/// The result of a stop.
 #[derive(Debug)]
 pub(super) struct Drained {
-    /// Those that were reset.
+    /// Sessions that were reset.
     sessions: usize,
     grace: Duration,
-    /// The second signal, if one came.
+    /// The second signal, if any.
     hurry: Option<&'static str>,
 }
 
 impl Drained {
-    /// Says it, as the last line of the log.
+    /// Logs the result, as the last line of the log.
     pub(super) fn announce(&self) {
         let (sessions, grace) = (self.sessions, self.grace);
         let what = if sessions == 1 { "session" } else { "sessions" };
@@ -365,10 +365,10 @@ mod tests {
     use crate::runtime::{Lane, LaneOptions};
     use crate::sys;
 
-    /// Who is to end, who is stuck and who is handed connections is said by a lane's number.
+    /// Lanes to end, stuck lanes and lanes that get connections are named by their number.
     #[test]
     fn lanes_are_known_by_their_numbers_whichever_opens_first() {
-        // One that is never refused.
+        // A back end that is never refused.
         let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
         let open = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
         let lanes: Vec<Lane> = (0..3).map(open).collect();

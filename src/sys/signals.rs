@@ -1,5 +1,5 @@
-//! Signals as values on one thread: every other thread has them blocked, so that no signal runs
-//! code on a lane or interrupts a call of one.
+//! Signals as values on one thread. All threads block the signals, so no signal runs code on a lane
+//! or interrupts a lane's system call.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io;
@@ -8,27 +8,27 @@ use std::ptr;
 
 use libc::{c_int, sigset_t};
 
-/// What somebody asks of the process.
+/// A request to the process, by signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// To stop; the signal's name.
+    /// Stop; the signal's name.
     Stop(&'static str),
-    /// To read its configuration again.
+    /// Read the configuration again.
     Reload,
-    /// Nothing: a signal, by name, that would end a process which does not expect it.
+    /// No request: the name of a signal that by default would end the process.
     Other(String),
 }
 
-/// What whoever started the process had done with the signals that [`take_signals`] takes: names.
+/// The parent's settings for the signals of [`take_signals`], by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ParentSignals {
-    /// Those it had blocked.
+    /// Signals that the parent had blocked.
     pub(crate) blocked: Vec<String>,
-    /// Those it had set to be ignored.
+    /// Signals that the parent had set to be ignored.
     pub(crate) ignored: Vec<String>,
 }
 
-/// The names of those that are on every Unix and may be taken.
+/// The names of the signals that exist on every Unix and can be blocked.
 const NAMES: &[(c_int, &str)] = &[
     (libc::SIGTERM, "SIGTERM"),
     (libc::SIGINT, "SIGINT"),
@@ -51,9 +51,8 @@ const NAMES: &[(c_int, &str)] = &[
     (libc::SIGSTKFLT, "SIGSTKFLT"),
 ];
 
-/// What is left as it is: the crashes, which end the process with a core; what cannot be taken;
-/// what stops the process and lets it go on; what is ignored unless somebody wants it; and
-/// SIGPIPE, which the standard library has ignored.
+/// Signals left alone: crashes, which end the process with a core; signals that cannot be blocked;
+/// stop and continue; signals ignored by default; and SIGPIPE, which the standard library ignores.
 const LEFT: &[c_int] = &[
     libc::SIGABRT,
     libc::SIGBUS,
@@ -76,12 +75,11 @@ const LEFT: &[c_int] = &[
     libc::SIGINFO,
 ];
 
-/// Blocks all signals but [`LEFT`] in the calling thread and in those that it starts from now on,
-/// whatever the parent had blocked or ignored, for [`requests`] to take. A signal that something
-/// loaded into the process handles is left to it.
+/// Blocks all signals but [`LEFT`] in the calling thread and in its later child threads, for
+/// [`requests`] to receive, whatever the parent had blocked or ignored. Signals with a handler, of
+/// a library loaded into the process, keep the handler.
 ///
-/// # Errors
-/// What `pthread_sigmask(3)` says.
+/// # Errors Errors of `pthread_sigmask(3)`.
 pub(crate) fn take_signals() -> io::Result<ParentSignals> {
     let mut set = empty();
     let mut parent = ParentSignals::default();
@@ -93,7 +91,7 @@ pub(crate) fn take_signals() -> io::Result<ParentSignals> {
         };
         if how == libc::SIG_IGN {
             parent.ignored.push(name(signal));
-            // A system may drop a signal that is ignored, though it is blocked.
+            // A system may drop an ignored signal although the signal is blocked.
             set_disposition(signal, libc::SIG_DFL);
         } else if how != libc::SIG_DFL {
             continue;
@@ -101,17 +99,17 @@ pub(crate) fn take_signals() -> io::Result<ParentSignals> {
         if contains(&before, signal) {
             parent.blocked.push(name(signal));
         }
-        // SAFETY: the set is one, and the number is valid by the query above.
+        // SAFETY: the set is initialised, and the query above has validated the number.
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }
-    // A terminal may be set to stop a process of the background that writes to it (`tostop`).
+    // With `tostop` a terminal stops a background process that writes to the terminal.
     set_disposition(libc::SIGTTOU, libc::SIG_IGN);
     mask(libc::SIG_SETMASK, Some(&set))?;
     Ok(parent)
 }
 
-/// The signals that the calling thread has blocked, from now on. The iterator waits for the next;
-/// it has no end.
+/// The signals that the calling thread blocks, from now on. The endless iterator waits for the next
+/// signal.
 pub(crate) fn requests() -> io::Result<impl Iterator<Item = Request> + Send> {
     let set = mask(libc::SIG_BLOCK, None)?;
     Ok(std::iter::from_fn(move || {
@@ -135,7 +133,7 @@ fn request(signal: c_int) -> Request {
     }
 }
 
-/// The signal's name, as kill(1) takes it.
+/// The signal's name in the notation of kill(1).
 fn name(signal: c_int) -> String {
     #[cfg(target_os = "linux")]
     if signal >= libc::SIGRTMIN() {
@@ -151,11 +149,11 @@ fn name(signal: c_int) -> String {
     )
 }
 
-/// The highest number of a signal.
+/// The highest signal number.
 fn last() -> c_int {
     #[cfg(target_os = "linux")]
     let last = libc::SIGRTMAX();
-    // FreeBSD has the most, 128; what a system has not is invalid.
+    // FreeBSD has the most, 128; numbers beyond a system's last signal are invalid.
     #[cfg(not(target_os = "linux"))]
     let last = 128;
     last
@@ -165,16 +163,16 @@ fn empty() -> sigset_t {
     let mut set = MaybeUninit::<sigset_t>::uninit();
     // SAFETY: the pointer is valid for a write of one set.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the call never fails and has filled it.
+    // SAFETY: the call never fails and has filled the set.
     unsafe { set.assume_init() }
 }
 
 fn contains(set: &sigset_t, signal: c_int) -> bool {
-    // SAFETY: the set is one; of an invalid number the call says an error.
+    // SAFETY: the set is initialised; an invalid number is an error of the call.
     unsafe { libc::sigismember(set, signal) == 1 }
 }
 
-/// Changes the calling thread's mask, and gives what it was.
+/// Changes the calling thread's mask and returns the former mask.
 fn mask(how: c_int, set: Option<&sigset_t>) -> io::Result<sigset_t> {
     let set = set.map_or(ptr::null(), ptr::from_ref);
     let mut before = empty();
@@ -185,31 +183,31 @@ fn mask(how: c_int, set: Option<&sigset_t>) -> io::Result<sigset_t> {
     }
 }
 
-/// What the process does with a signal: `SIG_DFL`, `SIG_IGN` or a handler; `None` of a number that
-/// is none, or that the C library keeps.
+/// The process's disposition of a signal: `SIG_DFL`, `SIG_IGN` or a handler; `None` for an invalid
+/// number and for a signal reserved by the C library.
 fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: null changes nothing; the other pointer is valid for a write.
+    // SAFETY: null changes nothing; the second pointer is valid for a write.
     let rc = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: the call succeeded and so filled it.
+    // SAFETY: the call succeeded and so filled the structure.
     (rc == 0).then(|| unsafe { action.assume_init() }.sa_sigaction)
 }
 
-/// Ignores a signal that the C library keeps for itself and lets nobody name (of pthread_cancel(3),
-/// say), until it has a use for it. From elsewhere it would end the process.
+/// Ignores a signal that the C library reserves and does not name (such as pthread_cancel(3)'s),
+/// until the library uses the signal. Sent by a foreign process, it would end this process.
 #[cfg(all(
     target_os = "linux",
     not(any(target_arch = "mips", target_arch = "mips64"))
 ))]
 fn ignore_reserved(signal: c_int) {
-    /// The kernel's own structure: the handler, then flags, a mask and perhaps a restorer.
+    /// The kernel's structure: handler, flags, mask and perhaps restorer.
     type Action = [usize; 4];
     /// The kernel's set of 64 signals.
     const SET_BYTES: usize = 8;
     let nr = libc::SYS_rt_sigaction;
     let mut old: Action = [0; 4];
     let none = ptr::null_mut::<Action>();
-    // SAFETY: null changes nothing; the other pointer is valid for a write of the structure.
+    // SAFETY: null changes nothing; the second pointer is valid for a write of the structure.
     let rc = unsafe { libc::syscall(nr, signal, none, &raw mut old, SET_BYTES) };
     if rc == 0 && old[0] == libc::SIG_DFL {
         let action: Action = [libc::SIG_IGN, 0, 0, 0];
@@ -218,15 +216,15 @@ fn ignore_reserved(signal: c_int) {
     }
 }
 
-/// Elsewhere a number that cannot be asked for is none.
+/// On these systems a number without a disposition is invalid.
 #[cfg(not(all(
     target_os = "linux",
     not(any(target_arch = "mips", target_arch = "mips64"))
 )))]
 fn ignore_reserved(_signal: c_int) {}
 
-/// Sets it to `SIG_DFL` or `SIG_IGN`.
+/// Sets a signal's disposition to `SIG_DFL` or `SIG_IGN`.
 fn set_disposition(signal: c_int, how: libc::sighandler_t) {
-    // SAFETY: neither runs code of ours. It fails for numbers that are invalid, which do nothing.
+    // SAFETY: neither runs code of ours. The call fails for invalid numbers, without effect.
     unsafe { libc::signal(signal, how) };
 }
