@@ -13,22 +13,23 @@ use super::spare::Spares;
 use crate::net::{Accepted, Listener};
 use crate::runtime::{Seat, either, yield_now};
 
-/// Connections accepted before other tasks get their turn, so that a storm does not starve the
-/// sessions that are there.
+/// Connections accepted in a row before the accept loop yields, so that a storm does not starve
+/// sessions.
 const BUDGET: usize = 64;
-/// How often an accept that found no descriptor or memory is tried again though no session of ours
-/// has ended: what comes free elsewhere tells nobody.
+/// The pause before a retry of an accept without descriptor or memory when no session has ended:
+/// the system announces no descriptor that another process closes.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// How long a handshake that had begun before a stop may take, within which its client is served.
+/// How long a handshake from before a stop may take; its client is served.
 const HANDSHAKE: Duration = Duration::from_millis(100);
 
-/// Accepts until told to stop, and then until all clients whom the kernel had accepted by then are
-/// served: they have been told that they are connected, and a close would reset them. Connections
-/// above the session limit wait in the backlog until a session ends, and those for whom there is no
-/// descriptor or memory do while a session is left whose end may give some back.
+/// Accepts until the listener's stop latch opens, and then serves all clients that the kernel had
+/// accepted by then: a close would reset connected clients. Connections above the session limit
+/// wait in the backlog until a session ends. Without a descriptor or memory, connections wait while
+/// a session is left to free some.
 ///
-/// `spares` are what the first session needs, as far as it is there.
+/// `spares` has sockets for the first session. `deliver` starts the session, here or on another
+/// lane.
 pub async fn accept(
     listener: Listener,
     listener_context: Rc<ListenerContext>,
@@ -38,7 +39,7 @@ pub async fn accept(
     let lane = &listener_context.lane;
     let mut seats = Seats::of(&listener_context.limit);
     let mut stopped = pin!(listener_context.stop.pass());
-    // Not served until there is room: for the client the same as the backlog.
+    // Accepted without a permit: to the client the same as the backlog.
     let mut taken = None;
     {
         let mut serving = pin!(serve(
@@ -55,12 +56,12 @@ pub async fn accept(
             either(last, serving).await;
         }
     }
-    // What is left came before the stop.
+    // All connections from here on came before the stop.
     loop {
-        // Without a socket the session waits for one, as long as a connect may take: a stop does
-        // not wait for a client who may not be there.
+        // The session can wait for a missing socket, as long as a connect may take: a stop does not
+        // wait for a client that may be gone.
         drop(spares.fill(&listener_context.service));
-        // Looked at first: what a session gives back in between is not missed.
+        // Before the accept, so as not to miss a session's end in between.
         let alone = listener_context.limit.live() == 0;
         let connection = match taken.take().map_or_else(|| listener.accept_now(), Ok) {
             Ok(connection) => Some(connection),
@@ -83,7 +84,7 @@ pub async fn accept(
     listener.close();
 }
 
-/// Accepts for ever. What is accepted and waits for its place is in `taken` meanwhile.
+/// Accepts for ever. `taken` holds an accepted connection that waits for a permit.
 async fn serve(
     listener: &Listener,
     listener_context: &Rc<ListenerContext>,
@@ -124,7 +125,7 @@ async fn serve(
 /// Where an accept loop waits.
 struct Seats {
     place: Arc<Seat>,
-    /// Taken when it is first needed.
+    /// Made on first use.
     descriptor: Option<Arc<Seat>>,
 }
 
@@ -137,9 +138,9 @@ impl Seats {
     }
 }
 
-/// Waits until a connection can be accepted for which there was no descriptor or memory; gives it
-/// unless it has left. Tries when a session has given its descriptors back, and seldom without. A
-/// server that `stops` does not try again once no session is left.
+/// Waits for a descriptor or memory and accepts; returns `None` if the client has left. Tries after
+/// a session has closed its descriptors, and seldom otherwise. With `stops`, does not try again
+/// once no session is left.
 async fn accept_later(
     listener: &Listener,
     listener_context: &ListenerContext,
@@ -150,7 +151,7 @@ async fn accept_later(
     let (lane, descriptors) = (&listener_context.lane, listener_context.limit.descriptors());
     let seat = seats.descriptor.get_or_insert_with(|| descriptors.seat());
     loop {
-        // Said first and tried then: what comes free in between is not missed.
+        // Registers first and tries then, so as not to miss a descriptor in between.
         let pass_on = || {
             descriptors.wake_one();
         };
@@ -160,7 +161,7 @@ async fn accept_later(
         match filled.and_then(|()| listener.accept_now()) {
             Ok(accepted) => {
                 drop(wait);
-                // A session has given back two descriptors where it had an upstream.
+                // A session with an upstream has closed two descriptors.
                 pass_on();
                 return Some(accepted);
             }
@@ -195,7 +196,7 @@ mod tests {
     use crate::runtime::{Lane, LaneOptions, Latch};
     use crate::sys;
 
-    /// A lane that accepts, turned by hand, and a client that it does not know of yet.
+    /// An accepting lane, turned by hand, and a client that has just connected.
     struct Accepting {
         lane: Lane,
         context: Rc<ListenerContext>,
@@ -255,7 +256,7 @@ mod tests {
             self.lane.enter(|| self.context.stop.open());
         }
 
-        /// Turns until all tasks have ended, by when the client has its echo and its FIN.
+        /// Turns until all tasks have ended; by then the client has the echo and a FIN.
         fn await_service(mut self) {
             let mut client = self.clients.pop().unwrap();
             client.write_all(b"hello").unwrap();
@@ -280,7 +281,7 @@ mod tests {
         }
     }
 
-    /// However many turns the lane has made with the connection before it is told to stop.
+    /// After any number of turns between the connect and the stop.
     #[test]
     fn who_came_before_the_stop_is_served_whatever_had_seen_them() {
         on_every_back_end(|back_end| {
@@ -305,7 +306,7 @@ mod tests {
         });
     }
 
-    /// However a session ends, its place comes back once its descriptor is closed.
+    /// However a session ends, the permit comes back once the descriptor is closed.
     #[test]
     fn a_place_comes_back_with_its_session() {
         on_every_back_end(|back_end| {

@@ -1,13 +1,13 @@
-//! Which lane serves a connection. Stands between an accept loop and the start of a session: an
-//! accept loop delivers connections and knows nothing of other lanes.
+//! The choice of the lane for a connection, between the accept loop and the start of a session. An
+//! accept loop delivers connections and knows no other lane.
 //!
 //! Where the system lets a single socket listen on a port, lane 0 accepts for all lanes, and the
 //! lane with the fewest sessions serves the next connection. Elsewhere the kernel chooses a lane by
-//! a hash, which may put eight lasting connections on one lane of two: a lane with more sessions
-//! than another hands a connection over, as often as the comparison costs next to nothing.
+//! a hash, which may put eight lasting connections on one lane of two. So the busier lane hands
+//! connections over, as often as the comparison costs next to nothing.
 //!
-//! A connection travels in the mailbox of its new lane. A lane that stops waits until every accept
-//! loop has ended, so that no connection is lost on the way.
+//! A connection travels in the mailbox of its new lane. A stopping lane waits until every accept
+//! loop has ended, so no connection is lost on the way.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use super::admitted::Admitted;
 use super::listener_context::{ListenerContext, ListenerId};
 use crate::runtime::{MailSender, Time};
 
-/// Connections that a lane may compare and hand over in a row, and the time that earns one more. A
+/// Connections that a lane may compare and hand over in a row, and the time to earn one more. A
 /// look at all lanes costs some 100 ns a lane, a message 2 to 4 us: within 1 % of a lane. At higher
 /// rates the kernel's hash is even enough.
 const BURST: u32 = 64;
@@ -30,7 +30,7 @@ const EARNED_EVERY: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Handoff {
     lanes: Vec<Destination>,
-    /// Accept loops that have not ended.
+    /// Running accept loops.
     accepting: AtomicUsize,
     /// The kernel spreads connections over the lanes as well.
     kernel_balances: bool,
@@ -40,7 +40,7 @@ pub struct Handoff {
 #[derive(Debug)]
 struct Destination {
     mail: MailSender<Handed>,
-    /// Connections handed over that have not arrived.
+    /// Connections on the way.
     in_transit: AtomicUsize,
 }
 
@@ -66,8 +66,8 @@ struct Allowance {
     since: Cell<Time>,
 }
 
-/// Delivers the connections of one accept loop, on the lane itself or on another one. Dropped with
-/// the accept loop, which then hands over no more.
+/// Delivers the connections of an accept loop, on its own lane or to another lane. Dropped at the
+/// end of the accept loop.
 #[derive(Debug)]
 pub struct Delivery {
     context: Rc<ListenerContext>,
@@ -76,8 +76,8 @@ pub struct Delivery {
 }
 
 impl Handoff {
-    /// Between the lanes of these mailboxes, for so many accept loops. `kernel_balances`: the
-    /// kernel gives each lane a share of the connections.
+    /// Between the lanes of these mailboxes, for this number of accept loops. `kernel_balances`:
+    /// the kernel spreads connections over the lanes.
     #[must_use]
     pub fn over(
         lanes: Vec<MailSender<Handed>>,
@@ -95,19 +95,19 @@ impl Handoff {
         })
     }
 
-    /// Whether every accept loop has ended. What they have handed over is in the mailboxes by then.
+    /// Whether every accept loop has ended. All handed-over connections are in mailboxes by then.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.accepting.load(Acquire) == 0
     }
 
-    /// How many connections handed to a lane have not arrived there.
+    /// The number of connections on the way to a lane.
     #[must_use]
     pub fn in_transit(&self, lane: usize) -> usize {
         self.lanes[lane].in_transit.load(Acquire)
     }
 
-    /// The lane for a connection that lane `own` has accepted.
+    /// The lane for a connection accepted by lane `own`.
     fn lane_for(&self, own: usize, allowance: &Allowance, now: Time) -> usize {
         if self.kernel_balances && !allowance.take(now) {
             return own;
@@ -142,14 +142,13 @@ impl Destination {
 }
 
 impl Handed {
-    /// The listener that accepted the connection.
+    /// The listener of the connection.
     #[must_use]
     pub fn listener(&self) -> ListenerId {
         self.listener
     }
 
-    /// Starts the session on the lane that it was handed to, with that lane's context of the same
-    /// listener.
+    /// Starts the session on the receiving lane, with this lane's context of the same listener.
     pub fn start(self, context: &Rc<ListenerContext>) {
         debug_assert_eq!(context.id, self.listener, "its own listener's context");
         self.admitted.start(context);
@@ -165,7 +164,7 @@ impl Drop for InTransit {
 }
 
 impl Delivery {
-    /// For one of the accept loops that `handoff` counts.
+    /// For an accept loop that `handoff` counts.
     #[must_use]
     pub fn new(context: Rc<ListenerContext>, handoff: Arc<Handoff>) -> Self {
         Self {
@@ -175,7 +174,7 @@ impl Delivery {
         }
     }
 
-    /// Starts the session on this lane or hands the connection to another one.
+    /// Starts the session on this lane or hands the connection over.
     pub fn deliver(&self, admitted: Admitted) {
         let (own, now) = (self.context.lane_index, self.context.lane.now());
         let to = self.handoff.lane_for(own, &self.allowance, now);
@@ -190,7 +189,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         self.handoff.accepting.fetch_sub(1, AcqRel);
-        // A lane that stops may have waited for this accept loop.
+        // A stopping lane may have waited for this accept loop.
         for lane in &self.handoff.lanes {
             lane.mail.lane().rouse();
         }

@@ -44,7 +44,7 @@ pub(super) struct Scheduler {
 pub(super) struct Tasks {
     slots: Vec<Option<Task>>,
     free: Vec<u32>,
-    /// How many of them are sessions.
+    /// The number of sessions among the tasks.
     sessions: usize,
 }
 
@@ -53,13 +53,13 @@ pub(super) struct Tasks {
 pub struct Visited(Task);
 
 impl Visited {
-    /// What the session is doing; `None` if the session has ended.
+    /// The present state of the session; `None` if the session has ended.
     #[must_use]
     pub fn describe(&self) -> Option<Description> {
         self.0.describe()
     }
 
-    /// Has the session end in the lane's next turn; see [`Session::ask_to_end`].
+    /// Lets the session end in the lane's next turn; see [`Session::ask_to_end`].
     pub fn ask_to_end(&self, why: EndRequest) {
         self.0.ask_to_end(why);
         schedule(&self.0);
@@ -116,8 +116,8 @@ impl Scheduler {
         self.queue_in(slot, task);
     }
 
-    /// Starts a session in the slot of `running`, a session that ends with the present poll: to a
-    /// listing both are one.
+    /// Starts a session in the slot of `running`, a session that ends with the present poll: a
+    /// listing sees one session.
     pub(super) fn continue_as<S>(&self, running: &Task, name: TaskName, session: S)
     where
         S: Session + 'static,
@@ -229,8 +229,7 @@ impl Scheduler {
         if panic::catch_unwind(AssertUnwindSafe(|| task.drop_future())).is_err() {
             self.stats.panics.add(1);
         }
-        // A task that was woken while it ended comes here again, and a session that another one
-        // continues has no slot any more.
+        // A task woken during its end comes here twice, and a continued session has lost its slot.
         if !self.owns(task) {
             return;
         }

@@ -1,8 +1,7 @@
-//! Sessions: the tasks for which a lane is there, and which outlive a stop until they end.
+//! Sessions: the tasks that a draining lane waits for. All remaining tasks are in the background.
 //!
-//! A lane keeps its sessions in the table of its tasks. A session is described and asked to end
-//! between two turns, never during a poll, so a message pays nothing for this. Other tasks are in
-//! the background: a stop does not wait for them.
+//! A lane keeps sessions in its table of tasks. The driver describes a session or asks a session to
+//! end between two turns, never during a poll, so a message pays nothing.
 
 use std::fmt;
 use std::future::Future;
@@ -12,8 +11,8 @@ use std::sync::Arc;
 
 use crate::sys::Time;
 
-/// Identifies a session for the life of the process. 64 bits, never used twice: a process that
-/// continues another one can go on behind the last id.
+/// Identifies a session for the life of the process. Never used twice; 64 bits, so a process that
+/// takes over can continue the sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
@@ -35,42 +34,41 @@ pub enum EndRequest {
 pub struct Description {
     /// The session.
     pub id: SessionId,
-    /// What the listener does with its connections: "echo" or "proxy".
+    /// The service of the listener: "echo" or "proxy".
     pub kind: &'static str,
-    /// How far the session has come: "opening" or "relay".
+    /// The progress of the session: "opening" or "relay".
     pub stage: &'static str,
-    /// The configuration that the session began with.
+    /// The number of the session's first configuration.
     pub generation: u32,
-    /// The name of its listener.
+    /// The name of the listener.
     pub listener: Arc<str>,
     /// The address of the client.
     pub client: SocketAddr,
-    /// The address of the endpoint that has answered.
+    /// The address of the connected endpoint.
     pub endpoint: Option<SocketAddr>,
-    /// When the session began.
+    /// The start of the session.
     pub since: Time,
-    /// Bytes from the client that the other end's kernel took.
+    /// Bytes from the client accepted by the kernel for the far end.
     pub from_client: u64,
-    /// Bytes that the client's kernel took.
+    /// Bytes accepted by the kernel for the client.
     pub to_client: u64,
 }
 
 /// The future of a session.
 pub trait Session: Future<Output = ()> {
-    /// What the session is doing.
+    /// The present state of the session.
     fn describe(&self) -> Description;
 
-    /// Has the session end in its next poll, which follows at once, by a reset of all its
-    /// connections.
+    /// Lets the session end in the next poll, which follows at once, by a reset of all connections.
     fn ask_to_end(self: Pin<&mut Self>, why: EndRequest);
 }
 
-/// What answers for a session whose future is opaque, as that of an `async fn`.
+/// Answers for a session with an opaque future, such as an `async fn`.
 pub trait Control {
     /// As [`Session::describe`].
     fn describe(&self) -> Description;
 
-    /// As [`Session::ask_to_end`]. The future has to look.
+    /// As [`Session::ask_to_end`]. The future has to poll for the request.
     fn ask_to_end(&self, why: EndRequest);
 }
 

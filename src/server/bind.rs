@@ -1,5 +1,5 @@
-//! Binds every listener before anything serves, so that what cannot be had is said at once, and has
-//! them listen when every lane is there to accept.
+//! Binds every listener before the start, so that all errors appear at once; listens when every
+//! lane is ready to accept.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,9 +11,9 @@ use super::here::Pause;
 use crate::net::Listener;
 use crate::sys::{self, OsSocket, Time};
 
-/// How long a port may be another's before the start gives up.
+/// How long another process may hold a port before the start fails.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is tried meanwhile.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The listening sockets of one lane, each with the index of its listener in the configuration.
@@ -22,9 +22,9 @@ pub(crate) type LaneListeners = Vec<(usize, OsSocket)>;
 /// Where each listener of the configuration, by its index, is bound.
 pub(super) type Bound = Vec<(usize, SocketAddr)>;
 
-/// One socket per lane for every address, or where the system does not spread connections over
-/// them, one of the first lane. Also gives each listener's addresses as bound. Waits by `pause` for
-/// ports that are taken, unless that fails.
+/// Binds one socket per lane for every address; where the system does not spread connections over
+/// sockets, one socket for the first lane. Also returns the bound addresses. Waits by `pause` for
+/// ports in use.
 pub(super) fn bind(
     listeners: &[ListenerPlan],
     lanes: usize,
@@ -63,7 +63,7 @@ pub(super) fn bind(
                 error,
             };
             let socket = Listener::bind(address, options).map_err(fail)?;
-            // Port 0: the first lane's choice is everybody's.
+            // Port 0: all lanes use the port of the first socket.
             address = Listener::address_of(&socket).map_err(fail)?;
             lane.push((index, socket));
         }
@@ -72,21 +72,21 @@ pub(super) fn bind(
     Ok((of_lanes, bound))
 }
 
-/// Waits until nobody listens on a port. A killed process is gone before its sockets are: what
-/// io_uring had in flight keeps them for 5 to 170 ms more.
+/// Waits until no process listens on a port. The sockets of a killed process outlive the process:
+/// ops of io_uring in flight keep the sockets for 5 to 170 ms.
 fn await_port(
     key: String,
     address: SocketAddr,
     end: Time,
     pause: Pause<'_>,
 ) -> Result<(), ServerError> {
-    let mut told = false;
+    let mut is_logged = false;
     loop {
         match sys::port_is_taken(address) {
             Ok(false) => return Ok(()),
             Ok(true) if sys::now() >= end => return Err(ServerError::in_use(key, address)),
             Ok(true) => {
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut is_logged, true) {
                     tracing::info!(%address, patience = ?PATIENCE, "waiting for the port");
                 }
                 pause(PAUSE)?;
@@ -102,7 +102,7 @@ fn await_port(
     }
 }
 
-/// Has all of them listen. From here on clients connect.
+/// Lets all sockets listen. From here on clients connect.
 pub(super) fn listen(
     plan: &[ListenerPlan],
     listeners: &[LaneListeners],

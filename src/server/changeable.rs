@@ -1,5 +1,5 @@
-//! The part of the plan that another configuration may change while the process runs: listeners,
-//! upstreams and limits. The lanes, their CPUs, pollers and buffers are fixed at the start.
+//! The part of the plan for later configurations to change while the process runs: listeners,
+//! upstreams and limits. Lanes, CPUs, pollers and buffers are fixed at the start.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::config::{self, Config};
 use crate::net::SocketOptions;
 use crate::proxy::{Timeouts, UpstreamOptions};
 
-/// One configuration, as far as it may be replaced by another.
+/// The replaceable part of a configuration.
 #[derive(Debug)]
 pub(crate) struct Changeable {
     pub(crate) listeners: Vec<ListenerPlan>,
@@ -21,7 +21,7 @@ pub(crate) struct Changeable {
     pub(crate) grace: Duration,
 }
 
-/// One listener of a configuration.
+/// A listener of a configuration.
 #[derive(Debug)]
 pub(crate) struct ListenerPlan {
     pub(crate) name: Arc<str>,
@@ -33,7 +33,7 @@ pub(crate) struct ListenerPlan {
     pub(crate) timeouts: Timeouts,
 }
 
-/// What decided `max_sessions`.
+/// The limit that decided `max_sessions`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Bound {
     Configured,
@@ -52,7 +52,7 @@ impl Bound {
         }
     }
 
-    /// The name of the memory limit, if one decided.
+    /// The name of the memory limit, if a memory limit decided.
     pub(super) fn memory(&self) -> Option<&str> {
         match self {
             Self::Memory(limit) => Some(limit),
@@ -62,7 +62,7 @@ impl Bound {
 }
 
 impl Changeable {
-    /// The changeable part of a configuration, with the limit on sessions that holds here.
+    /// The changeable part of a configuration, with the limit on sessions of this machine.
     pub(crate) fn new(config: &Config, max_sessions: usize, bound: Bound) -> Self {
         let listener = |written: &config::Listener| ListenerPlan {
             name: written.name.as_str().into(),

@@ -1,6 +1,6 @@
-//! What the main thread orders a lane to do.
+//! The commands of the main thread to the lanes.
 //!
-//! A lane reads its commands between two turns, in order. To add one: a variant here, its arm in
+//! A lane reads commands between two turns, in order. To add a command: a variant here, an arm in
 //! `Serving::obey` in `lane.rs`, and a sender in `supervision.rs`.
 
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use super::bind::LaneListeners;
 use crate::proxy::{Handed, Handoff, ListenerId};
 use crate::runtime::{MailSender, Remote};
 
-/// An order of the main thread to one lane.
+/// A command of the main thread to a lane.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Accept on these sockets, which belong to a generation that the lane has.
+    /// Accept on these sockets of a prepared generation.
     Listen {
         generation: u32,
         sockets: LaneListeners,
         /// `None` where there is only one lane.
         handoff: Option<Arc<Handoff>>,
     },
-    /// Stop accepting for these listeners. Connections that the kernel had accepted are served.
+    /// Stop these listeners. Connections already accepted by the kernel are served.
     Stop(Vec<ListenerId>),
-    /// End once no listener accepts and the last session has ended.
+    /// End when no listener accepts and the last session has ended.
     Drain,
-    /// End now, and reset the sessions that are left.
+    /// End now, and reset the remaining sessions.
     Abort,
 }
 
-/// A lane's mailboxes, as other threads see them.
+/// Senders to a lane's mailboxes, for use from any thread.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneSenders {
     pub(crate) commands: MailSender<Command>,

@@ -1,7 +1,7 @@
-//! A generation: one configuration as it serves, shared by all lanes.
+//! A generation: a configuration in service, shared by all lanes.
 //!
-//! What a listener or an upstream promises is promised by the process, so the lanes share its
-//! state. A session keeps the generation that it began with, through the context of its listener.
+//! The process, not a lane, keeps the promises of a listener or an upstream, so the lanes share the
+//! state. A session keeps its first generation, through the context of the listener.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::proxy::{
 };
 use crate::runtime::{Handle, Latch, LogInterval};
 
-/// The number of the configuration that the process starts with.
+/// The number of the first configuration of the process.
 pub(crate) const FIRST: u32 = 0;
 
-/// One configuration's listeners and upstreams, with what the lanes share of them.
+/// The shared state of the listeners and upstreams of a configuration.
 #[derive(Debug)]
 pub(crate) struct Generation {
     number: u32,
@@ -27,11 +27,11 @@ pub(crate) struct Generation {
     ids: Arc<SessionIds>,
 }
 
-/// What the lanes share of one listener.
+/// The shared state of a listener.
 #[derive(Debug)]
 struct Shared {
     name: Arc<str>,
-    /// How many addresses the listener has, each with an accept loop on every lane that accepts.
+    /// The number of addresses: each accepting lane has an accept loop per address.
     addresses: usize,
     service: Service,
     timeouts: Timeouts,
@@ -39,7 +39,7 @@ struct Shared {
 }
 
 impl Generation {
-    /// The generation of that number.
+    /// The generation of this number.
     pub(crate) fn new(
         number: u32,
         of: &Changeable,
@@ -73,12 +73,12 @@ impl Generation {
         self.number
     }
 
-    /// The ids of all its listeners.
+    /// The ids of all listeners.
     pub(crate) fn listener_ids(&self) -> Vec<ListenerId> {
         (0..self.listeners.len()).map(|at| self.id(at)).collect()
     }
 
-    /// The upstreams of the listeners, for the simulator's checks.
+    /// The upstreams of the listeners, for the checks of the simulator.
     #[cfg(feature = "sim")]
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let services = self.listeners.iter().map(|shared| &shared.service);
@@ -88,7 +88,7 @@ impl Generation {
         })
     }
 
-    /// How many addresses the listener of that index has.
+    /// The number of addresses of a listener.
     pub(super) fn addresses(&self, index: usize) -> usize {
         self.listeners[index].addresses
     }

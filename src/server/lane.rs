@@ -12,10 +12,10 @@ use crate::proxy::Handed;
 use crate::runtime::{Cursor, Description, EndRequest, Lane, LaneOptions, Mailbox};
 use crate::sys::{self, Time};
 
-/// Slots of a lane's table that one visit of its sessions looks at.
+/// Slots of the lane's table per visit of the sessions.
 const PAGE: usize = 1024;
 
-/// What a lane is made of: fixed at the start.
+/// The parts of a lane, fixed at the start.
 #[derive(Debug)]
 pub(crate) struct LanePlan {
     pub(crate) index: usize,
@@ -24,7 +24,7 @@ pub(crate) struct LanePlan {
     pub(crate) may_fall_back: bool,
 }
 
-/// An open lane, and the error of the planned poller if the lane has another one.
+/// An open lane, and the error of the planned poller if the lane fell back.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) lane: Lane,
@@ -42,11 +42,11 @@ pub(crate) fn open(plan: &LanePlan) -> io::Result<Opened> {
         match Lane::open(options, sys::now()) {
             Ok(lane) => return Ok(Opened { lane, refused }),
             Err(error) if plan.may_fall_back && options.back_end == BackEnd::IoUring => {
-                // The self-test passed, but this ring was one too many.
+                // The self-test passed, but there was no room for this ring.
                 refused = Some(error);
                 options.back_end = BackEnd::Epoll;
             }
-            // A system that promises no memory it does not have refuses large reservations.
+            // A system without overcommit refuses large reservations.
             Err(error) if error.kind() == io::ErrorKind::OutOfMemory && halve(&mut options) => {}
             Err(error) => return Err(error),
         }
@@ -81,7 +81,7 @@ enum Stage {
 }
 
 impl Serving {
-    /// The lane of that index, and the ways to it.
+    /// The lane of this index, and the senders to its mailboxes.
     pub(crate) fn new(lane: Lane, index: usize) -> (Self, LaneSenders) {
         let handle = lane.handle();
         let (to_commands, commands) = handle.mailbox();
@@ -100,15 +100,15 @@ impl Serving {
         (serving, senders)
     }
 
-    /// Makes what the first sessions of a generation need, before its listeners are open.
+    /// Prepares the first sessions of a generation, before its listeners are open.
     pub(crate) fn prepare(&mut self, generation: &Arc<Generation>) {
         self.generations.prepare(&self.lane.handle(), generation);
     }
 
-    /// Obeys the commands that have come and turns once. When the lane has ended, says how many
-    /// sessions were reset.
+    /// Obeys the waiting commands and turns once. When the lane has ended, returns the number of
+    /// reset sessions.
     pub(crate) fn turn(&mut self, now: Time) -> io::Result<Option<usize>> {
-        // Looked at before the mail is read: all that was handed over is in the mailbox by then.
+        // Before the mailbox: if no accept loop is left, every handed connection is in the mailbox.
         let accepts_no_more = self.generations.accept_no_more();
         let before = self.stage;
         self.obey()?;
@@ -122,7 +122,7 @@ impl Serving {
             Stage::Serving => {}
             Stage::Draining | Stage::Aborting if is_drained => return self.end(now).map(Some),
             Stage::Draining => {}
-            // A stop came along with this: its clients are served first, if only to be cut.
+            // The stop came with the abort: waiting clients are accepted first, then reset.
             Stage::Aborting if before == Stage::Serving => self.lane.handle().stay_awake(),
             Stage::Aborting => return self.end(now).map(Some),
         }
@@ -130,7 +130,7 @@ impl Serving {
         Ok(None)
     }
 
-    /// Serves until a command ends the lane; says how many sessions were reset.
+    /// Serves until a command ends the lane; returns the number of reset sessions.
     pub(super) fn serve(mut self) -> io::Result<usize> {
         loop {
             if let Some(cut) = self.turn(sys::now())? {
@@ -158,10 +158,10 @@ impl Serving {
         Ok(())
     }
 
-    /// Ends the lane: resets the sessions that are left, and returns their number.
+    /// Ends the lane: resets the remaining sessions and returns the number.
     fn end(&mut self, now: Time) -> io::Result<usize> {
-        // The process may have been frozen while the grace passed: a session that ended within the
-        // grace has yet to see that.
+        // The process may have been frozen while the grace passed: peers may have ended sessions in
+        // time.
         self.lane.settle(now)?;
         let sessions = self.lane.sessions();
         if sessions > 0 {
@@ -169,7 +169,7 @@ impl Serving {
             self.lane.settle(now)?;
         }
         let cut = sessions + self.generations.in_transit();
-        // A session that has not ended by now is dropped, which resets its connections as well.
+        // Dropping a session resets its connections as well.
         self.lane.abort_tasks();
         Ok(cut)
     }
@@ -234,7 +234,7 @@ mod tests {
 
     impl Turned {
         fn new() -> Self {
-            // A back end that is never refused.
+            // A back end that no system refuses.
             let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
             let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
             let (serving, senders) = Serving::new(lane, 0);
@@ -247,7 +247,7 @@ mod tests {
             }
         }
 
-        /// Has a generation of this configuration accept; gives the addresses of its listeners.
+        /// Starts a generation of this configuration; returns the addresses of the listeners.
         fn listen(&mut self, number: u32, text: &str) -> Vec<SocketAddr> {
             let config = Config::parse(text, "a test").unwrap();
             let changeable = Changeable::new(&config, 100, Bound::Configured);
@@ -279,7 +279,7 @@ mod tests {
             self.senders.commands.send(Command::Stop(vec![listener]));
         }
 
-        /// Turns until `done` says so.
+        /// Turns until `done`.
         fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
             let end = sys::now() + PATIENCE;
             while !done(self) {
@@ -290,8 +290,8 @@ mod tests {
             }
         }
 
-        /// Turns until the lane has ended; says how many sessions were reset. Sleeps meanwhile, as
-        /// long as the lane does: no longer than the background task's timer.
+        /// Turns until the lane has ended; returns the number of reset sessions. Sleeps as the lane
+        /// does, no longer than the background task's timer.
         fn until_ended(&mut self) -> usize {
             let end = sys::now() + PATIENCE;
             loop {
@@ -384,7 +384,7 @@ mod tests {
         }
     }
 
-    /// Whether a new client is connected. One that a stopped listener turns away gets no answer.
+    /// Whether a new client is connected. A stopped listener gives no answer.
     fn is_answered(address: SocketAddr) -> bool {
         TcpStream::connect_timeout(&address, Duration::from_millis(10)).is_ok()
     }
@@ -412,7 +412,7 @@ mod tests {
         turned.expect_echo(&first);
         turned.expect_echo(&second);
         let third = turned.connect(new);
-        // The connections that asked whether the listener has stopped end as well.
+        // The connections of `is_answered` end as well.
         turned.until("three sessions", |turned| {
             turned.serving.lane.sessions() == 3
         });

@@ -1,8 +1,7 @@
-//! The generations on one lane: the contexts of their listeners, their accept loops and the
-//! connections that other lanes hand over.
+//! The generations on a lane: listener contexts, accept loops, and connections from other lanes.
 //!
-//! Owned by the lane's driver and used between turns. A generation stays until every accept loop
-//! of it has ended, on all lanes; its sessions keep their contexts alive beyond that.
+//! Owned by the lane's driver and used between turns. A generation stays until all of its accept
+//! loops have ended, on every lane. Sessions keep their contexts alive for longer.
 
 use std::cell::Cell;
 use std::io;
@@ -18,23 +17,23 @@ use crate::proxy::{
 use crate::runtime::Handle;
 use crate::sys;
 
-/// All generations that a lane has, oldest first.
+/// All generations of a lane, oldest first.
 #[derive(Debug)]
 pub(super) struct LaneGenerations {
     lane_index: usize,
     all: Vec<OnLane>,
 }
 
-/// One generation on one lane.
+/// A generation on a lane.
 #[derive(Debug)]
 struct OnLane {
     generation: Arc<Generation>,
     /// By the listener's index.
     contexts: Vec<Rc<ListenerContext>>,
-    /// What the accept loops begin with, by the listener's index, until they do.
+    /// Spare sockets for accept loops that have not begun, by the listener's index.
     spares: Vec<(usize, Spares)>,
     handoff: Option<Arc<Handoff>>,
-    /// Accept loops of this lane that have not ended.
+    /// The number of running accept loops of this lane.
     accept_loops: Rc<Cell<usize>>,
 }
 
@@ -45,8 +44,8 @@ impl LaneGenerations {
         Self { lane_index, all }
     }
 
-    /// Makes what the accept loops and the first sessions of a generation need, as far as this
-    /// machine has it. Forgets the generations that are over.
+    /// Prepares the accept loops and the first sessions of a generation. Forgets finished
+    /// generations.
     pub(super) fn prepare(&mut self, lane: &Handle, generation: &Arc<Generation>) {
         self.all.retain(|one| !one.is_over());
         let contexts = generation.contexts(lane, self.lane_index);
@@ -70,7 +69,7 @@ impl LaneGenerations {
         });
     }
 
-    /// Accepts on these sockets of a generation that is prepared.
+    /// Accepts on these sockets of a prepared generation.
     pub(super) fn listen(
         &mut self,
         number: u32,
@@ -91,7 +90,7 @@ impl LaneGenerations {
         Ok(())
     }
 
-    /// Stops these listeners, as far as this lane has them. Called as if in the lane's turn.
+    /// Stops these listeners on this lane. Called as if in the lane's turn.
     pub(super) fn stop(&self, listeners: &[ListenerId]) {
         for context in self.all.iter().flat_map(|one| &one.contexts) {
             if listeners.contains(&context.id) {
@@ -100,7 +99,7 @@ impl LaneGenerations {
         }
     }
 
-    /// Starts a session that another lane has handed over. Called as if in the lane's turn.
+    /// Starts the session of a handed-over connection. Called as if in the lane's turn.
     pub(super) fn start(&self, handed: Handed) {
         let ListenerId { generation, index } = handed.listener();
         let mut all = self.all.iter();
@@ -109,13 +108,13 @@ impl LaneGenerations {
         handed.start(&own.contexts[index as usize]);
     }
 
-    /// Whether no connection can arrive any more: no accept loop is left that could start a session
-    /// here or hand a connection to this lane. Connections handed over may wait in the mailbox.
+    /// Whether no accept loop is left to start a session here or to hand a connection to this lane.
+    /// Handed-over connections may still wait in the mailbox.
     pub(super) fn accept_no_more(&self) -> bool {
         self.all.iter().all(OnLane::accepts_no_more)
     }
 
-    /// How many connections were handed to this lane and have not arrived.
+    /// The number of connections on the way to this lane.
     pub(super) fn in_transit(&self) -> usize {
         self.all
             .iter()
@@ -158,7 +157,7 @@ impl OnLane {
         handoff.map_or(0, |handoff| handoff.in_transit(lane_index))
     }
 
-    /// Whether nothing of the generation is left but sessions.
+    /// Whether only sessions are left of the generation.
     fn is_over(&self) -> bool {
         let stopped = self.contexts.iter().all(|context| context.stop.is_open());
         let lane_index = self

@@ -1,4 +1,4 @@
-//! What the configuration means on this machine: lanes and their CPUs, the poller, how many
+//! The meaning of a configuration on this machine: lanes and CPUs, the poller, the numbers of
 //! sessions and buffers.
 
 use std::io;
@@ -19,35 +19,35 @@ use crate::sys::{self, MemoryLimits};
 const SPARE_DESCRIPTORS: usize = 64;
 /// Descriptors of a lane besides its listeners: ring or epoll, and the notifier.
 const LANE_DESCRIPTORS: usize = 3;
-/// Buffers that a poller which is ahead of a cancel fills for one direction, on average.
+/// Buffers that a poller fills for one direction before a cancel reaches the kernel, on average.
 const AHEAD_BUFFERS: usize = 2;
 /// Address space of a lane's buffers, at most: 20 GiB.
 const BUFFERS_MAX: usize = 1 << 20;
 
-/// The server, decided: what is fixed at the start, and what another configuration may change.
+/// The decided server: a part fixed at the start, and a part for later configurations to change.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) fixed: Fixed,
     pub(super) changeable: Changeable,
 }
 
-/// What stays as long as the process: lanes, CPUs, poller and buffers.
+/// The part fixed for the life of the process: lanes, CPUs, poller and buffers.
 #[derive(Debug)]
 pub(super) struct Fixed {
-    /// Per lane, the CPU it is pinned to.
+    /// Per lane, the CPU to pin the thread to.
     pub(super) lanes: Vec<Option<usize>>,
     pub(super) options: LaneOptions,
-    /// Why this poller.
+    /// The reason for this poller.
     pub(super) why: String,
-    /// The other poller may be used if this one fails later.
+    /// Whether a lane may fall back to epoll if io_uring fails later.
     pub(super) may_fall_back: bool,
 }
 
 impl Plan {
-    /// The plan, within what the process is given.
+    /// The plan, within the limits of the process.
     ///
     /// # Errors
-    /// All that this machine does not have; not empty.
+    /// Everything that this machine lacks; not empty.
     pub(super) fn new(config: &Config, given: &Given) -> Result<Self, Vec<ServerError>> {
         let (lanes, poller) = (lanes(config), poller(config.runtime.poller));
         match (lanes, poller) {
@@ -67,14 +67,14 @@ impl Plan {
         let possible = possible_sessions(config, lanes.len(), file_limit()?, given.descriptors)?;
         let shares = shares(config, lanes.len(), &given.memory)?;
         let (max_sessions, bound) = max_sessions(config, possible, &shares)?;
-        // Half of what a direction may hold queues up, the other half is being sent.
+        // A direction holds one half in its queue and one half in a send.
         let queue_buffers = (config.runtime.high_mark / 2 / BUFFER_BYTES).max(1);
         let of_session = directions(config) * (2 * queue_buffers + AHEAD_BUFFERS);
         let buffers = of_session.saturating_mul(max_sessions);
         let mut poller = PollerOptions::default();
         let floor = 2 * usize::from(poller.receive_buffers);
         let buffers = buffers.clamp(floor, BUFFERS_MAX).min(shares.buffers);
-        // Half of them are left for what is queued up and being sent.
+        // The other half is for queues and sends.
         while usize::from(poller.receive_buffers) > buffers / 2 {
             poller.receive_buffers /= 2;
         }
@@ -105,7 +105,7 @@ fn lanes(config: &Config) -> Result<Vec<Option<usize>>, ServerError> {
         what: "cannot learn which CPUs may be used",
         error,
     })?;
-    // A container's CPU quota may be less than the CPUs in its mask.
+    // A container's CPU quota may be less than the CPUs in the mask.
     let quota = thread::available_parallelism().map_or(cpus.len(), usize::from);
     let chosen: Vec<usize> = match &config.runtime.lanes {
         Lanes::Auto => cpus.iter().copied().take(quota).collect(),
@@ -125,10 +125,10 @@ fn lanes(config: &Config) -> Result<Vec<Option<usize>>, ServerError> {
     Ok(chosen.into_iter().map(|cpu| pins.then_some(cpu)).collect())
 }
 
-/// Whether lanes that can keep so many `busy` of this many CPUs stay on theirs.
+/// Whether to pin lanes that can keep `busy` of `cpus` CPUs busy.
 ///
-/// With fewer busy than there are, another process that chooses likewise would choose the same
-/// ones, and share them while the rest idle (cloudwego/monolake#118): the system spreads better.
+/// With fewer busy CPUs, a second process with the same rule would choose the same CPUs while the
+/// rest idles (cloudwego/monolake#118): the system spreads better.
 fn pins(pin: Pin, busy: usize, cpus: usize) -> bool {
     match pin {
         Pin::Auto => busy >= cpus,
@@ -159,7 +159,7 @@ fn poller(choice: PollerChoice) -> Result<(BackEnd, String), ServerError> {
     })
 }
 
-/// The first of this system's that is to be had, and why it is that one.
+/// The first available poller of this system, and the reason for the choice.
 fn best_poller() -> (BackEnd, String) {
     let mut why = None;
     for &poller in BackEnd::ALL {
@@ -179,7 +179,7 @@ fn best_poller() -> (BackEnd, String) {
     unreachable!("every system has a poller that is never refused")
 }
 
-/// Descriptors of one session: the client's, and the upstream's where anything is relayed.
+/// Descriptors of a session: one for the client, one for the upstream if any listener relays.
 fn directions(config: &Config) -> usize {
     let relays = |service: &Service| matches!(service, Service::Proxy { .. });
     if config
@@ -193,7 +193,7 @@ fn directions(config: &Config) -> usize {
     }
 }
 
-/// How many families the endpoints behind a listener are of: a lane keeps a spare socket of each.
+/// The number of address families behind a listener: a lane keeps a spare socket per family.
 fn families(config: &Config, listener: &Listener) -> usize {
     let Service::Proxy { upstream } = listener.service else {
         return 0;
@@ -210,7 +210,7 @@ fn file_limit() -> Result<usize, ServerError> {
     })
 }
 
-/// What each lane and all sessions may have of the memory of this machine.
+/// The shares of each lane and of all sessions in the memory of this machine.
 fn shares(config: &Config, lanes: usize, limits: &MemoryLimits) -> Result<Shares, ServerError> {
     share(limits, lanes, directions(config)).map_err(|(limit, least)| ServerError::Impossible {
         key: "runtime.lanes".to_owned(),
@@ -233,7 +233,7 @@ fn possible_sessions(
 ) -> Result<usize, ServerError> {
     let mut sockets = 0;
     for listener in &config.listeners {
-        // The listening socket, a connection that waits for a place, and the spare sockets.
+        // The listening socket, a connection without a permit, and the spare sockets.
         sockets += listener.bind.len() * (2 + families(config, listener));
     }
     let each = LANE_DESCRIPTORS + sockets;

@@ -28,14 +28,14 @@ use crate::proxy::{KnownUpstreams, SessionLimit};
 use crate::runtime::{LaneOptions, LogInterval, Remote, Watchdog};
 use crate::sys;
 
-/// What may be in the way where a thread is refused.
+/// The limits that may refuse a thread.
 const NO_THREAD: &str = "cannot start a thread; raise the limits on processes and memory \
                          (ulimit -u, TasksMax, MemoryMax)";
-/// How often the watchdog looks at the lanes: twice per stall that it reports.
+/// How often the watchdog looks at the lanes: twice per reported stall.
 const WATCHDOG_INTERVAL: Duration = Duration::from_millis(25);
 
-/// Serves as `config` says until a signal, then drains. `source` is where the configuration was
-/// read, for the log, which also says why this fails.
+/// Serves `config` until a signal, then drains. `source` is the origin of the configuration, for
+/// the log. The log also has the reason of a failure.
 ///
 /// # Errors
 /// See [`ServerError`].
@@ -43,7 +43,7 @@ pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
     let (inherited, log) = match prepare(config) {
         Ok(prepared) => prepared,
         Err(error) => {
-            // There is no log to say it.
+            // There is no log yet.
             _ = writeln!(
                 io::stderr(),
                 "corelane: the server failed: {}",
@@ -64,9 +64,9 @@ pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
     };
     match (&result, &log) {
         (Ok(()), _) => {}
-        // Mistakes of the configuration are told as those of its text are, for whoever edits it.
+        // The same form as the mistakes in the configuration's text.
         (Err(ServerError::Config(errors)), Some(log)) => log.plain(&errors.to_string()),
-        // A line for each, which names its place.
+        // One line per mistake, with the position in the file.
         (Err(ServerError::Taken(errors) | ServerError::Config(errors)), _) => {
             for line in errors.to_string().lines() {
                 tracing::error!("{line}");
@@ -82,7 +82,7 @@ pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
 
 fn prepare(config: &Config) -> Result<(Inherited, Option<LogEnd>), ServerError> {
     let inherited = Inherited::settle().map_err(system("cannot take signals"))?;
-    // Before there are threads, each of which would have an arena of its own.
+    // Before the first thread: each thread has an arena of its own.
     if let Some(arenas) = arenas(&inherited.given().memory) {
         sys::limit_arenas(arenas);
     }
@@ -95,7 +95,7 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServerError {
 }
 
 fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
-    // From the first wait on, so that a stop is obeyed in every one.
+    // Before the first wait, so that every wait obeys a stop.
     let (sender, events) = channel();
     signals::forward(sender.clone(), Event::Request).map_err(system("cannot take signals"))?;
     let mut events = Events::new(events);
@@ -152,8 +152,8 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     Ok(())
 }
 
-/// Opens a lane on a thread of its own, which obeys commands until one ends the lane, and reports
-/// that end as its last deed.
+/// Opens a lane on a thread of its own. The thread obeys commands until the lane ends, and reports
+/// the end last.
 fn spawn(
     plan: LanePlan,
     generation: Arc<Generation>,
@@ -188,8 +188,8 @@ fn spawn(
         })
 }
 
-/// Reports limits that are reached, and lanes that do not turn, for as long as the process lives;
-/// at most once a second, lest a machine that is too slow for it fill the log.
+/// Reports reached limits and stalled lanes for the life of the process, at most once a second: a
+/// slow machine must not fill the log.
 #[expect(
     clippy::disallowed_methods,
     reason = "a thread that sleeps, and is no lane"
@@ -219,7 +219,7 @@ fn watch(lanes: Vec<Remote>, mut reached: Reached) -> io::Result<()> {
     Ok(())
 }
 
-/// Says in a few lines what runs.
+/// Logs the running server in a few lines.
 fn announce(plan: &Plan, pollers: &Pollers, bound: &[(usize, SocketAddr)]) {
     let Plan { fixed, changeable } = plan;
     for &(index, address) in bound {
@@ -237,7 +237,7 @@ fn announce(plan: &Plan, pollers: &Pollers, bound: &[(usize, SocketAddr)]) {
     let planned = fixed.options.back_end;
     let others = pollers.of_lanes.iter().filter(|&&one| one != planned);
     let fallen_back = others.clone().count();
-    // What the lanes have, or most of them where a few were refused.
+    // The poller of most lanes.
     let (mut poller, mut why) = (planned, fixed.why.clone());
     if let (Some(&other), Some(error)) = (others.clone().next(), &pollers.refused) {
         let lanes = pollers.of_lanes.len();

@@ -1,18 +1,20 @@
-//! A stop under way: what it waits for, and when it says so. Pure logic: time comes in.
+//! A stop in progress: the deadlines and the log lines of the grace. Pure logic: time is an
+//! argument.
 
 use std::time::Duration;
 
 use crate::sys::Time;
 
-/// A second request to stop counts from so long after the first: whoever means to stop the server
-/// often sends two at once (GNU timeout does, to the process and to its group).
+/// A second request to stop counts only this long after the first: GNU timeout, for example, sends
+/// two signals at once, to the process and to the process group.
 const SECOND_COUNTS_AFTER: Duration = Duration::from_secs(1);
-/// A grace that is seen to be over so long after its end was slept through, with the whole process
-/// (SIGSTOP, a frozen container, a suspended machine): what had arrived by its end is unread.
+/// A grace noticed this late was slept through by the whole process (SIGSTOP, a frozen container, a
+/// suspended machine): input from before the end of the grace is unread.
 const SLEPT_AFTER: Duration = Duration::from_millis(500);
-/// What the lanes then get to read it in.
+/// The time for the lanes to read this input.
 const AFTER_SLEEP: Duration = Duration::from_secs(1);
-/// How often the sessions that are left are said: ten times in the grace, within these bounds.
+/// How often the log has the number of remaining sessions: ten times in the grace, within these
+/// bounds.
 const WORDS: u32 = 10;
 const WORD_EVERY_MIN: Duration = Duration::from_secs(1);
 const WORD_EVERY_MAX: Duration = Duration::from_secs(60);
@@ -38,12 +40,12 @@ impl Stop {
         }
     }
 
-    /// Whether another request to stop means: at once.
+    /// Whether a second request to stop counts.
     pub(super) fn counts(&self, now: Time) -> bool {
         now.since(self.begun) >= SECOND_COUNTS_AFTER
     }
 
-    /// Whether the grace is over. One that was slept through goes on for a second.
+    /// Whether the grace is over. A grace that was slept through goes on for a second.
     pub(super) fn is_over(&mut self, now: Time) -> bool {
         if now.since(self.end) >= SLEPT_AFTER {
             self.end = now + AFTER_SLEEP;
@@ -51,17 +53,17 @@ impl Stop {
         now >= self.end
     }
 
-    /// What is left of the grace.
+    /// The rest of the grace.
     pub(super) fn left(&self, now: Time) -> Duration {
         self.end.since(now)
     }
 
-    /// When it is to be looked at again.
+    /// The next time to look at the stop.
     pub(super) fn next(&self) -> Time {
         self.next_word.min(self.end)
     }
 
-    /// Whether it is time to say how many sessions are left; then the next time is later.
+    /// Whether to log the number of remaining sessions now; sets the next time.
     pub(super) fn is_word_due(&mut self, now: Time) -> bool {
         let is_due = now >= self.next_word && now < self.end;
         if is_due {
