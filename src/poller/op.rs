@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::buf::{Buf, Chain};
-use crate::sys::OsSocket;
+use crate::sys::{ErrorCode, OsSocket};
 
 /// A socket that a poller watches: slot and generation. A late completion for the slot's former
 /// socket has the wrong generation.
@@ -122,6 +122,8 @@ pub enum Event {
     Received(Buf),
     /// The stream of received bytes has ended.
     RecvEnded(RecvEnd),
+    /// The receive was cancelled; [`Event::Received`] has delivered all bytes before.
+    RecvCancelled,
     /// The whole chain is sent, or this many bytes before the error.
     Sent(usize, io::Result<()>),
     /// All bytes of a lazy send are sent, this many, at some time since its submission.
@@ -139,7 +141,7 @@ impl Event {
         match self {
             Self::Accepted(_) => OpKind::Accept,
             Self::Connected(_) => OpKind::Connect,
-            Self::Received(_) | Self::RecvEnded(_) => OpKind::Recv,
+            Self::Received(_) | Self::RecvEnded(_) | Self::RecvCancelled => OpKind::Recv,
             Self::Sent(..) | Self::SentLazily(_) => OpKind::Send,
             Self::ReadReady(_) => OpKind::ReadReady,
             Self::WriteReady(_) => OpKind::WriteReady,
@@ -153,7 +155,7 @@ impl Event {
         match kind {
             OpKind::Accept => Self::Accepted(Err(error())),
             OpKind::Connect => Self::Connected(Err(error())),
-            OpKind::Recv => Self::RecvEnded(RecvEnd::Cancelled),
+            OpKind::Recv => Self::RecvCancelled,
             OpKind::Send => Self::Sent(sent, Err(error())),
             OpKind::ReadReady => Self::ReadReady(Err(error())),
             OpKind::WriteReady => Self::WriteReady(Err(error())),
@@ -161,15 +163,13 @@ impl Event {
     }
 }
 
-/// Why a stream of received bytes has ended.
-#[derive(Debug)]
+/// How the incoming bytes of a connection have ended, from the poller to the record of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvEnd {
-    /// The peer's FIN.
+    /// By the peer's FIN.
     Fin,
-    /// The op was cancelled; all bytes received before have been delivered.
-    Cancelled,
-    /// A reset or another error.
-    Failed(io::Error),
+    /// The connection has failed: a reset, a timeout of the kernel or another error.
+    Failed(ErrorCode),
 }
 
 /// The error of an op that was cancelled, inside an [`io::Error`] of kind `Other`.

@@ -14,7 +14,7 @@ use super::reading::{Read, feed_starved, read};
 use super::slots::{Answer, Fault, Sending, Slab, Table, accept};
 use super::{Closing, Notifier, PollerOptions, Wait};
 use crate::buf::{Chain, Pool};
-use crate::sys::{self, Bug, ConnectStart, OsSocket, SocketRef, seeded};
+use crate::sys::{self, Bug, ConnectStart, ErrorCode, OsSocket, SocketRef, seeded};
 
 /// Parts handed to one `sendmsg`.
 const PARTS: usize = 16;
@@ -327,7 +327,7 @@ impl<Q: EventQueue> Readiness<Q> {
         match kind {
             OpKind::Accept => Event::Accepted(Err(error)),
             OpKind::Connect => Event::Connected(Err(error)),
-            OpKind::Recv => Event::RecvEnded(RecvEnd::Failed(error)),
+            OpKind::Recv => Event::RecvEnded(RecvEnd::Failed(ErrorCode::of(&error))),
             OpKind::Send => {
                 let send = self.table.at(socket).send;
                 Event::Sent(self.sends.remove(send).sent, Err(error))

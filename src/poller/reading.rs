@@ -33,7 +33,7 @@ pub(super) fn read(socket: &OsSocket, fault: &mut Fault, pool: &Pool) -> Read {
             Read::Bytes(buf, bytes == pool.buffer_bytes())
         }
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
-        Err(e) => Read::End(RecvEnd::Failed(fault.record(e))),
+        Err(e) => Read::End(fault.failed(e)),
     }
 }
 

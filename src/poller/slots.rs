@@ -174,8 +174,10 @@ impl Fault {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::TimedOut
             | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable => {
-                self.0 = self.0.or_else(|| ErrorCode::of(&error));
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::ConnectionRefused => {
+                self.0.get_or_insert_with(|| ErrorCode::of(&error));
                 error
             }
             io::ErrorKind::BrokenPipe => self.error().unwrap_or(error),
@@ -185,7 +187,12 @@ impl Fault {
 
     /// How a stream without more bytes has ended.
     pub(super) fn end(&self) -> RecvEnd {
-        self.error().map_or(RecvEnd::Fin, RecvEnd::Failed)
+        self.0.map_or(RecvEnd::Fin, RecvEnd::Failed)
+    }
+
+    /// The end of a stream that failed.
+    pub(super) fn failed(&mut self, error: io::Error) -> RecvEnd {
+        RecvEnd::Failed(ErrorCode::of(&self.record(error)))
     }
 
     fn error(&self) -> Option<io::Error> {

@@ -20,7 +20,7 @@ use io_uring::types::Fd;
 use io_uring::{cqueue, opcode};
 use socket2::SockAddr;
 
-use super::op::{Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+use super::op::{Completion, Event, Op, OpKind, Socket, Submitted};
 use super::slots::{Answer, Slab, Table, accept};
 use super::uring_buffers::{Buffers, GROUP};
 use super::uring_ring::{IGNORED, from_user_data, silent, user_data};
@@ -340,7 +340,7 @@ impl Uring {
         let cancelled = state.cancelled & OpKind::Recv.bit() != 0;
         let mut push = |event| to.push(Completion { socket, event });
         let end = match (result, buf) {
-            (Ok(0), _) => state.fault.end(),
+            (Ok(0), _) => Some(state.fault.end()),
             (Ok(1..), None) => unreachable!("received bytes are in a buffer"),
             (Ok(_), Some(buf)) => {
                 state.served_in = self.waits;
@@ -348,15 +348,15 @@ impl Uring {
                 if more {
                     return;
                 }
-                RecvEnd::Cancelled
+                None
             }
             (Err(_), _) => match -entry.result() {
-                libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS => RecvEnd::Cancelled,
-                code => RecvEnd::Failed(state.fault.record(io::Error::from_raw_os_error(code))),
+                libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS => None,
+                code => Some(state.fault.failed(io::Error::from_raw_os_error(code))),
             },
         };
         debug_assert!(!more, "a multishot receive ends once");
-        if matches!(end, RecvEnd::Cancelled) && !cancelled {
+        if end.is_none() && !cancelled {
             // The kernel ended the multishot receive without a cancel: start again.
             if entry.result() == -libc::ENOBUFS {
                 state.starved = true;
@@ -373,7 +373,7 @@ impl Uring {
             return;
         }
         state.cancelled &= !OpKind::Recv.bit();
-        push(Event::RecvEnded(end));
+        push(end.map_or(Event::RecvCancelled, Event::RecvEnded));
     }
 
     /// The final answer of an op that is no receive; `None` when the op continues or its socket is

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use super::op::{Close, Completion, Event, Op, RecvEnd};
+use super::op::{Close, Completion, Event, Op};
 use super::{BackEnd, Poller, PollerOptions, Refusal, Wait};
 use crate::buf::{Chain, Pool, PoolOptions};
 use crate::sys;
@@ -68,7 +68,7 @@ fn try_it() -> io::Result<()> {
         return Err(unexpected());
     };
     poller.cancel(socket, super::OpKind::Recv);
-    let Event::RecvEnded(RecvEnd::Cancelled) = next(&mut poller, &mut events)? else {
+    let Event::RecvCancelled = next(&mut poller, &mut events)? else {
         return Err(unexpected());
     };
     read_back(&peer)?;

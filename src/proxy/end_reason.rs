@@ -1,8 +1,16 @@
 //! Why a session ended: one word in its record. Pure; knows no socket.
 
 use std::fmt;
+use std::io;
 
-use crate::runtime::EndRequest;
+use crate::runtime::{EndRequest, ErrorCode};
+
+/// One of the two ends of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Side {
+    Client,
+    Upstream,
+}
 
 /// Why a session ended; the word in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,10 +19,14 @@ pub(super) enum EndReason {
     ClientFin,
     /// The upstream's FIN came first, the client's followed.
     UpstreamFin,
-    /// The client reset, or could not be reached any more.
+    /// The client reset the connection.
     ClientRst,
-    /// The upstream reset, or could not be reached any more.
+    /// The upstream reset the connection.
     UpstreamRst,
+    /// The client's host did not answer any more, so that the kernel gave the connection up.
+    ClientTimeout,
+    /// The upstream's host did not answer any more, so that the kernel gave the connection up.
+    UpstreamTimeout,
     /// Nothing moved for too long.
     IdleTimeout,
     /// Nothing moved for too long after one side's FIN.
@@ -36,6 +48,35 @@ pub(super) enum EndReason {
 }
 
 impl EndReason {
+    /// A side sent its FIN first.
+    pub(super) fn of_fin(side: Side) -> Self {
+        match side {
+            Side::Client => Self::ClientFin,
+            Side::Upstream => Self::UpstreamFin,
+        }
+    }
+
+    /// The connection to a side failed with this error.
+    pub(super) fn of_failure(side: Side, error: ErrorCode) -> Self {
+        match (side, is_timeout(error)) {
+            (Side::Client, false) => Self::ClientRst,
+            (Side::Client, true) => Self::ClientTimeout,
+            (Side::Upstream, false) => Self::UpstreamRst,
+            (Side::Upstream, true) => Self::UpstreamTimeout,
+        }
+    }
+
+    /// Whether a reason that is known later counts instead: an abnormal end behind a FIN, and a
+    /// timeout if all that was known of a connection was its failure.
+    pub(super) fn gives_way_to(self, later: Self) -> bool {
+        match self {
+            Self::ClientFin | Self::UpstreamFin => !later.is_orderly(),
+            Self::ClientRst => later == Self::ClientTimeout,
+            Self::UpstreamRst => later == Self::UpstreamTimeout,
+            _ => false,
+        }
+    }
+
     /// Whether both ends were closed by FIN, each as it wished.
     pub(super) fn is_orderly(self) -> bool {
         matches!(self, Self::ClientFin | Self::UpstreamFin)
@@ -50,6 +91,34 @@ impl From<EndRequest> for EndReason {
     }
 }
 
+/// Whether the kernel gave the connection up for want of an answer: to keepalive probes, or to sent
+/// bytes within `TCP_USER_TIMEOUT`. In place of ETIMEDOUT Linux reports the last ICMP error that
+/// arrived meanwhile (`tcp_write_err`), among them ECONNREFUSED for an unreachable port.
+fn is_timeout(error: ErrorCode) -> bool {
+    matches!(
+        error.error().kind(),
+        io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Why a session ended before its relay, with the error behind the reason.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure {
+    pub(super) reason: EndReason,
+    pub(super) error: Option<ErrorCode>,
+}
+
+impl From<EndReason> for Failure {
+    fn from(reason: EndReason) -> Self {
+        let error = None;
+        Self { reason, error }
+    }
+}
+
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -57,6 +126,8 @@ impl fmt::Display for EndReason {
             Self::UpstreamFin => "upstream_fin",
             Self::ClientRst => "client_rst",
             Self::UpstreamRst => "upstream_rst",
+            Self::ClientTimeout => "client_timeout",
+            Self::UpstreamTimeout => "upstream_timeout",
             Self::IdleTimeout => "idle_timeout",
             Self::HalfCloseTimeout => "half_close_timeout",
             Self::Lifetime => "lifetime",
@@ -81,7 +152,9 @@ mod tests {
             Some(EndReason::ClientFin) => EndReason::UpstreamFin,
             Some(EndReason::UpstreamFin) => EndReason::ClientRst,
             Some(EndReason::ClientRst) => EndReason::UpstreamRst,
-            Some(EndReason::UpstreamRst) => EndReason::IdleTimeout,
+            Some(EndReason::UpstreamRst) => EndReason::ClientTimeout,
+            Some(EndReason::ClientTimeout) => EndReason::UpstreamTimeout,
+            Some(EndReason::UpstreamTimeout) => EndReason::IdleTimeout,
             Some(EndReason::IdleTimeout) => EndReason::HalfCloseTimeout,
             Some(EndReason::HalfCloseTimeout) => EndReason::Lifetime,
             Some(EndReason::Lifetime) => EndReason::ConnectRefused,

@@ -8,16 +8,17 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::close::{Action, Closing, Held, Phase, Sink, Source, action, closing};
 use super::deadline::Deadline;
-use super::end_reason::EndReason;
+use super::end_reason::{EndReason, Side};
 use crate::buf::Chain;
 use crate::net::Stream;
-use crate::runtime::{Bug, Close, Sent, Sleep, SourceSaid, Spliced, Time, seeded};
+use crate::runtime::{Bug, Close, ErrorCode, Sent, Sleep, SourceState, Spliced, Time, seeded};
 
 /// Steps of a direction in a poll, after which the lane runs its next task.
 const BUDGET: usize = 8;
@@ -47,16 +48,14 @@ const QUIET_MOVES: u8 = 32;
 const ACKS_FIRST: Duration = Duration::from_millis(1);
 const ACKS_LAST: Duration = Duration::from_millis(64);
 
-/// A socket of a session, and the known state of its ends.
+/// One end of a session: the connection, and the known state of its ends.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) stream: Stream,
+    side: Side,
     pub(super) read: Cell<Source>,
-    /// A send has failed: the connection is gone, even if reads still succeed.
-    write_failed: Cell<bool>,
-    /// The reasons to record for its FIN and for its reset.
-    pub(super) fin: EndReason,
-    pub(super) reset: EndReason,
+    /// The error of a connection that failed: nothing can be sent to this peer any more.
+    failure: Cell<Option<ErrorCode>>,
 }
 
 /// A direction.
@@ -106,20 +105,51 @@ pub(super) struct PumpContext<'a, 'b> {
 }
 
 impl Peer {
-    pub(super) fn new(stream: Stream, fin: EndReason, reset: EndReason) -> Self {
-        let (read, write_failed) = (Cell::new(Source::Open), Cell::new(false));
+    pub(super) fn new(stream: Stream, side: Side) -> Self {
         Self {
             stream,
-            read,
-            write_failed,
-            fin,
-            reset,
+            side,
+            read: Cell::new(Source::Open),
+            failure: Cell::new(None),
         }
     }
 
     pub(super) fn as_sink(&self) -> Sink {
-        let gone = self.write_failed.get() || self.read.get() == Source::Reset;
-        if gone { Sink::Gone } else { Sink::Open }
+        match self.failure.get() {
+            None => Sink::Open,
+            Some(_) => Sink::Gone,
+        }
+    }
+
+    /// Keeps the error of a failed send. The first counts, unless all that it says is that the
+    /// connection was gone.
+    fn fail(&self, error: ErrorCode) {
+        let is_vague = |error: ErrorCode| {
+            let kind = error.error().kind();
+            matches!(kind, ErrorKind::BrokenPipe | ErrorKind::NotConnected)
+        };
+        if self.failure.get().is_none_or(is_vague) {
+            self.failure.set(Some(error));
+        }
+    }
+
+    /// Keeps the error of a failed receive, which all received bytes precede.
+    fn fail_read(&self, error: ErrorCode) {
+        self.read.set(Source::Reset);
+        self.fail(error);
+    }
+
+    pub(super) fn failure(&self) -> Option<ErrorCode> {
+        self.failure.get()
+    }
+
+    /// How the session ends by this peer, if it does.
+    pub(super) fn end_reason(&self) -> Option<EndReason> {
+        match (self.failure.get(), self.read.get()) {
+            (Some(error), _) => Some(EndReason::of_failure(self.side, error)),
+            (None, Source::Fin) => Some(EndReason::of_fin(self.side)),
+            (None, Source::Open | Source::Reset) => None,
+        }
     }
 }
 
@@ -147,8 +177,10 @@ impl Pump {
                 }
                 Action::Move | Action::Flush => self.receive(source, sink, session),
                 Action::SendFin => {
-                    self.ended = sink.stream.shutdown().is_ok();
-                    sink.write_failed.set(!self.ended);
+                    match sink.stream.shutdown() {
+                        Ok(()) => self.ended = true,
+                        Err(error) => sink.fail(ErrorCode::of(&error)),
+                    }
                     Poll::Ready(())
                 }
                 Action::AwaitAcks => self.await_acks(sink, session),
@@ -225,7 +257,7 @@ impl Pump {
                 self.send(chain, sink, session);
             }
             Err(_) if seeded(Bug::ResetTurnedIntoFin) => source.read.set(Source::Fin),
-            Err(_) => source.read.set(Source::Reset),
+            Err(error) => source.fail_read(ErrorCode::of(&error)),
         }
         Poll::Ready(())
     }
@@ -271,29 +303,29 @@ impl Pump {
         let Spliced {
             bytes,
             rest,
-            source: said,
-            sink_failed,
+            source: state,
+            sink_failure,
         } = moved;
         let total = bytes + rest.len();
         if total > 0 {
             session.deadline.alive(session.now);
         }
         *session.moved += bytes as u64;
-        if sink_failed {
-            sink.write_failed.set(true);
+        if let Some(error) = sink_failure {
+            sink.fail(error);
             return Poll::Ready(());
         }
         self.send(rest, sink, session);
         let small = if total >= LARGE { 0 } else { small + 1 };
-        match said {
+        match state {
             // The receive stream confirms the FIN: an empty splice is not always an end.
-            SourceSaid::Fin => self.path = Path::default(),
-            SourceSaid::Failed(_) => source.read.set(Source::Reset),
+            SourceState::Fin => self.path = Path::default(),
+            SourceState::Failed(error) => source.fail_read(error),
             // Also a way out of urgent data (tcp(7)): only a read gets past, a splice stops for
             // ever.
             _ if small >= QUIET_MOVES => self.path = Path::default(),
-            SourceSaid::More => self.path = Path::Bulk { small, room },
-            SourceSaid::Nothing => self.path = Path::Dry { small, room },
+            SourceState::Open => self.path = Path::Bulk { small, room },
+            SourceState::WouldBlock => self.path = Path::Dry { small, room },
         }
         Poll::Ready(())
     }
@@ -366,8 +398,8 @@ impl Pump {
 
 fn on_sent(sent: &Sent, sink: &Peer, session: &mut PumpContext<'_, '_>) {
     *session.moved += sent.bytes as u64;
-    if sent.result.is_err() {
-        sink.write_failed.set(true);
+    if let Err(error) = &sent.result {
+        sink.fail(ErrorCode::of(error));
     }
 }
 

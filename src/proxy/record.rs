@@ -2,6 +2,7 @@
 //! of the end.
 
 use std::cell::Cell;
+use std::mem;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::deadline::Timeouts;
 use super::end_reason::EndReason;
 use super::listener_context::ListenerContext;
 use super::upstream::Lease;
-use crate::runtime::{Description, SessionId, Time};
+use crate::runtime::{Description, ErrorCode, SessionId, Time};
 
 /// A client's address. Every session keeps an address until its end, so the large kind is boxed.
 #[derive(Debug)]
@@ -38,8 +39,8 @@ impl From<SocketAddr> for Client {
     }
 }
 
-/// The facts about a session, its admission and its lease. Drop writes the log line, so that every
-/// session has exactly one line, also after a panic.
+/// The facts about a session, its admission and its lease. Drop writes the log line at the latest,
+/// so that every session has exactly one line, also after a panic.
 #[derive(Debug)]
 pub(super) struct Record {
     admission: Admission,
@@ -52,11 +53,19 @@ pub(super) struct Record {
     pub(super) lease: Lease,
     /// Endpoints tried, at most 100.
     pub(super) tries: Cell<u8>,
-    reason: Option<EndReason>,
+    line: Line,
     /// Bytes from the client that the kernel of the sink has accepted.
     pub(super) from_client: u64,
     /// Bytes to the client that the kernel has accepted.
     pub(super) to_client: u64,
+}
+
+/// The session's line in the log.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    /// With the reason, once the session has ended.
+    Due(Option<EndReason>),
+    Written,
 }
 
 const UNCONNECTED: u32 = u32::MAX;
@@ -72,7 +81,7 @@ impl Record {
             connect_us: Cell::new(UNCONNECTED),
             lease: Lease::none(),
             tries: Cell::new(0),
-            reason: None,
+            line: Line::Due(None),
             from_client: 0,
             to_client: 0,
         }
@@ -88,7 +97,7 @@ impl Record {
 
     /// Sets the reason of the end.
     pub(super) fn end(&mut self, reason: EndReason) {
-        self.reason = Some(reason);
+        self.line = Line::Due(Some(reason));
     }
 
     /// The present state of the session.
@@ -128,10 +137,13 @@ impl Record {
     fn age(&self) -> Duration {
         self.listener_context().lane.now().since(self.start)
     }
-}
 
-impl Drop for Record {
-    fn drop(&mut self) {
+    /// Logs the session, once, with the error of the connection that failed. The error is an
+    /// argument, since an idle session has no room for one.
+    pub(super) fn log(&mut self, error: Option<ErrorCode>) {
+        let Line::Due(reason) = mem::replace(&mut self.line, Line::Written) else {
+            return;
+        };
         let context = self.admission.listener_context();
         let connect_us = self.connect_us.get();
         let connect_us = (connect_us != UNCONNECTED).then_some(connect_us);
@@ -156,8 +168,15 @@ impl Drop for Record {
             total_us = u64::try_from(self.age().as_micros()).ok(),
             from_client_bytes = self.from_client,
             to_client_bytes = self.to_client,
-            ended = %self.reason.unwrap_or(without),
+            ended = %reason.unwrap_or(without),
+            error = error.filter(|_| reason.is_some()).map(tracing::field::display),
             "session"
         );
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.log(None);
     }
 }

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use super::close::{Phase, Sink, Source};
 use super::deadline::{Deadline, Expired, Open};
-use super::end_reason::EndReason;
+use super::end_reason::{EndReason, Side};
 use super::pump::{Peer, Pump, PumpContext};
 use super::record::Record;
 use crate::net::Stream;
-use crate::runtime::{Close, Description, EndRequest, Handle, Session, Time, Timer};
+use crate::runtime::{Close, Description, EndRequest, ErrorCode, Handle, Session, Time, Timer};
 
 /// A session that relays: the future of its task, and all memory of an idle session besides its
 /// sockets. Kept small for this reason; an echo has no memory for a second direction.
@@ -92,7 +92,7 @@ impl Proxied {
     /// A connected upstream.
     pub(super) fn new(upstream: Stream) -> Self {
         Self {
-            upstream: Peer::new(upstream, EndReason::UpstreamFin, EndReason::UpstreamRst),
+            upstream: Peer::new(upstream, Side::Upstream),
             down: Pump::default(),
         }
     }
@@ -104,7 +104,7 @@ impl<F: Far> Relay<F> {
         let lane = client.lane();
         let deadline = Deadline::new(record.timeouts(), lane.now(), lane.random());
         Self {
-            client: Peer::new(client, EndReason::ClientFin, EndReason::ClientRst),
+            client: Peer::new(client, Side::Client),
             up: Pump::default(),
             far,
             phase: Phase::Relaying,
@@ -249,16 +249,21 @@ impl<F: Far> Relay<F> {
     fn note_reason(&mut self) {
         let mut reason_so_far = self.reason;
         for peer in self.peers() {
-            let reason = match (peer.read.get(), peer.as_sink()) {
-                (Source::Reset, _) | (_, Sink::Gone) => peer.reset,
-                (Source::Fin, Sink::Open) => peer.fin,
-                (Source::Open, Sink::Open) => continue,
+            let Some(reason) = peer.end_reason() else {
+                continue;
             };
-            if reason_so_far.is_none_or(|so_far| so_far.is_orderly() && !reason.is_orderly()) {
+            if reason_so_far.is_none_or(|so_far| so_far.gives_way_to(reason)) {
                 reason_so_far = Some(reason);
             }
         }
         self.reason = reason_so_far;
+    }
+
+    /// The error behind the session's end, if a connection failed.
+    fn failure(&self) -> Option<ErrorCode> {
+        let mut peers = self.peers();
+        let peer = peers.find(|peer| peer.end_reason() == self.reason && self.reason.is_some())?;
+        peer.failure()
     }
 
     /// The session's sockets.
@@ -314,5 +319,6 @@ impl<F: Far> Drop for Relay<F> {
                 self.record.to_client = self.record.from_client;
             }
         }
+        self.record.log(self.failure());
     }
 }

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use super::handle::Handle;
-use super::socket_table::{End, Sent};
+use super::socket_table::Sent;
 use super::splice::{Splice, Spliced};
 use crate::buf::Chain;
-use crate::poller::{Close, Event, Op, Socket, Submitted};
-use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
+use crate::poller::{Close, Event, Op, RecvEnd, Socket, Submitted};
+use crate::sys::{self, Bug, ErrorCode, OsSocket, SocketRef, seeded};
 
 /// A socket of a lane, owned by one task. Dropping it resets the connection, unless
 /// [`LaneSocket::close_by`] says otherwise: who leaves in the middle must not look as if all were
@@ -48,9 +48,7 @@ impl LaneSocket {
             Some(connected) => connected,
             None => poll_fn(|context| self.poll_sent(context)).await,
         };
-        // Who connects is seldom who relays.
-        let mut sockets = self.lane.0.sockets.borrow_mut();
-        sockets.at(self.socket).forget_sender();
+        self.end_connect(&connected.result);
         connected.result
     }
 
@@ -60,18 +58,30 @@ impl LaneSocket {
     /// # Errors
     /// What `send(2)` says, or what became of the SYN.
     pub async fn send_with_syn(&self, first: Chain) -> io::Result<()> {
-        self.send(first).await?;
-        // A FIN before that would undo the connect.
-        if self.start(Op::WriteReady).is_none() {
-            poll_fn(|context| self.poll_sent(context)).await;
+        let mut connected = self.send(first).await.map(drop);
+        if connected.is_ok() {
+            // A FIN before that would undo the connect.
+            if self.start(Op::WriteReady).is_none() {
+                poll_fn(|context| self.poll_sent(context)).await;
+            }
+            connected = self.with_descriptor(sys::take_error);
         }
-        self.lane
-            .0
-            .sockets
-            .borrow_mut()
-            .at(self.socket)
-            .forget_sender();
-        self.with_descriptor(sys::take_error)
+        self.end_connect(&connected);
+        connected
+    }
+
+    /// Forgets the task that connected, which seldom is the task of the session, and keeps the
+    /// error of a connection that is reset already. A broken pipe keeps the FIN before the reset
+    /// readable (Linux, `tcp_reset`).
+    fn end_connect(&self, connected: &io::Result<()>) {
+        let mut sockets = self.lane.0.sockets.borrow_mut();
+        let entry = sockets.at(self.socket);
+        entry.forget_sender();
+        if let Err(error) = connected
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            entry.sending.set_fault(ErrorCode::of(error));
+        }
     }
 
     /// Takes one connection from a listener's queue.
@@ -124,10 +134,10 @@ impl LaneSocket {
             }
             return Poll::Ready(Ok(chain));
         }
-        match receiving.end {
-            End::Fin => Poll::Ready(Ok(Chain::default())),
-            End::Failed(failure) => Poll::Ready(Err(failure.error())),
-            End::Open => {
+        match entry.end() {
+            Some(RecvEnd::Fin) => Poll::Ready(Ok(Chain::default())),
+            Some(RecvEnd::Failed(error)) => Poll::Ready(Err(error.error())),
+            None => {
                 entry.await_input(context);
                 Poll::Pending
             }
@@ -210,24 +220,29 @@ impl LaneSocket {
         }
     }
 
-    /// Waits until the connection has failed; what arrives queues up. Pending for ever if it ends
-    /// well.
-    pub fn poll_failed(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Waits until the connection has failed; input queues up meanwhile. Pending for ever if the
+    /// connection ends by FIN.
+    pub fn poll_failed(&self, context: &mut Context<'_>) -> Poll<ErrorCode> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
         let entry = sockets.at(self.socket);
         let receiving = &mut entry.receiving;
         receiving.arm_when_empty(self.socket, &lane.poller);
-        match receiving.end {
-            End::Failed(_) => return Poll::Ready(()),
-            End::Fin => {}
-            End::Open => entry.await_input(context),
+        match entry.end() {
+            Some(RecvEnd::Failed(error)) => return Poll::Ready(error),
+            Some(RecvEnd::Fin) => {}
+            None => entry.await_input(context),
         }
         Poll::Pending
     }
 
+    /// Ends when bytes have arrived, or the stream has ended; they queue up.
+    pub async fn arrived(&self) {
+        poll_fn(|context| self.poll_arrived(context)).await;
+    }
+
     /// Waits until bytes have arrived, or the stream has ended. They stay in the queue.
-    pub fn poll_arrived(&self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_arrived(&self, context: &mut Context<'_>) -> Poll<()> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
         let entry = sockets.at(self.socket);
@@ -272,14 +287,15 @@ impl LaneSocket {
         if !receiving.queue.is_empty() {
             return Poll::Ready(Ok(Some(std::mem::take(&mut receiving.queue))));
         }
-        match receiving.end {
-            End::Fin => Poll::Ready(Ok(Some(Chain::default()))),
-            End::Failed(failure) => Poll::Ready(Err(failure.error())),
-            End::Open if receiving.is_armed() => {
+        let is_armed = receiving.is_armed();
+        match entry.end() {
+            Some(RecvEnd::Fin) => Poll::Ready(Ok(Some(Chain::default()))),
+            Some(RecvEnd::Failed(error)) => Poll::Ready(Err(error.error())),
+            None if is_armed => {
                 entry.await_input(context);
                 Poll::Pending
             }
-            End::Open => Poll::Ready(Ok(None)),
+            None => Poll::Ready(Ok(None)),
         }
     }
 
@@ -319,6 +335,10 @@ impl LaneSocket {
             return None;
         }
         let moved = lane.splice.borrow_mut().run(from, to, max, &lane.pool);
+        if let Some(error) = moved.sink_failure {
+            let mut sockets = lane.sockets.borrow_mut();
+            sockets.at(sink.socket).sending.set_fault(error);
+        }
         lane.stats
             .received_bytes
             .add((moved.bytes + moved.rest.len()) as u64);
@@ -348,19 +368,6 @@ impl LaneSocket {
     /// `NotConnected` when the connection is gone.
     pub fn shutdown(&self) -> io::Result<()> {
         self.with_descriptor(sys::shutdown_write)
-    }
-
-    /// Remembers that a call past the poller was told that the connection is gone.
-    pub fn set_failed(&self) {
-        let mut sockets = self.lane.0.sockets.borrow_mut();
-        sockets.at(self.socket).sending.failed = true;
-    }
-
-    /// Whether one was.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        let mut sockets = self.lane.0.sockets.borrow_mut();
-        sockets.at(self.socket).sending.failed
     }
 
     /// Says how the socket is closed when it is dropped.

@@ -53,13 +53,14 @@ pub(super) struct Entry {
 }
 
 #[cfg(all(target_pointer_width = "64", not(debug_assertions)))]
-const _: () = assert!(size_of::<Entry>() == 56);
+const _: () = assert!(size_of::<Entry>() <= 56);
 
 /// The read side: a stream of received bytes, or waits until a read would not block.
 #[derive(Debug, Default)]
 pub(super) struct Receiving {
     pub(super) queue: Chain,
-    pub(super) end: End,
+    /// How the stream has ended, for good.
+    end: Option<RecvEnd>,
     stream: Armed,
     /// Nobody wants what still arrives.
     discarding: bool,
@@ -89,15 +90,6 @@ enum Readiness {
     Readable,
 }
 
-/// How the stream of received bytes has ended; stays so.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) enum End {
-    #[default]
-    Open,
-    Fin,
-    Failed(Failure),
-}
-
 /// The write side: connecting, then sending.
 #[derive(Debug)]
 pub(super) struct Sending {
@@ -108,22 +100,23 @@ pub(super) struct Sending {
     pub(super) close: Close,
     /// The owner waits.
     waiting: bool,
-    /// A call past the poller was told that the connection is gone.
-    pub(super) failed: bool,
+    /// The error of a connection that failed, from a connect or a splice. The kernel reports an
+    /// error once, and a read behind that looks like a FIN.
+    fault: Option<ErrorCode>,
 }
 
 /// The end of a send or a connect, small.
 #[derive(Clone, Copy, Debug)]
 struct Outcome {
     bytes: u32,
-    failure: Option<Failure>,
+    failure: Option<ErrorCode>,
     at_once: bool,
 }
 
 impl Outcome {
     fn new(bytes: usize, result: &io::Result<()>, at_once: bool) -> Self {
         let bytes = u32::try_from(bytes).expect("a chain's length fits 32 bits");
-        let failure = result.as_ref().err().map(Failure::of);
+        let failure = result.as_ref().err().map(ErrorCode::of);
         Self {
             bytes,
             failure,
@@ -140,26 +133,6 @@ impl Outcome {
     }
 }
 
-/// An error that can be given more than once; without a number it is of no kind.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Failure {
-    Numbered(ErrorCode),
-    Nameless,
-}
-
-impl Failure {
-    fn of(error: &io::Error) -> Self {
-        ErrorCode::of(error).map_or(Self::Nameless, Self::Numbered)
-    }
-
-    pub(super) fn error(self) -> io::Error {
-        match self {
-            Self::Numbered(code) => code.error(),
-            Self::Nameless => io::ErrorKind::Other.into(),
-        }
-    }
-}
-
 /// A listener's accept.
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
@@ -169,7 +142,7 @@ pub(super) struct Accepting {
 
 impl Receiving {
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.end, End::Open)
+        self.end.is_none()
     }
 
     /// Whether the stream runs; it still may for a while after [`Receiving::stop`].
@@ -238,6 +211,7 @@ impl Receiving {
         match poller.submit(socket, Op::Recv) {
             Submitted::Pending => self.stream = Armed::Yes,
             Submitted::Done(Event::RecvEnded(end)) => self.on_end(end),
+            Submitted::Done(Event::RecvCancelled) => self.stream = Armed::No,
             Submitted::Done(other) => unreachable!("a receive got {other:?}"),
         }
     }
@@ -253,16 +227,9 @@ impl Receiving {
     }
 
     fn on_end(&mut self, end: RecvEnd) {
-        self.stream = Armed::No;
-        match end {
-            RecvEnd::Cancelled => {}
-            RecvEnd::Fin => self.end = End::Fin,
-            RecvEnd::Failed(error) => {
-                self.end = End::Failed(Failure::of(&error));
-                if seeded(Bug::BytesBeforeResetLost) {
-                    self.queue = Chain::default();
-                }
-            }
+        (self.stream, self.end) = (Armed::No, Some(end));
+        if matches!(end, RecvEnd::Failed(_)) && seeded(Bug::BytesBeforeResetLost) {
+            self.queue = Chain::default();
         }
     }
 }
@@ -323,6 +290,10 @@ impl Sockets {
                     entry.wake_reader();
                 }
             }
+            Event::RecvCancelled => {
+                entry.receiving.stream = Armed::No;
+                entry.wake_reader();
+            }
             Event::Sent(bytes, result) => {
                 stats.sent_bytes.add(bytes as u64);
                 entry.finish(Outcome::new(bytes, &result, false));
@@ -358,6 +329,14 @@ impl Sockets {
 }
 
 impl Entry {
+    /// How the connection's incoming bytes have ended. A connection that failed sends no FIN.
+    pub(super) fn end(&self) -> Option<RecvEnd> {
+        match (self.receiving.end, self.sending.fault) {
+            (Some(RecvEnd::Fin), Some(fault)) => Some(RecvEnd::Failed(fault)),
+            (end, _) => end,
+        }
+    }
+
     /// Has the task of this context woken by what the read side brings.
     pub(super) fn await_input(&mut self, context: &Context<'_>) {
         self.receiving.waiting = true;
@@ -411,7 +390,7 @@ impl Default for Sending {
             in_flight: false,
             close: Close::Reset,
             waiting: false,
-            failed: false,
+            fault: None,
         }
     }
 }
@@ -420,6 +399,11 @@ impl Sending {
     /// An op of this side has been begun, and its result is not there.
     pub(super) fn begin(&mut self) {
         (self.in_flight, self.result) = (true, None);
+    }
+
+    /// Keeps the error of a connection that failed; the first counts.
+    pub(super) fn set_fault(&mut self, error: ErrorCode) {
+        self.fault.get_or_insert(error);
     }
 
     pub(super) fn is_in_flight(&self) -> bool {

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::mem;
 
 use crate::buf::{Chain, Pool};
-use crate::sys::{self, Bug, Pipe, SocketRef, seeded};
+use crate::sys::{self, Bug, ErrorCode, Pipe, SocketRef, seeded};
 
 /// Bytes of the pipe. As much as an unprivileged process is given (pipe(7), `pipe-max-size`).
 const PIPE_BYTES: i32 = 1024 * 1024;
@@ -32,24 +32,24 @@ pub struct Spliced {
     pub bytes: usize,
     /// What it did not take, to be sent as any chain is.
     pub rest: Chain,
-    /// What the source had to say beyond those.
-    pub source: SourceSaid,
-    /// The sink has failed; what it did not take is lost, as it would be in its kernel.
-    pub sink_failed: bool,
+    /// The state of the source after the move.
+    pub source: SourceState,
+    /// The error of a sink that failed. The bytes that its kernel did not take are lost, as they
+    /// would be in that kernel.
+    pub sink_failure: Option<ErrorCode>,
 }
 
-/// What a source said when it was read.
+/// The state of a source after a read.
 #[derive(Debug)]
-pub enum SourceSaid {
-    /// There may be more.
-    More,
-    /// Nothing, for now; or nothing that a splice gets at, since it stops at urgent data.
-    Nothing,
-    /// Its FIN, behind which a splice sees nothing: also not the urgent data (tcp(7)) before it, at
-    /// which it stops. A read says whether this is the end.
+pub enum SourceState {
+    /// There may be more to read.
+    Open,
+    /// A read would block; or urgent data (tcp(7)) comes next, where a splice stops.
+    WouldBlock,
+    /// A splice of nothing: the FIN, or urgent data before the FIN. A receive decides.
     Fin,
-    /// It has failed.
-    Failed(io::Error),
+    /// The connection has failed.
+    Failed(ErrorCode),
 }
 
 impl Spliced {
@@ -66,12 +66,12 @@ impl Spliced {
         }
     }
 
-    fn nothing(source: SourceSaid) -> Self {
+    fn nothing(source: SourceState) -> Self {
         Self {
             bytes: 0,
             rest: Chain::default(),
             source,
-            sink_failed: false,
+            sink_failure: None,
         }
     }
 }
@@ -110,17 +110,17 @@ impl Splice {
         pool: &Pool,
     ) -> Spliced {
         match self.fill(from, max) {
-            Ok(0) => Spliced::nothing(SourceSaid::Fin),
+            Ok(0) => Spliced::nothing(SourceState::Fin),
             Ok(bytes) => self.empty(to, bytes, pool),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Spliced::nothing(SourceSaid::Nothing)
+                Spliced::nothing(SourceState::WouldBlock)
             }
             Err(error) if matches!(self, Self::Pipe(_)) && sys::is_without_splice(&error) => {
                 // Read it instead, from now on.
                 *self = Self::scratch();
-                Spliced::nothing(SourceSaid::More)
+                Spliced::nothing(SourceState::Open)
             }
-            Err(error) => Spliced::nothing(SourceSaid::Failed(error)),
+            Err(error) => Spliced::nothing(SourceState::Failed(ErrorCode::of(&error))),
         }
     }
 
@@ -152,15 +152,15 @@ impl Splice {
                 Ok(0) => break,
                 Ok(taken) => bytes += taken,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => {
+                Err(error) => {
                     // A pipe with bytes of a dead session in it must not be used again.
                     *self = Self::Closed;
-                    let source = SourceSaid::More;
+                    let source = SourceState::Open;
                     return Spliced {
                         bytes,
                         rest: Chain::default(),
                         source,
-                        sink_failed: true,
+                        sink_failure: Some(ErrorCode::of(&error)),
                     };
                 }
             }
@@ -173,8 +173,8 @@ impl Splice {
         Spliced {
             bytes,
             rest,
-            source: SourceSaid::More,
-            sink_failed: false,
+            source: SourceState::Open,
+            sink_failure: None,
         }
     }
 
@@ -214,7 +214,7 @@ mod tests {
 
     use socket2::SockRef;
 
-    use super::{SCRATCH_BYTES, SourceSaid, Splice, Spliced};
+    use super::{SCRATCH_BYTES, SourceState, Splice, Spliced};
     use crate::buf::{Pool, PoolOptions};
     use crate::sys;
 
@@ -274,16 +274,16 @@ mod tests {
             for bytes in [0, 1, 100_000] {
                 let (source, mut writer) = pair();
                 let said = run(&mut splice, &source, &sink, &pool).source;
-                assert!(matches!(said, SourceSaid::Nothing), "{said:?}");
+                assert!(matches!(said, SourceState::WouldBlock), "{said:?}");
                 writer.write_all(&pattern(0, bytes)).unwrap();
                 expect(&mut splice, &source, &sink, &pool, &mut reader, bytes);
                 let said = run(&mut splice, &source, &sink, &pool).source;
-                assert!(matches!(said, SourceSaid::Nothing), "{said:?}");
+                assert!(matches!(said, SourceState::WouldBlock), "{said:?}");
                 writer.shutdown(Shutdown::Write).unwrap();
                 await_readable(&source);
                 let moved = run(&mut splice, &source, &sink, &pool);
-                assert!(matches!(moved.source, SourceSaid::Fin), "{moved:?}");
-                assert!(moved.bytes == 0 && moved.rest.is_empty() && !moved.sink_failed);
+                assert!(matches!(moved.source, SourceState::Fin), "{moved:?}");
+                assert!(moved.bytes == 0 && moved.rest.is_empty() && moved.sink_failure.is_none());
             }
             for bytes in [0, 1, 100_000] {
                 let (source, mut writer) = pair();
@@ -292,11 +292,11 @@ mod tests {
                 expect(&mut splice, &source, &sink, &pool, &mut reader, bytes);
                 await_readable(&source);
                 let moved = run(&mut splice, &source, &sink, &pool);
-                let SourceSaid::Failed(error) = &moved.source else {
+                let SourceState::Failed(error) = &moved.source else {
                     panic!("{moved:?}");
                 };
-                assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-                assert!(moved.bytes == 0 && moved.rest.is_empty() && !moved.sink_failed);
+                assert_eq!(error.error().kind(), ErrorKind::ConnectionReset);
+                assert!(moved.bytes == 0 && moved.rest.is_empty() && moved.sink_failure.is_none());
             }
             assert_eq!(pool.in_use(), 0);
         });
@@ -315,7 +315,10 @@ mod tests {
         while done < bytes {
             assert!(sys::now() < end, "only {done} of {bytes}");
             let moved = run(splice, source, sink, pool);
-            assert!(!moved.sink_failed && moved.rest.is_empty(), "{moved:?}");
+            assert!(
+                moved.sink_failure.is_none() && moved.rest.is_empty(),
+                "{moved:?}"
+            );
             done += moved.bytes;
         }
         let mut got = vec![0; bytes];
@@ -342,7 +345,7 @@ mod tests {
         reader.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"ab");
         let said = run(&mut splice, &source, &sink, &pool).source;
-        assert!(matches!(said, SourceSaid::Nothing), "{said:?}");
+        assert!(matches!(said, SourceState::WouldBlock), "{said:?}");
         assert!(
             sys::is_readable(source.as_fd()),
             "though there is something"
@@ -351,7 +354,7 @@ mod tests {
         let (mut all, end) = (Vec::new(), sys::now() + PATIENCE);
         while !matches!(
             run(&mut splice, &source, &sink, &pool).source,
-            SourceSaid::Fin
+            SourceState::Fin
         ) {
             assert!(sys::now() < end, "no end");
         }
@@ -370,7 +373,10 @@ mod tests {
             reset(reader);
             await_readable(&sink);
             let moved = run(&mut splice, &source, &sink, &pool);
-            assert!(moved.sink_failed && moved.rest.is_empty(), "{moved:?}");
+            assert!(
+                moved.sink_failure.is_some() && moved.rest.is_empty(),
+                "{moved:?}"
+            );
             assert_eq!((moved.bytes, pool.in_use()), (0, 0));
             let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
             writer.write_all(&pattern(0, 50_000)).unwrap();
@@ -435,7 +441,7 @@ mod tests {
                 }
                 if rest.is_empty() {
                     let moved = run(&mut splice, &source, &sink, &pool);
-                    assert!(!moved.sink_failed);
+                    assert!(moved.sink_failure.is_none());
                     rest = moved.rest;
                     rests += usize::from(!rest.is_empty());
                 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
-use super::party::{End, Party};
+use super::party::{End, Ending, Party};
 use super::records::{self, Record};
 use super::violation::Violation;
 use super::world::{UPSTREAM_NAME, World};
@@ -358,6 +358,15 @@ impl Books<'_> {
         }
         let name = client as u64 + 1;
         let upstream = self.upstreams.get(&name);
+        let peer = match &*record.ended {
+            "client_timeout" => Some(name),
+            "upstream_timeout" => upstream.copied(),
+            _ => None,
+        };
+        let peer = peer.and_then(|name| self.world.party(name));
+        if peer.is_some_and(|peer| !matches!(peer.conduct.ending, Ending::Vanish(_))) {
+            return bad("a timeout of a peer that was there");
+        }
         if !self.world.is_relayed(client) {
             return not_silent(record, end, end);
         }
@@ -437,6 +446,8 @@ fn mark_of(ended: &str) -> Option<Mark> {
         "upstream_fin" => Mark::EndedUpstreamFin,
         "client_rst" => Mark::EndedClientRst,
         "upstream_rst" => Mark::EndedUpstreamRst,
+        "client_timeout" => Mark::EndedClientTimeout,
+        "upstream_timeout" => Mark::EndedUpstreamTimeout,
         "idle_timeout" => Mark::EndedIdleTimeout,
         "half_close_timeout" => Mark::EndedHalfCloseTimeout,
         "lifetime" => Mark::EndedLifetime,

@@ -64,7 +64,7 @@ pub(crate) use bsd::{is_closed, send_room, set_congestion, unacknowledged};
 pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;
-pub(crate) use error_code::ErrorCode;
+pub use error_code::ErrorCode;
 pub(crate) use here::{
     OwnAddresses, backlog_max, congestion_controls, granted_buffers, has_interface,
     listeners_open_fast, ports_for_connections, way,

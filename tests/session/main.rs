@@ -17,3 +17,4 @@ mod stop;
 #[expect(dead_code, reason = "the tests of the server need more of it")]
 mod support;
 mod timeouts;
+mod unanswered;

@@ -11,11 +11,11 @@ pub(super) fn eof(world: &mut World) {
     let (socket, peer) = world.pair();
     world.park(socket, Op::Recv);
     peer.shutdown(Shutdown::Write).unwrap();
-    assert!(matches!(world.recv_end(socket), RecvEnd::Fin));
+    assert_eq!(world.recv_end(socket), Some(RecvEnd::Fin));
     let (socket, peer) = world.pair();
     drop(peer);
     world.submit(socket, Op::Recv);
-    assert!(matches!(world.recv_end(socket), RecvEnd::Fin));
+    assert_eq!(world.recv_end(socket), Some(RecvEnd::Fin));
 }
 
 /// Data and FIN arrive together, less and more than a buffer of data.
@@ -33,7 +33,7 @@ pub(super) fn eof_with_data(world: &mut World) {
             drop(peer);
             world.join("the writer", writer);
         }
-        assert!(matches!(world.recv_end(socket), RecvEnd::Fin));
+        assert_eq!(world.recv_end(socket), Some(RecvEnd::Fin));
         same(&world.take_got(socket), &data);
     }
 }
@@ -43,13 +43,13 @@ pub(super) fn eof_again(world: &mut World) {
     peer.shutdown(Shutdown::Write).unwrap();
     for _ in 0..3 {
         world.submit(socket, Op::Recv);
-        assert!(matches!(world.recv_end(socket), RecvEnd::Fin));
+        assert_eq!(world.recv_end(socket), Some(RecvEnd::Fin));
     }
 }
 
 fn expect_reset(world: &mut World, socket: Socket) {
     match world.recv_end(socket) {
-        RecvEnd::Failed(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset),
+        Some(RecvEnd::Failed(e)) => assert_eq!(e.error().kind(), ErrorKind::ConnectionReset),
         end => panic!("a reset became {end:?}"),
     }
 }

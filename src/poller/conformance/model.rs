@@ -76,7 +76,6 @@ impl Line {
         self.received += got.len();
         if let Some(Event::RecvEnded(end)) = world.take_final(socket, OpKind::Recv) {
             match end {
-                RecvEnd::Cancelled => {}
                 RecvEnd::Fin => {
                     assert!(self.peer_sent_fin, "a FIN that nobody sent");
                     assert_eq!(self.received, self.peer_wrote, "a FIN before the last byte");

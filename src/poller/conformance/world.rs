@@ -273,9 +273,11 @@ impl World {
         }
     }
 
-    pub(super) fn recv_end(&mut self, socket: Socket) -> RecvEnd {
+    /// How the receive ended; `None` if it was cancelled.
+    pub(super) fn recv_end(&mut self, socket: Socket) -> Option<RecvEnd> {
         match self.answer(socket, OpKind::Recv) {
-            Event::RecvEnded(end) => end,
+            Event::RecvEnded(end) => Some(end),
+            Event::RecvCancelled => None,
             event => panic!("{event:?}"),
         }
     }
@@ -376,13 +378,13 @@ pub(super) fn sleep(timeout: Duration) -> Wait {
 /// Whether the event reports a cancelled op.
 pub(super) fn is_cancelled(event: &Event) -> bool {
     let error = match event {
-        Event::RecvEnded(end) => return matches!(end, RecvEnd::Cancelled),
+        Event::RecvCancelled => return true,
         Event::Accepted(result) => result.as_ref().err(),
         Event::Sent(_, result)
         | Event::Connected(result)
         | Event::ReadReady(result)
         | Event::WriteReady(result) => result.as_ref().err(),
-        Event::Received(_) | Event::SentLazily(_) => None,
+        Event::Received(_) | Event::RecvEnded(_) | Event::SentLazily(_) => None,
     };
     let source = error.and_then(|error| error.get_ref());
     source.is_some_and(|source| source.is::<crate::poller::Cancelled>())

@@ -19,7 +19,7 @@ use super::super::{Closing, Notifier, PollerOptions, Wait};
 use super::calls::{self, Port};
 use super::ops::{Data, Flying, Operation, Started, abandon, ready, sending_of, take_accepted};
 use crate::buf::Pool;
-use crate::sys::{self, OsSocket, SocketRef};
+use crate::sys::{self, ErrorCode, OsSocket, SocketRef};
 
 /// Completions taken in one call.
 const ENTRIES: u32 = 256;
@@ -458,7 +458,7 @@ fn failed(kind: OpKind, error: io::Error) -> Event {
     match kind {
         OpKind::Accept => Event::Accepted(Err(error)),
         OpKind::Connect => Event::Connected(Err(error)),
-        OpKind::Recv => Event::RecvEnded(RecvEnd::Failed(error)),
+        OpKind::Recv => Event::RecvEnded(RecvEnd::Failed(ErrorCode::of(&error))),
         OpKind::Send => Event::Sent(0, Err(error)),
         OpKind::ReadReady => Event::ReadReady(Err(error)),
         OpKind::WriteReady => Event::WriteReady(Err(error)),

@@ -5,7 +5,7 @@ use super::super::op::{Completion, Event, OpKind, RecvEnd, Socket};
 use super::super::reading::{Read, read};
 use super::ops::{Operation, Started};
 use super::port::Iocp;
-use crate::sys;
+use crate::sys::{self, ErrorCode};
 
 impl Iocp {
     /// Starts a receive of no bytes unless one waits. Returns an end when the call is impossible.
@@ -18,7 +18,7 @@ impl Iocp {
             Started::Flying(flying) => self.fly(socket, OpKind::Recv, flying),
             Started::Done(..) => state.readable = true,
             Started::Failed(_, error) if sys::is_out_of_resources(&error) => {
-                return Some(RecvEnd::Failed(error));
+                return Some(RecvEnd::Failed(ErrorCode::of(&error)));
             }
             Started::Failed(_, error) => {
                 // Bytes before the error are read first; the fault then reports the error.

@@ -98,11 +98,11 @@ impl Stage {
         let event = self.books.finals.remove(&key).ok_or("seen above")?;
         match event {
             Event::Sent(sent, result) => self.sent(who, sent, &result),
-            Event::RecvEnded(end) => {
+            Event::RecvEnded(_) | Event::RecvCancelled => {
                 let got = self.books.got.remove(&socket).unwrap_or(0);
-                let is_fin = matches!(end, RecvEnd::Fin);
+                let is_fin = matches!(event, Event::RecvEnded(RecvEnd::Fin));
                 let amount = say::amount(got, self.incoming(who)?, is_fin);
-                Ok(format!("{amount}, {}", say::recv_end(&end)))
+                Ok(format!("{amount}, {}", say::answer(&event)))
             }
             Event::Accepted(Ok((accepted, from))) => {
                 let name = as_name.ok_or("an accepted connection needs a name")?;

@@ -50,22 +50,16 @@ pub(super) fn part(sent: usize, all: usize) -> String {
     }
 }
 
-/// The final answer to an op, except of receives and sends.
+/// The final answer to an op, except of sends.
 pub(super) fn answer(event: &Event) -> String {
     match event {
         Event::Accepted(Ok(_)) => "accepted".to_owned(),
         Event::Accepted(Err(e)) => error(e),
         Event::Connected(result) => outcome(result, "connected"),
         Event::ReadReady(result) | Event::WriteReady(result) => outcome(result, "ready"),
-        Event::RecvEnded(end) => recv_end(end),
+        Event::RecvEnded(RecvEnd::Fin) => "FIN".to_owned(),
+        Event::RecvEnded(RecvEnd::Failed(e)) => error(&e.error()),
+        Event::RecvCancelled => "cancelled".to_owned(),
         Event::Received(_) | Event::Sent(..) | Event::SentLazily(_) => format!("{event:?}"),
-    }
-}
-
-pub(super) fn recv_end(end: &RecvEnd) -> String {
-    match end {
-        RecvEnd::Fin => "FIN".to_owned(),
-        RecvEnd::Cancelled => "cancelled".to_owned(),
-        RecvEnd::Failed(e) => error(e),
     }
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use crate::net::{Stream, Unconnected};
 use crate::proxy::close::{BeforeRelay, Held, Source, before_relay};
-use crate::proxy::end_reason::EndReason;
+use crate::proxy::end_reason::{EndReason, Failure, Side};
 use crate::proxy::record::Record;
 use crate::proxy::relay::{Echo, Far, Proxied, Relay};
 use crate::proxy::spare::Reserved;
@@ -42,28 +42,31 @@ impl Connection {
 
     /// Ready when the client ends the opening. After a FIN the opening goes on: the client may wait
     /// for an answer.
-    pub(super) fn poll_client(&self, context: &mut Context<'_>) -> Poll<EndReason> {
+    pub(super) fn poll_client(&self, context: &mut Context<'_>) -> Poll<Failure> {
         // The opening receives nothing, so a FIN stays unseen.
-        let source = match self.client.poll_failed(context) {
-            Poll::Ready(()) => Source::Reset,
-            Poll::Pending => Source::Open,
+        let Poll::Ready(error) = self.client.poll_failed(context) else {
+            return Poll::Pending;
         };
         let held = if self.first_bytes.are_on_the_way.get() {
             Held::Kernel
         } else {
             Held::Nothing
         };
-        match before_relay(source, held) {
+        match before_relay(Source::Reset, held) {
             BeforeRelay::GoOn => Poll::Pending,
-            BeforeRelay::GiveUp => Poll::Ready(EndReason::ClientRst),
+            BeforeRelay::GiveUp => Poll::Ready(Failure {
+                reason: EndReason::of_failure(Side::Client, error),
+                error: Some(error),
+            }),
         }
     }
 
     /// After the last step: starts the relay, or ends the session for the given reason. `opening`
     /// is the context of the opening's task, whose session the relay continues.
-    pub(super) fn finish(mut self, ended: Result<(), EndReason>, opening: Option<&Context<'_>>) {
-        if let Err(reason) = ended {
-            return self.record.end(reason);
+    pub(super) fn finish(mut self, ended: Result<(), Failure>, opening: Option<&Context<'_>>) {
+        if let Err(failure) = ended {
+            self.record.end(failure.reason);
+            return self.record.log(failure.error);
         }
         self.record.from_client = self.first_bytes.sent.get() as u64;
         match self.upstream.take() {

@@ -1,7 +1,7 @@
 //! The step that connects to the chosen endpoint and, after a failure, to further endpoints.
 
 use super::connection::Connection;
-use crate::proxy::end_reason::EndReason;
+use crate::proxy::end_reason::Failure;
 use crate::proxy::listener_context::ListenerContext;
 use crate::proxy::upstream::Dialling;
 
@@ -11,7 +11,7 @@ pub(super) fn is_on(listener_context: &ListenerContext) -> bool {
 }
 
 /// Connects, first with the reserved socket.
-pub(super) async fn run(connection: &Connection) -> Result<(), EndReason> {
+pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
     let record = &connection.record;
     let listener_context = record.listener_context();
     if let Some(upstream) = listener_context.service.upstream() {

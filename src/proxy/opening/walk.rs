@@ -11,7 +11,7 @@ use super::control::OpeningControl;
 use super::{choose, dial};
 use crate::net::Stream;
 use crate::proxy::admission::Admission;
-use crate::proxy::end_reason::EndReason;
+use crate::proxy::end_reason::Failure;
 use crate::proxy::limit::Permit;
 use crate::proxy::listener_context::ListenerContext;
 use crate::proxy::record::Record;
@@ -27,7 +27,7 @@ macro_rules! steps {
         }
 
         /// Runs every step that is on, until a step ends the session.
-        async fn walk(connection: &Connection) -> Result<(), EndReason> {
+        async fn walk(connection: &Connection) -> Result<(), Failure> {
             $(
                 if $step::is_on(connection.record.listener_context()) {
                     $step::run(connection).await?;
@@ -67,15 +67,15 @@ async fn open(connection: Connection, control: Rc<OpeningControl>) {
     let ended = {
         let steps = pin!(walk(&connection));
         let stopped = pin!(poll_fn(|context| match control.asked() {
-            Some(reason) => Poll::Ready(reason),
+            Some(reason) => Poll::Ready(reason.into()),
             None => connection.poll_client(context),
         }));
         match either(steps, stopped).await {
             Either::First(ended) => ended,
-            Either::Second(reason) => Err(reason),
+            Either::Second(failure) => Err(failure),
         }
     };
-    let ended = control.asked().map_or(ended, Err);
+    let ended = (control.asked()).map_or(ended, |reason| Err(reason.into()));
     let mut connection = Some(connection);
     let relay = |context: &mut Context<'_>| {
         let connection = connection.take().into_iter();

@@ -12,8 +12,8 @@ use super::shared::Upstream;
 use super::{choose, log};
 use crate::net::{self, Stream, Unconnected};
 use crate::proxy::deadline::Timeouts;
-use crate::proxy::end_reason::EndReason;
-use crate::runtime::{Time, either, timeout};
+use crate::proxy::end_reason::{EndReason, Failure};
+use crate::runtime::{ErrorCode, Time, either, timeout};
 
 /// How long a connect by fast open waits for the client's first bytes. A client that speaks first
 /// sends its bytes right behind the last segment of its handshake, so the delay is the difference
@@ -58,7 +58,7 @@ impl Upstream {
     pub(in crate::proxy) async fn connect(
         &self,
         dialling: &Dialling<'_>,
-    ) -> Result<Stream, EndReason> {
+    ) -> Result<Stream, Failure> {
         let (lane, timeouts) = (dialling.client.lane(), dialling.timeouts);
         let end = lane.now() + timeouts.connect_total;
         if self.options.socket.fast_open {
@@ -67,7 +67,7 @@ impl Upstream {
             either(pin!(dialling.client.arrived()), limit).await;
         }
         let most = self.options.tries.min(self.endpoints.len());
-        let mut cause = EndReason::ConnectTimeout;
+        let (mut cause, mut last) = (EndReason::ConnectTimeout, None);
         let mut index = dialling.lease.endpoint().expect("chosen before");
         let mut tried = Vec::new();
         while lane.now() < end {
@@ -85,6 +85,7 @@ impl Upstream {
                 Err(elapsed) => io::Error::new(io::ErrorKind::TimedOut, elapsed),
             };
             cause = cause_of(&error);
+            last = error.raw_os_error().map(|_| ErrorCode::of(&error));
             self.failed(index, &error, cause, lane.now());
             if cause == EndReason::LocalResources && !net::is_out_of_ports(&error) {
                 // The next endpoint needs a descriptor, too.
@@ -98,7 +99,10 @@ impl Upstream {
             index = choose::untried(|| self.take_turn(), self.endpoints.len(), &tried);
             dialling.lease.take(self, index);
         }
-        Err(cause)
+        Err(Failure {
+            reason: cause,
+            error: last,
+        })
     }
 
     /// Connects to an endpoint, from the next source address with a free port.

@@ -14,7 +14,7 @@ use crate::buf::PoolOptions;
 use crate::poller::{BackEnd, Close, PollerOptions};
 use crate::runtime::lane::{Lane, LaneOptions};
 use crate::runtime::socket::LaneSocket;
-use crate::runtime::splice::{SourceSaid, Splice};
+use crate::runtime::splice::{SourceState, Splice};
 use crate::sys;
 
 const MIN: usize = 64 * 1024;
@@ -31,16 +31,16 @@ async fn step(source: &LaneSocket, sink: &LaneSocket) -> Option<usize> {
         let moved = source
             .splice_to(sink, room(sink))
             .expect("the pool has room");
-        assert!(!moved.sink_failed);
+        assert!(moved.sink_failure.is_none());
         let all = moved.bytes + moved.rest.len();
         if !moved.rest.is_empty() {
             sink.send(moved.rest).await.unwrap();
         }
         match moved.source {
-            SourceSaid::Fin => return None,
-            SourceSaid::Nothing => poll_fn(|context| source.poll_readable(context)).await,
-            SourceSaid::More => return Some(all),
-            SourceSaid::Failed(error) => panic!("{error}"),
+            SourceState::Fin => return None,
+            SourceState::WouldBlock => poll_fn(|context| source.poll_readable(context)).await,
+            SourceState::Open => return Some(all),
+            SourceState::Failed(error) => panic!("{error}"),
         }
     }
 }
@@ -324,7 +324,7 @@ fn a_rest_is_bounded_by_the_mark() {
                     if !moved.rest.is_empty() {
                         sink.send(moved.rest).await.unwrap();
                     }
-                    if matches!(moved.source, SourceSaid::Nothing) {
+                    if matches!(moved.source, SourceState::WouldBlock) {
                         poll_fn(|context| source.poll_readable(context)).await;
                     }
                 }

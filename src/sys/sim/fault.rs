@@ -126,6 +126,8 @@ numbered! {
         EndedUpstreamFin,
         EndedClientRst,
         EndedUpstreamRst,
+        EndedClientTimeout,
+        EndedUpstreamTimeout,
         EndedIdleTimeout,
         EndedHalfCloseTimeout,
         EndedLifetime,
