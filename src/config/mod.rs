@@ -22,6 +22,7 @@ mod listener;
 mod log;
 mod loops;
 mod names;
+mod process;
 mod repeated;
 mod runtime;
 mod shutdown;
@@ -39,6 +40,7 @@ pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub use listener::{Listener, Service};
 pub use log::{Log, LogFormat, LogLevel};
 pub use loops::Loop;
+pub use process::Process;
 pub use runtime::{Lanes, MaxSessions, Pin, PollerChoice, Runtime};
 pub use shutdown::Shutdown;
 pub use socket::{Keepalive, SocketOptions};
@@ -58,6 +60,8 @@ pub const SCHEMA: &str = include_str!("../../config/corelane.schema.json");
 pub struct Config {
     /// Lanes, CPUs and the poller; `[runtime]`.
     pub runtime: Runtime,
+    /// The user of the server, and its PID file; `[process]`.
+    pub process: Process,
     /// What is logged and how; `[log]`.
     pub log: Log,
     /// How sessions end; `[shutdown]`.
@@ -80,12 +84,14 @@ impl Config {
         let file = File::parse(text, name)?;
         let config = file.root().read(|root| {
             let runtime = root.table("runtime", "[runtime]", Runtime::read);
+            let process = root.table("process", "[process]", Process::read);
             let log = root.table("log", "[log]", Log::read);
             let shutdown = root.table("shutdown", "[shutdown]", Shutdown::read);
             let (upstreams, names) = upstream::read_all(root);
             let listeners = listener::read_all(root, &upstreams, &names);
             Ok(Self {
                 runtime,
+                process,
                 log,
                 shutdown,
                 listeners: listeners.into_iter().collect::<Result<_, _>>()?,

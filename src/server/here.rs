@@ -14,6 +14,7 @@ use super::error::ServerError;
 use super::inherited::Given;
 use super::options;
 use super::plan::Plan;
+use super::process;
 use crate::config::{Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions};
 use crate::sys::{self, OsSocket, OwnAddresses, Time};
 
@@ -64,6 +65,7 @@ fn look(
         doubts: Vec::new(),
     };
     let plan = Plan::new(config, given);
+    here.errors.extend(process::account(&config.process).err());
     here.lanes();
     here.listeners(ports);
     here.upstreams();

@@ -21,6 +21,7 @@ mod log_text;
 mod memory;
 mod options;
 mod plan;
+mod process;
 mod reached;
 mod run;
 mod service;

@@ -19,6 +19,7 @@ use super::lane::{self, LanePlan, Opened};
 use super::log::{self, LogEnd};
 use super::memory::arenas;
 use super::plan::Plan;
+use super::process::{PidFile, change_account};
 use super::reached::Reached;
 use super::service::ServiceReports;
 use super::signals;
@@ -107,6 +108,9 @@ fn serve(config: &Config, inherited: &Inherited) -> Result<(), ServerError> {
     let Plan { fixed, changeable } = &plan;
     let bound = bind(&changeable.listeners, fixed.lanes.len(), &mut pause);
     let (listeners, bound) = bound.map_err(|error| error.placed(config))?;
+    let _pid_file = PidFile::create(&config.process).map_err(|error| error.placed(config))?;
+    // Before a lane starts, so that every ring and descriptor belongs to the new user.
+    change_account(&config.process).map_err(|error| error.placed(config))?;
     let limit = SessionLimit::new(changeable.max_sessions);
     let generation = Generation::new(
         FIRST,

@@ -4,6 +4,8 @@
 //! state, logs, or decides. The one folder, with `poller/mod.rs`, that may ask which platform it
 //! runs on.
 
+#[cfg(unix)]
+mod account;
 #[cfg(all(unix, not(target_os = "linux")))]
 mod bsd;
 #[cfg_attr(
@@ -57,6 +59,8 @@ mod windows;
 #[cfg(windows)]
 mod windows_process;
 
+#[cfg(unix)]
+pub(crate) use account::{Account, NoAccount};
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use bsd::{cpus, pin_to};
 #[cfg(all(unix, not(target_os = "linux")))]
@@ -163,8 +167,8 @@ pub(crate) use windows::{
 pub(crate) use windows::{connect, is_inherited};
 #[cfg(windows)]
 pub(crate) use windows_process::{
-    ParentSignals, Request, await_stderr, file_size_limit, keep_descriptors, niceness,
-    oom_score_adjustment, requests, take_signals, write_to_stderr,
+    Account, NoAccount, ParentSignals, Request, await_stderr, file_size_limit, keep_descriptors,
+    niceness, oom_score_adjustment, requests, take_signals, write_to_stderr,
 };
 
 /// For the scripts that are run against a system.

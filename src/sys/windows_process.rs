@@ -1,6 +1,7 @@
 //! The process on Windows: console events, standard error, what its parent left.
 #![expect(unsafe_code, reason = "system calls")]
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -23,6 +24,35 @@ pub(crate) enum Request {
     /// Nothing, which Windows has no event for either.
     #[expect(dead_code, reason = "as above")]
     Other(String),
+}
+
+/// The user and the groups of a process, which Windows has in another form.
+#[derive(Clone, Debug)]
+pub(crate) struct Account(Infallible);
+
+/// The reason for which there is no such account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAccount {
+    #[expect(dead_code, reason = "of the other systems, as the next three")]
+    User,
+    #[expect(dead_code, reason = "as above")]
+    Group,
+    #[expect(dead_code, reason = "as above")]
+    GroupOfUser,
+    #[expect(dead_code, reason = "as above")]
+    Permission,
+    /// The system has no such accounts.
+    Unsupported,
+}
+
+impl Account {
+    pub(crate) fn find(_user: Option<&str>, _group: Option<&str>) -> Result<Self, NoAccount> {
+        Err(NoAccount::Unsupported)
+    }
+
+    pub(crate) fn assume(&self) -> io::Result<()> {
+        match self.0 {}
+    }
 }
 
 /// Where console events go; the handler takes no argument of ours.

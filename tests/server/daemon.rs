@@ -278,3 +278,93 @@ fn a_manager_that_cannot_be_reached_is_a_warning() {
         server.stop();
     }
 }
+
+/// The user and group IDs of every thread of a server: real, effective, saved, of the file system.
+fn accounts(server: &Server) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let status = |thread: io::Result<fs::DirEntry>| {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let is_account = |line: &&str| {
+            ["Uid:", "Gid:", "Groups:"]
+                .iter()
+                .any(|k| line.starts_with(k))
+        };
+        let lines: Vec<&str> = status
+            .lines()
+            .filter(is_account)
+            .map(str::trim_end)
+            .collect();
+        lines.join(" ").replace('\t', " ")
+    };
+    threads.map(status).collect()
+}
+
+/// Before the lanes start, so that no thread keeps the rights of root.
+#[test]
+fn root_becomes_the_user_of_the_configuration() {
+    on_both(|poller| {
+        let directory = Directory::new();
+        let pid_file = directory.0.join("pid");
+        let table =
+            format!("[process]\nuser = \"65533\"\ngroup = \"65532\"\npid_file = {pid_file:?}\n");
+        let config = runtime(poller, 2) + &table + &echo();
+        let mut server = Server::spawn(corelane(), &config);
+        // SAFETY: no pointers; the call does not fail.
+        if unsafe { libc::geteuid() } != 0 {
+            assert_eq!(server.wait(), Some(2), "{:#?}", server.log);
+            server.await_line("only root may change its user and group");
+            return;
+        }
+        server.await_line("ready");
+        let own = "Uid: 65533 65533 65533 65533 Gid: 65532 65532 65532 65532 Groups:";
+        let accounts = accounts(&server);
+        assert!(
+            accounts.len() > 2 && accounts.iter().all(|a| a == own),
+            "{accounts:?}"
+        );
+        assert_eq!(
+            fs::read_to_string(&pid_file).unwrap(),
+            format!("{}\n", server.pid())
+        );
+        let client = connect(server.address("echo"));
+        ping(&client);
+        drop(client);
+        server.stop();
+        // In a folder of root's.
+        assert_eq!(fs::read_to_string(&pid_file).unwrap(), "");
+    });
+}
+
+#[test]
+fn the_pid_file_is_gone_at_the_end() {
+    let directory = Directory::new();
+    let pid_file = directory.0.join("pid");
+    let table = format!("[process]\npid_file = {pid_file:?}\n");
+    let server = Server::start(&(runtime("epoll", 1) + &table + &echo()));
+    assert_eq!(
+        fs::read_to_string(&pid_file).unwrap(),
+        format!("{}\n", server.pid())
+    );
+    server.stop();
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn accounts_and_paths_that_are_not_there_are_mistakes_of_the_file() {
+    let config = "[process]\nuser = \"nobody-of-this-name\"\n".to_owned() + &echo();
+    let mut server = Server::spawn(corelane(), &config);
+    assert_eq!(server.wait(), Some(2));
+    let line = server.log.last().unwrap();
+    let expected =
+        ":2: process.user = \"nobody-of-this-name\": there is no such user in /etc/passwd";
+    assert!(line.ends_with(expected), "{line}");
+
+    let config = "[process]\npid_file = \"/nonexistent/pid\"\n".to_owned() + &echo();
+    let mut server = Server::spawn(corelane(), &config);
+    assert_eq!(server.wait(), Some(2));
+    let line = server.log.last().unwrap();
+    assert!(
+        line.contains(":2: process.pid_file = \"/nonexistent/pid\": cannot be written"),
+        "{line}"
+    );
+}

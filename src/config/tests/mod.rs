@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use super::{
     Config, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, MaxSessions, Pin,
-    PollerChoice, Reason, Runtime, Service, Shutdown, SocketOptions, Source, Timeouts, Upstream,
+    PollerChoice, Process, Reason, Runtime, Service, Shutdown, SocketOptions, Source, Timeouts,
+    Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -93,6 +94,11 @@ fn the_default_means_what_its_comments_say() {
             max_sessions: MaxSessions::Auto,
             high_mark: 81_920,
         },
+        process: Process {
+            user: None,
+            group: None,
+            pid_file: None,
+        },
         log: Log {
             level: LogLevel::Info,
             format: LogFormat::Text,
@@ -154,6 +160,7 @@ fn the_default_shows_every_key() {
     let mut tables = 0;
     for (table, key) in [
         ("[runtime]\n", "x"),
+        ("[process]\n", "x"),
         ("[log]\n", "x"),
         ("[shutdown]\n", "x"),
         ("[[listener]]\n", "x"),
@@ -176,7 +183,7 @@ fn the_default_shows_every_key() {
             }
         }
     }
-    assert_eq!(tables, 8);
+    assert_eq!(tables, 9);
 }
 
 #[test]
@@ -251,6 +258,13 @@ fn every_word_and_limit_is_read() {
     );
     let one = MaxSessions::Count(NonZeroU32::MIN);
     assert_eq!(runtime("max_sessions = 1").max_sessions, one);
+
+    let process = |key: &str| parse(&format!("{ECHO}[process]\n{key}")).process;
+    assert_eq!(process("user = '_web'").user.as_deref(), Some("_web"));
+    assert_eq!(process("group = '33'").group.as_deref(), Some("33"));
+    assert_eq!(process("user = 'off'").user, None);
+    let path = process("pid_file = '/run/c.pid'").pid_file;
+    assert_eq!(path, Some("/run/c.pid".into()));
 
     let log = |key: &str| parse(&format!("{ECHO}[log]\n{key}")).log;
     for (word, level) in [

@@ -162,6 +162,17 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "[process]\nuser = 33\ngroup = '-g'\npid_file = 'corelane.pid'",
+        &[
+            "4: process.user = 33: not the name of an account; write \"off\", or 1 to 32 of a-z, \
+             A-Z, 0-9, '_', '-' and '.', or the number, in quotes",
+            "5: process.group = '-g': not the name of an account; write \"off\", or 1 to 32 of \
+             a-z, A-Z, 0-9, '_', '-' and '.', or the number, in quotes",
+            "6: process.pid_file = 'corelane.pid': not a path; write \"off\", or an absolute one, \
+             in quotes",
+        ],
+    ),
+    (
         "[log]\nlevel = 'information'\nformat = 'yaml'",
         &[
             "4: log.level = 'information': not a level; write \"error\", \"warn\", \"info\", \
@@ -196,11 +207,14 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "[tls]",
-        &["3: tls: unknown key; known here: runtime, log, shutdown, upstream, listener"],
+        &["3: tls: unknown key; known here: runtime, process, log, shutdown, upstream, listener"],
     ),
     (
         "grace = '3s'",
-        &["3: grace = '3s': unknown key; known here: runtime, log, shutdown, upstream, listener"],
+        &[
+            "3: grace = '3s': unknown key; known here: runtime, process, log, shutdown, upstream, \
+             listener",
+        ],
     ),
     (
         "[log.levels]\nx = 1",

@@ -1,0 +1,70 @@
+//! `[process]`: the user of the running server, and a file with its process ID.
+//!
+//! Read by `Config::parse`; the server layer changes the user once the listeners are bound.
+
+use std::path::PathBuf;
+
+use super::errors::Reported;
+use super::file::Section;
+use super::value::{self, Value};
+
+/// The `[process]` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The user after binding, by name or number; `None` for no change; `process.user`.
+    pub user: Option<String>,
+    /// The group after binding, by name or number; `None` for the group of the user, or without
+    /// a user for no change; `process.group`.
+    pub group: Option<String>,
+    /// The file with the process ID; `process.pid_file`.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// The longest name of an account (`LOGIN_NAME_MAX` of useradd(8)).
+const ACCOUNT_BYTES_MAX: usize = 32;
+/// The longest path (`PATH_MAX`), with its NUL.
+const PATH_BYTES_MAX: usize = 4095;
+
+impl Process {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let account = || value::unless("off", account);
+        Self {
+            user: section.optional("user", None, account()),
+            group: section.optional("group", None, account()),
+            pid_file: section.optional("pid_file", None, value::unless("off", path)),
+        }
+    }
+}
+
+/// The name or the number of a user or a group.
+fn account(value: &Value<'_>) -> Result<String, Reported> {
+    let sane = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
+    match value.text() {
+        Some(name)
+            if (1..=ACCOUNT_BYTES_MAX).contains(&name.len())
+                && !name.starts_with(['-', '.'])
+                && name.bytes().all(sane) =>
+        {
+            Ok(name.to_owned())
+        }
+        _ => Err(value.malformed(
+            "the name of an account",
+            "1 to 32 of a-z, A-Z, 0-9, '_', '-' and '.', or the number, in quotes",
+        )),
+    }
+}
+
+/// An absolute path.
+fn path(value: &Value<'_>) -> Result<PathBuf, Reported> {
+    match value.text() {
+        Some(path)
+            if path.starts_with('/')
+                && path.len() <= PATH_BYTES_MAX
+                && !path.ends_with('/')
+                && !path.contains(char::is_control) =>
+        {
+            Ok(PathBuf::from(path))
+        }
+        _ => Err(value.malformed("a path", "an absolute one, in quotes")),
+    }
+}
