@@ -1,7 +1,7 @@
 //! Every sequence of the peers' actions upholds every law of a session's ends.
 //!
-//! The close engine is private to the proxy. This target compiles its files by path, so that they
-//! need not be public.
+//! The close engine is private to the proxy. This target compiles its files by path, without a
+//! public export.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The server of one configuration: its lanes, started and stopped as by `server`.
+//! The server of a configuration: lanes, started and stopped as by `server`.
 
 use std::cell::Cell;
 use std::io;
@@ -19,7 +19,7 @@ use crate::server::{
 use crate::stats::LaneStats;
 use crate::sys::sim::{Mark, Random, with};
 
-/// The lanes of one configuration.
+/// The lanes of a configuration.
 pub(super) struct Generation {
     pub(super) lanes: Vec<LaneState>,
     pub(super) limit: Arc<SessionLimit>,
@@ -27,7 +27,7 @@ pub(super) struct Generation {
     pub(super) is_stopping: bool,
 }
 
-/// One lane, and its state visible from outside.
+/// A lane, and its state visible from outside.
 pub(super) struct LaneState {
     /// `None` once the lane has ended. Boxed, so that a failing world can leave the lane undropped:
     /// a destructor in the middle of a failure proves nothing.
@@ -154,7 +154,7 @@ impl LaneState {
         })
     }
 
-    /// One turn; the last turn returns the number of sessions that were reset.
+    /// Turns the lane; the last turn returns the number of reset sessions.
     pub(super) fn turn(&mut self, now: Time) -> Result<Option<usize>, Violation> {
         let Some(serving) = &mut self.serving else {
             return Ok(None);
@@ -174,7 +174,7 @@ impl LaneState {
     }
 }
 
-/// Sleeps a few times. Each sleep must end in the first turn after its tick, not earlier.
+/// Sleeps a few times. Each sleep must end in the first turn after its tick.
 async fn probe(lane: Handle, probes: Rc<Probes>, seed: u64) {
     let mut random = Random::new(seed);
     for _ in 0..8 {

@@ -1,4 +1,4 @@
-//! Keeps the panics of simulated worlds for their reports, instead of printing them.
+//! Keeps the panics of simulated worlds for their reports, without printing.
 
 use std::cell::RefCell;
 use std::panic;
@@ -15,7 +15,7 @@ pub(super) fn last_panic() -> String {
     text.unwrap_or_else(|| "a task panicked".to_owned())
 }
 
-/// Keeps panics of this thread for [`last_panic`] instead of printing them.
+/// Keeps panics of this thread for [`last_panic`], without printing.
 pub(super) fn keep_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,4 +1,4 @@
-//! The IOCP poller: its sockets, their ops, and the wait.
+//! The IOCP poller: sockets, ops, and the wait.
 #![expect(unsafe_code, reason = "takes completions")]
 
 use std::collections::VecDeque;
@@ -67,7 +67,7 @@ pub(super) struct State {
     pub(super) readable: bool,
     /// In `ready` or `starved`.
     pub(super) queued: bool,
-    /// Calls in the kernel, by kind. Waits for bytes or readiness may outlive their op.
+    /// Calls in the kernel, by kind. Waits for bytes or readiness may outlive the op.
     pub(super) flying: [Option<Flying>; OpKind::ALL.len()],
 }
 

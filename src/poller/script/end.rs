@@ -11,7 +11,7 @@ use crate::sys::{OsSocket, Pipe};
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) grip: Grip,
-    /// The bound address. Kept after the close, so that a script can connect to a closed listener.
+    /// The bound address. Kept after the close: a script can connect to a closed listener.
     pub(super) address: Option<SocketAddr>,
     /// Indices of the streams that the end writes and reads.
     pub(super) streams: Option<(usize, usize)>,
