@@ -130,6 +130,12 @@ impl Serving {
         Ok(None)
     }
 
+    /// The number of sessions in the lane's table, for the checks of the simulator.
+    #[cfg(feature = "sim")]
+    pub(crate) fn sessions(&self) -> usize {
+        self.lane.sessions()
+    }
+
     /// Serves until a command ends the lane; returns the number of reset sessions.
     pub(super) fn serve(mut self) -> io::Result<usize> {
         loop {

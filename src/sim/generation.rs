@@ -163,6 +163,11 @@ impl LaneState {
             .turn(now)
             .map_err(|error| Violation::new("I7", format!("a poller broke: {error}")))?;
         self.probes.before.set(now);
+        let (listed, counted) = (serving.sessions() as u64, self.stats.sessions());
+        if listed != counted {
+            let what = format!("{listed} sessions in the table and {counted} counted");
+            return Err(Violation::new("I6", what));
+        }
         if let Some((due, fired)) = self.probes.broken.get() {
             let what = format!("a timer of {due:?} fired at {fired:?}");
             return Err(Violation::new("I11", what));
