@@ -72,7 +72,7 @@ pub async fn accept(
             }
         };
         if let Some(connection) = connection {
-            let permit = listener_context.place(&seats.place).await;
+            let permit = listener_context.permit(&seats.permit).await;
             let reserved = spares.reserve(&listener_context.service);
             deliver(Admitted {
                 connection,
@@ -106,7 +106,7 @@ async fn serve(
             };
         }
         if taken.is_some() {
-            let permit = listener_context.place(&seats.place).await;
+            let permit = listener_context.permit(&seats.permit).await;
             let reserved = spares.reserve(&listener_context.service);
             deliver(Admitted {
                 connection: taken.take().expect("kept above"),
@@ -124,7 +124,7 @@ async fn serve(
 
 /// Where an accept loop waits.
 struct Seats {
-    place: Arc<Seat>,
+    permit: Arc<Seat>,
     /// Made on first use.
     descriptor: Option<Arc<Seat>>,
 }
@@ -132,7 +132,7 @@ struct Seats {
 impl Seats {
     fn of(limit: &SessionLimit) -> Self {
         Self {
-            place: limit.seat(),
+            permit: limit.seat(),
             descriptor: None,
         }
     }
@@ -283,7 +283,7 @@ mod tests {
 
     /// After any number of turns between the connect and the stop.
     #[test]
-    fn who_came_before_the_stop_is_served_whatever_had_seen_them() {
+    fn a_client_from_before_the_stop_is_served_at_any_turn() {
         on_every_back_end(|back_end| {
             for turns in 0..4 {
                 let mut accepting = Accepting::new(back_end, 5);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waited_for_a_place_is_served_if_one_is_free_at_the_stop() {
+    fn a_client_that_waits_at_the_stop_is_served_if_a_permit_is_free() {
         on_every_back_end(|back_end| {
             let mut accepting = Accepting::new(back_end, 1);
             let only = accepting.limit.try_acquire().unwrap();
@@ -308,7 +308,7 @@ mod tests {
 
     /// However a session ends, the permit comes back once the descriptor is closed.
     #[test]
-    fn a_place_comes_back_with_its_session() {
+    fn a_permit_returns_with_its_session() {
         on_every_back_end(|back_end| {
             let mut accepting = Accepting::new(back_end, 1);
             (0..4).for_each(|_| accepting.turn());
@@ -317,7 +317,7 @@ mod tests {
             accepting.lane.abort_tasks();
             let end = sys::now() + Duration::from_secs(20);
             while limit.live() > 0 {
-                assert!(sys::now() < end, "its place does not come back");
+                assert!(sys::now() < end, "its permit does not return");
                 accepting.turn();
             }
         });

@@ -475,8 +475,8 @@ mod tests {
             for number in 0..happens.len().pow(3) {
                 let mut rest = number;
                 (script[0], script[1]) = (kind, 8);
-                for place in &mut script[2..] {
-                    *place = happens[rest % happens.len()];
+                for event in &mut script[2..] {
+                    *event = happens[rest % happens.len()];
                     rest /= happens.len();
                 }
                 Session::play(&script);

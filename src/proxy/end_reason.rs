@@ -145,9 +145,9 @@ impl fmt::Display for EndReason {
 mod tests {
     use super::EndReason;
 
-    /// Each cause from the one before: a new one does not compile before it has its place here.
-    fn after(cause: Option<EndReason>) -> Option<EndReason> {
-        Some(match cause {
+    /// Each reason from its predecessor: a new reason does not compile without a line here.
+    fn after(reason: Option<EndReason>) -> Option<EndReason> {
+        Some(match reason {
             None => EndReason::ClientFin,
             Some(EndReason::ClientFin) => EndReason::UpstreamFin,
             Some(EndReason::UpstreamFin) => EndReason::ClientRst,
@@ -167,9 +167,9 @@ mod tests {
         })
     }
 
-    /// An operator finds every word of the log in the table of the docs, and no other.
+    /// The table of the docs has every word of the log, and no further word.
     #[test]
-    fn the_table_of_causes_has_every_word() {
+    fn the_table_of_reasons_has_every_word() {
         let docs = include_str!("../../docs/operating.md");
         let (_, section) = docs.split_once("## How a session ended\n").unwrap();
         let section = section.split("\n## ").next().unwrap();
@@ -179,12 +179,12 @@ mod tests {
                 .next()
                 .map(str::to_owned)
         };
-        let mut told: Vec<String> = section.lines().filter_map(word).collect();
-        let causes = std::iter::successors(after(None), |cause| after(Some(*cause)));
-        let mut words: Vec<String> = causes.map(|cause| cause.to_string()).collect();
+        let mut documented: Vec<String> = section.lines().filter_map(word).collect();
+        let reasons = std::iter::successors(after(None), |reason| after(Some(*reason)));
+        let mut words: Vec<String> = reasons.map(|reason| reason.to_string()).collect();
         assert!(words.len() > 10, "{words:?}");
-        told.sort();
+        documented.sort();
         words.sort();
-        assert_eq!(told, words);
+        assert_eq!(documented, words);
     }
 }

@@ -57,7 +57,7 @@ impl ListenerContext {
     }
 
     /// A permit for a session. Waits until there is a free permit.
-    pub(super) async fn place(&self, seat: &Seat) -> Permit {
+    pub(super) async fn permit(&self, seat: &Seat) -> Permit {
         if let Some(permit) = self.limit.try_acquire() {
             return permit;
         }

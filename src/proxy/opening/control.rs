@@ -7,7 +7,7 @@ use crate::proxy::end_reason::EndReason;
 use crate::proxy::record::Record;
 use crate::runtime::{Control, Description, EndRequest};
 
-/// Shared by the opening and the lane that lists its sessions.
+/// Shared by the opening and the session table of its lane.
 pub(super) struct OpeningControl {
     description: Description,
     asked: Cell<Option<EndRequest>>,

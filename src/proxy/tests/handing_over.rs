@@ -92,7 +92,7 @@ impl Lanes {
 #[test]
 fn the_lane_with_the_fewest_sessions_gets_the_next() {
     let mut lanes = Lanes::open();
-    lanes.until("two sessions on each lane, and who accepts", |lanes| {
+    lanes.until("two sessions on each lane, and the accept loop", |lanes| {
         let tasks: Vec<usize> = lanes.lanes.iter().map(Lane::tasks).collect();
         tasks == [3, 2, 2]
     });
