@@ -1,11 +1,11 @@
-//! Waiting for one of two things, and for something that happens once for all.
+//! Waiting for the first of two futures, for both, and for a one-time event.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
-/// Closed at first; once open, open for good. Those who wait are let through. One lane's.
+/// A latch of one lane. Closed at first; once open, open for good. Opening wakes all waiting tasks.
 #[derive(Debug, Default)]
 pub struct Latch {
     open: Cell<bool>,
@@ -13,7 +13,7 @@ pub struct Latch {
 }
 
 impl Latch {
-    /// Lets everybody through, now and later.
+    /// Opens the latch for present and later tasks.
     pub fn open(&self) {
         self.open.set(true);
         for waker in self.waiting.take() {
@@ -21,13 +21,13 @@ impl Latch {
         }
     }
 
-    /// Whether it is open.
+    /// Whether the latch is open.
     pub fn is_open(&self) -> bool {
         self.open.get()
     }
 
-    /// Ends once the latch is open. Keep one such future rather than making many: each that has
-    /// waited is remembered until the latch opens.
+    /// Ends once the latch is open. Keep a single such future and poll it again: each waiting
+    /// future is stored until the latch opens.
     pub async fn pass(&self) {
         let mut place: Option<usize> = None;
         poll_fn(|context| {
@@ -48,9 +48,9 @@ impl Latch {
     }
 }
 
-/// Waits until both futures have ended well, or one has failed.
+/// Waits until both futures have succeeded, or one has failed.
 ///
-/// Takes them pinned, as [`either`] does.
+/// Takes pinned futures, as [`either`] does.
 ///
 /// # Errors
 /// The first error.
@@ -81,7 +81,7 @@ where
     })
 }
 
-/// Which of two futures ended first.
+/// The first of two futures to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Either<A, B> {
     /// The first.
@@ -90,10 +90,10 @@ pub enum Either<A, B> {
     Second(B),
 }
 
-/// Waits for the first of two futures to end; if both have, the first counts.
+/// Waits for the first of two futures to end; if both have ended, the first argument counts.
 ///
-/// Takes them pinned (`pin!`), so that a task keeps each future once: an `async fn` would keep an
-/// argument beside the place where it is polled.
+/// Takes pinned futures (`pin!`), so that a task stores each future once: an `async fn` would store
+/// an argument in addition to the polled future.
 pub fn either<A, B>(
     mut first: A,
     mut second: B,

@@ -1,5 +1,5 @@
-//! Lets what recurs be logged once a second at most, over all lanes together. Whoever logs such an
-//! event asks first. Never logs itself, never reads the clock.
+//! Limits recurring log lines to one a second, over all lanes together. The code that logs such an
+//! event asks first. Never logs, never reads the clock.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use crate::sys::Time;
 
-/// The least time between two lines about the same.
+/// The least time between two lines about the same event.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Counts occurrences of one event, and says when to log them. Shared by all lanes (`Arc`), so
-/// that the process keeps the interval and not each lane; wait-free.
+/// Counts occurrences of one event, and decides when to log them. Shared by all lanes (`Arc`), so
+/// the interval holds for the process; wait-free.
 #[derive(Debug, Default)]
 pub struct LogInterval {
     /// Occurrences since the last line.
     count: AtomicU64,
-    /// Nanoseconds of the first moment at which the next line may be logged.
+    /// The time in nanoseconds from which the next line may be logged.
     due: AtomicU64,
 }
 
 impl LogInterval {
-    /// Notes an occurrence at `now`. Gives the number of occurrences since the last line, this one
-    /// included, if they are to be logged now, and to nobody else then.
+    /// Counts an occurrence at `now`. Returns the number of occurrences since the last line, with
+    /// this occurrence, if the caller is to log them; only one caller gets the number.
     pub fn note(&self, now: Time) -> Option<u64> {
         self.count.fetch_add(1, Relaxed);
         let due = self.due.load(Relaxed);
@@ -30,8 +30,8 @@ impl LogInterval {
             return None;
         }
         let next = (now + INTERVAL).as_nanos();
-        // Fails if another lane logs at the same moment: this occurrence is in its number, or in
-        // that of the next line.
+        // Fails if a second lane logs at the same time: this occurrence is in that line's number or
+        // in the next line's.
         self.due
             .compare_exchange(due, next, Relaxed, Relaxed)
             .ok()?;

@@ -1,16 +1,16 @@
-//! A lane's run queue, as Go's P has it: a `next` slot, a bounded ring, an overflow list.
+//! A lane's run queue, as in Go's P: a `next` slot, a bounded ring, an overflow list.
 //!
 //! Owned by one thread. Pure logic.
 
 use std::collections::VecDeque;
 
-/// Entries of the ring, as in Go: enough that the overflow is an exception.
+/// Entries of the ring, as in Go: enough to make the overflow an exception.
 const RING: usize = 256;
-/// How often in a row the `next` slot may go before the ring, so that two tasks that wake each
+/// How often in a row the `next` slot may run before the ring, so that two tasks that wake each
 /// other do not starve the rest.
 const INHERIT_MAX: u8 = 3;
 
-/// What is to run, in order.
+/// The entries to run, in order.
 #[derive(Debug)]
 pub(crate) struct RunQueue<T> {
     /// Just woken by the running entry: runs next and inherits its time slice.
@@ -31,14 +31,14 @@ impl<T> RunQueue<T> {
         }
     }
 
-    /// Runs before the others; what was next goes to the end.
+    /// Runs before all other entries; the former next entry goes to the end.
     pub(crate) fn push_next(&mut self, entry: T) {
         if let Some(before) = self.next.replace(entry) {
             self.push(before);
         }
     }
 
-    /// Runs after the others.
+    /// Runs after all other entries.
     pub(crate) fn push(&mut self, entry: T) {
         if self.ring.len() < RING && self.overflow.is_empty() {
             self.ring.push_back(entry);
@@ -47,7 +47,7 @@ impl<T> RunQueue<T> {
         }
     }
 
-    /// Takes what runs now.
+    /// Takes the entry to run now.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let turn_of_next = self.inherited < INHERIT_MAX || self.ring.is_empty();
         if let Some(entry) = self.next.take_if(|_| turn_of_next) {

@@ -1,9 +1,9 @@
-//! What has arrived for a lane's sockets, and who waits for it; the state behind `io`.
+//! Received bytes of a lane's sockets, and the waiting tasks; the state behind `socket`.
 //!
 //! A receive stream is armed when a task first waits for bytes and stays armed, so that receiving
-//! costs no op per message. What arrives while the task is busy queues up in buffers of the pool;
-//! when there are as many as the lane's options allow, the stream is cancelled, and armed again
-//! once they are taken: that is the back-pressure.
+//! costs no op per message. Bytes that arrive while the task is busy queue up in buffers of the
+//! pool. With the maximum of queued buffers the stream is cancelled, and armed again once the task
+//! has taken the queue: backpressure.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,14 +18,14 @@ use crate::poller::{Close, Completion, Event, Op, OpKind, Poller, RecvEnd, Socke
 use crate::stats::LaneStats;
 use crate::sys::{Bug, ErrorCode, OsSocket, seeded};
 
-/// The end of a send: how many bytes the kernel took, and the error that kept it from the rest.
+/// The end of a send: the bytes that the kernel took, and the error that prevented the rest.
 #[derive(Debug)]
 pub struct Sent {
     /// Bytes taken.
     pub bytes: usize,
-    /// Whether that was all.
+    /// `Ok` if all bytes were taken.
     pub result: io::Result<()>,
-    /// It was over when it had been started, and not only now.
+    /// The send ended in its submission, not in a later completion.
     pub at_once: bool,
 }
 
@@ -33,22 +33,22 @@ pub struct Sent {
 #[derive(Debug)]
 pub(super) struct Sockets {
     entries: Vec<Entry>,
-    /// Of the listeners, by their slots: what they have accepted.
+    /// The accepted connections of listeners, by the listener's slot.
     accepting: BTreeMap<usize, Accepting>,
-    /// Buffers that may queue up for one socket. A poller that is ahead of its cancel adds a few.
+    /// Buffers that may queue up for one socket. A poller ahead of a cancel adds a few.
     queue_buffers: usize,
 }
 
-/// What is known of one socket. Every connection has one or two, so it is kept small; the size is
+/// The state of a socket. Kept small, since a connection has one or two sockets; the size is
 /// asserted below.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
-    /// Whose entry it is; answers to former tenants never reach the lane.
+    /// The entry's socket. Completions for earlier sockets of the slot never reach the lane.
     #[cfg(debug_assertions)]
     socket: Option<Socket>,
     pub(super) receiving: Receiving,
     pub(super) sending: Sending,
-    /// The task that owns the socket, once it has waited: one for both sides.
+    /// The task that owns the socket, once the task has waited: one task for both sides.
     owner: Option<Task>,
 }
 
@@ -59,10 +59,10 @@ const _: () = assert!(size_of::<Entry>() <= 56);
 #[derive(Debug, Default)]
 pub(super) struct Receiving {
     pub(super) queue: Chain,
-    /// How the stream has ended, for good.
+    /// The final end of the stream.
     end: Option<RecvEnd>,
     stream: Armed,
-    /// Nobody wants what still arrives.
+    /// Bytes that still arrive are dropped.
     discarding: bool,
     readiness: Readiness,
     /// The owner waits.
@@ -79,33 +79,33 @@ enum Armed {
     Pausing,
 }
 
-/// What is known of whether a read would block.
+/// Whether a read would block, as far as known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Readiness {
     #[default]
     Unknown,
-    /// A wait for it is in flight.
+    /// A wait for readability is in flight.
     Asked,
-    /// It has ended: a read would not block.
+    /// The wait has ended: a read would not block.
     Readable,
 }
 
 /// The write side: connecting, then sending.
 #[derive(Debug)]
 pub(super) struct Sending {
-    /// The result of what was in flight, for who waits.
+    /// The result of the op in flight, for the waiting task.
     result: Option<Outcome>,
     in_flight: bool,
-    /// How the socket is closed when its owner lets go.
+    /// How to close the socket when its owner drops it.
     pub(super) close: Close,
     /// The owner waits.
     waiting: bool,
-    /// The error of a connection that failed, from a connect or a splice. The kernel reports an
-    /// error once, and a read behind that looks like a FIN.
+    /// The error of a failed connection, from a connect or a splice. The kernel reports an error
+    /// once, and a later read looks like a FIN.
     fault: Option<ErrorCode>,
 }
 
-/// The end of a send or a connect, small.
+/// The end of a send or a connect, in compact form.
 #[derive(Clone, Copy, Debug)]
 struct Outcome {
     bytes: u32,
@@ -145,23 +145,23 @@ impl Receiving {
         self.end.is_none()
     }
 
-    /// Whether the stream runs; it still may for a while after [`Receiving::stop`].
+    /// Whether the stream runs; it may run for a while after [`Receiving::stop`].
     pub(super) fn is_armed(&self) -> bool {
         self.stream != Armed::No
     }
 
-    /// Whether all that has arrived is taken, and what still does will be told.
+    /// Whether the queue is empty and further input will wake the task.
     pub(super) fn is_drained(&self) -> bool {
         self.is_armed() && self.is_open() && self.queue.is_empty()
     }
 
-    /// Whether the kernel is to tell of the next input, by the stream or by a wait for it.
+    /// Whether the kernel will report the next input, by the stream or by a wait.
     pub(super) fn awaits_input(&self) -> bool {
         let asks = self.is_armed() || self.readiness == Readiness::Asked;
         asks && self.is_open() && self.queue.is_empty()
     }
 
-    /// Ends the stream; what has arrived stays in the queue.
+    /// Ends the stream; received bytes stay in the queue.
     pub(super) fn stop(&mut self, socket: Socket, poller: &mut Poller) {
         if self.stream == Armed::Yes {
             self.stream = Armed::Pausing;
@@ -169,14 +169,14 @@ impl Receiving {
         }
     }
 
-    /// Ends the stream for good, and drops what has arrived and what still does.
+    /// Ends the stream for good, and drops queued and later bytes.
     pub(super) fn discard(&mut self, socket: Socket, poller: &mut Poller) {
         self.discarding = true;
         self.queue = Chain::default();
         self.stop(socket, poller);
     }
 
-    /// Says whether a read would not block; if not, its owner is woken when it may not.
+    /// Whether a read would not block; if it would, input wakes the owner.
     pub(super) fn is_ready(&mut self, socket: Socket, poller: &mut Poller) -> bool {
         match std::mem::take(&mut self.readiness) {
             Readiness::Readable => return true,
@@ -187,7 +187,7 @@ impl Receiving {
             Readiness::Unknown => {}
         }
         match poller.submit(socket, Op::ReadReady) {
-            // An error is there to be read, too.
+            // An error, too, is readable.
             Submitted::Done(_) => true,
             Submitted::Pending => {
                 self.readiness = Readiness::Asked;
@@ -196,7 +196,7 @@ impl Receiving {
         }
     }
 
-    /// Starts the stream if all that it has brought is taken and it has not ended.
+    /// Starts the stream if the queue is empty and the stream has not ended.
     pub(super) fn arm_when_empty(&mut self, socket: Socket, poller: &RefCell<Poller>) {
         if self.queue.is_empty() && self.is_open() {
             self.arm(socket, &mut poller.borrow_mut());
@@ -235,7 +235,7 @@ impl Receiving {
 }
 
 impl Sockets {
-    /// None yet; each may queue up `queue_buffers`.
+    /// An empty table; each socket may queue up `queue_buffers`.
     pub(super) fn new(queue_buffers: usize) -> Self {
         Self {
             entries: Vec::new(),
@@ -252,7 +252,7 @@ impl Sockets {
         (self.entries[socket.slot()].socket = Some(socket));
     }
 
-    /// Forgets a socket, and gives how it is to be closed and the connection that nobody came for.
+    /// Removes a socket; returns how to close it, and an accepted connection without a taker.
     pub(super) fn remove(&mut self, socket: Socket) -> (Close, Option<OsSocket>) {
         let how = std::mem::take(self.at(socket)).sending.close;
         let accepting = self.accepting.remove(&socket.slot());
@@ -267,7 +267,7 @@ impl Sockets {
         (accepting, &mut self.entries[listener.slot()])
     }
 
-    /// Hands a completion to its socket, and wakes the task that waits for it.
+    /// Passes a completion to its socket, and wakes the waiting task.
     pub(super) fn complete(
         &mut self,
         completion: Completion,
@@ -329,7 +329,7 @@ impl Sockets {
 }
 
 impl Entry {
-    /// How the connection's incoming bytes have ended. A connection that failed sends no FIN.
+    /// The end of the incoming bytes. A failed connection has no FIN.
     pub(super) fn end(&self) -> Option<RecvEnd> {
         match (self.receiving.end, self.sending.fault) {
             (Some(RecvEnd::Fin), Some(fault)) => Some(RecvEnd::Failed(fault)),
@@ -337,26 +337,26 @@ impl Entry {
         }
     }
 
-    /// Has the task of this context woken by what the read side brings.
+    /// Registers the context's task for input.
     pub(super) fn await_input(&mut self, context: &Context<'_>) {
         self.receiving.waiting = true;
         self.register(context);
     }
 
-    /// Has the task of this context woken by what becomes of the write side.
+    /// Registers the context's task for the end of an op of the write side.
     pub(super) fn await_output(&mut self, context: &Context<'_>) {
         self.sending.waiting = true;
         self.register(context);
     }
 
-    /// Keeps the task that waits; it is the same one nearly always, and then that costs nothing.
+    /// Stores the waiting task; the same task again costs nothing.
     pub(super) fn register(&mut self, context: &Context<'_>) {
         if !(self.owner.as_ref()).is_some_and(|owner| owner.is_polled_with(context)) {
             self.owner = Some(Task::polled_with(context));
         }
     }
 
-    /// Forgets the task that waited for the write side alone: a task's memory lives as long as its
+    /// Forgets a task that waits for the write side only: a task's memory lives as long as its
     /// references.
     pub(super) fn forget_sender(&mut self) {
         if !self.receiving.waiting {
@@ -396,12 +396,12 @@ impl Default for Sending {
 }
 
 impl Sending {
-    /// An op of this side has been begun, and its result is not there.
+    /// An op of this side has begun, without a result so far.
     pub(super) fn begin(&mut self) {
         (self.in_flight, self.result) = (true, None);
     }
 
-    /// Keeps the error of a connection that failed; the first counts.
+    /// Stores the error of a failed connection; the first error counts.
     pub(super) fn set_fault(&mut self, error: ErrorCode) {
         self.fault.get_or_insert(error);
     }
@@ -410,12 +410,12 @@ impl Sending {
         self.in_flight
     }
 
-    /// The result of what was begun, if nobody has been told.
+    /// The result of the op, if not yet reported.
     pub(super) fn result(&self) -> Option<Sent> {
         self.result.map(Outcome::sent)
     }
 
-    /// The same, to be told.
+    /// Takes the result of the op, to report it.
     pub(super) fn take_result(&mut self) -> Option<Sent> {
         self.result.take().map(Outcome::sent)
     }

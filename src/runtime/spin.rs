@@ -1,21 +1,22 @@
-//! Whether a lane polls a little before it sleeps. Pure logic, given the time as an argument.
+//! Decides whether a lane polls for a while before sleeping. Pure logic; time is an argument.
 
 use std::time::Duration;
 
 use crate::sys::Time;
 
-/// Whether to poll a little before sleeping: only as long as that finds something often enough.
+/// Decides whether to poll before sleeping: only as long as the polls find completions often
+/// enough.
 ///
-/// A sleep and its wake cost several microseconds on both sides, so a reply that comes within
-/// `limit` is cheaper to wait for awake. A lane whose replies take longer stops trying.
+/// A sleep and its wake cost several microseconds on both sides, so waiting awake is cheaper for a
+/// reply within `limit`. A lane with slower replies stops trying.
 #[derive(Debug)]
 pub(super) struct Spin {
     limit: Duration,
     /// Spins that may still fail.
     credit: u32,
-    /// Waits to sit out before trying again.
+    /// Waits without a spin before the next try.
     pause: u32,
-    /// When the turn began that ended in a spin.
+    /// Begin of the turn that ended in a spin.
     spun: Option<Time>,
     turn: Time,
 }
@@ -35,7 +36,7 @@ impl Spin {
         }
     }
 
-    /// A turn begins; if the last one spun, it paid if this one is not long after it.
+    /// A turn begins; the last turn's spin has paid if this turn comes soon after it.
     pub(super) fn learn(&mut self, now: Time) {
         if let Some(before) = self.spun.take() {
             if now.since(before) <= 2 * self.limit {

@@ -1,4 +1,4 @@
-//! What a turn does in which order, and that nothing starves: budget, inbox, spinning.
+//! The order of a turn's steps, and fairness: budget, inbox, spinning.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -58,7 +58,7 @@ fn tasks_that_never_wait_starve_neither_timers_nor_inbox_nor_sockets() {
     });
 }
 
-/// Go looks at the global queue every 61st tick, this lane at its inbox.
+/// Go checks the global queue every 61st tick, a lane its inbox.
 #[test]
 fn the_inbox_is_looked_at_every_61_tasks() {
     let mut lane = lane();
@@ -69,7 +69,7 @@ fn the_inbox_is_looked_at_every_61_tasks() {
     let waits = Rc::new(RefCell::new(Vec::new()));
     let all = Rc::clone(&waits);
     lane.handle().spawn(&"caller", async move {
-        // As often as it takes to have called from every place in a turn.
+        // Often enough to have called at every step of a turn.
         for _ in 0..100 {
             let answered = Arc::new(AtomicU64::new(0));
             let before = stats.polls.value();
@@ -118,8 +118,8 @@ fn more_tasks_than_ring_and_budget_hold_all_run_in_order() {
     assert_eq!(turns, 8);
 }
 
-/// Whoever drives a lane looks at its own conditions between turns, and a call is how another
-/// thread has it look: so the turn that reads the call does not sleep.
+/// A lane's driver checks its own conditions between turns, and a foreign thread triggers a check
+/// by a call: so the turn that reads the call does not sleep.
 #[test]
 fn a_turn_that_read_a_call_comes_back() {
     on_every_back_end(|back_end| {

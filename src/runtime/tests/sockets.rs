@@ -1,4 +1,4 @@
-//! Sockets: back-pressure, and futures that are dropped at the wrong moment. On every back end.
+//! Sockets: backpressure, and futures dropped at the wrong moment, on every back end.
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
@@ -20,7 +20,7 @@ use crate::runtime::socket::LaneSocket;
 use crate::runtime::task_timer::{timeout, yield_now};
 use crate::sys::{self, OsSocket};
 
-/// Both ends of a connection; the client's gives up in time.
+/// Both ends of a connection; calls on the client's end time out.
 pub(super) fn pair() -> (OsSocket, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -32,7 +32,7 @@ pub(super) fn pair() -> (OsSocket, TcpStream) {
     (ours.into(), client)
 }
 
-/// Bytes of which any two stretches differ, unless they are a large prime apart.
+/// Bytes in which two ranges differ unless they are a large prime apart.
 pub(super) fn pattern(from: usize, bytes: usize) -> Vec<u8> {
     const PERIOD: usize = 65_521;
     static BLOCK: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -47,7 +47,7 @@ pub(super) fn pattern(from: usize, bytes: usize) -> Vec<u8> {
     all
 }
 
-/// A chain of the pool's buffers that holds these bytes.
+/// A chain of the pool's buffers with the given bytes.
 pub(super) fn chain(pool: &Pool, bytes: &[u8]) -> Chain {
     let mut chain = Chain::default();
     for part in bytes.chunks(pool.buffer_bytes()) {
@@ -98,7 +98,7 @@ fn what_arrives_is_received_in_order_then_the_fin_for_ever() {
     });
 }
 
-/// Writes as much as goes without waiting.
+/// Writes as much as fits without waiting.
 fn write_what_fits(client: &mut TcpStream, from: usize, until: usize) -> usize {
     let mut at = from;
     while at < until {
@@ -112,7 +112,7 @@ fn write_what_fits(client: &mut TcpStream, from: usize, until: usize) -> usize {
 }
 
 /// Invariant I5: a task that does not receive holds a bounded number of buffers, whatever its peer
-/// sends; nothing is lost and all of it comes later.
+/// sends; no byte is lost, and all bytes arrive later.
 #[test]
 fn a_flood_to_a_task_that_does_not_receive_is_held_back() {
     const ALL: usize = 8 << 20;
@@ -142,7 +142,7 @@ fn a_flood_to_a_task_that_does_not_receive_is_held_back() {
         });
         assert_eq!(first, pattern(0, 1));
         client.set_nonblocking(true).unwrap();
-        // The stream stays armed; the task is busy with something else.
+        // The stream stays armed while the task is busy.
         let (mut sent, mut most, mut quiet) = (1, 0, 0);
         while quiet < 200 {
             let before = sent;
@@ -177,7 +177,7 @@ fn a_flood_to_a_task_that_does_not_receive_is_held_back() {
     });
 }
 
-/// Two sends of one direction never mix, though the first one's future is gone.
+/// Two sends of one direction never mix, even after the first send's future is dropped.
 #[test]
 fn a_send_whose_future_was_dropped_is_not_mixed_with_the_next() {
     const EACH: usize = 8 << 20;
@@ -205,7 +205,7 @@ fn a_send_whose_future_was_dropped_is_not_mixed_with_the_next() {
             };
             let ended = either(pin!(pause), pin!(socket.send(first))).await;
             assert!(matches!(ended, Either::First(())), "it cannot be sent yet");
-            // A send that waits for the first to end, and is dropped before it began.
+            // A send that waits for the first to end, and is dropped before its start.
             let never = chain_of(&handle, b"never sent");
             let ended = either(pin!(yield_now()), pin!(socket.send(never))).await;
             assert!(matches!(ended, Either::First(())), "it cannot begin yet");
@@ -303,7 +303,7 @@ fn a_connect_succeeds_and_then_bytes_flow() {
     });
 }
 
-/// A listener that takes nobody, with its backlog full: a connect to it does not end.
+/// A listener with a full backlog that accepts nothing: a connect does not end.
 fn black_hole() -> (TcpListener, Vec<TcpStream>) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -332,7 +332,7 @@ fn a_connect_that_gets_no_answer_can_be_given_up() {
                 let limit = handle.sleep_until(handle.now() + ms(30));
                 assert!(timeout(limit, pin!(socket.connect(to))).await.is_err());
             }
-            // The slot serves the next tenant.
+            // The slot serves the next socket.
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let to = listener.local_addr().unwrap();
             let socket = LaneSocket::attach(&handle, sys::stream_socket(to).unwrap());
@@ -434,7 +434,7 @@ fn what_arrived_in_time_is_delivered_before_a_deadline_is_judged() {
             client.write_all(b"alive").unwrap();
         }
         let late = start + PATIENCE;
-        // All tasks of a turn; and those above its budget in the next.
+        // All tasks of a turn; and tasks above its budget in the next turn.
         turn(&mut lane, late);
         turn(&mut lane, late);
         assert_eq!(*outcomes.borrow(), vec![Ok(5); SOCKETS], "{back_end}");

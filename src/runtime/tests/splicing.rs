@@ -1,4 +1,4 @@
-//! Bulk moves between sockets of a lane, and what is in flight when they are dropped. On every back
+//! Bulk moves between sockets of a lane, and drops of sockets with a move in flight, on every back
 //! end.
 
 use std::future::poll_fn;
@@ -20,7 +20,7 @@ use crate::sys;
 const MIN: usize = 64 * 1024;
 const MAX: usize = 1024 * 1024;
 
-/// What a move to `sink` may bring: no less than [`MIN`], so that some of it is left over at times.
+/// The room of a move to `sink`: at least [`MIN`], so that at times bytes are left over.
 fn room(sink: &LaneSocket) -> usize {
     sink.send_room().unwrap_or(MIN).clamp(MIN, MAX)
 }
@@ -45,14 +45,13 @@ async fn step(source: &LaneSocket, sink: &LaneSocket) -> Option<usize> {
     }
 }
 
-/// A reader's stop, of tens of microseconds. It does not give its time slice away: on a machine
-/// that has more to do, each time would cost a round of everybody else's, and the test its
-/// patience.
+/// A reader's pause of tens of microseconds. Does not yield: on a busy machine each yield would
+/// cost a round of all other processes, and the test would time out.
 fn pause() {
     (0..1000).for_each(|_| std::hint::spin_loop());
 }
 
-/// With a pipe or without one the same bytes arrive, to a reader that now and then stops.
+/// With or without a pipe the same bytes arrive, at a reader that pauses now and then.
 #[test]
 fn bulk_moves_need_no_pipe() {
     const ALL: usize = 12 << 20;
@@ -97,7 +96,7 @@ fn bulk_moves_need_no_pipe() {
     });
 }
 
-/// All but those that an io_uring keeps ready.
+/// Checks that all buffers are returned, except those that io_uring keeps provided.
 fn assert_buffers_back(lane: &mut Lane, back_end: BackEnd) {
     let kept = match back_end {
         BackEnd::IoUring => usize::from(PollerOptions::default().receive_buffers),
@@ -110,8 +109,8 @@ fn assert_buffers_back(lane: &mut Lane, back_end: BackEnd) {
     }
 }
 
-/// Who waits for room is woken when a stopped reader goes on, and by its reset; then
-/// there is room for more than a few bytes.
+/// A stopped reader that continues or resets wakes the task that waits for room; afterwards there
+/// is room for more than a few bytes.
 #[test]
 fn room_comes_back_when_the_reader_goes_on() {
     on_every_back_end(|back_end| {
@@ -161,7 +160,7 @@ fn room_comes_back_when_the_reader_goes_on() {
     });
 }
 
-/// A pool that could not hold what may be left over moves nothing, and says so.
+/// A pool too small for the bytes possibly left over moves nothing, and reports the lack.
 #[test]
 fn without_buffers_nothing_moves() {
     on_every_back_end(|back_end| {
@@ -200,9 +199,9 @@ fn without_buffers_nothing_moves() {
     });
 }
 
-/// Sockets that go while a move's rest is being sent, while the source is waited for, and
-/// while its receive stream is being cancelled with bytes in its queue: no answer reaches anybody,
-/// and every buffer comes back.
+/// Sockets dropped while a move's rest is being sent, during a wait for the source, and during the
+/// cancel of the source's receive stream with queued bytes: no completion arrives later, and every
+/// buffer is returned.
 #[test]
 fn sockets_may_go_with_anything_in_flight() {
     on_every_back_end(|back_end| {
@@ -221,7 +220,7 @@ fn sockets_may_go_with_anything_in_flight() {
                     LaneSocket::attach(&handle, sink),
                 );
                 if doing > 0 {
-                    // Its stream runs, and is told to stop before it has been heard of.
+                    // The stream runs, and is told to stop before its first completion.
                     drop(source.recv().await.unwrap());
                     poll_fn(|context| {
                         drop(source.poll_recv_last(context));
@@ -236,7 +235,7 @@ fn sockets_may_go_with_anything_in_flight() {
                     {
                         drop(last);
                     }
-                    // Nobody reads, so there is a rest sooner or later.
+                    // The reader has stopped, so there is a rest sooner or later.
                     let rest = loop {
                         let moved = source.splice_to(&sink, room(&sink)).unwrap();
                         if !moved.rest.is_empty() {
@@ -257,7 +256,7 @@ fn sockets_may_go_with_anything_in_flight() {
             assert_buffers_back(&mut lane, back_end);
             assert_is_reset(&mut lane, writer);
             drop(reader);
-            // The slots' next tenants get nothing of it.
+            // The next sockets of the slots get no byte.
             let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
             writer.write_all(&pattern(0, 100_000)).unwrap();
             drop(writer);
@@ -288,8 +287,8 @@ fn assert_is_reset(lane: &mut Lane, mut client: TcpStream) {
     }
 }
 
-/// A reader that stops over and over: what a move leaves over is no more than the mark,
-/// since that is what a direction may hold, also where the sink takes less than it has room for.
+/// A reader that stops over and over: a move leaves at most the mark, a direction's maximum, also
+/// when the sink takes less than its room.
 #[test]
 fn a_rest_is_bounded_by_the_mark() {
     const ALL: usize = 48 << 20;

@@ -1,4 +1,4 @@
-//! Lanes and other threads: calls, wakes, two lanes on one thread, the watchdog.
+//! Lanes and foreign threads: calls, wakes, two lanes on one thread, the watchdog.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use crate::runtime::remote::Remote;
 use crate::runtime::watchdog::{Heart, Watchdog};
 use crate::sys;
 
-/// A lane on a thread of its own, as long as this lives.
+/// A lane on a separate thread, until dropped.
 struct Thread {
     remote: Remote,
     stop: Arc<AtomicBool>,
@@ -60,7 +60,7 @@ impl Drop for Thread {
 }
 
 /// Each caller waits for its answer before the next call, so that the lane sleeps in between, over
-/// and over; a lost wake shows as an answer that does not come.
+/// and over; a lost wake shows as a missing answer.
 #[test]
 fn no_call_is_lost_to_a_lane_that_falls_asleep() {
     on_every_back_end(|back_end| {
@@ -68,7 +68,7 @@ fn no_call_is_lost_to_a_lane_that_falls_asleep() {
     });
 }
 
-/// A poll that does not sleep, before one that does, must not swallow the wake.
+/// A poll without sleep, before a sleep, must not swallow the wake.
 #[test]
 fn no_call_is_lost_to_a_lane_that_spins() {
     on_every_back_end(|back_end| {
@@ -130,7 +130,7 @@ fn wait_until(mut is: impl FnMut() -> bool) {
     }
 }
 
-/// A task that sleeps is woken through the inbox, and runs on its own lane's thread.
+/// A sleeping task is woken through the inbox, and runs on its own lane's thread.
 #[test]
 fn a_task_is_woken_from_other_threads_ten_thousand_times() {
     on_every_back_end(|back_end| {
@@ -144,7 +144,7 @@ fn a_task_is_woken_from_other_threads_ten_thousand_times() {
                 &"woken",
                 poll_fn(move |context| {
                     assert_eq!(thread::current().id(), own);
-                    // The test is over when nobody listens.
+                    // The receiver is gone when the test is over.
                     _ = wakers.send(context.waker().clone());
                     Poll::Pending
                 }),
@@ -162,7 +162,7 @@ fn a_task_is_woken_from_other_threads_ten_thousand_times() {
     });
 }
 
-/// Two lanes on one thread, turned in turn: what one wakes of the other goes through its inbox.
+/// Two lanes on one thread, turned alternately: wakes between them go through the inboxes.
 #[test]
 fn two_lanes_on_one_thread_wake_each_other() {
     on_every_back_end(|back_end| {
@@ -207,7 +207,7 @@ fn each_lane_runs_its_own_tasks_only() {
     assert!(!ran.get());
     turn_now(&mut other);
     assert!(ran.get());
-    // A spawn out of the other lane's turn is found by the owner's next.
+    // The owner's next turn finds a task spawned outside its own turn.
     let (handle, ran) = (other.handle(), Rc::new(Cell::new(false)));
     let place = Rc::clone(&ran);
     run(&mut one, async move {
@@ -225,7 +225,7 @@ fn the_watchdog_sees_a_task_that_blocks_its_lane() {
     lane.remote.call(move |handle| {
         handle.spawn(&"blocks", async move {
             begun.send(()).unwrap();
-            // Until the test lets go: what no task may do.
+            // Blocks until the test ends, as no task may do.
             _ = blocked.recv();
         });
     });
@@ -244,11 +244,11 @@ fn the_watchdog_sees_a_task_that_blocks_its_lane() {
     let place = Arc::clone(&done);
     lane.remote.call(move |_| place.store(1, Release));
     wait_until(|| done.load(Acquire) == 1);
-    // It sleeps now, for as long as it likes.
+    // The lane sleeps now, without a limit.
     wait_until(|| watchdog.look(lane.remote.heart(), sys::now()).is_none());
 }
 
-/// A lane that has ended turns no more, and that is no stall.
+/// An ended lane turns no more, which is not a stall.
 #[test]
 fn a_lane_that_is_gone_is_not_stalled() {
     let mut lane = lane();
@@ -265,7 +265,7 @@ fn stalls(heart: &Heart) -> bool {
     watchdog.look(heart, now + PATIENCE).is_some()
 }
 
-/// Sleeping is no stall however long it lasts.
+/// Sleeping of any length is no stall.
 #[test]
 fn a_lane_that_sleeps_is_not_stalled() {
     let lane = Thread::start(super::SURE);
