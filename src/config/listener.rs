@@ -1,19 +1,16 @@
 //! `[[listener]]`: an address that clients connect to, and what serves them there.
 //!
-//! Read by `Config::parse` after the upstreams. What concerns several listeners at once, that no
-//! two have an address in common and no two lead to each other, is checked here too.
+//! Read by `Config::parse` after the upstreams. Also checks that no two listeners bind the same
+//! address.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::address;
 use super::errors::Reported;
-use super::file::Section;
-use super::loops;
 use super::names::Names;
+use super::section::Section;
 use super::socket::{self, SocketOptions};
 use super::timeouts::{self, Timeouts};
-use super::upstream::Upstream;
 use super::value::{self, Unique};
 
 /// One `[[listener]]` table.
@@ -62,12 +59,10 @@ const BACKLOG_MAX: u32 = 65_535;
 /// Reads every listener of the file.
 pub(super) fn read_all(
     root: &mut Section<'_>,
-    upstreams: &[Result<Upstream, Reported>],
     upstream_names: &Names,
 ) -> Vec<Result<Listener, Reported>> {
     let mut names = Names::new("listener");
     let mut bound = Unique::new("this address");
-    let mut targets = HashMap::new();
     let mut listeners = root.tables("listener", |index, section| {
         let name = names.read(index, section);
         let bind = section.required("bind", "an address, e.g. bind = \"127.0.0.1:7007\"", |v| {
@@ -76,7 +71,6 @@ pub(super) fn read_all(
         let kind = value::word("a service", KINDS);
         let kind = section.required("service", "service = \"echo\" or \"proxy\"", kind);
         let service = service(kind, section, upstream_names);
-        targets.insert(index, section.value("upstream"));
         let backlog = value::integer(1..=BACKLOG_MAX, "the kernel counts no further");
         let backlog = section.optional("backlog", 4096, backlog);
         let connects = !matches!(kind, Ok(Kind::Echo));
@@ -95,17 +89,6 @@ pub(super) fn read_all(
     });
     if listeners.is_empty() {
         listeners.push(Err(root.missing("listener", "at least one [[listener]]")));
-    }
-    let known: Vec<_> = listeners.iter().map(|read| read.as_ref().ok()).collect();
-    let upstreams: Vec<_> = upstreams.iter().map(|read| read.as_ref().ok()).collect();
-    // Which other addresses are this machine's own is for the server to know.
-    for found in loops::find(&known, &upstreams, |ip| ip.is_loopback()) {
-        if let Some(Some(target)) = targets.get(&found.listener) {
-            target.senseless(
-                "connections would come back to a listener they came through, for ever",
-                "an upstream that does not lead back here",
-            );
-        }
     }
     listeners
 }

@@ -2,7 +2,7 @@
 //!
 //! Read by `Config::parse`; the subscriber is set up from it by the server layer.
 
-use super::file::Section;
+use super::section::Section;
 use super::value;
 
 /// The `[log]` table.

@@ -1,6 +1,6 @@
 //! Finds proxies whose connections would come back to them.
 //!
-//! Called by `listener` with what every machine has, the loopback, and by the server with the
+//! Called by `Config::parse` with what every machine has, the loopback, and by the server with the
 //! addresses of its own. One client of such a proxy is enough to make it connect to itself until
 //! its descriptors are gone, which no limit on clients prevents.
 
@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Config;
 use super::address::canonical;
+use super::errors::{Reason, Reported};
+use super::file::File;
 use super::listener::{Listener, Service};
 use super::upstream::Upstream;
 
@@ -33,11 +35,31 @@ impl Config {
     }
 }
 
+/// Reports each proxy with a loop over the loopback addresses, as a mistake of its `upstream` key.
+///
+/// The server repeats the search with the addresses of this machine.
+pub(super) fn refuse_loopback(
+    file: &File<'_>,
+    listeners: &[Result<Listener, Reported>],
+    upstreams: &[Result<Upstream, Reported>],
+) {
+    let listeners: Vec<_> = listeners.iter().map(|read| read.as_ref().ok()).collect();
+    let upstreams: Vec<_> = upstreams.iter().map(|read| read.as_ref().ok()).collect();
+    for found in find(&listeners, &upstreams, |ip| ip.is_loopback()) {
+        let key = format!("listener[{}].upstream", found.listener);
+        let reason = Reason::Senseless {
+            why: "connections would come back to a listener they came through, for ever",
+            write: "an upstream that does not lead back here".to_owned(),
+        };
+        file.refuse(&key, reason);
+    }
+}
+
 /// The proxies from which some connection leads into a loop, in their order.
 ///
 /// Only what this file says is followed: a loop through another machine's proxy is not seen.
 /// Connections to `is_own` addresses reach the listeners on a wildcard, each those of its family.
-pub(super) fn find(
+fn find(
     listeners: &[Option<&Listener>],
     upstreams: &[Option<&Upstream>],
     is_own: impl Fn(IpAddr) -> bool,

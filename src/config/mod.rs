@@ -25,6 +25,7 @@ mod names;
 mod process;
 mod repeated;
 mod runtime;
+mod section;
 mod shutdown;
 mod slips;
 mod socket;
@@ -49,6 +50,7 @@ pub use timeouts::Timeouts;
 pub use upstream::Upstream;
 
 use file::File;
+use section::Section;
 
 /// The configuration that `corelane run` starts without a file, as TOML, commented for operators.
 pub const DEFAULT: &str = include_str!("../../config/default.toml");
@@ -82,13 +84,14 @@ impl Config {
     /// it from being TOML.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
         let file = File::parse(text, name)?;
-        let config = file.root().read(|root| {
+        let config = Section::root(&file).read(|root| {
             let runtime = root.table("runtime", "[runtime]", Runtime::read);
             let process = root.table("process", "[process]", Process::read);
             let log = root.table("log", "[log]", Log::read);
             let shutdown = root.table("shutdown", "[shutdown]", Shutdown::read);
             let (upstreams, names) = upstream::read_all(root);
-            let listeners = listener::read_all(root, &upstreams, &names);
+            let listeners = listener::read_all(root, &names);
+            loops::refuse_loopback(&file, &listeners, &upstreams);
             Ok(Self {
                 runtime,
                 process,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::errors::{self, Reason, Reported};
-use super::file::Section;
+use super::section::Section;
 use super::value::{self, Unique, Value};
 
 /// The names of one kind of table.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::errors::Reported;
-use super::file::Section;
+use super::section::Section;
 use super::value::{self, Unique, Value};
 
 /// The `[runtime]` table.

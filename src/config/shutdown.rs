@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::file::Section;
+use super::section::Section;
 use super::value;
 
 /// The `[shutdown]` table.

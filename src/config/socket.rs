@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::errors::Reported;
-use super::file::Section;
+use super::section::Section;
 use super::value::{self, Value};
 
 /// The `socket` table of a `[[listener]]`, for the connections of clients, or of an

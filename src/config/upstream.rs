@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::address;
 use super::errors::Reported;
-use super::file::Section;
 use super::names::Names;
+use super::section::Section;
 use super::socket::{self, SocketOptions};
 use super::value;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::errors::{self, Reason, Reported};
+use super::errors::{Reason, Reported};
 use super::file::File;
 use super::units::{self, Quantity};
 
@@ -104,13 +104,7 @@ impl<'f> Value<'f> {
 
     /// Refuses the value.
     pub(super) fn refuse(&self, reason: Reason) -> Reported {
-        // A table is quoted by its header, or in its braces; its key has said that already.
-        let value = match self.raw() {
-            DeValue::Table(_) => None,
-            _ => Some(errors::excerpt(self.file.source(self.raw.span()))),
-        };
-        self.file
-            .report(self.at(), self.path.clone(), value, reason)
+        self.file.report_value(self.path.clone(), self.raw, reason)
     }
 
     /// Refuses the value as not of the kind `wanted`.
