@@ -80,7 +80,7 @@ fn epoll_ends_sessions_without_an_upstream() {
     unconnected::rows("epoll");
 }
 
-/// On the emulation of `src/sys/kevent_emulated.rs`.
+/// On the emulation of `src/sys/kqueue_emulated.rs`.
 #[cfg(kqueue_emulated)]
 #[test]
 fn kqueue_ends_as_a_direct_connection_does() {

@@ -1,5 +1,5 @@
 //! The server on the kqueue back end, where that is emulated (`--cfg kqueue_emulated`, see
-//! `src/sys/kevent_emulated.rs`): echo and proxy, both ends of a connection, a drain.
+//! `src/sys/kqueue_emulated.rs`): echo and proxy, both ends of a connection, a drain.
 #![cfg(kqueue_emulated)]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

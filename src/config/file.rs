@@ -1,7 +1,7 @@
 //! A configuration as written: TOML, in which every table and value knows its key and its line.
 //!
 //! The first of the two steps. `Config::parse` walks it, and each concern takes its keys out of a
-//! [`Section`] with the readers in `value`. A mistake is put into the file's list and the walk
+//! `Section` with the readers in `value`. A mistake is put into the file's list and the walk
 //! goes on, so that one run shows them all; a key that nobody asked for is one of them.
 
 use std::cell::RefCell;

@@ -8,10 +8,11 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::thread;
 
-use super::SocketRef;
+use super::handle::SocketRef;
 #[cfg(not(target_os = "freebsd"))]
 use super::not_linux::no_option;
-use super::unix::{NO_SIGNAL, checked};
+use super::socket::peer_address;
+use super::system_call::{NO_SIGNAL, checked};
 
 /// The CPUs that this process may use.
 ///
@@ -131,7 +132,7 @@ pub(crate) fn unread(socket: SocketRef<'_>) -> io::Result<usize> {
 /// Whether the connection is over: a socket that has lost its peer has no peer's name
 /// (getpeername(2)).
 pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
-    super::peer_address(socket).is_err()
+    peer_address(socket).is_err()
 }
 
 /// `TCP_CONGESTION`, by name.

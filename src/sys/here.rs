@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use socket2::SockRef;
 
-use super::SocketRef;
+use super::handle::SocketRef;
 
 /// The addresses of this machine at one moment.
 #[derive(Debug)]

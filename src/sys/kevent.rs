@@ -1,22 +1,20 @@
-//! kqueue(2): a queue of events on descriptors, with one that any thread can trigger.
+//! `struct kevent`: a change to a kqueue's watches, or an event that the kqueue returns.
 //!
-//! The layout of `struct kevent` and the numbers differ from system to system; they are libc's, and
-//! are held against the systems' headers by the assertions below (see `tests/ports/kevent.c`). On
-//! Linux the emulation of `kevent_emulated.rs` stands in, in builds for tests only.
-#![cfg_attr(not(target_os = "linux"), expect(unsafe_code, reason = "system calls"))]
+//! The layout of the struct and the numbers differ between systems. Both come from libc; the
+//! assertions below hold them against the systems' headers (see `tests/ports/kevent.c`). On Linux,
+//! in builds for tests only, both come from `kevent_emulated.rs`.
 
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr;
-use std::time::Duration;
 
-use super::SocketRef;
+use super::handle::SocketRef;
 #[cfg(target_os = "linux")]
-use super::kevent_emulated::{self as system, Queue};
+use super::kevent_emulated as system;
 #[cfg(not(target_os = "linux"))]
 use libc as system;
 
-/// The name of the event that wakes.
+/// The identifier of the `EVFILT_USER` event that wakes a sleeping lane.
 const WAKE: usize = 0;
 
 /// A change to what is watched, or an event.
@@ -62,7 +60,25 @@ impl Event {
         event
     }
 
-    /// What [`Event::watch`] was given.
+    /// The change that adds the wake-up event to a queue (`EVFILT_USER`).
+    pub(super) fn watch_wake() -> Self {
+        let mut event = Self::NONE;
+        event.0.ident = WAKE;
+        event.0.filter = system::EVFILT_USER;
+        event.0.flags = system::EV_ADD | system::EV_CLEAR;
+        event
+    }
+
+    /// The change that triggers the wake-up event (`NOTE_TRIGGER`).
+    pub(super) fn trigger_wake() -> Self {
+        let mut event = Self::NONE;
+        event.0.ident = WAKE;
+        event.0.filter = system::EVFILT_USER;
+        event.0.fflags = system::NOTE_TRIGGER;
+        event
+    }
+
+    /// The token that [`Event::watch`] was called with.
     pub(crate) fn token(&self) -> usize {
         from_data(self.0.udata)
     }
@@ -109,87 +125,6 @@ fn to_data(token: usize) -> *mut libc::c_void {
 
 fn from_data(data: *mut libc::c_void) -> usize {
     data.addr()
-}
-
-/// A queue of events; closed when dropped.
-#[derive(Debug)]
-pub(crate) struct Kqueue(Queue);
-
-impl Kqueue {
-    /// Opens one, close-on-exec, with its wake-up watched.
-    pub(crate) fn open() -> io::Result<Self> {
-        let queue = Self(Queue::open()?);
-        let mut wake = Event::NONE;
-        wake.0.ident = WAKE;
-        wake.0.filter = system::EVFILT_USER;
-        wake.0.flags = system::EV_ADD | system::EV_CLEAR;
-        queue.call(&[wake], &mut [], None)?;
-        Ok(queue)
-    }
-
-    /// Makes changes, then takes events: waits at most `timeout` (`None`: for ever) for the first.
-    /// With no room for events it waits for none.
-    pub(crate) fn call(
-        &self,
-        changes: &[Event],
-        events: &mut [Event],
-        timeout: Option<Duration>,
-    ) -> io::Result<usize> {
-        self.0.kevent(changes, events, timeout)
-    }
-
-    /// Ends the present or the next wait, from any thread.
-    pub(crate) fn wake(&self) {
-        let mut wake = Event::NONE;
-        wake.0.ident = WAKE;
-        wake.0.filter = system::EVFILT_USER;
-        wake.0.fflags = system::NOTE_TRIGGER;
-        // Fails only for a closed queue, and this one is open.
-        drop(self.call(&[wake], &mut [], None));
-    }
-}
-
-/// The system's own queue.
-#[cfg(not(target_os = "linux"))]
-#[derive(Debug)]
-struct Queue(std::os::fd::OwnedFd);
-
-#[cfg(not(target_os = "linux"))]
-impl Queue {
-    fn open() -> io::Result<Self> {
-        use std::os::fd::FromRawFd;
-        // SAFETY: no arguments.
-        let fd = unsafe { libc::kqueue() };
-        super::unix::checked(fd)?;
-        // SAFETY: the call succeeded, so `fd` is open and nobody else owns it.
-        let queue = unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) };
-        // SAFETY: no pointers.
-        super::unix::checked(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-        Ok(Self(queue))
-    }
-
-    fn kevent(
-        &self,
-        changes: &[Event],
-        events: &mut [Event],
-        timeout: Option<Duration>,
-    ) -> io::Result<usize> {
-        let time = timeout.map(|time| libc::timespec {
-            tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-            tv_nsec: time.subsec_nanos().into(),
-        });
-        let time = time.as_ref().map_or(ptr::null(), ptr::from_ref);
-        let (from, to) = (changes.as_ptr().cast(), events.as_mut_ptr().cast());
-        let count = "a list of changes or events is short";
-        let (changes, events) = (
-            changes.len().try_into().expect(count),
-            events.len().try_into().expect(count),
-        );
-        let fd = self.0.as_raw_fd();
-        // SAFETY: `Event` is the system's struct and nothing else; both lists are valid for their
-        // lengths, and the time for a read or null.
-        super::unix::checked(unsafe { libc::kevent(fd, from, changes, to, events, time) })
-    }
 }
 
 /// As `tests/ports/kevent.c` has it from the systems' headers. NetBSD 10 made its own longer by

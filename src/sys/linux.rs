@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::{SockFilter, SockRef};
 
-use super::unix::{NO_SIGNAL, checked, retry};
+use super::system_call::{NO_SIGNAL, checked, retry};
 
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
 ///

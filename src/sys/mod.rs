@@ -14,6 +14,11 @@ mod bsd;
 )]
 mod clock;
 mod error_code;
+#[cfg_attr(
+    feature = "sim",
+    expect(unreachable_pub, reason = "behind the simulated one")
+)]
+mod handle;
 mod here;
 #[cfg(unix)]
 mod inherited;
@@ -23,6 +28,10 @@ mod journal;
 mod kevent;
 #[cfg(kqueue_emulated)]
 mod kevent_emulated;
+#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+mod kqueue;
+#[cfg(kqueue_emulated)]
+mod kqueue_emulated;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -49,6 +58,8 @@ mod socket;
 mod stderr;
 mod sync;
 #[cfg(unix)]
+mod system_call;
+#[cfg(unix)]
 #[cfg_attr(
     feature = "sim",
     expect(dead_code, unreachable_pub, reason = "behind the simulated one")
@@ -69,6 +80,9 @@ pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;
 pub use error_code::ErrorCode;
+#[cfg(not(feature = "sim"))]
+pub use handle::OsSocket;
+pub use handle::SocketRef;
 pub(crate) use here::{
     OwnAddresses, backlog_max, congestion_controls, granted_buffers, has_interface,
     listeners_open_fast, ports_for_connections, way,
@@ -78,7 +92,9 @@ pub(crate) use inherited::{file_size_limit, keep_descriptors, niceness, oom_scor
 #[cfg(target_os = "linux")]
 pub(crate) use journal::JournalSocket;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
-pub(crate) use kevent::{Event as KEvent, Filter, Kqueue};
+pub(crate) use kevent::{Event as KEvent, Filter};
+#[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
+pub(crate) use kqueue::Kqueue;
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 pub(crate) use linux::{
     EventFd, Pipe, acknowledged_total, is_closed, is_connecting, send_room, set_congestion,
@@ -142,21 +158,19 @@ pub(crate) use stderr::{await_stderr, write_to_stderr};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};
 #[cfg(all(test, unix, not(feature = "sim")))]
 pub(crate) use unix::is_inherited;
+#[cfg(all(unix, not(feature = "sim")))]
+pub use unix::stream_socket;
 #[cfg(unix)]
 pub(crate) use unix::{
     ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources, shortage_remedy,
 };
 #[cfg(all(unix, not(feature = "sim")))]
-pub use unix::{OsSocket, stream_socket};
-#[cfg(unix)]
-pub use unix::{SocketRef, file_limit, port_is_taken};
-#[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use unix::{
     accept, bind_shared, bind_source, borrow, connect, is_nonblocking, is_readable, is_writable,
     recv, send,
 };
-#[cfg(windows)]
-pub use windows::{OsSocket, SocketRef, cpus, file_limit, pin_to, port_is_taken, stream_socket};
+#[cfg(unix)]
+pub use unix::{file_limit, port_is_taken};
 #[cfg(windows)]
 pub(crate) use windows::{
     Region, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,
@@ -165,6 +179,8 @@ pub(crate) use windows::{
 };
 #[cfg(all(test, windows))]
 pub(crate) use windows::{connect, is_inherited};
+#[cfg(windows)]
+pub use windows::{cpus, file_limit, pin_to, port_is_taken, stream_socket};
 #[cfg(windows)]
 pub(crate) use windows_process::{
     Account, NoAccount, ParentSignals, Request, await_stderr, file_size_limit, keep_descriptors,

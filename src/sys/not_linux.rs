@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
-use super::SocketRef;
+use super::handle::SocketRef;
 use super::memory::MemoryLimits;
 
 /// Not asked for here: the limits on descriptors are what bounds the sessions.

@@ -7,7 +7,7 @@ use socket2::SockRef;
 #[cfg(not(target_os = "openbsd"))]
 use socket2::TcpKeepalive;
 
-use super::SocketRef;
+use super::handle::SocketRef;
 
 /// `TCP_NODELAY`.
 pub(crate) fn set_nodelay(socket: SocketRef<'_>) -> io::Result<()> {

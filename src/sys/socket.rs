@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::SocketRef;
+use super::handle::SocketRef;
 
 /// A new non-blocking TCP socket of the address's family, not inherited by child processes, which
 /// reads urgent data in its place among the rest.

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::unix::checked;
+use super::system_call::checked;
 
 /// Writes what standard error takes (`write(2)`); blocks where it would.
 ///

@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 #[cfg(not(target_os = "macos"))]
 use std::os::fd::FromRawFd;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
 
 use socket2::SockRef;
@@ -20,21 +20,16 @@ use socket2::{SockAddr, SockAddrStorage};
 
 #[cfg(not(target_os = "linux"))]
 use super::bsd::{choose_port_at_connect, recv_now, send_now};
+use super::handle::{OsSocket, SocketRef};
 #[cfg(target_os = "linux")]
 use super::linux::{choose_port_at_connect, recv_now, send_now};
 use super::socket::{bind_to, tcp_socket};
-
-/// An open socket, closed when dropped.
-pub type OsSocket = OwnedFd;
-/// An open socket that somebody else owns.
-pub type SocketRef<'a> = BorrowedFd<'a>;
+use super::system_call::{NO_SIGNAL, checked, retry};
 
 /// The socket, for a call.
 pub(crate) fn borrow(socket: &OsSocket) -> SocketRef<'_> {
     socket.as_fd()
 }
-
-pub(super) const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 
 /// What poll(2) says of a FIN beside `POLLIN`, where it says it.
 #[cfg(target_os = "linux")]
@@ -327,16 +322,6 @@ impl Drop for Region {
     }
 }
 
-/// Calls again while a signal interrupts.
-pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
 /// Calls again while a signal interrupts or a connection is gone before it could be taken.
 fn retry_accept<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
@@ -345,11 +330,6 @@ fn retry_accept<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             result => return result,
         }
     }
-}
-
-/// A system call's count, or its error.
-pub(super) fn checked<N: TryInto<usize>>(count: N) -> io::Result<usize> {
-    count.try_into().map_err(|_| io::Error::last_os_error())
 }
 
 /// Whether a program that this process starts would have the socket, too.
@@ -369,7 +349,7 @@ mod tests {
         accept, bind_shared, borrow, is_nonblocking, is_of_one_connection, is_out_of_resources,
         retry_accept, stream_socket,
     };
-    use crate::sys::{listen, local_address};
+    use crate::sys::socket::{listen, local_address};
 
     /// A splice(2) sleeps on a blocking socket, whatever its flags.
     #[test]

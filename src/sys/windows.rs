@@ -6,7 +6,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket};
+use std::os::windows::io::{AsRawSocket, AsSocket};
 use std::ptr::NonNull;
 
 use socket2::SockRef;
@@ -26,13 +26,9 @@ use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentThread, GetProcessAffinityMask, SetThreadAffinityMask,
 };
 
+use super::handle::{OsSocket, SocketRef};
 use super::not_linux::no_option;
 use super::socket::{bind_to, tcp_socket};
-
-/// An open socket, closed when dropped.
-pub type OsSocket = OwnedSocket;
-/// An open socket that somebody else owns.
-pub type SocketRef<'a> = BorrowedSocket<'a>;
 
 /// Windows gives a port to one socket; one lane listens and hands its connections on.
 pub(crate) const SPREADS_LISTENERS: bool = false;

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::kernel::FIRST_DESCRIPTOR;
+use super::descriptor::FIRST_DESCRIPTOR;
 use super::{is_installed, with};
 use crate::sys::socket;
 use crate::sys::unix::{self, ConnectStart};

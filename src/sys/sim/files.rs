@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::descriptor::File;
 use super::fault::{Fault, Mark};
-use super::kernel::{File, Kernel, SECOND};
+use super::kernel::{Kernel, SECOND};
 use super::socket::{Owner, Stage};
 
 /// The first ephemeral port.

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::fault::{Fault, Mark};
-use super::kernel::{Event, Kernel, MILLI, SECOND, SockRef};
-use super::socket::{Owner, Stage};
+use super::kernel::{Event, Kernel, MILLI, SECOND};
+use super::socket::{Owner, SockRef, Stage};
 
 /// SYNs are repeated after 1, 2, 4 ... seconds, six times, before the connect fails (tcp(7),
 /// `tcp_syn_retries`).

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
+use super::descriptor::{FIRST_DESCRIPTOR, File};
 use super::fault::{Fault, Faults, Mark, Marks, Random};
-use super::poll::Polling;
-use super::socket::{Owner, Sock};
+use super::polling::Polling;
+use super::socket::{Owner, Sock, SockRef};
 use super::trace::Trace;
 
 /// Nanoseconds in a microsecond, a millisecond and a second.
@@ -14,8 +15,6 @@ pub(crate) const MICRO: u64 = 1_000;
 pub(crate) const MILLI: u64 = 1_000 * MICRO;
 pub(crate) const SECOND: u64 = 1_000 * MILLI;
 
-/// Simulated descriptors begin here, so that they are told from real ones by their number.
-pub(crate) const FIRST_DESCRIPTOR: i32 = 1 << 24;
 /// How long the ports of a connection stay taken after it was closed first from here (RFC 9293
 /// §3.3.2, and Linux).
 pub(super) const TIME_WAIT: u64 = 60 * SECOND;
@@ -30,21 +29,6 @@ pub(crate) struct Limits {
     /// Bytes of a socket's send and receive buffer.
     pub(crate) send_buffer: usize,
     pub(crate) receive_buffer: usize,
-}
-
-/// A socket, told from a later one in the same place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SockRef {
-    pub(super) index: u32,
-    pub(super) generation: u32,
-}
-
-/// What a descriptor stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum File {
-    Socket(u32),
-    Event(u32),
-    Pipe(u32),
 }
 
 /// What happens at a moment.

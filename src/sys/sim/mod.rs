@@ -7,6 +7,8 @@
 
 mod calls;
 mod cancel;
+mod descriptor;
+mod enter;
 mod fault;
 mod files;
 mod handshake;
@@ -14,6 +16,7 @@ mod kernel;
 mod network;
 mod outside;
 mod poll;
+mod polling;
 mod ring;
 mod socket;
 mod trace;
@@ -30,10 +33,11 @@ pub(crate) use self::calls::{
 };
 pub use self::calls::{OsSocket, RealSocket, now, peer_address, stream_socket};
 pub use self::fault::{Fault, Faults, Mark, Marks, Random};
-pub(crate) use self::kernel::{Closed, Kernel, Limits, MICRO, MILLI, SECOND, SockRef};
+pub(crate) use self::kernel::{Closed, Kernel, Limits, MICRO, MILLI, SECOND};
 pub(crate) use self::outside::Got;
-pub(crate) use self::poll::{Edge, Sleep};
+pub(crate) use self::polling::{Edge, Sleep};
 pub(crate) use self::ring::{Ask, Buffers, Entry, Memory};
+pub(crate) use self::socket::SockRef;
 
 thread_local! {
     /// The kernel of the world that runs on this thread.

@@ -3,8 +3,8 @@
 //! Sources: RFC 9293; where it leaves a choice, Linux (`tcp_reset`, `tcp_close`, `tcp_recvmsg`).
 
 use super::fault::{Fault, Mark};
-use super::kernel::{Event, Kernel, MICRO, MILLI, SECOND, SockRef, TIME_WAIT};
-use super::socket::{NOWHERE, Owner, Stage};
+use super::kernel::{Event, Kernel, MICRO, MILLI, SECOND, TIME_WAIT};
+use super::socket::{NOWHERE, Owner, SockRef, Stage};
 
 /// Largest segment.
 const SEGMENT: usize = 1 << 16;

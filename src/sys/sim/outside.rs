@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::kernel::{Kernel, SockRef};
-use super::socket::{Owner, Stage};
+use super::kernel::Kernel;
+use super::socket::{Owner, SockRef, Stage};
 
 /// What a read of an outside socket found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,56 +1,10 @@
-//! What waits for simulated sockets: rings and event queues, and how a change reaches them.
+//! Event queues of the simulated kernel, and how a change of a socket reaches rings and queues.
 
-use std::collections::VecDeque;
-
+use super::descriptor::File;
 use super::fault::{Fault, Mark};
-use super::kernel::{File, Kernel};
-use super::ring::Ring;
+use super::kernel::Kernel;
+use super::polling::{Changed, Edge, Kind, Polling, Queue, Sleep};
 use super::socket::{Owner, Watch};
-
-/// How long whoever waits is willing to sleep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sleep {
-    /// Not at all: it comes again at once.
-    Not,
-    /// Until that moment; `None` for ever.
-    Until(Option<u64>),
-}
-
-/// One poller's part of the kernel.
-#[derive(Debug)]
-pub(crate) struct Polling {
-    pub(super) kind: Kind,
-    /// What it asked for when it last waited.
-    pub(super) sleep: Sleep,
-}
-
-#[derive(Debug)]
-pub(super) enum Kind {
-    Ring(Ring),
-    Queue(Queue),
-}
-
-/// An epoll-like queue of edges.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    /// Tokens of what has changed, each once.
-    ready: VecDeque<Changed>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Changed {
-    Socket { index: u32, token: u64 },
-    Counter,
-}
-
-/// One event of a queue.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Edge {
-    pub(crate) token: u64,
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-    pub(crate) ended: bool,
-}
 
 impl Kernel {
     pub(super) fn new_polling(&mut self, kind: Kind) -> u32 {
@@ -184,7 +138,7 @@ impl Kernel {
         let mut notified = false;
         if self.faults.has(Fault::ShuffledCompletions) && ready.len() > 1 {
             self.marks.strike(Fault::ShuffledCompletions);
-            shuffle(ready.make_contiguous(), &mut self.random);
+            self.random.shuffle(ready.make_contiguous());
         }
         for changed in ready.drain(..) {
             match changed {
@@ -280,11 +234,5 @@ impl Kernel {
                 }
             }
         }
-    }
-}
-
-pub(super) fn shuffle<T>(slice: &mut [T], random: &mut super::fault::Random) {
-    for last in (1..slice.len()).rev() {
-        slice.swap(last, random.below(last + 1));
     }
 }

@@ -3,10 +3,15 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use super::kernel::SockRef;
-
 /// No address yet.
 pub(super) const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+
+/// A socket by its index, and the generation that tells the socket from a later one at that index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SockRef {
+    pub(super) index: u32,
+    pub(super) generation: u32,
+}
 
 /// Who has a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,50 @@
+//! The kernel's part of a poller: a ring or an event queue, and how long the poller sleeps.
+
+use std::collections::VecDeque;
+
+use super::ring::Ring;
+
+/// How long a waiting poller is willing to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    /// Not at all: it comes again at once.
+    Not,
+    /// Until that moment; `None` for ever.
+    Until(Option<u64>),
+}
+
+/// One poller's part of the kernel.
+#[derive(Debug)]
+pub(crate) struct Polling {
+    pub(super) kind: Kind,
+    /// What it asked for when it last waited.
+    pub(super) sleep: Sleep,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Ring(Ring),
+    Queue(Queue),
+}
+
+/// An epoll-like queue of edges.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Tokens of what has changed, each once.
+    pub(super) ready: VecDeque<Changed>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    Socket { index: u32, token: u64 },
+    Counter,
+}
+
+/// One event of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edge {
+    pub(crate) token: u64,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) ended: bool,
+}
