@@ -84,7 +84,7 @@ enum ConfigCommand {
 
 /// Why the process ends other than it was asked to.
 #[derive(Debug)]
-pub enum Failure {
+enum Failure {
     /// The arguments make no sense, or ask for help or the version.
     Arguments(clap::Error),
     /// The configuration file cannot be read.
@@ -115,7 +115,7 @@ impl Failure {
     /// Says on standard error why, with every cause, unless the server's log has said it, and gives
     /// the exit code: 2 where the arguments or the configuration are wrong, 1 for what else fails,
     /// 0 for help and version.
-    pub fn report(&self) -> ExitCode {
+    fn report(&self) -> ExitCode {
         let (text, code) = match self {
             Self::Arguments(error) => {
                 let code = u8::try_from(error.exit_code()).unwrap_or(2);
@@ -181,11 +181,16 @@ pub fn command() -> clap::Command {
     Arguments::command()
 }
 
-/// Does what the arguments ask for; the first is the name of the program.
-///
-/// # Errors
-/// Why it could not; see [`Failure::report`].
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+/// Runs the command line `arguments`, which begin with the name of the program, and returns the
+/// exit code of the process.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match execute(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let arguments = Arguments::try_parse_from(&arguments)
         .map_err(|error| Failure::Arguments(with_tip(error, &arguments)))?;

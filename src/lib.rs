@@ -1,4 +1,7 @@
 //! corelane: a TCP echo and proxy server, thread per core.
+//!
+//! The library exists for `corelane-bench`, its examples and tests. Modules export what these use;
+//! the rest is `pub(crate)`, so that the compiler reports dead code.
 
 pub mod buf;
 pub mod cli;
@@ -7,7 +10,7 @@ pub mod net;
 pub mod poller;
 pub mod proxy;
 pub mod runtime;
-pub mod server;
+mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod stats;

@@ -8,4 +8,5 @@
 mod pool;
 mod trim;
 
-pub use self::pool::{BUFFER_BYTES, Buf, Chain, Pool, PoolOptions};
+pub(crate) use self::pool::BUFFER_BYTES;
+pub use self::pool::{Buf, Chain, Pool, PoolOptions};

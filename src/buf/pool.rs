@@ -18,7 +18,7 @@ use crate::sys::Region;
 /// TLS record of 16,384 + 256 + 5 bytes, RFC 8446 §5.2; an HTTP/2 frame), fits and leaves room: the
 /// short read ends the message without a second read (0.95 of the CPU on epoll). A read of 20 KiB
 /// costs at most 1.15 of a larger read per byte.
-pub const BUFFER_BYTES: usize = 20 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 20 * 1024;
 /// Pieces up to this many bytes are copied into the room behind the previous piece. A copy costs
 /// more than a link, but a stalled reader of small messages then holds few buffers.
 const COALESCE_MAX: usize = 2 * 1024;
@@ -134,13 +134,13 @@ impl Pool {
 
     /// Counts the buffers in use.
     #[must_use]
-    pub fn in_use(&self) -> usize {
+    pub(crate) fn in_use(&self) -> usize {
         self.0.in_use.get()
     }
 
     /// Counts the refused requests for a buffer since the last call.
     #[must_use]
-    pub fn take_refused(&self) -> u64 {
+    pub(crate) fn take_refused(&self) -> u64 {
         self.0.refused.take()
     }
 

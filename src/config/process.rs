@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::errors::Reported;
-use super::file::Section;
+use super::section::Section;
 use super::value::{self, Value};
 
 /// The `[process]` table.

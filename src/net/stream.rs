@@ -198,12 +198,4 @@ impl Stream {
     pub fn close(self, how: Close) {
         self.socket.close(how);
     }
-
-    /// Who is at the other end.
-    ///
-    /// # Errors
-    /// `NotConnected` when the connection is gone.
-    pub fn peer_address(&self) -> io::Result<SocketAddr> {
-        self.with_descriptor(sys::peer_address)
-    }
 }

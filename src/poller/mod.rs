@@ -69,8 +69,10 @@ use self::epoll::Epoll;
 use self::iocp::Iocp;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 use self::kqueue::Kqueue;
-pub use self::op::{Cancelled, Close, Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
-pub use self::options::{BackEnd, Closing, Notifier, PollerOptions, Refusal, Wait};
+pub use self::op::Close;
+pub(crate) use self::op::{Completion, Event, Op, OpKind, RecvEnd, Socket, Submitted};
+pub use self::options::{BackEnd, PollerOptions, Refusal};
+pub(crate) use self::options::{Closing, Notifier, Wait};
 #[cfg(unix)]
 use self::readiness::Readiness;
 #[cfg(feature = "sim")]
@@ -85,7 +87,7 @@ use crate::sys::{OsSocket, SocketRef};
 
 /// A lane's poller. Dropping the poller resets its open sockets and returns all buffers.
 #[derive(Debug)]
-pub struct Poller {
+pub(crate) struct Poller {
     back_end: BackEnd,
     inner: Inner,
 }
@@ -108,7 +110,7 @@ impl Poller {
     ///
     /// # Errors
     /// Errors of the kernel; for io_uring see [`io_uring_refusal`].
-    pub fn open(back_end: BackEnd, options: PollerOptions, pool: &Pool) -> io::Result<Self> {
+    pub(crate) fn open(back_end: BackEnd, options: PollerOptions, pool: &Pool) -> io::Result<Self> {
         let inner = match back_end {
             #[cfg(target_os = "linux")]
             BackEnd::IoUring => Inner::Uring(Box::new(Uring::open(options, pool.clone())?)),
@@ -124,41 +126,40 @@ impl Poller {
     }
 
     /// The back end in use.
-    #[must_use]
-    pub fn back_end(&self) -> BackEnd {
+    pub(crate) fn back_end(&self) -> BackEnd {
         self.back_end
     }
 
     /// Takes over a non-blocking socket made or accepted by [`crate::sys`].
-    pub fn attach(&mut self, socket: OsSocket) -> Socket {
+    pub(crate) fn attach(&mut self, socket: OsSocket) -> Socket {
         forward!(&mut self.inner, poller => poller.attach(socket))
     }
 
     /// An open socket's descriptor, to read or set options; panics when the socket was closed.
-    pub fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
+    pub(crate) fn descriptor(&self, socket: Socket) -> SocketRef<'_> {
         forward!(&self.inner, poller => poller.descriptor(socket))
     }
 
     /// Starts an op. The op ends in the returned answer or in exactly one final completion. Panics
     /// when the socket was closed or has an op of this kind in flight.
-    pub fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
+    pub(crate) fn submit(&mut self, socket: Socket, op: Op) -> Submitted {
         forward!(&mut self.inner, poller => poller.submit(socket, op))
     }
 
     /// Requests the end of an op; does nothing when no such op is in flight. The op stays in flight
     /// until its final completion, which may still be a success.
-    pub fn cancel(&mut self, socket: Socket, kind: OpKind) {
+    pub(crate) fn cancel(&mut self, socket: Socket, kind: OpKind) {
         forward!(&mut self.inner, poller => poller.cancel(socket, kind));
     }
 
     /// Bytes of an open socket's send in flight that the kernel has taken; 0 without a send.
-    pub fn sent_so_far(&mut self, socket: Socket) -> usize {
+    pub(crate) fn sent_so_far(&mut self, socket: Socket) -> usize {
         forward!(&mut self.inner, poller => poller.sent_so_far(socket))
     }
 
     /// Closes a socket and cancels its ops; no completion follows for them. The descriptor is
     /// closed once the kernel uses none of the ops' memory. Panics when the socket was closed.
-    pub fn close(&mut self, socket: Socket, how: Close) {
+    pub(crate) fn close(&mut self, socket: Socket, how: Close) {
         forward!(&mut self.inner, poller => poller.close(socket, how));
     }
 
@@ -166,35 +167,34 @@ impl Poller {
     ///
     /// # Errors
     /// Only when the poller itself is broken.
-    pub fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, wait: Wait, to: &mut Vec<Completion>) -> io::Result<()> {
         forward!(&mut self.inner, poller => poller.wait(wait, to))
     }
 
     /// Appends completions of everything that had arrived before this call, without waiting and
     /// without budgets. Bytes for which no buffer is free stay in the kernel.
-    pub fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
+    pub(crate) fn look(&mut self, to: &mut Vec<Completion>) -> io::Result<()> {
         forward!(&mut self.inner, poller => poller.look(to))
     }
 
     /// A handle that ends this poller's wait from any thread.
-    #[must_use]
-    pub fn notifier(&self) -> Notifier {
+    pub(crate) fn notifier(&self) -> Notifier {
         forward!(&self.inner, poller => poller.notifier())
     }
 
     /// Returns memory held ready beyond the present traffic.
-    pub fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         forward!(&mut self.inner, poller => poller.rest());
     }
 
     /// Counts the closed sockets whose descriptors are still open.
-    #[must_use]
-    pub fn closing(&self) -> Closing {
+    pub(crate) fn closing(&self) -> Closing {
         forward!(&self.inner, poller => poller.closing())
     }
 
     /// Counts the kernel's completions for closed sockets.
-    pub fn stale(&self) -> u64 {
+    #[cfg(all(test, not(feature = "sim")))]
+    pub(crate) fn stale(&self) -> u64 {
         forward!(&self.inner, poller => poller.stale())
     }
 }

@@ -9,7 +9,7 @@ use crate::sys::{ErrorCode, OsSocket};
 /// A socket that a poller watches: slot and generation. A late completion for the slot's former
 /// socket has the wrong generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Socket {
+pub(crate) struct Socket {
     pub(super) slot: u32,
     pub(super) generation: u32,
 }
@@ -17,14 +17,14 @@ pub struct Socket {
 impl Socket {
     /// Index of the socket's slot. Slots are reused, so indices stay small.
     #[must_use]
-    pub fn slot(self) -> usize {
+    pub(crate) fn slot(self) -> usize {
         self.slot as usize
     }
 }
 
 /// An operation on a socket. At most one op of each kind is in flight per socket.
 #[derive(Debug)]
-pub enum Op {
+pub(crate) enum Op {
     /// Accept one connection of a listener.
     Accept,
     /// Connect to an address.
@@ -47,7 +47,7 @@ pub enum Op {
 /// The kind of an op. Socket and kind identify an op in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum OpKind {
+pub(crate) enum OpKind {
     /// [`Op::Accept`].
     Accept = 0,
     /// [`Op::Connect`].
@@ -80,7 +80,7 @@ impl OpKind {
 impl Op {
     /// The op's kind.
     #[must_use]
-    pub fn kind(&self) -> OpKind {
+    pub(crate) fn kind(&self) -> OpKind {
         match self {
             Self::Accept => OpKind::Accept,
             Self::Connect(_) => OpKind::Connect,
@@ -95,7 +95,7 @@ impl Op {
 /// The result of submitting an op.
 #[derive(Debug)]
 #[must_use = "an op that is done gets no completion"]
-pub enum Submitted {
+pub(crate) enum Submitted {
     /// A completion will follow.
     Pending,
     /// This is the final answer; no completion follows.
@@ -104,7 +104,7 @@ pub enum Submitted {
 
 /// An event of one socket.
 #[derive(Debug)]
-pub struct Completion {
+pub(crate) struct Completion {
     /// The socket that the op was for.
     pub socket: Socket,
     /// The event.
@@ -113,7 +113,7 @@ pub struct Completion {
 
 /// An op's event. Every kind but [`Event::Received`] is final for the op.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A connection and its peer's address.
     Accepted(io::Result<(OsSocket, SocketAddr)>),
     /// The end of the handshake.
@@ -131,7 +131,16 @@ pub enum Event {
     /// A read would not block, or the wait was cancelled.
     ReadReady(io::Result<()>),
     /// A write would not block, or the wait was cancelled.
-    WriteReady(io::Result<()>),
+    WriteReady(
+        #[cfg_attr(
+            not(any(test, feature = "sim")),
+            expect(
+                dead_code,
+                reason = "the conformance suite and the scripts read the error"
+            )
+        )]
+        io::Result<()>,
+    ),
 }
 
 impl Event {
@@ -165,7 +174,7 @@ impl Event {
 
 /// How the incoming bytes of a connection have ended, from the poller to the record of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecvEnd {
+pub(crate) enum RecvEnd {
     /// By the peer's FIN.
     Fin,
     /// The connection has failed: a reset, a timeout of the kernel or another error.
@@ -174,7 +183,7 @@ pub enum RecvEnd {
 
 /// The error of an op that was cancelled, inside an [`io::Error`] of kind `Other`.
 #[derive(Clone, Copy, Debug)]
-pub struct Cancelled;
+pub(crate) struct Cancelled;
 
 impl std::fmt::Display for Cancelled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

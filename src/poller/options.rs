@@ -77,7 +77,7 @@ impl Default for PollerOptions {
 
 /// How long a wait may take.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wait {
+pub(crate) struct Wait {
     /// Poll without sleeping for this long first.
     pub spin: Duration,
     /// Then sleep until a completion arrives or this much time has passed; `None` is for ever.
@@ -86,7 +86,7 @@ pub struct Wait {
 
 /// Sockets that are closed but whose descriptors are still open.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Closing {
+pub(crate) struct Closing {
     /// Sockets with ops still in the kernel; the ops end with completions.
     pub held: usize,
     /// Sockets whose close the kernel carries out at the next wait.
@@ -95,12 +95,12 @@ pub struct Closing {
 
 impl Wait {
     /// Do not wait.
-    pub const NOT: Self = Self {
+    pub(crate) const NOT: Self = Self {
         spin: Duration::ZERO,
         timeout: Some(Duration::ZERO),
     };
     /// Wait until a completion arrives.
-    pub const FOR_EVER: Self = Self {
+    pub(crate) const FOR_EVER: Self = Self {
         spin: Duration::ZERO,
         timeout: None,
     };
@@ -118,11 +118,11 @@ pub(super) trait Wake: fmt::Debug + Send + Sync {
 
 /// Ends a poller's wait from any thread.
 #[derive(Clone, Debug)]
-pub struct Notifier(pub(super) Arc<dyn Wake>);
+pub(crate) struct Notifier(pub(super) Arc<dyn Wake>);
 
 impl Notifier {
     /// Makes the present or the next wait return.
-    pub fn notify(&self) {
+    pub(crate) fn notify(&self) {
         self.0.wake();
     }
 }

@@ -289,6 +289,7 @@ impl<Q: EventQueue> Readiness<Q> {
         Closing::default()
     }
 
+    #[cfg(all(test, not(feature = "sim")))]
     pub(super) fn stale(&self) -> u64 {
         self.table.stale()
     }

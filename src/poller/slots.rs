@@ -110,6 +110,7 @@ impl<S> Table<S> {
     }
 
     /// Counts the completions for removed sockets.
+    #[cfg(test)]
     pub(super) fn stale(&self) -> u64 {
         self.stale
     }

@@ -227,6 +227,7 @@ impl Uring {
         }
     }
 
+    #[cfg(all(test, not(feature = "sim")))]
     pub(super) fn stale(&self) -> u64 {
         self.table.stale()
     }

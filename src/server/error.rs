@@ -10,7 +10,7 @@ use crate::sys;
 
 /// Why the server did not start, or did not end as it should.
 #[derive(Debug)]
-pub enum ServerError {
+pub(crate) enum ServerError {
     /// The configuration asks for what this machine does not have.
     Impossible {
         /// The key, as in the file.

@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// [`ServerError::Config`] with all mistakes, [`ServerError::Taken`] if there is none but what
 /// somebody else has at the moment; or another one, if the system refuses to say.
 #[expect(clippy::disallowed_methods, reason = "there are no lanes")]
-pub fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> {
+pub(crate) fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> {
     let mut pause = |time| {
         thread::sleep(time);
         Ok(())

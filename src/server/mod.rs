@@ -33,12 +33,12 @@ mod supervision;
 pub(crate) use self::changeable::{Bound, Changeable};
 #[cfg(feature = "sim")]
 pub(crate) use self::command::{Command, LaneSenders};
-pub use self::error::ServerError;
+pub(crate) use self::error::ServerError;
 pub(crate) use self::error::chain;
 #[cfg(feature = "sim")]
 pub(crate) use self::generation::{FIRST, Generation};
-pub use self::here::check as check_here;
+pub(crate) use self::here::check as check_here;
 #[cfg(feature = "sim")]
 pub(crate) use self::lane::{LanePlan, Serving, open};
-pub use self::run::run;
-pub use crate::sys::is_listened_on;
+pub(crate) use self::run::run;
+pub(crate) use crate::sys::is_listened_on;

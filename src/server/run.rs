@@ -40,7 +40,7 @@ const WATCHDOG_INTERVAL: Duration = Duration::from_millis(25);
 ///
 /// # Errors
 /// See [`ServerError`].
-pub fn run(config: &Config, source: &str) -> Result<(), ServerError> {
+pub(crate) fn run(config: &Config, source: &str) -> Result<(), ServerError> {
     let (inherited, log) = match prepare(config) {
         Ok(prepared) => prepared,
         Err(error) => {

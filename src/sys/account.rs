@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 
-use super::unix::checked;
+use super::system_call::checked;
 
 /// The user and the groups of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]

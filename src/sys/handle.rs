@@ -1,5 +1,6 @@
-//! The types of an open socket, by platform. In `corelane-sim` the layers above use the owned socket
-//! of `sim` instead.
+//! The types of an open socket, by platform.
+//!
+//! In `corelane-sim` the layers above use the owned socket of `sim` instead.
 
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -8,14 +9,14 @@ use std::os::windows::io::{BorrowedSocket, OwnedSocket};
 
 /// An open socket, closed when dropped.
 #[cfg(unix)]
-pub type OsSocket = OwnedFd;
+pub(crate) type OsSocket = OwnedFd;
 /// An open socket, closed when dropped.
 #[cfg(windows)]
 pub type OsSocket = OwnedSocket;
 
 /// An open socket, borrowed from its owner.
 #[cfg(unix)]
-pub type SocketRef<'a> = BorrowedFd<'a>;
+pub(crate) type SocketRef<'a> = BorrowedFd<'a>;
 /// An open socket, borrowed from its owner.
 #[cfg(windows)]
 pub type SocketRef<'a> = BorrowedSocket<'a>;

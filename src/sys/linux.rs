@@ -15,7 +15,7 @@ use super::system_call::{NO_SIGNAL, checked, retry};
 ///
 /// # Errors
 /// What the system call says.
-pub fn cpus() -> io::Result<Vec<usize>> {
+pub(crate) fn cpus() -> io::Result<Vec<usize>> {
     let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
     let bytes = size_of::<libc::cpu_set_t>();
     // SAFETY: the pointer is valid for a write of `bytes`.
@@ -31,7 +31,7 @@ pub fn cpus() -> io::Result<Vec<usize>> {
 ///
 /// # Errors
 /// `InvalidInput` when the process may not use that CPU.
-pub fn pin_to(cpu: usize) -> io::Result<()> {
+pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     let bytes = size_of::<libc::cpu_set_t>();
     if cpu >= 8 * bytes {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -369,7 +369,7 @@ pub(crate) fn thread_progress(thread: u32) -> ThreadProgress {
 /// The value of `kernel.io_uring_disabled` (0 on, 1 privileged only, 2 off), if there is one
 /// (Linux 6.6).
 #[must_use]
-pub fn io_uring_disabled() -> Option<u32> {
+pub(crate) fn io_uring_disabled() -> Option<u32> {
     let text = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?;
     text.trim().parse().ok()
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// Whether a socket of this network namespace listens on exactly this address; `None` where the
 /// kernel does not say (`/proc/net/tcp` and `tcp6`, proc(5)).
 #[must_use]
-pub fn is_listened_on(address: SocketAddr) -> Option<bool> {
+pub(crate) fn is_listened_on(address: SocketAddr) -> Option<bool> {
     let table = match address {
         SocketAddr::V4(_) => "/proc/net/tcp",
         SocketAddr::V6(_) => "/proc/net/tcp6",

@@ -12,7 +12,7 @@ use super::memory::{ByteLimit, MemoryLimits};
 
 /// What bounds the memory of this process now.
 #[must_use]
-pub fn memory_limits() -> MemoryLimits {
+pub(crate) fn memory_limits() -> MemoryLimits {
     let read = |path: &Path| fs::read_to_string(path).ok();
     let own = |name: &str| read(&Path::new("/proc/self").join(name)).unwrap_or_default();
     let cgroups = cgroup_limit(&own("cgroup"), &own("mountinfo"), &read);
@@ -51,7 +51,7 @@ pub fn memory_limits() -> MemoryLimits {
 
 /// Has the allocator make no more than `count` arenas, each of which reserves 64 MiB of address
 /// space (`M_ARENA_MAX`, mallopt(3)). Other allocators than glibc's reserve none.
-pub fn limit_arenas(count: usize) {
+pub(crate) fn limit_arenas(count: usize) {
     #[cfg(target_env = "gnu")]
     {
         let count = libc::c_int::try_from(count.max(1)).unwrap_or(libc::c_int::MAX);

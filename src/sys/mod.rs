@@ -14,10 +14,6 @@ mod bsd;
 )]
 mod clock;
 mod error_code;
-#[cfg_attr(
-    feature = "sim",
-    expect(unreachable_pub, reason = "behind the simulated one")
-)]
 mod handle;
 mod here;
 #[cfg(unix)]
@@ -44,6 +40,7 @@ mod not_linux;
 #[cfg(target_os = "linux")]
 mod notify;
 mod options;
+mod platform;
 mod seeded_bugs;
 #[cfg(unix)]
 mod signals;
@@ -51,7 +48,7 @@ mod signals;
 pub mod sim;
 #[cfg_attr(
     feature = "sim",
-    expect(dead_code, unreachable_pub, reason = "behind the simulated one")
+    expect(dead_code, reason = "behind the simulated one")
 )]
 mod socket;
 #[cfg(unix)]
@@ -62,7 +59,7 @@ mod system_call;
 #[cfg(unix)]
 #[cfg_attr(
     feature = "sim",
-    expect(dead_code, unreachable_pub, reason = "behind the simulated one")
+    expect(dead_code, reason = "behind the simulated one")
 )]
 mod unix;
 #[cfg(windows)]
@@ -73,7 +70,7 @@ mod windows_process;
 #[cfg(unix)]
 pub(crate) use account::{Account, NoAccount};
 #[cfg(all(unix, not(target_os = "linux")))]
-pub use bsd::{cpus, pin_to};
+pub(crate) use bsd::{cpus, pin_to};
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) use bsd::{is_closed, send_room, set_congestion, unacknowledged};
 pub use clock::Time;
@@ -81,8 +78,8 @@ pub use clock::Time;
 pub use clock::now;
 pub use error_code::ErrorCode;
 #[cfg(not(feature = "sim"))]
-pub use handle::OsSocket;
-pub use handle::SocketRef;
+pub(crate) use handle::OsSocket;
+pub(crate) use handle::SocketRef;
 pub(crate) use here::{
     OwnAddresses, backlog_max, congestion_controls, granted_buffers, has_interface,
     listeners_open_fast, ports_for_connections, way,
@@ -107,16 +104,16 @@ pub(crate) use linux::{
     timespec,
 };
 #[cfg(target_os = "linux")]
-pub use linux::{cpus, io_uring_disabled, pin_to};
+pub(crate) use linux::{cpus, io_uring_disabled, pin_to};
 #[cfg(target_os = "linux")]
 pub(crate) use listening::holder_of;
 #[cfg(target_os = "linux")]
-pub use listening::is_listened_on;
-pub use memory::{ByteLimit, MemoryLimits};
+pub(crate) use listening::is_listened_on;
+pub(crate) use memory::{ByteLimit, MemoryLimits};
 #[cfg(target_os = "linux")]
-pub use memory_linux::{limit_arenas, memory_limits};
+pub(crate) use memory_linux::{limit_arenas, memory_limits};
 #[cfg(not(target_os = "linux"))]
-pub use not_linux::is_listened_on;
+pub(crate) use not_linux::is_listened_on;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use not_linux::{
     JournalSocket, NotifySocket, Pipe, ThreadProgress, acknowledged_total, holder_of,
@@ -125,14 +122,17 @@ pub(crate) use not_linux::{
     trim_heap, turn_away,
 };
 #[cfg(not(target_os = "linux"))]
-pub use not_linux::{limit_arenas, memory_limits};
+pub(crate) use not_linux::{limit_arenas, memory_limits};
 #[cfg(target_os = "linux")]
 pub(crate) use notify::NotifySocket;
 #[cfg(not(feature = "sim"))]
 pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
+pub(crate) use platform::{CLOSES_BY_FIN, EPOLL, KQUEUE};
 pub(crate) use seeded_bugs::{Bug, seeded};
 #[cfg(unix)]
 pub(crate) use signals::{ParentSignals, Request, requests, take_signals};
+#[cfg(feature = "sim")]
+pub use sim::now;
 #[cfg(feature = "sim")]
 pub(crate) use sim::{
     EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
@@ -143,23 +143,26 @@ pub(crate) use sim::{
     take_error, trim_heap, turn_away, unacknowledged, unread,
 };
 #[cfg(feature = "sim")]
-pub use sim::{OsSocket, now, peer_address, stream_socket};
-#[cfg(not(feature = "sim"))]
-pub use socket::peer_address;
+pub(crate) use sim::{OsSocket, stream_socket};
+#[cfg(all(unix, not(feature = "sim")))]
+pub(crate) use socket::fin_on_close;
 #[cfg(windows)]
 pub(crate) use socket::set_nonblocking;
 #[cfg(not(feature = "sim"))]
 pub(crate) use socket::{
-    fin_on_close, is_connected_to_itself, listen, local_address, reset_on_close, shutdown_write,
-    take_error,
+    is_connected_to_itself, listen, local_address, reset_on_close, shutdown_write, take_error,
 };
 #[cfg(unix)]
 pub(crate) use stderr::{await_stderr, write_to_stderr};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};
+#[cfg(unix)]
+pub use unix::file_limit;
 #[cfg(all(test, unix, not(feature = "sim")))]
 pub(crate) use unix::is_inherited;
+#[cfg(unix)]
+pub(crate) use unix::port_is_taken;
 #[cfg(all(unix, not(feature = "sim")))]
-pub use unix::stream_socket;
+pub(crate) use unix::stream_socket;
 #[cfg(unix)]
 pub(crate) use unix::{
     ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources, shortage_remedy,
@@ -169,8 +172,8 @@ pub(crate) use unix::{
     accept, bind_shared, bind_source, borrow, connect, is_nonblocking, is_readable, is_writable,
     recv, send,
 };
-#[cfg(unix)]
-pub use unix::{file_limit, port_is_taken};
+#[cfg(windows)]
+pub use windows::file_limit;
 #[cfg(windows)]
 pub(crate) use windows::{
     Region, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,
@@ -180,7 +183,7 @@ pub(crate) use windows::{
 #[cfg(all(test, windows))]
 pub(crate) use windows::{connect, is_inherited};
 #[cfg(windows)]
-pub use windows::{cpus, file_limit, pin_to, port_is_taken, stream_socket};
+pub(crate) use windows::{cpus, pin_to, port_is_taken, stream_socket};
 #[cfg(windows)]
 pub(crate) use windows_process::{
     Account, NoAccount, ParentSignals, Request, await_stderr, file_size_limit, keep_descriptors,
@@ -194,18 +197,3 @@ pub(crate) use bsd::unread;
 pub(crate) use linux::unread;
 #[cfg(all(test, windows))]
 pub(crate) use windows::unread;
-
-/// The whole pages in a stretch: where they begin and end. Half a page is its neighbour's, too.
-fn pages_within(start: usize, bytes: usize, page: usize) -> (usize, usize) {
-    let end = (start + bytes) / page * page;
-    (start.div_ceil(page).saturating_mul(page), end)
-}
-
-/// Which systems' event queues are here; the pollers choose by them.
-pub(crate) const EPOLL: bool = cfg!(target_os = "linux");
-/// Linux has an emulation in builds for tests.
-pub(crate) const KQUEUE: bool = cfg!(any(kqueue_emulated, all(unix, not(target_os = "linux"))));
-
-/// Whether the system closes the sockets of a dead process by FIN, unless told otherwise. Windows
-/// aborts them.
-pub(crate) const CLOSES_BY_FIN: bool = cfg!(unix);

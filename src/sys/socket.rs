@@ -58,7 +58,7 @@ pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// `NotConnected` when nobody is.
-pub fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
+pub(super) fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
     let address = SockRef::from(&socket).peer_addr()?;
     Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
 }

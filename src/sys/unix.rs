@@ -23,6 +23,7 @@ use super::bsd::{choose_port_at_connect, recv_now, send_now};
 use super::handle::{OsSocket, SocketRef};
 #[cfg(target_os = "linux")]
 use super::linux::{choose_port_at_connect, recv_now, send_now};
+use super::memory::pages_within;
 use super::socket::{bind_to, tcp_socket};
 use super::system_call::{NO_SIGNAL, checked, retry};
 
@@ -154,7 +155,7 @@ pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<Conne
 ///
 /// # Errors
 /// What `socket(2)` says: out of descriptors, out of memory, family unknown.
-pub fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
+pub(crate) fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
     Ok(tcp_socket(to)?.into())
 }
 
@@ -198,7 +199,7 @@ pub(crate) fn is_nonblocking(socket: SocketRef<'_>) -> bool {
 ///
 /// # Errors
 /// Any other reason why the address cannot be bound.
-pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
+pub(crate) fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
     let socket = tcp_socket(address)?;
     socket.set_reuse_address(true)?;
     // With SO_REUSEADDR alone a bind succeeds beside a bound socket, not beside one that listens.
@@ -303,7 +304,7 @@ impl Region {
         // SAFETY: no pointers.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         let page = usize::try_from(page).unwrap_or(usize::MAX);
-        let (start, end) = super::pages_within(start, bytes, page);
+        let (start, end) = pages_within(start, bytes, page);
         let bytes = end.saturating_sub(start);
         if bytes == 0 {
             return;

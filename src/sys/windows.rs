@@ -27,6 +27,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use super::handle::{OsSocket, SocketRef};
+use super::memory::pages_within;
 use super::not_linux::no_option;
 use super::socket::{bind_to, tcp_socket};
 
@@ -278,7 +279,7 @@ impl Region {
         /// On every processor that Windows runs on today (`GetSystemInfo`).
         const PAGE: usize = 4096;
         assert!(start + bytes <= self.bytes, "a stretch outside the region");
-        let (start, end) = super::pages_within(start, bytes, PAGE);
+        let (start, end) = pages_within(start, bytes, PAGE);
         let bytes = end.saturating_sub(start);
         if bytes == 0 {
             return;

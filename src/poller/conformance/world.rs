@@ -387,7 +387,7 @@ pub(super) fn is_cancelled(event: &Event) -> bool {
         Event::Received(_) | Event::RecvEnded(_) | Event::SentLazily(_) => None,
     };
     let source = error.and_then(|error| error.get_ref());
-    source.is_some_and(|source| source.is::<crate::poller::Cancelled>())
+    source.is_some_and(|source| source.is::<crate::poller::op::Cancelled>())
 }
 
 pub(super) fn chain(pool: &Pool, bytes: &[u8]) -> Chain {

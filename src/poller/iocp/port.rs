@@ -350,6 +350,7 @@ impl Iocp {
         Closing::default()
     }
 
+    #[cfg(test)]
     pub(in crate::poller) fn stale(&self) -> u64 {
         self.table.stale()
     }

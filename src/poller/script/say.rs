@@ -3,7 +3,8 @@
 use std::io::{self, ErrorKind};
 
 use super::stream::Stream;
-use crate::poller::{Cancelled, Event, RecvEnd};
+use crate::poller::op::Cancelled;
+use crate::poller::{Event, RecvEnd};
 
 /// An error, by its kind.
 pub(super) fn error(error: &io::Error) -> String {

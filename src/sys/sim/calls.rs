@@ -205,7 +205,7 @@ pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// `NotConnected` when nobody is.
-pub fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
+fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
     let simulation = |kernel: &mut super::Kernel, number| {
         let (_, remote) = kernel.addresses(number);
         remote.ok_or(libc::ENOTCONN)

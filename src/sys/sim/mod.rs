@@ -31,7 +31,7 @@ pub(crate) use self::calls::{
     set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write,
     take_error, trim_heap, turn_away, unacknowledged, unread,
 };
-pub use self::calls::{OsSocket, RealSocket, now, peer_address, stream_socket};
+pub use self::calls::{OsSocket, RealSocket, now, stream_socket};
 pub use self::fault::{Fault, Faults, Mark, Marks, Random};
 pub(crate) use self::kernel::{Closed, Kernel, Limits, MICRO, MILLI, SECOND};
 pub(crate) use self::outside::Got;
