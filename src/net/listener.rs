@@ -15,7 +15,7 @@ pub struct Listener {
     address: SocketAddr,
 }
 
-/// A connection that no lane has yet. Dropping it resets the connection.
+/// A connection without a lane. A drop resets the connection.
 #[derive(Debug)]
 pub struct Accepted {
     socket: Option<OsSocket>,
@@ -23,7 +23,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// The connection, on the lane that is to have it, and its peer's address.
+    /// The connection, attached to a lane, and its peer's address.
     ///
     /// # Panics
     /// Never.
@@ -37,7 +37,7 @@ impl Accepted {
 impl Drop for Accepted {
     fn drop(&mut self) {
         if let Some(socket) = &self.socket {
-            // A socket that cannot be reset any more is dead already.
+            // A failed reset means a dead socket.
             drop(sys::reset_on_close(sys::borrow(socket)));
         }
     }
@@ -51,12 +51,12 @@ impl From<(OsSocket, SocketAddr)> for Accepted {
 }
 
 impl Listener {
-    /// Opens a socket that has the address, and whose connections inherit `options`. Port 0 lets
-    /// the system choose one: see [`Listener::address_of`]. Nothing listens before
-    /// [`Listener::listen`]; [`Listener::attach`] hands the socket to a lane.
+    /// Opens a socket bound to the address, whose connections inherit `options`. With port 0 the
+    /// system chooses the port: see [`Listener::address_of`]. The socket listens from
+    /// [`Listener::listen`] on; [`Listener::attach`] hands the socket to a lane.
     ///
     /// # Errors
-    /// What `bind(2)` says.
+    /// Those of `bind(2)`.
     pub fn bind(address: SocketAddr, options: &SocketOptions) -> io::Result<OsSocket> {
         let socket = sys::bind_shared(address)?;
         options.apply_to_listener(sys::borrow(&socket))?;
@@ -64,26 +64,26 @@ impl Listener {
         Ok(socket)
     }
 
-    /// Has the system take connections, of which so many may wait for an accept.
+    /// Makes the system take connections; `backlog` of them may wait for an accept.
     ///
     /// # Errors
-    /// What `listen(2)` says.
+    /// Those of `listen(2)`.
     pub fn listen(socket: &OsSocket, backlog: u32) -> io::Result<()> {
         sys::listen(sys::borrow(socket), backlog)
     }
 
-    /// The address that a socket is bound to.
+    /// The bound address of a socket.
     ///
     /// # Errors
-    /// What `getsockname(2)` says.
+    /// Those of `getsockname(2)`.
     pub fn address_of(socket: &OsSocket) -> io::Result<SocketAddr> {
         sys::local_address(sys::borrow(socket))
     }
 
-    /// Takes a listening socket over.
+    /// Attaches a listening socket to a lane.
     ///
     /// # Errors
-    /// What `getsockname(2)` says.
+    /// Those of `getsockname(2)`.
     pub fn attach(lane: &Handle, socket: OsSocket) -> io::Result<Self> {
         let address = Self::address_of(&socket)?;
         Ok(Self {
@@ -92,49 +92,49 @@ impl Listener {
         })
     }
 
-    /// Where it listens.
+    /// The listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The next connection. Connections that are gone by then are skipped.
+    /// The next connection. Skips connections that have failed meanwhile.
     ///
     /// # Errors
-    /// Out of descriptors or memory; the connection stays in the backlog, and trying again at once
-    /// is no use.
+    /// Out of descriptors or memory; the connection stays in the backlog, and an immediate retry is
+    /// useless.
     pub async fn accept(&self) -> io::Result<Accepted> {
         self.socket.accept().await.map(Accepted::from)
     }
 
-    /// A connection that is here or in the backlog now.
+    /// A connection that was accepted, or waits in the backlog.
     ///
     /// # Errors
-    /// `WouldBlock` when there is none; else as [`Listener::accept`], and that also when there is
-    /// none: the system looks for a descriptor first. [`Listener::has_client`] tells.
+    /// `WouldBlock` without a connection. Otherwise as [`Listener::accept`], even without a
+    /// connection, since the system reserves a descriptor first: see [`Listener::has_client`].
     pub fn accept_now(&self) -> io::Result<Accepted> {
         let taken = self.socket.take_accepted().map(Ok);
         let accepted = taken.unwrap_or_else(|| self.socket.with_descriptor(sys::accept));
         accepted.map(Accepted::from)
     }
 
-    /// Whether a connection is here or in the backlog now.
+    /// Whether a connection was accepted, or waits in the backlog.
     #[must_use]
     pub fn has_client(&self) -> bool {
         self.socket.has_connection()
     }
 
-    /// Has the system answer no new connection: its client tries again a second later, and finds
-    /// nobody, or a successor. Handshakes under way end, and the backlog stays: the kernel resets
-    /// the connections in the backlog when the listener closes, though their clients are connected.
+    /// Makes the system ignore new connections: a client tries again a second later, and finds no
+    /// listener, or a successor. Present handshakes complete, and the backlog stays: at the close
+    /// the kernel resets the connections in the backlog, although their clients are connected.
     ///
     /// # Errors
-    /// That the system cannot; then those that come before the close are reset by it.
+    /// If the system has no such option; then the close resets later connections, too.
     pub fn turn_away(&self) -> io::Result<()> {
         self.socket.with_descriptor(sys::turn_away)
     }
 
-    /// What helps against an accept that failed for this reason.
+    /// The remedy for an accept that failed with this error.
     #[must_use]
     pub fn remedy(error: &io::Error) -> &'static str {
         sys::shortage_remedy(error)

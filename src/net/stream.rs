@@ -9,8 +9,8 @@ use crate::buf::Chain;
 use crate::runtime::{Close, Handle, LaneSocket};
 use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
 
-/// A TCP connection of one lane, owned by one task: a [`LaneSocket`] with the calls that only a
-/// connection has. Dropping a stream resets the connection; see [`Stream::close`].
+/// A TCP connection of one lane, owned by one task: a [`LaneSocket`] with the methods of a
+/// connection. A drop resets the connection; see [`Stream::close`].
 #[derive(Debug)]
 pub struct Stream {
     socket: LaneSocket,
@@ -24,11 +24,11 @@ impl Deref for Stream {
     }
 }
 
-/// Connects, from the address `source` if one is given; dropping the future gives up. A connection
-/// that the other end has accepted and reset meanwhile is given as any other: receiving tells.
+/// Connects, from the address `source` if given; a dropped future gives up. A connection that the
+/// peer has accepted and reset meanwhile counts as connected: a receive reports the reset.
 ///
 /// # Errors
-/// Refused, unreachable, timed out by the kernel; or what [`is_local`] tells from those.
+/// Refused, unreachable, timed out by the kernel; or an error of this machine, see [`is_local`].
 pub async fn connect(
     lane: &Handle,
     to: SocketAddr,
@@ -40,7 +40,7 @@ pub async fn connect(
         .await
 }
 
-/// A socket that is to be connected, and has its options.
+/// A socket with its options, not connected.
 #[derive(Debug)]
 pub struct Unconnected {
     socket: OsSocket,
@@ -48,10 +48,10 @@ pub struct Unconnected {
 }
 
 impl Unconnected {
-    /// A socket for an address of that family.
+    /// A socket for an address of this family.
     ///
     /// # Errors
-    /// Out of descriptors or memory, or an option that the system refuses.
+    /// Out of descriptors or memory, or an option unknown to the system.
     pub fn open(of: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
         let socket = sys::stream_socket(of)?;
         options.apply(sys::borrow(&socket))?;
@@ -62,7 +62,7 @@ impl Unconnected {
         })
     }
 
-    /// Whether it can be connected to that address.
+    /// Whether the socket has the address's family.
     #[must_use]
     pub fn fits(&self, to: SocketAddr) -> bool {
         self.is_ipv4 == to.is_ipv4()
@@ -71,7 +71,7 @@ impl Unconnected {
     /// See [`connect()`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`connect()`].
     pub async fn connect(
         self,
         lane: &Handle,
@@ -84,9 +84,9 @@ impl Unconnected {
         Ok(stream)
     }
 
-    /// The same by fast open: if the other end has given this machine a cookie, the bytes that
-    /// `first` gives go with the SYN (`TCP_FASTOPEN_CONNECT`, tcp(7)). Says whether they were sent;
-    /// a try that fails may have delivered them all the same (RFC 7413 §2.1).
+    /// The same by fast open: if this machine has a cookie of the peer, the bytes of `first` travel
+    /// with the SYN (`TCP_FASTOPEN_CONNECT`, tcp(7)). Returns whether the bytes were sent; a failed
+    /// try may have delivered them nevertheless (RFC 7413 §2.1).
     ///
     /// # Errors
     /// See [`connect()`].
@@ -118,14 +118,14 @@ impl Unconnected {
     }
 }
 
-/// Whether the error of a connect says that it had succeeded: a SYN that is not welcome is refused,
-/// only a connection can be reset.
+/// Whether the error of a connect proves a connection: an unwelcome SYN is refused, only a
+/// connection can be reset.
 fn was_made_and_reset(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ConnectionReset && !seeded(Bug::ResetTakenForRefusal)
 }
 
-/// Whether a connect failed for something that this machine lacks: descriptors, local ports,
-/// memory. Says nothing of the other end.
+/// Whether a connect failed for lack of a local resource: descriptors, local ports, memory.
+/// Independent of the peer.
 #[must_use]
 pub fn is_local(error: &io::Error) -> bool {
     is_out_of_ports(error) || sys::is_out_of_resources(error)
@@ -138,39 +138,39 @@ pub fn is_out_of_ports(error: &io::Error) -> bool {
 }
 
 impl Stream {
-    /// What a connect to `to` has come to, from what it says.
+    /// Judges the result of a connect to `to`.
     fn made_to(&self, to: SocketAddr, connected: io::Result<()>) -> io::Result<()> {
         match connected {
             Ok(()) => {}
-            // The other end accepted the connection and then reset it. Input from before the reset
-            // is readable.
+            // The peer accepted the connection and then reset it. Input from before the reset is
+            // readable.
             Err(error) if was_made_and_reset(&error) => {}
-            // The same behind the other end's FIN (Linux, `tcp_reset`), which reads still see.
+            // The same behind the peer's FIN (Linux, `tcp_reset`); reads still see the FIN.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) => return Err(error),
         }
         let is_itself = |socket: SocketRef<'_>| {
-            // Of the same port hardly ever, so that the other end is asked for as seldom.
+            // Equal ports are rare, so the second call is rare.
             let suspect = sys::local_address(socket)?.port() == to.port();
             Ok(suspect && sys::is_connected_to_itself(socket))
         };
         if self.with_descriptor(is_itself).unwrap_or(false) {
-            // A dial to a dead port of the ephemeral range can meet itself (simultaneous open,
-            // RFC 9293 §3.5): nobody listens there.
+            // A connect to a dead port of the ephemeral range can meet itself (simultaneous open,
+            // RFC 9293 §3.5): no listener has that port.
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         Ok(())
     }
 
-    /// Takes a socket over.
+    /// Attaches a socket to the lane.
     pub(super) fn of(lane: &Handle, socket: OsSocket) -> Self {
         Self {
             socket: LaneSocket::attach(lane, socket),
         }
     }
 
-    /// Bytes sent that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)); 0 when the connection is
-    /// gone, for which the kernel's count stays as it was.
+    /// Sent bytes without the peer's acknowledgement (`SIOCOUTQ`, tcp(7)); 0 for a closed
+    /// connection, whose count in the kernel is stale.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
         let bytes = self.with_descriptor(sys::unacknowledged);
@@ -186,7 +186,7 @@ impl Stream {
         self.with_descriptor(is_closed).unwrap_or(false)
     }
 
-    /// Bytes that the peer has acknowledged so far (`TCP_INFO`, Linux 4.1); 0 when unknown.
+    /// Bytes acknowledged by the peer so far (`TCP_INFO`, Linux 4.1); 0 when unknown.
     #[must_use]
     pub fn acknowledged_total(&self) -> u64 {
         self.socket
@@ -194,7 +194,7 @@ impl Stream {
             .unwrap_or(0)
     }
 
-    /// Closes the connection. With unread input the kernel makes a reset of a FIN.
+    /// Closes the connection. With unread input the kernel sends a reset in place of a FIN.
     pub fn close(self, how: Close) {
         self.socket.close(how);
     }

@@ -34,6 +34,6 @@ impl Drop for Admission {
         let lane = &self.listener_context.lane;
         lane.stats().ended.add(1);
         let limit = Arc::clone(&self.listener_context.limit);
-        lane.give_back_when_closed(limit);
+        lane.release_after_close(limit);
     }
 }

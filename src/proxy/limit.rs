@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::runtime::{Bug, GiveBack, Seat, Semaphore, Waitlist, seeded};
+use crate::runtime::{Bug, Release, Seat, Semaphore, Waitlist, seeded};
 
 /// With at most this many free permits, lanes return permits without delay. A lane can return as
 /// many in a turn, by its budget of tasks.
@@ -29,7 +29,7 @@ impl Permit {
             .is_some_and(|own| Arc::ptr_eq(own, limit))
     }
 
-    /// Keeps the permit until [`SessionLimit::give_back`](GiveBack::give_back).
+    /// Keeps the permit until [`SessionLimit::release`](Release::release).
     pub(super) fn keep(mut self) {
         self.limit = None;
     }
@@ -92,8 +92,8 @@ impl SessionLimit {
     }
 }
 
-impl GiveBack for SessionLimit {
-    fn give_back(&self) {
+impl Release for SessionLimit {
+    fn release(&self) {
         if !seeded(Bug::PermitLeaked) {
             self.permits.release();
         }
@@ -102,7 +102,7 @@ impl GiveBack for SessionLimit {
         }
     }
 
-    fn is_pressing(&self) -> bool {
+    fn is_awaited_soon(&self) -> bool {
         let margin = PRESSING.min(self.max() / 8);
         self.live() + margin >= self.max() || self.descriptors.is_awaited()
     }
@@ -111,7 +111,7 @@ impl GiveBack for SessionLimit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(limit) = &self.limit {
-            limit.give_back();
+            limit.release();
         }
     }
 }

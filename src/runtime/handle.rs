@@ -1,4 +1,4 @@
-//! A lane as its tasks use it.
+//! A lane in the view of its tasks.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::thread;
 
-use super::leaving::GiveBack;
+use super::release::Release;
 use super::remote::{Message, Remote, Task};
 use super::session::{Control, Session};
 use super::shared::Shared;
@@ -16,12 +16,13 @@ use crate::poller::BackEnd;
 use crate::stats::LaneStats;
 use crate::sys::Time;
 
-/// A lane, as its tasks see it. Cheap to clone; stays on its thread.
+/// A lane in the view of its tasks. Cheap to clone; stays on its thread.
 #[derive(Clone, Debug)]
 pub struct Handle(pub(super) Rc<Shared>);
 
 impl Handle {
-    /// Starts a task. It runs in this turn or the next, and lives until it ends or the lane does.
+    /// Starts a task. The task runs in this turn or the next, and lives until its end or the lane's
+    /// end.
     pub fn spawn<F>(&self, name: TaskName, future: F)
     where
         F: Future<Output = ()> + 'static,
@@ -43,8 +44,8 @@ impl Handle {
         self.spawn_session(name, Controlled { control, future });
     }
 
-    /// Continues the session that is polled with this context as another one, with a future of its
-    /// own memory. The session that calls this ends with the same poll; listings see one session.
+    /// Continues the session of this context with a future of its own memory. The calling session
+    /// ends with the same poll; listings see one session.
     ///
     /// # Panics
     /// When the context is not that of a session.
@@ -85,14 +86,14 @@ impl Handle {
         &self.0.scheduler.remote
     }
 
-    /// Bytes that one direction of a session may hold in user space: half of them queued up, half
+    /// The limit of bytes in user space for one direction of a session: half of them queued, half
     /// being sent.
     #[must_use]
     pub fn high_mark(&self) -> usize {
         self.0.high_mark
     }
 
-    /// The next random number: good enough to spread things, no secret (SplitMix64).
+    /// The next random number: good enough to spread load, no secret (SplitMix64).
     #[must_use]
     pub fn random(&self) -> u64 {
         let state = self.0.random.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -108,13 +109,13 @@ impl Handle {
         self.0.poller.borrow().back_end()
     }
 
-    /// Gives `what` back once the sockets that the lane closes in this turn are closed indeed.
-    pub fn give_back_when_closed(&self, what: Arc<dyn GiveBack>) {
-        self.0.leaving.push(what);
+    /// Releases `what` after the sockets that the lane closes in this turn are closed.
+    pub fn release_after_close(&self, what: Arc<dyn Release>) {
+        self.0.releases.push(what);
     }
 
-    /// Whether what is dropped now is dropped because its task has panicked. The panic may be over
-    /// by then: a future written by hand is left as it was, and dropped afterwards.
+    /// Whether the present drops follow the panic of a task. The panic may be over by then: a
+    /// future written by hand stays as it was, and is dropped afterwards.
     #[must_use]
     pub fn is_dropping_after_panic(&self) -> bool {
         thread::panicking() || self.0.scheduler.panicked.get()

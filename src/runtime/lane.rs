@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::handle::Handle;
+use super::idle_trim::IdleTrim;
 use super::inbox::{Receiver, inbox};
-use super::leaving::Leaving;
+use super::release::PendingReleases;
 use super::remote::{Message, Remote, Task};
-use super::rest::Rest;
 use super::scheduler::{Current, Scheduler, Visited, schedule};
 use super::session::Cursor;
 use super::shared::Shared;
@@ -26,25 +26,24 @@ use crate::sys::{self, Bug, Time, seeded};
 
 /// Messages that the inbox holds before it spills.
 const INBOX: usize = 1024;
-/// Tasks run in one turn before timers and completions get their turn again.
+/// Tasks in one turn, after which timers and completions are due.
 const BUDGET: usize = 256;
-/// Tasks run between two looks at the inbox, as in Go: a prime, so that it does not beat in time
-/// with the load.
+/// Tasks between two checks of the inbox, as in Go: a prime, out of step with the load.
 const INBOX_INTERVAL: usize = 61;
-/// What a lane is opened with.
+/// The options of a lane.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneOptions {
-    /// Which poller.
+    /// The kind of poller.
     pub back_end: BackEnd,
-    /// Sizes of its queues.
+    /// The sizes of the poller's queues.
     pub poller: PollerOptions,
-    /// Its buffers.
+    /// The buffers.
     pub pool: PoolOptions,
-    /// Buffers that may queue up for one socket before it is received no more.
+    /// Buffers that may queue up for one socket before its receive stops.
     pub queue_buffers: usize,
-    /// How long it polls before it sleeps, while that pays.
+    /// The time of polling before a sleep, while polling pays.
     pub idle_spin: Duration,
-    /// Where its random numbers begin.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
@@ -63,7 +62,7 @@ impl LaneOptions {
     }
 }
 
-/// One core's scheduler and poller. Stays on the thread that opened it.
+/// A core's scheduler and poller. Stays on the opening thread.
 #[derive(Debug)]
 pub struct Lane {
     scheduler: Rc<Scheduler>,
@@ -72,14 +71,14 @@ pub struct Lane {
     spin: Spin,
     completions: Vec<Completion>,
     fired: Vec<Task>,
-    rest: Rest,
+    idle_trim: IdleTrim,
 }
 
 impl Lane {
     /// Opens a lane on the calling thread.
     ///
     /// # Errors
-    /// When the poller or the buffers cannot be had.
+    /// When the system refuses the poller or the buffers.
     pub fn open(options: LaneOptions, now: Time) -> io::Result<Self> {
         let pool = Pool::new(options.pool)?;
         let poller = Poller::open(options.back_end, options.poller, &pool)?;
@@ -98,7 +97,7 @@ impl Lane {
             random: Cell::new(options.seed),
             high_mark: 2 * options.queue_buffers * options.pool.buffer_bytes,
             scheduler: Rc::clone(&scheduler),
-            leaving: Leaving::default(),
+            releases: PendingReleases::default(),
         };
         Ok(Self {
             scheduler,
@@ -107,7 +106,7 @@ impl Lane {
             spin: Spin::new(options.idle_spin),
             completions: Vec::new(),
             fired: Vec::new(),
-            rest: Rest::new(now),
+            idle_trim: IdleTrim::new(now),
         })
     }
 
@@ -117,13 +116,13 @@ impl Lane {
         Handle(Rc::clone(&self.shared))
     }
 
-    /// How many tasks have not ended.
+    /// The number of tasks that have not ended.
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.scheduler.tasks()
     }
 
-    /// How many sessions have not ended.
+    /// The number of sessions that have not ended.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.scheduler.sessions()
@@ -142,7 +141,7 @@ impl Lane {
         self.scheduler.visit_sessions(from, slots, visit)
     }
 
-    /// Turns, reading the clock, until `done` says so. Looks at it after every turn.
+    /// Turns, reading the clock, until `done` returns `true`. Calls `done` after every turn.
     ///
     /// # Errors
     /// When the poller breaks.
@@ -153,7 +152,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Runs one task to its end, turning the lane, and gives what it made.
+    /// Runs a task to its end, turning the lane, and returns the result.
     ///
     /// # Errors
     /// When the poller breaks, or the task panics.
@@ -190,8 +189,8 @@ impl Lane {
         self.turn_within(now, || None)
     }
 
-    /// A turn that sleeps no longer than `limit` says once its tasks have run, if it would sleep at
-    /// all: for a driver with moments of its own that timers are too coarse for.
+    /// A turn that sleeps at most for the `limit`, which is read after the tasks have run: for a
+    /// driver with deadlines finer than the timers.
     ///
     /// # Errors
     /// When the poller breaks.
@@ -203,30 +202,30 @@ impl Lane {
         let _current = Current::enter(&self.scheduler);
         self.shared.now.set(now);
         self.shared.stats.turns.add(1);
-        self.scheduler.remote.heart().beat();
+        self.scheduler.remote.heartbeat().beat();
         self.spin.learn(now);
-        // Here rather than behind the wait, so that a lane sleeps from turn to turn for whoever
-        // turns it by hand.
+        // At the start of a turn and not behind the wait, so that a lane sleeps from turn to turn
+        // when a test turns the lane by hand.
         self.receiver.wake_up();
         self.fire_timers(now)?;
         self.read_inbox();
         self.run_tasks();
         self.scheduler.requeue_yielded();
-        self.rest.turn(now, &self.shared);
+        self.idle_trim.turn(now, &self.shared);
         let wait = self.fall_asleep(now, limit);
         let result = self
             .shared
             .poller
             .borrow_mut()
             .wait(wait, &mut self.completions);
-        self.scheduler.remote.heart().wake_up();
+        self.scheduler.remote.heartbeat().wake_up();
         self.complete();
         result
     }
 
-    /// Delivers everything that has arrived and runs the tasks that this wakes, without sleeping:
-    /// for a driver that is about to abort the tasks, since a lane that did not run for a while
-    /// has not seen what its peers did in time.
+    /// Delivers all arrived input and runs the woken tasks, without sleeping: for a driver that is
+    /// about to abort the tasks, since a lane that did not run for a while has not seen the input
+    /// that arrived in time.
     ///
     /// # Errors
     /// When the poller breaks.
@@ -237,24 +236,25 @@ impl Lane {
         for _ in 0..=self.tasks() / BUDGET {
             self.run_tasks();
         }
-        // What they have sent and closed.
+        // The sends and closes of these tasks.
         self.look()
     }
 
-    /// Runs `f` as if in the lane's turn, so that what it wakes is queued here.
+    /// Runs `f` as if in the lane's turn, so that woken tasks are queued here.
     pub fn enter<T>(&self, f: impl FnOnce() -> T) -> T {
         let _current = Current::enter(&self.scheduler);
         f()
     }
 
-    /// As [`Lane::enter`], at the time `now` rather than that of the last turn, for a driver that
-    /// starts tasks between turns.
+    /// As [`Lane::enter`], at the time `now` and not at the time of the last turn, for a driver
+    /// that starts tasks between turns.
     pub fn enter_at<T>(&self, now: Time, f: impl FnOnce() -> T) -> T {
         self.shared.now.set(now);
         self.enter(f)
     }
 
-    /// Drops every task, and with them their sockets, which are reset. Says how many there were.
+    /// Drops every task with its sockets, which resets their connections. Returns the number of
+    /// tasks.
     pub fn abort_tasks(&mut self) -> usize {
         let _current = Current::enter(&self.scheduler);
         self.scheduler.abort_tasks()
@@ -265,9 +265,9 @@ impl Lane {
         self.shared.timers.borrow().is_empty()
     }
 
-    /// Wakes the tasks whose deadlines have passed at `now`. Whatever arrived before `now` is
-    /// delivered first: a process that was frozen finds its deadlines passed and the bytes that
-    /// kept them waiting in the kernel.
+    /// Wakes the tasks whose deadlines have passed at `now`. First delivers all input from before
+    /// `now`: after a freeze of the process, deadlines have passed although input waits in the
+    /// kernel.
     fn fire_timers(&mut self, now: Time) -> io::Result<()> {
         self.shared
             .timers
@@ -277,7 +277,7 @@ impl Lane {
             return Ok(());
         }
         self.shared.delivered_until.set(now);
-        // In front of the many tasks that a look may wake; none of them runs before it is over.
+        // Ahead of the tasks that the input wakes; no task runs before all input is delivered.
         for task in self.fired.drain(..) {
             schedule(&task);
         }
@@ -287,7 +287,7 @@ impl Lane {
         self.look()
     }
 
-    /// Delivers everything that has arrived so far.
+    /// Delivers all input that has arrived so far.
     fn look(&mut self) -> io::Result<()> {
         let result = self.shared.poller.borrow_mut().look(&mut self.completions);
         self.complete();
@@ -306,8 +306,8 @@ impl Lane {
                 Some(Message::Wake(task)) => self.scheduler.queue.borrow_mut().push(task),
                 Some(Message::Rouse) => self.scheduler.stay_awake.set(true),
                 Some(Message::Call(call)) => {
-                    // Often a call has the driver look at its conditions, which it does between
-                    // turns: sleeping in this one would miss that.
+                    // Often a call changes the conditions of the driver, which checks them between
+                    // turns: a sleep in this turn would delay the check.
                     self.scheduler.stay_awake.set(true);
                     call(&self.handle());
                 }
@@ -328,7 +328,7 @@ impl Lane {
         }
     }
 
-    /// Decides how long to wait.
+    /// Decides the duration of the wait.
     fn fall_asleep(&mut self, now: Time, limit: impl FnOnce() -> Option<Duration>) -> Wait {
         let busy = self.shared.settle() | self.scheduler.stay_awake.take()
             || !self.scheduler.queue.borrow().is_empty();
@@ -337,7 +337,7 @@ impl Lane {
             return Wait::NOT;
         }
         let first = self.shared.timers.borrow().next();
-        let trim = self.rest.next(&self.shared);
+        let trim = self.idle_trim.next(&self.shared);
         let first = first.into_iter().chain(trim).min();
         let timeout = first
             .map(|at| at.since(now))
@@ -348,7 +348,7 @@ impl Lane {
             self.spin.skip();
             return Wait::NOT;
         }
-        self.scheduler.remote.heart().fall_asleep();
+        self.scheduler.remote.heartbeat().fall_asleep();
         let spin = self.spin.before_sleep();
         Wait {
             spin: timeout.map_or(spin, |timeout| spin.min(timeout)),
@@ -360,15 +360,15 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.abort_tasks();
-        self.shared.leaving.give_back(0);
-        // For ever, as far as a watchdog is concerned.
-        self.scheduler.remote.heart().fall_asleep();
+        self.shared.releases.release(0);
+        // For ever, in the view of a watchdog.
+        self.scheduler.remote.heartbeat().fall_asleep();
         let _current = Current::enter(&self.scheduler);
         while self.scheduler.pop().is_some() {}
     }
 }
 
-/// Has the turn in which it is dropped come back at once.
+/// Keeps the turn of the drop from sleeping.
 struct RouseOnDrop(Handle);
 
 impl Drop for RouseOnDrop {

@@ -5,18 +5,18 @@
 //! TOML, no proxy and no operating system.
 
 mod handle;
+mod idle_trim;
 mod inbox;
 mod lane;
 mod latch;
-mod leaving;
 mod log_interval;
 #[cfg(all(test, loom))]
 mod loom_models;
 #[cfg(all(test, loom))]
 mod loom_rig;
 mod mailbox;
+mod release;
 mod remote;
-mod rest;
 mod run_queue;
 mod scheduler;
 mod semaphore;
@@ -38,9 +38,9 @@ mod watchdog;
 pub use self::handle::Handle;
 pub use self::lane::{Lane, LaneOptions};
 pub use self::latch::{Either, Latch, both, either};
-pub use self::leaving::GiveBack;
 pub use self::log_interval::LogInterval;
 pub use self::mailbox::{MailSender, Mailbox};
+pub use self::release::Release;
 pub use self::remote::Remote;
 pub use self::scheduler::Visited;
 pub use self::semaphore::Semaphore;
@@ -52,7 +52,7 @@ pub use self::task::TaskName;
 pub use self::task_timer::{Elapsed, Sleep, Timer, timeout, yield_now};
 pub use self::timer::{TICK, TimerKey, Timers};
 pub use self::waitlist::{Seat, Wait, Waitlist};
-pub use self::watchdog::{Heart, Pulse, Stall, Watchdog};
+pub use self::watchdog::{Heartbeat, Pulse, Stall, Watchdog};
 pub use crate::poller::Close;
 pub(crate) use crate::sys::{Bug, seeded};
 pub use crate::sys::{ErrorCode, Time};

@@ -1,4 +1,4 @@
-//! A lane as other threads see it.
+//! A lane in the view of other threads.
 
 use std::any::Any;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::inbox::Sender;
 #[cfg(all(test, loom))]
 use super::loom_rig::Notifier;
 use super::task;
-use super::watchdog::Heart;
+use super::watchdog::Heartbeat;
 #[cfg(not(all(test, loom)))]
 use crate::poller::Notifier;
 use crate::stats::LaneStats;
@@ -16,14 +16,14 @@ use crate::stats::LaneStats;
 /// A task of a lane.
 pub(super) type Task = task::Task<Remote>;
 
-/// A closure that another thread has a lane run. Its argument is the lane's `Handle`, a type that
-/// this file does not know.
+/// A closure from another thread, to run on a lane. The argument is the lane's `Handle`, a type
+/// above this file.
 pub(super) type Call = Box<dyn FnOnce(&dyn Any) + Send>;
 
 /// A message to a lane from another thread.
 pub(super) enum Message {
     Wake(Task),
-    /// The lane's driver has something to look at between two turns.
+    /// The lane's driver has to check its conditions between two turns.
     Rouse,
     Call(Call),
 }
@@ -38,7 +38,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// A lane, as other threads see it.
+/// A lane in the view of other threads.
 #[derive(Clone, Debug)]
 pub struct Remote(Arc<Parts>);
 
@@ -46,7 +46,7 @@ pub struct Remote(Arc<Parts>);
 struct Parts {
     sender: Sender<Message>,
     notifier: Notifier,
-    heart: Heart,
+    heartbeat: Heartbeat,
     stats: Arc<LaneStats>,
 }
 
@@ -55,12 +55,12 @@ impl Remote {
         Self(Arc::new(Parts {
             sender,
             notifier: notifier.into(),
-            heart: Heart::new(),
+            heartbeat: Heartbeat::new(),
             stats: Arc::default(),
         }))
     }
 
-    /// Has the lane turn, and its driver look at what it waits for, before the lane sleeps again.
+    /// Makes the lane turn, and its driver check its conditions, before the lane sleeps again.
     pub fn rouse(&self) {
         self.send(Message::Rouse);
     }
@@ -71,7 +71,7 @@ impl Remote {
         }
     }
 
-    /// Whether both are of one lane.
+    /// Whether both refer to the same lane.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -82,13 +82,13 @@ impl Remote {
         &self.0.stats
     }
 
-    /// The lane's heart, for a watchdog.
+    /// The lane's heartbeat, for a watchdog.
     #[must_use]
-    pub fn heart(&self) -> &Heart {
-        &self.0.heart
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.0.heartbeat
     }
 
-    /// How many refer to the lane's inbox: this, the lane, its tasks and what is said to it.
+    /// References to the lane's inbox: this, the lane, its tasks and the messages in the inbox.
     #[cfg(all(test, not(feature = "sim")))]
     pub(super) fn references(&self) -> usize {
         Arc::strong_count(&self.0)

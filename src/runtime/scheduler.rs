@@ -203,7 +203,7 @@ impl Scheduler {
     pub(super) fn run(&self, task: &Task) {
         self.running.set(Some(task.id()));
         self.stats.polls.add(1);
-        self.remote.heart().enter(task.name());
+        self.remote.heartbeat().enter(task.name());
         let result = panic::catch_unwind(AssertUnwindSafe(|| task.poll()));
         match result {
             Ok(Poll::Pending) => debug_assert!(self.owns(task), "ends when it is continued"),
@@ -221,7 +221,7 @@ impl Scheduler {
                 self.panicked.set(false);
             }
         }
-        self.remote.heart().leave();
+        self.remote.heartbeat().leave();
         self.running.set(None);
     }
 

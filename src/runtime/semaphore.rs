@@ -1,5 +1,5 @@
-//! So many places and no more, shared by all lanes. Who gives a place back hands it to a task that
-//! waits, in turn over the lanes.
+//! A fixed number of permits, shared by all lanes. A released permit goes to a waiting task, in
+//! turn over the lanes.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -7,7 +7,7 @@ use super::task_timer::yield_now;
 use super::waitlist::{Seat, Waitlist};
 use crate::sys::{AtomicUsize, Bug, seeded};
 
-/// A number of places. Never more are taken, on any interleaving of lanes.
+/// A number of permits. On any interleaving of lanes, no more are in use.
 #[derive(Debug)]
 pub struct Semaphore {
     max: usize,
@@ -16,7 +16,7 @@ pub struct Semaphore {
 }
 
 impl Semaphore {
-    /// Room for `max`.
+    /// A semaphore of `max` permits.
     #[must_use]
     pub fn new(max: usize) -> Self {
         Self {
@@ -26,31 +26,31 @@ impl Semaphore {
         }
     }
 
-    /// How many places there are.
+    /// The number of permits.
     #[must_use]
     pub fn max(&self) -> usize {
         self.max
     }
 
-    /// How many are taken.
+    /// The permits in use.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.taken.load(Acquire)
     }
 
-    /// The tasks that wait for a place.
+    /// The tasks that wait for a permit.
     #[must_use]
     pub fn waitlist(&self) -> &Waitlist {
         &self.waitlist
     }
 
-    /// Takes a place if one is free and nobody waits for it.
+    /// Takes a permit if a permit is free and no task waits.
     #[must_use]
     pub fn try_acquire(&self) -> bool {
         self.waitlist.waiting() == 0 && self.take()
     }
 
-    /// Takes a place, waiting until there is one. A future that is dropped has taken none.
+    /// Takes a permit, waiting for a release if necessary. A dropped future has taken no permit.
     ///
     /// # Panics
     /// When the seat is another task's.
@@ -64,23 +64,24 @@ impl Semaphore {
             return;
         }
         let mut wait = self.waitlist.wait(seat, || self.release()).await;
-        // One may have come free before anybody could know of this task.
+        // A permit may have been released before this task was visible as waiting.
         if !self.take() {
             wait.chosen().await;
         }
     }
 
-    /// Gives a place back: to a task that waits, if one does.
+    /// Returns a permit: to a waiting task, if there is one.
     pub fn release(&self) {
         self.taken.fetch_sub(1, AcqRel);
         let mut awaited = self.waitlist.is_awaited() && !seeded(Bug::WaiterForgotten);
-        // Taken again for the one that is chosen. If somebody else has it, they will give it back.
+        // Taken again for the chosen task. If another task was faster, its release comes here
+        // again.
         while awaited && self.take() {
             if self.waitlist.wake_one() {
                 return;
             }
             self.taken.fetch_sub(1, AcqRel);
-            // A task may have begun to wait behind the look, and seen no place free.
+            // A task may have begun to wait after the check, and found no free permit.
             awaited = self.waitlist.has_unchosen();
         }
     }

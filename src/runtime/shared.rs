@@ -1,10 +1,10 @@
-//! What a lane and its tasks share.
+//! The parts of a lane that its tasks share.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::leaving::Leaving;
+use super::release::PendingReleases;
 use super::remote::Task;
 use super::scheduler::Scheduler;
 use super::socket_table::Sockets;
@@ -15,7 +15,7 @@ use crate::poller::{Completion, Poller};
 use crate::stats::LaneStats;
 use crate::sys::{Bug, Time, seeded};
 
-/// One lane's parts that its tasks reach, each borrowed for a moment at a time.
+/// The parts of a lane in reach of its tasks, each borrowed for a moment at a time.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) scheduler: Rc<Scheduler>,
@@ -30,8 +30,8 @@ pub(super) struct Shared {
     pub(super) stats: Arc<LaneStats>,
     pub(super) random: Cell<u64>,
     pub(super) high_mark: usize,
-    /// What sessions that have ended give back once their descriptors are closed.
-    pub(super) leaving: Leaving,
+    /// Permits of ended sessions, released once their descriptors are closed.
+    pub(super) releases: PendingReleases,
 }
 
 impl Shared {
@@ -45,22 +45,23 @@ impl Shared {
         sockets.complete(completion, &self.poller, &self.stats);
     }
 
-    /// Gives back as much as closed descriptors allow, and lets as much stay as are being closed.
-    /// Says whether the lane is to enter the kernel without sleeping there.
+    /// Releases as many permits as descriptors are closed, and keeps as many as are being closed.
+    /// Returns whether the lane has to enter the kernel without sleeping there.
     ///
-    /// Those that the kernel still has ops of wake the lane. Those that it closes with the next
-    /// entry count as closed, unless somebody waits for them: that entry comes at once.
+    /// Sockets with ops in the kernel wake the lane by themselves. Sockets that the next kernel
+    /// entry closes count as closed, unless a task waits for a permit: then the lane enters at
+    /// once.
     pub(super) fn settle(&self) -> bool {
-        if self.leaving.is_empty() {
+        if self.releases.is_empty() {
             return false;
         }
         let closing = self.poller.borrow().closing();
         if seeded(Bug::PermitEarly) {
-            self.leaving.give_back(0);
+            self.releases.release(0);
         }
-        let stay = closing.queued > 0 && self.leaving.is_pressing();
+        let stay = closing.queued > 0 && self.releases.is_awaited_soon();
         let queued = if stay { closing.queued } else { 0 };
-        self.leaving.give_back(closing.held + queued);
-        stay && !self.leaving.is_empty()
+        self.releases.release(closing.held + queued);
+        stay && !self.releases.is_empty()
     }
 }

@@ -1,4 +1,4 @@
-//! A lane's sockets as its tasks use them.
+//! The sockets of a lane, as its tasks use them.
 
 use std::future::poll_fn;
 use std::io;
@@ -12,9 +12,8 @@ use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, RecvEnd, Socket, Submitted};
 use crate::sys::{self, Bug, ErrorCode, OsSocket, SocketRef, seeded};
 
-/// A socket of a lane, owned by one task. Dropping it resets the connection, unless
-/// [`LaneSocket::close_by`] says otherwise: who leaves in the middle must not look as if all were
-/// done.
+/// A socket of a lane, owned by one task. A drop resets the connection, unless
+/// [`LaneSocket::close_by`] has chosen the close: an interrupted transfer must not look complete.
 #[derive(Debug)]
 pub struct LaneSocket {
     lane: Handle,
@@ -33,7 +32,7 @@ impl LaneSocket {
         }
     }
 
-    /// The lane that it belongs to.
+    /// The lane of the socket.
     #[must_use]
     pub fn lane(&self) -> &Handle {
         &self.lane
@@ -42,7 +41,7 @@ impl LaneSocket {
     /// Connects; resolves when the handshake is done.
     ///
     /// # Errors
-    /// What `connect(2)` says.
+    /// Those of `connect(2)`.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<()> {
         let connected = match self.start(Op::Connect(to)) {
             Some(connected) => connected,
@@ -56,7 +55,7 @@ impl LaneSocket {
     /// (`TCP_FASTOPEN_CONNECT`, tcp(7)). Resolves when the handshake is done.
     ///
     /// # Errors
-    /// What `send(2)` says, or what became of the SYN.
+    /// Those of `send(2)`, or the result of the SYN.
     pub async fn send_with_syn(&self, first: Chain) -> io::Result<()> {
         let mut connected = self.send(first).await.map(drop);
         if connected.is_ok() {
@@ -70,9 +69,9 @@ impl LaneSocket {
         connected
     }
 
-    /// Forgets the task that connected, which seldom is the task of the session, and keeps the
-    /// error of a connection that is reset already. A broken pipe keeps the FIN before the reset
-    /// readable (Linux, `tcp_reset`).
+    /// Forgets the connecting task, which seldom is the task of the session, and keeps the error of
+    /// a connection that is reset already. A broken pipe keeps the FIN before the reset readable
+    /// (Linux, `tcp_reset`).
     fn end_connect(&self, connected: &io::Result<()>) {
         let mut sockets = self.lane.0.sockets.borrow_mut();
         let entry = sockets.at(self.socket);
@@ -84,7 +83,7 @@ impl LaneSocket {
         }
     }
 
-    /// Takes one connection from a listener's queue.
+    /// Takes a connection from a listener's queue.
     ///
     /// # Errors
     /// Out of descriptors or memory. The listener goes on.
@@ -92,13 +91,14 @@ impl LaneSocket {
         poll_fn(|context| self.poll_accept(context)).await
     }
 
-    /// A connection that was accepted for a future that did not come back for it.
+    /// A connection that was accepted for a dropped future.
     pub fn take_accepted(&self) -> Option<(OsSocket, SocketAddr)> {
         let mut sockets = self.lane.0.sockets.borrow_mut();
         sockets.accepting(self.socket).0.result.take()?.ok()
     }
 
-    /// Whether a connection can be taken from a listener's queue, or was, and nobody came for it.
+    /// Whether a listener's queue has a connection, or a connection was accepted for a dropped
+    /// future.
     #[must_use]
     pub fn has_connection(&self) -> bool {
         let accepted = {
@@ -110,10 +110,10 @@ impl LaneSocket {
         accepted || self.with_descriptor(is_readable).unwrap_or(false)
     }
 
-    /// Everything that has arrived, waiting if that is nothing; an empty chain is the peer's FIN.
+    /// All input that has arrived; waits if there is none. An empty chain is the peer's FIN.
     ///
     /// # Errors
-    /// `ConnectionReset` and its kin, after what arrived before it was taken.
+    /// `ConnectionReset` and similar errors, after all input before the error.
     pub async fn recv(&self) -> io::Result<Chain> {
         poll_fn(|context| self.poll_recv(context)).await
     }
@@ -129,7 +129,7 @@ impl LaneSocket {
         if !receiving.queue.is_empty() && !ended_early {
             let chain = std::mem::take(&mut receiving.queue);
             if receiving.is_open() {
-                // The stream goes on while the task works on what it got.
+                // The stream continues while the task works on the input.
                 receiving.arm(self.socket, &mut lane.poller.borrow_mut());
             }
             return Poll::Ready(Ok(chain));
@@ -144,12 +144,12 @@ impl LaneSocket {
         }
     }
 
-    /// Sends all of a chain. A future that is dropped has sent some of it or all.
+    /// Sends all of a chain. A dropped future has sent a part or all.
     ///
     /// # Errors
-    /// `BrokenPipe`, `ConnectionReset` and their kin.
+    /// `BrokenPipe`, `ConnectionReset` and similar errors.
     pub async fn send(&self, chain: Chain) -> io::Result<usize> {
-        // A send whose future was dropped may still be in flight: one at a time, or they mix.
+        // The send of a dropped future may still be in flight. Two sends in flight would mix.
         poll_fn(|context| self.poll_idle(context)).await;
         let sent = match self.start_send(chain) {
             Some(sent) => sent,
@@ -158,7 +158,7 @@ impl LaneSocket {
         sent.result.map(|()| sent.bytes)
     }
 
-    /// Starts to send all of a chain. `None`: [`LaneSocket::poll_sent`] will say how it went.
+    /// Starts to send all of a chain. `None`: [`LaneSocket::poll_sent`] has the result later.
     ///
     /// # Panics
     /// When another send is in flight.
@@ -177,15 +177,15 @@ impl LaneSocket {
         self.start(Op::SendLazily(chain))
     }
 
-    /// Whether all that has arrived is taken and the receive stream goes on.
+    /// Whether the queue is empty and the receive stream continues.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         let mut sockets = self.lane.0.sockets.borrow_mut();
         sockets.at(self.socket).receiving.is_drained()
     }
 
-    /// Whether bytes, or the peer's end, wait in the kernel though the owner waits for them: the
-    /// lane had no free buffer, or was not told yet. A system call.
+    /// Whether input or the peer's end waits in the kernel while the owner waits: the lane had no
+    /// free buffer, or no completion yet. A system call.
     #[must_use]
     pub fn has_unseen_input(&self) -> bool {
         let awaits = {
@@ -210,7 +210,7 @@ impl LaneSocket {
         Poll::Pending
     }
 
-    /// How many bytes the kernel has taken of a send whose end nobody has been told of.
+    /// Bytes of the unfinished send that the kernel has accepted so far.
     #[must_use]
     pub fn sent_so_far(&self) -> usize {
         let mut sockets = self.lane.0.sockets.borrow_mut();
@@ -236,12 +236,12 @@ impl LaneSocket {
         Poll::Pending
     }
 
-    /// Ends when bytes have arrived, or the stream has ended; they queue up.
+    /// Ends when input has arrived, or the stream has ended; the input queues up.
     pub async fn arrived(&self) {
         poll_fn(|context| self.poll_arrived(context)).await;
     }
 
-    /// Waits until bytes have arrived, or the stream has ended. They stay in the queue.
+    /// Waits until input has arrived, or the stream has ended. The input stays in the queue.
     fn poll_arrived(&self, context: &mut Context<'_>) -> Poll<()> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
@@ -255,8 +255,8 @@ impl LaneSocket {
         Poll::Pending
     }
 
-    /// A copy of the first bytes in the queue, of a buffer at most; `None` without any, or without
-    /// a free buffer.
+    /// A copy of the first bytes in the queue, at most one buffer; `None` if the queue is empty or
+    /// no buffer is free.
     #[must_use]
     pub fn copy_arrived(&self) -> Option<Chain> {
         let lane = &*self.lane.0;
@@ -270,14 +270,14 @@ impl LaneSocket {
         Some(chain)
     }
 
-    /// Forgets so many of the first bytes in the queue.
+    /// Drops this number of bytes from the front of the queue.
     pub fn skip_arrived(&self, bytes: usize) {
         let mut sockets = self.lane.0.sockets.borrow_mut();
         sockets.at(self.socket).receiving.queue.skip(bytes);
     }
 
-    /// Ends the receive stream, to read by hand instead: gives what it still brings, then `None`
-    /// when nothing of it is left, or an empty chain for the peer's FIN.
+    /// Ends the receive stream, for reads by hand: first returns the stream's last input, then
+    /// `None`, or an empty chain for the peer's FIN.
     pub fn poll_recv_last(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Chain>>> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
@@ -299,7 +299,7 @@ impl LaneSocket {
         }
     }
 
-    /// Receives no more, and drops what was received: it holds no buffer from now on.
+    /// Ends the receive stream and drops all input: from now on the socket holds no buffer.
     pub fn discard_input(&self) {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
@@ -320,9 +320,9 @@ impl LaneSocket {
         Poll::Pending
     }
 
-    /// Moves bytes from this socket's kernel to `sink`'s, at most `max`; `None` when the lane has
-    /// too few buffers to hold what the sink may leave over. Not while the receive stream runs
-    /// or a send to `sink` is in flight.
+    /// Moves at most `max` bytes from this socket's kernel buffer to the sink's; `None` when the
+    /// lane has too few buffers for the bytes that the sink may refuse. Not while the receive
+    /// stream runs or a send to `sink` is in flight.
     #[must_use]
     pub fn splice_to(&self, sink: &Self, max: usize) -> Option<Spliced> {
         let lane = &*self.lane.0;
@@ -346,14 +346,14 @@ impl LaneSocket {
         Some(moved)
     }
 
-    /// Bytes that the kernel would take now; `None` where it does not say.
+    /// Free space of the kernel's send buffer; `None` where the system does not report it.
     #[must_use]
     pub fn send_room(&self) -> Option<usize> {
         self.with_descriptor(sys::send_room).ok()
     }
 
-    /// Starts to wait until the kernel takes bytes again, in numbers (on Linux a third of the send
-    /// buffer, or what may wait unsent): a send of nothing, which ends as any other.
+    /// Starts to wait until the send buffer has plenty of space (on Linux a third of the buffer, or
+    /// the limit of unsent bytes): an empty send, with an ordinary result.
     ///
     /// # Panics
     /// When a send is in flight.
@@ -362,7 +362,7 @@ impl LaneSocket {
         self.start(Op::WriteReady)
     }
 
-    /// Sends a FIN behind all that was sent; receiving goes on.
+    /// Sends a FIN behind all sent bytes; receiving continues.
     ///
     /// # Errors
     /// `NotConnected` when the connection is gone.
@@ -370,7 +370,7 @@ impl LaneSocket {
         self.with_descriptor(sys::shutdown_write)
     }
 
-    /// Says how the socket is closed when it is dropped.
+    /// Chooses the close of the socket at its drop.
     pub fn close_by(&self, how: Close) {
         self.lane
             .0
@@ -397,7 +397,7 @@ impl LaneSocket {
         f(self.lane.0.poller.borrow().descriptor(self.socket))
     }
 
-    /// Starts an op of the write side; gives the result if it is there at once.
+    /// Starts an op of the write side; returns the result of an immediate op.
     fn start(&self, op: Op) -> Option<Sent> {
         let lane = &*self.lane.0;
         let submitted = lane.poller.borrow_mut().submit(self.socket, op);
@@ -414,7 +414,7 @@ impl LaneSocket {
                 done(bytes, result)
             }
             Submitted::Done(Event::Connected(result)) => done(0, result),
-            // A failed connection is ready, too: the next send says so.
+            // A failed connection is ready, too: the next send reports the error.
             Submitted::Done(Event::WriteReady(_)) => done(0, Ok(())),
             Submitted::Done(other) => unreachable!("a send or connect got {other:?}"),
             Submitted::Pending => {
@@ -465,8 +465,8 @@ impl Drop for LaneSocket {
             self.lane.0.poller.borrow_mut().close(self.socket, how);
         }
         if let Some(socket) = accepted {
-            // Nobody came for it. Its client has been told that it is connected: a FIN would be an
-            // answer. A socket that cannot be reset any more is dead already.
+            // Accepted for a dropped future. The client's connect has succeeded, so a FIN would be
+            // an answer. A failed reset means a dead socket.
             drop(sys::reset_on_close(sys::borrow(&socket)));
         }
     }

@@ -21,7 +21,7 @@ use crate::sys::{Bug, ErrorCode, OsSocket, seeded};
 /// The end of a send: the bytes that the kernel took, and the error that prevented the rest.
 #[derive(Debug)]
 pub struct Sent {
-    /// Bytes taken.
+    /// Accepted bytes.
     pub bytes: usize,
     /// `Ok` if all bytes were taken.
     pub result: io::Result<()>,
@@ -203,7 +203,7 @@ impl Receiving {
         }
     }
 
-    /// Starts the stream, unless it runs.
+    /// Starts the stream, unless running.
     pub(super) fn arm(&mut self, socket: Socket, poller: &mut Poller) {
         if self.is_armed() {
             return;

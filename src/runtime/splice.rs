@@ -1,8 +1,7 @@
-//! Moves bytes from socket to socket for a direction that carries many: one splice per lane.
+//! Moves bytes from socket to socket for a direction with much traffic: one splice per lane.
 //!
-//! A pipe and splice(2), or where they are not to be had one large buffer. Either is empty whenever
-//! it is not in use, which is within one call: what the sink does not take comes out in buffers of
-//! the lane's pool.
+//! A pipe and splice(2), or one large buffer on systems without splice(2). Both are empty after
+//! each call: bytes that the sink refuses come out in buffers of the lane's pool.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -10,32 +9,32 @@ use std::mem;
 use crate::buf::{Chain, Pool};
 use crate::sys::{self, Bug, ErrorCode, Pipe, SocketRef, seeded};
 
-/// Bytes of the pipe. As much as an unprivileged process is given (pipe(7), `pipe-max-size`).
+/// Bytes of the pipe: the maximum of an unprivileged process (pipe(7), `pipe-max-size`).
 const PIPE_BYTES: i32 = 1024 * 1024;
-/// Bytes of the buffer that stands in for a pipe: a larger one leaves the second-level cache.
+/// Bytes of the buffer in place of a pipe: a larger buffer leaves the second-level cache.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
 /// A lane's splice; opened when first used.
 #[derive(Debug, Default)]
 pub(super) enum Splice {
-    /// Not used yet, or closed after an error that may have left bytes in it.
+    /// Not used yet, or closed after an error that may have left bytes in the pipe.
     #[default]
     Closed,
     Pipe(Pipe),
     Scratch(Box<[u8]>),
 }
 
-/// What one call moved.
+/// The result of one call.
 #[derive(Debug)]
 pub struct Spliced {
-    /// Bytes that the sink's kernel took.
+    /// Bytes that the sink's kernel accepted.
     pub bytes: usize,
-    /// What it did not take, to be sent as any chain is.
+    /// The refused bytes, for an ordinary send.
     pub rest: Chain,
     /// The state of the source after the move.
     pub source: SourceState,
-    /// The error of a sink that failed. The bytes that its kernel did not take are lost, as they
-    /// would be in that kernel.
+    /// The error of a sink that failed. The bytes that its kernel refused are lost, as all bytes in
+    /// that kernel.
     pub sink_failure: Option<ErrorCode>,
 }
 
@@ -53,12 +52,12 @@ pub enum SourceState {
 }
 
 impl Spliced {
-    /// What is left of the sink's `room`, at least, as long as nothing else is sent: none, if it
-    /// did not take all.
+    /// The least free space left of `room` in the sink, as long as the sink is sent nothing else: 0
+    /// after a refusal.
     #[must_use]
     pub fn room_left(&self, room: usize) -> usize {
-        /// What the kernel counts for each move beside its bytes, and a sixteenth of those: the
-        /// heads of its packets.
+        /// The kernel's overhead for each move, besides a sixteenth of the bytes for packet
+        /// headers.
         const OVERHEAD: usize = 4096;
         match self.rest.is_empty() {
             true => room.saturating_sub(self.bytes + self.bytes / 16 + OVERHEAD),
@@ -77,13 +76,13 @@ impl Spliced {
 }
 
 impl Splice {
-    /// Whether the pool could take what one call may leave over.
+    /// Whether the pool has buffers for the bytes that a sink may refuse.
     pub(super) fn has_room(pool: &Pool, max: usize) -> bool {
         let free = pool.buffers_max() - pool.in_use();
         free > max.div_ceil(pool.buffer_bytes())
     }
 
-    /// Moves at most `max` bytes between non-blocking sockets. The caller has seen to it that
+    /// Moves at most `max` bytes between non-blocking sockets. The caller has checked
     /// [`Splice::has_room`].
     pub(super) fn run(
         &mut self,
@@ -92,7 +91,7 @@ impl Splice {
         max: usize,
         pool: &Pool,
     ) -> Spliced {
-        // Taken out meanwhile: a panic must not leave it here with bytes in it.
+        // Taken out meanwhile: a panic must not leave a splice with bytes here.
         let mut splice = match mem::take(self) {
             Self::Closed => Pipe::open(PIPE_BYTES).map_or_else(|_| Self::scratch(), Self::Pipe),
             open => open,
@@ -116,7 +115,7 @@ impl Splice {
                 Spliced::nothing(SourceState::WouldBlock)
             }
             Err(error) if matches!(self, Self::Pipe(_)) && sys::is_without_splice(&error) => {
-                // Read it instead, from now on.
+                // From now on, read instead.
                 *self = Self::scratch();
                 Spliced::nothing(SourceState::Open)
             }
@@ -139,7 +138,7 @@ impl Splice {
         }
     }
 
-    /// Hands `held` bytes to the sink; what it does not take comes back as buffers.
+    /// Sends `held` bytes to the sink; refused bytes come back in buffers.
     fn empty(&mut self, to: SocketRef<'_>, held: usize, pool: &Pool) -> Spliced {
         let mut bytes = 0;
         while bytes < held {
@@ -221,7 +220,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
     const MAX: usize = 1024 * 1024;
 
-    /// A splice's socket, non-blocking, and the peer that it is connected to.
+    /// The splice's socket, non-blocking, and its peer.
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -241,7 +240,7 @@ mod tests {
         (from..from + bytes).map(byte).collect()
     }
 
-    /// Every test runs by a pipe, and as if none were to be had.
+    /// Every test runs with a pipe, and as on a system without.
     fn by_either(test: impl Fn(Splice)) {
         test(Splice::Closed);
         test(Splice::scratch());
@@ -257,7 +256,7 @@ mod tests {
         drop(stream);
     }
 
-    /// On loopback what a peer did is there when its call returns, but for a machine that is busy.
+    /// On loopback a peer's call takes effect before it returns, except on a busy machine.
     fn await_readable(socket: &TcpStream) {
         let end = sys::now() + PATIENCE;
         while !sys::is_readable(socket.as_fd()) {
@@ -302,7 +301,7 @@ mod tests {
         });
     }
 
-    /// Moves until so many bytes have gone, and has the reader see them.
+    /// Moves until this number of bytes has passed, and lets the reader check them.
     fn expect(
         splice: &mut Splice,
         source: &TcpStream,
@@ -326,8 +325,8 @@ mod tests {
         assert!(got == pattern(0, bytes));
     }
 
-    /// A splice stops at urgent data, and with a FIN somewhere behind it says 0,
-    /// which is why only a read may say that it is the end.
+    /// A splice stops at urgent data, and returns 0 with a FIN somewhere behind, so only a read
+    /// decides about the end.
     #[test]
     fn what_a_splice_does_not_see_a_read_does() {
         let (mut splice, pool) = (Splice::Closed, pool());
@@ -362,7 +361,7 @@ mod tests {
         assert_eq!(all, b"cde");
     }
 
-    /// The sink is gone while the pipe holds bytes for it; nobody else gets them.
+    /// The sink is gone while the pipe holds its bytes; no later sink gets them.
     #[test]
     fn bytes_for_a_dead_sink_reach_nobody_else() {
         by_either(|mut splice| {
@@ -385,7 +384,7 @@ mod tests {
         });
     }
 
-    /// Nor do they after a panic in the middle, which ends its session and not the lane.
+    /// The same after a panic in the middle, which ends its session and not the lane.
     #[test]
     fn bytes_of_a_move_that_panicked_reach_nobody_else() {
         by_either(|mut splice| {
@@ -411,8 +410,8 @@ mod tests {
         });
     }
 
-    /// A reader that stops and resumes: what its kernel does not take comes out,
-    /// in order; all arrives, and every buffer comes back.
+    /// A reader that stops and resumes: refused bytes come out in order; all bytes arrive, and
+    /// every buffer returns.
     #[test]
     fn the_rest_comes_out_in_order() {
         const ALL: usize = 16 << 20;
@@ -452,7 +451,7 @@ mod tests {
                     };
                     rest.skip(bytes);
                 }
-                // As much as is there, and then nothing for a while.
+                // All present bytes, and then nothing for a while.
                 while let Ok(bytes) = reader.read(&mut buffer) {
                     got.extend_from_slice(&buffer[..bytes]);
                 }
@@ -463,7 +462,7 @@ mod tests {
         });
     }
 
-    /// Never more than the pool could hold.
+    /// Never more bytes than the pool could hold.
     #[test]
     fn room_is_what_one_call_may_leave_over() {
         let (buffer_bytes, buffers_max) = (4096, 8);
@@ -479,7 +478,7 @@ mod tests {
         SockRef::from(&sink).set_send_buffer_size(4096).unwrap();
         writer.write_all(&pattern(0, 60_000)).unwrap();
         await_readable(&source);
-        // Nobody reads: full before the first move.
+        // Without a reader: full before the first move.
         while (&sink).write(&[7; 4096]).is_ok() {}
         let mut splice = Splice::Closed;
         let max = 3 * buffer_bytes;
@@ -491,7 +490,7 @@ mod tests {
         assert_eq!(pool.in_use(), 0);
     }
 
-    /// What stands in for a pipe moves no more than it holds.
+    /// The buffer in place of a pipe moves no more than its size.
     #[test]
     fn without_a_pipe_a_move_is_as_large_as_the_buffer() {
         let (mut splice, pool) = (Splice::scratch(), pool());

@@ -1,4 +1,4 @@
-//! Futures that end at a moment.
+//! Futures that end at a moment in time.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -10,19 +10,19 @@ use super::remote::Task;
 use super::timer::TimerKey;
 use crate::sys::Time;
 
-/// A timer of one task, which has the lane and the deadline at hand and takes it back when done;
-/// others have a [`Sleep`]. Costs nothing before it is polled.
+/// A timer of one task. The caller passes the lane and the deadline, and disarms the timer at the
+/// end; a [`Sleep`] does so by itself. Costs nothing before the first poll.
 #[derive(Debug, Default)]
 pub struct Timer {
-    /// Not before then does it fire.
+    /// The earliest moment at which the timer fires.
     at: Time,
     key: Option<TimerKey>,
 }
 
 impl Timer {
-    /// Ready from the deadline on, at most a tick after it, and not before the lane has delivered
-    /// everything that arrived until then. A deadline that has become later costs no timer
-    /// operation and no look at the timers: it is looked at again when it fires.
+    /// Ready from the deadline on, at most a tick later, and not before the lane has delivered all
+    /// input that arrived until the deadline. A later deadline costs no timer operation: the timer
+    /// checks the deadline when it fires.
     pub fn poll(&mut self, lane: &Handle, deadline: Time, context: &Context<'_>) -> Poll<()> {
         let delivered = lane.0.delivered_until.get();
         if delivered >= deadline {
@@ -33,7 +33,7 @@ impl Timer {
         if waits && delivered < self.at || deadline == Time::NEVER {
             return Poll::Pending;
         }
-        // It has fired, is about to, or would fire too late.
+        // The timer has fired, is about to fire, or would fire too late.
         self.disarm(lane);
         let mut timers = lane.0.timers.borrow_mut();
         self.key = Some(timers.insert(deadline, Task::polled_with(context)));
@@ -41,7 +41,7 @@ impl Timer {
         Poll::Pending
     }
 
-    /// Has it wake another task than the one that it was set by.
+    /// Moves the timer to the task of this context.
     fn move_to(&self, lane: &Handle, context: &Context<'_>) {
         let mut timers = lane.0.timers.borrow_mut();
         if let Some(task) = self.key.and_then(|key| timers.find(key))
@@ -51,7 +51,7 @@ impl Timer {
         }
     }
 
-    /// Takes the timer back.
+    /// Removes the timer.
     pub fn disarm(&mut self, lane: &Handle) {
         if let Some(key) = self.key.take() {
             drop(lane.0.timers.borrow_mut().remove(key));
@@ -59,7 +59,7 @@ impl Timer {
     }
 }
 
-/// Ends at a deadline, at most a tick after it. Costs nothing before it is polled.
+/// Ends at a deadline, at most a tick later. Costs nothing before the first poll.
 #[derive(Debug)]
 pub struct Sleep {
     lane: Handle,
@@ -102,7 +102,7 @@ impl Handle {
     }
 }
 
-/// The time was over first.
+/// The time ran out first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 
@@ -114,10 +114,10 @@ impl fmt::Display for Elapsed {
 
 impl std::error::Error for Elapsed {}
 
-/// Gives `future`, pinned (`pin!`), until the sleep ends.
+/// Polls `future`, pinned (`pin!`), until the sleep ends.
 ///
 /// # Errors
-/// [`Elapsed`] when the time is over first.
+/// [`Elapsed`] when the sleep ends first.
 pub fn timeout<F>(
     mut sleep: Sleep,
     mut future: F,
@@ -133,7 +133,7 @@ where
     })
 }
 
-/// Lets the other tasks run first.
+/// Runs the queued tasks of the lane first.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {

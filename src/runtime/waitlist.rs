@@ -1,8 +1,8 @@
-//! Tasks of any lane that wait for the same thing, woken one at a time and in turn.
+//! Tasks of any lane that wait for the same event, woken in turn over the lanes.
 //!
-//! What a [`Semaphore`](super::Semaphore) hands its places out by. No lock: each waiting task has
-//! a [`Seat`] of its own, and whoever wakes one first wins that seat by an exchange. A give-back
-//! while nobody waits costs one load.
+//! A [`Semaphore`](super::Semaphore) hands its permits to the tasks of a waitlist. No lock: each
+//! waiting task has a [`Seat`] of its own, and a waker wins the seat by an exchange. A release
+//! without a waiting task costs one load.
 
 use std::future::poll_fn;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
@@ -13,22 +13,22 @@ use crate::sys::{AtomicU8, AtomicUsize, fence};
 
 /// The seat's task does not wait.
 const IDLE: u8 = 0;
-/// It waits.
+/// The task waits.
 const WAITING: u8 = 1;
-/// It was chosen, and has not noticed yet.
+/// The task was chosen, and has not noticed yet.
 const CHOSEN: u8 = 2;
 
-/// The seats, in a list that only grows, so that a walk along it needs no lock.
+/// The seats, in a list that only grows, so that a walk needs no lock.
 #[derive(Debug, Default)]
 pub struct Waitlist {
     first: OnceLock<Arc<Seat>>,
-    /// Tasks that wait or are about to: a hint for those who would wake one.
+    /// Tasks that wait or are about to wait: a hint for wakers.
     waiting: AtomicUsize,
-    /// The seat after the one that was chosen last: the next to be looked at.
+    /// The seat after the last chosen seat: the first candidate of the next wake.
     turn: AtomicUsize,
 }
 
-/// Where one task waits. It lives as long as the list.
+/// The place in the list of one task. Lives as long as the list.
 #[derive(Debug)]
 pub struct Seat {
     index: usize,
@@ -56,7 +56,7 @@ impl Seat {
 }
 
 impl Waitlist {
-    /// A seat for one task, which may wait there again and again.
+    /// A seat for one task, for any number of waits.
     pub fn seat(&self) -> Arc<Seat> {
         let (mut place, mut index) = (&self.first, 0);
         loop {
@@ -75,20 +75,20 @@ impl Waitlist {
         self.waiting.load(Relaxed)
     }
 
-    /// Whether anybody may wait. What the caller has given back before is seen by whoever begins to
+    /// Whether a task may wait. A release before this call is visible to every task that begins to
     /// wait after a `false`: the fences here and in [`Waitlist::wait`] are in one order.
     pub fn is_awaited(&self) -> bool {
         fence(SeqCst);
         self.waiting() > 0
     }
 
-    /// Whether a seat is waiting that nobody has chosen.
+    /// Whether a seat waits and is not chosen.
     pub(super) fn has_unchosen(&self) -> bool {
         fence(SeqCst);
         self.seats().any(|seat| seat.state.load(Acquire) == WAITING)
     }
 
-    /// Wakes the waiting task whose turn it is; `false` when none waits.
+    /// Wakes the next waiting task in turn; `false` without a waiting task.
     pub fn wake_one(&self) -> bool {
         let turn = self.turn.load(Relaxed);
         let in_turn = self.seats().filter(|seat| seat.index >= turn);
@@ -105,9 +105,9 @@ impl Waitlist {
         true
     }
 
-    /// Begins to wait: from now on the task can be chosen. What it waits for has to be looked for
-    /// once more after this; see [`Waitlist::is_awaited`]. `unused` is called if the task was
-    /// chosen and does not come for it.
+    /// Begins to wait: from now on the task can be chosen. The caller has to check the awaited
+    /// condition once more after this; see [`Waitlist::is_awaited`]. Calls `unused` if the task was
+    /// chosen and dropped the wait.
     ///
     /// # Panics
     /// When the seat is another task's.
@@ -139,7 +139,7 @@ impl Waitlist {
     }
 }
 
-/// A wait that has begun; ends when dropped.
+/// A wait in progress; ends when dropped.
 #[derive(Debug)]
 pub struct Wait<'a, F: Fn()> {
     list: &'a Waitlist,
@@ -148,7 +148,7 @@ pub struct Wait<'a, F: Fn()> {
 }
 
 impl<F: Fn()> Wait<'_, F> {
-    /// Ends when the task has been chosen, and has then used that up.
+    /// Ends when the task has been chosen; the choice is then used up.
     pub async fn chosen(&mut self) {
         poll_fn(|context| self.poll_chosen(context)).await;
     }

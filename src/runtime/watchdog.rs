@@ -1,6 +1,6 @@
 //! Sees a lane that has not turned for too long, and says which task holds it up.
 //!
-//! A lane's heart is a few words that the lane writes and the watchdog's thread reads.
+//! A lane's heartbeat is a few words, written by the lane and read by the watchdog's thread.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -15,7 +15,7 @@ pub(super) const STALL: Duration = Duration::from_millis(50);
 
 /// A lane's sign of life.
 #[derive(Debug)]
-pub struct Heart {
+pub struct Heartbeat {
     /// The lane's thread, by the operating system's number.
     thread: u32,
     turns: AtomicU64,
@@ -23,8 +23,8 @@ pub struct Heart {
     task: NameCell,
 }
 
-impl Heart {
-    /// The heart of the calling thread's lane.
+impl Heartbeat {
+    /// The heartbeat of the calling thread's lane.
     pub(super) fn new() -> Self {
         Self {
             thread: sys::thread_id(),
@@ -67,7 +67,7 @@ pub struct Stall {
     pub lasted: Duration,
 }
 
-/// What a watchdog remembers of one heart. Pure logic: ask it now and then.
+/// The state of a watchdog for one lane. Pure logic, called at intervals.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watchdog {
     turns: u64,
@@ -77,14 +77,14 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Looks at a heart; says if the lane has stalled, once per stall.
-    pub fn look(&mut self, heart: &Heart, now: Time) -> Option<Stall> {
+    /// Checks a heartbeat; reports a stalled lane, once per stall.
+    pub fn look(&mut self, heart: &Heartbeat, now: Time) -> Option<Stall> {
         self.look_with(heart, now, || sys::thread_progress(heart.thread))
     }
 
     fn look_with(
         &mut self,
-        heart: &Heart,
+        heart: &Heartbeat,
         now: Time,
         progress: impl FnOnce() -> ThreadProgress,
     ) -> Option<Stall> {
@@ -125,13 +125,13 @@ pub struct Pulse {
 impl Pulse {
     /// Whether the lane has turned since the last call, a `period` ago, or sleeps, or has waited
     /// for a CPU for more than half of that time.
-    pub fn beats(&mut self, heart: &Heart, period: Duration) -> bool {
+    pub fn beats(&mut self, heart: &Heartbeat, period: Duration) -> bool {
         self.beats_with(heart, period, || sys::thread_progress(heart.thread))
     }
 
     fn beats_with(
         &mut self,
-        heart: &Heart,
+        heart: &Heartbeat,
         period: Duration,
         progress: impl FnOnce() -> ThreadProgress,
     ) -> bool {
@@ -148,17 +148,17 @@ impl Pulse {
 mod tests {
     use std::time::Duration;
 
-    use super::{Heart, Pulse, STALL, Stall, Watchdog};
+    use super::{Heartbeat, Pulse, STALL, Stall, Watchdog};
     use crate::sys::{ThreadProgress, Time};
 
     /// Looks at `ms`, when the lane has had `cpu` ms of CPU time in all.
-    fn look(watchdog: &mut Watchdog, heart: &Heart, ms: u64, cpu: u64) -> Option<Stall> {
+    fn look(watchdog: &mut Watchdog, heart: &Heartbeat, ms: u64, cpu: u64) -> Option<Stall> {
         look_at(watchdog, heart, ms, cpu, true)
     }
 
     fn look_at(
         watchdog: &mut Watchdog,
-        heart: &Heart,
+        heart: &Heartbeat,
         ms: u64,
         cpu: u64,
         runnable: bool,
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn reports_a_stall_once_with_the_task() {
-        let (heart, mut watchdog) = (Heart::new(), Watchdog::default());
+        let (heart, mut watchdog) = (Heartbeat::new(), Watchdog::default());
         heart.beat();
         heart.enter(&"busy");
         assert_eq!(look(&mut watchdog, &heart, 0, 0), None, "a new turn");
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_sleeps_or_turns_is_well() {
-        let (heart, mut watchdog) = (Heart::new(), Watchdog::default());
+        let (heart, mut watchdog) = (Heartbeat::new(), Watchdog::default());
         heart.beat();
         heart.fall_asleep();
         assert_eq!(look(&mut watchdog, &heart, 10_000, 10_000), None);
@@ -214,7 +214,7 @@ mod tests {
     /// Seen with iperf3 on a machine with more to do than CPUs: no task was at fault.
     #[test]
     fn a_lane_that_waits_for_a_cpu_is_well() {
-        let (heart, mut watchdog) = (Heart::new(), Watchdog::default());
+        let (heart, mut watchdog) = (Heartbeat::new(), Watchdog::default());
         heart.beat();
         assert_eq!(look(&mut watchdog, &heart, 0, 0), None);
         assert_eq!(look(&mut watchdog, &heart, 25, 5), None);
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_lane_in_a_call_that_blocks_is_stalled() {
-        let (heart, mut watchdog) = (Heart::new(), Watchdog::default());
+        let (heart, mut watchdog) = (Heartbeat::new(), Watchdog::default());
         heart.beat();
         for ms in [0, 25, 74] {
             assert_eq!(look_at(&mut watchdog, &heart, ms, 0, false), None);
@@ -241,8 +241,8 @@ mod tests {
 
     #[test]
     fn a_pulse_is_felt_while_the_lane_turns_sleeps_or_lacks_a_cpu() {
-        let (heart, mut pulse) = (Heart::new(), Pulse::default());
-        let mut beats = |heart: &Heart, cpu: u64, runnable| {
+        let (heart, mut pulse) = (Heartbeat::new(), Pulse::default());
+        let mut beats = |heart: &Heartbeat, cpu: u64, runnable| {
             let cpu = Duration::from_millis(cpu);
             let progress = || ThreadProgress { cpu, runnable };
             pulse.beats_with(heart, Duration::from_millis(100), progress)

@@ -210,7 +210,7 @@ fn watch(lanes: Vec<Remote>, mut reached: Reached) -> io::Result<()> {
                 reached.look(sys::now());
                 for (lane, watchdog) in watchdogs.iter_mut().enumerate() {
                     let now = sys::now();
-                    let Some(stall) = watchdog.look(lanes[lane].heart(), now) else {
+                    let Some(stall) = watchdog.look(lanes[lane].heartbeat(), now) else {
                         continue;
                     };
                     if let Some(times) = interval.note(now) {

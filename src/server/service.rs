@@ -105,7 +105,7 @@ impl ServiceReports {
                 if pulses.len() <= *lane {
                     pulses.resize_with(lane + 1, Pulse::default);
                 }
-                !pulses[*lane].beats(remote.heart(), period)
+                !pulses[*lane].beats(remote.heartbeat(), period)
             });
             // Collected, since the pulse of every lane must be felt at each look.
             let stalled: Vec<usize> = stalled.map(|(lane, _)| lane).collect();

@@ -15,7 +15,7 @@ use super::{PATIENCE, lane, lane_on, ms, on_every_back_end, run, spawn, turn_now
 use crate::poller::BackEnd;
 use crate::runtime::lane::{Lane, LaneOptions};
 use crate::runtime::remote::Remote;
-use crate::runtime::watchdog::{Heart, Watchdog};
+use crate::runtime::watchdog::{Heartbeat, Watchdog};
 use crate::sys;
 
 /// A lane on a separate thread, until dropped.
@@ -233,7 +233,7 @@ fn the_watchdog_sees_a_task_that_blocks_its_lane() {
     let mut watchdog = Watchdog::default();
     let mut stall = None;
     wait_until(|| {
-        stall = watchdog.look(lane.remote.heart(), sys::now());
+        stall = watchdog.look(lane.remote.heartbeat(), sys::now());
         stall.is_some()
     });
     let stall = stall.unwrap();
@@ -245,7 +245,7 @@ fn the_watchdog_sees_a_task_that_blocks_its_lane() {
     lane.remote.call(move |_| place.store(1, Release));
     wait_until(|| done.load(Acquire) == 1);
     // The lane sleeps now, without a limit.
-    wait_until(|| watchdog.look(lane.remote.heart(), sys::now()).is_none());
+    wait_until(|| watchdog.look(lane.remote.heartbeat(), sys::now()).is_none());
 }
 
 /// An ended lane turns no more, which is not a stall.
@@ -255,14 +255,14 @@ fn a_lane_that_is_gone_is_not_stalled() {
     let remote = lane.handle().remote().clone();
     turn_now(&mut lane);
     drop(lane);
-    assert!(!stalls(remote.heart()));
+    assert!(!stalls(remote.heartbeat()));
 }
 
-fn stalls(heart: &Heart) -> bool {
+fn stalls(heartbeat: &Heartbeat) -> bool {
     let mut watchdog = Watchdog::default();
     let now = sys::now();
-    watchdog.look(heart, now);
-    watchdog.look(heart, now + PATIENCE).is_some()
+    watchdog.look(heartbeat, now);
+    watchdog.look(heartbeat, now + PATIENCE).is_some()
 }
 
 /// Sleeping of any length is no stall.
@@ -272,7 +272,7 @@ fn a_lane_that_sleeps_is_not_stalled() {
     let (sender, answer) = channel();
     lane.remote.call(move |_| sender.send(()).unwrap());
     answer.recv_timeout(PATIENCE).unwrap();
-    wait_until(|| !stalls(lane.remote.heart()));
+    wait_until(|| !stalls(lane.remote.heartbeat()));
 }
 
 #[expect(

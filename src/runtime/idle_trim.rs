@@ -47,14 +47,14 @@ enum Level {
 
 /// A lane's rest, and when memory last went back.
 #[derive(Debug)]
-pub(super) struct Rest {
+pub(super) struct IdleTrim {
     trimmed: Time,
     /// The polls of tasks there had been by then.
     polls: u64,
     level: Level,
 }
 
-impl Rest {
+impl IdleTrim {
     pub(super) fn new(now: Time) -> Self {
         Self {
             trimmed: now,
