@@ -186,10 +186,11 @@ impl Serving {
         let mut cursor = Some(Cursor::default());
         while let Some(from) = cursor {
             cursor = self.lane.visit_sessions(from, PAGE, |session| {
-                let older = session.describe().filter(|session| {
+                let is_older = |session: &Description| {
                     let oldest = oldest.as_ref();
-                    oldest.is_none_or(|oldest| session.since < oldest.since)
-                });
+                    oldest.is_none_or(|oldest| session.id < oldest.id)
+                };
+                let older = session.describe().filter(is_older);
                 oldest = older.or_else(|| oldest.take());
                 session.ask_to_end(EndRequest::Shutdown);
             });

@@ -190,6 +190,15 @@ fn sessions_left_when_the_grace_is_over_are_reset() {
             let last = server.log.last().unwrap();
             let expected = "WARN stopped: 3 sessions reset after the grace of 300ms sessions=3";
             assert!(last.ends_with(expected), "{:#?}", server.log);
+            let names_oldest = |client: &TcpStream| {
+                let client = format!(" client={} ", client.local_addr().unwrap());
+                let mut lines = server.log.iter();
+                lines.any(|line| line.contains("resetting") && line.contains(&client))
+            };
+            assert!(names_oldest(&clients[0]), "{:#?}", server.log);
+            if lanes == 1 {
+                assert!(!names_oldest(&clients[1]), "{:#?}", server.log);
+            }
         }
     });
 }
