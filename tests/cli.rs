@@ -261,8 +261,11 @@ fn resources_missing_here_are_reported_with_their_line() {
 #[test]
 fn every_example_passes_its_check() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for entry in fs::read_dir(root.join("config")).unwrap() {
-        let path = entry.unwrap().path();
+    let examples = fs::read_dir(root.join("config")).unwrap();
+    let examples = examples.map(|entry| entry.unwrap().path());
+    // Those of the container image and of the Debian package.
+    let deployed = ["deploy/container.toml", "deploy/packages/corelane.toml"];
+    for path in examples.chain(deployed.map(|path| root.join(path))) {
         // The schema stands beside the examples.
         if path.extension().is_none_or(|extension| extension != "toml") {
             continue;

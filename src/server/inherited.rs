@@ -13,7 +13,7 @@
 //! | interval timers | unchanged; their signals are handled |
 //! | CPUs | used by the lanes (`plan.rs`) |
 //! | nice value, likelihood to be killed for memory | unchanged, and logged |
-//! | umask | without effect: corelane creates no file |
+//! | umask | as it is, for the PID file |
 //! | working folder | read once, for a relative path of the configuration |
 
 use std::io;

@@ -2,8 +2,8 @@
 //! lanes, and stops them in good order. Called by `cli`.
 //!
 //! Life of the process: plan (which lanes, which poller, how many sessions) and try what else is
-//! asked of this machine → bind every listener → start the lanes → serve until a signal → drain
-//! within the grace period → stop.
+//! asked of this machine → bind every listener → change the user → start the lanes → serve until a
+//! signal → drain within the grace period → stop.
 
 mod bind;
 mod changeable;

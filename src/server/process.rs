@@ -3,13 +3,13 @@
 //! Called by `run` before a lane starts, and by `here` to check the names.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process;
 
 use super::error::ServerError;
 use crate::config::Process;
-use crate::sys::{Account, NoAccount};
+use crate::sys::{self, Account, NoAccount};
 
 /// The account of the configuration; `None` for no change.
 pub(super) fn account(process: &Process) -> Result<Option<Account>, ServerError> {
@@ -75,13 +75,19 @@ impl<'p> PidFile<'p> {
             return Ok(None);
         };
         let write = || {
-            let mut file = File::create(path)?;
+            // Of an earlier run. Removed and not overwritten, since a symbolic link in a folder of
+            // another user would have root overwrite any file.
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = sys::new_file(path)?;
             writeln!(file, "{}", process::id())?;
             Ok(Self { path, file })
         };
         write()
             .map(Some)
-            .map_err(|error: std::io::Error| ServerError::Impossible {
+            .map_err(|error: io::Error| ServerError::Impossible {
                 key: "process.pid_file".to_owned(),
                 remedy: format!("cannot be written: {error}"),
             })

@@ -4,8 +4,10 @@
 //! number needs no entry.
 #![expect(unsafe_code, reason = "system calls")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use super::system_call::checked;
 
@@ -138,6 +140,15 @@ impl Account {
         }
         Ok(())
     }
+}
+
+/// A new file of this process's user: others may read the file, and not write it.
+///
+/// # Errors
+/// What open(2) says; `AlreadyExists` for whatever has the name, a symbolic link included.
+pub(crate) fn new_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o644).open(path)
 }
 
 /// A count in the type of setgroups(2), which differs between systems.

@@ -68,7 +68,7 @@ mod windows;
 mod windows_process;
 
 #[cfg(unix)]
-pub(crate) use account::{Account, NoAccount};
+pub(crate) use account::{Account, NoAccount, new_file};
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) use bsd::{cpus, pin_to};
 #[cfg(all(unix, not(target_os = "linux")))]
@@ -187,7 +187,7 @@ pub(crate) use windows::{cpus, pin_to, port_is_taken, stream_socket};
 #[cfg(windows)]
 pub(crate) use windows_process::{
     Account, NoAccount, ParentSignals, Request, await_stderr, file_size_limit, keep_descriptors,
-    niceness, oom_score_adjustment, requests, take_signals, write_to_stderr,
+    new_file, niceness, oom_score_adjustment, requests, take_signals, write_to_stderr,
 };
 
 /// For the scripts that are run against a system.

@@ -2,7 +2,9 @@
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -53,6 +55,11 @@ impl Account {
     pub(crate) fn assume(&self) -> io::Result<()> {
         match self.0 {}
     }
+}
+
+/// A new file.
+pub(crate) fn new_file(path: &Path) -> io::Result<File> {
+    File::create_new(path)
 }
 
 /// Where console events go; the handler takes no argument of ours.

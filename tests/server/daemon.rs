@@ -339,6 +339,10 @@ fn root_becomes_the_user_of_the_configuration() {
 fn the_pid_file_is_gone_at_the_end() {
     let directory = Directory::new();
     let pid_file = directory.0.join("pid");
+    // A link that another user has put there leads to no other file.
+    let other = directory.0.join("other");
+    fs::write(&other, "kept").unwrap();
+    std::os::unix::fs::symlink(&other, &pid_file).unwrap();
     let table = format!("[process]\npid_file = {pid_file:?}\n");
     let server = Server::start(&(runtime("epoll", 1) + &table + &echo()));
     assert_eq!(
@@ -347,6 +351,7 @@ fn the_pid_file_is_gone_at_the_end() {
     );
     server.stop();
     assert!(!pid_file.exists());
+    assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
 }
 
 #[test]
