@@ -15,9 +15,11 @@
 // table, one like `timeouts.rs` and a line in that table's `read`.
 
 mod address;
+mod checked;
 mod doubts;
 mod errors;
 mod file;
+mod late;
 mod listener;
 mod log;
 mod loops;
@@ -37,6 +39,7 @@ pub mod units;
 mod upstream;
 mod value;
 
+pub use checked::Config;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub use listener::{Listener, Service};
 pub use log::{Log, LogFormat, LogLevel};
@@ -56,25 +59,6 @@ use section::Section;
 pub const DEFAULT: &str = include_str!("../../config/default.toml");
 /// The JSON Schema of the configuration, for editors and validators. `tests/schema.rs` makes it.
 pub const SCHEMA: &str = include_str!("../../config/corelane.schema.json");
-
-/// Everything that corelane can be told, checked, nothing left open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// Lanes, CPUs and the poller; `[runtime]`.
-    pub runtime: Runtime,
-    /// The user of the server, and its PID file; `[process]`.
-    pub process: Process,
-    /// What is logged and how; `[log]`.
-    pub log: Log,
-    /// How sessions end; `[shutdown]`.
-    pub shutdown: Shutdown,
-    /// Where clients connect to, in the order of the file, at least one; `[[listener]]`.
-    pub listeners: Vec<Listener>,
-    /// Where proxies connect to, in the order of the file; `[[upstream]]`.
-    pub upstreams: Vec<Upstream>,
-    /// Where all this was read.
-    pub source: Source,
-}
 
 impl Config {
     /// Reads a configuration; `name` is what errors call it, commonly the path of its file.
