@@ -1,7 +1,7 @@
 //! The addresses that listeners bind to and proxies connect to and from, IPv4 and IPv6.
 //!
-//! Read by `listener` and `upstream`. Only their form and sense are looked at: whether a machine
-//! has an address is known when it is bound, and no name is ever looked up here.
+//! Read by `listener` and `upstream`. Only the form and the kind of an address are checked: the
+//! bind finds out whether the machine has the address, and corelane resolves no names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -9,26 +9,27 @@ use super::errors::Reported;
 use super::slips::{self, For};
 use super::value::{self, Unique, Value};
 
-/// What an address looks like.
+/// The form of an address.
 const EXAMPLE: &str = "IP:PORT, e.g. \"127.0.0.1:7008\" or \"[::1]:7008\"";
-/// What a list of addresses looks like.
+/// The form of a list of addresses.
 const LIST: &str = "[\"127.0.0.1:7007\", \"[::1]:7007\"]";
-/// What an address without a port looks like.
+/// The form of an address without a port.
 const IP_EXAMPLE: &str = "IP without a port, e.g. \"127.0.0.2\" or \"::1\"";
-/// What a list of addresses without ports looks like.
+/// The form of a list of addresses without ports.
 const IP_LIST: &str = "[\"127.0.0.2\", \"127.0.0.3\"]";
 
-/// One address to bind to or a list of them, at least one, none twice in the whole file.
+/// An address or a list of addresses to bind, at least one, none twice in the file.
 ///
-/// Port 0 is any free port, so two of them are two ports. The wildcard address may stand beside
-/// another with its port: the kernel gives a connection to the more exact one.
+/// Port 0 is any free port, so two entries with port 0 are two ports. A wildcard address may share
+/// its port with a specific address: the kernel prefers the specific listener.
 pub(super) fn binds(
     value: &Value<'_>,
     bound: &mut Unique<SocketAddr>,
 ) -> Result<Vec<SocketAddr>, Reported> {
     let bind = |element: &Value<'_>| {
         let address = address(element, For::Bind)?;
-        // In IPv6's form it could not be bound: such a socket takes IPv6 alone.
+        // A socket of an IPv4-mapped IPv6 address could not be bound, because listeners are IPv6
+        // only.
         let address = canonical(address);
         if address.port() != 0 {
             bound.claim(address, element)?;
@@ -64,16 +65,16 @@ pub(super) fn endpoints(value: &Value<'_>) -> Result<Vec<SocketAddr>, Reported> 
             let why = "the wildcard address is for listeners";
             return Err(element.senseless(why, "the address of one machine"));
         }
-        // An IPv4 address is one in either form, so that its family can be asked for.
+        // IPv4-mapped IPv6 addresses count as IPv4, so that the family is well defined.
         let address = canonical(address);
         unique.claim(address, element)?;
         Ok(address)
     })
 }
 
-/// A list of addresses to connect from, none twice, each of the family of one of `endpoints`.
+/// A list of source addresses, none twice, each of the family of an endpoint.
 ///
-/// An empty list leaves the choice to the system, as no list does.
+/// An empty list leaves the choice to the system, like an absent list.
 pub(super) fn sources(
     value: &Value<'_>,
     endpoints: Option<&[SocketAddr]>,
@@ -94,7 +95,7 @@ pub(super) fn sources(
     })
 }
 
-/// An address that a connection can come from.
+/// A possible source address of a connection.
 fn source(value: &Value<'_>) -> Result<IpAddr, Reported> {
     let Some(text) = value.text() else {
         return Err(value.malformed("an IP address", IP_EXAMPLE));
@@ -116,7 +117,7 @@ fn source(value: &Value<'_>) -> Result<IpAddr, Reported> {
     Ok(ip)
 }
 
-/// One form for an address that has two: `[::ffff:127.0.0.1]:80` is `127.0.0.1:80`.
+/// The canonical form of an address: `[::ffff:127.0.0.1]:80` is `127.0.0.1:80`.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
@@ -124,7 +125,7 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The elements of a list that is not empty.
+/// The elements of a list with at least one element.
 fn some<'f>(
     value: &Value<'f>,
     wanted: &'static str,
@@ -137,7 +138,7 @@ fn some<'f>(
     }
 }
 
-/// An address that one TCP socket can have.
+/// An address that a TCP socket can have.
 fn address(value: &Value<'_>, wanted: For) -> Result<SocketAddr, Reported> {
     let number = value.number().map(|number| number.to_string());
     let Some(text) = value.text().or(number.as_deref()) else {
@@ -165,7 +166,7 @@ fn address(value: &Value<'_>, wanted: For) -> Result<SocketAddr, Reported> {
     }
 }
 
-/// An address that is not one of many machines, in the one form of it.
+/// The canonical form of an address, refused if the address is multicast or broadcast.
 fn one_receiver(ip: IpAddr, value: &Value<'_>) -> Result<IpAddr, Reported> {
     let ip = ip.to_canonical();
     if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
@@ -177,7 +178,7 @@ fn one_receiver(ip: IpAddr, value: &Value<'_>) -> Result<IpAddr, Reported> {
     Ok(ip)
 }
 
-/// Refuses a host name; `write` says what would be right.
+/// Refuses a host name; `write` is the remedy.
 fn host(value: &Value<'_>, write: &str) -> Reported {
     value.senseless("host names are not looked up in this version", write)
 }

@@ -1,20 +1,20 @@
-//! What can be wrong with a configuration, and the words an operator reads about it.
+//! The mistakes of a configuration, and their text for an operator.
 //!
-//! Written by `file` and the readers, read by whoever called `Config::parse`. Every message the
-//! configuration can give has its text in this file or in the `write` of the reader that gives
-//! it; nothing of the file reaches a terminal or a log unescaped.
+//! `file` and the readers report mistakes; the caller of `Config::parse` shows them. The text of
+//! each message is in this file or in the `write` of a reader. All text from the file is escaped
+//! before a terminal or a log shows it.
 
 use std::error::Error;
 use std::fmt;
 
-/// The longest excerpt of a file that an error quotes, in characters: enough for every value
-/// that is right, short enough that a message stays on one line.
+/// The longest excerpt of a file in an error, in characters. Every correct value fits, and a
+/// message stays on a single line.
 const EXCERPT_CHARS_MAX: usize = 64;
 
-/// Every mistake in one file, in the order of its lines; never empty.
+/// Every mistake in a file, in the order of the lines; never empty.
 ///
-/// Displayed as one line for each mistake, `FILE:LINE: KEY = VALUE: REASON`, without a newline at
-/// the end.
+/// Displayed as a line for each mistake, `FILE:LINE: KEY = VALUE: REASON`, without a newline at the
+/// end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     name: String,
@@ -53,9 +53,9 @@ impl fmt::Display for ConfigErrors {
 
 impl Error for ConfigErrors {}
 
-/// One mistake: where it stands, what is written there, and why it is refused.
+/// A mistake: its line, the written value and the reason.
 ///
-/// Displayed as `LINE: KEY = VALUE: REASON`, or `LINE:COLUMN: REASON` where the text is no TOML.
+/// Displayed as `LINE: KEY = VALUE: REASON`, or `LINE:COLUMN: REASON` for a syntax error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The offset in the text, in bytes; the order of the errors.
@@ -64,7 +64,7 @@ pub struct ConfigError {
     pub(super) line: usize,
     /// `listener[1].bind`, tables counted from 0; empty where the text is no TOML.
     pub(super) key: String,
-    /// As written, escaped and cut short; `None` where there is no one value to show.
+    /// The written value, escaped and cut short; `None` for a table or a missing value.
     pub(super) value: Option<String>,
     pub(super) reason: Reason,
 }
@@ -107,7 +107,7 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// What is allowed and cannot be meant; the configuration is used all the same.
+/// A value that is allowed but has no effect or a doubtful effect. The configuration is used.
 ///
 /// Displayed as `FILE:LINE: KEY = VALUE: REASON`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,13 +118,13 @@ pub struct ConfigWarning {
 }
 
 impl ConfigWarning {
-    /// Where it stands: `FILE:LINE`, escaped.
+    /// `FILE:LINE`, escaped.
     #[must_use]
     pub fn place(&self) -> String {
         format!("{}:{}", escape(&self.name), self.error.line)
     }
 
-    /// What stands there and what is doubtful about it: `KEY = VALUE: REASON`.
+    /// The written value and the doubt: `KEY = VALUE: REASON`.
     #[must_use]
     pub fn text(&self) -> String {
         self.error.text()
@@ -137,40 +137,40 @@ impl fmt::Display for ConfigWarning {
     }
 }
 
-/// Why a piece of a configuration is refused.
+/// Why a configuration is refused.
 ///
-/// `write` says what would be right, and completes a sentence that begins with "write".
+/// `write` is the remedy, and completes a sentence that begins with "write".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// The text is no TOML.
     Syntax {
         /// In characters, counted from 1.
         column: usize,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
     /// Nothing reads this key.
     UnknownKey {
-        /// The known key that is spelled most alike, if one is.
+        /// The known key with the most similar spelling.
         nearest: Option<String>,
-        /// The keys that are known in this table.
+        /// The known keys of this table.
         known: Vec<&'static str>,
     },
-    /// A key that has no default is not there.
+    /// A required key is missing.
     Missing {
-        /// What would be right.
+        /// The remedy.
         write: &'static str,
     },
     /// Not of the kind wanted.
     Malformed {
-        /// The kind, with its article: "an address".
+        /// The kind, with an article: "an address".
         wanted: &'static str,
-        /// What would be right.
+        /// The remedy.
         write: String,
     },
     /// Of the kind wanted, but too small or too large.
     OutOfRange {
-        /// The word that would be right too, if there is one: "off".
+        /// A word that the key accepts besides the range: "off".
         word: Option<&'static str>,
         /// The smallest value allowed.
         min: String,
@@ -179,37 +179,37 @@ pub enum Reason {
         /// Why there is such a limit.
         why: &'static str,
     },
-    /// What must be unique stands in the file before.
+    /// A value that must be unique is in the file already.
     Repeated {
-        /// What must be unique: "this name".
+        /// The kind of value: "this name".
         what: &'static str,
-        /// The line of the first one.
+        /// The line of the first value.
         line: usize,
     },
-    /// TOML has a key once in a table, and this one is there before.
+    /// A key is in its table already.
     RepeatedKey {
-        /// The line of the first one.
+        /// The line of the first key.
         line: usize,
-        /// The name of the tables of which there may be many.
+        /// The name of the tables, if a file may have several.
         list: Option<&'static str>,
     },
-    /// Refers to something that is not in the file.
+    /// The referenced table is not in the file.
     Dangling {
-        /// What is not there: "upstream".
+        /// The kind of table: "upstream".
         what: &'static str,
-        /// The existing name that is spelled most alike, if one is.
+        /// The existing name with the most similar spelling.
         nearest: Option<String>,
     },
     /// Well formed, but without a meaning here.
     Senseless {
-        /// Why it has none.
+        /// Why the value has no meaning.
         why: &'static str,
-        /// What would be right.
+        /// The remedy.
         write: String,
     },
-    /// Right by itself, and this machine does not have it or allow it.
+    /// Well formed, but this machine does not have or allow the value.
     Impossible {
-        /// What this machine says, and what would be right.
+        /// What this machine lacks, and the remedy.
         remedy: String,
     },
 }
@@ -262,11 +262,11 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Proof that a mistake has been put into the list, so that a reader cannot fail in silence.
+/// Proof that a mistake was added to the list, so that no reader fails silently.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reported(pub(super) ());
 
-/// `text` without anything that moves a cursor, ends a line or hides a character.
+/// `text` without characters that move a cursor, end a line or hide text.
 ///
 /// Quotes and backslashes stay: the text is shown, not read back.
 pub fn escape(text: &str) -> String {
@@ -288,7 +288,7 @@ pub(super) fn excerpt(text: &str) -> String {
     }
 }
 
-/// The path of a key in the table at `path`, quoted where TOML would want it to be.
+/// The path of a key in the table at `path`, quoted where TOML requires quotes.
 pub(super) fn join(path: &str, key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let key = match !key.is_empty() && key.chars().all(bare) {
@@ -301,7 +301,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// The candidate that `text` was most likely meant to be.
+/// The candidate with the most similar spelling, if any is similar enough.
 pub(super) fn nearest<'c>(
     text: &str,
     candidates: impl IntoIterator<Item = &'c str>,

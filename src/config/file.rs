@@ -1,8 +1,8 @@
-//! A configuration as written: TOML, in which every table and value knows its key and its line.
+//! A configuration as written: TOML, in which every table and value has its key and its line.
 //!
-//! The first of the two steps. `Config::parse` walks it, and each concern takes its keys out of a
-//! `Section` with the readers in `value`. A mistake is put into the file's list and the walk
-//! goes on, so that one run shows them all; a key that nobody asked for is one of them.
+//! This is the first of two steps. `Config::parse` walks the file, and each concern takes its keys
+//! out of a `Section` with the readers in `value`. A mistake is added to the file's list and the
+//! walk goes on, so that a run reports all mistakes. An unread key is a mistake, too.
 
 use std::cell::RefCell;
 
@@ -12,13 +12,13 @@ use toml::de::{DeTable, DeValue};
 use super::errors::{self, ConfigError, ConfigErrors, Reason, Reported};
 use super::repeated;
 
-/// The longest line that is shown with its quotes: a name and an address fit.
+/// The longest line that an error repeats with quotes added: a name and an address fit.
 const QUOTED_LINE_BYTES_MAX: usize = 160;
 
-/// What the parser says of a key that its table has already.
+/// The parser's message for a key that the table has already.
 const DUPLICATE: &str = "duplicate key";
 
-/// The text of a file, what TOML makes of it, and the mistakes found so far.
+/// The text of a file, the parsed TOML, and the mistakes found so far.
 #[derive(Debug)]
 pub(super) struct File<'f> {
     name: &'f str,
@@ -30,9 +30,10 @@ pub(super) struct File<'f> {
 }
 
 impl<'f> File<'f> {
-    /// Reads `text` as TOML; `name` is what its errors call it.
+    /// Parses `text` as TOML; errors call the file `name`.
     ///
-    /// Text that is no TOML is refused here: what its tables would have said is a guess.
+    /// A text with a syntax error is refused here, because the contents of its tables would be a
+    /// guess.
     pub(super) fn parse(text: &'f str, name: &'f str) -> Result<Self, ConfigErrors> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
@@ -57,7 +58,7 @@ impl<'f> File<'f> {
             let end = file.lines.get(line).copied().unwrap_or(text.len());
             let whole = file.source(begin..end).trim_end();
             match without_quotes(whole) {
-                // What the parser says of the rest of the line follows from this.
+                // Further errors of this line follow from the missing quotes.
                 Some(_) if line == quoted => {}
                 Some((at, message)) => {
                     quoted = line;
@@ -76,7 +77,7 @@ impl<'f> File<'f> {
                     file.report(second.start, path, None, reason);
                 }
                 None if none_is_told => file.no_toml(second.start, DUPLICATE.to_owned()),
-                // In a table that stands twice itself, which is told.
+                // The key is in a repeated table, and that table is reported.
                 None => {}
             }
         }
@@ -84,7 +85,7 @@ impl<'f> File<'f> {
         Ok(file)
     }
 
-    /// Says that the text is no TOML from `at` on.
+    /// Reports a syntax error at `at`.
     fn no_toml(&self, at: usize, message: String) {
         let column = self.column(at);
         self.report(at, String::new(), None, Reason::Syntax { column, message });
@@ -154,7 +155,7 @@ impl<'f> File<'f> {
         Ok((shown, raw))
     }
 
-    /// The mistakes so far, which are then no longer in the list.
+    /// Takes the mistakes found so far out of the list.
     pub(super) fn take_errors(&self) -> Vec<ConfigError> {
         self.errors.take()
     }
@@ -164,7 +165,7 @@ impl<'f> File<'f> {
         &self.root
     }
 
-    /// What was read, if there was no mistake at all.
+    /// The result of the walk, or all mistakes if there are any.
     pub(super) fn verdict<T>(&self, read: Result<T, Reported>) -> Result<T, ConfigErrors> {
         match (read, self.errors.take()) {
             (Ok(read), errors) if errors.is_empty() => Ok(read),
@@ -172,7 +173,7 @@ impl<'f> File<'f> {
         }
     }
 
-    /// What stands between two offsets.
+    /// The text of a span.
     pub(super) fn source(&self, span: std::ops::Range<usize>) -> &'f str {
         self.text.get(span).unwrap_or_default()
     }
@@ -182,7 +183,7 @@ impl<'f> File<'f> {
         self.lines.partition_point(|begin| *begin <= at)
     }
 
-    /// The column of an offset in its line, in characters, counted from 1.
+    /// The column of an offset, in characters, counted from 1.
     fn column(&self, at: usize) -> usize {
         let begin = self.lines[self.line(at) - 1];
         self.source(begin..at).chars().count() + 1
@@ -206,7 +207,7 @@ impl<'f> File<'f> {
     }
 }
 
-/// What is wrong with a line that sets a key to a text without quotes, and where the text begins.
+/// The remedy for a line that sets a key to a text without quotes, and the offset of the text.
 fn without_quotes(line: &str) -> Option<(usize, String)> {
     if line.len() > QUOTED_LINE_BYTES_MAX {
         return None;

@@ -1,4 +1,4 @@
-//! `[[listener]]`: an address that clients connect to, and what serves them there.
+//! `[[listener]]`: an address that clients connect to, and the service behind the address.
 //!
 //! Read by `Config::parse` after the upstreams. Also checks that no two listeners bind the same
 //! address.
@@ -18,15 +18,15 @@ use super::value::{self, Unique};
 pub struct Listener {
     /// Unique among the listeners; `listener[].name`.
     pub name: String,
-    /// Where it listens: at least one address, none of another listener's; port 0 is any free
-    /// port; `listener[].bind`.
+    /// The addresses to bind: at least one, none twice in the file; port 0 is any free port;
+    /// `listener[].bind`.
     pub bind: Vec<SocketAddr>,
-    /// What it does with a connection; `listener[].service`.
+    /// The service for each connection; `listener[].service`.
     pub service: Service,
     /// How many connections the kernel may hold for each lane and address until they are
     /// accepted, 1 to 65,535; the kernel may have a lower limit; `listener[].backlog`.
     pub backlog: u32,
-    /// How long its sessions may take; `listener[].timeouts`.
+    /// The time limits of a session; `listener[].timeouts`.
     pub timeouts: Timeouts,
     /// How the connections of clients are set up; `listener[].socket`.
     pub socket: SocketOptions,
@@ -44,7 +44,7 @@ pub enum Service {
     },
 }
 
-/// The services by name, before their own keys are read.
+/// The names of the services, read before the keys of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Echo,
@@ -53,7 +53,7 @@ enum Kind {
 
 const KINDS: &[(&str, Kind)] = &[("echo", Kind::Echo), ("proxy", Kind::Proxy)];
 
-/// What `listen(2)` can count in: a `u16` until Linux 4.1, and still on others.
+/// The limit of `listen(2)`: a `u16` until Linux 4.1 and on other systems.
 const BACKLOG_MAX: u32 = 65_535;
 
 /// Reads every listener of the file.
@@ -93,7 +93,7 @@ pub(super) fn read_all(
     listeners
 }
 
-/// A service of this kind, with the keys that only one of them has.
+/// The service of this kind, with the keys that only this kind has.
 fn service(
     kind: Result<Kind, Reported>,
     section: &mut Section<'_>,
@@ -113,7 +113,7 @@ fn service(
             let write = "the name of an [[upstream]], e.g. upstream = \"echo\"";
             Err(section.missing("upstream", write))
         }
-        // It was to be a proxy, so its upstream is looked at all the same.
+        // The kind may have been proxy, so the reference is checked.
         (Err(reported), Some(name)) => Err(upstreams.find(&name).err().unwrap_or(reported)),
         (Err(reported), None) => Err(reported),
     }

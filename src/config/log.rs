@@ -1,6 +1,6 @@
-//! `[log]`: how much is logged, and in which form.
+//! `[log]`: the level and the format of the log.
 //!
-//! Read by `Config::parse`; the subscriber is set up from it by the server layer.
+//! Read by `Config::parse`; the server layer installs the subscriber.
 
 use super::section::Section;
 use super::value;
@@ -14,7 +14,7 @@ pub struct Log {
     pub format: LogFormat,
 }
 
-/// How important an event is; each level logs those before it too.
+/// The importance of an event; each level includes the levels above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
     /// An operator must act.
@@ -23,7 +23,7 @@ pub enum LogLevel {
     Warn,
     /// The life of the process and its lanes, some ten lines a run.
     Info,
-    /// One line for each session, at its end.
+    /// A line for each session, at its end.
     Debug,
     /// Every operation.
     Trace,

@@ -1,8 +1,8 @@
-//! Finds proxies whose connections would come back to them.
+//! Finds proxies whose connections would come back to the proxy.
 //!
-//! Called by `Config::parse` with what every machine has, the loopback, and by the server with the
-//! addresses of its own. One client of such a proxy is enough to make it connect to itself until
-//! its descriptors are gone, which no limit on clients prevents.
+//! Called by `Config::parse` for the loopback addresses, which every machine has, and by the server
+//! for the addresses of this machine. A single client would make such a proxy connect to itself
+//! until no descriptor is left; no limit on clients prevents that.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,14 +14,14 @@ use super::file::File;
 use super::listener::{Listener, Service};
 use super::upstream::Upstream;
 
-/// A proxy from which connections go on for ever, and the first endpoint that leads there.
+/// A proxy whose connections end in a loop, and the first endpoint on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loop {
     /// The index of the proxy's listener.
     pub listener: usize,
-    /// An endpoint of its upstream that a listener of this file accepts for.
+    /// An endpoint of the proxy's upstream at which a listener of this file accepts.
     pub endpoint: SocketAddr,
-    /// The index of that listener.
+    /// The index of the accepting listener.
     pub accepting: usize,
 }
 
@@ -55,10 +55,10 @@ pub(super) fn refuse_loopback(
     }
 }
 
-/// The proxies from which some connection leads into a loop, in their order.
+/// The proxies whose connections end in a loop, in order.
 ///
-/// Only what this file says is followed: a loop through another machine's proxy is not seen.
-/// Connections to `is_own` addresses reach the listeners on a wildcard, each those of its family.
+/// Only this file is searched: a loop through a proxy on another machine is not found. Connections
+/// to `is_own` addresses reach wildcard listeners of the same family.
 fn find(
     listeners: &[Option<&Listener>],
     upstreams: &[Option<&Upstream>],
@@ -75,7 +75,7 @@ fn find(
         let accepting = accepting(&bound, endpoint, &is_own)?;
         Some((endpoint, accepting))
     };
-    // Where connections to each upstream arrive, of what this file knows.
+    // The endpoints of each upstream at which a listener of this file accepts.
     let arrivals: Vec<Vec<(SocketAddr, usize)>> = upstreams
         .iter()
         .map(|upstream| upstream.iter().flat_map(|upstream| &upstream.endpoints))
@@ -108,7 +108,7 @@ fn find(
         .collect()
 }
 
-/// The nodes of a graph from which one can go on for ever, in their order; linear in its edges.
+/// The nodes of a graph with an endless path, in order; linear in the number of edges.
 fn endless(targets: &[Vec<usize>]) -> BTreeSet<usize> {
     let mut sources = vec![Vec::new(); targets.len()];
     for (source, targets) in targets.iter().enumerate() {
@@ -116,7 +116,7 @@ fn endless(targets: &[Vec<usize>]) -> BTreeSet<usize> {
             sources[*target].push(source);
         }
     }
-    // Take away the nodes from which nothing goes on, until there are none.
+    // Remove nodes without an edge until every node has an edge.
     let mut ways: Vec<usize> = targets.iter().map(Vec::len).collect();
     let mut ends: Vec<usize> = (0..ways.len()).filter(|node| ways[*node] == 0).collect();
     while let Some(end) = ends.pop() {
@@ -130,7 +130,7 @@ fn endless(targets: &[Vec<usize>]) -> BTreeSet<usize> {
     (0..ways.len()).filter(|node| ways[*node] > 0).collect()
 }
 
-/// The listener that takes a connection to `endpoint`, if one of this file does.
+/// The listener of this file that accepts connections to `endpoint`.
 fn accepting(
     bound: &HashMap<SocketAddr, usize>,
     endpoint: SocketAddr,
@@ -139,7 +139,7 @@ fn accepting(
     if let Some(exact) = bound.get(&endpoint) {
         return Some(*exact);
     }
-    // Of IPv6's wildcard, too, IPv4 is not: `sys` binds it to IPv6 alone.
+    // The IPv6 wildcard does not accept IPv4: `sys` makes IPv6 listeners IPv6 only.
     let wildcard: IpAddr = match endpoint.ip() {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

@@ -5,14 +5,14 @@
 //! the layers below get their own options from the server and have never heard of TOML. Pure: it
 //! reads text, never a file, a socket, a clock or a name server.
 
-// To add a key: a documented field in the struct of its table (`runtime.rs`, `listener.rs`, ...)
-// and a line in the `read` below it with the key, its default and its reader from `value.rs`.
-// That line makes it known, checked and suggested. Then a comment and the default in
-// `config/default.toml`, as it is or behind a `#` without a space, and cases in `tests/`; a test
-// fails for a key that the default does not show, or shows with another value than it has.
+// To add a key: add a documented field to the struct of the table (`runtime.rs`, `listener.rs`,
+// ...) and a line with the key, the default and the reader (`value.rs`) to the `read` function
+// below the struct. That line makes the key known, checked and suggested. Then add a comment and
+// the default to `config/default.toml`, plain or behind a `#` without a space, and cases to
+// `tests/`. A test fails if the default file lacks the key or shows a wrong default.
 //
-// To add a table: a file like `shutdown.rs` and a line in `Config::parse`; or, inside another
-// table, one like `timeouts.rs` and a line in that table's `read`.
+// To add a table: add a file like `shutdown.rs` and a line in `Config::parse`. For a table inside a
+// table: a file like `timeouts.rs` and a line in the outer table's `read`.
 
 mod address;
 mod checked;
@@ -61,7 +61,7 @@ pub const DEFAULT: &str = include_str!("../../config/default.toml");
 pub const SCHEMA: &str = include_str!("../../config/corelane.schema.json");
 
 impl Config {
-    /// Reads a configuration; `name` is what errors call it, commonly the path of its file.
+    /// Reads a configuration; `name` is the file's name for errors, commonly its path.
     ///
     /// # Errors
     /// All mistakes in `text`, in the order of its lines. If it is no TOML, only those that keep

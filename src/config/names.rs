@@ -1,7 +1,7 @@
-//! The names of tables, and the references to them.
+//! The names of tables, and the references to these names.
 //!
-//! Used by the concerns that have a name or refer to one. A reference becomes an index here, so
-//! that nothing below the configuration looks a name up.
+//! Used by the tables with a name and the keys that refer to a name. A reference becomes an index
+//! here, so that the layers below look up no names.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use super::errors::{self, Reason, Reported};
 use super::section::Section;
 use super::value::{self, Unique, Value};
 
-/// The names of one kind of table.
+/// The names of a kind of table.
 #[derive(Debug)]
 pub(super) struct Names {
     /// The kind: "upstream".
     what: &'static str,
     index: BTreeMap<String, usize>,
     unique: Unique<String>,
-    /// How many tables have a name, be it a bad one.
+    /// How many tables have a name, valid or not.
     named: usize,
-    /// Whether there are tables without one.
+    /// Whether a table lacks its name.
     nameless: bool,
 }
 
@@ -33,7 +33,7 @@ impl Names {
         }
     }
 
-    /// Reads the name of a table, which must not be the name of one before.
+    /// Reads the name of a table, and refuses a name that an earlier table has.
     pub(super) fn read(
         &mut self,
         index: usize,
@@ -41,7 +41,7 @@ impl Names {
     ) -> Result<String, Reported> {
         section.required("name", "a name, e.g. name = \"echo\"", |value| {
             if let Some(written) = value.text() {
-                // A refused name is a name too: who refers to it is not to blame.
+                // A refused name is registered, too, so that references to the name are not errors.
                 self.index.entry(written.to_owned()).or_insert(index);
                 self.named += 1;
             }
@@ -56,7 +56,7 @@ impl Names {
         self.nameless = self.named < tables;
     }
 
-    /// The index of the table that `value` names.
+    /// The index of the table with the name `value`.
     pub(super) fn find(&self, value: &Value<'_>) -> Result<usize, Reported> {
         let what = self.what;
         let Some(name) = value.text() else {
@@ -64,7 +64,8 @@ impl Names {
         };
         match self.index.get(name) {
             Some(index) => Ok(*index),
-            // It may be meant for a table whose lack of a name is reported.
+            // The reference may mean a table without a name, and the missing name is reported
+            // already.
             None if self.nameless => Err(Reported(())),
             None => Err(value.refuse(Reason::Dangling {
                 what,

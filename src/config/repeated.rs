@@ -1,8 +1,7 @@
-//! Finds the first of two keys of one name, which the TOML parser does not tell.
+//! Finds the first of two equal keys, because the TOML parser reports only the second.
 //!
-//! Called by `file` for a text that is refused already. The parser says where the second key
-//! stands, and drops it. Under a name of its own the second key is kept, in the same table as the
-//! first: there both are found.
+//! Called by `file` for a text that is refused already. This file renames each second key and
+//! parses the text again: the renamed key is then in the same table as the first key.
 
 use std::ops::Range;
 
@@ -10,23 +9,23 @@ use toml::de::{DeTable, DeValue};
 
 use super::errors;
 
-/// The first of two keys of one name.
+/// The first of two equal keys.
 #[derive(Debug)]
 pub(super) struct First {
     /// The key, with its table: `log.level`.
     pub(super) path: String,
-    /// Its line, counted from 1.
+    /// The line of the key, counted from 1.
     pub(super) line: usize,
-    /// The name of the tables of which there may be many, if it is one: `[[listener]]`.
+    /// The name of the tables if a file may have several: `[[listener]]`.
     pub(super) list: Option<&'static str>,
 }
 
-/// The tables of which a configuration has lists.
+/// The tables that a configuration has lists of.
 const LISTS: &[&str] = &["listener", "upstream"];
 
-/// For each second key, where the first one is; `None` if it cannot be told.
+/// The first key for each second key; `None` if the search fails.
 ///
-/// `seconds` are the places of the keys in `text`, in bytes, in ascending order.
+/// `seconds` are the byte ranges of the second keys in `text`, in ascending order.
 pub(super) fn firsts(text: &str, seconds: &[Range<usize>]) -> Vec<Option<First>> {
     let mut mark = "repeated-".to_owned();
     while text.contains(&mark) {
@@ -56,7 +55,7 @@ pub(super) fn firsts(text: &str, seconds: &[Range<usize>]) -> Vec<Option<First>>
     search.found
 }
 
-/// What a key says, written bare or in quotes.
+/// The name of a key, written bare or in quotes.
 fn name(written: &str) -> Option<String> {
     let line = format!("{written} = 0");
     let table = DeTable::parse(&line).ok()?.into_inner();
@@ -67,7 +66,7 @@ fn name(written: &str) -> Option<String> {
 struct Search<'t> {
     text: &'t str,
     mark: &'t str,
-    /// What each second key says.
+    /// The name of each second key.
     names: Vec<Option<String>>,
     found: Vec<Option<First>>,
 }

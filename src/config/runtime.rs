@@ -1,7 +1,7 @@
 //! `[runtime]`: how many lanes, on which CPUs, with which poller.
 //!
-//! Read by `Config::parse`. Whether this machine has the CPUs, the poller or the descriptors is
-//! decided at start, not here: a file is right or wrong on every machine alike.
+//! Read by `Config::parse`. The start finds out whether this machine has the CPUs, the poller and
+//! the descriptors, so a file is valid or invalid on every machine alike.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -19,15 +19,14 @@ pub struct Runtime {
     pub lanes: Lanes,
     /// Whether a lane stays on its CPU; `runtime.pin`.
     pub pin: Pin,
-    /// What tells a lane that a socket is ready; `runtime.poller`.
+    /// The back end of the lanes' pollers; `runtime.poller`.
     pub poller: PollerChoice,
-    /// How long a lane that expects work polls before it sleeps, 0 to 1 ms; zero is never;
-    /// `runtime.idle_spin`.
+    /// How long a busy lane polls before a sleep, 0 to 1 ms; zero is never; `runtime.idle_spin`.
     pub idle_spin: Duration,
     /// How many sessions there may be at once, over all lanes; `runtime.max_sessions`.
     pub max_sessions: MaxSessions,
-    /// How many bytes one direction of a session may hold in user space before no more is read
-    /// from its source, 40 KiB to 16 MiB; `runtime.high_mark`.
+    /// How many bytes one direction of a session may buffer in user space before the session stops
+    /// reading, 40 KiB to 16 MiB; `runtime.high_mark`.
     pub high_mark: usize,
 }
 
@@ -38,7 +37,7 @@ pub enum Lanes {
     Auto,
     /// So many, at most 1,024.
     Count(NonZeroUsize),
-    /// One on each of these CPUs, by the operating system's numbers: at least one, none twice.
+    /// A lane on each of these CPUs, by the operating system's numbers: at least one, none twice.
     Cpus(Vec<usize>),
 }
 
@@ -53,7 +52,7 @@ pub enum Pin {
     No,
 }
 
-/// Which back end the lanes poll with.
+/// The back end of the lanes' pollers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PollerChoice {
     /// The best that passes its self-test at start.
@@ -73,21 +72,21 @@ pub enum PollerChoice {
 pub enum MaxSessions {
     /// What the limits on descriptors and on memory allow, some kept spare.
     Auto,
-    /// So many; a connection beyond them waits in the backlog.
+    /// A fixed number; further connections wait in the backlog.
     Count(NonZeroU32),
 }
 
 /// Beyond the largest machines; a mistyped number does not start a million threads.
 const LANES_MAX: usize = 1024;
-/// The CPUs that a `cpu_set_t` can name (sched_setaffinity(2)).
+/// The highest CPU in a `cpu_set_t` (sched_setaffinity(2)).
 const CPU_ID_MAX: usize = 1023;
 /// Two sockets and a task are some 5 KiB: more than half a terabyte for so many.
 const SESSIONS_MAX: u32 = 100_000_000;
-/// A wake costs some 5 to 50 us; to poll for longer than a few of them only burns the CPU.
+/// A wake-up costs some 5 to 50 us; polling for much longer only wastes CPU time.
 const IDLE_SPIN_MAX: Duration = Duration::from_millis(1);
-/// Two of a lane's buffers: one that fills while the other is sent.
+/// Two buffers: a receive fills a buffer while a send empties the second.
 const HIGH_MARK_MIN: u64 = 40 << 10;
-/// Beyond what is in flight at 10 Gbit/s over 10 ms: more is no speed, only delay.
+/// More than 10 Gbit/s over 10 ms has in flight: a larger buffer adds delay, not throughput.
 const HIGH_MARK_MAX: u64 = 16 << 20;
 
 const POLLERS: &[(&str, PollerChoice)] = &[
@@ -153,7 +152,7 @@ fn cpus(value: &Value<'_>) -> Result<Vec<usize>, Reported> {
     })
 }
 
-/// `pin`, which must not contradict a list of CPUs.
+/// `pin`, checked against a list of CPUs.
 fn pin(section: &mut Section<'_>) -> Pin {
     let listed = section
         .value("lanes")

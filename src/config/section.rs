@@ -10,16 +10,16 @@ use super::errors::{self, Reason, Reported};
 use super::file::File;
 use super::value::Value;
 
-/// One table of a file, or the lack of it, which reads like an empty one.
+/// A table of a file. An absent table reads like an empty table.
 #[derive(Debug)]
 pub(super) struct Section<'f> {
     file: &'f File<'f>,
     /// `listener[1]`; empty for the root.
     path: String,
-    /// The offset of its header.
+    /// The offset of the table's header.
     at: usize,
     table: Option<&'f DeTable<'f>>,
-    /// The keys that were asked for: all there are, once it has been read.
+    /// The keys that were read so far.
     known: Vec<&'static str>,
 }
 
@@ -35,7 +35,7 @@ impl<'f> Section<'f> {
         }
     }
 
-    /// The value of a key that may be left out.
+    /// The value of an optional key.
     pub(super) fn optional<T>(
         &mut self,
         key: &'static str,
@@ -43,13 +43,13 @@ impl<'f> Section<'f> {
         read: impl FnOnce(&Value<'f>) -> Result<T, Reported>,
     ) -> T {
         match self.value(key) {
-            // After an error the default stands in, so that the walk can go on.
+            // After an error the default lets the walk go on.
             Some(value) => read(&value).unwrap_or(default),
             None => default,
         }
     }
 
-    /// The value of a key that must be there; `write` shows what to write if it is not.
+    /// The value of a required key; `write` is the remedy if the key is missing.
     pub(super) fn required<T>(
         &mut self,
         key: &'static str,
@@ -62,7 +62,7 @@ impl<'f> Section<'f> {
         }
     }
 
-    /// The value of a key whose presence has a meaning of its own.
+    /// The value of a key whose presence has a meaning.
     pub(super) fn value(&mut self, key: &'static str) -> Option<Value<'f>> {
         if !self.known.contains(&key) {
             self.known.push(key);
@@ -71,9 +71,9 @@ impl<'f> Section<'f> {
         Some(Value::new(self.file, self.join(key), raw))
     }
 
-    /// The table of a key, read to its end; its keys have their defaults where there is none.
+    /// Reads the whole table of a key. Without the table, its keys have their defaults.
     ///
-    /// `write` shows how to write it.
+    /// `write` shows the spelling of the header.
     pub(super) fn table<T>(
         &mut self,
         key: &'static str,
@@ -95,9 +95,9 @@ impl<'f> Section<'f> {
         section.read(read)
     }
 
-    /// The `[[key]]` tables in their order, each read to its end; `read` gets their index too.
+    /// Reads the `[[key]]` tables in order; `read` gets the index too.
     ///
-    /// None if the key is left out. What is no table has its place in the list as an error.
+    /// The list is empty without the key. An element of another type is an error in the list.
     pub(super) fn tables<T>(
         &mut self,
         key: &'static str,
@@ -125,13 +125,13 @@ impl<'f> Section<'f> {
         elements.into_iter().enumerate().map(read_one).collect()
     }
 
-    /// Says that `key` is not there; `write` shows what would be right.
+    /// Reports the missing `key`; `write` is the remedy.
     pub(super) fn missing(&self, key: &str, write: &'static str) -> Reported {
         let reason = Reason::Missing { write };
         self.file.report(self.at, self.join(key), None, reason)
     }
 
-    /// Reads the keys, then refuses those that were not asked for.
+    /// Reads the keys, then refuses the unread keys.
     pub(super) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let result = read(&mut self);
         for (key, raw) in self.table.into_iter().flatten() {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Slip {
     pub(super) why: &'static str,
-    /// Completes a sentence that begins with "write".
+    /// The remedy; completes a sentence that begins with "write".
     pub(super) write: String,
 }
 

@@ -9,11 +9,11 @@ use super::errors::Reported;
 use super::section::Section;
 use super::value::{self, Value};
 
-/// The `socket` table of a `[[listener]]`, for the connections of clients, or of an
-/// `[[upstream]]`, for those to endpoints.
+/// The `socket` table of a `[[listener]]` (connections of clients) or of an `[[upstream]]`
+/// (connections to endpoints).
 ///
-/// A listening socket hands these options down to what it accepts (tcp(7)), and the sizes of
-/// buffers must be there before the handshake, which negotiates the window's scale (RFC 7323).
+/// Accepted sockets inherit these options from the listening socket (tcp(7)). The sizes of buffers
+/// must be set before the handshake, which negotiates the window scale (RFC 7323).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketOptions {
     /// Whether small writes are sent at once, without waiting for an acknowledgement: TCP_NODELAY
@@ -27,9 +27,9 @@ pub struct SocketOptions {
     /// the kernel's retransmissions, some 15 minutes. It overrides the count of `keepalive`:
     /// TCP_USER_TIMEOUT (tcp(7), RFC 5482); `socket.user_timeout`.
     pub user_timeout: Option<Duration>,
-    /// The size of the kernel's send buffer in bytes, 4 KiB to 1 GiB, which the kernel doubles for
-    /// its own needs and limits to `net.core.wmem_max`; `None` lets it grow as it finds right:
-    /// SO_SNDBUF (socket(7)); `socket.send_buffer`.
+    /// The size of the kernel's send buffer in bytes, 4 KiB to 1 GiB. The kernel doubles the size
+    /// for its bookkeeping and limits it to `net.core.wmem_max`. `None` leaves the size to the
+    /// kernel: SO_SNDBUF (socket(7)); `socket.send_buffer`.
     pub send_buffer: Option<usize>,
     /// The size of the kernel's receive buffer in bytes, likewise, with `net.core.rmem_max`:
     /// SO_RCVBUF (socket(7)); `socket.receive_buffer`.
@@ -46,7 +46,7 @@ pub struct SocketOptions {
     pub fast_open: bool,
 }
 
-/// How a silent connection is probed: it fails `idle + count * interval` after its last byte.
+/// Keepalive probes: a silent connection fails `idle + count * interval` after its last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
     /// How long it is silent before the first probe, whole seconds, 1 s to 9 h: TCP_KEEPIDLE
@@ -66,8 +66,8 @@ pub(super) const WRITE: &str = "e.g. socket = { nodelay = true }";
 const WRITE_KEEPALIVE: &str =
     "\"off\", or { idle = \"60s\", interval = \"10s\", count = 6 }, or some of these";
 
-/// What keepalive is counted in, and for `user_timeout` the time in which Linux sends a lost packet
-/// anew when it knows nothing of the way (RFC 6298).
+/// The unit of keepalive times. For `user_timeout`: Linux's first retransmission timeout (RFC
+/// 6298).
 const SECOND: Duration = Duration::from_secs(1);
 /// Linux takes no more than 32,767 s (`MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL`): 9.1 h.
 const KEEPALIVE_MAX: Duration = Duration::from_hours(9);
@@ -75,9 +75,9 @@ const KEEPALIVE_MAX: Duration = Duration::from_hours(9);
 const KEEPALIVE_COUNT_MAX: u32 = 127;
 /// Linux takes a positive `int` of milliseconds: 24.8 days.
 const USER_TIMEOUT_MAX: Duration = Duration::from_hours(24 * 24);
-/// Two packets of an Ethernet: with less each would wait for the acknowledgement of the other.
+/// Two Ethernet packets: with a smaller buffer, each packet waits for an acknowledgement.
 const BUFFER_MIN: u64 = 4 << 10;
-/// Linux takes no more than half an `int`, which it doubles (`sk_setsockopt`).
+/// Linux accepts at most half an `int`, because it doubles the value (`sk_setsockopt`).
 const BUFFER_MAX: u64 = 1 << 30;
 /// `TCP_CA_NAME_MAX` is 16, with the NUL.
 const CONGESTION_BYTES_MAX: usize = 15;

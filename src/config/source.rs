@@ -2,9 +2,9 @@
 
 use super::file::File;
 
-/// The text of a configuration and what errors call it.
+/// The text of a configuration and the name for errors.
 ///
-/// Any two are equal: a configuration means the same wherever it is written.
+/// Any two are equal: the text does not change the meaning of a configuration.
 #[derive(Debug, Clone)]
 pub struct Source {
     name: Box<str>,
@@ -20,7 +20,7 @@ impl PartialEq for Source {
 impl Eq for Source {}
 
 impl Source {
-    /// `text`, which errors call `name`.
+    /// `text`, with the name for errors.
     #[must_use]
     pub fn new(text: &str, name: &str) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl Source {
         }
     }
 
-    /// What errors call it, commonly the path of its file.
+    /// The name for errors, commonly the path of the file.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

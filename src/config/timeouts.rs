@@ -1,7 +1,7 @@
-//! `timeouts` of a `[[listener]]`: how long the parts of a session may take.
+//! `timeouts` of a `[[listener]]`: the time limits of a session.
 //!
-//! Read by `listener`. All are exact to a tick of the timer. What ends by one of them ends in a
-//! reset, so that nobody takes what is cut off for the whole.
+//! Read by `listener`. All limits are exact to a tick of the timer. A session that reaches a limit
+//! ends in a reset, so that no peer takes a truncated stream for a complete stream.
 
 use std::time::Duration;
 
@@ -22,16 +22,16 @@ pub struct Timeouts {
     /// How long a session may be without a byte in either direction, 100 ms to 365 days; `None`
     /// is for ever; `listener[].timeouts.idle`.
     pub idle: Option<Duration>,
-    /// How long a session of which one end has sent its FIN may be without a byte, 100 ms to
-    /// 24 h; never for ever, since sessions whose other end does not answer with its own would pile
-    /// up; `listener[].timeouts.half_close`.
+    /// How long a half-closed session may be idle, 100 ms to 24 h. The limit cannot be switched
+    /// off, because sessions whose second FIN never comes would accumulate;
+    /// `listener[].timeouts.half_close`.
     pub half_close: Duration,
     /// How long a session may last, however busy it is, 100 ms to 365 days; `None` is for ever;
     /// `listener[].timeouts.lifetime`.
     pub lifetime: Option<Duration>,
-    /// How many percent of `lifetime` a session may be cut short by, a random part of them for
-    /// each, 0 to 50, so that sessions that began together do not end together; without a meaning
-    /// if there is no lifetime; `listener[].timeouts.lifetime_jitter`.
+    /// By how many percent of `lifetime` a session may end early, 0 to 50. The share is random, so
+    /// that sessions of the same age do not end together; no meaning without a lifetime;
+    /// `listener[].timeouts.lifetime_jitter`.
     pub lifetime_jitter: u8,
 }
 
@@ -43,27 +43,27 @@ pub(super) const WRITE: &str = "e.g. timeouts = { idle = \"1h\" }";
 const CONNECT: Duration = Duration::from_secs(3);
 /// Three tries fit, and a client is answered before most give up.
 const CONNECT_TOTAL: Duration = Duration::from_secs(10);
-/// As Envoy's: connections are meant to last here, and pools and brokers are silent for longer than
-/// the ten minutes of nginx. An end that is gone without a word is found by keepalive, in two
-/// minutes; this limit only sweeps up connections that both ends have forgotten.
+/// Envoy's default. Connections here are expected to last, and pools and brokers are silent for
+/// longer than nginx's ten minutes. Keepalive finds a vanished peer in two minutes; this limit only
+/// removes connections that both peers have forgotten.
 const IDLE: Duration = Duration::from_hours(1);
 /// A slip of the unit, "1us", would fail every connection.
 const CONNECT_MIN: Duration = Duration::from_millis(1);
 /// Linux gives up after some two minutes (tcp(7), `tcp_syn_retries`).
 const CONNECT_MAX: Duration = Duration::from_mins(10);
-/// Six tries that take the longest.
+/// Six tries of the longest duration.
 const CONNECT_TOTAL_MAX: Duration = Duration::from_hours(1);
 /// Some round trips are not much shorter.
 const SESSION_MIN: Duration = Duration::from_millis(100);
-/// What is to last longer is to last for ever, which is "off".
+/// Longer lifetimes are written as "off".
 const SESSION_MAX: Duration = Duration::from_hours(365 * 24);
-/// Who has said all may wait long for an answer; for more than a day nobody is there to wait.
+/// A half-closed peer may wait long for an answer, but no client waits for more than a day.
 const HALF_CLOSE_MAX: Duration = Duration::from_hours(24);
 /// With more, a lifetime would say little about how long a session lasts.
 const JITTER_MAX: u8 = 50;
 
 impl Timeouts {
-    /// Reads the table of a listener that `connects` to an upstream, or does not.
+    /// Reads the table; `connects` is whether the listener's service connects to an upstream.
     pub(super) fn read(section: &mut Section<'_>, connects: bool) -> Self {
         let (connect, connect_total) = connect(section, connects);
         let session = SESSION_MIN..=SESSION_MAX;
@@ -92,7 +92,7 @@ impl Timeouts {
     }
 }
 
-/// `connect` and `connect_total`, of which the second must hold the first.
+/// `connect` and `connect_total`, checked against each other.
 fn connect(section: &mut Section<'_>, connects: bool) -> (Duration, Duration) {
     let whether = |value: &Value<'_>, instead| match connects {
         true => Ok(()),
@@ -148,7 +148,7 @@ fn half_close(value: &Value<'_>) -> Result<Duration, Reported> {
     )(value)
 }
 
-/// `lifetime_jitter`, which says nothing where sessions may last for ever.
+/// `lifetime_jitter`, without a meaning if sessions have no lifetime.
 fn lifetime_jitter(section: &mut Section<'_>, for_ever: bool) -> u8 {
     let percentage = value::percentage(
         0..=JITTER_MAX,

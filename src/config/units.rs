@@ -13,7 +13,7 @@ use std::time::Duration;
 /// A kind of quoted number: how to read and show it, and its name in errors.
 #[derive(Debug)]
 pub struct Quantity<Q: 'static> {
-    /// The kind, with its article.
+    /// The kind, with an article.
     pub wanted: &'static str,
     /// The accepted form.
     pub form: &'static str,
@@ -103,7 +103,7 @@ const OTHER_TIMES: &[(&str, &str)] = &[
 
 /// The duration in `text`, `None` if invalid; at most some 584 years.
 ///
-/// One number with its unit, or several without fractions, from the largest unit to the smallest.
+/// A number with its unit, or several without fractions, from the largest unit to the smallest.
 fn duration(text: &str) -> Option<Duration> {
     let mut nanos: u128 = 0;
     let mut unit_before = None;

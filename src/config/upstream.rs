@@ -1,7 +1,7 @@
 //! `[[upstream]]`: a name for the endpoints that a proxy connects to.
 //!
-//! Read by `Config::parse` before the listeners, which refer to an upstream by its name here and
-//! by its index afterwards. One that no listener uses is accepted: it may be there for tomorrow.
+//! Read by `Config::parse` before the listeners. A listener refers to an upstream by name in the
+//! file and by index in [`Config`](super::Config). An unused upstream is allowed, with a warning.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,14 +17,14 @@ use super::value;
 pub struct Upstream {
     /// Unique among the upstreams; `upstream[].name`.
     pub name: String,
-    /// Where connections go, in the order of the file: at least one, none twice, no port 0, no
-    /// IPv4 address in IPv6's form; `upstream[].endpoints`.
+    /// The addresses to connect to, in the order of the file: at least one, none twice, no port 0,
+    /// no IPv4-mapped IPv6 address; `upstream[].endpoints`.
     pub endpoints: Vec<SocketAddr>,
-    /// The addresses that connections come from, to endpoints of the same family: none twice,
-    /// each with an endpoint of its family, no IPv4 address in IPv6's form. The system chooses
-    /// for a family that has none here; `upstream[].source`.
+    /// The source addresses of connections: none twice, each of the family of an endpoint, no
+    /// IPv4-mapped IPv6 address. The system chooses the source for a family without an entry;
+    /// `upstream[].source`.
     pub source: Vec<IpAddr>,
-    /// How many endpoints are tried at most for one session, 1 to 100; `upstream[].tries`.
+    /// How many endpoints a session tries at most, 1 to 100; `upstream[].tries`.
     pub tries: usize,
     /// How the connections to endpoints are set up; `upstream[].socket`.
     pub socket: SocketOptions,
@@ -33,7 +33,7 @@ pub struct Upstream {
 /// With a second for each a client would have left long since.
 const TRIES_MAX: usize = 100;
 
-/// Reads every upstream of the file, and their names for those who refer to them.
+/// Reads every upstream of the file, and their names for the listeners.
 pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported>>, Names) {
     let mut names = Names::new("upstream");
     let upstreams = root.tables("upstream", |index, section| {
@@ -43,7 +43,7 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
             "a list, e.g. endpoints = [\"127.0.0.1:7007\"]",
             address::endpoints,
         );
-        // Endpoints that are refused have no family that a source could lack.
+        // Refused endpoints have no family to compare with.
         let known = endpoints.as_deref().ok();
         let source = section.optional("source", Vec::new(), |v| address::sources(v, known));
         let tries = value::integer(1..=TRIES_MAX, "a client does not wait for more");

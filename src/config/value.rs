@@ -1,9 +1,9 @@
-//! One value as written, and the readers that make it what it means.
+//! A written value, and the readers that convert a value into its meaning.
 //!
-//! A reader takes a [`Value`] and gives what it says, or reports why it cannot: `boolean`,
-//! `integer`, `duration`, `size`, `percentage`, `word`, `name`. Those that have limits are made
-//! with them, and `unless` makes one of another and a word. What only one concern has (addresses,
-//! lanes) is read in its own file, with the same means.
+//! A reader takes a [`Value`] and returns the meaning, or reports a mistake: `boolean`, `integer`,
+//! `duration`, `size`, `percentage`, `word`, `name`. A reader with limits is built from the limits.
+//! `unless` adds a word such as "off" to a reader. Readers for a single concern (addresses, lanes)
+//! are in the file of that concern.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -18,16 +18,16 @@ use super::errors::{Reason, Reported};
 use super::file::File;
 use super::units::{self, Quantity};
 
-/// The longest name: it goes into every log line and metric of its owner.
+/// The longest name. A name appears in every log line and metric of its owner.
 const NAME_BYTES_MAX: usize = 64;
 
-/// A value, with its key and its place in the file.
+/// A value, with its key and its position in the file.
 #[derive(Debug)]
 pub(super) struct Value<'f> {
     file: &'f File<'f>,
     path: String,
     raw: &'f Spanned<DeValue<'f>>,
-    /// The word that would be right too: "off".
+    /// A word that the key accepts besides the value, such as "off".
     word: Option<&'static str>,
 }
 
@@ -46,22 +46,22 @@ impl<'f> Value<'f> {
         &self.path
     }
 
-    /// The offset it begins at, in bytes.
+    /// The offset of the first byte.
     pub(super) fn at(&self) -> usize {
         self.raw.span().start
     }
 
-    /// The line it begins on, counted from 1.
+    /// The line of the first byte, counted from 1.
     pub(super) fn line(&self) -> usize {
         self.file.line(self.at())
     }
 
-    /// What TOML says it is.
+    /// The parsed TOML value.
     pub(super) fn raw(&self) -> &'f DeValue<'f> {
         self.raw.get_ref()
     }
 
-    /// Its text, if it is a string.
+    /// The text of a string.
     pub(super) fn text(&self) -> Option<&'f str> {
         match self.raw() {
             DeValue::String(text) => Some(text),
@@ -69,7 +69,7 @@ impl<'f> Value<'f> {
         }
     }
 
-    /// Its number, if it is an integer; saturated, so that what does not fit is out of range.
+    /// The number of an integer, saturated: a number that does not fit is out of every range.
     pub(super) fn number(&self) -> Option<i64> {
         let DeValue::Integer(digits) = self.raw() else {
             return None;
@@ -81,7 +81,7 @@ impl<'f> Value<'f> {
         Some(i64::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(saturated))
     }
 
-    /// Its table; `write` says what would be right.
+    /// The table. `write` is the remedy in the error for another type.
     pub(super) fn table(&self, write: &str) -> Result<&'f DeTable<'f>, Reported> {
         match self.raw() {
             DeValue::Table(table) => Ok(table),
@@ -89,7 +89,8 @@ impl<'f> Value<'f> {
         }
     }
 
-    /// Its elements, if it is a list: `wanted` and `write` say of what.
+    /// The elements of a list. `wanted` and `write` describe the list in the error for another
+    /// type.
     pub(super) fn elements(
         &self,
         wanted: &'static str,
@@ -122,7 +123,7 @@ impl<'f> Value<'f> {
         self.refuse(Reason::Senseless { why, write })
     }
 
-    /// Refuses the value as beyond its limits.
+    /// Refuses the value as outside the limits.
     pub(super) fn out_of_range(
         &self,
         min: impl Display,
@@ -146,7 +147,7 @@ pub(super) fn boolean(value: &Value<'_>) -> Result<bool, Reported> {
     }
 }
 
-/// A whole number within a range; `why` there is one.
+/// A whole number within a range; `why` explains the limits.
 pub(super) fn integer<N>(
     range: RangeInclusive<N>,
     why: &'static str,
@@ -167,7 +168,7 @@ where
     }
 }
 
-/// A duration within a range; `why` there is one.
+/// A duration within a range; `why` explains the limits.
 pub(super) fn duration(
     range: RangeInclusive<Duration>,
     why: &'static str,
@@ -175,7 +176,7 @@ pub(super) fn duration(
     quantity(&units::DURATION, range, why)
 }
 
-/// A size in bytes within a range, all of which an `N` can hold; `why` there is one.
+/// A size in bytes within a range, all of which fits `N`; `why` explains the limits.
 pub(super) fn size<N: TryFrom<u64>>(
     range: RangeInclusive<u64>,
     why: &'static str,
@@ -183,7 +184,7 @@ pub(super) fn size<N: TryFrom<u64>>(
     quantity(&units::SIZE, range, why)
 }
 
-/// Whole percent within a range; `why` there is one.
+/// Whole percent within a range; `why` explains the limits.
 pub(super) fn percentage(
     range: RangeInclusive<u8>,
     why: &'static str,
@@ -192,7 +193,7 @@ pub(super) fn percentage(
     quantity(&units::PERCENTAGE, min.into()..=max.into(), why)
 }
 
-/// A quoted number with its unit within a range; `why` there is one.
+/// A quoted number with its unit within a range; `why` explains the limits.
 fn quantity<Q: PartialOrd + Copy, N: TryFrom<Q>>(
     kind: &'static Quantity<Q>,
     range: RangeInclusive<Q>,
@@ -221,7 +222,7 @@ fn quantity<Q: PartialOrd + Copy, N: TryFrom<Q>>(
     }
 }
 
-/// What `read` gives if it is whole `step`s; `why` nothing between them will do.
+/// Adds a rule to `read`: the duration is a multiple of `step`; `why` explains the rule.
 pub(super) fn whole(
     step: Duration,
     why: &'static str,
@@ -239,7 +240,7 @@ pub(super) fn whole(
     }
 }
 
-/// What `read` gives, or `None` for `word`, which means that there is none.
+/// Adds `word` to `read`, with the meaning `None`.
 pub(super) fn unless<T>(
     word: &'static str,
     read: impl Fn(&Value<'_>) -> Result<T, Reported>,
@@ -259,7 +260,7 @@ pub(super) fn unless<T>(
     }
 }
 
-/// One of a few words; `wanted` names their kind.
+/// A word of a fixed list; `wanted` names the kind of word.
 pub(super) fn word<T: Clone>(
     wanted: &'static str,
     words: &'static [(&'static str, T)],
@@ -273,7 +274,7 @@ pub(super) fn word<T: Clone>(
     }
 }
 
-/// A name, which stands in logs, metrics and paths: short, and never in need of quotes.
+/// A name for logs, metrics and paths: short, and never in need of quotes.
 pub(super) fn name(value: &Value<'_>) -> Result<String, Reported> {
     let sane = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
     match value.text().map(|text| (text, text.as_bytes())) {
@@ -300,7 +301,7 @@ fn list<'w>(words: impl Iterator<Item = &'w str>) -> String {
     }
 }
 
-/// What `read` makes of every element; each is read, also after one is refused.
+/// Reads every element, also after an element was refused.
 pub(super) fn all<'f, T>(
     elements: &[Value<'f>],
     read: impl FnMut(&Value<'f>) -> Result<T, Reported>,
@@ -309,10 +310,10 @@ pub(super) fn all<'f, T>(
     read.into_iter().collect()
 }
 
-/// What may be in a file once, and the line it is on.
+/// Values that must be unique in the file, each with its line.
 #[derive(Debug)]
 pub(super) struct Unique<K> {
-    /// What it is: "this name".
+    /// The kind of value, for errors: "this name".
     what: &'static str,
     first: BTreeMap<K, usize>,
 }
@@ -325,7 +326,7 @@ impl<K: Ord> Unique<K> {
         }
     }
 
-    /// Refuses `value` if another before it said `key` too.
+    /// Refuses `value` if an earlier value claimed `key`.
     pub(super) fn claim(&mut self, key: K, value: &Value<'_>) -> Result<(), Reported> {
         match self.first.entry(key) {
             Entry::Vacant(entry) => {
