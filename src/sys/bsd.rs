@@ -1,7 +1,7 @@
-//! What macOS and the BSDs have in the place of Linux's own: the same names as in `linux.rs`.
+//! macOS and the BSDs: the same names as in `linux.rs`.
 //!
-//! Only FreeBSD lets a thread choose its CPU by number; macOS takes a tag that keeps threads of
-//! different tags apart, and has it on Intel only. Elsewhere the scheduler decides.
+//! Only FreeBSD lets a thread choose its CPU by number. macOS has affinity tags, which separate
+//! threads of different tags, on Intel only. On the remaining systems the scheduler decides.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io;
@@ -17,27 +17,27 @@ use super::system_call::{NO_SIGNAL, checked};
 /// The CPUs that this process may use.
 ///
 /// # Errors
-/// What the system says when it does not know how many there are.
+/// The system does not know the number of CPUs.
 pub fn cpus() -> io::Result<Vec<usize>> {
     Ok((0..thread::available_parallelism()?.get()).collect())
 }
 
-/// Reads what is there without waiting (`recv(2)`).
+/// Reads without waiting (`recv(2)`).
 pub(super) fn recv_now(socket: SocketRef<'_>, into: &mut [u8]) -> io::Result<usize> {
     let (to, bytes) = (into.as_mut_ptr().cast(), into.len());
-    // SAFETY: valid for writes of its length during the call.
+    // SAFETY: `to` is valid for writes of `bytes` during the call.
     checked(unsafe { libc::recv(socket.as_raw_fd(), to, bytes, libc::MSG_DONTWAIT) })
 }
 
-/// Writes what fits without waiting (`send(2)`).
+/// Writes without waiting (`send(2)`).
 pub(super) fn send_now(socket: SocketRef<'_>, part: &[u8]) -> io::Result<usize> {
     socket2::SockRef::from(&socket).send_with_flags(part, NO_SIGNAL)
 }
 
-/// Pins the calling thread to one CPU (`cpuset_setaffinity(2)`).
+/// Pins the calling thread to a CPU (`cpuset_setaffinity(2)`).
 ///
 /// # Errors
-/// `InvalidInput` when the process may not use that CPU.
+/// `InvalidInput` when the process may not use the CPU.
 #[cfg(target_os = "freebsd")]
 pub fn pin_to(cpu: usize) -> io::Result<()> {
     use std::mem::MaybeUninit;
@@ -55,18 +55,18 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
     checked(rc).map(drop)
 }
 
-/// Tells the scheduler to keep this thread apart from those with other tags
-/// (`THREAD_AFFINITY_POLICY`, `mach/thread_policy.h`); Apple's own processors do not listen.
+/// Asks the scheduler to separate this thread from threads with a different tag
+/// (`THREAD_AFFINITY_POLICY`, `mach/thread_policy.h`). Apple's own processors ignore the tag.
 ///
 /// # Errors
 /// Never.
 #[cfg(target_os = "macos")]
 pub fn pin_to(cpu: usize) -> io::Result<()> {
     let mut tag = i32::try_from(cpu).map_or(0, |cpu| cpu + 1);
-    // SAFETY: no arguments. The port is the thread's own, which std keeps as well.
+    // SAFETY: no arguments. The port belongs to the thread, and std keeps a reference.
     let thread = unsafe { libc::pthread_mach_thread_np(libc::pthread_self()) };
     let flavor = libc::THREAD_AFFINITY_POLICY.cast_unsigned();
-    // SAFETY: the policy is one integer, valid for the call.
+    // SAFETY: the policy is a single integer, valid for the call.
     let _hint = unsafe { libc::thread_policy_set(thread, flavor, &raw mut tag, 1) };
     Ok(())
 }
@@ -80,13 +80,14 @@ pub fn pin_to(_cpu: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes that the socket's send buffer has room for.
+/// How many bytes fit into the socket's send buffer.
 pub(crate) fn send_room(socket: SocketRef<'_>) -> io::Result<usize> {
     let size = socket2::SockRef::from(&socket).send_buffer_size()?;
     Ok(size.saturating_sub(unacknowledged(socket)?))
 }
 
-/// Bytes sent that the peer has not acknowledged: those of the send buffer (`SO_NWRITE`).
+/// How many sent bytes the peer has not acknowledged: the contents of the send buffer
+/// (`SO_NWRITE`).
 #[cfg(target_os = "macos")]
 pub(crate) fn unacknowledged(socket: SocketRef<'_>) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
@@ -99,7 +100,8 @@ pub(crate) fn unacknowledged(socket: SocketRef<'_>) -> io::Result<usize> {
     checked(bytes)
 }
 
-/// Bytes sent that the peer has not acknowledged: those of the send buffer (`FIONWRITE`).
+/// How many sent bytes the peer has not acknowledged: the contents of the send buffer
+/// (`FIONWRITE`).
 #[cfg(any(target_os = "freebsd", target_os = "netbsd"))]
 pub(crate) fn unacknowledged(socket: SocketRef<'_>) -> io::Result<usize> {
     /// `_IOR('f', 119, int)` on FreeBSD, `_IOR('f', 121, int)` on NetBSD (`sys/filio.h`).
@@ -109,28 +111,27 @@ pub(crate) fn unacknowledged(socket: SocketRef<'_>) -> io::Result<usize> {
         0x4004_6679
     };
     let mut bytes: libc::c_int = 0;
-    // SAFETY: the request writes one int, which is valid for it.
+    // SAFETY: the request writes a single int; the pointer is valid for the write.
     checked(unsafe { libc::ioctl(socket.as_raw_fd(), FIONWRITE, &raw mut bytes) })?;
     checked(bytes)
 }
 
-/// This system does not say: nothing, so that no reset waits for an acknowledgement.
+/// Unknown here: zero, so that no reset waits for an acknowledgement.
 #[cfg(not(any(target_os = "macos", target_os = "freebsd", target_os = "netbsd")))]
 pub(crate) fn unacknowledged(_socket: SocketRef<'_>) -> io::Result<usize> {
     Ok(0)
 }
 
-/// Bytes received that nobody has read (`FIONREAD`).
+/// How many received bytes are unread (`FIONREAD`).
 #[cfg(test)]
 pub(crate) fn unread(socket: SocketRef<'_>) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: the request writes one int, which is valid for it.
+    // SAFETY: the request writes a single int; the pointer is valid for the write.
     checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
     checked(bytes)
 }
 
-/// Whether the connection is over: a socket that has lost its peer has no peer's name
-/// (getpeername(2)).
+/// Whether the connection is over: a socket without a peer has no peer address (getpeername(2)).
 pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
     peer_address(socket).is_err()
 }
@@ -141,7 +142,7 @@ pub(crate) fn set_congestion(socket: SocketRef<'_>, name: &str) -> io::Result<()
     socket2::SockRef::from(&socket).set_tcp_congestion(name.as_bytes())
 }
 
-/// `TCP_CONGESTION`, which is not offered here.
+/// corelane does not use `TCP_CONGESTION` here.
 #[cfg(not(target_os = "freebsd"))]
 pub(crate) fn set_congestion(_socket: SocketRef<'_>, _name: &str) -> io::Result<()> {
     Err(no_option("TCP_CONGESTION"))

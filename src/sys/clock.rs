@@ -1,5 +1,5 @@
-//! The monotonic clock. A lane reads it once per turn and passes the time down; the pollers read
-//! it while they spin. Nothing else does: the simulator has a clock of its own.
+//! The monotonic clock. A lane reads the clock once per turn and passes the time down. Otherwise
+//! only the pollers read the clock, while they spin. The simulator has a clock of its own.
 
 use std::ops::Add;
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ impl Time {
     /// The first moment.
     pub const ZERO: Self = Self(0);
 
-    /// The last moment, which never comes.
+    /// The end of time.
     pub const NEVER: Self = Self(u64::MAX);
 
     /// The moment `nanos` nanoseconds after [`Time::ZERO`].
@@ -29,7 +29,7 @@ impl Time {
         self.0
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// The time from `earlier` to `self`; zero if `self` is not later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

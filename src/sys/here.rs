@@ -1,7 +1,7 @@
-//! What this machine has, asked at start on the main thread: addresses, interfaces, ways to others,
-//! what the kernel grants.
+//! What this machine has: addresses, interfaces, routes and limits of the kernel.
 //!
-//! Called by `server::here` to find out what a configuration asks for in vain. Sends nothing.
+//! Called at start on the main thread by `server::here`, to find the parts of a configuration that
+//! this machine cannot serve. Sends nothing.
 #![cfg_attr(unix, expect(unsafe_code, reason = "system calls"))]
 
 use std::fs;
@@ -15,17 +15,16 @@ use socket2::SockRef;
 
 use super::handle::SocketRef;
 
-/// The addresses of this machine at one moment.
+/// A snapshot of this machine's addresses.
 #[derive(Debug)]
 pub(crate) struct OwnAddresses {
-    /// `None` where the system does not say: a service or a container may be without the sockets
-    /// that tell (systemd's `RestrictAddressFamilies=`).
+    /// `None` without a list: a service or a container may be refused netlink sockets (systemd's
+    /// `RestrictAddressFamilies=`).
     listed: Option<Vec<IpAddr>>,
 }
 
 impl OwnAddresses {
-    /// Asks the system (`getifaddrs(3)`). Where it does not say, each address is asked for when it
-    /// is wanted, by a bind.
+    /// Lists the addresses (`getifaddrs(3)`). Without a list, a bind tests each address on demand.
     pub(crate) fn look() -> Self {
         Self {
             listed: listed().ok(),
@@ -35,15 +34,15 @@ impl OwnAddresses {
     /// Whether a connection to this address comes back to this machine.
     pub(crate) fn has(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        // A local route may give a machine whole networks (`ip route add local`), of which no
-        // interface lists an address; they can be bound to.
+        // A local route may give a machine whole networks (`ip route add local`). No interface
+        // lists such an address, but a bind succeeds.
         let is_listed = |listed: &Vec<IpAddr>| listed.contains(&ip);
         let is_listed = self.listed.as_ref().is_some_and(is_listed);
         ip.is_loopback() || is_listed || binds(ip) && !binds_foreign(ip)
     }
 
-    /// Whether an interface may have it, be it not ready for use: IPv6 first asks whether somebody
-    /// else has it (RFC 4862).
+    /// Whether an interface may have the address, though not ready for use: IPv6 first detects
+    /// duplicates (RFC 4862).
     pub(crate) fn may_list(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         match &self.listed {
@@ -57,7 +56,7 @@ fn binds(ip: IpAddr) -> bool {
     UdpSocket::bind((ip, 0)).is_ok()
 }
 
-/// Whether sockets may be bound to addresses of others (Linux: `net.ipv4.ip_nonlocal_bind`).
+/// Whether sockets may be bound to foreign addresses (Linux: `net.ipv4.ip_nonlocal_bind`).
 fn binds_foreign(ip: IpAddr) -> bool {
     let family = match ip {
         IpAddr::V4(_) => "ipv4",
@@ -69,26 +68,26 @@ fn binds_foreign(ip: IpAddr) -> bool {
 #[cfg(unix)]
 fn listed() -> io::Result<Vec<IpAddr>> {
     let mut first = std::ptr::null_mut::<libc::ifaddrs>();
-    // SAFETY: the pointer is valid for the write of one pointer.
+    // SAFETY: the pointer is valid for the write of a pointer.
     if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
         return Err(io::Error::last_os_error());
     }
     let mut found = Vec::new();
     let mut next = first;
     while !next.is_null() {
-        // SAFETY: an entry of the list, which lives until it is freed below.
+        // SAFETY: an entry of the list, which lives until `freeifaddrs` below.
         let entry = unsafe { &*next };
-        // SAFETY: `ifa_addr` is null or an address that is as long as its family wants.
+        // SAFETY: `ifa_addr` is null or an address of the length of its family.
         found.extend(unsafe { ip_of(entry.ifa_addr) });
         next = entry.ifa_next;
     }
-    // SAFETY: `first` is what getifaddrs gave, and nothing refers into it any more.
+    // SAFETY: `first` comes from getifaddrs, and no reference into the list is left.
     unsafe { libc::freeifaddrs(first) };
     Ok(found)
 }
 
 /// # Safety
-/// `address` is null or points to an address that is as long as its family wants.
+/// `address` is null or points to an address of the length of its family.
 #[cfg(unix)]
 unsafe fn ip_of(address: *const libc::sockaddr) -> Option<IpAddr> {
     if address.is_null() {
@@ -131,12 +130,12 @@ pub(crate) fn has_interface(_number: u32) -> bool {
     true
 }
 
-/// Whether the system knows a way to an address, from another or from one of its choice. Nothing is
-/// sent: a connect of UDP is a look into the table of routes.
+/// Whether the system has a route to an address, from `source` or from a source of the system's
+/// choice. Nothing is sent: connecting a UDP socket only looks at the routing table.
 ///
 /// # Errors
-/// What `connect(2)` says: `NetworkUnreachable` and its like, or `InvalidInput` if no connection
-/// from there can go there.
+/// The error of `connect(2)`: `NetworkUnreachable` and similar, or `InvalidInput` for a source that
+/// cannot reach `to`.
 pub(crate) fn way(source: Option<IpAddr>, to: SocketAddr) -> io::Result<()> {
     let any = match to {
         SocketAddr::V4(_) => IpAddr::from([0; 4]),
@@ -145,8 +144,8 @@ pub(crate) fn way(source: Option<IpAddr>, to: SocketAddr) -> io::Result<()> {
     UdpSocket::bind((source.unwrap_or(any), 0))?.connect(to)
 }
 
-/// The bytes of the send and of the receive buffer that the kernel has granted, in the terms in
-/// which they are asked for: Linux says the double.
+/// The sizes of the send and of the receive buffer that the kernel granted, in the unit of the
+/// request: Linux reports twice the size.
 pub(crate) fn granted_buffers(socket: SocketRef<'_>) -> io::Result<(usize, usize)> {
     let socket = SockRef::from(&socket);
     let share = if cfg!(target_os = "linux") { 2 } else { 1 };
@@ -154,7 +153,7 @@ pub(crate) fn granted_buffers(socket: SocketRef<'_>) -> io::Result<(usize, usize
     Ok((send / share, receive / share))
 }
 
-/// The congestion controls that the kernel has loaded, if it says so.
+/// The congestion controls of the kernel, if the kernel lists them.
 pub(crate) fn congestion_controls() -> Option<Vec<String>> {
     let names: String = setting("net/ipv4/tcp_available_congestion_control")?;
     Some(names.split_whitespace().map(str::to_owned).collect())
@@ -166,13 +165,13 @@ pub(crate) fn listeners_open_fast() -> Option<bool> {
     Some(bits & 2 != 0)
 }
 
-/// How many connections a listener may hold until they are accepted (`net.core.somaxconn`).
+/// The kernel's limit on a listener's backlog (`net.core.somaxconn`).
 pub(crate) fn backlog_max() -> Option<u32> {
     setting("net/core/somaxconn")
 }
 
-/// How many local ports one address has for connections to one endpoint
-/// (`net.ipv4.ip_local_port_range`), if the kernel says so.
+/// How many local ports an address has for connections to the same endpoint
+/// (`net.ipv4.ip_local_port_range`).
 pub(crate) fn ports_for_connections() -> Option<usize> {
     let range: String = setting("net/ipv4/ip_local_port_range")?;
     let mut ends = range.split_whitespace().map(str::parse::<usize>);
@@ -182,7 +181,7 @@ pub(crate) fn ports_for_connections() -> Option<usize> {
     Some((last + 1).saturating_sub(first))
 }
 
-/// A setting of the kernel; Linux has them as files.
+/// A setting of the kernel; on Linux, a file.
 fn setting<T: FromStr>(name: &str) -> Option<T> {
     let text = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
     text.trim().parse().ok()
@@ -204,20 +203,20 @@ mod tests {
         for text in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert!(own.has(ip(text)), "{text}");
         }
-        // For documentation only (RFC 5737, RFC 3849): nobody has them.
+        // Documentation addresses (RFC 5737, RFC 3849), which no machine has.
         for text in ["203.0.113.1", "2001:db8::1", "::ffff:203.0.113.1"] {
             assert!(!own.has(ip(text)), "{text}");
             assert!(!own.may_list(ip(text)), "{text}");
         }
     }
 
-    /// systemd's `RestrictAddressFamilies=AF_INET AF_INET6` is one way to come to this.
+    /// For example with systemd's `RestrictAddressFamilies=AF_INET AF_INET6`.
     #[test]
     fn knows_them_by_a_bind_where_the_system_lists_none() {
         let own = OwnAddresses { listed: None };
         assert!(own.has(ip("127.9.9.9")) && own.has(ip("::1")));
         assert!(!own.has(ip("203.0.113.1")) && !own.has(ip("2001:db8::1")));
-        // One that may be on its way is waited for; IPv4 has no such state.
+        // An IPv6 address may be in duplicate detection; IPv4 has no such state.
         assert!(own.may_list(ip("2001:db8::1")) && !own.may_list(ip("203.0.113.1")));
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn keep_descriptors() -> Option<usize> {
 /// The largest file, in bytes, that this process may write (`RLIMIT_FSIZE`); `None` for no limit.
 pub(crate) fn file_size_limit() -> Option<usize> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
-    // SAFETY: the pointer is valid for a write of one rlimit.
+    // SAFETY: the pointer is valid for a write of an rlimit.
     let rc = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, limit.as_mut_ptr()) };
     // SAFETY: the call succeeded and so filled the structure.
     let limit = (rc == 0).then(|| unsafe { limit.assume_init() }.rlim_cur)?;

@@ -17,24 +17,24 @@ use libc as system;
 /// The identifier of the `EVFILT_USER` event that wakes a sleeping lane.
 const WAKE: usize = 0;
 
-/// A change to what is watched, or an event.
+/// A change to the watches of a queue, or an event.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(crate) struct Event(pub(super) system::kevent);
 
-/// What an event tells of.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filter {
     /// A descriptor can be read, or accepted from.
     Read,
     /// A descriptor can be written, or has connected.
     Write,
-    /// Somebody called [`Kqueue::wake`].
+    /// A thread called `Kqueue::wake`.
     Wake,
 }
 
 impl Event {
-    /// No event yet: room for one.
+    /// An empty event, as room for the kernel to write.
     pub(crate) const NONE: Self = Self(system::kevent {
         ident: 0,
         filter: 0,
@@ -83,7 +83,7 @@ impl Event {
         from_data(self.0.udata)
     }
 
-    /// What it tells of.
+    /// The kind of the event.
     pub(crate) fn filter(&self) -> Filter {
         if self.0.filter == system::EVFILT_READ {
             Filter::Read
@@ -94,8 +94,8 @@ impl Event {
         }
     }
 
-    /// Whether the stream has ended: no more will come, or be taken (`EV_EOF`). Bytes that came
-    /// before are still to be read.
+    /// Whether the stream has ended: the descriptor receives or takes no more bytes (`EV_EOF`).
+    /// Earlier bytes are still readable.
     pub(crate) fn is_end(&self) -> bool {
         self.0.flags & system::EV_EOF != 0
     }
@@ -109,7 +109,7 @@ impl Event {
         Some(io::Error::from_raw_os_error(code))
     }
 
-    /// The change that this event answers with an error, to be made again.
+    /// The change that failed, for another attempt.
     pub(crate) fn again(mut self) -> Self {
         self.0.flags = system::EV_ADD | system::EV_CLEAR;
         self.0.data = 0;
@@ -127,8 +127,9 @@ fn from_data(data: *mut libc::c_void) -> usize {
     data.addr()
 }
 
-/// As `tests/ports/kevent.c` has it from the systems' headers. NetBSD 10 made its own longer by
-/// four words; libc calls the entry point of before that, which goes by the shorter one.
+/// The size and offsets that `tests/ports/kevent.c` finds in the systems' headers. NetBSD 10 made
+/// the struct longer by four words; libc calls the older entry point, which takes the shorter
+/// struct.
 #[cfg(not(target_os = "linux"))]
 const _: () = {
     let bytes = if cfg!(target_os = "freebsd") {

@@ -21,15 +21,15 @@ use super::system_call::checked;
 pub(crate) struct Kqueue(Queue);
 
 impl Kqueue {
-    /// Opens one, close-on-exec, with its wake-up watched.
+    /// Opens a close-on-exec queue that watches its wake-up event.
     pub(crate) fn open() -> io::Result<Self> {
         let queue = Self(Queue::open()?);
         queue.call(&[Event::watch_wake()], &mut [], None)?;
         Ok(queue)
     }
 
-    /// Makes changes, then takes events: waits at most `timeout` (`None`: for ever) for the first.
-    /// With no room for events it waits for none.
+    /// Makes changes, then returns events: waits at most `timeout` (`None`: for ever) for the first
+    /// event. Does not wait if `events` has no room.
     pub(crate) fn call(
         &self,
         changes: &[Event],
@@ -58,7 +58,7 @@ impl Queue {
         // SAFETY: no arguments.
         let fd = unsafe { libc::kqueue() };
         checked(fd)?;
-        // SAFETY: the call succeeded, so `fd` is open and nobody else owns it.
+        // SAFETY: the call succeeded, so `fd` is open and has no owner yet.
         let queue = unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) };
         // SAFETY: no pointers.
         checked(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
@@ -83,8 +83,8 @@ impl Queue {
             events.len().try_into().expect(count),
         );
         let fd = self.0.as_raw_fd();
-        // SAFETY: `Event` is the system's struct and nothing else; both lists are valid for their
-        // lengths, and the time for a read or null.
+        // SAFETY: `Event` is a transparent wrapper of the system's struct. Both lists are valid for
+        // their lengths, and the time is null or valid for a read.
         checked(unsafe { libc::kevent(fd, from, changes, to, events, time) })
     }
 }

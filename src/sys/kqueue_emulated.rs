@@ -1,13 +1,13 @@
 //! kevent(2) over epoll and eventfd, for tests on Linux (`--cfg kqueue_emulated`); never in the
 //! product.
 //!
-//! Two edge-triggered epolls, one for reads and one for writes, lie in an outer one beside an
-//! eventfd for the wake-up. An edge only marks a descriptor: its state is looked at when the event
-//! is collected, as BSD kernels do, and what is not true any more is not told.
+//! An outer epoll contains two edge-triggered epolls, for reads and for writes, and an eventfd for
+//! the wake-up. An edge only marks a descriptor. The state of the descriptor is read when the event
+//! is collected, as BSD kernels do; a state that has gone is not reported.
 //!
-//! What it cannot show: wrong numbers or layouts (it has its own, FreeBSD's), the TCP of a BSD, the
-//! grain of its timers, an asynchronous loopback. It knows the filters and flags that corelane
-//! uses, and no timers: corelane's are the timeout of the call.
+//! The emulation cannot find wrong numbers or layouts (it has FreeBSD's), nor show a BSD's TCP,
+//! timer resolution or asynchronous loopback. Only the filters and flags that corelane uses are
+//! emulated. There are no kqueue timers: corelane uses the timeout of the call.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ pub(super) struct Queue {
     reads: OwnedFd,
     writes: OwnedFd,
     user: OwnedFd,
-    /// What each descriptor's watches carry, by filter.
+    /// The token of each watch, by descriptor and filter.
     notes: Mutex<HashMap<(RawFd, i16), usize>>,
 }
 
@@ -107,7 +107,7 @@ impl Queue {
             return Ok(());
         }
         let number = RawFd::try_from(change.ident).map_err(|_| bad_descriptor())?;
-        // SAFETY: it is used for calls that answer EBADF if it is closed, and for nothing else.
+        // SAFETY: only used for calls that return EBADF for a closed descriptor.
         let fd = unsafe { BorrowedFd::borrow_raw(number) };
         let (queue, interest) = match change.filter {
             EVFILT_READ => (&self.reads, libc::EPOLLIN | libc::EPOLLRDHUP),
@@ -157,7 +157,7 @@ impl Queue {
         Ok(count)
     }
 
-    /// What is true of a descriptor that was marked.
+    /// The current state of a marked descriptor.
     fn look(&self, number: RawFd, filter: i16) -> Option<Event> {
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         let token = *notes.get(&(number, filter))?;
@@ -171,7 +171,7 @@ impl Queue {
             events: wanted,
             revents: 0,
         };
-        // SAFETY: the pointer is valid for one entry during the call.
+        // SAFETY: the pointer is valid for a pollfd during the call.
         unsafe { libc::poll(&raw mut entry, 1, 0) };
         let state = entry.revents;
         if state == 0 || state & libc::POLLNVAL != 0 {
@@ -194,7 +194,7 @@ fn bad_descriptor() -> io::Error {
 
 fn owned(fd: RawFd) -> io::Result<OwnedFd> {
     checked(fd)?;
-    // SAFETY: the call succeeded, so `fd` is open and nobody else owns it.
+    // SAFETY: the call succeeded, so `fd` is open and has no owner yet.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -203,7 +203,7 @@ fn epoll() -> io::Result<OwnedFd> {
     owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
 }
 
-/// Watches a descriptor; one that is watched already starts anew, its state the first edge.
+/// Watches a descriptor. A second watch starts anew, with the present state as the first edge.
 fn control(queue: &OwnedFd, fd: BorrowedFd<'_>, events: i32, token: u64) -> io::Result<()> {
     let (queue, fd) = (queue.as_raw_fd(), fd.as_raw_fd());
     let events = events.cast_unsigned();

@@ -1,4 +1,4 @@
-//! What only Linux has: affinity masks, eventfd, the io_uring switch.
+//! Linux only: affinity masks, pipes, socket figures, eventfd, timerfd, thread progress.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::fs;
@@ -14,23 +14,23 @@ use super::system_call::{NO_SIGNAL, checked, retry};
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
 ///
 /// # Errors
-/// What the system call says.
+/// The error of the system call.
 pub(crate) fn cpus() -> io::Result<Vec<usize>> {
     let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
     let bytes = size_of::<libc::cpu_set_t>();
     // SAFETY: the pointer is valid for a write of `bytes`.
     checked(unsafe { libc::sched_getaffinity(0, bytes, set.as_mut_ptr()) })?;
-    // SAFETY: zeroed is a valid (empty) set, and the call has filled it.
+    // SAFETY: zeroed is a valid (empty) set, and the call has filled the set.
     let set = unsafe { set.assume_init() };
     // SAFETY: every index is below the size of the set.
     let allowed = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
     Ok((0..8 * bytes).filter(allowed).collect())
 }
 
-/// Pins the calling thread to one CPU (`sched_setaffinity(2)`).
+/// Pins the calling thread to a CPU (`sched_setaffinity(2)`).
 ///
 /// # Errors
-/// `InvalidInput` when the process may not use that CPU.
+/// `InvalidInput` when the process may not use the CPU.
 pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     let bytes = size_of::<libc::cpu_set_t>();
     if cpu >= 8 * bytes {
@@ -44,9 +44,10 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     checked(unsafe { libc::sched_setaffinity(0, bytes, &raw const set) }).map(drop)
 }
 
-/// Reads what is there without waiting (`recv(2)`), past libc's function: that is a cancellation
-/// point, for which a process of several threads pays four locked instructions. Nobody cancels
-/// threads here. With [`send_now`]: 89 of 1,550 instructions of a message on epoll, eight locked.
+/// Reads without waiting (`recv(2)`), past libc's function: libc makes the call a cancellation
+/// point, at the cost of four locked instructions in a process of several threads. corelane cancels
+/// no threads. With [`send_now`] this saves 89 of 1,550 instructions of a message on epoll, eight
+/// of them locked.
 pub(super) fn recv_now(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
     let (to, bytes) = (into.as_mut_ptr(), into.len());
     let (nr, fd) = (libc::SYS_recvfrom, socket.as_raw_fd());
@@ -54,7 +55,7 @@ pub(super) fn recv_now(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<us
     checked(unsafe { libc::syscall(nr, fd, to, bytes, libc::MSG_DONTWAIT, 0_usize, 0_usize) })
 }
 
-/// Writes what fits without waiting (`send(2)`), as [`recv_now`] reads.
+/// Writes without waiting (`send(2)`), past libc's function like [`recv_now`].
 pub(super) fn send_now(socket: BorrowedFd<'_>, part: &[u8]) -> io::Result<usize> {
     let (from, bytes) = (part.as_ptr(), part.len());
     let (nr, fd) = (libc::SYS_sendto, socket.as_raw_fd());
@@ -62,11 +63,11 @@ pub(super) fn send_now(socket: BorrowedFd<'_>, part: &[u8]) -> io::Result<usize>
     checked(unsafe { libc::syscall(nr, fd, from, bytes, NO_SIGNAL, 0_usize, 0_usize) })
 }
 
-/// What a pipe must hold to be worth its two system calls a move: below, reads and writes through a
-/// buffer of the process move more at a time.
+/// The smallest pipe worth two system calls for each move: with less, reads and writes through a
+/// buffer of the process move more bytes for each call.
 const PIPE_BYTES_MIN: usize = 64 * 1024;
 
-/// A kernel buffer through which bytes go from socket to socket without a copy (`splice(2)`).
+/// A pipe that carries bytes from socket to socket without a copy (`splice(2)`).
 #[derive(Debug)]
 pub(crate) struct Pipe {
     read: OwnedFd,
@@ -85,11 +86,11 @@ impl Pipe {
         let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
         // SAFETY: the array is valid for a write of two descriptors.
         checked(unsafe { libc::pipe2(ends.as_mut_ptr(), flags) })?;
-        // SAFETY: the call succeeded, so the descriptor is open and nobody else owns it.
+        // SAFETY: the call succeeded, so the descriptor is open and has no owner yet.
         let read = unsafe { OwnedFd::from_raw_fd(ends[0]) };
         // SAFETY: as above.
         let write = unsafe { OwnedFd::from_raw_fd(ends[1]) };
-        // SAFETY: no pointers. If the system refuses, the pipe stays as it was.
+        // SAFETY: no pointers. If the call fails, the pipe keeps its size.
         unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
         // SAFETY: no pointers.
         let granted = checked(unsafe { libc::fcntl(write.as_raw_fd(), libc::F_GETPIPE_SZ) })?;
@@ -99,14 +100,14 @@ impl Pipe {
         Ok(Self { read, write })
     }
 
-    /// Moves what a non-blocking socket has received, at most `max` bytes, into the pipe; 0 is the
-    /// peer's FIN.
+    /// Moves received bytes of a non-blocking socket into the pipe, at most `max`; 0 is the peer's
+    /// FIN.
     pub(crate) fn fill(&self, from: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
         splice(from, self.write.as_fd(), max)
     }
 
-    /// Moves at most `max` bytes out of the pipe into a non-blocking socket. A peer that is gone is
-    /// an error, and no signal as long as the process ignores `SIGPIPE`.
+    /// Moves at most `max` bytes out of the pipe into a non-blocking socket. A lost peer is an
+    /// error, and not a signal as long as the process ignores `SIGPIPE`.
     pub(crate) fn drain(&self, to: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
         splice(self.read.as_fd(), to, max)
     }
@@ -114,13 +115,13 @@ impl Pipe {
     /// Reads bytes out of the pipe.
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         let (fd, bytes) = (self.read.as_raw_fd(), into.len());
-        // SAFETY: `into` is valid for writes of its length.
+        // SAFETY: `into` is valid for writes of `bytes`.
         retry(|| checked(unsafe { libc::read(fd, into.as_mut_ptr().cast(), bytes) }))
     }
 }
 
-/// Whether a failed splice says that it is not to be had, and nothing of the sockets: not for
-/// these, not on this system, not in this sandbox, or not without memory (splice(2)).
+/// Whether a failed splice means that splice is unavailable, rather than a failed socket: not for
+/// these sockets, this system or this sandbox, or no memory (splice(2)).
 pub(crate) fn is_without_splice(error: &io::Error) -> bool {
     let codes = [libc::EINVAL, libc::ENOSYS, libc::EPERM, libc::ENOMEM];
     error
@@ -134,12 +135,12 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<us
         std::ptr::null_mut(),
         libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK,
     );
-    // SAFETY: null offsets are what sockets and pipes want.
+    // SAFETY: sockets and pipes require null offsets.
     retry(|| checked(unsafe { libc::splice(from, no_offset, to, no_offset, max, flags) }))
 }
 
-/// Bytes that the socket's send buffer has room for, as the kernel accounts for them (`SO_MEMINFO`,
-/// Linux 4.12), and no more than may still wait unsent if that is limited (`TCP_NOTSENT_LOWAT`).
+/// How many bytes fit into the socket's send buffer by the kernel's accounting (`SO_MEMINFO`, Linux
+/// 4.12), limited by the room below `TCP_NOTSENT_LOWAT`.
 pub(crate) fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
     /// Places in the array (`SK_MEMINFO_*` of `linux/sock_diag.h`).
     const SNDBUF: usize = 3;
@@ -156,7 +157,7 @@ pub(crate) fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(room.min(unsent_room)).unwrap_or(usize::MAX))
 }
 
-/// Bytes that may wait unsent beside those that do; `None` when the socket has no limit of its own.
+/// How many more bytes may wait unsent; `None` without a limit on the socket.
 fn unsent_room(socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
     /// Of the kernel's `linux/sockios.h`.
     const SIOCOUTQNSD: libc::Ioctl = 0x894b;
@@ -170,31 +171,33 @@ fn unsent_room(socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
     if most == 0 {
         return Ok(None);
     }
-    // SAFETY: the request writes one int, which is valid for it.
+    // SAFETY: the request writes a single int; the pointer is valid for the write.
     checked(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCOUTQNSD, &raw mut unsent) })?;
     Ok(Some(most.saturating_sub(unsent)))
 }
 
-/// Bytes sent that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)).
+/// How many sent bytes the peer has not acknowledged (`SIOCOUTQ`, tcp(7)).
 pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: the request writes one int (TIOCOUTQ is SIOCOUTQ's number), which is valid for it.
+    // SAFETY: the request (TIOCOUTQ is SIOCOUTQ's number) writes a single int; the pointer is valid
+    // for the write.
     checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
     checked(bytes)
 }
 
-/// Bytes received that nobody has read (`SIOCINQ`, tcp(7)).
+/// How many received bytes are unread (`SIOCINQ`, tcp(7)).
 #[cfg(any(test, feature = "sim"))]
 pub(crate) fn unread(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: the request writes one int (FIONREAD is SIOCINQ's number), which is valid for it.
+    // SAFETY: the request (FIONREAD is SIOCINQ's number) writes a single int; the pointer is valid
+    // for the write.
     checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
     checked(bytes)
 }
 
-/// Bytes that the peer has acknowledged so far (`tcpi_bytes_acked` of `TCP_INFO`, Linux 4.1).
+/// How many bytes the peer has acknowledged (`tcpi_bytes_acked` of `TCP_INFO`, Linux 4.1).
 pub(crate) fn acknowledged_total(socket: BorrowedFd<'_>) -> io::Result<u64> {
-    // Eight bytes and 24 words, then two rates, come before it in `struct tcp_info`.
+    // In `struct tcp_info`, eight bytes, 24 words and two rates precede the field.
     const OFFSET: usize = 8 + 24 * 4 + 2 * 8;
     let mut info = [0_u8; OFFSET + 8];
     let mut bytes = libc::socklen_t::try_from(info.len()).expect("128 bytes");
@@ -212,13 +215,14 @@ pub(crate) fn is_closed(socket: BorrowedFd<'_>) -> bool {
     tcp_state(socket) == Some(TCP_CLOSE)
 }
 
-/// Whether a connect has begun and the other end has not answered, or has not been asked yet: a
-/// connect that waits for bytes to go with its SYN (`TCP_FASTOPEN_CONNECT`) says that it is done.
+/// Whether a connect has begun and the peer has not answered. With `TCP_FASTOPEN_CONNECT` a connect
+/// reports success at once and waits for the first bytes to send with the SYN.
 pub(crate) fn is_connecting(socket: BorrowedFd<'_>) -> bool {
     tcp_state(socket) == Some(TCP_SYN_SENT)
 }
 
-// Of the enum in the kernel's `net/tcp_states.h`, which is ABI since it is the state here.
+// From the enum in the kernel's `net/tcp_states.h`, which is ABI, since `TCP_INFO` returns the
+// state.
 const TCP_SYN_SENT: u8 = 2;
 const TCP_CLOSE: u8 = 7;
 
@@ -228,13 +232,13 @@ fn tcp_state(socket: BorrowedFd<'_>) -> Option<u8> {
     let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
     let mut bytes: libc::socklen_t = 1;
     let into = (&raw mut state).cast();
-    // SAFETY: `into` is valid for a write of one byte, the first of `struct tcp_info`.
+    // SAFETY: `into` is valid for a write of a byte, the first of `struct tcp_info`.
     let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
     (rc == 0).then_some(state)
 }
 
-/// `TCP_FASTOPEN` on a listener: how many connections may have sent before their handshake is done
-/// (Linux 3.7).
+/// `TCP_FASTOPEN` on a listener: how many connections may carry data before the end of their
+/// handshake (Linux 3.7).
 pub(crate) fn set_fast_open(socket: BorrowedFd<'_>, queue: u32) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, queue)
 }
@@ -259,14 +263,13 @@ pub(crate) fn set_notsent_lowat(socket: BorrowedFd<'_>, bytes: u32) -> io::Resul
     SockRef::from(&socket).set_tcp_notsent_lowat(bytes)
 }
 
-/// `TCP_CONGESTION`; `NotFound` when the kernel has none of that name.
+/// `TCP_CONGESTION`; `NotFound` for a name that the kernel does not know.
 pub(crate) fn set_congestion(socket: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_congestion(name.as_bytes())
 }
 
-/// Has the kernel drop what would begin another connection to a listener (`SO_ATTACH_FILTER`,
-/// packet(7)): segments with a SYN. The kernel counts nothing and answers nothing; the client sends
-/// the segment again after a second.
+/// Makes the kernel drop every SYN to a listener (`SO_ATTACH_FILTER`, packet(7)). The kernel
+/// neither counts nor answers the segment; the client repeats the SYN after a second.
 pub(crate) fn turn_away(listener: BorrowedFd<'_>) -> io::Result<()> {
     const FLAGS_AT: u32 = 13; // RFC 9293 §3.1; a filter of a TCP socket sees the segment
     const SYN: u32 = 0x02;
@@ -311,12 +314,12 @@ fn set_option(
     checked(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, from, bytes) }).map(drop)
 }
 
-/// Has the allocator give pages that it holds free back to the system, also between those in use
-/// (`malloc_trim(3)`, glibc; musl's does so by itself).
+/// Makes the allocator return free pages to the system, also between used pages (`malloc_trim(3)`,
+/// glibc; musl's allocator does so by itself).
 #[cfg(not(feature = "sim"))]
 pub(crate) fn trim_heap() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it has no preconditions.
+    // SAFETY: the function has no preconditions.
     unsafe {
         libc::malloc_trim(0)
     };
@@ -328,7 +331,7 @@ pub(crate) fn listen_overflows() -> Option<u64> {
     overflows_of(&fs::read_to_string("/proc/self/net/netstat").ok()?)
 }
 
-/// Of two lines that begin alike, the first has the names and the second the values.
+/// Lines come in pairs with the same first word: names, then values.
 fn overflows_of(netstat: &str) -> Option<u64> {
     let mut lines = netstat.lines().filter(|line| line.starts_with("TcpExt:"));
     let (names, values) = (lines.next()?, lines.next()?);
@@ -344,12 +347,12 @@ pub(crate) fn thread_id() -> u32 {
     unsafe { libc::gettid() }.cast_unsigned()
 }
 
-/// What a thread has done, and whether it would do more if it had a CPU.
+/// The CPU time of a thread, and whether the thread wants a CPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThreadProgress {
-    /// CPU time that it has had.
+    /// The thread's CPU time.
     pub(crate) cpu: Duration,
-    /// It runs or waits for a CPU; else it waits for something in the kernel.
+    /// Whether the thread runs or waits for a CPU; otherwise the thread waits in the kernel.
     pub(crate) runnable: bool,
 }
 
@@ -358,7 +361,8 @@ pub(crate) struct ThreadProgress {
 pub(crate) fn thread_progress(thread: u32) -> ThreadProgress {
     let read = |file| fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).ok();
     let nanos = read("schedstat").and_then(|text| text.split(' ').next()?.parse().ok());
-    // The state stands behind the name, which may hold anything but ends at the last parenthesis.
+    // The state follows the name. A name may contain any character but ends at the last
+    // parenthesis.
     let state = read("stat").and_then(|text| text.rsplit_once(") ")?.1.chars().next());
     ThreadProgress {
         cpu: Duration::from_nanos(nanos.unwrap_or(0)),
@@ -374,17 +378,17 @@ pub(crate) fn io_uring_disabled() -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// A counter that wakes whoever polls it (`eventfd(2)`); reads block.
+/// A counter that wakes a poller (`eventfd(2)`); reads block.
 #[derive(Debug)]
 pub(crate) struct EventFd(OwnedFd);
 
 impl EventFd {
-    /// Opens one, close-on-exec.
+    /// Opens a close-on-exec counter.
     pub(crate) fn open() -> io::Result<Self> {
         // SAFETY: no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
         checked(fd)?;
-        // SAFETY: the call succeeded, so `fd` is open and nobody else owns it.
+        // SAFETY: the call succeeded, so `fd` is open and has no owner yet.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
@@ -408,17 +412,17 @@ impl AsFd for EventFd {
 pub(crate) struct TimerFd(OwnedFd);
 
 impl TimerFd {
-    /// Opens one, close-on-exec, not set.
+    /// Opens a close-on-exec timer, not armed.
     pub(crate) fn open() -> io::Result<Self> {
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
         // SAFETY: no pointers.
         let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) };
         checked(fd)?;
-        // SAFETY: the call succeeded, so `fd` is open and nobody else owns it.
+        // SAFETY: the call succeeded, so `fd` is open and has no owner yet.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Sets it to go off once, so long from now, instead of what it was set to.
+    /// Arms the timer to fire once, after `after`, instead of an earlier setting.
     pub(crate) fn set(&self, after: Duration) -> io::Result<()> {
         let time = libc::itimerspec {
             it_interval: timespec(Duration::ZERO),

@@ -1,5 +1,5 @@
-//! Who listens on an address, as the kernel has it: for a health check, which is not to open a
-//! connection, and for a start that finds a port taken.
+//! Finds the listener of an address in the kernel's tables: for a health check that must not open a
+//! connection, and for a start that finds a port in use.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -17,9 +17,9 @@ pub(crate) fn is_listened_on(address: SocketAddr) -> Option<bool> {
     Some(listeners.iter().any(|listener| listener.address == address))
 }
 
-/// The process that listens on an address, or on a wildcard that meets it, as
-/// `process 812 (nginx)`; `None` when this user is not told. Of several that share the socket it is
-/// the oldest: the others are its children, and end with it.
+/// The process that listens on an address or on a matching wildcard, as `process 812 (nginx)`;
+/// `None` when this user may not see the process. If several processes share the socket, the result
+/// is the oldest: the rest are its children and end with the parent.
 pub(crate) fn holder_of(address: SocketAddr) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(File::open);
     let tables = tables.into_iter().flatten().map(BufReader::new);
@@ -32,7 +32,7 @@ pub(crate) fn holder_of(address: SocketAddr) -> Option<String> {
     let links = listeners.filter(holding).map(|listener| listener.inode);
     let links: Vec<String> = links.map(|inode| format!("socket:[{inode}]")).collect();
     let holders = fs::read_dir("/proc").ok()?.flatten().filter(|process| {
-        // Beside their numbers there is "self".
+        // The folder also contains "self".
         let is_number = process.file_name().to_string_lossy().parse::<u32>().is_ok();
         let descriptors = fs::read_dir(process.path().join("fd"))
             .into_iter()
@@ -48,7 +48,7 @@ pub(crate) fn holder_of(address: SocketAddr) -> Option<String> {
     Some(format!("process {} ({})", oldest.pid, oldest.name))
 }
 
-/// What `/proc/PID/stat` says of a process (proc(5)).
+/// The fields of `/proc/PID/stat` (proc(5)).
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Process {
     /// In ticks since the boot.
@@ -60,9 +60,9 @@ struct Process {
 impl Process {
     fn parse(stat: &str) -> Option<Self> {
         let (pid, rest) = stat.split_once(" (")?;
-        // A name may have brackets and blanks of its own.
+        // A name may contain brackets and spaces.
         let (name, rest) = rest.rsplit_once(") ")?;
-        // The 22nd word of the line, of which this is the third to begin with.
+        // The 22nd word of the line; `rest` begins with the third.
         let start = rest.split(' ').nth(19)?.parse().ok()?;
         Some(Self {
             start,
@@ -79,8 +79,7 @@ struct Listener {
     inode: u64,
 }
 
-/// The listeners of a table. They come before the connections, which may be a million: those are
-/// not read.
+/// The listeners of a table. They precede the connections, possibly a million, which are not read.
 fn listeners(table: impl BufRead) -> io::Result<Vec<Listener>> {
     /// `TCP_LISTEN` of the kernel's `net/tcp_states.h`.
     const LISTENS: &str = "0A";
@@ -100,7 +99,7 @@ fn listeners(table: impl BufRead) -> io::Result<Vec<Listener>> {
     Ok(all)
 }
 
-/// An address as these tables have it: words of the address as they lie in memory, then the port.
+/// An address in the tables' format: the words of the address in memory order, then the port.
 fn address_of(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok();
@@ -122,7 +121,8 @@ mod tests {
 
     use super::{Process, holder_of, is_listened_on, listeners};
 
-    /// A connection of the port, or a listener on another address of it, is no listener of it.
+    /// A connection of the port, or a listener on another address, is not a listener of the
+    /// address.
     #[test]
     fn only_a_listener_of_that_very_address_counts() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue\n\
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// Process numbers begin again, so a child may have a lower one than its parent.
+    /// Process numbers wrap around, so a child may have a lower number than its parent.
     #[test]
     fn of_processes_that_share_a_socket_the_oldest_is_named() {
         let line = |pid: u32, name: &str, start: u64| {

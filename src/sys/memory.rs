@@ -1,20 +1,21 @@
-//! What `sys` says of the memory that this process may have.
+//! The memory limits of this process.
 
 /// A limit on bytes, and its name for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ByteLimit {
-    /// What sets the limit, as its own documentation calls it.
+    /// The source of the limit, by the name in its documentation.
     pub name: String,
     /// The limit, in bytes.
     pub total: u64,
-    /// How much of that the process has not used, in bytes.
+    /// How much the process has not used, in bytes.
     pub left: u64,
 }
 
-/// What bounds the memory of this process; the lowest limit of each kind.
+/// The lowest memory limit of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MemoryLimits {
-    /// Memory in use: what the kernel kills for. Includes the kernel's memory for sockets.
+    /// Memory in use, including the kernel's memory for sockets. The kernel kills a process above
+    /// the limit.
     pub memory: Option<ByteLimit>,
     /// Address space: mappings count, whether in use or not.
     pub address_space: Option<ByteLimit>,

@@ -1,7 +1,7 @@
 //! Reads how much memory and address space this process may have on Linux: by its cgroups, by its
-//! limits on resources, and by the machine.
+//! resource limits, and by the machine.
 //!
-//! Read once, at start. A limit that cannot be read counts as none.
+//! Read once, at start. A limit that cannot be read counts as absent.
 #![expect(unsafe_code, reason = "getrlimit(2), mallopt(3)")]
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::memory::{ByteLimit, MemoryLimits};
 
-/// What bounds the memory of this process now.
+/// The current memory limits of this process.
 #[must_use]
 pub(crate) fn memory_limits() -> MemoryLimits {
     let read = |path: &Path| fs::read_to_string(path).ok();
@@ -49,8 +49,8 @@ pub(crate) fn memory_limits() -> MemoryLimits {
     }
 }
 
-/// Has the allocator make no more than `count` arenas, each of which reserves 64 MiB of address
-/// space (`M_ARENA_MAX`, mallopt(3)). Other allocators than glibc's reserve none.
+/// Limits the allocator to `count` arenas, each of which reserves 64 MiB of address space
+/// (`M_ARENA_MAX`, mallopt(3)). Only glibc's allocator has arenas.
 pub(crate) fn limit_arenas(count: usize) {
     #[cfg(target_env = "gnu")]
     {
@@ -74,17 +74,17 @@ type Resource = libc::c_int;
 /// The soft limit; `None` when there is none.
 fn resource_limit(resource: Resource) -> Option<u64> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
-    // SAFETY: the pointer is valid for a write of one rlimit.
+    // SAFETY: the pointer is valid for a write of an rlimit.
     if unsafe { libc::getrlimit(resource, limit.as_mut_ptr()) } != 0 {
         return None;
     }
-    // SAFETY: getrlimit succeeded and so filled it.
+    // SAFETY: getrlimit succeeded and so filled the struct.
     let limit = unsafe { limit.assume_init() };
     (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
-/// A system that promises no memory that it does not have counts mappings for the whole machine
-/// (`vm.overcommit_memory` = 2, proc(5)).
+/// A system with strict overcommit limits the mappings of the whole machine (`vm.overcommit_memory`
+/// = 2, proc(5)).
 fn commit_limit(meminfo: &str, overcommit: Option<String>) -> Option<ByteLimit> {
     if overcommit?.trim() != "2" {
         return None;
@@ -104,8 +104,8 @@ fn kib(text: &str, name: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The lowest limit of this process's memory cgroup and of those above it, as far as they can be
-/// seen from here (cgroups(7); v2: `memory.max` and `memory.high`; v1: `memory.limit_in_bytes`).
+/// The lowest limit of this process's memory cgroup and of the visible ancestors (cgroups(7); v2:
+/// `memory.max` and `memory.high`; v1: `memory.limit_in_bytes`).
 ///
 /// `cgroup` and `mountinfo` are the texts of these files in `/proc/self`.
 fn cgroup_limit(
@@ -142,7 +142,7 @@ fn cgroup_limit(
     all.min_by_key(|limit| limit.total)
 }
 
-/// Where the memory controller's tree is mounted, and which part of the tree that is (proc(5)).
+/// The mount point of the memory controller, and the mounted part of the tree (proc(5)).
 fn mount_of(mountinfo: &str, v2: bool) -> Option<(PathBuf, &str)> {
     mountinfo.lines().find_map(|line| {
         let (place, kind) = line.split_once(" - ")?;
@@ -170,7 +170,7 @@ mod tests {
     const CONTAINER: &str =
         "30 23 0:26 /docker/0a1b /sys/fs/cgroup ro,nosuid - cgroup cgroup rw,memory\n";
 
-    /// The limit with these files; `None` for a file that is not there.
+    /// The limit with these files; all further files are absent.
     fn found(cgroup: &str, mountinfo: &str, files: &[(&str, &str)]) -> Option<(u64, String)> {
         let read = |path: &Path| {
             let file = files.iter().find(|(name, _)| Path::new(name) == path)?;

@@ -1,8 +1,7 @@
-//! Facts of the operating system: sockets, memory, clock, affinity, limits.
+//! The operating system: sockets, memory, clock, affinity, limits.
 //!
-//! Thin, safe wrappers over system calls, each answering with `io::Result`. Nothing here keeps
-//! state, logs, or decides. The one folder, with `poller/mod.rs`, that may ask which platform it
-//! runs on.
+//! Thin, safe wrappers over system calls; each returns an `io::Result`. Nothing here keeps state,
+//! logs, or decides. Besides `poller/mod.rs`, only this folder contains `cfg` of a platform.
 
 #[cfg(unix)]
 mod account;
@@ -190,7 +189,7 @@ pub(crate) use windows_process::{
     new_file, niceness, oom_score_adjustment, requests, take_signals, write_to_stderr,
 };
 
-/// For the scripts that are run against a system.
+/// For the scripts, which run on a real kernel.
 #[cfg(all(test, unix, not(target_os = "linux")))]
 pub(crate) use bsd::unread;
 #[cfg(all(test, target_os = "linux", not(feature = "sim")))]

@@ -1,7 +1,7 @@
-//! What Linux alone has, as the other systems answer for it: splice(2), counts of what the peer has
-//! acknowledged, the progress of other threads.
+//! Replacements for Linux's own features on other systems: splice(2), counts of acknowledged bytes,
+//! the progress of other threads.
 //!
-//! A pipe cannot be opened here, so the splice reads into its large buffer instead.
+//! No pipe can be opened here, so the splice copies through a large buffer.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::handle::SocketRef;
 use super::memory::MemoryLimits;
 
-/// Not asked for here: the limits on descriptors are what bounds the sessions.
+/// Unknown here: only the limits on descriptors bound the sessions.
 #[must_use]
 pub fn memory_limits() -> MemoryLimits {
     MemoryLimits::default()
@@ -24,7 +24,7 @@ pub(crate) fn listen_overflows() -> Option<u64> {
 /// Nothing to limit.
 pub fn limit_arenas(_count: usize) {}
 
-/// A kernel buffer between sockets, of which there is none.
+/// A pipe between sockets, which this system does not have.
 #[derive(Debug)]
 pub(crate) struct Pipe(Infallible);
 
@@ -80,40 +80,40 @@ pub(crate) fn is_without_splice(_error: &io::Error) -> bool {
     true
 }
 
-/// Whether somebody listens there: not to be had without a connection here.
+/// Whether a process listens on the address: unknown without a connection here.
 #[must_use]
 pub fn is_listened_on(_address: std::net::SocketAddr) -> Option<bool> {
     None
 }
 
-/// Who has a port is not asked here.
+/// The process that holds a port: unknown here.
 pub(crate) fn holder_of(_address: std::net::SocketAddr) -> Option<String> {
     None
 }
 
-/// An option that this system has not, asked for by the configuration.
+/// The error for a configured option that this system does not have.
 pub(super) fn no_option(name: &str) -> io::Error {
     let text = format!("this system has no {name}; leave the key out");
     io::Error::new(io::ErrorKind::Unsupported, text)
 }
 
-/// `TCP_USER_TIMEOUT`, which only Linux has.
+/// `TCP_USER_TIMEOUT` exists on Linux only.
 pub(crate) fn set_user_timeout(_socket: SocketRef<'_>, _time: Duration) -> io::Result<()> {
     Err(no_option("TCP_USER_TIMEOUT"))
 }
 
-/// `TCP_MAXSEG`, which is left alone: no segment of these systems is as large as a send buffer.
+/// `TCP_MAXSEG` stays as it is: no segment of these systems fills a send buffer.
 #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
 pub(crate) fn set_largest_segment(_socket: SocketRef<'_>, _bytes: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// `TCP_NOTSENT_LOWAT`, which is not offered here.
+/// corelane does not use `TCP_NOTSENT_LOWAT` here.
 pub(crate) fn set_notsent_lowat(_socket: SocketRef<'_>, _bytes: u32) -> io::Result<()> {
     Err(no_option("TCP_NOTSENT_LOWAT"))
 }
 
-/// `TCP_FASTOPEN`, which is not offered here.
+/// corelane does not use `TCP_FASTOPEN` here.
 pub(crate) fn set_fast_open(_socket: SocketRef<'_>, _queue: u32) -> io::Result<()> {
     Err(no_option("TCP_FASTOPEN"))
 }
@@ -123,12 +123,12 @@ pub(crate) fn set_fast_open_connect(_socket: SocketRef<'_>) -> io::Result<()> {
     Err(no_option("TCP_FASTOPEN"))
 }
 
-/// Whether a connect that says that it is done waits for bytes to go with its SYN: none does here.
+/// Whether a completed connect still waits for bytes of its SYN: never here.
 pub(crate) fn is_connecting(_socket: SocketRef<'_>) -> bool {
     false
 }
 
-/// Bytes that the peer has acknowledged so far, which is not told here.
+/// How many bytes the peer has acknowledged: unknown here.
 pub(crate) fn acknowledged_total(_socket: SocketRef<'_>) -> io::Result<u64> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -136,26 +136,26 @@ pub(crate) fn acknowledged_total(_socket: SocketRef<'_>) -> io::Result<u64> {
 /// The allocators of these systems are not told to.
 pub(crate) fn trim_heap() {}
 
-/// There is no filter for what reaches a listener.
+/// These systems have no filter for a listener's segments.
 pub(crate) fn turn_away(_listener: SocketRef<'_>) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// The calling thread, by a number of which nothing more is told here.
+/// The calling thread's number, without a use here.
 pub(crate) fn thread_id() -> u32 {
     0
 }
 
-/// What a thread has done, and whether it would do more if it had a CPU.
+/// The CPU time of a thread, and whether the thread wants a CPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThreadProgress {
-    /// CPU time that it has had.
+    /// The thread's CPU time.
     pub(crate) cpu: Duration,
-    /// It runs or waits for a CPU; else it waits for something in the kernel.
+    /// Whether the thread runs or waits for a CPU; otherwise the thread waits in the kernel.
     pub(crate) runnable: bool,
 }
 
-/// Not known of another thread: it counts as waiting, so that a watchdog goes by the wall clock.
+/// Unknown for another thread. The thread counts as waiting, so the watchdog uses wall time.
 pub(crate) fn thread_progress(_thread: u32) -> ThreadProgress {
     ThreadProgress {
         cpu: Duration::ZERO,

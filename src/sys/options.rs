@@ -1,4 +1,4 @@
-//! Options of TCP sockets that every system has, one function each; see tcp(7) and socket(7).
+//! Options of TCP sockets on every system, a function each; see tcp(7) and socket(7).
 
 use std::io;
 use std::time::Duration;
@@ -29,8 +29,8 @@ pub(crate) fn set_keepalive(
     SockRef::from(&socket).set_tcp_keepalive(&keepalive)
 }
 
-/// `SO_KEEPALIVE`. OpenBSD has one set of times for all sockets: `sysctl net.inet.tcp.keepidle` and
-/// its kin.
+/// `SO_KEEPALIVE`. OpenBSD configures the times for all sockets alike: `sysctl
+/// net.inet.tcp.keepidle` and similar.
 #[cfg(target_os = "openbsd")]
 pub(crate) fn set_keepalive(
     socket: SocketRef<'_>,
@@ -46,7 +46,7 @@ pub(crate) fn set_send_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result
     SockRef::from(&socket).set_send_buffer_size(bytes)
 }
 
-/// `SO_RCVBUF`; before listen or connect, or the window is not scaled for it.
+/// `SO_RCVBUF`; must precede listen or connect, because the handshake fixes the window scale.
 pub(crate) fn set_receive_buffer(socket: SocketRef<'_>, bytes: usize) -> io::Result<()> {
     SockRef::from(&socket).set_recv_buffer_size(bytes)
 }

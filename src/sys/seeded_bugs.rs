@@ -1,21 +1,21 @@
-//! Defects that the simulator's tests switch on one by one, to see that each is found.
+//! Defects that the simulator's tests switch on, to check that a campaign finds each defect.
 //!
-//! In the product `seeded` is `false` at compile time, and every defect is gone with it.
+//! In the product, `seeded` is `false` at compile time, and the compiler removes every defect.
 
 /// A defect that a simulated build can switch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// The parts of a send go out in another order.
+    /// The pieces of a send are sent in reverse order.
     SendReordered,
-    /// A chain's buffers go back to the pool while the kernel reads them.
+    /// A chain's buffers return to the pool while the kernel reads the buffers.
     BufferFreedEarly,
-    /// The end of a stream wakes nobody.
+    /// The end of a stream wakes no task.
     WakeLost,
-    /// A FIN is told before the bytes that came in front of it.
+    /// A FIN is reported before earlier bytes.
     FinBeforeData,
-    /// A source that was reset gives its sink a FIN.
+    /// The reset of a source becomes a FIN of the sink.
     ResetTurnedIntoFin,
-    /// A socket that is dropped keeps its slot, and its descriptor with it.
+    /// A dropped socket keeps its slot and its descriptor.
     SlotLeaked,
     /// A session's permit is not returned.
     PermitLeaked,
@@ -25,15 +25,15 @@ pub(crate) enum Bug {
     PermitEarly,
     /// A permit is returned without waking a waiting accept loop.
     WaiterForgotten,
-    /// A timer that moves to a lower level of the wheel is dropped.
+    /// A timer is lost when moved to a lower level of the wheel.
     TimerLost,
     /// A second send starts while the first is in flight.
     TwoSendsInFlight,
-    /// A receive stream that the kernel ends is not started again.
+    /// A receive stream is not restarted after the kernel ended the stream.
     RearmForgotten,
-    /// Slots are told apart by their number alone.
+    /// Slots are compared by index alone, without generation.
     GenerationIgnored,
-    /// What is left over of a splice is forgotten.
+    /// Bytes left in the pipe of a splice are lost.
     SpliceResidueForgotten,
     /// The limit is looked at, and counted later.
     LimitRaced,
@@ -41,13 +41,13 @@ pub(crate) enum Bug {
     ClosedTwice,
     /// A full queue does not stop the stream.
     BackPressureIgnored,
-    /// What was received before a reset is thrown away.
+    /// Bytes received before a reset are discarded.
     BytesBeforeResetLost,
-    /// A record does not count what was sent at once.
+    /// A record does not count bytes of an immediate send.
     RecordInexact,
-    /// Deadlines are judged before what has arrived is delivered.
+    /// Deadlines expire before arrived bytes are delivered.
     TimeBeforeInput,
-    /// A connection that was reset before anyone looked is taken for one that was refused.
+    /// A connection that was reset early counts as refused.
     ResetTakenForRefusal,
     /// The kernel closes the sockets of a killed process by FIN.
     KilledByFin,
@@ -63,7 +63,7 @@ thread_local! {
     static SEEDED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
 }
 
-/// Whether that defect is switched on, on this thread.
+/// Whether the defect is switched on, on this thread.
 #[cfg(feature = "sim")]
 pub(crate) fn seeded(bug: Bug) -> bool {
     SEEDED.get() == Some(bug)

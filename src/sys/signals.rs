@@ -161,7 +161,7 @@ fn last() -> c_int {
 
 fn empty() -> sigset_t {
     let mut set = MaybeUninit::<sigset_t>::uninit();
-    // SAFETY: the pointer is valid for a write of one set.
+    // SAFETY: the pointer is valid for a write of a set.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
     // SAFETY: the call never fails and has filled the set.
     unsafe { set.assume_init() }
@@ -211,7 +211,7 @@ fn ignore_reserved(signal: c_int) {
     let rc = unsafe { libc::syscall(nr, signal, none, &raw mut old, SET_BYTES) };
     if rc == 0 && old[0] == libc::SIG_DFL {
         let action: Action = [libc::SIG_IGN, 0, 0, 0];
-        // SAFETY: the pointer is valid for a read of the structure, which names no code.
+        // SAFETY: the pointer is valid for a read of the structure, which contains no code address.
         unsafe { libc::syscall(nr, signal, &raw const action, none, SET_BYTES) };
     }
 }

@@ -1,4 +1,4 @@
-//! Calls on sockets that every system has, one function each.
+//! Calls on sockets on every system, a function each.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -8,8 +8,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::handle::SocketRef;
 
-/// A new non-blocking TCP socket of the address's family, not inherited by child processes, which
-/// reads urgent data in its place among the rest.
+/// A new non-blocking TCP socket of the address's family, not inherited by child processes. Urgent
+/// data stays in the stream.
 pub(super) fn tcp_socket(of: SocketAddr) -> io::Result<Socket> {
     // Two system calls fewer, where a socket can be made so.
     #[cfg(not(any(target_vendor = "apple", windows)))]
@@ -23,7 +23,7 @@ pub(super) fn tcp_socket(of: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Binds a socket to an address; one of IPv6 to that alone.
+/// Binds a socket to an address. An IPv6 socket accepts IPv6 only.
 pub(super) fn bind_to(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -31,33 +31,32 @@ pub(super) fn bind_to(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.bind(&address.into())
 }
 
-/// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5). What a listener
-/// accepts inherits that.
+/// Makes the socket's close a reset (`SO_LINGER` with zero, RFC 9293 §3.10.5). Accepted sockets
+/// inherit the option.
 pub(crate) fn reset_on_close(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))
 }
 
-/// Makes the socket's close a FIN behind all that was sent, and one that does not wait.
+/// Makes the socket's close a FIN after all sent bytes; the close does not wait.
 pub(crate) fn fin_on_close(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_linger(None)
 }
 
-/// Makes the socket's reads and writes never wait (`O_NONBLOCK` on Unix). What is made or accepted
-/// here is so from the start, but for what Windows accepts.
+/// Makes the socket non-blocking. Only sockets that Windows accepts need this call.
 #[cfg(windows)]
 pub(crate) fn set_nonblocking(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).set_nonblocking(true)
 }
 
-/// Sends a FIN behind what was sent (`shutdown(2)` of the write side).
+/// Sends a FIN after all sent bytes (`shutdown(2)` of the write side).
 pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).shutdown(Shutdown::Write)
 }
 
-/// Who is at the other end.
+/// The peer's address.
 ///
 /// # Errors
-/// `NotConnected` when nobody is.
+/// `NotConnected` without a peer.
 pub(super) fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
     let address = SockRef::from(&socket).peer_addr()?;
     Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
@@ -79,7 +78,7 @@ pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
     SockRef::from(&socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
-/// The error pending on a socket, taken off it (`SO_ERROR`).
+/// Takes the pending error off a socket (`SO_ERROR`).
 pub(crate) fn take_error(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).take_error()?.map_or(Ok(()), Err)
 }

@@ -1,4 +1,4 @@
-//! Standard error, past the standard library's lock: the one thread that writes the log uses it.
+//! Standard error without the standard library's lock: only the log's writer thread uses this file.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::system_call::checked;
 
-/// Writes what standard error takes (`write(2)`); blocks where it would.
+/// Writes to standard error (`write(2)`) and returns the written bytes; may block.
 ///
 /// # Errors
-/// What the system call says: `WouldBlock` where the descriptor does not block.
+/// The error of the system call: `WouldBlock` for a non-blocking descriptor.
 pub(crate) fn write_to_stderr(bytes: &[u8]) -> io::Result<usize> {
     let (from, count) = (bytes.as_ptr().cast(), bytes.len());
     // SAFETY: `from` is valid for reads of `count` bytes during the call.
@@ -24,7 +24,7 @@ pub(crate) fn await_stderr(most: Duration) {
         revents: 0,
     };
     let most = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the pointer is valid for one pollfd during the call. Whatever it says, the caller
-    // tries again.
+    // SAFETY: the pointer is valid for a pollfd during the call. The result is ignored, because the
+    // caller tries again anyway.
     unsafe { libc::poll(&raw mut entry, 1, most) };
 }

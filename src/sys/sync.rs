@@ -1,6 +1,7 @@
-//! The atomics that the loom models check; loom's own when built with `--cfg loom`.
+//! The atomics that the loom models check; with `--cfg loom`, loom's.
 //!
-//! Only the inbox, its wake and the tasks are modelled, so only they take their atomics from here.
+//! Only the inbox, its wake and the tasks have models, so only these files import atomics from
+//! here.
 
 #[cfg(all(loom, test))]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};

@@ -1,9 +1,9 @@
 //! Sockets, memory and limits on Unix.
 //!
-//! Every socket is non-blocking (`O_NONBLOCK`) from the call that makes or accepts it: a splice(2)
-//! sleeps on a blocking one, with `SPLICE_F_NONBLOCK` too, and a lane must not sleep. Reads and
-//! writes carry `MSG_DONTWAIT` besides. io_uring waits for such a socket as for any other: it makes
-//! its own first attempt without waiting and then polls (6.1 to 6.18 by its source and by test).
+//! Every socket is non-blocking (`O_NONBLOCK`) from its creation or accept: a splice(2) on a
+//! blocking socket sleeps in spite of `SPLICE_F_NONBLOCK`, and a lane must not sleep. Reads and
+//! writes also carry `MSG_DONTWAIT`. A non-blocking socket makes no difference to io_uring: the
+//! kernel tries without waiting, then polls (6.1 to 6.18, by source and by test).
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io::{self, IoSlice};
@@ -32,17 +32,17 @@ pub(crate) fn borrow(socket: &OsSocket) -> SocketRef<'_> {
     socket.as_fd()
 }
 
-/// What poll(2) says of a FIN beside `POLLIN`, where it says it.
+/// The flag of poll(2) for a FIN besides `POLLIN`, where the system has a flag.
 #[cfg(target_os = "linux")]
 const END: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(target_os = "linux"))]
 const END: libc::c_short = 0;
 
-/// Linux and FreeBSD (`SO_REUSEPORT_LB`) spread the connections over all that listen on a port.
-/// Elsewhere one lane listens and hands them on.
+/// Linux and FreeBSD (`SO_REUSEPORT_LB`) distribute connections over all listeners of a port. On
+/// other systems a single lane listens and hands connections over.
 pub(crate) const SPREADS_LISTENERS: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
 
-/// Reads what is there without waiting (`recv(2)`); 0 is the peer's FIN.
+/// Reads without waiting (`recv(2)`); 0 is the peer's FIN.
 pub(crate) fn recv(socket: SocketRef<'_>, into: &mut [u8]) -> io::Result<usize> {
     retry(|| recv_now(socket, into))
 }
@@ -55,12 +55,12 @@ pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<u
     }
 }
 
-/// Takes one connection off a non-blocking listener's queue, non-blocking and close-on-exec.
+/// Accepts a connection of a non-blocking listener; the socket is non-blocking and close-on-exec.
 #[cfg(target_os = "macos")]
 pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
     loop {
         let (socket, address) = retry_accept(|| SockRef::from(&listener).accept())?;
-        // Without a peer's name it was reset before it could be taken.
+        // A connection without a peer address was reset before the accept.
         if let Some(address) = address.as_socket() {
             socket.set_nonblocking(true)?;
             return Ok((socket.into(), address));
@@ -68,7 +68,7 @@ pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAdd
     }
 }
 
-/// Takes one connection off a non-blocking listener's queue (`accept4(2)`), non-blocking and
+/// Accepts a connection of a non-blocking listener (`accept4(2)`); the socket is non-blocking and
 /// close-on-exec.
 #[cfg(not(target_os = "macos"))]
 pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
@@ -77,11 +77,11 @@ pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAdd
     let fd = retry_accept(|| {
         let address = (&raw mut storage).cast();
         let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: storage and length are valid for writes, and the length is that of the storage.
+        // SAFETY: storage and length are valid for writes, and the length is the storage's.
         let fd = unsafe { libc::accept4(listener.as_raw_fd(), address, &raw mut length, flags) };
         checked(fd).map(|_| fd)
     })?;
-    // SAFETY: accept4 succeeded, so `fd` is open and nobody else owns it.
+    // SAFETY: accept4 succeeded, so `fd` is open and has no owner yet.
     let socket = unsafe { OsSocket::from_raw_fd(fd) };
     // SAFETY: accept4 has written an address of this length.
     let address = unsafe { SockAddr::new(storage, length) };
@@ -106,14 +106,14 @@ fn poll(socket: SocketRef<'_>, events: libc::c_short) -> bool {
         revents: 0,
     };
     let ready = retry(|| {
-        // SAFETY: the pointer is valid for one pollfd during the call.
+        // SAFETY: the pointer is valid for a pollfd during the call.
         checked(unsafe { libc::poll(&raw mut entry, 1, 0) })
     });
     ready.is_ok_and(|ready| ready > 0)
 }
 
-/// Whether a failed accept says something of one connection only, which is gone (accept(2):
-/// errors pending on the new socket are passed on).
+/// Whether a failed accept concerns a single connection, already gone (accept(2): errors pending on
+/// the new socket are passed on).
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -128,11 +128,11 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// What a connect did at once.
+/// The immediate result of a connect.
 pub(crate) enum ConnectStart {
     /// The handshake is done.
     Done,
-    /// It goes on; the socket becomes writable at its end.
+    /// The handshake goes on; the socket becomes writable at the end.
     InProgress,
 }
 
@@ -140,7 +140,7 @@ pub(crate) enum ConnectStart {
 pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<ConnectStart> {
     match SockRef::from(&socket).connect(&to.into()) {
         Ok(()) => Ok(ConnectStart::Done),
-        // A connect that a signal interrupts goes on (POSIX), as if it were non-blocking.
+        // POSIX: an interrupted connect goes on like a non-blocking connect.
         Err(e) if matches!(e.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => {
             Ok(ConnectStart::InProgress)
         }
@@ -150,23 +150,23 @@ pub(crate) fn connect(socket: SocketRef<'_>, to: SocketAddr) -> io::Result<Conne
 
 /// A new TCP socket of the address's family, non-blocking and close-on-exec.
 ///
-/// It reads urgent data in its place among the rest, as RFC 6093 wants it (`SO_OOBINLINE`,
-/// socket(7)): otherwise the kernel would take the byte out of the stream, for nobody.
+/// Urgent data stays in the stream (`SO_OOBINLINE`, socket(7)), as RFC 6093 recommends. Otherwise
+/// the kernel would remove the urgent byte from the stream.
 ///
 /// # Errors
-/// What `socket(2)` says: out of descriptors, out of memory, family unknown.
+/// The error of `socket(2)`: no descriptor, no memory, unknown family.
 pub(crate) fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
     Ok(tcp_socket(to)?.into())
 }
 
-/// A non-blocking socket bound to an address that it shares with the other lanes'
-/// (`SO_REUSEPORT`, on FreeBSD `SO_REUSEPORT_LB`); then `listen`.
+/// A non-blocking socket bound to an address that the lanes share (`SO_REUSEPORT`, on FreeBSD
+/// `SO_REUSEPORT_LB`); then `listen`.
 ///
-/// An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side. Those that
-/// it accepts read urgent data in its place: they inherit that; see [`stream_socket`].
+/// An IPv6 socket accepts IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
+/// Accepted sockets inherit inline urgent data; see [`stream_socket`].
 ///
 /// # Errors
-/// What `bind(2)` says.
+/// The error of `bind(2)`.
 pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     let socket = tcp_socket(address)?;
     socket.set_reuse_address(true)?;
@@ -178,8 +178,8 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     Ok(socket.into())
 }
 
-/// Binds a socket to an address to connect from. The port is chosen by the connect, so that one
-/// port serves many destinations (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
+/// Binds a socket to a source address. The connect chooses the port, so that a port serves many
+/// destinations (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
 pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<()> {
     choose_port_at_connect(socket)?;
     SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
@@ -192,17 +192,18 @@ pub(crate) fn is_nonblocking(socket: SocketRef<'_>) -> bool {
     flags & libc::O_NONBLOCK != 0
 }
 
-/// Says whether somebody listens there already.
+/// Whether a process listens on the address already.
 ///
-/// `SO_REUSEPORT` would let a second server join silently and take a share of the connections, so
-/// the address is tried once without it. Nothing listens meanwhile: its connections would be reset.
+/// With `SO_REUSEPORT` a second server would join silently and receive a share of the connections,
+/// so this bind goes without the option. The socket does not listen, since its connections would be
+/// reset.
 ///
 /// # Errors
-/// Any other reason why the address cannot be bound.
+/// Any further reason why the address cannot be bound.
 pub(crate) fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
     let socket = tcp_socket(address)?;
     socket.set_reuse_address(true)?;
-    // With SO_REUSEADDR alone a bind succeeds beside a bound socket, not beside one that listens.
+    // SO_REUSEADDR alone allows a bind beside a bound socket, but not beside a listener.
     match bind_to(&socket, address) {
         Ok(()) => Ok(false),
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(true),
@@ -210,23 +211,22 @@ pub(crate) fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
     }
 }
 
-/// Raises the soft limit on descriptors to the hard one, and says what it is now
-/// (`RLIMIT_NOFILE`).
+/// Raises the soft limit on descriptors to the hard limit and returns the limit (`RLIMIT_NOFILE`).
 ///
 /// # Errors
-/// What `getrlimit(2)` says. A limit that cannot be raised is no error.
+/// The error of `getrlimit(2)`. A failed increase is not an error.
 pub fn file_limit() -> io::Result<usize> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
-    // SAFETY: the pointer is valid for a write of one rlimit.
+    // SAFETY: the pointer is valid for a write of an rlimit.
     checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) })?;
-    // SAFETY: getrlimit succeeded and so filled it.
+    // SAFETY: getrlimit succeeded and so filled the struct.
     let mut limit = unsafe { limit.assume_init() };
     if limit.rlim_cur < limit.rlim_max {
         let raised = libc::rlimit {
             rlim_cur: limit.rlim_max,
             ..limit
         };
-        // SAFETY: the pointer is valid for a read of one rlimit.
+        // SAFETY: the pointer is valid for a read of an rlimit.
         if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
             limit = raised;
         }
@@ -234,7 +234,7 @@ pub fn file_limit() -> io::Result<usize> {
     Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
 }
 
-/// Whether the error says that this machine lacks descriptors or memory.
+/// Whether the machine lacks descriptors or memory.
 pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
     let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
     error
@@ -242,7 +242,7 @@ pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
         .is_some_and(|code| codes.contains(&code))
 }
 
-/// What helps against a lack of descriptors or memory.
+/// The remedy for a lack of descriptors or memory.
 pub(crate) fn shortage_remedy(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => {
@@ -268,7 +268,7 @@ const RESERVE: libc::c_int = libc::MAP_NORESERVE;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "netbsd")))]
 const RESERVE: libc::c_int = 0;
 
-/// A stretch of zeroed memory that takes no page before it is touched (`mmap(2)`).
+/// A range of zeroed memory. A page is allocated at its first use (`mmap(2)`).
 #[derive(Debug)]
 pub(crate) struct Region {
     base: NonNull<u8>,
@@ -280,7 +280,7 @@ impl Region {
     pub(crate) fn reserve(bytes: usize) -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON | RESERVE;
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a fresh anonymous mapping touches no memory that exists.
+        // SAFETY: a fresh anonymous mapping overlaps no existing memory.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -289,16 +289,16 @@ impl Region {
         Ok(Self { base, bytes })
     }
 
-    /// Where it begins; page-aligned.
+    /// The page-aligned start.
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// Gives the pages that lie wholly in a stretch back to the system; they may hold anything when
-    /// next touched.
+    /// Returns the whole pages of a range to the system. The contents of these pages are undefined
+    /// afterwards.
     ///
     /// # Safety
-    /// Nobody holds a reference into the stretch, the kernel included.
+    /// Neither the process nor the kernel holds a reference into the range.
     pub(crate) unsafe fn release(&self, start: usize, bytes: usize) {
         assert!(start + bytes <= self.bytes, "a stretch outside the region");
         // SAFETY: no pointers.
@@ -311,19 +311,19 @@ impl Region {
         }
         // SAFETY: the stretch lies inside the mapping, by the assertion.
         let from = unsafe { self.base.add(start) };
-        // SAFETY: by this function's contract nobody uses these pages. A failure only keeps them.
+        // SAFETY: by this function's contract the pages are unused. A failure keeps the pages.
         unsafe { libc::madvise(from.as_ptr().cast(), bytes, RELEASE) };
     }
 }
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: base and length are those of the mapping, which ends with its owner.
+        // SAFETY: base and length describe the mapping, and the owner is being dropped.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
 }
 
-/// Calls again while a signal interrupts or a connection is gone before it could be taken.
+/// Repeats an accept that a signal interrupts or whose connection has gone.
 fn retry_accept<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match retry(&mut call) {
@@ -333,7 +333,7 @@ fn retry_accept<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// Whether a program that this process starts would have the socket, too.
+/// Whether a child process would inherit the socket.
 #[cfg(test)]
 pub(crate) fn is_inherited(socket: &impl AsRawFd) -> bool {
     // SAFETY: no pointers.
@@ -352,7 +352,7 @@ mod tests {
     };
     use crate::sys::socket::{listen, local_address};
 
-    /// A splice(2) sleeps on a blocking socket, whatever its flags.
+    /// A splice(2) on a blocking socket sleeps in spite of its flags.
     #[test]
     fn no_socket_is_ever_blocking() {
         let listener = bind_shared("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -371,7 +371,7 @@ mod tests {
         }
     }
 
-    /// What is of one connection is passed over, what is of the machine is told.
+    /// Errors of a single connection are skipped, errors of the machine are returned.
     #[test]
     fn an_accept_passes_over_what_is_gone_and_tells_the_rest() {
         let gone = [

@@ -31,11 +31,11 @@ use super::memory::pages_within;
 use super::not_linux::no_option;
 use super::socket::{bind_to, tcp_socket};
 
-/// Windows gives a port to one socket; one lane listens and hands its connections on.
+/// Windows binds a port to a single socket: one lane listens and hands connections over.
 pub(crate) const SPREADS_LISTENERS: bool = false;
 
-/// Sockets that a process may plan with. Windows has no limit to speak of, but it promises memory
-/// for every buffer that is reserved.
+/// The number of sockets that a process may plan with. Windows has no practical limit, but commits
+/// memory for every reserved buffer.
 const SOCKETS_MAX: usize = 8192;
 
 /// The socket, for a call.
@@ -52,7 +52,7 @@ pub(crate) fn recv(socket: SocketRef<'_>, into: &mut [u8]) -> io::Result<usize> 
 pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     let sent = (&*SockRef::from(&socket)).write_vectored(parts);
     sent.map_err(|error| match error.raw_os_error() {
-        // A connection that can take no more is a broken pipe, as elsewhere.
+        // A connection after shutdown is a broken pipe, as on Unix.
         Some(WSAESHUTDOWN) => io::ErrorKind::BrokenPipe.into(),
         _ => error,
     })
@@ -62,10 +62,10 @@ pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<u
 pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
     loop {
         match SockRef::from(&listener).accept() {
-            // Gone before it could be taken.
+            // The connection has gone before the accept.
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {}
             Err(e) => return Err(e),
-            // Without a peer's name it is gone as well.
+            // A connection without a peer address has gone, too.
             Ok((socket, address)) => {
                 if let Some(address) = address.as_socket() {
                     return Ok((socket.into(), address));
@@ -85,14 +85,15 @@ pub(crate) fn is_writable(socket: SocketRef<'_>) -> bool {
     poll(socket, POLLWRNORM) != 0
 }
 
-/// What `WSAPoll` says now, an end and an error unasked.
+/// The current result of `WSAPoll`; ends and errors are always included.
 fn poll(socket: SocketRef<'_>, events: i16) -> i16 {
     let mut entry = WSAPOLLFD {
         fd: raw(socket),
         events,
         revents: 0,
     };
-    // SAFETY: the pointer is valid for one entry during the call. Nothing is said when it fails.
+    // SAFETY: the pointer is valid for an entry during the call. A failed call leaves `revents`
+    // zero.
     unsafe { WSAPoll(&raw mut entry, 1, 0) };
     entry.revents
 }
@@ -101,25 +102,25 @@ fn raw(socket: SocketRef<'_>) -> usize {
     usize::try_from(socket.as_raw_socket()).expect("a socket is as wide as a pointer")
 }
 
-/// Whether the connection is over. Windows may say so of one whose peer has sent a FIN.
+/// Whether the connection is over. Windows may also return true after the peer's FIN.
 pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
     poll(socket, POLLRDNORM) & (POLLHUP | POLLERR) != 0
 }
 
-/// A new TCP socket of the address's family, not inherited by child processes. It reads urgent data
-/// in its place among the rest (RFC 6093).
+/// A new TCP socket of the address's family, not inherited by child processes. Urgent data stays in
+/// the stream (RFC 6093).
 ///
 /// # Errors
-/// What `WSASocketW` says: out of sockets, out of memory, family unknown.
+/// The error of `WSASocketW`: no socket, no memory, unknown family.
 pub fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
     Ok(tcp_socket(to)?.into())
 }
 
-/// A non-blocking socket bound to an address that nobody else can have (`SO_EXCLUSIVEADDRUSE`);
-/// then [`listen`]. An IPv6 one takes IPv6 only. Those that it accepts inherit its options.
+/// A non-blocking socket bound to an exclusive address (`SO_EXCLUSIVEADDRUSE`); then [`listen`]. An
+/// IPv6 socket accepts IPv6 only. Accepted sockets inherit the options.
 ///
 /// # Errors
-/// What `bind` says.
+/// The error of `bind`.
 pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
     let socket = tcp_socket(address)?;
     let on = 1_u32.to_ne_bytes();
@@ -138,14 +139,14 @@ pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<(
     SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
 }
 
-/// Says whether somebody listens there already.
+/// Whether a process listens on the address already.
 ///
 /// # Errors
-/// Any other reason why the address cannot be bound.
+/// Any further reason why the address cannot be bound.
 pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
     match bind_shared(address) {
         Ok(_) => Ok(false),
-        // Somebody else's exclusive socket answers "permission denied".
+        // An exclusive socket of another process answers "permission denied".
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(true),
         Err(e) => Err(e),
@@ -161,7 +162,7 @@ pub fn file_limit() -> io::Result<usize> {
     Ok(SOCKETS_MAX)
 }
 
-/// Whether the error says that this machine lacks sockets or memory.
+/// Whether the machine lacks sockets or memory.
 pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
     let codes = [
         WSAEMFILE.cast_unsigned(),
@@ -173,7 +174,7 @@ pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
     code.is_some_and(|code| codes.contains(&code))
 }
 
-/// What helps against a lack of sockets or memory.
+/// The remedy for a lack of sockets or memory.
 pub(crate) fn shortage_remedy(_error: &io::Error) -> &'static str {
     "have more memory, or lower runtime.max_sessions"
 }
@@ -181,7 +182,7 @@ pub(crate) fn shortage_remedy(_error: &io::Error) -> &'static str {
 /// The CPUs of the first processor group that this process may use, ascending.
 ///
 /// # Errors
-/// What `GetProcessAffinityMask` says.
+/// The error of `GetProcessAffinityMask`.
 pub fn cpus() -> io::Result<Vec<usize>> {
     let (mut allowed, mut system) = (0_usize, 0_usize);
     // SAFETY: no arguments; the handle needs no closing.
@@ -194,10 +195,10 @@ pub fn cpus() -> io::Result<Vec<usize>> {
     Ok(bits.filter(|cpu| allowed >> cpu & 1 == 1).collect())
 }
 
-/// Pins the calling thread to one CPU of its processor group.
+/// Pins the calling thread to a CPU of its processor group.
 ///
 /// # Errors
-/// `InvalidInput` when the process may not use that CPU.
+/// `InvalidInput` when the process may not use the CPU.
 pub fn pin_to(cpu: usize) -> io::Result<()> {
     let bit = u32::try_from(cpu)
         .ok()
@@ -212,36 +213,36 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes that the socket's send buffer has room for: the system does not say.
+/// How many bytes fit into the socket's send buffer: unknown on Windows.
 pub(crate) fn send_room(_socket: SocketRef<'_>) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Bytes sent that the peer has not acknowledged: the system does not say, so no reset waits for
-/// them.
+/// How many sent bytes the peer has not acknowledged: unknown on Windows, so no reset waits for an
+/// acknowledgement.
 #[expect(clippy::unnecessary_wraps, reason = "other systems may fail")]
 pub(crate) fn unacknowledged(_socket: SocketRef<'_>) -> io::Result<usize> {
     Ok(0)
 }
 
-/// Bytes received that nobody has read (`FIONREAD`).
+/// How many received bytes are unread (`FIONREAD`).
 #[cfg(test)]
 pub(crate) fn unread(socket: SocketRef<'_>) -> io::Result<usize> {
     let mut bytes = 0_u32;
-    // SAFETY: the request writes one word, which is valid for it.
+    // SAFETY: the request writes a single word; the pointer is valid for the write.
     if unsafe { ioctlsocket(raw(socket), FIONREAD, &raw mut bytes) } != 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
-/// `TCP_CONGESTION`, which Windows has not for single sockets.
+/// Windows has no `TCP_CONGESTION` for single sockets.
 pub(crate) fn set_congestion(_socket: SocketRef<'_>, _name: &str) -> io::Result<()> {
     Err(no_option("TCP_CONGESTION"))
 }
 
-/// A stretch of zeroed memory that takes no page before it is touched. Windows promises the pages
-/// at once, though, and refuses what it could not keep.
+/// A range of zeroed memory. A page is allocated at its first use, but Windows commits all pages at
+/// once and refuses a range above the commit limit.
 #[derive(Debug)]
 pub(crate) struct Region {
     base: NonNull<u8>,
@@ -252,7 +253,7 @@ impl Region {
     /// Reserves `bytes` of memory.
     pub(crate) fn reserve(bytes: usize) -> io::Result<Self> {
         let how = MEM_RESERVE | MEM_COMMIT;
-        // SAFETY: a fresh allocation touches no memory that exists.
+        // SAFETY: a fresh allocation overlaps no existing memory.
         let base = unsafe { VirtualAlloc(std::ptr::null(), bytes, how, PAGE_READWRITE) };
         let Some(base) = NonNull::new(base.cast()) else {
             let error = io::Error::last_os_error();
@@ -265,18 +266,18 @@ impl Region {
         Ok(Self { base, bytes })
     }
 
-    /// Where it begins; page-aligned.
+    /// The page-aligned start.
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// Gives the pages that lie wholly in a stretch back to the system; they may hold anything when
-    /// next touched.
+    /// Returns the whole pages of a range to the system. The contents of these pages are undefined
+    /// afterwards.
     ///
     /// # Safety
-    /// Nobody holds a reference into the stretch, the kernel included.
+    /// Neither the process nor the kernel holds a reference into the range.
     pub(crate) unsafe fn release(&self, start: usize, bytes: usize) {
-        /// On every processor that Windows runs on today (`GetSystemInfo`).
+        /// The page size of every processor that Windows supports today (`GetSystemInfo`).
         const PAGE: usize = 4096;
         assert!(start + bytes <= self.bytes, "a stretch outside the region");
         let (start, end) = pages_within(start, bytes, PAGE);
@@ -286,19 +287,19 @@ impl Region {
         }
         // SAFETY: the stretch lies inside the allocation, by the assertion.
         let from = unsafe { self.base.add(start) };
-        // SAFETY: by this function's contract nobody uses these pages. A failure only keeps them.
+        // SAFETY: by this function's contract the pages are unused. A failure keeps the pages.
         unsafe { VirtualAlloc(from.as_ptr().cast(), bytes, MEM_RESET, PAGE_READWRITE) };
     }
 }
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: the base is that of the allocation, which ends with its owner.
+        // SAFETY: the base is the allocation's, and the owner is being dropped.
         unsafe { VirtualFree(self.base.as_ptr().cast(), 0, MEM_RELEASE) };
     }
 }
 
-/// Whether a program that this process starts would have the socket, too.
+/// Whether a child process would inherit the socket.
 #[cfg(test)]
 pub(crate) fn is_inherited(socket: &OsSocket) -> bool {
     use windows_sys::Win32::Foundation::{GetHandleInformation, HANDLE_FLAG_INHERIT};

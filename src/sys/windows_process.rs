@@ -1,4 +1,4 @@
-//! The process on Windows: console events, standard error, what its parent left.
+//! The process on Windows: console events, standard error, inherited state.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::convert::Infallible;
@@ -15,15 +15,15 @@ use windows_sys::Win32::System::Console::{
 };
 use windows_sys::core::BOOL;
 
-/// What somebody asks of the process.
+/// A request to the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// To stop; the event's name.
     Stop(&'static str),
-    /// To read its configuration again, for which Windows has no event.
+    /// Read the configuration again; Windows has no event for this.
     #[expect(dead_code, reason = "other systems have a signal for it")]
     Reload,
-    /// Nothing, which Windows has no event for either.
+    /// An event without a meaning; Windows has none.
     #[expect(dead_code, reason = "as above")]
     Other(String),
 }
@@ -65,19 +65,19 @@ pub(crate) fn new_file(path: &Path) -> io::Result<File> {
 /// Where console events go; the handler takes no argument of ours.
 static CONSOLE: Mutex<Option<Sender<Request>>> = Mutex::new(None);
 
-/// Takes ctrl-c, ctrl-break and the console's closing from now on. The iterator waits for the next;
-/// it has no end.
+/// Handles ctrl-c, ctrl-break and the console's closing from now on. The endless iterator waits for
+/// the next event.
 pub(crate) fn requests() -> io::Result<impl Iterator<Item = Request> + Send> {
     let (sender, requests) = channel();
     *CONSOLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
-    // SAFETY: the handler is a function of the program and takes what the system gives it.
+    // SAFETY: the handler is a static function with the required signature.
     if unsafe { SetConsoleCtrlHandler(Some(on_console_event), 1) } == 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(requests.into_iter())
 }
 
-/// Runs on a thread that the system makes for it.
+/// Runs on a thread that the system creates for the event.
 unsafe extern "system" fn on_console_event(event: u32) -> BOOL {
     let name = match event {
         CTRL_C_EVENT => "ctrl-c",
@@ -90,13 +90,13 @@ unsafe extern "system" fn on_console_event(event: u32) -> BOOL {
         let _lives = sender.send(Request::Stop(name)).is_ok();
     }
     if event == CTRL_CLOSE_EVENT {
-        // The process ends with this handler: leave it the time to drain that the system gives.
+        // The process ends when this handler returns, so the handler leaves time to drain.
         thread::park();
     }
     1
 }
 
-/// What whoever started the process had done with signals, of which there are none.
+/// The parent's signal settings; Windows has no signals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ParentSignals {
     pub(crate) blocked: Vec<String>,
@@ -109,7 +109,7 @@ pub(crate) fn take_signals() -> io::Result<ParentSignals> {
     Ok(ParentSignals::default())
 }
 
-/// Not known, and not to be closed: a handle is inherited only by who is told of it.
+/// Unknown, and harmless: Windows inherits only the handles that a parent names.
 pub(crate) fn keep_descriptors() -> Option<usize> {
     None
 }
@@ -119,7 +119,7 @@ pub(crate) fn file_size_limit() -> Option<usize> {
     None
 }
 
-/// Processes have classes instead, which the parent's log names.
+/// Windows has priority classes instead, which a parent sets.
 pub(crate) fn niceness() -> i32 {
     0
 }
@@ -129,15 +129,15 @@ pub(crate) fn oom_score_adjustment() -> Option<i32> {
     None
 }
 
-/// Writes what standard error takes; blocks where it would, as when a console's text is selected.
+/// Writes to standard error; blocks, for example, while text of the console is selected.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub(crate) fn write_to_stderr(bytes: &[u8]) -> io::Result<usize> {
     io::stderr().write(bytes)
 }
 
-/// Waits a little: no standard error here says that it would block.
+/// Waits a little: standard error on Windows never reports that a write would block.
 #[expect(
     clippy::disallowed_methods,
     reason = "on the thread that writes the log, and no lane"

@@ -1,7 +1,7 @@
-//! The system calls as the layers above know them, sent to whichever kernel a socket belongs to.
+//! The system calls of the layers above, sent to the simulated kernel or to the real kernel.
 //!
-//! What opens something asks the simulated kernel if this thread is in a world; what uses something
-//! goes by its number.
+//! A call that opens a descriptor asks the simulated kernel if this thread runs a world. A call on
+//! a descriptor chooses the kernel by the descriptor's number.
 #![expect(unsafe_code, reason = "descriptors by number")]
 
 use std::io::{self, IoSlice};
@@ -25,10 +25,11 @@ impl Drop for OsSocket {
     }
 }
 
-/// Closes a descriptor of either kernel. One whose world is gone is gone with it.
+/// Closes a descriptor of either kernel. The simulated descriptors of a finished world are closed
+/// already.
 fn close(descriptor: RawFd) {
     if descriptor < FIRST_DESCRIPTOR {
-        // SAFETY: the caller owns it and does not use it again.
+        // SAFETY: the caller owns the descriptor and does not use the number again.
         drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
     } else if is_installed() {
         with(|kernel| kernel.close(descriptor));
@@ -37,8 +38,8 @@ fn close(descriptor: RawFd) {
 
 impl AsFd for OsSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: it stays open as long as `self`, if it is a real one; a simulated number is
-        // looked at by the functions of this file only.
+        // SAFETY: a real descriptor stays open as long as `self`; a simulated number is used by the
+        // functions of this file only.
         unsafe { BorrowedFd::borrow_raw(self.0) }
     }
 }
@@ -99,7 +100,7 @@ fn simulated(socket: SocketRef<'_>) -> Option<i32> {
     (number >= FIRST_DESCRIPTOR).then_some(number)
 }
 
-/// What the kernel of a socket says: the simulated one, or the real one.
+/// Runs a call on the kernel of a socket.
 fn either<T>(
     socket: SocketRef<'_>,
     simulation: impl FnOnce(&mut super::Kernel, i32) -> Result<T, i32>,
@@ -201,10 +202,10 @@ pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
     either(socket, super::Kernel::shutdown, socket::shutdown_write)
 }
 
-/// Who is at the other end.
+/// The peer's address.
 ///
 /// # Errors
-/// `NotConnected` when nobody is.
+/// `NotConnected` without a peer.
 fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
     let simulation = |kernel: &mut super::Kernel, number| {
         let (_, remote) = kernel.addresses(number);
@@ -228,7 +229,7 @@ pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
 /// A new TCP socket.
 ///
 /// # Errors
-/// What `socket(2)` says.
+/// The error of `socket(2)`.
 pub fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
     if is_installed() {
         let socket = with(super::Kernel::open_socket);
@@ -265,7 +266,7 @@ pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<(
     either(socket, simulation, |s| unix::bind_source(s, source))
 }
 
-/// An option that the simulated kernel takes note of.
+/// Sets an option that the simulated kernel records.
 fn note(
     socket: SocketRef<'_>,
     simulation: impl FnOnce(&mut super::Kernel, i32),
@@ -374,12 +375,12 @@ pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
     }
 }
 
-/// The present moment: of the world that runs on this thread, or of the machine.
+/// The present time: of this thread's world, or of the machine.
 #[must_use]
 pub fn now() -> Time {
     if is_installed() {
         return Time::from_nanos(with(|kernel| {
-            // Whoever spins until a moment gets there.
+            // Lets a spinning poller make progress.
             kernel.now += 100;
             kernel.now
         }));
@@ -387,7 +388,7 @@ pub fn now() -> Time {
     clock::now()
 }
 
-/// A counter that wakes whoever polls it.
+/// A counter that wakes a poller.
 #[derive(Debug)]
 pub(crate) enum EventFd {
     Real(linux::EventFd),
@@ -424,7 +425,7 @@ impl AsFd for EventFd {
     }
 }
 
-/// A kernel buffer through which bytes go from socket to socket.
+/// A pipe that carries bytes from socket to socket.
 #[derive(Debug)]
 pub(crate) enum Pipe {
     Real(linux::Pipe),

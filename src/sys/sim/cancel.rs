@@ -6,7 +6,7 @@ use super::kernel::Kernel;
 use super::ring::{Ask, Op};
 
 impl Kernel {
-    /// Cancels the op of that name. Three outcomes: ended, too late, not there.
+    /// Cancels the op with the user data `data`. Three outcomes: cancelled, too late, not found.
     pub(super) fn cancel_one(&mut self, poller: u32, data: u64) -> i32 {
         match self.ring(poller).names.get(&data).copied() {
             None => {

@@ -14,7 +14,7 @@ use super::socket::{Stage, Watch};
 /// Flags of a completion (`linux/io_uring.h`).
 const BUFFER: u32 = 1;
 const MORE: u32 = 2;
-/// Times that an op is held back before it is carried out for certain.
+/// How often an op may be delayed.
 const HOLD_BACK: u8 = 3;
 
 impl Kernel {
@@ -64,7 +64,7 @@ impl Kernel {
         self.falls_asleep(poller, sleep);
     }
 
-    /// One `enter`: takes the entries, carries out what has become ready.
+    /// A call of `enter`: takes the entries, then runs the ready ops.
     pub(crate) fn enter(&mut self, poller: u32, entries: Vec<Entry>) -> Result<(), i32> {
         if self.ring(poller).overflow.len() > 64 || self.strikes(Fault::EnterBusy, 40) {
             self.flush(poller);
@@ -90,7 +90,7 @@ impl Kernel {
         }
     }
 
-    /// Moves completions that found no room to where there is some now.
+    /// Moves completions from the overflow list into free room of the queue.
     fn flush(&mut self, poller: u32) {
         let ring = self.ring(poller);
         while ring.completions.len() < ring.completions_max {
@@ -182,7 +182,7 @@ impl Kernel {
             }
             File::Pipe(_) => panic!("no op on a pipe"),
         }
-        // Tried at once, as every submission is, unless it has to stand back.
+        // Every submission is tried at once, unless the fault delays completions.
         self.ring(poller).rouse(token);
         if !self.faults.has(Fault::LateCompletion) {
             self.run_one(poller, token);
@@ -212,7 +212,7 @@ impl Kernel {
         }
     }
 
-    /// Carries out one op if it can be, and completes it.
+    /// Runs an op if possible, and completes the op.
     pub(super) fn run_one(&mut self, poller: u32, token: u64) {
         let ring = self.ring(poller);
         let Some(mut op) = ring.ops[index_of(token)].take() else {
@@ -256,7 +256,7 @@ impl Kernel {
         }
     }
 
-    /// An op is over: it holds its socket no more.
+    /// Releases the socket of a finished op.
     pub(super) fn release(&mut self, poller: u32, token: u64, file: File) {
         match file {
             File::Socket(index) => {
@@ -277,7 +277,7 @@ impl Kernel {
         loop {
             let sock = &mut self.socks[index as usize];
             if sock.input.is_empty() {
-                // As when it was woken for nothing too often and a kernel's thread has tried.
+                // As after too many spurious wake-ups, when a kernel worker has tried.
                 if !sock.is_readable() && self.strikes(Fault::StreamEndsEarly, 20) {
                     self.pass(Mark::OpTurnedAway);
                     return Some((-libc::EAGAIN, 0));
@@ -301,7 +301,7 @@ impl Kernel {
             self.has_read(index, bytes);
             let flags = BUFFER | u32::from(id) << 16;
             let result = i32::try_from(bytes).expect("a buffer");
-            // It ends when its completions find no room, and when it pleases the kernel.
+            // The stream ends when its completions find no room, and at random.
             if self.ring(poller).is_full() || self.strikes(Fault::StreamEndsEarly, 6) {
                 self.pass(Mark::EndOfStreamEarly);
                 return Some((result, flags));
@@ -320,7 +320,7 @@ impl Kernel {
             let turned_away = self.strikes(Fault::ShortSend, 20);
             return turned_away.then_some((-libc::EAGAIN, 0));
         }
-        // Read now and not before: whoever changes or frees it too early is found out.
+        // The memory is read now and not before, to find a process that changed or freed it early.
         let bytes = memory.read(room);
         if memory.pieces() > 1 {
             self.pass(Mark::SendGathered);

@@ -1,6 +1,6 @@
-//! What can go wrong in the simulated world, and the marks that say that it has.
+//! The faults of the simulated world, and the marks that count rare events.
 
-/// Makes an enum whose values have numbers and words.
+/// Makes an enum whose values have numbers and names.
 macro_rules! numbered {
     ($(#[$about:meta])* $name:ident { $($variant:ident,)+ }) => {
         $(#[$about])*
@@ -9,7 +9,7 @@ macro_rules! numbered {
         pub enum $name { $($variant,)+ }
 
         impl $name {
-            /// Every one.
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
         }
     };
@@ -77,8 +77,7 @@ numbered! {
 }
 
 numbered! {
-    /// Something that a campaign must have seen at least once, or the simulator tests less than it
-    /// seems to.
+    /// An event that a campaign must see at least once, or the simulator tests less than intended.
     Mark {
         AcceptedConnection,
         AcceptWithoutDescriptor,
@@ -121,7 +120,7 @@ numbered! {
         SplicedBytes,
         TimeWaitHeldPort,
         TurnedAway,
-        // Of the session, as its record has it.
+        // The end of a session, as in its record.
         EndedClientFin,
         EndedUpstreamFin,
         EndedClientRst,
@@ -147,7 +146,7 @@ numbered! {
     }
 }
 
-/// The faults that a seed has switched on.
+/// The faults of a seed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults(u64);
 
@@ -155,23 +154,23 @@ impl Faults {
     /// None.
     pub const NONE: Self = Self(0);
 
-    /// Switches one on.
+    /// Switches a fault on.
     pub fn add(&mut self, fault: Fault) {
         self.0 |= 1 << fault as u32;
     }
 
-    /// Switches one off.
+    /// Switches a fault off.
     pub fn remove(&mut self, fault: Fault) {
         self.0 &= !(1 << fault as u32);
     }
 
-    /// Whether it is on.
+    /// Whether a fault is on.
     #[must_use]
     pub fn has(self, fault: Fault) -> bool {
         self.0 & (1 << fault as u32) != 0
     }
 
-    /// Those that are on.
+    /// The faults of the set.
     pub fn iter(self) -> impl Iterator<Item = Fault> {
         Fault::ALL.iter().copied().filter(move |&f| self.has(f))
     }
@@ -200,7 +199,7 @@ impl Marks {
         self.passed[mark as usize] += 1;
     }
 
-    /// Counts a fault that struck.
+    /// Counts a fault.
     pub fn strike(&mut self, fault: Fault) {
         self.struck[fault as usize] += 1;
     }
@@ -211,7 +210,7 @@ impl Marks {
         self.passed[mark as usize]
     }
 
-    /// Adds what another world has seen.
+    /// Adds the counts of a further world.
     pub fn add(&mut self, other: &Self) {
         let both = |mine: &mut [u64; 64], theirs: &[u64; 64]| {
             mine.iter_mut().zip(theirs).for_each(|(m, t)| *m += t);
@@ -220,7 +219,7 @@ impl Marks {
         both(&mut self.passed, &other.passed);
     }
 
-    /// What has never happened, in words.
+    /// The faults and marks with a count of zero, by name.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let faults = Fault::ALL.iter().filter(|f| self.struck[**f as usize] == 0);
@@ -243,7 +242,8 @@ impl Marks {
     }
 }
 
-/// A reproducible source of numbers (SplitMix64): one per world, so that the seed decides all.
+/// A reproducible source of numbers (SplitMix64). Each world has a single source, so the seed
+/// decides everything.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -262,7 +262,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `n`, which is at least 1.
+    /// A number below `n`; `n` is at least 1.
     #[expect(clippy::cast_possible_truncation, reason = "below n")]
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.draw()) * n as u128) >> 64) as usize
@@ -278,7 +278,7 @@ impl Random {
         self.below(n) == 0
     }
 
-    /// One of several.
+    /// A random element.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())]
     }

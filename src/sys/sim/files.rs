@@ -9,12 +9,12 @@ use super::socket::{Owner, Stage};
 
 /// The first ephemeral port.
 const FIRST_PORT: u16 = 32_768;
-/// Below it, those that bind(2) chooses: one that is never given twice is always free.
+/// The first port of bind(2). Ports are never reused, so a new port is always free.
 const FIRST_BOUND_PORT: u16 = 20_000;
 /// The smallest buffers: `SOCK_MIN_SNDBUF` and `SOCK_MIN_RCVBUF` of Linux on x86-64.
 const SEND_BUFFER_MIN: usize = 4608;
 const RECEIVE_BUFFER_MIN: usize = 2304;
-/// Bytes that a pipe holds.
+/// The capacity of a pipe in bytes.
 const PIPE: usize = 64 * 1024;
 
 type Result<T> = std::result::Result<T, i32>;
@@ -30,7 +30,7 @@ impl Kernel {
         Ok(self.install(File::Socket(index)))
     }
 
-    /// bind(2). Port 0 is any that is free (ip(7)).
+    /// bind(2). Port 0 is any free port (ip(7)).
     pub(crate) fn bind(&mut self, descriptor: i32, mut address: SocketAddr) {
         if address.port() == 0 {
             self.bound_ports += 1;
@@ -39,8 +39,7 @@ impl Kernel {
         self.bind_source(descriptor, address);
     }
 
-    /// bind(2) of an address whose port the connect chooses, if it is 0
-    /// (`IP_BIND_ADDRESS_NO_PORT`, ip(7)).
+    /// bind(2) of a source address. The connect chooses port 0 (`IP_BIND_ADDRESS_NO_PORT`, ip(7)).
     pub(crate) fn bind_source(&mut self, descriptor: i32, address: SocketAddr) {
         let index = self.socket(descriptor);
         self.socks[index as usize].local = Some(address);
@@ -67,7 +66,7 @@ impl Kernel {
     /// accept(2).
     pub(crate) fn accept(&mut self, descriptor: i32) -> Result<(i32, SocketAddr)> {
         let listener = self.socket(descriptor);
-        // Before it looks for a connection, as Linux does.
+        // Linux also checks the limit before the backlog.
         if !self.may_open(1) {
             self.marks.strike(Fault::FewDescriptors);
             self.pass(Mark::AcceptWithoutDescriptor);
@@ -156,7 +155,7 @@ impl Kernel {
         Ok(count)
     }
 
-    /// Bytes were taken out of a socket's input: its peer may send more.
+    /// Bytes were read from a socket's input, so the peer may send more.
     pub(super) fn has_read(&mut self, index: u32, bytes: usize) {
         let sock = &mut self.socks[index as usize];
         sock.read += bytes as u64;
@@ -174,8 +173,8 @@ impl Kernel {
         }
     }
 
-    /// What a read of an empty input says, in the order of Linux: the FIN, the error, the end of a
-    /// connection that has told its error, else nothing yet.
+    /// The result of a read of an empty input, in the order of Linux: the FIN, the error, the end
+    /// of a connection whose error was returned, else would-block.
     pub(super) fn end_of_input(&mut self, index: u32) -> Option<i32> {
         let sock = &mut self.socks[index as usize];
         if sock.fin_received {
@@ -218,7 +217,7 @@ impl Kernel {
         }
     }
 
-    /// Bytes that the next send takes at most; 0 has it wait.
+    /// The most bytes that the next send takes; 0 makes the send wait.
     pub(super) fn send_room(&mut self, index: u32) -> usize {
         let sock = &mut self.socks[index as usize];
         let room = match sock.stage {
@@ -323,7 +322,7 @@ impl Kernel {
     ) {
         let index = self.socket(descriptor);
         let sock = &mut self.socks[index as usize];
-        // Doubled, and never below what one segment needs (socket(7), `SOCK_MIN_SNDBUF`).
+        // Doubled, and never below the minimum for a segment (socket(7), `SOCK_MIN_SNDBUF`).
         let size = |wanted: Option<usize>, least: usize| wanted.map(|bytes| least.max(2 * bytes));
         sock.send_buffer = size(send, SEND_BUFFER_MIN).unwrap_or(sock.send_buffer);
         sock.receive_buffer = size(receive, RECEIVE_BUFFER_MIN).unwrap_or(sock.receive_buffer);
@@ -349,7 +348,7 @@ impl Kernel {
         (sock.local, sock.remote.filter(|_| connected))
     }
 
-    /// Unread, unacknowledged, acknowledged in all, whether it is over, and room to send.
+    /// The socket's counts of bytes, and whether the connection is over.
     pub(crate) fn figures(&self, descriptor: i32) -> Figures {
         let sock = &self.socks[self.socket(descriptor) as usize];
         Figures {
@@ -369,7 +368,7 @@ impl Kernel {
         }
         self.pipes.push(Some(std::collections::VecDeque::new()));
         let pipe = u32::try_from(self.pipes.len() - 1).expect("few pipes");
-        // One descriptor stands for both ends; it counts twice against the limit, above.
+        // A single descriptor represents both ends, so it counts twice against the limit above.
         self.open += 1;
         Ok(self.install(File::Pipe(pipe)))
     }
@@ -448,7 +447,7 @@ impl Kernel {
     }
 }
 
-/// What the kernel counts of a socket, in bytes.
+/// A socket's counts of bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     pub(crate) unread: usize,

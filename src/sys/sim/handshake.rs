@@ -1,4 +1,4 @@
-//! How simulated connections begin, and how they fail to.
+//! How simulated connections begin or fail.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use super::socket::{Owner, SockRef, Stage};
 const SYN_TRIES: u32 = 6;
 
 impl Kernel {
-    /// Starts a connect from a socket that has its address.
+    /// Starts a connect from a bound socket.
     pub(super) fn start_connect(&mut self, index: u32, to: SocketAddr) {
         let from = self.reference(index);
         let sock = &mut self.socks[index as usize];
@@ -86,7 +86,7 @@ impl Kernel {
         self.queue_up(listener, from, to, remote);
     }
 
-    /// A connection joins a listener's backlog, and its client is told.
+    /// Adds a connection to a listener's backlog, and answers the client.
     fn queue_up(
         &mut self,
         listener: u32,
@@ -119,7 +119,7 @@ impl Kernel {
         );
     }
 
-    /// A simultaneous open with itself (RFC 9293 §3.5).
+    /// A simultaneous open of a socket with the socket itself (RFC 9293 §3.5).
     fn meet_itself(&mut self, from: SockRef) {
         self.pass(Mark::ConnectedToItself);
         let sock = &mut self.socks[from.index as usize];
@@ -141,7 +141,7 @@ impl Kernel {
         }
         sock.stage = Stage::Open;
         self.wake(to.index);
-        // What the server has written meanwhile waits for this.
+        // Bytes that the server has written meanwhile wait for the end of the handshake.
         if let Some(peer) = self.socks[to.index as usize].peer {
             self.at(self.now, Event::Window { to: peer });
         }

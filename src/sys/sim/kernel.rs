@@ -1,4 +1,4 @@
-//! The simulated kernel: its clock, its descriptor table and what will happen next.
+//! The simulated kernel: its clock, its descriptor table and its queue of events.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -15,26 +15,26 @@ pub(crate) const MICRO: u64 = 1_000;
 pub(crate) const MILLI: u64 = 1_000 * MICRO;
 pub(crate) const SECOND: u64 = 1_000 * MILLI;
 
-/// How long the ports of a connection stay taken after it was closed first from here (RFC 9293
-/// §3.3.2, and Linux).
+/// How long the ports of a connection stay in use after a close from this side (RFC 9293 §3.3.2,
+/// and Linux).
 pub(super) const TIME_WAIT: u64 = 60 * SECOND;
 
-/// What a world's kernel is like.
+/// The limits of a world's kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Descriptors that corelane may have open.
+    /// How many descriptors corelane may have open.
     pub(crate) descriptors: usize,
-    /// Local ports for one source and destination.
+    /// Local ports for a pair of source and destination.
     pub(crate) ports: u16,
     /// Bytes of a socket's send and receive buffer.
     pub(crate) send_buffer: usize,
     pub(crate) receive_buffer: usize,
 }
 
-/// What happens at a moment.
+/// An event in simulated time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// A SYN reaches its destination, after so many that did not.
+    /// A SYN reaches its destination, after `lost` lost SYNs.
     Syn {
         from: SockRef,
         to: SocketAddr,
@@ -64,12 +64,12 @@ pub(super) enum Event {
     Reset {
         to: SockRef,
     },
-    /// Nobody has answered for too long.
+    /// A connection without an answer times out.
     GiveUp {
         to: SockRef,
         error: i32,
     },
-    /// Somebody outside wants to go on.
+    /// A client or an upstream continues.
     Actor(u32),
 }
 
@@ -92,24 +92,24 @@ impl PartialOrd for Timed {
     }
 }
 
-/// What became of a connection that corelane had, once its descriptor is closed.
+/// The state of a connection of corelane when its descriptor was closed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closed {
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
-    /// Bytes that corelane has read from it and that its kernel has taken.
+    /// Bytes that corelane has read, and bytes that the kernel has taken from corelane.
     pub(crate) read: u64,
     pub(crate) written: u64,
-    /// Bytes that had arrived and were not read.
+    /// Bytes that had arrived and were unread.
     pub(crate) unread: u64,
     /// Since when there were any.
     pub(crate) unread_since: u64,
-    /// Since when the peer had acknowledged everything; the end of time if it had not, or
-    /// the connection was dead.
+    /// Since when the peer had acknowledged everything; the end of time if bytes were
+    /// unacknowledged or the connection was dead.
     pub(crate) acknowledged_since: u64,
 }
 
-/// The kernel of one world. One thread has one at a time.
+/// The kernel of a world. A thread has a single kernel at a time.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) now: u64,
@@ -127,12 +127,12 @@ pub(crate) struct Kernel {
     pub(super) counters: Vec<(u64, Vec<(u32, u32)>)>,
     pub(super) pipes: Vec<Option<std::collections::VecDeque<u8>>>,
     pub(super) polling: Vec<Option<Polling>>,
-    /// Local ports that are taken, until when, by source and destination.
+    /// Local ports in use, until when, by source and destination.
     pub(super) ports: HashMap<(IpAddr, u16, SocketAddr), u64>,
-    /// Who outside has something to see.
+    /// Clients and upstreams with news.
     pub(crate) roused: Vec<u32>,
     pub(crate) closed: Vec<Closed>,
-    /// Connections that corelane has accepted and not closed.
+    /// Accepted connections of corelane that are open.
     pub(crate) accepted_open: usize,
     events: BinaryHeap<Reverse<Timed>>,
     order: u64,
@@ -182,7 +182,7 @@ impl Kernel {
         self.marks.pass(mark);
     }
 
-    /// Lets something happen at `at`, or now if that is past.
+    /// Schedules an event for `at`, or for now if `at` is past.
     pub(super) fn at(&mut self, at: u64, event: Event) {
         self.order += 1;
         self.events.push(Reverse(Timed {
@@ -192,7 +192,7 @@ impl Kernel {
         }));
     }
 
-    /// Wakes somebody outside after a while.
+    /// Wakes a client or an upstream after a while.
     pub(crate) fn wake_actor(&mut self, actor: u32, after: u64) {
         self.at(self.now.saturating_add(after), Event::Actor(actor));
     }
@@ -202,7 +202,7 @@ impl Kernel {
         self.events.peek().map(|Reverse(timed)| timed.at)
     }
 
-    /// Lets the next thing happen if it is due.
+    /// Runs the next event if due.
     pub(crate) fn step(&mut self) -> bool {
         if self.next_at().is_none_or(|at| at > self.now) {
             return false;
@@ -224,7 +224,7 @@ impl Kernel {
         self.open + count <= self.limits.descriptors
     }
 
-    /// Takes the lowest free descriptor, as POSIX wants it.
+    /// Uses the lowest free descriptor, as POSIX requires.
     pub(super) fn install(&mut self, file: File) -> i32 {
         let from = self.lowest_free;
         let free = self.files[from..].iter().position(Option::is_none);
@@ -245,11 +245,10 @@ impl Kernel {
         *self.files.get(place)?
     }
 
-    /// The socket under a descriptor.
+    /// The socket of a descriptor.
     ///
     /// # Panics
-    /// When there is none: a descriptor that is used after its close, or closed twice, is the
-    /// gravest error that a server can make.
+    /// Without a socket: the use of a closed descriptor is a server's gravest error.
     pub(super) fn socket(&self, descriptor: i32) -> u32 {
         match self.file(descriptor) {
             Some(File::Socket(index)) => index,
@@ -279,7 +278,7 @@ impl Kernel {
         }
     }
 
-    /// The server's process is killed: the kernel closes all that it had, in no order.
+    /// Kills the server's process: the kernel closes all descriptors, in random order.
     pub(crate) fn kill(&mut self) {
         let held = |sock: &Sock| {
             let is_open = sock.holders > 0 && !sock.is_waiting;
@@ -323,7 +322,7 @@ impl Kernel {
         index
     }
 
-    /// One holder less: a descriptor, or an op that had it.
+    /// Drops a reference of a descriptor or an op.
     pub(super) fn let_go(&mut self, index: u32) {
         let sock = &mut self.socks[index as usize];
         sock.holders -= 1;
@@ -332,7 +331,7 @@ impl Kernel {
         }
     }
 
-    /// Frees the place of a socket that is dead and that nobody holds.
+    /// Frees the slot of a dead socket without references.
     pub(super) fn free_if_done(&mut self, index: u32) {
         let sock = &mut self.socks[index as usize];
         if sock.holders == 0 && sock.is_dead() && !sock.is_free {

@@ -1,9 +1,9 @@
-//! The simulated kernel: sockets, TCP, descriptors, io_uring, event queues, pipes and a clock, in
-//! one thread, where a seed decides every order and every fault.
+//! The simulated kernel: sockets, TCP, descriptors, io_uring, event queues, pipes and a clock, in a
+//! single thread, where a seed decides every order and every fault.
 //!
-//! Built into `corelane-sim` only (`feature = "sim"`). `calls` stands in for the real system calls
-//! there: a descriptor's number says which kernel it belongs to, so that the same build runs on
-//! both, and what the simulated one does can be compared with what the real one does.
+//! Built into `corelane-sim` only (`feature = "sim"`). `calls` replaces the real system calls
+//! there. A descriptor's number tells the kernel, so the same build runs on both kernels, and tests
+//! compare the simulated kernel with the real kernel.
 
 mod calls;
 mod cancel;
@@ -40,16 +40,16 @@ pub(crate) use self::ring::{Ask, Buffers, Entry, Memory};
 pub(crate) use self::socket::SockRef;
 
 thread_local! {
-    /// The kernel of the world that runs on this thread.
+    /// The kernel of this thread's world.
     static KERNEL: RefCell<Option<Kernel>> = const { RefCell::new(None) };
 }
 
-/// Makes `kernel` this thread's, for good or until it is taken out again.
+/// Installs `kernel` on this thread.
 pub(crate) fn install(kernel: Kernel) {
     KERNEL.set(Some(kernel));
 }
 
-/// Takes this thread's kernel out: from now on system calls go to the real one.
+/// Removes this thread's kernel: from now on system calls go to the real kernel.
 pub(crate) fn uninstall() -> Option<Kernel> {
     KERNEL.take()
 }

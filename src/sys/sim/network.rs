@@ -1,6 +1,7 @@
-//! The simulated network and TCP's rules: what arrives, in what order, and what that does.
+//! The simulated network and TCP's rules: the order of segments, and the effect of each.
 //!
-//! Sources: RFC 9293; where it leaves a choice, Linux (`tcp_reset`, `tcp_close`, `tcp_recvmsg`).
+//! Sources: RFC 9293; where the RFC leaves a choice, Linux (`tcp_reset`, `tcp_close`,
+//! `tcp_recvmsg`).
 
 use super::fault::{Fault, Mark};
 use super::kernel::{Event, Kernel, MICRO, MILLI, SECOND, TIME_WAIT};
@@ -19,7 +20,7 @@ impl Kernel {
         self.random.between(2, 60) as u64 * MICRO
     }
 
-    /// Sends a segment from a socket behind those before it.
+    /// Sends a segment of a socket after all earlier segments.
     pub(super) fn transmit(&mut self, from: u32, event: Event) {
         let arrival = self.now + self.latency();
         let sock = &mut self.socks[from as usize];
@@ -28,7 +29,7 @@ impl Kernel {
         self.at(arrival, event);
     }
 
-    /// The live socket at the other end, unless nothing reaches it.
+    /// The peer's socket, unless dead or cut off.
     fn peer_of(&mut self, index: u32) -> Option<SockRef> {
         let sock = &self.socks[index as usize];
         if sock.is_cut_off {
@@ -37,7 +38,7 @@ impl Kernel {
         sock.peer
     }
 
-    /// Puts on the wire what the window allows, and the FIN behind the last of it.
+    /// Sends as many bytes as the window allows, and the FIN after the last byte.
     pub(super) fn pump(&mut self, index: u32) {
         let sock = &self.socks[index as usize];
         if sock.stage != Stage::Open {
@@ -52,7 +53,7 @@ impl Kernel {
         }
         let Some(peer) = sock.peer else { return };
         while !self.socks[index as usize].output.is_empty() {
-            // To a peer that is gone all goes, to be answered by a reset.
+            // A dead peer receives everything, and answers with a reset.
             let window = self.sock(peer).map_or(SEGMENT, |peer| peer.window());
             let most = self.socks[index as usize]
                 .output
@@ -92,7 +93,7 @@ impl Kernel {
         self.transmit(index, Event::Data { to: peer, bytes });
     }
 
-    /// Whatever is due happens.
+    /// Carries out an event.
     pub(super) fn happen(&mut self, event: Event) {
         if self.trace.verbose {
             let now = self.now / MICRO;
@@ -111,7 +112,7 @@ impl Kernel {
             Event::Fin { to } => self.on_fin(to),
             Event::FinAck { to } => {
                 if let Some(sock) = self.sock(to) {
-                    // And with it all that was sent before (RFC 9293 §3.4).
+                    // And all earlier bytes (RFC 9293 §3.4).
                     sock.acknowledged += sock.unacknowledged as u64;
                     sock.unacknowledged = 0;
                     sock.fin_acknowledged = true;
@@ -133,7 +134,7 @@ impl Kernel {
         let from = sock.peer;
         let arrived: usize = bytes as usize;
         if sock.is_orphan {
-            // Nobody will read it: RFC 1122 §4.2.2.13.
+            // No application will read the bytes: RFC 1122 §4.2.2.13.
             self.pass(Mark::ResetForLateData);
             self.reset(to.index);
             return;
@@ -162,7 +163,7 @@ impl Kernel {
         if sock.stage != Stage::Open {
             return;
         }
-        // What was acknowledged with a FIN is not again.
+        // Bytes acknowledged with a FIN are not acknowledged again.
         let bytes = bytes.min(sock.unacknowledged);
         sock.unacknowledged -= bytes;
         sock.acknowledged += bytes as u64;
@@ -202,7 +203,7 @@ impl Kernel {
         self.close_if_over(to.index);
     }
 
-    /// Both FINs have gone and are acknowledged: the connection is over. Who closed first keeps its
+    /// Both FINs are acknowledged: the connection is over. The side that closed first keeps its
     /// ports for a while.
     fn close_if_over(&mut self, index: u32) {
         let now = self.now;
@@ -229,7 +230,7 @@ impl Kernel {
         if sock.is_dead() || sock.is_cut_off {
             return;
         }
-        // `tcp_reset`: what the state says.
+        // `tcp_reset`: the error depends on the state.
         let error = match sock.stage {
             Stage::Connecting => libc::ECONNREFUSED,
             // CLOSE_WAIT, and no later state.
@@ -267,7 +268,7 @@ impl Kernel {
         self.at(self.now.saturating_add(after), Event::GiveUp { to, error });
     }
 
-    /// The connection is over at this end: what was not sent is lost, what came can be read.
+    /// Ends the connection on this side: unsent bytes are lost, received bytes stay readable.
     pub(super) fn die(&mut self, index: u32, error: Option<i32>) {
         let sock = &mut self.socks[index as usize];
         sock.stage = Stage::Dead;
@@ -293,7 +294,7 @@ impl Kernel {
         }
     }
 
-    /// Ends a connection by a reset, behind what is on the wire.
+    /// Ends a connection by a reset, after the bytes on the wire.
     pub(super) fn reset(&mut self, index: u32) {
         if self.socks[index as usize].stage == Stage::Open
             && let Some(to) = self.peer_of(index)
@@ -303,7 +304,7 @@ impl Kernel {
         self.die(index, None);
     }
 
-    /// The last holder is gone: close(2) as the application sees it.
+    /// The last reference is gone: close(2) by the application.
     pub(super) fn app_closes(&mut self, index: u32) {
         let sock = &mut self.socks[index as usize];
         if self.trace.verbose {
@@ -364,7 +365,7 @@ impl Kernel {
             }
             Stage::Connecting => {
                 if let Some(to) = sock.peer {
-                    // The other end took it for connected.
+                    // The peer took the connection as established.
                     self.transmit(index, Event::Reset { to });
                 }
                 self.die(index, None);
@@ -384,7 +385,7 @@ impl Kernel {
         self.die(index, None);
     }
 
-    /// From now on nothing goes from one end to the other, either way.
+    /// Cuts both directions of a connection.
     pub(super) fn cut_off(&mut self, index: u32) {
         let both = [Some(self.reference(index)), self.socks[index as usize].peer];
         for end in both.into_iter().flatten() {

@@ -1,17 +1,17 @@
-//! The simulated kernel as clients and upstreams use it: their own sockets, no descriptors.
+//! The simulated kernel for clients and upstreams: sockets of their own, without descriptors.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::kernel::Kernel;
 use super::socket::{Owner, SockRef, Stage};
 
-/// What a read of an outside socket found.
+/// The result of a read of an outside socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Got {
     Bytes(usize),
     Nothing,
     Fin,
-    /// A reset, or a connection that is given up: an error number.
+    /// The error number of a reset or a timeout.
     Failed(i32),
 }
 
@@ -29,14 +29,14 @@ impl Kernel {
         self.reference(index)
     }
 
-    /// Takes a connection for `actor`, if one waits.
+    /// Accepts a pending connection for `actor`.
     pub(crate) fn outside_accept(&mut self, listener: SockRef, actor: u32) -> Option<SockRef> {
         let index = self.take_waiting(listener.index)?;
         self.socks[index as usize].owner = Some(Owner::Outside(actor));
         Some(self.reference(index))
     }
 
-    /// Connects from an address that no other connection has.
+    /// Connects from an unused address.
     pub(crate) fn outside_connect(&mut self, to: SocketAddr, actor: u32) -> (SockRef, SocketAddr) {
         let number = self.outside_addresses;
         self.outside_addresses += 1;
@@ -49,7 +49,7 @@ impl Kernel {
         (self.reference(index), from)
     }
 
-    /// Whether it has connected, or why it never will.
+    /// Whether the socket has connected, or the error.
     pub(crate) fn outside_connected(&mut self, socket: SockRef) -> Result<bool, i32> {
         let sock = &mut self.socks[socket.index as usize];
         match sock.stage {
@@ -65,12 +65,12 @@ impl Kernel {
         }
     }
 
-    /// Writes what fits; the error of a connection that is gone.
+    /// Writes as many bytes as fit, or returns the error of a dead connection.
     pub(crate) fn outside_write(&mut self, socket: SockRef, bytes: &[u8]) -> Result<usize, i32> {
         let index = socket.index;
         let sock = &mut self.socks[index as usize];
         if sock.is_write_closed() {
-            // Left for the read, which is behind what has arrived.
+            // The error stays for the read, after the bytes that have arrived.
             return Err(libc::EPIPE);
         }
         let count = bytes.len().min(sock.room());
@@ -94,7 +94,7 @@ impl Kernel {
         self.shut(socket.index).is_ok()
     }
 
-    /// Closes, by reset if so wished; with unread input it is one in any case. Says whether it was.
+    /// Closes, by reset on request or with unread input. Returns whether the close was a reset.
     pub(crate) fn outside_close(&mut self, socket: SockRef, reset: bool) -> bool {
         let sock = &mut self.socks[socket.index as usize];
         sock.reset_on_close = reset;
@@ -110,12 +110,12 @@ impl Kernel {
         self.let_go(socket.index);
     }
 
-    /// The address at the other end.
+    /// The peer's address.
     pub(crate) fn outside_remote(&self, socket: SockRef) -> Option<SocketAddr> {
         self.socks[socket.index as usize].remote
     }
 
-    /// Bytes that the process at the other end has read and written so far, while it is there.
+    /// How many bytes the peer's process has read and written, while the peer exists.
     pub(crate) fn other_end(&mut self, socket: SockRef) -> Option<(u64, u64)> {
         let peer = self.socks[socket.index as usize].peer?;
         self.sock(peer).map(|peer| (peer.read, peer.written))

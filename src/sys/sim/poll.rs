@@ -18,7 +18,7 @@ impl Kernel {
         self.new_polling(Kind::Queue(Queue::default()))
     }
 
-    /// How many pollers were ever opened; the last one has the number before that.
+    /// How many pollers were opened; the last poller has the number below.
     pub(crate) fn pollers(&self) -> u32 {
         u32::try_from(self.polling.len()).expect("few pollers")
     }
@@ -33,7 +33,7 @@ impl Kernel {
         }
     }
 
-    /// Whether somebody who waits has something to see, and until when they sleep otherwise.
+    /// Whether a poller has events, and until when the poller sleeps otherwise.
     pub(crate) fn poller_state(&self, poller: u32) -> (bool, Sleep) {
         match &self.polling[poller as usize] {
             None => (false, Sleep::Until(None)),
@@ -56,7 +56,7 @@ impl Kernel {
         }
     }
 
-    /// Tells everybody who waits for a socket that something about it has changed.
+    /// Wakes all waiters of a socket after a change.
     pub(super) fn wake(&mut self, index: u32) {
         let sock = &mut self.socks[index as usize];
         if let Some(Owner::Outside(actor)) = sock.owner {
@@ -86,7 +86,7 @@ impl Kernel {
         }
     }
 
-    /// Watches a socket from now on; its present state is the first edge.
+    /// Watches a socket from now on. The present state is the first edge.
     pub(crate) fn watch(&mut self, poller: u32, descriptor: i32, token: u64) -> Result<(), i32> {
         match self.file(descriptor) {
             Some(File::Event(counter)) => {
@@ -107,7 +107,7 @@ impl Kernel {
         }
     }
 
-    /// A descriptor that is closed is watched no more.
+    /// Removes the watch of a closed descriptor.
     pub(super) fn unwatch(&mut self, index: u32) {
         let watch = self.socks[index as usize].watch.take();
         // The queue may have been closed before.
@@ -121,7 +121,7 @@ impl Kernel {
         }
     }
 
-    /// What has changed, and whether the counter was among it. `None` is for ever.
+    /// Takes the edges, and returns whether the counter changed. A timeout of `None` is for ever.
     pub(crate) fn take_edges(
         &mut self,
         poller: u32,
@@ -158,7 +158,7 @@ impl Kernel {
         notified
     }
 
-    /// An edge says what is true when it is looked at.
+    /// An edge reports the state at the time of the call.
     fn report(&mut self, index: u32, token: u64, edges: &mut Vec<Edge>) {
         let sock = &mut self.socks[index as usize];
         let ended = sock.is_ended();
@@ -187,7 +187,7 @@ impl Kernel {
 
     /// Closes a poller.
     pub(crate) fn close_poller(&mut self, poller: u32) {
-        // Its watches go with it (epoll(7)).
+        // A queue's watches end with the queue (epoll(7)).
         for sock in &mut self.socks {
             sock.watch = sock.watch.filter(|watch| watch.poller != poller);
         }
@@ -203,9 +203,9 @@ impl Kernel {
         }
     }
 
-    /// A new counter that wakes whoever polls it; a descriptor.
+    /// Opens a counter that wakes its poller; returns a descriptor.
     pub(crate) fn open_counter(&mut self) -> Result<i32, i32> {
-        // A lane's own; not what the limit on descriptors is to be tried on.
+        // A lane's own descriptor, so the limit on descriptors does not apply.
         self.counters.push((0, Vec::new()));
         let counter = u32::try_from(self.counters.len() - 1).expect("few counters");
         Ok(self.install(File::Event(counter)))
@@ -213,7 +213,7 @@ impl Kernel {
 
     pub(crate) fn signal(&mut self, descriptor: i32) {
         let Some(File::Event(counter)) = self.file(descriptor) else {
-            // Its lane is gone.
+            // The lane has ended.
             return;
         };
         self.counters[counter as usize].0 += 1;

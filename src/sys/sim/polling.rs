@@ -7,17 +7,17 @@ use super::ring::Ring;
 /// How long a waiting poller is willing to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sleep {
-    /// Not at all: it comes again at once.
+    /// Not at all: the poller returns at once.
     Not,
-    /// Until that moment; `None` for ever.
+    /// Until a time; `None` is for ever.
     Until(Option<u64>),
 }
 
-/// One poller's part of the kernel.
+/// The kernel's part of a poller.
 #[derive(Debug)]
 pub(crate) struct Polling {
     pub(super) kind: Kind,
-    /// What it asked for when it last waited.
+    /// The requested sleep of the last wait.
     pub(super) sleep: Sleep,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Kind {
 /// An epoll-like queue of edges.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Tokens of what has changed, each once.
+    /// The changed watches, each once.
     pub(super) ready: VecDeque<Changed>,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum Changed {
     Counter,
 }
 
-/// One event of a queue.
+/// An event of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edge {
     pub(crate) token: u64,

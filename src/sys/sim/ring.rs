@@ -1,5 +1,4 @@
-//! A simulated io_uring as data: its completions, its ops in flight and its submissions. `enter`
-//! carries the ops out.
+//! A simulated io_uring as data: completions, ops in flight and submissions. `enter` runs the ops.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,9 +7,9 @@ use super::descriptor::File;
 /// A completion: user data, result, flags.
 pub(crate) type Completion = (u64, i32, u32);
 
-/// Memory of the process under test that the kernel reads or writes.
+/// Memory of the process under test, for the kernel to read or write.
 pub(crate) trait Memory {
-    /// Copies the bytes that a send is to take, at most `max`.
+    /// Copies the bytes of a send, at most `max`.
     fn read(&self, max: usize) -> Vec<u8>;
     /// How many bytes there are.
     fn len(&self) -> usize;
@@ -20,13 +19,14 @@ pub(crate) trait Memory {
     fn pieces(&self) -> usize;
 }
 
-/// Where received bytes go: the buffers that the process has lent.
+/// The buffers that the process has lent for received bytes.
 pub(crate) trait Buffers {
-    /// Takes the next one and fills it from the front of `input`; its id and the bytes.
+    /// Fills the next buffer from the front of `input`; returns the buffer's id and the number of
+    /// bytes.
     fn fill(&mut self, input: &mut VecDeque<u8>, max: usize) -> Option<(u16, usize)>;
 }
 
-/// What is asked.
+/// The operation of a submission.
 pub(crate) enum Ask {
     Receive,
     Send(Box<dyn Memory>),
@@ -45,14 +45,14 @@ pub(crate) struct Entry {
     pub(crate) descriptor: i32,
     pub(crate) data: u64,
     pub(crate) silent: bool,
-    /// A send that does not wait (`MSG_DONTWAIT`), of which a part is a failure (`MSG_WAITALL`).
+    /// A send without waiting (`MSG_DONTWAIT`). A partial send is a failure (`MSG_WAITALL`).
     pub(crate) at_once: bool,
 }
 
 pub(super) struct Op {
     pub(super) ask: Ask,
     pub(super) data: u64,
-    /// The socket, which it holds; or the counter.
+    /// The op's socket or counter. The op holds a reference to the socket.
     pub(super) file: File,
     pub(super) is_roused: bool,
     pub(super) held_back: u8,
@@ -60,7 +60,7 @@ pub(super) struct Op {
     pub(super) is_started: bool,
 }
 
-/// One ring.
+/// A ring.
 pub(crate) struct Ring {
     pub(super) completions_max: usize,
     pub(super) completions: VecDeque<Completion>,
@@ -111,7 +111,7 @@ impl Ring {
         !self.overflow.is_empty() || !self.roused.is_empty()
     }
 
-    /// Nothing that could still touch memory.
+    /// Whether no op could still access memory.
     pub(super) fn is_quiet(&self) -> bool {
         self.names.is_empty()
     }

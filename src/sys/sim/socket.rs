@@ -1,4 +1,4 @@
-//! A simulated TCP socket: what it knows of itself, and what a poll of it would say.
+//! A simulated TCP socket: its state, and the result of a poll.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -6,14 +6,14 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 /// No address yet.
 pub(super) const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
-/// A socket by its index, and the generation that tells the socket from a later one at that index.
+/// A socket's index and generation. The generation excludes later sockets with the same index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SockRef {
     pub(super) index: u32,
     pub(super) generation: u32,
 }
 
-/// Who has a socket.
+/// The owner of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The server under test, by descriptors.
@@ -42,29 +42,29 @@ pub(super) struct Watch {
     pub(super) token: u64,
 }
 
-/// One socket.
+/// A socket.
 #[derive(Debug, Default)]
 pub(super) struct Sock {
     pub(super) generation: u32,
     pub(super) is_free: bool,
     pub(super) owner: Option<Owner>,
-    /// Descriptors and ops that hold it.
+    /// References by descriptors and ops.
     pub(super) holders: u32,
     pub(super) stage: Stage,
     pub(super) local: Option<SocketAddr>,
     pub(super) remote: Option<SocketAddr>,
     pub(super) peer: Option<SockRef>,
     pub(super) reset_on_close: bool,
-    /// Nobody of the application has it any more.
+    /// No descriptor or op of the application is left.
     pub(super) is_orphan: bool,
-    /// In a listener's backlog, which holds it.
+    /// In a listener's backlog; the listener holds a reference.
     pub(super) is_waiting: bool,
-    /// It went through an accept of corelane.
+    /// corelane has accepted the socket.
     pub(super) was_accepted: bool,
 
     // Written here.
     pub(super) output: VecDeque<u8>,
-    /// On their way or not acknowledged.
+    /// Bytes on the wire or unacknowledged.
     pub(super) unacknowledged: usize,
     /// Neither sent nor acknowledged when the connection died; `tcp_reset` leaves the numbers be.
     pub(super) lost: usize,
@@ -75,27 +75,27 @@ pub(super) struct Sock {
     pub(super) written: u64,
     pub(super) acknowledged: u64,
     pub(super) acknowledged_at: u64,
-    /// A send or a poll found no room: its return is an edge.
+    /// A send or a poll found no room: new room is an edge.
     pub(super) is_full: bool,
 
     // To be read here.
     pub(super) input: VecDeque<u8>,
-    /// When the oldest unread byte arrived, or one before it that was read.
+    /// When the oldest unread byte arrived, or an earlier byte.
     pub(super) unread_since: u64,
-    /// On their way to here.
+    /// Bytes on the way to this socket.
     pub(super) wire: VecDeque<u8>,
     pub(super) receive_buffer: usize,
     pub(super) fin_received: bool,
     pub(super) read: u64,
 
-    /// Told to one call, then forgotten.
+    /// Returned by a single call, then forgotten.
     pub(super) error: Option<i32>,
-    /// When the last segment to the peer arrives: none arrives before it.
+    /// When the last segment to the peer arrives; later segments arrive later.
     pub(super) last_arrival: u64,
     /// Segments of this connection are lost.
     pub(super) is_cut_off: bool,
     pub(super) user_timeout: Option<u64>,
-    /// When silence kills it: idle time, interval times probes.
+    /// When silence ends the connection: idle time, interval times probes.
     pub(super) keepalive: Option<u64>,
 
     // Listening.
@@ -104,7 +104,7 @@ pub(super) struct Sock {
     pub(super) turns_away: bool,
     pub(super) queue: VecDeque<u32>,
 
-    // Who wants to know.
+    // Waiters for a change.
     pub(super) ops: Vec<Watch>,
     pub(super) watch: Option<Watch>,
 }
@@ -136,13 +136,13 @@ impl Sock {
         self.stage == Stage::Dead
     }
 
-    /// Bytes that a send would take.
+    /// How many bytes fit into the send buffer.
     pub(super) fn room(&self) -> usize {
         self.send_buffer
             .saturating_sub(self.output.len() + self.unacknowledged)
     }
 
-    /// What `SIOCOUTQ` says: `tcp_ioctl` takes it from sequence numbers, so a FIN counts as a byte.
+    /// The result of `SIOCOUTQ`: `tcp_ioctl` subtracts sequence numbers, so a FIN counts as a byte.
     pub(super) fn unacknowledged_in_all(&self) -> usize {
         if self.stage == Stage::Connecting {
             return 0;
@@ -151,7 +151,7 @@ impl Sock {
         self.output.len() + self.unacknowledged + self.lost + usize::from(fin)
     }
 
-    /// Bytes that may be sent to here.
+    /// How many bytes the peer may send.
     pub(super) fn window(&self) -> usize {
         self.receive_buffer
             .saturating_sub(self.input.len() + self.wire.len())
@@ -189,14 +189,15 @@ impl Sock {
         }
     }
 
-    /// The same, asked by a poll, which is told when it has changed (`SOCK_NOSPACE` in `tcp_poll`).
+    /// [`Self::is_writable`] for a poll. A change to writable is then an edge (`SOCK_NOSPACE` in
+    /// `tcp_poll`).
     pub(super) fn poll_writable(&mut self) -> bool {
         let writable = self.is_writable();
         self.is_full |= !writable;
         writable
     }
 
-    /// The error that waits, taken off it.
+    /// Takes the pending error.
     pub(super) fn take_error(&mut self) -> Option<i32> {
         self.error.take()
     }

@@ -1,4 +1,4 @@
-//! What has happened, as a hash of all of it and as words of the last of it.
+//! The trace of events: a hash of all events, and the text of the last events.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,17 +6,17 @@ use std::fmt;
 /// How many words are kept.
 const KEPT: usize = 1_000_000;
 
-/// The trace of one world: two runs of a seed have the same.
+/// The trace of a world: equal for two runs of the same seed.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     hash: u64,
-    /// Words are kept only when somebody will read them.
+    /// Whether to keep the text of events.
     pub(crate) verbose: bool,
     words: VecDeque<String>,
 }
 
 impl Trace {
-    /// Adds something that happened: numbers into the hash, words if they are kept.
+    /// Adds an event: numbers to the hash, and text if kept.
     pub(crate) fn note(&mut self, what: u64, words: impl FnOnce() -> String) {
         // FNV with a rotation: cheap, and every bit counts.
         self.hash = (self.hash.rotate_left(5) ^ what).wrapping_mul(0x0100_0000_01B3);
