@@ -6,11 +6,11 @@ use std::cell::RefCell;
 use super::log_queue::Queue;
 
 thread_local! {
-    /// The text that the writer's own thread logs: to queue it would be to wait for itself.
+    /// Text of the writer's own thread. A queued line would wait for that same thread.
     static OWN_TEXT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The text of what `log` logs, unqueued.
+/// The text of the events of `log`, unqueued.
 pub(super) fn unqueued(log: impl FnOnce()) -> String {
     OWN_TEXT.set(Some(String::new()));
     log();

@@ -1,4 +1,4 @@
-//! The server as a daemon: what it reports to the service manager that started it.
+//! The server as a daemon: reports to a service manager, the user, the PID file.
 
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -15,17 +15,17 @@ use crate::support::{
     spawn, until,
 };
 
-/// A service manager, as systemd is one to its services.
+/// A service manager: the socket of systemd for its services.
 struct FakeSystemd {
     socket: UnixDatagram,
-    /// What `NOTIFY_SOCKET` says.
+    /// The value of `NOTIFY_SOCKET`.
     name: String,
     reports: Vec<String>,
     _directory: Option<Directory>,
 }
 
 impl FakeSystemd {
-    /// One with a path, as the system's has, or with an abstract name.
+    /// A socket with an abstract name, or with a path.
     fn new(is_abstract: bool) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -59,7 +59,7 @@ impl FakeSystemd {
         command
     }
 
-    /// Waits for a report that holds this line; gives the whole report.
+    /// Waits for a report with this line; returns the whole report.
     fn await_report(&mut self, line: &str) -> String {
         let end = now() + PATIENCE;
         let mut bytes = [0; 4096];
@@ -70,7 +70,7 @@ impl FakeSystemd {
             self.socket.set_read_timeout(Some(left)).unwrap();
             let count = match self.socket.recv(&mut bytes) {
                 Ok(count) => count,
-                // By the end of a traced thread's stop.
+                // The end of a traced thread's stop interrupts the call.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => panic!("no {line} ({error}): {:#?}", self.reports),
             };
@@ -94,7 +94,7 @@ impl FakeSystemd {
     }
 }
 
-/// A client that connects as soon as the manager knows of it is served.
+/// After READY=1 a client is served at once.
 #[test]
 fn a_service_manager_hears_of_the_start_and_the_stop() {
     on_both(|poller| {
@@ -144,7 +144,8 @@ fn a_watchdog_is_pinged_while_the_lanes_turn() {
     });
 }
 
-/// A thread of another process that runs no more until this is dropped, by whoever made it.
+/// A stopped thread of another process. The drop continues the thread; the same test thread must
+/// drop it.
 struct Frozen(libc::pid_t);
 
 impl Frozen {
@@ -172,7 +173,7 @@ impl Drop for Frozen {
     }
 }
 
-/// The thread of a server that has this name.
+/// The thread with this name.
 fn thread_named(name: &str, server: &Server) -> libc::pid_t {
     let threads = format!("/proc/{}/task", server.pid());
     let mut threads = fs::read_dir(threads)
@@ -191,7 +192,7 @@ fn thread_named(name: &str, server: &Server) -> libc::pid_t {
         .unwrap()
 }
 
-/// A lane that sleeps is no stall, so it is frozen in the midst of traffic, and again if it slept.
+/// A sleeping lane is no stall, so the test stops the lanes under traffic until a stall appears.
 #[test]
 fn a_lane_that_stalls_gets_no_ping() {
     on_both(|poller| {
@@ -207,7 +208,7 @@ fn a_lane_that_stalls_gets_no_ping() {
         let reading = spawn(move || while reader.read(&mut [0; 65_536]).is_ok_and(|n| n > 0) {});
         let is_noticed = |server: &Server| server.log.iter().any(|l| l.contains("do not turn"));
         until("a frozen lane is noticed", || {
-            // Whichever has the connection.
+            // Either lane may have the connection.
             lanes.iter().any(|&lane| {
                 let _frozen = Frozen::new(lane);
                 let end = now() + Duration::from_millis(500);
@@ -227,7 +228,7 @@ fn a_lane_that_stalls_gets_no_ping() {
         client.shutdown(std::net::Shutdown::Both).unwrap();
         writing.join().unwrap();
         reading.join().unwrap();
-        // It turns again, and so do the pings.
+        // The lane turns again, and the pings resume.
         while manager.has_more() {}
         manager.await_report("WATCHDOG=1");
         server.signal("TERM");
@@ -252,7 +253,7 @@ fn a_watchdog_of_another_process_is_not_pinged() {
     assert!(!manager.reports.iter().any(pings), "{:?}", manager.reports);
 }
 
-/// A start that fails reports nothing: systemd goes by the exit code.
+/// A failed start sends no report: systemd reads the exit code.
 #[test]
 fn a_start_that_fails_is_not_ready() {
     let manager = FakeSystemd::new(false);
@@ -264,7 +265,7 @@ fn a_start_that_fails_is_not_ready() {
     assert!(!manager.has_more());
 }
 
-/// Neither a manager that is gone nor a name that nobody can use keeps the server.
+/// The server serves without a manager, and with an unusable name.
 #[test]
 fn a_manager_that_cannot_be_reached_is_a_warning() {
     for name in ["/nonexistent/notify", "@corelane-nobody", "vsock:2:1"] {
@@ -330,7 +331,7 @@ fn root_becomes_the_user_of_the_configuration() {
         ping(&client);
         drop(client);
         server.stop();
-        // In a folder of root's.
+        // The folder belongs to root.
         assert_eq!(fs::read_to_string(&pid_file).unwrap(), "");
     });
 }
@@ -339,7 +340,7 @@ fn root_becomes_the_user_of_the_configuration() {
 fn the_pid_file_is_gone_at_the_end() {
     let directory = Directory::new();
     let pid_file = directory.0.join("pid");
-    // A link that another user has put there leads to no other file.
+    // Another user's link leads to no other file.
     let other = directory.0.join("other");
     fs::write(&other, "kept").unwrap();
     std::os::unix::fs::symlink(&other, &pid_file).unwrap();
