@@ -1,7 +1,8 @@
-//! The command line: what is asked for, read, carried out and turned into an exit code.
+//! The command line: parses the arguments, reads the configuration, runs the command, returns the
+//! exit code.
 //!
-//! Called by `main` alone. Reads configuration files, so that `config` never has to; whatever is
-//! in them, `--help` and `--version` work.
+//! Called by `main` alone. Reads configuration files for `config`; `--help` and `--version` work
+//! with any configuration.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -19,10 +20,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::config::{self, Config, ConfigErrors};
 use crate::server::{self, ServerError};
 
-/// The largest configuration that is read, in bytes: some 100,000 endpoints. A device or a log
-/// given by mistake does not fill the memory.
+/// The largest configuration in bytes: some 100,000 endpoints. A device or a log given by mistake
+/// does not fill the memory.
 const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// How long a probe waits for its connection.
+/// The timeout of a probe's connect.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A TCP echo and proxy server that keeps TCP's meaning.
@@ -30,8 +31,8 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 #[command(
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done as asked; 1 failed, or something passing is in the way (a \
-                  port in use, nobody answers); 2 the arguments or the configuration are wrong"
+    after_help = "Exit codes: 0 success; 1 failure, or a temporary problem (a port in use, no \
+                  answer); 2 wrong arguments or a wrong configuration"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -42,28 +43,27 @@ struct Arguments {
 enum Command {
     /// Serve until told to stop (SIGTERM, SIGINT or SIGQUIT)
     Run {
-        /// The configuration; without it, the one that `config default` prints
+        /// The configuration file; the default is the output of `config default`
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
-    /// Check a configuration and say everything that is wrong with it
+    /// Check a configuration and print every mistake
     Check {
         /// The configuration
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
-        /// Try on this machine, too, what it asks for: addresses, socket options, CPUs, poller,
-        /// descriptors; exit code 1 if nothing is wrong but a port is in use
+        /// Also try the configuration on this machine: addresses, socket options, CPUs, poller,
+        /// descriptors; exit code 1 if a port in use is the only problem
         #[arg(long)]
         here: bool,
     },
-    /// Say whether somebody accepts connections there: exit code 0, or else 1
+    /// Check whether a server accepts connections: exit code 0, otherwise 1
     Probe {
-        /// Where, as 127.0.0.1:7007 or localhost:7007; of a name, all its addresses are tried
+        /// The address, as 127.0.0.1:7007 or localhost:7007; all addresses of a name are tried
         #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
         #[arg(required_unless_present = "config")]
         target: Option<String>,
-        /// Every listener of this configuration instead; on Linux without a connection, so that
-        /// none reaches an upstream
+        /// Check every listener of this configuration; on Linux without opening a connection
         #[arg(short, long, value_name = "FILE", conflicts_with = "target")]
         config: Option<PathBuf>,
     },
@@ -82,7 +82,7 @@ enum ConfigCommand {
     Schema,
 }
 
-/// Why the process ends other than it was asked to.
+/// Why a command failed.
 #[derive(Debug)]
 enum Failure {
     /// The arguments make no sense, or ask for help or the version.
@@ -91,18 +91,18 @@ enum Failure {
     Read {
         /// As given on the command line.
         path: PathBuf,
-        /// What is in the way.
+        /// The error of the system.
         error: io::Error,
     },
     /// The configuration file can be read, and is wrong.
     Config(ConfigErrors),
     /// Standard output takes no more.
     Output(io::Error),
-    /// Nobody accepts connections there.
+    /// No server accepts connections at the target.
     Probe {
         /// As given on the command line.
         target: String,
-        /// What each of its addresses said, or why it has none.
+        /// The error of each address, or of the look-up of the name.
         why: String,
     },
     /// The server would not start here and now.
@@ -112,25 +112,25 @@ enum Failure {
 }
 
 impl Failure {
-    /// Says on standard error why, with every cause, unless the server's log has said it, and gives
-    /// the exit code: 2 where the arguments or the configuration are wrong, 1 for what else fails,
-    /// 0 for help and version.
+    /// Prints the error with all causes to standard error, unless the server has logged the error,
+    /// and returns the exit code: 2 for wrong arguments or a wrong configuration, 1 for any further
+    /// failure, 0 for help and version.
     fn report(&self) -> ExitCode {
         let (text, code) = match self {
             Self::Arguments(error) => {
                 let code = u8::try_from(error.exit_code()).unwrap_or(2);
-                // Nobody is left to tell if this fails, as below.
+                // Without a standard error there is no way to report.
                 _ = error.print();
                 return code.into();
             }
-            // Its lines begin with the file and the line, for editors to jump to.
+            // The lines begin with the file and the line, so that editors can jump there.
             Self::Config(errors) | Self::Here(ServerError::Config(errors)) => {
                 (errors.to_string(), 2)
             }
             // Nothing is wrong with the file, and the same start may succeed later.
             Self::Here(ServerError::Taken(errors)) => (errors.to_string(), 1),
             Self::Read { .. } => (format!("corelane: {}", server::chain(self)), 2),
-            // The server has said why, past a standard error that may be stuck.
+            // The server has logged the error, in case standard error is stuck.
             Self::Run(ServerError::Config(_)) => return 2.into(),
             Self::Run(_) => return ExitCode::FAILURE,
             Self::Output(_) | Self::Probe { .. } | Self::Here(_) => {
@@ -216,7 +216,7 @@ fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
     }
 }
 
-/// `error` with the command that was meant by `arguments`, if they are those of other servers:
+/// `error` with the corelane command as a tip, if `arguments` are the arguments of another server:
 /// `nginx -t -c FILE`, `haproxy -c -f FILE`.
 fn with_tip(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
     if !matches!(
@@ -242,7 +242,7 @@ fn with_tip(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
     error
 }
 
-/// What can be probed: a host and a port, of which the host is looked up later.
+/// A target to probe: a host, resolved later, and a port.
 fn host_and_port(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
     match port.and_then(|(_, port)| port.parse().ok()) {
@@ -251,7 +251,7 @@ fn host_and_port(text: &str) -> Result<String, String> {
     }
 }
 
-/// Connects and hangs up, as a container's health check that has no other program.
+/// Connects and closes, as a health check for containers without any further program.
 fn probe(target: &str) -> Result<(), Failure> {
     let failure = |why| Failure::Probe {
         target: config::escape(target),
@@ -263,7 +263,7 @@ fn probe(target: &str) -> Result<(), Failure> {
     let mut said = Vec::new();
     for address in addresses {
         let why = match TcpStream::connect_timeout(&address, PROBE_PATIENCE) {
-            // With the port as its own a connection reaches itself (RFC 9293, 3.5).
+            // A connection from the target's own port reaches itself (RFC 9293, 3.5).
             Ok(stream) if stream.local_addr().is_ok_and(|own| own == address) => {
                 "only the probe itself".to_owned()
             }
@@ -281,8 +281,8 @@ fn probe(target: &str) -> Result<(), Failure> {
     }))
 }
 
-/// Says whether every address of a configuration is listened on. The kernel is asked: a connection
-/// would be a session, and of a proxy one at its upstream too, at each health check.
+/// Whether every address of a configuration has a listener. Asks the kernel, because a connection
+/// would start a session, and a proxy's session would connect to the upstream at each check.
 fn probe_listeners(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let addresses = config.listeners.iter().flat_map(|listener| &listener.bind);
@@ -315,7 +315,7 @@ fn check(path: &Path, here: bool) -> Result<(), Failure> {
         false => config.warnings(),
     };
     for warning in &warnings {
-        // Nobody is left to tell if this fails.
+        // Without a standard error there is no way to report.
         _ = writeln!(
             io::stderr(),
             "{}: warning: {}",
@@ -346,7 +346,7 @@ fn parse(text: &str, name: &str) -> Result<Config, Failure> {
     Config::parse(text, name).map_err(Failure::Config)
 }
 
-/// Why a file cannot be read, with what to do about it where that is known.
+/// Why a file cannot be read, with a remedy where a remedy is known.
 fn in_our_words(error: io::Error, path: &Path) -> io::Error {
     let kind = error.kind();
     let why = match kind {
@@ -384,7 +384,7 @@ fn read(path: &Path) -> io::Result<String> {
     })
 }
 
-/// Writes to standard output. Who closed it has read enough: that is no failure.
+/// Writes to standard output. A closed pipe is not a failure, because the reader has read enough.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout

@@ -1,14 +1,14 @@
-//! Socket options, as the operator chose them.
+//! Socket options of the configuration.
 //!
-//! Set on a listener they are inherited by the connections that it accepts (tcp(7), and Linux's
-//! accept(2)), so that an accepted connection costs no system call for them.
+//! Accepted connections inherit the options of the listener (tcp(7), and Linux's accept(2)), so an
+//! accepted connection costs no system call for options.
 
 use std::io;
 use std::time::Duration;
 
 use crate::sys::{self, Bug, SocketRef, seeded};
 
-/// Options of TCP sockets; what is `None` is left to the system.
+/// Options of TCP sockets; `None` leaves an option to the system.
 #[derive(Clone, Debug)]
 pub struct SocketOptions {
     /// Send small segments at once (`TCP_NODELAY`).
@@ -17,7 +17,8 @@ pub struct SocketOptions {
     pub keepalive: Option<Keepalive>,
     /// How long sent bytes may stay unacknowledged (`TCP_USER_TIMEOUT`).
     pub user_timeout: Option<Duration>,
-    /// Bytes of the kernel's send buffer (`SO_SNDBUF`; the kernel doubles it for its own needs).
+    /// Bytes of the kernel's send buffer (`SO_SNDBUF`; the kernel doubles the number for
+    /// bookkeeping).
     pub send_buffer: Option<usize>,
     /// Bytes of the kernel's receive buffer (`SO_RCVBUF`).
     pub receive_buffer: Option<usize>,
@@ -30,7 +31,7 @@ pub struct SocketOptions {
     pub fast_open: bool,
 }
 
-/// When to probe a silent peer, and when to give it up.
+/// When to probe a silent peer, and when to end the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
     /// Silence before the first probe; whole seconds.
@@ -42,7 +43,7 @@ pub struct Keepalive {
 }
 
 impl Default for SocketOptions {
-    /// Without delay, probing after a minute of silence; the rest as the system has it.
+    /// No delay, and probes after a minute of silence; the system's values for the rest.
     fn default() -> Self {
         let (idle, interval) = (Duration::from_secs(60), Duration::from_secs(10));
         Self {
@@ -62,36 +63,37 @@ impl Default for SocketOptions {
     }
 }
 
-/// Bytes of the largest segment that there is, on loopback; the kernel takes a whole one however
-/// small the send buffer is.
+/// Bytes of the largest possible segment, on loopback. The kernel accepts a whole segment into a
+/// send buffer of any size.
 const SEGMENT_MAX: usize = 65_483;
 /// Above this the kernel takes no `TCP_MAXSEG` (`MAX_TCP_WINDOW`).
 const LIMIT_MAX: usize = 32_767;
 
-/// What segments are limited to, so that two of them fit into a send buffer of so many bytes. Where
-/// only one does, each waits for the receiver's delayed acknowledgement (RFC 9293 §3.8.6.3), since
-/// only every second full segment is acknowledged at once: 64 KiB per 40 ms of loopback's.
+/// The segment limit by which two segments fit into a send buffer. With a single segment in the
+/// buffer, each segment waits for the receiver's delayed acknowledgement (RFC 9293 §3.8.6.3),
+/// because only every second full segment is acknowledged at once: 64 KiB per 40 ms on loopback.
 fn largest_segment(send_buffer: usize) -> Option<u32> {
     let limit = (send_buffer / 2).min(LIMIT_MAX);
     (send_buffer < 2 * SEGMENT_MAX).then(|| u32::try_from(limit).expect("below 32 KiB"))
 }
 
-/// The queue of connections that may send before their handshake is done, on a listener.
+/// A listener's queue of connections that carry data before the end of their handshake.
 const FAST_OPEN_QUEUE: u32 = 256;
 
 impl SocketOptions {
-    /// Sets them on a listener, before it listens.
+    /// Sets the options on a listener, before listen.
     pub(super) fn apply_to_listener(&self, socket: SocketRef<'_>) -> io::Result<()> {
         self.apply(socket)?;
         self.open_fast(socket, true)
     }
 
-    /// Sets them on a socket to be connected, all but fast open, which wants bytes besides.
+    /// Sets the options on a socket before connect, except fast open, which also needs bytes.
     pub(super) fn apply(&self, socket: SocketRef<'_>) -> io::Result<()> {
         self.set(socket, |_, result| result)
     }
 
-    /// Sets them likewise, and says which the system refuses, by the names of the fields.
+    /// Sets the options like `apply`, and returns the options that the system refuses, by field
+    /// name.
     pub(crate) fn refusals(
         &self,
         socket: SocketRef<'_>,
@@ -116,7 +118,7 @@ impl SocketOptions {
         }
     }
 
-    /// Sets each but fast open, and goes on if `told` what came of it says so.
+    /// Sets each option but fast open, and goes on while `told` returns success.
     fn set(
         &self,
         socket: SocketRef<'_>,
@@ -158,9 +160,9 @@ impl SocketOptions {
     }
 }
 
-/// Has the system reset the socket's connection, or those that a listener accepts, if the process
-/// is killed and the system closes them: the FIN of such a close would pass for the end of a
-/// transfer that was cut in the middle. An orderly close takes the option back.
+/// Makes the system reset the connection, or a listener's accepted connections, if the process is
+/// killed. A FIN from such a close would look like the end of a truncated transfer. An orderly
+/// close clears the option.
 pub(super) fn reset_if_killed(socket: SocketRef<'_>) -> io::Result<()> {
     if sys::CLOSES_BY_FIN && !seeded(Bug::KilledByFin) {
         sys::reset_on_close(socket)?;

@@ -1,4 +1,4 @@
-//! Why the server did not start, or did not end as it should.
+//! Why the server did not start, or failed while running.
 
 use std::error::Error;
 use std::fmt;
@@ -8,28 +8,29 @@ use std::net::SocketAddr;
 use crate::config::{Config, ConfigErrors};
 use crate::sys;
 
-/// Why the server did not start, or did not end as it should.
+/// Why the server did not start, or failed while running.
 #[derive(Debug)]
 pub(crate) enum ServerError {
-    /// The configuration asks for what this machine does not have.
+    /// The configuration requires something that this machine does not have.
     Impossible {
         /// The key, as in the file.
         key: String,
-        /// What is wrong and what would be right.
+        /// The problem and the remedy.
         remedy: String,
     },
-    /// The configuration asks for what this machine does not have or allow, each with its place
-    /// in the file. Only another configuration, or a change of the machine, helps.
+    /// The configuration requires something that this machine does not have or allow; each mistake
+    /// has its line in the file. Another start fails alike until the file or the machine changes.
     Config(ConfigErrors),
-    /// What the configuration asks for is taken at the moment, each with its place in the file.
+    /// The configuration requires ports that are in use at the moment; each has its line in the
+    /// file.
     Taken(ConfigErrors),
-    /// Somebody listens there already.
+    /// A process listens on the address already.
     InUse {
         /// The key, as in the file.
         key: String,
         /// The address.
         address: SocketAddr,
-        /// Who, as far as the system tells.
+        /// The listening process, if the system names it.
         holder: Option<String>,
     },
     /// A listener cannot be opened.
@@ -38,39 +39,39 @@ pub(crate) enum ServerError {
         key: String,
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// The system refuses something that every server needs.
+    /// The system refuses a call that every server needs.
     System {
-        /// What was asked for.
+        /// The call's purpose.
         what: &'static str,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
     /// A lane could not start or broke.
     Lane {
-        /// Which.
+        /// The index of the lane.
         lane: usize,
-        /// What broke.
+        /// The error of the lane.
         error: io::Error,
     },
     /// A lane ended by a panic: a defect of corelane.
     LanePanicked {
-        /// Which.
+        /// The index of the lane.
         lane: usize,
     },
-    /// Somebody asked to stop before anything was served.
+    /// A stop was requested before the server served.
     Stopped,
     /// Lanes were told to reset their sessions and have not ended.
     Stuck {
-        /// Which.
+        /// The indices of the lanes.
         lanes: Vec<usize>,
     },
 }
 
 impl ServerError {
-    /// Of an address that somebody listens on, with who that is.
+    /// The error for an address in use, with the listening process.
     pub(super) fn in_use(key: String, address: SocketAddr) -> Self {
         Self::InUse {
             key,
@@ -79,24 +80,24 @@ impl ServerError {
         }
     }
 
-    /// The same with its place in the file, if it is of a key.
+    /// The error with its line in the file, if the error concerns a key.
     pub(super) fn placed(self, config: &Config) -> Self {
         Self::all_placed(vec![self], config)
     }
 
-    /// All of them as one, each with its place in the file.
+    /// All errors as one, each with its line in the file.
     ///
-    /// One that is of no key says nothing of the file, and stands alone.
+    /// An error without a key does not concern the file and stands alone.
     ///
     /// # Panics
-    /// Without any.
+    /// If `all` is empty.
     pub(super) fn all_placed(all: Vec<Self>, config: &Config) -> Self {
         let mut lines = Vec::new();
         let mut passes = true;
         for error in all {
             passes &= matches!(error, Self::InUse { .. });
             lines.push(match error {
-                // Another configuration would fare no better.
+                // A different configuration would fail alike.
                 Self::Bind { error, .. } if sys::is_out_of_resources(&error) => {
                     let what = "cannot open a socket to listen on";
                     return Self::System { what, error };
@@ -156,13 +157,13 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// What is wrong with an address that somebody has, and what helps.
+/// The problem of an address in use, and the remedy.
 fn in_use(holder: Option<&str>) -> String {
     let holder = holder.unwrap_or("somebody");
     format!("{holder} listens there already; stop it, or choose another address")
 }
 
-/// Why this machine does not let a listener have its address, and what helps.
+/// Why this machine refuses an address to a listener, and the remedy.
 fn refusal(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -202,7 +203,7 @@ mod tests {
         }
     }
 
-    /// The exit code hangs on it: 2 is for what another start does not change.
+    /// The exit code depends on the variant: 2 is for errors that a second start does not fix.
     #[test]
     fn what_passes_is_told_from_what_stays() {
         let config = Config::parse(DEFAULT, "t.toml").unwrap();

@@ -1,8 +1,8 @@
-//! Tries on this machine what a configuration asks for, before anything serves: CPUs, poller and
-//! descriptors, addresses, socket options, loops through own addresses.
+//! Tries a configuration on this machine before anything serves: CPUs, poller and descriptors,
+//! addresses, socket options, loops through own addresses.
 //!
-//! Called by `run`, and by `check --here` for the answer alone. All mistakes are found in one go.
-//! Nothing is sent and nothing listens: a socket is made, tried and closed.
+//! Called by `run`, and by `check --here`. A single pass finds all mistakes. Nothing is sent and
+//! nothing listens: each socket is created, tried and closed.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,15 +21,15 @@ use crate::sys::{self, OsSocket, OwnAddresses, Time};
 /// How long an address may take to become usable: duplicate address detection asks for a second,
 /// after a random part of one (RFC 4862, 5.4.2).
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is looked at meanwhile.
+/// The interval between looks at the address.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Says whether [`run`](super::run::run) would start with `config` on this machine now, and what is
-/// doubtful, of the text as well as of this machine.
+/// Whether [`run`](super::run::run) would start with `config` on this machine now. Returns the
+/// warnings about the file and about this machine.
 ///
 /// # Errors
-/// [`ServerError::Config`] with all mistakes, [`ServerError::Taken`] if there is none but what
-/// somebody else has at the moment; or another one, if the system refuses to say.
+/// [`ServerError::Config`] with all mistakes; [`ServerError::Taken`] if the only mistakes are ports
+/// in use; or a further error if a query of the system fails.
 #[expect(clippy::disallowed_methods, reason = "there are no lanes")]
 pub(crate) fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> {
     let mut pause = |time| {
@@ -39,8 +39,8 @@ pub(crate) fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> 
     look(config, &Given::look(), true, &mut pause).map(|(_, warnings)| warnings)
 }
 
-/// The plan for this machine, and what is doubtful. A port that somebody has is left to `bind`,
-/// which waits for it. Waits by `pause`, unless that fails.
+/// The plan for this machine, and the warnings. Ports in use are left to `bind`, which waits. Waits
+/// by `pause` until `pause` fails.
 pub(super) fn plan(
     config: &Config,
     given: &Given,
@@ -101,7 +101,7 @@ struct Here<'c> {
     /// When the last address must be usable.
     patience: Time,
     errors: Vec<ServerError>,
-    /// Keys, and what is doubtful.
+    /// Keys with doubtful values, and the doubts.
     doubts: Vec<(String, String)>,
 }
 
@@ -139,7 +139,7 @@ impl Here<'_> {
         }
     }
 
-    /// Whether a listener can have this address, once it listens.
+    /// Checks whether a listener can have this address.
     fn bind(&mut self, key: String, address: SocketAddr, ports: bool) {
         if address.is_ipv6()
             && let Err(error) = sys::stream_socket(address)
@@ -147,7 +147,7 @@ impl Here<'_> {
         {
             return self.mistake(key, "this system has no IPv6; leave it out".to_owned());
         }
-        // Port 0 is one that nobody has.
+        // Port 0 is always a free port.
         let bound = self.patiently(address.ip(), || sys::port_is_taken(address));
         match bound {
             Ok(false) => {}
@@ -162,7 +162,7 @@ impl Here<'_> {
         }
     }
 
-    /// What `attempt` says of an own address in the end, which may take a moment to be usable.
+    /// The final result of `attempt` on an own address, which may need a moment to become usable.
     fn patiently<T>(
         &mut self,
         ip: IpAddr,
@@ -230,7 +230,8 @@ impl Here<'_> {
         }
     }
 
-    /// Whether the system knows a way to each. That may be so for a moment only, as at boot.
+    /// Checks whether the system has a route to each endpoint. A missing route may be temporary, as
+    /// at boot.
     fn endpoints(&mut self, path: &str, endpoints: &[SocketAddr]) {
         let mut without_way = Vec::new();
         for (place, endpoint) in endpoints.iter().enumerate() {
@@ -267,7 +268,7 @@ impl Here<'_> {
             let Some(address) = addresses.iter().find(of_family) else {
                 continue;
             };
-            // Without the family there is no way and no bind, which is told there.
+            // Without the address family the bind fails, too, and that failure is reported.
             let Ok(socket) = sys::stream_socket(*address) else {
                 continue;
             };
@@ -300,8 +301,7 @@ impl Here<'_> {
     }
 }
 
-/// Whether there are more sessions than ports for their connections to endpoints, of which an
-/// address has so many.
+/// Checks whether there are more sessions than local ports for their connections to endpoints.
 fn lack_of_ports(config: &Config, ports: usize) -> Option<(String, String)> {
     let MaxSessions::Count(sessions) = config.runtime.max_sessions else {
         return None;
@@ -310,7 +310,7 @@ fn lack_of_ports(config: &Config, ports: usize) -> Option<(String, String)> {
     let mut upstreams = BTreeSet::new();
     for listener in &config.listeners {
         match listener.service {
-            // Its sessions need none.
+            // Echo sessions need no ports.
             Service::Echo => return None,
             Service::Proxy { upstream } => drop(upstreams.insert(upstream)),
         }
@@ -349,7 +349,7 @@ fn no_interface(address: SocketAddr) -> String {
     format!("this machine has no interface {number}; `ip link` shows their numbers")
 }
 
-/// Why a socket does not take an option, and what helps.
+/// Why a socket refuses an option, and the remedy.
 fn refused_option(option: &str, error: &io::Error) -> String {
     match (option, error.kind()) {
         ("congestion", io::ErrorKind::NotFound) => {
@@ -373,7 +373,7 @@ fn refused_option(option: &str, error: &io::Error) -> String {
     }
 }
 
-/// Buffers of which the kernel grants less than is written.
+/// Checks whether the kernel grants buffers of the written size.
 fn short_buffers(path: &str, written: &SocketOptions, socket: &OsSocket) -> Vec<(String, String)> {
     let Ok((send, receive)) = sys::granted_buffers(sys::borrow(socket)) else {
         return Vec::new();
@@ -414,7 +414,7 @@ mod tests {
                 "'192.0.2.7', '192.0.2.8'",
                 Some(200),
             ),
-            // The sources of one family are of no use to the other.
+            // A source address is of use only for endpoints of its family.
             (
                 "301",
                 "'192.0.2.1:1', '[::1]:1'",

@@ -27,11 +27,11 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the writer waits at a time for a sink that would block.
 const ROOM_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Sends the process's events, and its panics, to standard error, as `log` says; `None` if they
-/// go somewhere already.
+/// Sends the process's events and panics to standard error, with the settings of `log`; `None` if a
+/// subscriber is installed already.
 ///
 /// # Errors
-/// If the writer's thread cannot be started.
+/// The writer's thread cannot be started.
 pub(super) fn start(log: &Log) -> io::Result<Option<LogEnd>> {
     let level = log.level;
     let say = move |lines, error: Option<&io::Error>| dropped(level, lines, error);
@@ -72,7 +72,7 @@ pub(super) struct LogEnd {
 }
 
 impl LogEnd {
-    /// Writes a text as it is, behind what was logged before.
+    /// Writes a text unchanged, after all earlier lines.
     pub(super) fn plain(&self, text: &str) {
         let queue = self.writing.queue();
         match self.output {
@@ -84,7 +84,7 @@ impl LogEnd {
         }
     }
 
-    /// Waits until all is written, but not for a sink that takes nothing.
+    /// Waits until all lines are written, but not for a blocked sink.
     pub(super) fn finish(self) {
         self.writing.finish(END_PATIENCE);
     }
@@ -104,7 +104,7 @@ impl Sink for StandardError {
     }
 }
 
-/// The line that says how many were dropped, at a level that is logged.
+/// The line with the number of dropped lines, if `level` is logged.
 fn dropped(level: LogLevel, lines: u64, error: Option<&io::Error>) -> String {
     const WHY: &str = "log lines dropped: standard error did not take them in time";
     let error = error.map(tracing::field::display);
@@ -117,7 +117,7 @@ fn dropped(level: LogLevel, lines: u64, error: Option<&io::Error>) -> String {
     })
 }
 
-/// Logs a panic, in the form of every other line. With a backtrace if RUST_BACKTRACE asks for it.
+/// Logs a panic like any event, with a backtrace if RUST_BACKTRACE is set.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
@@ -142,7 +142,8 @@ pub(super) fn subscriber(log: &Log, queue: Queue, output: Output) -> Dispatch {
     let builder = FmtSubscriber::builder()
         .with_max_level(level)
         .with_ansi(false)
-        // A closed standard error is no reason to end, and printing of it to there would panic.
+        // A closed standard error must not end the process, and printing an error about it would
+        // panic.
         .log_internal_errors(false);
     match (output, log.format) {
         (Output::Journal, _) => {
@@ -190,7 +191,7 @@ impl Write for LineWriter<'_> {
     }
 }
 
-/// The event with its control characters written as JSON does, which is plain in text too.
+/// The event with its control characters escaped as in JSON, also in plain text.
 fn one_line(event: &[u8]) -> String {
     let event = String::from_utf8_lossy(event);
     let event = event.strip_suffix('\n').unwrap_or(&event);
@@ -224,7 +225,7 @@ mod tests {
         fn await_room(&mut self) {}
     }
 
-    /// What `events` logs, one string a write.
+    /// The text of `events`, a string for each write.
     fn logged(level: LogLevel, format: LogFormat, events: impl FnOnce()) -> Vec<String> {
         logged_as(Output::Lines, level, format, events)
     }
@@ -244,7 +245,7 @@ mod tests {
         writes.into_iter().collect()
     }
 
-    /// The line of the writer's own thread has the form of the others and does not queue.
+    /// A line of the writer's own thread looks like any line and is not queued.
     #[test]
     fn drops_are_said_at_every_level() {
         for level in [LogLevel::Error, LogLevel::Info] {
@@ -280,7 +281,7 @@ mod tests {
         };
         for part in [
             "\"panic\":\"two\\nlines\"",
-            // The simulator's crate has it by another way, `sim/../src`.
+            // The simulator's crate compiles this file as `sim/../src`.
             "src/server/log.rs:",
             "\"at\":\"",
             "\"thread\":",
@@ -352,7 +353,7 @@ mod tests {
         assert_eq!(one_line(b"no end"), "no end\n");
     }
 
-    /// What `events` sends to the journal, one string an entry.
+    /// The journal entries of `events`, a string each.
     fn entries(events: impl FnOnce()) -> Vec<String> {
         logged_as(Output::Journal, LogLevel::Debug, LogFormat::Text, events)
     }

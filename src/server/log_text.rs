@@ -44,7 +44,7 @@ pub(super) fn without_controls(text: &str) -> String {
     shown
 }
 
-/// Control characters, the ends of lines that Unicode adds, and what turns text around.
+/// Control characters, Unicode's line ends, and characters that change the direction of text.
 pub(super) fn hidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,10 +1,8 @@
-//! How the memory and the address space of this machine are shared: sessions, buffers, and what
-//! lanes need in any case.
+//! How sessions, buffers and lanes share the memory and the address space of this machine.
 //!
-//! Pure: `plan` asks, with the limits that `sys` has read. The allocator ends the process when it
-//! finds no room, so the shares leave it half of the address space, and the kernel kills a process
-//! above its cgroup's limit, so they leave a quarter of the memory for what the kernel holds for
-//! transfers.
+//! Pure: called by `plan` with the limits from `sys`. The allocator ends the process when no room
+//! is left, so half of the address space stays free. The kernel kills a process above its cgroup's
+//! limit, so a quarter of the memory stays free for the kernel's socket buffers.
 
 use crate::buf::BUFFER_BYTES;
 use crate::sys::{ByteLimit, MemoryLimits};
@@ -13,8 +11,8 @@ use crate::sys::{ByteLimit, MemoryLimits};
 /// Linux 6.18 in a memory cgroup, 3,000 idle sessions that have echoed once: 2.0 KB for an echo
 /// (one descriptor), 6.0 KB for a proxied pair (two), of which the kernel 1.5 and 5.4.
 const DESCRIPTOR_BYTES: u64 = 4 * 1024;
-/// Address space of one session: its task, its sockets' entries and its timers are some 600 B, and
-/// tables are doubled as they grow.
+/// Address space of a session: task, socket entries and timers are some 600 B, and growing tables
+/// double.
 const SESSION_SPACE: u64 = 2 * 1024;
 /// Memory of the process besides lanes, sessions and buffers, measured as 0.4 MiB, and the text of
 /// the binary.
@@ -43,15 +41,15 @@ pub(super) struct Shares {
     pub(super) bound_by: Option<ByteLimit>,
 }
 
-/// How many arenas the allocator may make; `None` if that does not matter. The first of them is the
-/// heap, and reserves nothing.
+/// How many arenas the allocator may create; `None` without a limit on address space. The first
+/// arena is the heap and reserves nothing.
 pub(super) fn arenas(limits: &MemoryLimits) -> Option<usize> {
     let space = limits.address_space.as_ref()?;
     Some(narrow(space.left / 4 / ARENA_SPACE) + 1)
 }
 
-/// Shares what there is over so many lanes, with so many descriptors for a session. Fails with the
-/// limit that is too low, and the least that it should be.
+/// Divides the rest among the lanes, with so many descriptors for a session. Fails with the limit
+/// that is too low, and the minimum.
 pub(super) fn share(
     limits: &MemoryLimits,
     lanes: usize,

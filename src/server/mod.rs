@@ -1,9 +1,9 @@
-//! The layer that knows every other: it makes the parts out of the configuration, starts the
-//! lanes, and stops them in good order. Called by `cli`.
+//! The top layer: builds the parts from the configuration, starts the lanes, and stops them in
+//! order. Called by `cli`.
 //!
-//! Life of the process: plan (which lanes, which poller, how many sessions) and try what else is
-//! asked of this machine → bind every listener → change the user → start the lanes → serve until a
-//! signal → drain within the grace period → stop.
+//! Life of the process: plan (lanes, poller, number of sessions) and try the configuration on this
+//! machine → bind every listener → start the lanes → serve until a signal → drain within the grace
+//! period → stop.
 
 mod bind;
 mod changeable;

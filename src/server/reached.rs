@@ -1,5 +1,5 @@
-//! Tells which limits are reached, each once a second at most over the process, and counts them.
-//! Asked by the watchdog's thread; the lanes only count.
+//! Logs which limits are reached, at most once a second for each limit, and counts. Runs on the
+//! watchdog's thread; the lanes only count.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct Counts {
     backlogs: u64,
 }
 
-/// What was told of one limit.
+/// The log state of a limit.
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
     count: u64,
@@ -33,7 +33,7 @@ struct Told {
 }
 
 impl Told {
-    /// How often a limit was reached since this last answered, if that is to be told now.
+    /// How often a limit was reached since the last line, if a new line is due.
     fn more(&mut self, count: u64, now: Time) -> Option<u64> {
         let times = count - self.count;
         if times == 0 || now < self.due {
@@ -82,7 +82,7 @@ impl Reached {
         }
     }
 
-    /// Looks at the counters, and tells what is new. Asks the system once a second.
+    /// Reads the counters and logs new events. Queries the system once a second.
     pub(super) fn look(&mut self, now: Time) {
         if now.since(self.looked) >= INTERVAL {
             self.looked = now;
