@@ -85,7 +85,7 @@ enum ConfigCommand {
 /// Why a command failed.
 #[derive(Debug)]
 enum Failure {
-    /// The arguments make no sense, or ask for help or the version.
+    /// The arguments are wrong, or ask for help or the version.
     Arguments(clap::Error),
     /// The configuration file cannot be read.
     Read {
@@ -145,7 +145,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Arguments(_) => f.write_str("the arguments make no sense"),
+            Self::Arguments(_) => f.write_str("the arguments are wrong"),
             Self::Read { path, .. } => {
                 let path = path.display().to_string();
                 write!(
@@ -155,9 +155,9 @@ impl fmt::Display for Failure {
                 )
             }
             Self::Config(_) => f.write_str("the configuration is wrong"),
-            Self::Probe { target, why } => write!(f, "nobody answers at {target}: {why}"),
+            Self::Probe { target, why } => write!(f, "no server answers at {target}: {why}"),
             Self::Output(_) => f.write_str("standard output cannot be written"),
-            Self::Here(_) => f.write_str("this machine cannot be asked"),
+            Self::Here(_) => f.write_str("the configuration cannot be tried on this machine"),
             Self::Run(_) => f.write_str("the server failed"),
         }
     }

@@ -434,7 +434,7 @@ fn a_probe_says_whether_somebody_answers() {
     let address = format!("127.0.0.1:{port}");
     let answer = directory.run(&["probe", &address]);
     assert_eq!(answer.code, Some(1));
-    let said = format!("corelane: nobody answers at {address}: ");
+    let said = format!("corelane: no server answers at {address}: ");
     assert!(answer.stderr.starts_with(&said), "{}", answer.stderr);
     assert_eq!(answer.stderr.lines().count(), 1);
 }
@@ -461,7 +461,7 @@ fn a_probe_of_a_configuration_opens_no_connection() {
     }
     let answer = probe(&format!("127.0.0.1:{held}"));
     assert_eq!(answer.code, Some(1));
-    let said = format!("corelane: nobody answers at 127.0.0.1:{held}: ");
+    let said = format!("corelane: no server answers at 127.0.0.1:{held}: ");
     assert!(answer.stderr.starts_with(&said), "{answer:?}");
 }
 
@@ -488,7 +488,7 @@ fn a_probe_looks_a_name_up() {
     let target = format!("localhost:{port}");
     let answer = directory.run(&["probe", &target]);
     assert_eq!(answer.code, Some(1));
-    let said = format!("corelane: nobody answers at {target}: ");
+    let said = format!("corelane: no server answers at {target}: ");
     assert!(answer.stderr.starts_with(&said), "{}", answer.stderr);
     let tried = format!("127.0.0.1:{port}: ");
     assert!(answer.stderr.contains(&tried), "{}", answer.stderr);

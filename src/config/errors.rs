@@ -243,10 +243,10 @@ impl fmt::Display for Reason {
                 write!(f, "{what} is on line {line} already; write another")
             }
             Self::RepeatedKey { line, list } => {
-                write!(f, "this key is on line {line} already; write ")?;
+                write!(f, "the key is on line {line} already; write ")?;
                 match list {
                     Some(name) => write!(f, "[[{name}]], in two brackets, for each"),
-                    None => f.write_str("it once"),
+                    None => f.write_str("the key once"),
                 }
             }
             Self::Dangling { what, nearest } => {

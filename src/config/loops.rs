@@ -48,7 +48,7 @@ pub(super) fn refuse_loopback(
     for found in find(&listeners, &upstreams, |ip| ip.is_loopback()) {
         let key = format!("listener[{}].upstream", found.listener);
         let reason = Reason::Senseless {
-            why: "connections would come back to a listener they came through, for ever",
+            why: "connections would return to an earlier listener in an endless loop",
             write: "an upstream that does not lead back here".to_owned(),
         };
         file.refuse(&key, reason);

@@ -289,26 +289,26 @@ const NO_TOML: &[(&str, &[&str])] = &[
     (
         "[log]\n'é' = 1\n\"\\u00e9\" = 2\n'é' = 3",
         &[
-            "3: log.\"é\": this key is on line 2 already; write it once",
-            "4: log.\"é\": this key is on line 2 already; write it once",
+            "3: log.\"é\": the key is on line 2 already; write the key once",
+            "4: log.\"é\": the key is on line 2 already; write the key once",
         ],
     ),
     (
         "[log]\nlevel = 'info'\n[log]\nformat = 3",
-        &["3: log: this key is on line 1 already; write it once"],
+        &["3: log: the key is on line 1 already; write the key once"],
     ),
     (
         "[[listener]]\ntimeouts.idle = '1s'\n[listener.timeouts]\n\nidle = '2s'",
-        &["3: listener[0].timeouts: this key is on line 2 already; write it once"],
+        &["3: listener[0].timeouts: the key is on line 2 already; write the key once"],
     ),
     (
         "[[upstream]]\n[[upstream]]\nsocket = { nodelay = true,\n nodelay = false }",
-        &["4: upstream[1].socket.nodelay: this key is on line 3 already; write it once"],
+        &["4: upstream[1].socket.nodelay: the key is on line 3 already; write the key once"],
     ),
     (
         "[listener]\nname = 'a'\n\n[listener]\nname = 'b'",
         &[
-            "4: listener: this key is on line 1 already; write [[listener]], in two brackets, for \
+            "4: listener: the key is on line 1 already; write [[listener]], in two brackets, for \
              each",
         ],
     ),
@@ -316,7 +316,7 @@ const NO_TOML: &[(&str, &[&str])] = &[
         "log.level = repeated-0\nlog.format = 1\nlog.format = 2",
         &[
             "1:13: not TOML: a text has quotes; write log.level = \"repeated-0\"",
-            "3: log.format: this key is on line 2 already; write it once",
+            "3: log.format: the key is on line 2 already; write the key once",
         ],
     ),
 ];
@@ -389,7 +389,7 @@ fn says_what_is_wrong_with_a_name() {
 
 #[test]
 fn finds_proxies_that_lead_to_themselves() {
-    let why = "connections would come back to a listener they came through, for ever; write an \
+    let why = "connections would return to an earlier listener in an endless loop; write an \
     upstream that does not lead back here";
     for (ip, x, y, expected) in LOOPS {
         let text = format!(
