@@ -27,6 +27,11 @@ impl Admission {
     pub(super) fn listener_context(&self) -> &ListenerContext {
         &self.listener_context
     }
+
+    /// The listener context for another owner.
+    pub(super) fn share(&self) -> Rc<ListenerContext> {
+        Rc::clone(&self.listener_context)
+    }
 }
 
 impl Drop for Admission {

@@ -1,5 +1,6 @@
 //! The context that all sessions of a listener share on a lane: its name, service, limits and
-//! timeouts. Built when the lane starts; the accept loop and every session hold a reference.
+//! timeouts. Built when a lane prepares a generation; the accept loop and every session hold a
+//! reference.
 
 use std::io;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The services: accepting, echo, and the relay to an upstream.
 //!
-//! One connection of a client is a session, and a session is one task. Names no operating system,
-//! knows no TOML.
+//! One connection of a client is a session: a task for its opening, if it has one, and then a task
+//! that relays. Names no operating system, knows no TOML.
 
 mod accept;
 mod admission;

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::mem;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,33 @@ enum Line {
     Written,
 }
 
+/// The facts about a session that never change.
+pub(super) struct Identity {
+    listener_context: Rc<ListenerContext>,
+    id: SessionId,
+    client: SocketAddr,
+    start: Time,
+}
+
+impl Identity {
+    /// A session without an endpoint that has moved nothing.
+    pub(super) fn describe(&self, stage: &'static str) -> Description {
+        let context = &self.listener_context;
+        Description {
+            id: self.id,
+            kind: context.service.kind(),
+            stage,
+            generation: context.id.generation,
+            listener: Arc::clone(&context.name),
+            client: self.client,
+            endpoint: None,
+            since: self.start,
+            from_client: 0,
+            to_client: 0,
+        }
+    }
+}
+
 const UNCONNECTED: u32 = u32::MAX;
 
 impl Record {
@@ -102,18 +130,21 @@ impl Record {
 
     /// The present state of the session.
     pub(super) fn describe(&self, stage: &'static str) -> Description {
-        let context = self.listener_context();
         Description {
-            id: self.id,
-            kind: context.service.kind(),
-            stage,
-            generation: context.id.generation,
-            listener: Arc::clone(&context.name),
-            client: self.client.address(),
             endpoint: self.connected_endpoint(),
-            since: self.start,
             from_client: self.from_client,
             to_client: self.to_client,
+            ..self.identity().describe(stage)
+        }
+    }
+
+    /// The facts that the session has from its start.
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            listener_context: self.admission.share(),
+            id: self.id,
+            client: self.client.address(),
+            start: self.start,
         }
     }
 

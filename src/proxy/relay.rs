@@ -297,7 +297,11 @@ impl<F: Far> Future for Relay<F> {
 
 impl<F: Far> Session for Relay<F> {
     fn describe(&self) -> Description {
-        self.record.describe("relay")
+        let mut description = self.record.describe("relay");
+        if self.far.parts().is_none() {
+            description.to_client = description.from_client;
+        }
+        description
     }
 
     fn ask_to_end(mut self: Pin<&mut Self>, why: EndRequest) {

@@ -234,6 +234,8 @@ impl Lane {
         self.shared.now.set(now);
         self.look()?;
         for _ in 0..=self.tasks() / BUDGET {
+            // The tasks of a full lane take longer than a watchdog waits for one turn.
+            self.scheduler.remote.heartbeat().beat();
             self.run_tasks();
         }
         // The sends and closes of these tasks.

@@ -8,8 +8,8 @@ use super::handle::Handle;
 use super::inbox::{Receiver, Sender, inbox};
 use super::remote::Remote;
 
-/// Messages in the ring of a mailbox before it spills: commands are rare, and a burst of handed
-/// over connections is read in one go.
+/// Messages in the ring of a mailbox before it spills, and with that loses the order: commands are
+/// rare, and handed-over connections need no order.
 const RING: usize = 64;
 
 /// Sends to a lane's mailbox, from any thread.

@@ -1,6 +1,7 @@
 //! The commands of the main thread to the lanes.
 //!
-//! A lane reads commands between two turns, in order. To add a command: a variant here, an arm in
+//! A lane reads commands between two turns, in order as long as no more wait than the ring of the
+//! mailbox holds: a stop sends three. To add a command: a variant here, an arm of
 //! `Serving::obey` in `lane.rs`, and a sender in `supervision.rs`.
 
 use std::sync::Arc;

@@ -108,23 +108,20 @@ impl Serving {
     /// Obeys the waiting commands and turns once. When the lane has ended, returns the number of
     /// reset sessions.
     pub(crate) fn turn(&mut self, now: Time) -> io::Result<Option<usize>> {
-        // Before the mailbox: if no accept loop is left, every handed connection is in the mailbox.
-        let accepts_no_more = self.generations.accept_no_more();
         let before = self.stage;
+        // Before the mailbox: if no accept loop is left, every handed connection is in the mailbox.
+        let accepted_no_more = before != Stage::Serving && self.generations.accept_no_more();
         self.obey()?;
-        self.lane.enter_at(now, || {
-            while let Some(handed) = self.handed.receive() {
-                self.generations.start(handed);
-            }
-        });
-        let is_drained = accepts_no_more && self.lane.sessions() == 0;
+        self.start_handed(now);
+        // The commands of this turn may have started accept loops.
+        let is_drained =
+            accepted_no_more && self.generations.accept_no_more() && self.lane.sessions() == 0;
         match self.stage {
             Stage::Serving => {}
-            Stage::Draining | Stage::Aborting if is_drained => return self.end(now).map(Some),
-            Stage::Draining => {}
-            // The stop came with the abort: waiting clients are accepted first, then reset.
-            Stage::Aborting if before == Stage::Serving => self.lane.handle().stay_awake(),
-            Stage::Aborting => return self.end(now).map(Some),
+            // The stop came with these commands: waiting clients are accepted first.
+            _ if before == Stage::Serving => self.lane.handle().stay_awake(),
+            Stage::Draining if !is_drained => {}
+            Stage::Draining | Stage::Aborting => return self.end(now).map(Some),
         }
         self.lane.turn(now)?;
         Ok(None)
@@ -142,6 +139,18 @@ impl Serving {
             if let Some(cut) = self.turn(sys::now())? {
                 return Ok(cut);
             }
+        }
+    }
+
+    /// Starts the sessions of connections that other lanes have handed over.
+    fn start_handed(&mut self, now: Time) {
+        if let Some(first) = self.handed.receive() {
+            self.lane.enter_at(now, || {
+                self.generations.start(first);
+                while let Some(handed) = self.handed.receive() {
+                    self.generations.start(handed);
+                }
+            });
         }
     }
 
@@ -169,12 +178,16 @@ impl Serving {
         // The process may have been frozen while the grace passed: peers may have ended sessions in
         // time.
         self.lane.settle(now)?;
-        let sessions = self.lane.sessions();
-        if sessions > 0 {
+        let mut cut = self.lane.sessions() + self.generations.in_transit();
+        if self.lane.sessions() > 0 {
+            let stats = Arc::clone(self.lane.handle().stats());
+            let before = stats.begun.value();
             self.reset_sessions(now);
             self.lane.settle(now)?;
+            // A permit of these sessions may have let an accept loop start another session.
+            let begun = usize::try_from(stats.begun.value() - before).unwrap_or(usize::MAX);
+            cut += begun.min(self.lane.sessions());
         }
-        let cut = sessions + self.generations.in_transit();
         // Dropping a session resets its connections as well.
         self.lane.abort_tasks();
         Ok(cut)
@@ -370,6 +383,20 @@ mod tests {
         let client = turned.connect(address);
         turned.stop(0, 0);
         turned.senders.commands.send(Command::Drain);
+        turned.expect_end(&client);
+        assert_eq!(turned.until_ended(), 0);
+    }
+
+    /// The kernel connects clients from `listen` on, before the lane has read a command.
+    #[test]
+    fn a_stop_before_the_first_turn_serves_the_clients_of_the_backlog() {
+        let mut turned = Turned::new();
+        let address = turned.listen(0, &echo(&["only"]))[0];
+        let client = TcpStream::connect(address).unwrap();
+        client.set_nonblocking(true).unwrap();
+        turned.stop(0, 0);
+        turned.senders.commands.send(Command::Drain);
+        turned.expect_echo(&client);
         turned.expect_end(&client);
         assert_eq!(turned.until_ended(), 0);
     }

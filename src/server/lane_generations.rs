@@ -1,7 +1,8 @@
 //! The generations on a lane: listener contexts, accept loops, and connections from other lanes.
 //!
-//! Owned by the lane's driver and used between turns. A generation stays until all of its accept
-//! loops have ended, on every lane. Sessions keep their contexts alive for longer.
+//! Owned by the lane's driver and used between turns. A generation stays at least until all of its
+//! accept loops have ended, on every lane; the next `prepare` forgets it. Sessions keep their
+//! contexts alive for longer.
 
 use std::cell::Cell;
 use std::io;

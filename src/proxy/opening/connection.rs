@@ -43,7 +43,7 @@ impl Connection {
     /// Ready when the client ends the opening. After a FIN the opening goes on: the client may wait
     /// for an answer.
     pub(super) fn poll_client(&self, context: &mut Context<'_>) -> Poll<Failure> {
-        // The opening receives nothing, so a FIN stays unseen.
+        // Input stays in the receive queue, and a FIN does not make the connection fail.
         let Poll::Ready(error) = self.client.poll_failed(context) else {
             return Poll::Pending;
         };

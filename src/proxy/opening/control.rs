@@ -4,19 +4,19 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::proxy::end_reason::EndReason;
-use crate::proxy::record::Record;
+use crate::proxy::record::{Identity, Record};
 use crate::runtime::{Control, Description, EndRequest};
 
 /// Shared by the opening and the session table of its lane.
 pub(super) struct OpeningControl {
-    description: Description,
+    identity: Identity,
     asked: Cell<Option<EndRequest>>,
 }
 
 impl OpeningControl {
     pub(super) fn new(record: &Record) -> Rc<Self> {
         Rc::new(Self {
-            description: record.describe("opening"),
+            identity: record.identity(),
             asked: Cell::default(),
         })
     }
@@ -29,7 +29,7 @@ impl OpeningControl {
 
 impl Control for Rc<OpeningControl> {
     fn describe(&self) -> Description {
-        self.description.clone()
+        self.identity.describe("opening")
     }
 
     fn ask_to_end(&self, why: EndRequest) {
