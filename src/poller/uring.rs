@@ -216,6 +216,8 @@ impl Uring {
     }
 
     /// Makes the kernel return buffers above the minimum; they are provided again on demand.
+    /// After a burst of 64 KB on each of 4,000 connections the memory (PSS) is 1.15 of the memory
+    /// before, and 2.30 without this (docs/decisions/0012).
     pub(super) fn rest(&mut self) {
         self.sends.rest();
         let excess = self.buffers.rest();
