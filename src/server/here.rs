@@ -293,7 +293,7 @@ impl Here<'_> {
             let name = &self.config.listeners[found.accepting].name;
             let remedy = format!(
                 "its endpoint {} is this machine, where connections come to listener \"{name}\" \
-                 and so back, for ever; write an upstream that does not lead back here",
+                 in an endless loop; write an upstream that does not lead back here",
                 found.endpoint
             );
             self.mistake(format!("listener[{}].upstream", found.listener), remedy);

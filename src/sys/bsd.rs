@@ -18,7 +18,7 @@ use super::system_call::{NO_SIGNAL, checked};
 ///
 /// # Errors
 /// The system does not know the number of CPUs.
-pub fn cpus() -> io::Result<Vec<usize>> {
+pub(crate) fn cpus() -> io::Result<Vec<usize>> {
     Ok((0..thread::available_parallelism()?.get()).collect())
 }
 
@@ -39,7 +39,7 @@ pub(super) fn send_now(socket: SocketRef<'_>, part: &[u8]) -> io::Result<usize> 
 /// # Errors
 /// `InvalidInput` when the process may not use the CPU.
 #[cfg(target_os = "freebsd")]
-pub fn pin_to(cpu: usize) -> io::Result<()> {
+pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     use std::mem::MaybeUninit;
     let bytes = size_of::<libc::cpuset_t>();
     if cpu >= 8 * bytes {
@@ -61,7 +61,7 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
 /// # Errors
 /// Never.
 #[cfg(target_os = "macos")]
-pub fn pin_to(cpu: usize) -> io::Result<()> {
+pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     let mut tag = i32::try_from(cpu).map_or(0, |cpu| cpu + 1);
     // SAFETY: no arguments. The port belongs to the thread, and std keeps a reference.
     let thread = unsafe { libc::pthread_mach_thread_np(libc::pthread_self()) };
@@ -76,7 +76,7 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
 /// # Errors
 /// Never.
 #[cfg(not(any(target_os = "freebsd", target_os = "macos")))]
-pub fn pin_to(_cpu: usize) -> io::Result<()> {
+pub(crate) fn pin_to(_cpu: usize) -> io::Result<()> {
     Ok(())
 }
 

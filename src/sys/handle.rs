@@ -12,11 +12,11 @@ use std::os::windows::io::{BorrowedSocket, OwnedSocket};
 pub(crate) type OsSocket = OwnedFd;
 /// An open socket, closed when dropped.
 #[cfg(windows)]
-pub type OsSocket = OwnedSocket;
+pub(crate) type OsSocket = OwnedSocket;
 
 /// An open socket, borrowed from its owner.
 #[cfg(unix)]
 pub(crate) type SocketRef<'a> = BorrowedFd<'a>;
 /// An open socket, borrowed from its owner.
 #[cfg(windows)]
-pub type SocketRef<'a> = BorrowedSocket<'a>;
+pub(crate) type SocketRef<'a> = BorrowedSocket<'a>;

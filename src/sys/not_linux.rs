@@ -12,7 +12,7 @@ use super::memory::MemoryLimits;
 
 /// Unknown here: only the limits on descriptors bound the sessions.
 #[must_use]
-pub fn memory_limits() -> MemoryLimits {
+pub(crate) fn memory_limits() -> MemoryLimits {
     MemoryLimits::default()
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn listen_overflows() -> Option<u64> {
 }
 
 /// Nothing to limit.
-pub fn limit_arenas(_count: usize) {}
+pub(crate) fn limit_arenas(_count: usize) {}
 
 /// A pipe between sockets, which this system does not have.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub(crate) fn is_without_splice(_error: &io::Error) -> bool {
 
 /// Whether a process listens on the address: unknown without a connection here.
 #[must_use]
-pub fn is_listened_on(_address: std::net::SocketAddr) -> Option<bool> {
+pub(crate) fn is_listened_on(_address: std::net::SocketAddr) -> Option<bool> {
     None
 }
 

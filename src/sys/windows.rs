@@ -112,7 +112,7 @@ pub(crate) fn is_closed(socket: SocketRef<'_>) -> bool {
 ///
 /// # Errors
 /// The error of `WSASocketW`: no socket, no memory, unknown family.
-pub fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
+pub(crate) fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
     Ok(tcp_socket(to)?.into())
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<(
 ///
 /// # Errors
 /// Any further reason why the address cannot be bound.
-pub fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
+pub(crate) fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
     match bind_shared(address) {
         Ok(_) => Ok(false),
         // An exclusive socket of another process answers "permission denied".
@@ -183,7 +183,7 @@ pub(crate) fn shortage_remedy(_error: &io::Error) -> &'static str {
 ///
 /// # Errors
 /// The error of `GetProcessAffinityMask`.
-pub fn cpus() -> io::Result<Vec<usize>> {
+pub(crate) fn cpus() -> io::Result<Vec<usize>> {
     let (mut allowed, mut system) = (0_usize, 0_usize);
     // SAFETY: no arguments; the handle needs no closing.
     let process = unsafe { GetCurrentProcess() };
@@ -199,7 +199,7 @@ pub fn cpus() -> io::Result<Vec<usize>> {
 ///
 /// # Errors
 /// `InvalidInput` when the process may not use the CPU.
-pub fn pin_to(cpu: usize) -> io::Result<()> {
+pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     let bit = u32::try_from(cpu)
         .ok()
         .and_then(|cpu| 1_usize.checked_shl(cpu));

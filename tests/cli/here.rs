@@ -110,7 +110,7 @@ fn loops(own: IpAddr) -> Case {
     let back = |endpoint: &str, name: &str| {
         format!(
             "its endpoint {endpoint} is this machine, where connections come to listener \
-             \"{name}\" and so back, for ever; write an upstream that does not lead back here"
+             \"{name}\" in an endless loop; write an upstream that does not lead back here"
         )
     };
     let through_a = back(&format!("{own}:9107"), "a");
