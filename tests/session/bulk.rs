@@ -1,7 +1,7 @@
 //! Bulk transfer: the path from kernel to kernel, its ends, and what one session of it does to
 //! another.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread::JoinHandle;
 
@@ -181,7 +181,11 @@ fn read_in_gulps(mut stream: &TcpStream, gulp: usize) -> usize {
     loop {
         let mut filled = 0;
         while filled < gulp {
-            let bytes = stream.read(&mut buffer[filled..]).unwrap();
+            let bytes = match stream.read(&mut buffer[filled..]) {
+                // As in `read_pattern`.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.unwrap(),
+            };
             if bytes == 0 {
                 assert!(buffer[..filled] == pattern(at, filled), "after {at}");
                 return at + filled;
