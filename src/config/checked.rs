@@ -12,17 +12,17 @@ use super::upstream::Upstream;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Lanes, CPUs and the poller; `[runtime]`.
-    pub runtime: Runtime,
+    pub(crate) runtime: Runtime,
     /// The user of the server, and its PID file; `[process]`.
-    pub process: Process,
+    pub(crate) process: Process,
     /// What is logged and how; `[log]`.
-    pub log: Log,
+    pub(crate) log: Log,
     /// How sessions end; `[shutdown]`.
-    pub shutdown: Shutdown,
+    pub(crate) shutdown: Shutdown,
     /// Where clients connect to, in the order of the file, at least one; `[[listener]]`.
-    pub listeners: Vec<Listener>,
+    pub(crate) listeners: Vec<Listener>,
     /// Where proxies connect to, in the order of the file; `[[upstream]]`.
-    pub upstreams: Vec<Upstream>,
+    pub(crate) upstreams: Vec<Upstream>,
     /// The text behind the settings.
-    pub source: Source,
+    pub(crate) source: Source,
 }

@@ -15,7 +15,7 @@ use super::value::{self, Unique};
 
 /// One `[[listener]]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
+pub(crate) struct Listener {
     /// Unique among the listeners; `listener[].name`.
     pub name: String,
     /// The addresses to bind: at least one, none twice in the file; port 0 is any free port;
@@ -34,7 +34,7 @@ pub struct Listener {
 
 /// What a listener does with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
+pub(crate) enum Service {
     /// Sends back what it receives.
     Echo,
     /// Connects to an endpoint and relays both ways.

@@ -7,7 +7,7 @@ use super::value;
 
 /// The `[log]` table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Log {
+pub(crate) struct Log {
     /// The least important kind of event that is logged; `log.level`.
     pub level: LogLevel,
     /// The form of a line; `log.format`.
@@ -16,7 +16,7 @@ pub struct Log {
 
 /// The importance of an event; each level includes the levels above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// An operator must act.
     Error,
     /// Degraded, still serving.
@@ -31,7 +31,7 @@ pub enum LogLevel {
 
 /// The form of a line of log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people: time, level, message, `key=value`.
     Text,
     /// For machines: one JSON object a line.

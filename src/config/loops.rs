@@ -16,7 +16,7 @@ use super::upstream::Upstream;
 
 /// A proxy whose connections end in a loop, and the first endpoint on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Loop {
+pub(crate) struct Loop {
     /// The index of the proxy's listener.
     pub listener: usize,
     /// An endpoint of the proxy's upstream at which a listener of this file accepts.
@@ -28,7 +28,7 @@ pub struct Loop {
 impl Config {
     /// The proxies from which some connection leads into a loop, in their order, on a machine of
     /// whose addresses `is_own` knows all.
-    pub fn loops(&self, is_own: impl Fn(IpAddr) -> bool) -> Vec<Loop> {
+    pub(crate) fn loops(&self, is_own: impl Fn(IpAddr) -> bool) -> Vec<Loop> {
         let listeners: Vec<_> = self.listeners.iter().map(Some).collect();
         let upstreams: Vec<_> = self.upstreams.iter().map(Some).collect();
         find(&listeners, &upstreams, is_own)

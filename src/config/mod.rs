@@ -41,16 +41,15 @@ mod value;
 
 pub use checked::Config;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
-pub use listener::{Listener, Service};
-pub use log::{Log, LogFormat, LogLevel};
-pub use loops::Loop;
-pub use process::Process;
-pub use runtime::{Lanes, MaxSessions, Pin, PollerChoice, Runtime};
-pub use shutdown::Shutdown;
-pub use socket::{Keepalive, SocketOptions};
-pub use source::Source;
-pub use timeouts::Timeouts;
-pub use upstream::Upstream;
+pub(crate) use listener::{Listener, Service};
+pub(crate) use log::{Log, LogFormat, LogLevel};
+pub(crate) use process::Process;
+pub(crate) use runtime::{Lanes, MaxSessions, Pin, PollerChoice, Runtime};
+pub(crate) use shutdown::Shutdown;
+pub(crate) use socket::{Keepalive, SocketOptions};
+pub(crate) use source::Source;
+pub(crate) use timeouts::Timeouts;
+pub(crate) use upstream::Upstream;
 
 use file::File;
 use section::Section;

@@ -10,7 +10,7 @@ use super::value::{self, Value};
 
 /// The `[process]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
+pub(crate) struct Process {
     /// The user after binding, by name or number; `None` for no change; `process.user`.
     pub user: Option<String>,
     /// The group after binding, by name or number; `None` for the group of the user, or without

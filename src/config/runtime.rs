@@ -14,7 +14,7 @@ use super::value::{self, Unique, Value};
 
 /// The `[runtime]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Runtime {
+pub(crate) struct Runtime {
     /// How many lanes there are, or on which CPUs; `runtime.lanes`.
     pub lanes: Lanes,
     /// Whether a lane stays on its CPU; `runtime.pin`.
@@ -32,7 +32,7 @@ pub struct Runtime {
 
 /// How many lanes there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lanes {
+pub(crate) enum Lanes {
     /// One for each CPU that the process may use.
     Auto,
     /// So many, at most 1,024.
@@ -43,7 +43,7 @@ pub enum Lanes {
 
 /// Whether a lane stays on its CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pin {
+pub(crate) enum Pin {
     /// Where this process has all CPUs that it may use for itself: with a lane for each of them.
     Auto,
     /// Each lane, on CPUs from the first on.
@@ -54,7 +54,7 @@ pub enum Pin {
 
 /// The back end of the lanes' pollers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PollerChoice {
+pub(crate) enum PollerChoice {
     /// The best that passes its self-test at start.
     Auto,
     /// Linux io_uring, or no start.
@@ -69,7 +69,7 @@ pub enum PollerChoice {
 
 /// How many sessions there may be at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaxSessions {
+pub(crate) enum MaxSessions {
     /// What the limits on descriptors and on memory allow, some kept spare.
     Auto,
     /// A fixed number; further connections wait in the backlog.

@@ -9,7 +9,7 @@ use super::value;
 
 /// The `[shutdown]` table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shutdown {
+pub(crate) struct Shutdown {
     /// How long sessions may go on after the first signal to stop, 0 to 24 h; zero ends them at
     /// once; `shutdown.grace`.
     pub grace: Duration,

@@ -15,7 +15,7 @@ use super::value::{self, Value};
 /// Accepted sockets inherit these options from the listening socket (tcp(7)). The sizes of buffers
 /// must be set before the handshake, which negotiates the window scale (RFC 7323).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SocketOptions {
+pub(crate) struct SocketOptions {
     /// Whether small writes are sent at once, without waiting for an acknowledgement: TCP_NODELAY
     /// (tcp(7)); `socket.nodelay`.
     pub nodelay: bool,
@@ -48,7 +48,7 @@ pub struct SocketOptions {
 
 /// Keepalive probes: a silent connection fails `idle + count * interval` after its last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keepalive {
+pub(crate) struct Keepalive {
     /// How long it is silent before the first probe, whole seconds, 1 s to 9 h: TCP_KEEPIDLE
     /// (tcp(7)); `socket.keepalive.idle`.
     pub idle: Duration,

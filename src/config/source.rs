@@ -6,7 +6,7 @@ use super::file::File;
 ///
 /// Any two are equal: the text does not change the meaning of a configuration.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub(crate) struct Source {
     name: Box<str>,
     text: Box<str>,
 }
@@ -22,7 +22,7 @@ impl Eq for Source {}
 impl Source {
     /// `text`, with the name for errors.
     #[must_use]
-    pub fn new(text: &str, name: &str) -> Self {
+    pub(crate) fn new(text: &str, name: &str) -> Self {
         Self {
             name: name.into(),
             text: text.into(),
@@ -31,7 +31,7 @@ impl Source {
 
     /// The name for errors, commonly the path of the file.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 

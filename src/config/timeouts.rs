@@ -12,7 +12,7 @@ use super::value::{self, Value};
 
 /// The `timeouts` table of a `[[listener]]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// How long one endpoint may take to accept a connection, 1 ms to 10 min, before the next is
     /// tried; without a meaning for an echo; `listener[].timeouts.connect`.
     pub connect: Duration,

@@ -14,7 +14,7 @@ use super::value;
 
 /// One `[[upstream]]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Unique among the upstreams; `upstream[].name`.
     pub name: String,
     /// The addresses to connect to, in the order of the file: at least one, none twice, no port 0,

@@ -17,7 +17,7 @@ pub struct Listener {
 
 /// A connection without a lane. A drop resets the connection.
 #[derive(Debug)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     socket: Option<OsSocket>,
     peer: SocketAddr,
 }
@@ -28,7 +28,7 @@ impl Accepted {
     /// # Panics
     /// Never.
     #[must_use]
-    pub fn attach(mut self, lane: &Handle) -> (Stream, SocketAddr) {
+    pub(crate) fn attach(mut self, lane: &Handle) -> (Stream, SocketAddr) {
         let socket = self.socket.take().expect("it is taken once");
         (Stream::of(lane, socket), self.peer)
     }
@@ -103,7 +103,7 @@ impl Listener {
     /// # Errors
     /// Out of descriptors or memory; the connection stays in the backlog, and an immediate retry is
     /// useless.
-    pub async fn accept(&self) -> io::Result<Accepted> {
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         self.socket.accept().await.map(Accepted::from)
     }
 
@@ -112,7 +112,7 @@ impl Listener {
     /// # Errors
     /// `WouldBlock` without a connection. Otherwise as [`Listener::accept`], even without a
     /// connection, since the system reserves a descriptor first: see [`Listener::has_client`].
-    pub fn accept_now(&self) -> io::Result<Accepted> {
+    pub(crate) fn accept_now(&self) -> io::Result<Accepted> {
         let taken = self.socket.take_accepted().map(Ok);
         let accepted = taken.unwrap_or_else(|| self.socket.with_descriptor(sys::accept));
         accepted.map(Accepted::from)

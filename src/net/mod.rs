@@ -6,6 +6,8 @@ mod listener;
 mod options;
 mod stream;
 
-pub use self::listener::{Accepted, Listener};
+pub(crate) use self::listener::Accepted;
+pub use self::listener::Listener;
 pub use self::options::{Keepalive, SocketOptions};
-pub use self::stream::{Stream, Unconnected, connect, is_local, is_out_of_ports};
+pub use self::stream::{Stream, connect, is_out_of_ports};
+pub(crate) use self::stream::{Unconnected, is_local};

@@ -26,8 +26,7 @@ pub struct SocketOptions {
     pub notsent_lowat: Option<u32>,
     /// Congestion control by name (`TCP_CONGESTION`).
     pub congestion: Option<String>,
-    /// Data in the first segment (`TCP_FASTOPEN`; `TCP_FASTOPEN_CONNECT` in
-    /// [`Unconnected::connect_with`](super::Unconnected::connect_with)).
+    /// Data in the first segment (`TCP_FASTOPEN`, and `TCP_FASTOPEN_CONNECT` for connects).
     pub fast_open: bool,
 }
 

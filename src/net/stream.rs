@@ -28,7 +28,7 @@ impl Deref for Stream {
 /// peer has accepted and reset meanwhile counts as connected: a receive reports the reset.
 ///
 /// # Errors
-/// Refused, unreachable, timed out by the kernel; or an error of this machine, see [`is_local`].
+/// Refused, unreachable, timed out by the kernel; or an error of this machine, e.g. no free port.
 pub async fn connect(
     lane: &Handle,
     to: SocketAddr,
@@ -42,7 +42,7 @@ pub async fn connect(
 
 /// A socket with its options, not connected.
 #[derive(Debug)]
-pub struct Unconnected {
+pub(crate) struct Unconnected {
     socket: OsSocket,
     is_ipv4: bool,
 }
@@ -52,7 +52,7 @@ impl Unconnected {
     ///
     /// # Errors
     /// Out of descriptors or memory, or an option unknown to the system.
-    pub fn open(of: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
+    pub(crate) fn open(of: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
         let socket = sys::stream_socket(of)?;
         options.apply(sys::borrow(&socket))?;
         reset_if_killed(sys::borrow(&socket))?;
@@ -64,7 +64,7 @@ impl Unconnected {
 
     /// Whether the socket has the address's family.
     #[must_use]
-    pub fn fits(&self, to: SocketAddr) -> bool {
+    pub(crate) fn fits(&self, to: SocketAddr) -> bool {
         self.is_ipv4 == to.is_ipv4()
     }
 
@@ -72,7 +72,7 @@ impl Unconnected {
     ///
     /// # Errors
     /// Those of [`connect()`].
-    pub async fn connect(
+    pub(crate) async fn connect(
         self,
         lane: &Handle,
         to: SocketAddr,
@@ -90,7 +90,7 @@ impl Unconnected {
     ///
     /// # Errors
     /// See [`connect()`].
-    pub async fn connect_with(
+    pub(crate) async fn connect_with(
         self,
         lane: &Handle,
         to: SocketAddr,
@@ -127,7 +127,7 @@ fn was_made_and_reset(error: &io::Error) -> bool {
 /// Whether a connect failed for lack of a local resource: descriptors, local ports, memory.
 /// Independent of the peer.
 #[must_use]
-pub fn is_local(error: &io::Error) -> bool {
+pub(crate) fn is_local(error: &io::Error) -> bool {
     is_out_of_ports(error) || sys::is_out_of_resources(error)
 }
 

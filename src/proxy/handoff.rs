@@ -28,7 +28,7 @@ const EARNED_EVERY: Duration = Duration::from_millis(1);
 
 /// The lanes between which the accept loops of one generation hand connections over.
 #[derive(Debug)]
-pub struct Handoff {
+pub(crate) struct Handoff {
     lanes: Vec<Destination>,
     /// Running accept loops.
     accepting: AtomicUsize,
@@ -46,7 +46,7 @@ struct Destination {
 
 /// A connection on the way to another lane.
 #[derive(Debug)]
-pub struct Handed {
+pub(crate) struct Handed {
     listener: ListenerId,
     admitted: Admitted,
     transit: InTransit,
@@ -69,7 +69,7 @@ struct Allowance {
 /// Delivers the connections of an accept loop, on its own lane or to another lane. Dropped at the
 /// end of the accept loop.
 #[derive(Debug)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     context: Rc<ListenerContext>,
     handoff: Arc<Handoff>,
     allowance: Allowance,
@@ -79,7 +79,7 @@ impl Handoff {
     /// Between the lanes of these mailboxes, for this number of accept loops. `kernel_balances`:
     /// the kernel spreads connections over the lanes.
     #[must_use]
-    pub fn over(
+    pub(crate) fn over(
         lanes: Vec<MailSender<Handed>>,
         accepting: usize,
         kernel_balances: bool,
@@ -97,13 +97,13 @@ impl Handoff {
 
     /// Whether every accept loop has ended. All handed-over connections are in mailboxes by then.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.accepting.load(Acquire) == 0
     }
 
     /// The number of connections on the way to a lane.
     #[must_use]
-    pub fn in_transit(&self, lane: usize) -> usize {
+    pub(crate) fn in_transit(&self, lane: usize) -> usize {
         self.lanes[lane].in_transit.load(Acquire)
     }
 
@@ -144,12 +144,12 @@ impl Destination {
 impl Handed {
     /// The listener of the connection.
     #[must_use]
-    pub fn listener(&self) -> ListenerId {
+    pub(crate) fn listener(&self) -> ListenerId {
         self.listener
     }
 
     /// Starts the session on the receiving lane, with this lane's context of the same listener.
-    pub fn start(self, context: &Rc<ListenerContext>) {
+    pub(crate) fn start(self, context: &Rc<ListenerContext>) {
         debug_assert_eq!(context.id, self.listener, "its own listener's context");
         self.admitted.start(context);
         // Counted twice for a moment rather than not at all.
@@ -166,7 +166,7 @@ impl Drop for InTransit {
 impl Delivery {
     /// For an accept loop that `handoff` counts.
     #[must_use]
-    pub fn new(context: Rc<ListenerContext>, handoff: Arc<Handoff>) -> Self {
+    pub(crate) fn new(context: Rc<ListenerContext>, handoff: Arc<Handoff>) -> Self {
         Self {
             context,
             handoff,
@@ -175,7 +175,7 @@ impl Delivery {
     }
 
     /// Starts the session on this lane or hands the connection over.
-    pub fn deliver(&self, admitted: Admitted) {
+    pub(crate) fn deliver(&self, admitted: Admitted) {
         let (own, now) = (self.context.lane_index, self.context.lane.now());
         let to = self.handoff.lane_for(own, &self.allowance, now);
         if to == own {

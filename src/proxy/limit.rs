@@ -17,7 +17,7 @@ pub struct SessionLimit {
 
 /// The right to begin a session. Drop returns the permit.
 #[derive(Debug)]
-pub struct Permit {
+pub(crate) struct Permit {
     /// `None` after [`Permit::keep`].
     limit: Option<Arc<SessionLimit>>,
 }
@@ -75,7 +75,7 @@ impl SessionLimit {
 
     /// A permit, if there is a free permit.
     #[must_use]
-    pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         self.permits.try_acquire().then(|| self.permit())
     }
 

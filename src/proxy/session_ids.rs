@@ -14,7 +14,7 @@ pub struct SessionIds(AtomicU64);
 impl SessionIds {
     /// Begins at this id. A process after an upgrade begins behind the last id of its predecessor.
     #[must_use]
-    pub fn beginning_at(first: SessionId) -> Self {
+    pub(crate) fn beginning_at(first: SessionId) -> Self {
         Self(AtomicU64::new(first.0))
     }
 

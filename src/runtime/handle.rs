@@ -31,12 +31,12 @@ impl Handle {
     }
 
     /// Starts a session: a task that a lane which drains waits for.
-    pub fn spawn_session<S: Session + 'static>(&self, name: TaskName, session: S) {
+    pub(crate) fn spawn_session<S: Session + 'static>(&self, name: TaskName, session: S) {
         self.0.scheduler.spawn_session(name, session);
     }
 
     /// Starts a session whose future is opaque.
-    pub fn spawn_controlled<C, F>(&self, name: TaskName, control: C, future: F)
+    pub(crate) fn spawn_controlled<C, F>(&self, name: TaskName, control: C, future: F)
     where
         C: Control + 'static,
         F: Future<Output = ()> + 'static,
@@ -49,7 +49,7 @@ impl Handle {
     ///
     /// # Panics
     /// When the context is not that of a session.
-    pub fn continue_as<S>(&self, context: &Context<'_>, name: TaskName, session: S)
+    pub(crate) fn continue_as<S>(&self, context: &Context<'_>, name: TaskName, session: S)
     where
         S: Session + 'static,
     {
@@ -110,7 +110,7 @@ impl Handle {
     }
 
     /// Releases `what` after the sockets that the lane closes in this turn are closed.
-    pub fn release_after_close(&self, what: Arc<dyn Release>) {
+    pub(crate) fn release_after_close(&self, what: Arc<dyn Release>) {
         self.0.releases.push(what);
     }
 

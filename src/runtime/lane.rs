@@ -1,7 +1,6 @@
 //! The lane: one core's run queue, timers, inbox and poller, and the turn that drives them.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +17,6 @@ use super::shared::Shared;
 use super::socket_table::Sockets;
 use super::spin::Spin;
 use super::splice::Splice;
-use super::task::TaskName;
 use super::timer::Timers;
 use crate::buf::{Pool, PoolOptions};
 use crate::poller::{BackEnd, Completion, Poller, PollerOptions, Wait};
@@ -131,7 +129,7 @@ impl Lane {
     /// Visits the sessions in at most `slots` slots of the table; returns where the listing goes
     /// on, `None` at its end. Begins at the default cursor. The lane may turn between two calls: a
     /// session that lives throughout the listing is visited exactly once.
-    pub fn visit_sessions(
+    pub(crate) fn visit_sessions(
         &mut self,
         from: Cursor,
         slots: usize,
@@ -150,34 +148,6 @@ impl Lane {
             self.turn(sys::now())?;
         }
         Ok(())
-    }
-
-    /// Runs a task to its end, turning the lane, and returns the result.
-    ///
-    /// # Errors
-    /// When the poller breaks, or the task panics.
-    pub fn block_on<T, F>(&mut self, name: TaskName, future: F) -> io::Result<T>
-    where
-        T: 'static,
-        F: Future<Output = T> + 'static,
-    {
-        let result = Rc::new(Cell::new(None));
-        let place = Rc::clone(&result);
-        let panics = self.shared.stats.panics.value();
-        let rouse = RouseOnDrop(self.handle());
-        self.handle().spawn(name, async move {
-            let _rouse = rouse;
-            place.set(Some(future.await));
-        });
-        loop {
-            self.turn(sys::now())?;
-            if let Some(value) = result.take() {
-                return Ok(value);
-            }
-            if Rc::strong_count(&result) == 1 && self.shared.stats.panics.value() > panics {
-                return Err(io::Error::other("the task panicked"));
-            }
-        }
     }
 
     /// One turn at the moment `now`: fires timers, reads the inbox, runs tasks, waits for
@@ -367,14 +337,5 @@ impl Drop for Lane {
         self.scheduler.remote.heartbeat().fall_asleep();
         let _current = Current::enter(&self.scheduler);
         while self.scheduler.pop().is_some() {}
-    }
-}
-
-/// Keeps the turn of the drop from sleeping.
-struct RouseOnDrop(Handle);
-
-impl Drop for RouseOnDrop {
-    fn drop(&mut self) {
-        self.0.stay_awake();
     }
 }

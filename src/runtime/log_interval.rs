@@ -23,7 +23,7 @@ pub struct LogInterval {
 impl LogInterval {
     /// Counts an occurrence at `now`. Returns the number of occurrences since the last line, with
     /// this occurrence, if the caller is to log them; only one caller gets the number.
-    pub fn note(&self, now: Time) -> Option<u64> {
+    pub(crate) fn note(&self, now: Time) -> Option<u64> {
         self.count.fetch_add(1, Relaxed);
         let due = self.due.load(Relaxed);
         if now.as_nanos() < due {

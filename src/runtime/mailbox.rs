@@ -14,14 +14,14 @@ const RING: usize = 64;
 
 /// Sends to a lane's mailbox, from any thread.
 #[derive(Debug)]
-pub struct MailSender<T> {
+pub(crate) struct MailSender<T> {
     sender: Sender<T>,
     lane: Remote,
 }
 
 /// Where the driver of a lane receives messages.
 #[derive(Debug)]
-pub struct Mailbox<T>(Receiver<T>);
+pub(crate) struct Mailbox<T>(Receiver<T>);
 
 impl<T> Clone for MailSender<T> {
     fn clone(&self) -> Self {
@@ -35,7 +35,7 @@ impl<T> Clone for MailSender<T> {
 impl<T: Send> MailSender<T> {
     /// Leaves a message for the lane's driver, which reads it before the lane sleeps again. Never
     /// blocks. The message is dropped if the mailbox is gone.
-    pub fn send(&self, message: T) {
+    pub(crate) fn send(&self, message: T) {
         // The lane's own inbox knows whether the lane sleeps.
         _ = self.sender.send(message);
         self.lane.rouse();
@@ -43,7 +43,7 @@ impl<T: Send> MailSender<T> {
 
     /// The lane behind the mailbox.
     #[must_use]
-    pub fn lane(&self) -> &Remote {
+    pub(crate) fn lane(&self) -> &Remote {
         &self.lane
     }
 }
@@ -51,7 +51,7 @@ impl<T: Send> MailSender<T> {
 impl<T> Mailbox<T> {
     /// The next message, in the order of sending unless the ring was full. An empty mailbox costs
     /// two loads.
-    pub fn receive(&mut self) -> Option<T> {
+    pub(crate) fn receive(&mut self) -> Option<T> {
         self.0.receive()
     }
 }
@@ -59,7 +59,7 @@ impl<T> Mailbox<T> {
 impl Handle {
     /// A mailbox for the driver of this lane.
     #[must_use]
-    pub fn mailbox<T: Send>(&self) -> (MailSender<T>, Mailbox<T>) {
+    pub(crate) fn mailbox<T: Send>(&self) -> (MailSender<T>, Mailbox<T>) {
         let (sender, receiver) = inbox(RING);
         let lane = self.remote().clone();
         (MailSender { sender, lane }, Mailbox(receiver))

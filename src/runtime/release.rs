@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A resource that lanes share, held along with descriptors.
-pub trait Release: fmt::Debug {
+pub(crate) trait Release: fmt::Debug {
     /// Returns one unit of the resource.
     fn release(&self);
 

@@ -84,7 +84,7 @@ impl Remote {
 
     /// The lane's heartbeat, for a watchdog.
     #[must_use]
-    pub fn heartbeat(&self) -> &Heartbeat {
+    pub(crate) fn heartbeat(&self) -> &Heartbeat {
         &self.0.heartbeat
     }
 

@@ -50,17 +50,17 @@ pub(super) struct Tasks {
 
 /// A session of a lane, between two turns.
 #[derive(Debug)]
-pub struct Visited(Task);
+pub(crate) struct Visited(Task);
 
 impl Visited {
     /// The present state of the session; `None` if the session has ended.
     #[must_use]
-    pub fn describe(&self) -> Option<Description> {
+    pub(crate) fn describe(&self) -> Option<Description> {
         self.0.describe()
     }
 
     /// Lets the session end in the lane's next turn; see [`Session::ask_to_end`].
-    pub fn ask_to_end(&self, why: EndRequest) {
+    pub(crate) fn ask_to_end(&self, why: EndRequest) {
         self.0.ask_to_end(why);
         schedule(&self.0);
     }

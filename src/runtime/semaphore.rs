@@ -9,7 +9,7 @@ use crate::sys::{AtomicUsize, Bug, seeded};
 
 /// A number of permits. On any interleaving of lanes, no more are in use.
 #[derive(Debug)]
-pub struct Semaphore {
+pub(crate) struct Semaphore {
     max: usize,
     taken: AtomicUsize,
     waitlist: Waitlist,
@@ -18,7 +18,7 @@ pub struct Semaphore {
 impl Semaphore {
     /// A semaphore of `max` permits.
     #[must_use]
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
             taken: AtomicUsize::new(0),
@@ -28,25 +28,25 @@ impl Semaphore {
 
     /// The number of permits.
     #[must_use]
-    pub fn max(&self) -> usize {
+    pub(crate) fn max(&self) -> usize {
         self.max
     }
 
     /// The permits in use.
     #[must_use]
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.taken.load(Acquire)
     }
 
     /// The tasks that wait for a permit.
     #[must_use]
-    pub fn waitlist(&self) -> &Waitlist {
+    pub(crate) fn waitlist(&self) -> &Waitlist {
         &self.waitlist
     }
 
     /// Takes a permit if a permit is free and no task waits.
     #[must_use]
-    pub fn try_acquire(&self) -> bool {
+    pub(crate) fn try_acquire(&self) -> bool {
         self.waitlist.waiting() == 0 && self.take()
     }
 
@@ -54,7 +54,7 @@ impl Semaphore {
     ///
     /// # Panics
     /// When the seat is another task's.
-    pub async fn acquire(&self, seat: &Seat) {
+    pub(crate) async fn acquire(&self, seat: &Seat) {
         if seeded(Bug::LimitRaced) && self.taken() < self.max {
             yield_now().await;
             self.taken.fetch_add(1, AcqRel);
@@ -71,7 +71,7 @@ impl Semaphore {
     }
 
     /// Returns a permit: to a waiting task, if there is one.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.taken.fetch_sub(1, AcqRel);
         let mut awaited = self.waitlist.is_awaited() && !seeded(Bug::WaiterForgotten);
         // Taken again for the chosen task. If another task was faster, its release comes here

@@ -14,7 +14,7 @@ use crate::sys::Time;
 /// Identifies a session for the life of the process. Never used twice; 64 bits, so a process that
 /// takes over can continue the sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub u64);
+pub(crate) struct SessionId(pub u64);
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,14 +24,14 @@ impl fmt::Display for SessionId {
 
 /// Why a session is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndRequest {
+pub(crate) enum EndRequest {
     /// The server stops.
     Shutdown,
 }
 
 /// A session at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
+pub(crate) struct Description {
     /// The session.
     pub id: SessionId,
     /// The service of the listener: "echo" or "proxy".
@@ -55,7 +55,7 @@ pub struct Description {
 }
 
 /// The future of a session.
-pub trait Session: Future<Output = ()> {
+pub(crate) trait Session: Future<Output = ()> {
     /// The present state of the session.
     fn describe(&self) -> Description;
 
@@ -64,7 +64,7 @@ pub trait Session: Future<Output = ()> {
 }
 
 /// Answers for a session with an opaque future, such as an `async fn`.
-pub trait Control {
+pub(crate) trait Control {
     /// As [`Session::describe`].
     fn describe(&self) -> Description;
 
@@ -74,4 +74,4 @@ pub trait Control {
 
 /// Where a listing of a lane's sessions goes on: at a slot of the table of tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cursor(pub(super) usize);
+pub(crate) struct Cursor(pub(super) usize);

@@ -163,7 +163,7 @@ impl LaneSocket {
     /// # Panics
     /// When another send is in flight.
     #[must_use]
-    pub fn start_send(&self, chain: Chain) -> Option<Sent> {
+    pub(crate) fn start_send(&self, chain: Chain) -> Option<Sent> {
         self.start(Op::Send(chain))
     }
 
@@ -173,7 +173,7 @@ impl LaneSocket {
     /// # Panics
     /// When another send is in flight.
     #[must_use]
-    pub fn start_send_lazily(&self, chain: Chain) -> Option<Sent> {
+    pub(crate) fn start_send_lazily(&self, chain: Chain) -> Option<Sent> {
         self.start(Op::SendLazily(chain))
     }
 
@@ -200,7 +200,7 @@ impl LaneSocket {
     }
 
     /// Waits for the end of the send in flight.
-    pub fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
+    pub(crate) fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Sent> {
         let mut sockets = self.lane.0.sockets.borrow_mut();
         let entry = sockets.at(self.socket);
         if let Some(sent) = entry.sending.take_result() {
@@ -324,7 +324,7 @@ impl LaneSocket {
     /// lane has too few buffers for the bytes that the sink may refuse. Not while the receive
     /// stream runs or a send to `sink` is in flight.
     #[must_use]
-    pub fn splice_to(&self, sink: &Self, max: usize) -> Option<Spliced> {
+    pub(crate) fn splice_to(&self, sink: &Self, max: usize) -> Option<Spliced> {
         let lane = &*self.lane.0;
         let poller = lane.poller.borrow();
         let (from, to) = (
@@ -358,7 +358,7 @@ impl LaneSocket {
     /// # Panics
     /// When a send is in flight.
     #[must_use]
-    pub fn start_wait_for_room(&self) -> Option<Sent> {
+    pub(crate) fn start_wait_for_room(&self) -> Option<Sent> {
         self.start(Op::WriteReady)
     }
 

@@ -20,7 +20,7 @@ use crate::sys::{Bug, ErrorCode, OsSocket, seeded};
 
 /// The end of a send: the bytes that the kernel took, and the error that prevented the rest.
 #[derive(Debug)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// Accepted bytes.
     pub bytes: usize,
     /// `Ok` if all bytes were taken.

@@ -26,7 +26,7 @@ pub(super) enum Splice {
 
 /// The result of one call.
 #[derive(Debug)]
-pub struct Spliced {
+pub(crate) struct Spliced {
     /// Bytes that the sink's kernel accepted.
     pub bytes: usize,
     /// The refused bytes, for an ordinary send.
@@ -40,7 +40,7 @@ pub struct Spliced {
 
 /// The state of a source after a read.
 #[derive(Debug)]
-pub enum SourceState {
+pub(crate) enum SourceState {
     /// There may be more to read.
     Open,
     /// A read would block; or urgent data (tcp(7)) comes next, where a splice stops.
@@ -55,7 +55,7 @@ impl Spliced {
     /// The least free space left of `room` in the sink, as long as the sink is sent nothing else: 0
     /// after a refusal.
     #[must_use]
-    pub fn room_left(&self, room: usize) -> usize {
+    pub(crate) fn room_left(&self, room: usize) -> usize {
         /// The kernel's overhead for each move, besides a sixteenth of the bytes for packet
         /// headers.
         const OVERHEAD: usize = 4096;

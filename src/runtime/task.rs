@@ -22,7 +22,7 @@ use super::session::{Control, Description, EndRequest, Session};
 use crate::sys::{AtomicU32, fence};
 
 /// What a task is called in logs: a reference to a literal, so that it costs one word.
-pub type TaskName = &'static &'static str;
+pub(crate) type TaskName = &'static &'static str;
 
 /// A reference to the lane of a task, from any thread.
 pub(super) trait Schedule: Send + Sync + Sized + 'static {

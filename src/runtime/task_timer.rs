@@ -13,7 +13,7 @@ use crate::sys::Time;
 /// A timer of one task. The caller passes the lane and the deadline, and disarms the timer at the
 /// end; a [`Sleep`] does so by itself. Costs nothing before the first poll.
 #[derive(Debug, Default)]
-pub struct Timer {
+pub(crate) struct Timer {
     /// The earliest moment at which the timer fires.
     at: Time,
     key: Option<TimerKey>,
@@ -23,7 +23,12 @@ impl Timer {
     /// Ready from the deadline on, at most a tick later, and not before the lane has delivered all
     /// input that arrived until the deadline. A later deadline costs no timer operation: the timer
     /// checks the deadline when it fires.
-    pub fn poll(&mut self, lane: &Handle, deadline: Time, context: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(
+        &mut self,
+        lane: &Handle,
+        deadline: Time,
+        context: &Context<'_>,
+    ) -> Poll<()> {
         let delivered = lane.0.delivered_until.get();
         if delivered >= deadline {
             self.disarm(lane);
@@ -52,7 +57,7 @@ impl Timer {
     }
 
     /// Removes the timer.
-    pub fn disarm(&mut self, lane: &Handle) {
+    pub(crate) fn disarm(&mut self, lane: &Handle) {
         if let Some(key) = self.key.take() {
             drop(lane.0.timers.borrow_mut().remove(key));
         }
@@ -68,7 +73,7 @@ pub struct Sleep {
 }
 
 impl Sleep {
-    /// Moves the deadline; see [`Timer::poll`].
+    /// Moves the deadline. A later deadline costs no timer operation.
     pub fn reset(&mut self, deadline: Time) {
         self.deadline = deadline;
     }

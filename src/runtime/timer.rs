@@ -5,12 +5,14 @@
 //! each message is not moved here at all: its owner looks again when the old one fires.
 
 use std::num::NonZero;
+#[cfg(any(test, feature = "sim"))]
 use std::time::Duration;
 
 use crate::sys::{Bug, Time, seeded};
 
 /// How exact timers are: one fires in `[deadline, deadline + TICK]`, never before.
-pub const TICK: Duration = Duration::from_millis(1);
+#[cfg(any(test, feature = "sim"))]
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 const TICK_NANOS: u64 = 1_000_000;
 const LEVELS: usize = 6;
@@ -23,7 +25,7 @@ const NONE: u32 = u32::MAX;
 
 /// The timers of one lane, each carrying a `T`.
 #[derive(Debug)]
-pub struct Timers<T> {
+pub(crate) struct Timers<T> {
     /// The tick up to which all is fired.
     elapsed: u64,
     /// Per level, a bit for each slot that holds a timer.
@@ -49,7 +51,7 @@ struct Entry<T> {
 
 /// Names a timer until it has fired or is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimerKey {
+pub(crate) struct TimerKey {
     index: u32,
     // Non-zero, so that there may be none at no cost.
     generation: NonZero<u32>,
@@ -58,7 +60,7 @@ pub struct TimerKey {
 impl<T> Timers<T> {
     /// No timers, at `now`.
     #[must_use]
-    pub fn new(now: Time) -> Self {
+    pub(crate) fn new(now: Time) -> Self {
         Self {
             elapsed: now.as_nanos() / TICK_NANOS,
             occupied: [0; LEVELS],
@@ -70,7 +72,7 @@ impl<T> Timers<T> {
     }
 
     /// Adds a timer. A deadline that has passed fires within a tick.
-    pub fn insert(&mut self, deadline: Time, value: T) -> TimerKey {
+    pub(crate) fn insert(&mut self, deadline: Time, value: T) -> TimerKey {
         let tick = deadline.as_nanos().div_ceil(TICK_NANOS);
         let index = self.allocate();
         let entry = &mut self.entries[index as usize];
@@ -83,14 +85,14 @@ impl<T> Timers<T> {
     }
 
     /// Removes a timer; `None` when it has fired or was removed.
-    pub fn remove(&mut self, key: TimerKey) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
         self.find(key)?;
         self.unlink(key.index);
         self.release(key.index)
     }
 
     /// What a timer carries; `None` when it has fired or was removed.
-    pub fn find(&mut self, key: TimerKey) -> Option<&mut T> {
+    pub(crate) fn find(&mut self, key: TimerKey) -> Option<&mut T> {
         let entry = self.entries.get_mut(key.index as usize)?;
         entry
             .value
@@ -99,7 +101,7 @@ impl<T> Timers<T> {
     }
 
     /// Moves what every timer due at `now` carries to `fired`.
-    pub fn advance(&mut self, now: Time, fired: &mut Vec<T>) {
+    pub(crate) fn advance(&mut self, now: Time, fired: &mut Vec<T>) {
         let until = now.as_nanos() / TICK_NANOS;
         while let Some((level, slot, tick)) = self.first_slot() {
             if tick > until {
@@ -123,20 +125,22 @@ impl<T> Timers<T> {
 
     /// When to look again: not after the first deadline, but perhaps before it.
     #[must_use]
-    pub fn next(&self) -> Option<Time> {
+    pub(crate) fn next(&self) -> Option<Time> {
         let (_, _, tick) = self.first_slot()?;
         Some(Time::from_nanos(tick.saturating_mul(TICK_NANOS)))
     }
 
     /// How many timers there are.
+    #[cfg(test)]
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is none.
+    #[cfg(test)]
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 

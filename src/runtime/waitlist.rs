@@ -20,7 +20,7 @@ const CHOSEN: u8 = 2;
 
 /// The seats, in a list that only grows, so that a walk needs no lock.
 #[derive(Debug, Default)]
-pub struct Waitlist {
+pub(crate) struct Waitlist {
     first: OnceLock<Arc<Seat>>,
     /// Tasks that wait or are about to wait: a hint for wakers.
     waiting: AtomicUsize,
@@ -30,7 +30,7 @@ pub struct Waitlist {
 
 /// The place in the list of one task. Lives as long as the list.
 #[derive(Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     index: usize,
     state: AtomicU8,
     /// Set when its task first waits; a task has one waker for its life.
@@ -57,7 +57,7 @@ impl Seat {
 
 impl Waitlist {
     /// A seat for one task, for any number of waits.
-    pub fn seat(&self) -> Arc<Seat> {
+    pub(crate) fn seat(&self) -> Arc<Seat> {
         let (mut place, mut index) = (&self.first, 0);
         loop {
             let seat = Arc::new(Seat::new(index));
@@ -71,13 +71,13 @@ impl Waitlist {
 
     /// How many tasks wait.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }
 
     /// Whether a task may wait. A release before this call is visible to every task that begins to
     /// wait after a `false`: the fences here and in [`Waitlist::wait`] are in one order.
-    pub fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         fence(SeqCst);
         self.waiting() > 0
     }
@@ -89,7 +89,7 @@ impl Waitlist {
     }
 
     /// Wakes the next waiting task in turn; `false` without a waiting task.
-    pub fn wake_one(&self) -> bool {
+    pub(crate) fn wake_one(&self) -> bool {
         let turn = self.turn.load(Relaxed);
         let in_turn = self.seats().filter(|seat| seat.index >= turn);
         let then = self.seats().filter(|seat| seat.index < turn);
@@ -111,7 +111,7 @@ impl Waitlist {
     ///
     /// # Panics
     /// When the seat is another task's.
-    pub async fn wait<'a, F: Fn()>(&'a self, seat: &'a Seat, unused: F) -> Wait<'a, F> {
+    pub(crate) async fn wait<'a, F: Fn()>(&'a self, seat: &'a Seat, unused: F) -> Wait<'a, F> {
         poll_fn(|context| {
             let waker = context.waker();
             let known = seat.waker.get_or_init(|| waker.clone());
@@ -141,7 +141,7 @@ impl Waitlist {
 
 /// A wait in progress; ends when dropped.
 #[derive(Debug)]
-pub struct Wait<'a, F: Fn()> {
+pub(crate) struct Wait<'a, F: Fn()> {
     list: &'a Waitlist,
     seat: &'a Seat,
     unused: F,
@@ -149,7 +149,7 @@ pub struct Wait<'a, F: Fn()> {
 
 impl<F: Fn()> Wait<'_, F> {
     /// Ends when the task has been chosen; the choice is then used up.
-    pub async fn chosen(&mut self) {
+    pub(crate) async fn chosen(&mut self) {
         poll_fn(|context| self.poll_chosen(context)).await;
     }
 

@@ -15,7 +15,7 @@ pub(super) const STALL: Duration = Duration::from_millis(50);
 
 /// A lane's sign of life.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     /// The lane's thread, by the operating system's number.
     thread: u32,
     turns: AtomicU64,
@@ -60,7 +60,7 @@ impl Heartbeat {
 
 /// A lane that did not turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stall {
+pub(crate) struct Stall {
     /// The task that it was running; `None` outside tasks.
     pub task: Option<&'static str>,
     /// For how long at least, without the time that it waited for a CPU.
@@ -69,7 +69,7 @@ pub struct Stall {
 
 /// The state of a watchdog for one lane. Pure logic, called at intervals.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     turns: u64,
     /// When this turn was first seen to last, and the CPU time that the lane had had by then.
     since: Option<(Time, Duration)>,
@@ -78,7 +78,7 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Checks a heartbeat; reports a stalled lane, once per stall.
-    pub fn look(&mut self, heart: &Heartbeat, now: Time) -> Option<Stall> {
+    pub(crate) fn look(&mut self, heart: &Heartbeat, now: Time) -> Option<Stall> {
         self.look_with(heart, now, || sys::thread_progress(heart.thread))
     }
 
@@ -116,7 +116,7 @@ impl Watchdog {
 
 /// Whether a lane turns, for a caller that asks now and then. Pure logic, as [`Watchdog`] is.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     turns: u64,
     /// The CPU time that the lane had had at the last call.
     cpu: Duration,
@@ -125,7 +125,7 @@ pub struct Pulse {
 impl Pulse {
     /// Whether the lane has turned since the last call, a `period` ago, or sleeps, or has waited
     /// for a CPU for more than half of that time.
-    pub fn beats(&mut self, heart: &Heartbeat, period: Duration) -> bool {
+    pub(crate) fn beats(&mut self, heart: &Heartbeat, period: Duration) -> bool {
         self.beats_with(heart, period, || sys::thread_progress(heart.thread))
     }
 

@@ -13,12 +13,14 @@ mod tasks;
 mod threads;
 mod time;
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::handle::Handle;
 use super::lane::{Lane, LaneOptions};
 use super::task_timer::timeout;
 use crate::poller::BackEnd;
@@ -52,10 +54,28 @@ fn lane_on(back_end: BackEnd) -> Lane {
 /// Runs `future` on the lane, which fails the test if it takes too long.
 fn run<T: 'static>(lane: &mut Lane, future: impl Future<Output = T> + 'static) -> T {
     let sleep = lane.handle().sleep_until(sys::now() + PATIENCE);
-    let result = lane
-        .block_on(&"test", timeout(sleep, Box::pin(future)))
-        .unwrap();
-    result.expect("the test's task ends in time")
+    let result = Rc::new(Cell::new(None));
+    let (end, stays_awake) = (Rc::clone(&result), StaysAwake(lane.handle()));
+    lane.handle().spawn(&"test", async move {
+        let _stays_awake = stays_awake;
+        end.set(Some(timeout(sleep, Box::pin(future)).await));
+    });
+    loop {
+        lane.turn(sys::now()).unwrap();
+        if let Some(result) = result.take() {
+            return result.expect("the test's task ends in time");
+        }
+        assert!(Rc::strong_count(&result) > 1, "the test's task panicked");
+    }
+}
+
+/// Keeps the lane from sleeping at its end, so that the test sees the result.
+struct StaysAwake(Handle);
+
+impl Drop for StaysAwake {
+    fn drop(&mut self) {
+        self.0.stay_awake();
+    }
 }
 
 /// One turn at `now` that does not sleep: whoever calls a lane has it come back.
@@ -76,12 +96,12 @@ async fn own_waker() -> Waker {
 
 /// Counts its drops, and refuses to be dropped on another thread.
 struct Token {
-    drops: Rc<std::cell::Cell<usize>>,
+    drops: Rc<Cell<usize>>,
     thread: thread::ThreadId,
 }
 
 impl Token {
-    fn new(drops: &Rc<std::cell::Cell<usize>>) -> Self {
+    fn new(drops: &Rc<Cell<usize>>) -> Self {
         Self {
             drops: Rc::clone(drops),
             thread: thread::current().id(),

@@ -12,7 +12,7 @@ use super::{Token, lane, ms, own_waker, run, spawn, turn, turn_now};
 use crate::runtime::handle::Handle;
 use crate::runtime::lane::Lane;
 use crate::runtime::task_timer::yield_now;
-use crate::sys::{self, Time};
+use crate::sys::Time;
 
 /// A task that counts its polls and stores its waker for the test.
 fn spawn_sleeper(lane: &Lane) -> (Rc<Cell<usize>>, Rc<RefCell<Option<Waker>>>) {
@@ -379,28 +379,6 @@ impl Drop for PanicsOnDrop {
             panic!("second");
         }
     }
-}
-
-#[test]
-fn block_on_ends_while_other_tasks_sleep() {
-    let mut lane = lane();
-    lane.handle().spawn(&"idle", pending());
-    let handle = lane.handle();
-    lane.handle().spawn(&"guard", async move {
-        handle.sleep_until(sys::now() + super::PATIENCE).await;
-    });
-    let begun = sys::now();
-    let value = lane.block_on(&"value", async {
-        yield_now().await;
-        7
-    });
-    assert_eq!(value.unwrap(), 7);
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let failed = lane.block_on(&"panics", async { panic!("on purpose") });
-    panic::set_hook(hook);
-    assert!(failed.is_err());
-    assert!(sys::now().since(begun) < super::PATIENCE / 2, "it slept on");
 }
 
 #[test]
