@@ -370,7 +370,7 @@ fn a_stop_loses_no_client_that_was_connected() {
             let mut first = connect(address);
             first.write_all(b"x").unwrap();
             first.shutdown(Shutdown::Write).unwrap();
-            assert_eq!(first.read(&mut [0; 8]).unwrap(), 1);
+            first.read_exact(&mut [0]).unwrap();
             server.signal("TERM");
             assert_eq!(server.wait(), Some(0));
             for asked in asking {

@@ -181,7 +181,7 @@ fn the_paths_change_without_a_seam() {
         }
         assert!(start.elapsed() < Duration::from_secs(60));
         drop(upstream);
-        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        assert_eq!(drain(&client), (0, End::Fin));
         drop(client);
         rig.record(address).assert_bytes(110, sent);
         rig.stop();
