@@ -66,6 +66,8 @@ fn look(
     };
     let plan = Plan::new(config, given);
     here.errors.extend(process::account(&config.process).err());
+    here.errors
+        .extend(process::check_pid_file(&config.process).err());
     here.lanes();
     here.listeners(ports);
     here.upstreams();

@@ -11,6 +11,9 @@ use super::error::ServerError;
 use crate::config::Process;
 use crate::sys::{self, Account, NoAccount};
 
+/// A process ID, a line end, and room.
+const PID_FILE_BYTES_MAX: u64 = 32;
+
 /// The account of the configuration; `None` for no change.
 pub(super) fn account(process: &Process) -> Result<Option<Account>, ServerError> {
     let (user, group) = (process.user.as_deref(), process.group.as_deref());
@@ -50,9 +53,19 @@ pub(super) fn change_account(process: &Process) -> Result<(), ServerError> {
     let Some(account) = account(process)? else {
         return Ok(());
     };
-    let failed = |error| ServerError::System {
-        what: "cannot change the user and the group of the process",
-        error,
+    let failed = |error| ServerError::Impossible {
+        key: format!(
+            "process.{}",
+            if process.user.is_some() {
+                "user"
+            } else {
+                "group"
+            }
+        ),
+        remedy: format!(
+            "this process cannot change to it: {error}; give it CAP_SETUID and CAP_SETGID, or \
+             leave the key out"
+        ),
     };
     account.assume().map_err(failed)?;
     let (user, group) = (&process.user, &process.group);
@@ -74,6 +87,7 @@ impl<'p> PidFile<'p> {
         let Some(path) = process.pid_file.as_deref() else {
             return Ok(None);
         };
+        check_pid_file(process)?;
         let write = || {
             // Of an earlier run. Removed and not overwritten, since a symbolic link in a folder of
             // another user would have root overwrite any file.
@@ -87,15 +101,52 @@ impl<'p> PidFile<'p> {
         };
         write()
             .map(Some)
-            .map_err(|error: io::Error| ServerError::Impossible {
-                key: "process.pid_file".to_owned(),
-                remedy: format!("cannot be written: {error}"),
-            })
+            .map_err(|error: io::Error| no_pid_file(&format!("cannot be written: {error}")))
+    }
+}
+
+/// Looks at what has the name of the PID file. Only a file that may be one, or a symbolic link, is
+/// ever replaced: a mistyped path must not cost a file.
+pub(super) fn check_pid_file(process: &Process) -> Result<(), ServerError> {
+    let Some(path) = process.pid_file.as_deref() else {
+        return Ok(());
+    };
+    let Ok(found) = fs::symlink_metadata(path) else {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        return match folder.is_none_or(Path::is_dir) {
+            true => Ok(()),
+            false => Err(no_pid_file("its folder does not exist")),
+        };
+    };
+    let is_number = |text: String| text.trim().bytes().all(|byte| byte.is_ascii_digit());
+    let may_be_one = found.is_symlink()
+        || found.is_file()
+            && found.len() <= PID_FILE_BYTES_MAX
+            && fs::read_to_string(path).is_ok_and(is_number);
+    match may_be_one {
+        true => Ok(()),
+        false => Err(no_pid_file("this is no PID file, and is not replaced")),
+    }
+}
+
+fn no_pid_file(why: &str) -> ServerError {
+    ServerError::Impossible {
+        key: "process.pid_file".to_owned(),
+        remedy: format!(
+            "{why}; name a file in a folder that exists (systemd: RuntimeDirectory=), or leave the \
+             key out"
+        ),
     }
 }
 
 impl Drop for PidFile<'_> {
     fn drop(&mut self) {
+        // A successor that listens beside this process has written its own file.
+        if !sys::is_file_at(&self.file, self.path) {
+            return;
+        }
         if fs::remove_file(self.path).is_err() && self.file.set_len(0).is_err() {
             tracing::warn!(path = %self.path.display(), "the PID file is left behind");
         }

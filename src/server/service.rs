@@ -26,10 +26,11 @@ pub(super) struct ServiceReports {
     period: Duration,
     /// The time of the next look; `None` before the server is ready.
     due: Option<Time>,
-    /// Lines for the next report.
-    unsent: String,
-    /// The last status line.
+    /// The line of a state that the manager does not know yet: READY or STOPPING.
+    unsent_state: String,
+    /// The last status line, and whether the manager does not know it yet.
     status: String,
+    is_status_unsent: bool,
     addresses: usize,
     is_stopping: bool,
     /// By lane.
@@ -68,18 +69,18 @@ impl ServiceReports {
     /// Reports that every lane listens, on so many addresses.
     pub(super) fn ready(&mut self, addresses: usize, sessions: usize, now: Time) {
         self.addresses = addresses;
-        self.unsent = "READY=1\n".to_owned();
+        self.unsent_state.push_str("READY=1\n");
         self.renew_status(sessions);
         self.due = Some(now + self.period);
-        self.send();
+        self.send("", true);
     }
 
     /// Reports that the server accepts no more.
     pub(super) fn stopping(&mut self, sessions: usize) {
         self.is_stopping = true;
-        self.unsent.push_str("STOPPING=1\n");
+        self.unsent_state.push_str("STOPPING=1\n");
         self.renew_status(sessions);
-        self.send();
+        self.send("", false);
     }
 
     /// The time at which to call [`Self::look`].
@@ -98,6 +99,7 @@ impl ServiceReports {
             return;
         }
         self.due = Some(now + self.period);
+        let mut ping = "";
         if self.has_watchdog {
             let period = self.period;
             let pulses = &mut self.pulses;
@@ -109,21 +111,24 @@ impl ServiceReports {
             });
             // Collected, since the pulse of every lane must be felt at each look.
             let stalled: Vec<usize> = stalled.map(|(lane, _)| lane).collect();
-            self.ping(&stalled, now);
+            ping = self.ping(&stalled, now);
         }
         self.renew_status(sessions);
-        self.send();
+        self.send(ping, false);
     }
 
-    fn ping(&mut self, stalled: &[usize], now: Time) {
+    /// The line of a ping; empty while a lane stalls.
+    fn ping(&self, stalled: &[usize], now: Time) -> &'static str {
         if stalled.is_empty() {
-            self.unsent.push_str("WATCHDOG=1\n");
-        } else if let Some(times) = self.stalls.note(now) {
+            return "WATCHDOG=1\n";
+        }
+        if let Some(times) = self.stalls.note(now) {
             tracing::error!(
                 lanes = ?stalled, period = ?self.period, times,
                 "lanes do not turn; the service manager's watchdog gets no ping"
             );
         }
+        ""
     }
 
     fn renew_status(&mut self, sessions: usize) {
@@ -140,25 +145,30 @@ impl ServiceReports {
             }
         };
         if status != self.status {
-            self.unsent.push_str(&status);
             self.status = status;
+            self.is_status_unsent = true;
         }
     }
 
-    /// Sends the lines. After an error they go with the next report.
-    fn send(&mut self) {
-        let Some(socket) = &self.socket else {
-            self.unsent.clear();
-            return;
+    /// Sends the news and a ping. After an error the news go with the next report, the ping does
+    /// not: it would vouch for lanes of the past.
+    fn send(&mut self, ping: &str, may_wait: bool) {
+        let status = if self.is_status_unsent {
+            &*self.status
+        } else {
+            ""
         };
-        if self.unsent.is_empty() {
-            return;
-        }
-        match socket.send(&self.unsent) {
-            Ok(()) => self.unsent.clear(),
+        let report = format!("{}{status}{ping}", self.unsent_state);
+        let sent = match &self.socket {
+            Some(socket) if !report.is_empty() => socket.send(&report, may_wait),
+            _ => Ok(()),
+        };
+        match sent {
+            Ok(()) => {
+                self.unsent_state.clear();
+                self.is_status_unsent = false;
+            }
             Err(error) => {
-                // A late ping would vouch for lanes of the past.
-                self.unsent = self.unsent.replace("WATCHDOG=1\n", "");
                 if let Some(times) = self.failures.note(sys::now()) {
                     tracing::warn!(%error, times, "the service manager does not take a report");
                 }

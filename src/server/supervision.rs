@@ -227,9 +227,9 @@ impl Server {
     ) -> Result<Drained, ServerError> {
         let sessions = self.limit.live();
         tracing::info!(signal, sessions, ?grace, "stopping: accepting no more");
-        self.manager.stopping(sessions);
         self.command(|| Command::Stop(listeners.to_vec()));
         self.command(|| Command::Drain);
+        self.manager.stopping(sessions);
         let hurry = self.await_sessions(grace)?;
         self.command(|| Command::Abort);
         let end = sys::now() + ABORT_PATIENCE;

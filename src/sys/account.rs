@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::system_call::checked;
@@ -44,8 +44,11 @@ impl Account {
         let account = Self::find_in(&users, &groups, user, group)?;
         // SAFETY: no pointers; the call does not fail.
         let own = unsafe { libc::geteuid() };
-        let is_own = account.user.is_none_or(|user| user == own) && account.group.is_none();
-        match own == 0 || (is_own && group.is_none()) {
+        // SAFETY: the same.
+        let own_group = unsafe { libc::getegid() };
+        let is_own = account.user.is_none_or(|user| user == own)
+            && account.group.is_none_or(|group| group == own_group);
+        match own == 0 || is_own {
             true => Ok(account),
             false => Err(NoAccount::Permission),
         }
@@ -125,11 +128,9 @@ impl Account {
         if unsafe { libc::geteuid() } != 0 {
             return Ok(());
         }
-        if self.user.is_some() {
-            let count = count(self.others.len())?;
-            // SAFETY: the pointer is valid for reads of so many group IDs during the call.
-            checked(unsafe { libc::setgroups(count, self.others.as_ptr()) } as isize)?;
-        }
+        let count = count(self.others.len())?;
+        // SAFETY: the pointer is valid for reads of so many group IDs during the call.
+        checked(unsafe { libc::setgroups(count, self.others.as_ptr()) } as isize)?;
         if let Some(group) = self.group {
             // SAFETY: no pointers.
             checked(unsafe { libc::setgid(group) } as isize)?;
@@ -149,6 +150,13 @@ impl Account {
 pub(crate) fn new_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o644).open(path)
+}
+
+/// Whether this open file is still the one at the path.
+pub(crate) fn is_file_at(file: &File, path: &Path) -> bool {
+    let at_path = fs::symlink_metadata(path);
+    let both = at_path.and_then(|at_path| Ok((at_path, file.metadata()?)));
+    both.is_ok_and(|(at_path, own)| (at_path.dev(), at_path.ino()) == (own.dev(), own.ino()))
 }
 
 /// A count in the type of setgroups(2), which differs between systems.

@@ -67,7 +67,7 @@ mod windows;
 mod windows_process;
 
 #[cfg(unix)]
-pub(crate) use account::{Account, NoAccount, new_file};
+pub(crate) use account::{Account, NoAccount, is_file_at, new_file};
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) use bsd::{cpus, pin_to};
 #[cfg(all(unix, not(target_os = "linux")))]
@@ -185,8 +185,9 @@ pub(crate) use windows::{connect, is_inherited};
 pub(crate) use windows::{cpus, pin_to, port_is_taken, stream_socket};
 #[cfg(windows)]
 pub(crate) use windows_process::{
-    Account, NoAccount, ParentSignals, Request, await_stderr, file_size_limit, keep_descriptors,
-    new_file, niceness, oom_score_adjustment, requests, take_signals, write_to_stderr,
+    Account, NoAccount, ParentSignals, Request, await_stderr, file_size_limit, is_file_at,
+    keep_descriptors, new_file, niceness, oom_score_adjustment, requests, take_signals,
+    write_to_stderr,
 };
 
 /// For the scripts, which run on a real kernel.

@@ -70,7 +70,7 @@ impl NotifySocket {
         Ok(None)
     }
 
-    pub(crate) fn send(&self, _message: &str) -> io::Result<()> {
+    pub(crate) fn send(&self, _message: &str, _may_wait: bool) -> io::Result<()> {
         match self.0 {}
     }
 }

@@ -1,6 +1,6 @@
 //! The datagram socket of a service manager (sd_notify(3)), named by the environment.
 //!
-//! The main thread alone sends. A full queue of the manager delays it by a second a message.
+//! The main thread alone sends. A full queue of the manager delays the start by a second.
 
 use std::env;
 use std::ffi::OsStr;
@@ -44,14 +44,19 @@ impl NotifySocket {
         Ok(Self { socket, manager })
     }
 
-    /// Sends one message, `KEY=VALUE` a line.
+    /// Sends one message, `KEY=VALUE` a line. Where the queue of the manager is full, waits for a
+    /// second if it `may_wait`.
     ///
     /// # Errors
-    /// What the system call says: `WouldBlock` for a manager that has not read for a second.
-    pub(crate) fn send(&self, message: &str) -> io::Result<()> {
-        self.socket
-            .send_to_addr(message.as_bytes(), &self.manager)
-            .map(drop)
+    /// What the system call says: `WouldBlock` for a full queue.
+    pub(crate) fn send(&self, message: &str, may_wait: bool) -> io::Result<()> {
+        self.socket.set_nonblocking(!may_wait)?;
+        loop {
+            match self.socket.send_to_addr(message.as_bytes(), &self.manager) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return sent.map(drop),
+            }
+        }
     }
 }
 
@@ -77,14 +82,14 @@ mod tests {
         let path = env::temp_dir().join(&name);
         let by_path = UnixDatagram::bind(&path).unwrap();
         let socket = NotifySocket::open(path.as_os_str()).unwrap();
-        socket.send("READY=1").unwrap();
+        socket.send("READY=1", true).unwrap();
         assert_eq!(received(&by_path), "READY=1");
         fs::remove_file(&path).unwrap();
 
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let abstractly = UnixDatagram::bind_addr(&address).unwrap();
         let socket = NotifySocket::open(format!("@{name}").as_ref()).unwrap();
-        socket.send("READY=1\nSTATUS=here").unwrap();
+        socket.send("READY=1\nSTATUS=here", false).unwrap();
         assert_eq!(received(&abstractly), "READY=1\nSTATUS=here");
     }
 

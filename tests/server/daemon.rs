@@ -370,7 +370,53 @@ fn accounts_and_paths_that_are_not_there_are_mistakes_of_the_file() {
     assert_eq!(server.wait(), Some(2));
     let line = server.log.last().unwrap();
     assert!(
-        line.contains(":2: process.pid_file = \"/nonexistent/pid\": cannot be written"),
+        line.contains(":2: process.pid_file = \"/nonexistent/pid\": its folder does not exist"),
         "{line}"
     );
+}
+
+/// A successor that listens beside an older server has written its own file.
+#[test]
+fn a_server_leaves_the_pid_file_of_its_successor() {
+    let directory = Directory::new();
+    let pid_file = directory.0.join("pid");
+    let config = runtime("epoll", 1) + &format!("[process]\npid_file = {pid_file:?}\n") + &echo();
+    let older = Server::start(&config);
+    let newer = Server::start(&config);
+    older.stop();
+    assert_eq!(
+        fs::read_to_string(&pid_file).unwrap(),
+        format!("{}\n", newer.pid())
+    );
+    newer.stop();
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn a_pid_file_replaces_no_other_file() {
+    let directory = Directory::new();
+    let other = directory.0.join("data");
+    fs::write(&other, "not a number").unwrap();
+    for path in [&other, &directory.0] {
+        let config = format!("[process]\npid_file = {path:?}\n") + &echo();
+        let mut server = Server::spawn(corelane(), &config);
+        assert_eq!(server.wait(), Some(2));
+        let line = server.log.last().unwrap();
+        assert!(
+            line.contains("this is no PID file, and is not replaced"),
+            "{line}"
+        );
+    }
+    assert_eq!(fs::read_to_string(&other).unwrap(), "not a number");
+}
+
+/// As under the package's unit with `User=`: the key repeats what the process is.
+#[test]
+fn a_process_may_name_its_own_user() {
+    // SAFETY: no pointers; the call does not fail.
+    let user = unsafe { libc::geteuid() };
+    // SAFETY: the same.
+    let group = unsafe { libc::getegid() };
+    let table = format!("[process]\nuser = \"{user}\"\ngroup = \"{group}\"\n");
+    Server::start(&(runtime("epoll", 1) + &table + &echo())).stop();
 }

@@ -39,8 +39,10 @@ pub(super) fn page(command: Command, date: &str) -> io::Result<String> {
             page += &clean(|to| item.to_writer(to))?;
         }
     }
-    page += ".SH FILES\n.TP\n/etc/corelane/corelane.toml\n";
-    page += "The configuration of the service of the Debian package.\n";
+    if command.get_name() == "corelane" {
+        page += ".SH FILES\n.TP\n/etc/corelane/corelane.toml\n";
+        page += "The configuration of the service of the Debian package.\n";
+    }
     page += ".SH \"SEE ALSO\"\n";
     page += match command.get_name() {
         "corelane" => ".BR corelane.toml (5),\n.BR corelane\\-bench (1)\n",
