@@ -21,7 +21,6 @@ pub(crate) enum Request {
     /// To stop; the event's name.
     Stop(&'static str),
     /// Read the configuration again; Windows has no event for this.
-    #[expect(dead_code, reason = "other systems have a signal for it")]
     Reload,
     /// An event without a meaning; Windows has none.
     #[expect(dead_code, reason = "as above")]
