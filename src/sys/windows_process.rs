@@ -23,7 +23,7 @@ pub(crate) enum Request {
     /// Read the configuration again; Windows has no event for this.
     Reload,
     /// An event without a meaning; Windows has none.
-    #[expect(dead_code, reason = "as above")]
+    #[expect(dead_code, reason = "other systems have a signal for it")]
     Other(String),
 }
 
@@ -36,11 +36,11 @@ pub(crate) struct Account(Infallible);
 pub(crate) enum NoAccount {
     #[expect(dead_code, reason = "of the other systems, as the next three")]
     User,
-    #[expect(dead_code, reason = "as above")]
+    #[expect(dead_code, reason = "other systems have a signal for it")]
     Group,
-    #[expect(dead_code, reason = "as above")]
+    #[expect(dead_code, reason = "other systems have a signal for it")]
     GroupOfUser,
-    #[expect(dead_code, reason = "as above")]
+    #[expect(dead_code, reason = "other systems have a signal for it")]
     Permission,
     /// The system has no such accounts.
     Unsupported,

@@ -90,23 +90,32 @@ fn a_request_and_its_end_arrive_whole() {
     let name = "fast_open::a_request_and_its_end_arrive_whole";
     with_a_cookie(name, |rig, _| {
         for bytes in [1, 1000, 1_000_000] {
-            let before = with_the_syn();
-            let client = rig.client();
-            let address = client.local_addr().unwrap();
-            let sender = crate::support::send_pattern(&client, bytes, bytes);
-            let mut upstream = accept(&rig.upstream);
-            assert_eq!(drain(&upstream), (bytes, End::Fin));
-            sender.join().unwrap();
-            upstream.write_all(&pattern(0, 1000)).unwrap();
-            drop(upstream);
-            assert_eq!(drain(&client), (1000, End::Fin));
-            drop(client);
-            let record = rig.record(address);
-            record.assert_ended("client_fin");
-            record.assert_bytes(bytes, 1000);
-            assert!(with_the_syn() > before, "{bytes} bytes went behind the SYN");
+            // On a busy machine the client's bytes may come when corelane waits no longer.
+            let goes_with_the_syn = |_| {
+                let before = with_the_syn();
+                send_a_request_and_its_end(rig, bytes);
+                with_the_syn() > before
+            };
+            let is_seen = (0..50).any(goes_with_the_syn);
+            assert!(is_seen, "{bytes} bytes went behind the SYN, fifty times");
         }
     });
+}
+
+fn send_a_request_and_its_end(rig: &mut Rig, bytes: usize) {
+    let client = rig.client();
+    let address = client.local_addr().unwrap();
+    let sender = crate::support::send_pattern(&client, bytes, bytes);
+    let mut upstream = accept(&rig.upstream);
+    assert_eq!(drain(&upstream), (bytes, End::Fin));
+    sender.join().unwrap();
+    upstream.write_all(&pattern(0, 1000)).unwrap();
+    drop(upstream);
+    assert_eq!(drain(&client), (1000, End::Fin));
+    drop(client);
+    let record = rig.record(address);
+    record.assert_ended("client_fin");
+    record.assert_bytes(bytes, 1000);
 }
 
 /// A dead endpoint counted as connected. Now the next endpoint is tried, with the bytes of the
