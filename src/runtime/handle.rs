@@ -57,6 +57,11 @@ impl Handle {
         self.0.scheduler.continue_as(&running, name, session);
     }
 
+    /// The number of sessions that have not ended.
+    pub(crate) fn sessions(&self) -> usize {
+        self.0.scheduler.sessions()
+    }
+
     /// Keeps this turn from sleeping, for a task that now waits for the success of a lazy send.
     pub fn stay_awake(&self) {
         self.0.scheduler.stay_awake.set(true);

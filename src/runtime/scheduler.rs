@@ -237,8 +237,8 @@ impl Scheduler {
         let last = tasks.slots[task.slot() as usize].take();
         tasks.free.push(task.slot());
         tasks.sessions -= usize::from(task.is_session());
-        // The driver may have waited for the last task, or for the last session.
-        if tasks.free.len() == tasks.slots.len() || task.is_session() && tasks.sessions == 0 {
+        // The driver may have waited for the last task.
+        if tasks.free.len() == tasks.slots.len() {
             self.stay_awake.set(true);
         }
         drop(tasks);

@@ -120,7 +120,16 @@ impl Serving {
             Stage::Serving => {}
             // The stop came with these commands: waiting clients are accepted first.
             _ if before == Stage::Serving => self.lane.handle().stay_awake(),
-            Stage::Draining if !is_drained => {}
+            Stage::Draining if !is_drained => {
+                let (lane, generations) = (self.lane.handle(), &self.generations);
+                // The turn that ends the last session must not sleep.
+                let awake = || {
+                    let is_drained = lane.sessions() == 0 && generations.accept_no_more();
+                    is_drained.then_some(Duration::ZERO)
+                };
+                self.lane.turn_within(now, awake)?;
+                return Ok(None);
+            }
             Stage::Draining | Stage::Aborting => return self.end(now).map(Some),
         }
         self.lane.turn(now)?;

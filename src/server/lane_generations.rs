@@ -127,7 +127,7 @@ impl LaneGenerations {
 impl OnLane {
     fn start_accepting(&self, listener: Listener, context: Rc<ListenerContext>, spares: Spares) {
         let lane = context.lane.clone();
-        let running = Running::new(&self.accept_loops, &lane);
+        let running = Running::new(&self.accept_loops);
         match &self.handoff {
             Some(handoff) => {
                 let delivery = Delivery::new(Rc::clone(&context), Arc::clone(handoff));
@@ -170,25 +170,17 @@ impl OnLane {
 }
 
 /// Counts an accept loop, until dropped with the loop.
-struct Running {
-    count: Rc<Cell<usize>>,
-    lane: Handle,
-}
+struct Running(Rc<Cell<usize>>);
 
 impl Running {
-    fn new(count: &Rc<Cell<usize>>, lane: &Handle) -> Self {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
         count.set(count.get() + 1);
-        Self {
-            count: Rc::clone(count),
-            lane: lane.clone(),
-        }
+        Self(Rc::clone(count))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.count.set(self.count.get() - 1);
-        // The driver may have waited for the loop.
-        self.lane.stay_awake();
+        self.0.set(self.0.get() - 1);
     }
 }
