@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::process::CommandExt;
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -82,15 +83,31 @@ impl FakeSystemd {
         }
     }
 
-    fn has_more(&self) -> bool {
+    /// A server of this manager whose lanes have to turn every 200 ms.
+    fn spawn_watched(&self, poller: &str) -> Server {
+        let mut command = self.command();
+        command.env("WATCHDOG_USEC", "200000");
+        let mut server = Server::spawn(command, &(runtime(poller, 2) + &echo()));
+        server.await_line("ready");
+        server
+    }
+
+    /// The reports that wait in the socket.
+    fn take_reports(&self) -> Vec<String> {
         self.socket.set_nonblocking(true).unwrap();
-        let result = self.socket.recv(&mut [0; 1]);
-        self.socket.set_nonblocking(false).unwrap();
-        match result {
-            Ok(_) => true,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-            Err(error) => panic!("{error}"),
+        let (mut reports, mut bytes) = (Vec::new(), [0; 4096]);
+        loop {
+            match self.socket.recv(&mut bytes) {
+                Ok(count) => reports.push(String::from_utf8(bytes[..count].to_vec()).unwrap()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    break;
+                }
+            }
         }
+        self.socket.set_nonblocking(false).unwrap();
+        reports
     }
 }
 
@@ -126,10 +143,7 @@ fn a_service_manager_hears_of_the_start_and_the_stop() {
 fn a_watchdog_is_pinged_while_the_lanes_turn() {
     on_both(|poller| {
         let mut manager = FakeSystemd::new(false);
-        let mut command = manager.command();
-        command.env("WATCHDOG_USEC", "200000");
-        let mut server = Server::spawn(command, &(runtime(poller, 2) + &echo()));
-        server.await_line("ready");
+        let mut server = manager.spawn_watched(poller);
         manager.await_report("WATCHDOG=1");
         let client = connect(server.address("echo"));
         ping(&client);
@@ -197,27 +211,39 @@ fn thread_named(name: &str, server: &Server) -> libc::pid_t {
 fn a_lane_that_stalls_gets_no_ping() {
     on_both(|poller| {
         let mut manager = FakeSystemd::new(false);
-        let mut command = manager.command();
-        command.env("WATCHDOG_USEC", "200000");
-        let mut server = Server::spawn(command, &(runtime(poller, 2) + &echo()));
-        server.await_line("ready");
+        let mut server = manager.spawn_watched(poller);
         let lanes = ["lane-0", "lane-1"].map(|name| thread_named(name, &server));
         let client = connect(server.address("echo"));
         let (mut writer, mut reader) = (client.try_clone().unwrap(), client.try_clone().unwrap());
         let writing = spawn(move || while writer.write_all(&[1; 65_536]).is_ok() {});
         let reading = spawn(move || while reader.read(&mut [0; 65_536]).is_ok_and(|n| n > 0) {});
-        let is_noticed = |server: &Server| server.log.iter().any(|l| l.contains("do not turn"));
+        let stalls = |server: &Server| {
+            let is_stall = |line: &&String| line.contains("do not turn");
+            server.log.iter().filter(is_stall).count()
+        };
         until("a frozen lane is noticed", || {
             // Either lane may have the connection.
             lanes.iter().any(|&lane| {
                 let _frozen = Frozen::new(lane);
                 let end = now() + Duration::from_millis(500);
-                while now() < end && !is_noticed(&server) {
+                while now() < end && stalls(&server) == 0 {
                     server.read_log();
-                    while manager.has_more() {}
+                    manager.take_reports();
                     pause();
                 }
-                is_noticed(&server)
+                if stalls(&server) == 0 {
+                    return false;
+                }
+                // Some twenty looks at the lanes lie between two lines of the log.
+                manager.take_reports();
+                until("the stall is logged again", || {
+                    server.read_log();
+                    stalls(&server) > 1
+                });
+                let reports = manager.take_reports();
+                let has_ping = reports.iter().any(|report| report.contains("WATCHDOG"));
+                assert!(!has_ping, "{reports:?}");
+                true
             })
         });
         let line = server.log.iter().find(|line| line.contains("do not turn"));
@@ -229,7 +255,7 @@ fn a_lane_that_stalls_gets_no_ping() {
         writing.join().unwrap();
         reading.join().unwrap();
         // The lane turns again, and the pings resume.
-        while manager.has_more() {}
+        manager.take_reports();
         manager.await_report("WATCHDOG=1");
         server.signal("TERM");
         assert_eq!(server.wait(), Some(0));
@@ -245,8 +271,16 @@ fn a_watchdog_of_another_process_is_not_pinged() {
     command
         .env("WATCHDOG_USEC", "1000")
         .env("WATCHDOG_PID", parent);
-    let server = Server::spawn(command, &(runtime("epoll", 1) + &echo()));
+    let mut server = Server::spawn(command, &(runtime("epoll", 1) + &echo()));
     manager.await_report("READY=1");
+    server.await_line("ready");
+    let client = connect(server.address("echo"));
+    // Ten periods of the pings that must not come.
+    let end = now() + Duration::from_millis(100);
+    while now() < end {
+        ping(&client);
+    }
+    drop(client);
     server.signal("TERM");
     manager.await_report("STOPPING=1");
     let pings = |report: &String| report.contains("WATCHDOG");
@@ -262,7 +296,7 @@ fn a_start_that_fails_is_not_ready() {
         &echo().replace("127.0.0.1:0", "192.0.2.1:1"),
     );
     assert_eq!(server.wait(), Some(2), "{:#?}", server.log);
-    assert!(!manager.has_more());
+    assert!(manager.take_reports().is_empty());
 }
 
 /// The server serves without a manager, and with an unusable name.
@@ -309,7 +343,17 @@ fn root_becomes_the_user_of_the_configuration() {
         let table =
             format!("[process]\nuser = \"65533\"\ngroup = \"65532\"\npid_file = {pid_file:?}\n");
         let config = runtime(poller, 2) + &table + &echo();
-        let mut server = Server::spawn(corelane(), &config);
+        let mut command = corelane();
+        let set_groups = || {
+            let others = [4, 27];
+            // SAFETY: the pointer is valid for two group IDs. An ordinary user has no permission,
+            // and is refused below.
+            unsafe { libc::setgroups(others.len(), others.as_ptr()) };
+            Ok(())
+        };
+        // SAFETY: the closure makes one system call and touches no memory of the parent.
+        unsafe { command.pre_exec(set_groups) };
+        let mut server = Server::spawn(command, &config);
         // SAFETY: no pointers; the call does not fail.
         if unsafe { libc::geteuid() } != 0 {
             assert_eq!(server.wait(), Some(2), "{:#?}", server.log);
