@@ -145,3 +145,19 @@ impl Listener {
         self.socket.close(Close::Fin);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::{Listener, SocketOptions};
+    use crate::runtime::Handle;
+
+    /// A listener of a lane on a free port of this machine.
+    pub(crate) fn listener_on(lane: &Handle) -> Listener {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let socket = Listener::bind(any, &SocketOptions::default()).unwrap();
+        Listener::listen(&socket, 64).unwrap();
+        Listener::attach(lane, socket).unwrap()
+    }
+}

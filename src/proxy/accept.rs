@@ -189,7 +189,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{ListenerContext, accept};
-    use crate::net::{Listener, SocketOptions};
+    use crate::net::listener_on;
     use crate::poller::BackEnd;
     use crate::poller::require_io_uring::require_io_uring;
     use crate::proxy::{ListenerId, Service, SessionLimit, Timeouts};
@@ -207,10 +207,7 @@ mod tests {
     impl Accepting {
         fn new(back_end: BackEnd, max_sessions: usize) -> Self {
             let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
-            let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
-            let listener = Listener::bind(any, &options).unwrap();
-            Listener::listen(&listener, 64).unwrap();
-            let listener = Listener::attach(&lane.handle(), listener).unwrap();
+            let listener = listener_on(&lane.handle());
             let address = listener.address();
             let limit = SessionLimit::new(max_sessions);
             let context = Rc::new(ListenerContext {

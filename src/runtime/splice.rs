@@ -361,6 +361,14 @@ mod tests {
         assert_eq!(all, b"cde");
     }
 
+    /// The next pair gets what is sent to it, and no byte of a pair before.
+    fn expect_only_new_bytes(splice: &mut Splice, pool: &Pool) {
+        let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
+        writer.write_all(&pattern(0, 50_000)).unwrap();
+        expect(splice, &source, &sink, pool, &mut reader, 50_000);
+        assert!(!sys::is_readable(reader.as_fd()), "more than was sent");
+    }
+
     /// The sink is gone while the pipe holds its bytes; no later sink gets them.
     #[test]
     fn bytes_for_a_dead_sink_reach_nobody_else() {
@@ -377,10 +385,7 @@ mod tests {
                 "{moved:?}"
             );
             assert_eq!((moved.bytes, pool.in_use()), (0, 0));
-            let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
-            writer.write_all(&pattern(0, 50_000)).unwrap();
-            expect(&mut splice, &source, &sink, &pool, &mut reader, 50_000);
-            assert!(!sys::is_readable(reader.as_fd()), "more than was sent");
+            expect_only_new_bytes(&mut splice, &pool);
         });
     }
 
@@ -403,10 +408,7 @@ mod tests {
             assert!(unwound.is_err(), "there is no room");
             let pool = pool();
             drop((source, sink, reader));
-            let ((source, mut writer), (sink, mut reader)) = (pair(), pair());
-            writer.write_all(&pattern(0, 50_000)).unwrap();
-            expect(&mut splice, &source, &sink, &pool, &mut reader, 50_000);
-            assert!(!sys::is_readable(reader.as_fd()), "more than was sent");
+            expect_only_new_bytes(&mut splice, &pool);
         });
     }
 

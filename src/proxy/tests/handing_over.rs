@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::net::{Listener, SocketOptions};
+use crate::net::listener_on;
 use crate::poller::BackEnd;
 use crate::proxy::{
     Delivery, Handed, Handoff, ListenerContext, ListenerId, Service, SessionLimit, Spares,
@@ -35,10 +35,7 @@ impl Lanes {
         let (senders, mailboxes) = lanes.iter().map(|lane| lane.handle().mailbox()).unzip();
         let handoff = Handoff::over(senders, 1, false);
         let limit = SessionLimit::new(SESSIONS);
-        let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
-        let listener = Listener::bind(any, &options).unwrap();
-        Listener::listen(&listener, 64).unwrap();
-        let listener = Listener::attach(&lanes[0].handle(), listener).unwrap();
+        let listener = listener_on(&lanes[0].handle());
         let clients = (0..SESSIONS).map(|_| TcpStream::connect(listener.address()).unwrap());
         let clients = clients.collect();
         let context = |(index, lane): (usize, &Lane)| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::net::{Listener, SocketOptions};
+use crate::net::{SocketOptions, listener_on};
 use crate::poller::BackEnd;
 use crate::proxy::admission::Admission;
 use crate::proxy::record::Record;
@@ -34,10 +34,7 @@ impl Proxying {
         // Never refused, as io_uring may be.
         let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
         let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
-        let (any, options) = ("127.0.0.1:0".parse().unwrap(), SocketOptions::default());
-        let listener = Listener::bind(any, &options).unwrap();
-        Listener::listen(&listener, 64).unwrap();
-        let listener = Listener::attach(&lane.handle(), listener).unwrap();
+        let listener = listener_on(&lane.handle());
         let address = listener.address();
         let options = UpstreamOptions {
             name: "upstream".to_owned(),

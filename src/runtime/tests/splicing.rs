@@ -12,10 +12,11 @@ use super::sockets::{pair, pattern};
 use super::{lane_on, on_every_back_end, run, spawn, turn_now};
 use crate::buf::PoolOptions;
 use crate::poller::{BackEnd, Close, PollerOptions};
+use crate::runtime::handle::Handle;
 use crate::runtime::lane::{Lane, LaneOptions};
 use crate::runtime::socket::LaneSocket;
 use crate::runtime::splice::{SourceState, Splice};
-use crate::sys;
+use crate::sys::{self, OsSocket};
 
 const MIN: usize = 64 * 1024;
 const MAX: usize = 1024 * 1024;
@@ -23,6 +24,14 @@ const MAX: usize = 1024 * 1024;
 /// The room of a move to `sink`: at least [`MIN`], so that at times bytes are left over.
 fn room(sink: &LaneSocket) -> usize {
     sink.send_room().unwrap_or(MIN).clamp(MIN, MAX)
+}
+
+/// Moves all bytes of the source, and then the FIN.
+async fn splice_all(lane: Handle, source: OsSocket, sink: OsSocket) {
+    let source = LaneSocket::attach(&lane, source);
+    let sink = LaneSocket::attach(&lane, sink);
+    while step(&source, &sink).await.is_some() {}
+    sink.close(Close::Fin);
 }
 
 /// Waits for the source's next bytes and moves them; `None` at its end.
@@ -76,14 +85,7 @@ fn bulk_moves_need_no_pipe() {
                     pause();
                 }
             });
-            run(&mut lane, async move {
-                let (source, sink) = (
-                    LaneSocket::attach(&handle, source),
-                    LaneSocket::attach(&handle, sink),
-                );
-                while step(&source, &sink).await.is_some() {}
-                sink.close(Close::Fin);
-            });
+            run(&mut lane, splice_all(handle, source, sink));
             writer.join().unwrap();
             while !reader.is_finished() {
                 turn_now(&mut lane);
@@ -261,14 +263,7 @@ fn sockets_may_go_with_anything_in_flight() {
             writer.write_all(&pattern(0, 100_000)).unwrap();
             drop(writer);
             let handle = lane.handle();
-            run(&mut lane, async move {
-                let (source, sink) = (
-                    LaneSocket::attach(&handle, source),
-                    LaneSocket::attach(&handle, sink),
-                );
-                while step(&source, &sink).await.is_some() {}
-                sink.close(Close::Fin);
-            });
+            run(&mut lane, splice_all(handle, source, sink));
             turn_now(&mut lane);
             let mut all = Vec::new();
             reader.read_to_end(&mut all).unwrap();
