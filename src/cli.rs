@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{self, Bind, Config, ConfigErrors};
 use crate::server::{self, ServerError};
 
 /// The largest configuration in bytes: some 100,000 endpoints. A device or a log given by mistake
@@ -285,14 +285,16 @@ fn probe(target: &str) -> Result<(), Failure> {
 /// would start a session, and a proxy's session would connect to the upstream at each check.
 fn probe_listeners(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
-    let addresses = config.listeners.iter().flat_map(|listener| &listener.bind);
+    let binds = config.listeners.iter().flat_map(|listener| &listener.bind);
+    let bound = binds.filter(|bind| !bind.is_optional() || server::has_ipv6());
+    let addresses = bound.filter_map(Bind::tcp);
     let mut fixed = addresses.filter(|address| address.port() != 0).peekable();
     if fixed.peek().is_none() {
         let why = "the system chooses every port of this configuration; write one".to_owned();
         let target = config::escape(&path.display().to_string());
         return Err(Failure::Probe { target, why });
     }
-    fixed.try_for_each(|address| match server::is_listened_on(*address) {
+    fixed.try_for_each(|address| match server::is_listened_on(address) {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::Probe {
             target: address.to_string(),

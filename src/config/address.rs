@@ -1,6 +1,6 @@
 //! The addresses that listeners bind to and proxies connect to and from, IPv4 and IPv6.
 //!
-//! Read by `listener` and `upstream`. Only the form and the kind of an address are checked: the
+//! Read by `bind` and `upstream`. Only the form and the kind of an address are checked: the
 //! bind finds out whether the machine has the address, and corelane resolves no names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,33 +18,6 @@ const IP_EXAMPLE: &str = "IP without a port, e.g. \"127.0.0.2\" or \"::1\"";
 /// The form of a list of addresses without ports.
 const IP_LIST: &str = "[\"127.0.0.2\", \"127.0.0.3\"]";
 
-/// An address or a list of addresses to bind, at least one, none twice in the file.
-///
-/// Port 0 is any free port, so two entries with port 0 are two ports. A wildcard address may share
-/// its port with a specific address: the kernel prefers the specific listener.
-pub(super) fn binds(
-    value: &Value<'_>,
-    bound: &mut Unique<SocketAddr>,
-) -> Result<Vec<SocketAddr>, Reported> {
-    let bind = |element: &Value<'_>| {
-        let address = address(element, For::Bind)?;
-        // A socket of an IPv4-mapped IPv6 address could not be bound, because listeners are IPv6
-        // only.
-        let address = canonical(address);
-        if address.port() != 0 {
-            bound.claim(address, element)?;
-        }
-        Ok(address)
-    };
-    match (value.text(), value.number()) {
-        (Some(_), _) | (_, Some(_)) => value::all(std::slice::from_ref(value), bind),
-        (None, None) => {
-            let elements = some(value, "an address or a list of them", EXAMPLE)?;
-            value::all(&elements, bind)
-        }
-    }
-}
-
 /// What one upstream may have: a session notes its endpoint as a number of 16 bits.
 const ENDPOINTS_MAX: usize = 65_535;
 
@@ -57,7 +30,7 @@ pub(super) fn endpoints(value: &Value<'_>) -> Result<Vec<SocketAddr>, Reported> 
         return Err(value.senseless("too many endpoints for one upstream", write));
     }
     value::all(&elements, |element| {
-        let address = address(element, For::Endpoint)?;
+        let address = parsed_value(element, For::Endpoint, EXAMPLE)?;
         if address.port() == 0 {
             return Err(element.senseless("nothing listens on port 0", "a port from 1 to 65535"));
         }
@@ -126,7 +99,7 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// The elements of a list with at least one element.
-fn some<'f>(
+pub(super) fn some<'f>(
     value: &Value<'f>,
     wanted: &'static str,
     write: &str,
@@ -138,19 +111,33 @@ fn some<'f>(
     }
 }
 
-/// An address that a TCP socket can have.
-fn address(value: &Value<'_>, wanted: For) -> Result<SocketAddr, Reported> {
+/// An address that a TCP socket can have; `write` is its form, for errors.
+pub(super) fn parsed_value(
+    value: &Value<'_>,
+    wanted: For,
+    write: &str,
+) -> Result<SocketAddr, Reported> {
     let number = value.number().map(|number| number.to_string());
-    let Some(text) = value.text().or(number.as_deref()) else {
-        return Err(value.malformed("an address", EXAMPLE));
-    };
+    match value.text().or(number.as_deref()) {
+        Some(text) => parsed(text, value, wanted, write),
+        None => Err(value.malformed("an address", write)),
+    }
+}
+
+/// The address that `text` is, which is of `value`.
+pub(super) fn parsed(
+    text: &str,
+    value: &Value<'_>,
+    wanted: For,
+    write: &str,
+) -> Result<SocketAddr, Reported> {
     let address: SocketAddr = match text.parse() {
         Ok(address) => address,
         Err(_) => {
             return Err(match slips::slip(text, wanted) {
                 Some(slip) => value.senseless(slip.why, slip.write),
-                None if is_host(text) => host(value, EXAMPLE),
-                None => value.malformed("an address", EXAMPLE),
+                None if is_host(text) => host(value, write),
+                None => value.malformed("an address", write),
             });
         }
     };

@@ -3,6 +3,7 @@
 //! Called by `Config::warnings` for a configuration without errors. Only written settings are
 //! doubted, never defaults. A warning names the setting without effect and the fix.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::errors::Reason;
@@ -22,6 +23,14 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
         timeouts(listener, file, &path);
         keepalive(listener, file, &path);
         socket(&listener.socket, file, &path);
+        let is_everywhere = |address: SocketAddr| address.ip().is_unspecified();
+        if listener.socket.freebind && listener.addresses().all(is_everywhere) {
+            doubt(
+                format!("{path}.socket.freebind"),
+                "every machine has the addresses of `bind`",
+                "false, or an address that this machine may lack".to_owned(),
+            );
+        }
         if let Service::Proxy { upstream } = listener.service {
             connects(listener, &config.upstreams[upstream], file, &path);
         }

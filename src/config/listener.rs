@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use super::address;
+use super::bind::{self, Bind};
 use super::errors::Reported;
 use super::names::Names;
 use super::section::Section;
@@ -18,9 +18,9 @@ use super::value::{self, Unique};
 pub(crate) struct Listener {
     /// Unique among the listeners; `listener[].name`.
     pub name: String,
-    /// The addresses to bind: at least one, none twice in the file; port 0 is any free port;
+    /// Where to accept: at least one address, at most 4,096, none twice in the file;
     /// `listener[].bind`.
-    pub bind: Vec<SocketAddr>,
+    pub bind: Vec<Bind>,
     /// The service for each connection; `listener[].service`.
     pub service: Service,
     /// How many connections the kernel may hold for each lane and address until they are
@@ -30,6 +30,13 @@ pub(crate) struct Listener {
     pub timeouts: Timeouts,
     /// How the connections of clients are set up; `listener[].socket`.
     pub socket: SocketOptions,
+}
+
+impl Listener {
+    /// The TCP addresses to bind.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.bind.iter().filter_map(Bind::tcp)
+    }
 }
 
 /// What a listener does with a connection.
@@ -66,7 +73,7 @@ pub(super) fn read_all(
     let mut listeners = root.tables("listener", |index, section| {
         let name = names.read(index, section);
         let bind = section.required("bind", "an address, e.g. bind = \"127.0.0.1:7007\"", |v| {
-            address::binds(v, &mut bound)
+            bind::binds(v, &mut bound)
         });
         let kind = value::word("a service", KINDS);
         let kind = section.required("service", "service = \"echo\" or \"proxy\"", kind);
@@ -77,7 +84,9 @@ pub(super) fn read_all(
         let timeouts = section.table("timeouts", timeouts::WRITE, |timeouts| {
             Timeouts::read(timeouts, connects)
         });
-        let socket = section.table("socket", socket::WRITE, SocketOptions::read);
+        let socket = section.table("socket", socket::WRITE, |socket| {
+            SocketOptions::read(socket, true)
+        });
         Ok(Listener {
             name: name?,
             bind: bind?,

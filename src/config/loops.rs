@@ -66,8 +66,8 @@ fn find(
 ) -> Vec<Loop> {
     let mut bound = HashMap::new();
     for (index, listener) in listeners.iter().enumerate() {
-        for address in listener.iter().flat_map(|listener| &listener.bind) {
-            bound.insert(canonical(*address), index);
+        for address in listener.iter().flat_map(|listener| listener.addresses()) {
+            bound.insert(canonical(address), index);
         }
     }
     let accepting = |endpoint: &SocketAddr| {

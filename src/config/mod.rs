@@ -15,6 +15,7 @@
 // table: a file like `timeouts.rs` and a line in the outer table's `read`.
 
 mod address;
+mod bind;
 mod checked;
 mod doubts;
 mod errors;
@@ -39,6 +40,9 @@ pub mod units;
 mod upstream;
 mod value;
 
+#[cfg(test)]
+pub(crate) use bind::BindForm;
+pub(crate) use bind::{Bind, BindTo};
 pub use checked::Config;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub(crate) use listener::{Listener, Service};

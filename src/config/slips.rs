@@ -48,11 +48,11 @@ pub(super) fn slip(text: &str, wanted: For) -> Option<Slip> {
         match (host, wanted) {
             ("" | "*" | "0" | "any", For::Bind) => {
                 return advise(
-                    "a port alone",
+                    "no address before the port",
                     format!(
-                        "\"0.0.0.0:{port}\" for every IPv4 address of this machine, \
-                         \"[::]:{port}\" for every IPv6 one, or \"127.0.0.1:{port}\" for \
-                         connections from this machine only"
+                        "{port} for every address of this machine, \"0.0.0.0:{port}\" for the \
+                         IPv4 ones, \"[::]:{port}\" for the IPv6 ones, or \"127.0.0.1:{port}\" \
+                         for connections from this machine only"
                     ),
                 );
             }
@@ -114,16 +114,15 @@ mod tests {
 
     #[test]
     fn knows_what_people_write() {
-        let anywhere = "\"0.0.0.0:5432\" for every IPv4 address of this machine, \"[::]:5432\" for \
-                        every IPv6 one, or \"127.0.0.1:5432\" for connections from this machine \
-                        only";
-        let lone = "a port alone";
+        let anywhere = "5432 for every address of this machine, \"0.0.0.0:5432\" for the IPv4 \
+                        ones, \"[::]:5432\" for the IPv6 ones, or \"127.0.0.1:5432\" for \
+                        connections from this machine only";
+        let lone = "no address before the port";
         let brackets = super::UNBRACKETED;
         let host = "host names are not looked up in this version";
         for (text, why, write) in [
             (":5432", lone, anywhere),
             ("*:5432", lone, anywhere),
-            ("5432", lone, anywhere),
             ("0:5432", lone, anywhere),
             ("127.0.0.1:70000", "no such port", "a port from 0 to 65535"),
             ("70000", "no such port", "a port from 0 to 65535"),

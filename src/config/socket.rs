@@ -44,6 +44,9 @@ pub(crate) struct SocketOptions {
     /// Whether the first bytes may travel in the SYN: TCP_FASTOPEN of a listener,
     /// TCP_FASTOPEN_CONNECT of an upstream (tcp(7), RFC 7413); `socket.fast_open`.
     pub fast_open: bool,
+    /// Whether addresses may be bound that no interface has yet: IP_FREEBIND (ip(7)); listeners
+    /// only; `socket.freebind`.
+    pub freebind: bool,
 }
 
 /// Keepalive probes: a silent connection fails `idle + count * interval` after its last byte.
@@ -83,7 +86,8 @@ const BUFFER_MAX: u64 = 1 << 30;
 const CONGESTION_BYTES_MAX: usize = 15;
 
 impl SocketOptions {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
+    /// Reads the table of a listener if it `listens`, else of an upstream.
+    pub(super) fn read(section: &mut Section<'_>, listens: bool) -> Self {
         let user_timeout = value::whole(
             Duration::from_millis(1),
             "the kernel counts whole milliseconds",
@@ -109,6 +113,7 @@ impl SocketOptions {
             notsent_lowat: section.optional("notsent_lowat", None, value::unless("off", lowat)),
             congestion: section.optional("congestion", None, value::unless("auto", congestion)),
             fast_open: section.optional("fast_open", false, value::boolean),
+            freebind: listens && section.optional("freebind", false, value::boolean),
         }
     }
 }

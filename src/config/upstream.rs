@@ -48,7 +48,9 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
         let source = section.optional("source", Vec::new(), |v| address::sources(v, known));
         let tries = value::integer(1..=TRIES_MAX, "a client does not wait for more");
         let tries = section.optional("tries", 3, tries);
-        let socket = section.table("socket", socket::WRITE, SocketOptions::read);
+        let socket = section.table("socket", socket::WRITE, |socket| {
+            SocketOptions::read(socket, false)
+        });
         Ok(Upstream {
             name: name?,
             endpoints: endpoints?,

@@ -328,13 +328,23 @@ impl<K: Ord> Unique<K> {
 
     /// Refuses `value` if an earlier value claimed `key`.
     pub(super) fn claim(&mut self, key: K, value: &Value<'_>) -> Result<(), Reported> {
+        self.claim_as(self.what, key, value)
+    }
+
+    /// As [`Unique::claim`], with another name for the kind of value.
+    pub(super) fn claim_as(
+        &mut self,
+        what: &'static str,
+        key: K,
+        value: &Value<'_>,
+    ) -> Result<(), Reported> {
         match self.first.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(value.line());
                 Ok(())
             }
             Entry::Occupied(entry) => Err(value.refuse(Reason::Repeated {
-                what: self.what,
+                what,
                 line: *entry.get(),
             })),
         }

@@ -58,7 +58,7 @@ impl Listener {
     /// # Errors
     /// Those of `bind(2)`.
     pub fn bind(address: SocketAddr, options: &SocketOptions) -> io::Result<OsSocket> {
-        let socket = sys::bind_shared(address)?;
+        let socket = sys::bind_shared(address, options.freebind)?;
         options.apply_to_listener(sys::borrow(&socket))?;
         reset_if_killed(sys::borrow(&socket))?;
         Ok(socket)

@@ -28,6 +28,8 @@ pub struct SocketOptions {
     pub congestion: Option<String>,
     /// Data in the first segment (`TCP_FASTOPEN`, and `TCP_FASTOPEN_CONNECT` for connects).
     pub fast_open: bool,
+    /// Bind addresses that no interface has yet (`IP_FREEBIND`); listeners only.
+    pub freebind: bool,
 }
 
 /// When to probe a silent peer, and when to end the connection.
@@ -58,6 +60,7 @@ impl Default for SocketOptions {
             notsent_lowat: None,
             congestion: None,
             fast_open: false,
+            freebind: false,
         }
     }
 }
@@ -105,6 +108,10 @@ impl SocketOptions {
         };
         self.set(socket, &mut note)
             .and_then(|()| note("fast_open", self.open_fast(socket, listens)))
+            .and_then(|()| match self.freebind {
+                true => note("freebind", sys::set_freebind(socket)),
+                false => Ok(()),
+            })
             .expect("no refusal ends it early");
         refused
     }

@@ -2,12 +2,12 @@
 //! lane is ready to accept.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::changeable::ListenerPlan;
 use super::error::ServerError;
 use super::here::Pause;
+use crate::config::{Bind, BindTo};
 use crate::net::Listener;
 use crate::sys::{self, OsSocket, Time};
 
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) type LaneListeners = Vec<(usize, OsSocket)>;
 
 /// Where each listener of the configuration, by its index, is bound.
-pub(super) type Bound = Vec<(usize, SocketAddr)>;
+pub(super) type Bound = Vec<(usize, Bind)>;
 
 /// Binds one socket per lane for every address; where the system does not spread connections over
 /// sockets, one socket for the first lane. Also returns the bound addresses. Waits by `pause` for
@@ -31,60 +31,61 @@ pub(super) fn bind(
     pause: Pause<'_>,
 ) -> Result<(Vec<LaneListeners>, Bound), ServerError> {
     let all = || {
-        listeners.iter().enumerate().flat_map(|(index, listener)| {
-            let many = listener.bind.len() > 1;
-            listener
-                .bind
-                .iter()
-                .enumerate()
-                .map(move |(place, &address)| {
-                    let place = if many {
-                        format!("[{place}]")
-                    } else {
-                        String::new()
-                    };
-                    (index, format!("listener[{index}].bind{place}"), address)
-                })
-        })
+        let listeners = listeners.iter().enumerate();
+        listeners.flat_map(|(index, listener)| listener.bind.iter().map(move |at| (index, at)))
     };
     let end = sys::now() + PATIENCE;
-    for (_, key, address) in all().filter(|(_, _, address)| address.port() != 0) {
-        await_port(key, address, end, pause)?;
+    for (index, at) in all() {
+        await_port(index, at, listeners[index].socket.freebind, end, pause)?;
     }
     let mut of_lanes: Vec<LaneListeners> = (0..lanes).map(|_| Vec::new()).collect();
     let mut bound = Vec::new();
-    for (index, key, mut address) in all() {
+    for (index, at) in all() {
+        let fail = |error: io::Error| ServerError::Bind {
+            key: key(index, at),
+            bind: at.clone(),
+            error,
+        };
         let options = &listeners[index].socket;
+        let BindTo::Tcp(mut address) = at.to;
         let accepting = if sys::SPREADS_LISTENERS { lanes } else { 1 };
         for lane in &mut of_lanes[..accepting] {
-            let fail = |error: io::Error| ServerError::Bind {
-                key: key.clone(),
-                address,
-                error,
-            };
             let socket = Listener::bind(address, options).map_err(fail)?;
             // Port 0: all lanes use the port of the first socket.
             address = Listener::address_of(&socket).map_err(fail)?;
             lane.push((index, socket));
         }
-        bound.push((index, address));
+        let to = BindTo::Tcp(address);
+        bound.push((index, Bind { to, ..at.clone() }));
     }
     Ok((of_lanes, bound))
+}
+
+/// The key of an address in the file.
+fn key(index: usize, at: &Bind) -> String {
+    format!("listener[{index}].bind[{}]", at.element)
 }
 
 /// Waits until no process listens on a port. The sockets of a killed process outlive the process:
 /// ops of io_uring in flight keep the sockets for 5 to 170 ms.
 fn await_port(
-    key: String,
-    address: SocketAddr,
+    index: usize,
+    at: &Bind,
+    freebind: bool,
     end: Time,
     pause: Pause<'_>,
 ) -> Result<(), ServerError> {
+    let BindTo::Tcp(address) = at.to;
+    if address.port() == 0 {
+        return Ok(());
+    }
     let mut is_logged = false;
     loop {
-        match sys::port_is_taken(address) {
+        match sys::port_is_taken(address, freebind) {
             Ok(false) => return Ok(()),
-            Ok(true) if sys::now() >= end => return Err(ServerError::in_use(key, address)),
+            Ok(true) if sys::now() >= end => {
+                return Err(ServerError::in_use(key(index, at), at.clone()));
+            }
             Ok(true) => {
                 if !std::mem::replace(&mut is_logged, true) {
                     tracing::info!(%address, patience = ?PATIENCE, "waiting for the port");
@@ -93,8 +94,8 @@ fn await_port(
             }
             Err(error) => {
                 return Err(ServerError::Bind {
-                    key,
-                    address,
+                    key: key(index, at),
+                    bind: at.clone(),
                     error,
                 });
             }
@@ -111,13 +112,34 @@ pub(super) fn listen(
     for (index, socket) in listeners.iter().flatten() {
         let backlog = plan[*index].backlog;
         Listener::listen(socket, backlog).map_err(|error| {
-            let address = bound.iter().find(|(of, _)| of == index);
+            let at = bound.iter().find(|(of, _)| of == index);
+            let at = &at.expect("it is bound").1;
             ServerError::Bind {
-                key: format!("listener[{index}].bind"),
-                address: address.expect("it is bound").1,
+                key: key(*index, at),
+                bind: at.clone(),
                 error,
             }
         })?;
     }
     Ok(())
+}
+
+/// The bound addresses for the log, each with the index of its listener: the addresses of a range
+/// as one, `IP:FIRST-LAST`.
+pub(super) fn in_words(bound: &[(usize, Bind)]) -> Vec<(usize, String)> {
+    let belongs = |(index, at): &(usize, Bind), (next_index, next): &(usize, Bind)| {
+        let same_ip = match (at.tcp(), next.tcp()) {
+            (Some(address), Some(next)) => address.ip() == next.ip(),
+            _ => false,
+        };
+        index == next_index && at.element == next.element && same_ip
+    };
+    let ranges = bound.chunk_by(belongs);
+    let words = ranges.map(|range| {
+        let ((index, first), (_, last)) = (&range[0], &range[range.len() - 1]);
+        let last = last.tcp().filter(|_| range.len() > 1);
+        let last = last.map_or_else(String::new, |last| format!("-{}", last.port()));
+        (*index, format!("{}{last}", first.to))
+    });
+    words.collect()
 }

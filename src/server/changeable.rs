@@ -1,14 +1,14 @@
 //! The part of the plan for later configurations to change while the process runs: listeners,
 //! upstreams and limits. Lanes, CPUs, pollers and buffers are fixed at the start.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::options;
-use crate::config::{self, Config};
+use crate::config::{self, Bind, Config};
 use crate::net::SocketOptions;
 use crate::proxy::{Timeouts, UpstreamOptions};
+use crate::sys;
 
 /// The replaceable part of a configuration.
 #[derive(Debug)]
@@ -25,7 +25,8 @@ pub(crate) struct Changeable {
 #[derive(Debug)]
 pub(crate) struct ListenerPlan {
     pub(crate) name: Arc<str>,
-    pub(crate) bind: Vec<SocketAddr>,
+    /// Without the addresses that this system does not have and the file does not ask for.
+    pub(crate) bind: Vec<Bind>,
     pub(crate) backlog: u32,
     pub(crate) socket: SocketOptions,
     /// An upstream is named by its index.
@@ -64,9 +65,10 @@ impl Bound {
 impl Changeable {
     /// The changeable part of a configuration, with the limit on sessions of this machine.
     pub(crate) fn new(config: &Config, max_sessions: usize, bound: Bound) -> Self {
+        let is_possible = |bind: &&Bind| !bind.is_optional() || sys::has_ipv6();
         let listener = |written: &config::Listener| ListenerPlan {
             name: written.name.as_str().into(),
-            bind: written.bind.clone(),
+            bind: written.bind.iter().filter(is_possible).cloned().collect(),
             backlog: written.backlog,
             socket: options::socket(&written.socket),
             service: written.service,

@@ -3,9 +3,8 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Bind, Config, ConfigErrors};
 use crate::sys;
 
 /// Why the server did not start, or failed while running.
@@ -29,7 +28,7 @@ pub(crate) enum ServerError {
         /// The key, as in the file.
         key: String,
         /// The address.
-        address: SocketAddr,
+        bind: Bind,
         /// The listening process, if the system names it.
         holder: Option<String>,
     },
@@ -38,7 +37,7 @@ pub(crate) enum ServerError {
         /// The key, as in the file.
         key: String,
         /// The address.
-        address: SocketAddr,
+        bind: Bind,
         /// The error of the system.
         error: io::Error,
     },
@@ -72,12 +71,9 @@ pub(crate) enum ServerError {
 
 impl ServerError {
     /// The error for an address in use, with the listening process.
-    pub(super) fn in_use(key: String, address: SocketAddr) -> Self {
-        Self::InUse {
-            key,
-            address,
-            holder: sys::holder_of(address),
-        }
+    pub(super) fn in_use(key: String, bind: Bind) -> Self {
+        let holder = bind.tcp().and_then(sys::holder_of);
+        Self::InUse { key, bind, holder }
     }
 
     /// The error with its line in the file, if the error concerns a key.
@@ -103,8 +99,8 @@ impl ServerError {
                     return Self::System { what, error };
                 }
                 Self::Impossible { key, remedy } => (key, remedy),
-                Self::InUse { key, holder, .. } => (key, in_use(holder.as_deref())),
-                Self::Bind { key, error, .. } => (key, refusal(&error)),
+                Self::InUse { key, bind, holder } => (key, which(&bind) + &in_use(holder)),
+                Self::Bind { key, bind, error } => (key, which(&bind) + &refusal(&error)),
                 other => return other,
             });
         }
@@ -120,16 +116,12 @@ impl fmt::Display for ServerError {
         match self {
             Self::Impossible { key, remedy } => write!(f, "{key}: {remedy}"),
             Self::Config(errors) | Self::Taken(errors) => write!(f, "{errors}"),
-            Self::InUse {
-                key,
-                address,
-                holder,
-            } => write!(f, "{key} = \"{address}\": {}", in_use(holder.as_deref())),
-            Self::Bind {
-                key,
-                address,
-                error,
-            } => write!(f, "{key} = \"{address}\": {}", refusal(error)),
+            Self::InUse { key, bind, holder } => {
+                write!(f, "{key} = \"{}\": {}", bind.to, in_use(holder.clone()))
+            }
+            Self::Bind { key, bind, error } => {
+                write!(f, "{key} = \"{}\": {}", bind.to, refusal(error))
+            }
             Self::System { what, .. } => write!(f, "{what}"),
             Self::Lane { lane, .. } => write!(f, "lane {lane} broke"),
             Self::LanePanicked { lane } => write!(f, "lane {lane} panicked; please report it"),
@@ -157,9 +149,17 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// The address, if the written value does not tell it from others.
+fn which(bind: &Bind) -> String {
+    match bind.is_one_of_several() {
+        true => format!("{}: ", bind.to),
+        false => String::new(),
+    }
+}
+
 /// The problem of an address in use, and the remedy.
-fn in_use(holder: Option<&str>) -> String {
-    let holder = holder.unwrap_or("somebody");
+fn in_use(holder: Option<String>) -> String {
+    let holder = holder.unwrap_or_else(|| "somebody".to_owned());
     format!("{holder} listens there already; stop it, or choose another address")
 }
 
@@ -185,12 +185,20 @@ mod tests {
     use std::io;
 
     use super::ServerError;
-    use crate::config::{Config, DEFAULT};
+    use crate::config::{Bind, BindForm, BindTo, Config, DEFAULT};
+
+    fn at(address: &str) -> Bind {
+        Bind {
+            element: 0,
+            form: BindForm::Single,
+            to: BindTo::Tcp(address.parse().unwrap()),
+        }
+    }
 
     fn bind(code: i32) -> ServerError {
         ServerError::Bind {
             key: "listener[0].bind".to_owned(),
-            address: "127.0.0.1:7007".parse().unwrap(),
+            bind: at("127.0.0.1:7007"),
             error: io::Error::from_raw_os_error(code),
         }
     }
@@ -198,7 +206,7 @@ mod tests {
     fn in_use() -> ServerError {
         ServerError::InUse {
             key: "listener[1].bind".to_owned(),
-            address: "127.0.0.1:7008".parse().unwrap(),
+            bind: at("127.0.0.1:7008"),
             holder: None,
         }
     }

@@ -15,7 +15,9 @@ use super::inherited::Given;
 use super::options;
 use super::plan::Plan;
 use super::process;
-use crate::config::{Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions};
+use crate::config::{
+    Bind, BindTo, Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions,
+};
 use crate::sys::{self, OsSocket, OwnAddresses, Time};
 
 /// How long an address may take to become usable: duplicate address detection asks for a second,
@@ -60,6 +62,7 @@ fn look(
         pause,
         stopped: None,
         own: OwnAddresses::look(),
+        has_ipv6: sys::has_ipv6(),
         patience: sys::now() + PATIENCE,
         errors: Vec::new(),
         doubts: Vec::new(),
@@ -100,6 +103,7 @@ struct Here<'c> {
     /// Why nothing is waited for any more.
     stopped: Option<ServerError>,
     own: OwnAddresses,
+    has_ipv6: bool,
     /// When the last address must be usable.
     patience: Time,
     errors: Vec<ServerError>,
@@ -125,8 +129,11 @@ impl Here<'_> {
     fn listeners(&mut self, ports: bool) {
         let config = self.config;
         for (index, listener) in config.listeners.iter().enumerate() {
-            for (place, address) in listener.bind.iter().enumerate() {
-                self.bind(format!("listener[{index}].bind[{place}]"), *address, ports);
+            let freebind = listener.socket.freebind;
+            for bind in &listener.bind {
+                if !bind.is_optional() || self.has_ipv6 {
+                    self.bind(index, bind, freebind, ports);
+                }
             }
             let key = format!("listener[{index}].backlog");
             if let Some(most) = sys::backlog_max()
@@ -137,12 +144,15 @@ impl Here<'_> {
                 self.doubts.push((key, remedy));
             }
             let path = format!("listener[{index}].socket");
-            self.options(&path, &listener.socket, &listener.bind, true);
+            let addresses: Vec<_> = listener.addresses().collect();
+            self.options(&path, &listener.socket, &addresses, true);
         }
     }
 
     /// Checks whether a listener can have this address.
-    fn bind(&mut self, key: String, address: SocketAddr, ports: bool) {
+    fn bind(&mut self, index: usize, bind: &Bind, freebind: bool, ports: bool) {
+        let key = format!("listener[{index}].bind[{}]", bind.element);
+        let BindTo::Tcp(address) = bind.to;
         if address.is_ipv6()
             && let Err(error) = sys::stream_socket(address)
             && !sys::is_out_of_resources(&error)
@@ -150,15 +160,15 @@ impl Here<'_> {
             return self.mistake(key, "this system has no IPv6; leave it out".to_owned());
         }
         // Port 0 is always a free port.
-        let bound = self.patiently(address.ip(), || sys::port_is_taken(address));
+        let bound = self.patiently(address.ip(), || sys::port_is_taken(address, freebind));
         match bound {
             Ok(false) => {}
             Ok(true) if !ports => {}
-            Ok(true) => self.errors.push(ServerError::in_use(key, address)),
+            Ok(true) => self.errors.push(ServerError::in_use(key, bind.clone())),
             Err(_) if lacks_interface(address) => self.mistake(key, no_interface(address)),
             Err(error) => self.errors.push(ServerError::Bind {
                 key,
-                address,
+                bind: bind.clone(),
                 error,
             }),
         }

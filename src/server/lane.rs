@@ -290,7 +290,8 @@ mod tests {
             self.serving.prepare(&generation);
             let (mut sockets, mut addresses) = (Vec::new(), Vec::new());
             for (index, listener) in changeable.listeners.iter().enumerate() {
-                let socket = Listener::bind(listener.bind[0], &listener.socket).unwrap();
+                let socket =
+                    Listener::bind(listener.bind[0].tcp().unwrap(), &listener.socket).unwrap();
                 Listener::listen(&socket, listener.backlog).unwrap();
                 addresses.push(Listener::address_of(&socket).unwrap());
                 sockets.push((index, socket));

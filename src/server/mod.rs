@@ -41,4 +41,4 @@ pub(crate) use self::here::check as check_here;
 #[cfg(feature = "sim")]
 pub(crate) use self::lane::{LanePlan, Serving, open};
 pub(crate) use self::run::run;
-pub(crate) use crate::sys::is_listened_on;
+pub(crate) use crate::sys::{has_ipv6, is_listened_on};

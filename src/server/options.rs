@@ -30,6 +30,7 @@ pub(crate) fn socket(written: &config::SocketOptions) -> SocketOptions {
         notsent_lowat: written.notsent_lowat,
         congestion: written.congestion.clone(),
         fast_open: written.fast_open,
+        freebind: written.freebind,
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::bind::{bind, listen};
+use super::bind::{bind, in_words, listen};
 use super::error::{ServerError, chain};
 use super::generation::{FIRST, Generation};
 use super::here;
@@ -24,7 +23,7 @@ use super::reached::Reached;
 use super::service::ServiceReports;
 use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
-use crate::config::{Config, Service};
+use crate::config::{Bind, Config, Service};
 use crate::proxy::{KnownUpstreams, SessionLimit};
 use crate::runtime::{LaneOptions, LogInterval, Remote, Watchdog};
 use crate::sys;
@@ -224,9 +223,9 @@ fn watch(lanes: Vec<Remote>, mut reached: Reached) -> io::Result<()> {
 }
 
 /// Logs the running server in a few lines.
-fn announce(plan: &Plan, pollers: &Pollers, bound: &[(usize, SocketAddr)]) {
+fn announce(plan: &Plan, pollers: &Pollers, bound: &[(usize, Bind)]) {
     let Plan { fixed, changeable } = plan;
-    for &(index, address) in bound {
+    for (index, address) in in_words(bound) {
         let listener = &changeable.listeners[index];
         let service = match listener.service {
             Service::Echo => "echo",

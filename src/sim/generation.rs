@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::plan::Plan;
 use super::violation::Violation;
 use crate::buf::Pool;
-use crate::config::Config;
+use crate::config::{Bind, Config};
 use crate::net::Listener;
 use crate::proxy::{Handoff, KnownUpstreams, SessionLimit};
 use crate::runtime::{Handle, TICK, Time};
@@ -65,7 +65,7 @@ impl Generation {
         for (index, &options) in plan.lanes.iter().enumerate() {
             let mut of_lane = Vec::new();
             for (index, listener) in changeable.listeners.iter().enumerate() {
-                for &address in &listener.bind {
+                for address in listener.bind.iter().filter_map(Bind::tcp) {
                     let socket = Listener::bind(address, &listener.socket)?;
                     Listener::listen(&socket, listener.backlog)?;
                     of_lane.push((index, socket));

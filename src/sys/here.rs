@@ -6,14 +6,15 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
 #[cfg(unix)]
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
 
 use socket2::SockRef;
 
 use super::handle::SocketRef;
+use super::is_out_of_resources;
 
 /// A snapshot of this machine's addresses.
 #[derive(Debug)]
@@ -49,6 +50,14 @@ impl OwnAddresses {
             Some(listed) => listed.contains(&ip),
             None => ip.is_ipv6(),
         }
+    }
+}
+
+/// Whether this system, or this sandbox, has IPv6 at all.
+pub(crate) fn has_ipv6() -> bool {
+    match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) {
+        Ok(_) => true,
+        Err(error) => is_out_of_resources(&error),
     }
 }
 

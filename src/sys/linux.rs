@@ -248,6 +248,11 @@ pub(crate) fn set_fast_open_connect(socket: BorrowedFd<'_>) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)
 }
 
+/// `IP_FREEBIND`: a bind to an address that no interface has. IPv6 sockets have the same flag.
+pub(crate) fn set_freebind(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_IP, libc::IP_FREEBIND, 1)
+}
+
 /// `TCP_USER_TIMEOUT`.
 pub(crate) fn set_user_timeout(socket: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_user_timeout(Some(time))

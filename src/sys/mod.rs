@@ -80,7 +80,7 @@ pub use error_code::ErrorCode;
 pub(crate) use handle::OsSocket;
 pub(crate) use handle::SocketRef;
 pub(crate) use here::{
-    OwnAddresses, backlog_max, congestion_controls, granted_buffers, has_interface,
+    OwnAddresses, backlog_max, congestion_controls, granted_buffers, has_interface, has_ipv6,
     listeners_open_fast, ports_for_connections, way,
 };
 #[cfg(unix)]
@@ -99,8 +99,8 @@ pub(crate) use linux::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    ThreadProgress, TimerFd, is_without_splice, listen_overflows, thread_id, thread_progress,
-    timespec,
+    ThreadProgress, TimerFd, is_without_splice, listen_overflows, set_freebind, thread_id,
+    thread_progress, timespec,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{cpus, io_uring_disabled, pin_to};
@@ -117,8 +117,8 @@ pub(crate) use not_linux::is_listened_on;
 pub(crate) use not_linux::{
     JournalSocket, NotifySocket, Pipe, ThreadProgress, acknowledged_total, holder_of,
     is_connecting, is_without_splice, listen_overflows, set_fast_open, set_fast_open_connect,
-    set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id, thread_progress,
-    trim_heap, turn_away,
+    set_freebind, set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id,
+    thread_progress, trim_heap, turn_away,
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use not_linux::{limit_arenas, memory_limits};

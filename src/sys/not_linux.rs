@@ -97,6 +97,11 @@ pub(super) fn no_option(name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, text)
 }
 
+/// `IP_FREEBIND` exists on Linux only.
+pub(crate) fn set_freebind(_socket: SocketRef<'_>) -> io::Result<()> {
+    Err(no_option("IP_FREEBIND"))
+}
+
 /// `TCP_USER_TIMEOUT` exists on Linux only.
 pub(crate) fn set_user_timeout(_socket: SocketRef<'_>, _time: Duration) -> io::Result<()> {
     Err(no_option("TCP_USER_TIMEOUT"))

@@ -22,8 +22,10 @@ use socket2::{SockAddr, SockAddrStorage};
 use super::bsd::{choose_port_at_connect, recv_now, send_now};
 use super::handle::{OsSocket, SocketRef};
 #[cfg(target_os = "linux")]
-use super::linux::{choose_port_at_connect, recv_now, send_now};
+use super::linux::{choose_port_at_connect, recv_now, send_now, set_freebind};
 use super::memory::pages_within;
+#[cfg(not(target_os = "linux"))]
+use super::not_linux::set_freebind;
 use super::socket::{bind_to, tcp_socket};
 use super::system_call::{NO_SIGNAL, checked, retry};
 
@@ -160,15 +162,18 @@ pub(crate) fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
 }
 
 /// A non-blocking socket bound to an address that the lanes share (`SO_REUSEPORT`, on FreeBSD
-/// `SO_REUSEPORT_LB`); then `listen`.
+/// `SO_REUSEPORT_LB`); then `listen`. With `freebind` no interface needs to have the address.
 ///
 /// An IPv6 socket accepts IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
 /// Accepted sockets inherit inline urgent data; see [`stream_socket`].
 ///
 /// # Errors
 /// The error of `bind(2)`.
-pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
+pub(crate) fn bind_shared(address: SocketAddr, freebind: bool) -> io::Result<OsSocket> {
     let socket = tcp_socket(address)?;
+    if freebind {
+        set_freebind(socket.as_fd())?;
+    }
     socket.set_reuse_address(true)?;
     #[cfg(target_os = "freebsd")]
     socket.set_reuse_port_lb(true)?;
@@ -200,8 +205,11 @@ pub(crate) fn is_nonblocking(socket: SocketRef<'_>) -> bool {
 ///
 /// # Errors
 /// Any further reason why the address cannot be bound.
-pub(crate) fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
+pub(crate) fn port_is_taken(address: SocketAddr, freebind: bool) -> io::Result<bool> {
     let socket = tcp_socket(address)?;
+    if freebind {
+        set_freebind(socket.as_fd())?;
+    }
     socket.set_reuse_address(true)?;
     // SO_REUSEADDR alone allows a bind beside a bound socket, but not beside a listener.
     match bind_to(&socket, address) {
@@ -355,7 +363,7 @@ mod tests {
     /// A splice(2) on a blocking socket sleeps in spite of its flags.
     #[test]
     fn no_socket_is_ever_blocking() {
-        let listener = bind_shared("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = bind_shared("127.0.0.1:0".parse().unwrap(), false).unwrap();
         listen(borrow(&listener), 1).unwrap();
         let address = local_address(borrow(&listener)).unwrap();
         let _client = std::net::TcpStream::connect(address).unwrap();

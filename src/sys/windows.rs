@@ -28,7 +28,7 @@ use windows_sys::Win32::System::Threading::{
 
 use super::handle::{OsSocket, SocketRef};
 use super::memory::pages_within;
-use super::not_linux::no_option;
+use super::not_linux::{no_option, set_freebind};
 use super::socket::{bind_to, tcp_socket};
 
 /// Windows binds a port to a single socket: one lane listens and hands connections over.
@@ -121,8 +121,11 @@ pub(crate) fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
 ///
 /// # Errors
 /// The error of `bind`.
-pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
+pub(crate) fn bind_shared(address: SocketAddr, freebind: bool) -> io::Result<OsSocket> {
     let socket = tcp_socket(address)?;
+    if freebind {
+        set_freebind(socket.as_socket())?;
+    }
     let on = 1_u32.to_ne_bytes();
     let (fd, length) = (raw(socket.as_socket()), 4);
     // SAFETY: the value is valid for a read of four bytes.
@@ -143,8 +146,8 @@ pub(crate) fn bind_source(socket: SocketRef<'_>, source: IpAddr) -> io::Result<(
 ///
 /// # Errors
 /// Any further reason why the address cannot be bound.
-pub(crate) fn port_is_taken(address: SocketAddr) -> io::Result<bool> {
-    match bind_shared(address) {
+pub(crate) fn port_is_taken(address: SocketAddr, freebind: bool) -> io::Result<bool> {
+    match bind_shared(address, freebind) {
         Ok(_) => Ok(false),
         // An exclusive socket of another process answers "permission denied".
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(true),

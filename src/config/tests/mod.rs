@@ -4,6 +4,7 @@
 //! Every key, word and limit once, and the default against its documentation.
 
 mod arbitrary;
+mod bind;
 mod doubts;
 mod process;
 mod refused;
@@ -16,9 +17,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::{
-    Config, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, MaxSessions, Pin,
-    PollerChoice, Process, Reason, Runtime, Service, Shutdown, SocketOptions, Source, Timeouts,
-    Upstream,
+    Bind, BindForm, BindTo, Config, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel,
+    MaxSessions, Pin, PollerChoice, Process, Reason, Runtime, Service, Shutdown, SocketOptions,
+    Source, Timeouts, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -42,6 +43,15 @@ fn upstream(endpoints: &str, lines: &str) -> String {
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
+}
+
+/// A listener's only address.
+fn bound(text: &str) -> Bind {
+    Bind {
+        element: 0,
+        form: BindForm::Single,
+        to: BindTo::Tcp(address(text)),
+    }
 }
 
 fn parse(text: &str) -> Config {
@@ -81,6 +91,7 @@ const SOCKET: SocketOptions = SocketOptions {
     notsent_lowat: None,
     congestion: None,
     fast_open: false,
+    freebind: false,
 };
 
 #[test]
@@ -109,7 +120,7 @@ fn the_default_means_what_its_comments_say() {
         listeners: vec![
             Listener {
                 name: "echo".into(),
-                bind: vec![address("127.0.0.1:7007")],
+                bind: vec![bound("127.0.0.1:7007")],
                 service: Service::Echo,
                 backlog: 4096,
                 timeouts: TIMEOUTS,
@@ -117,7 +128,7 @@ fn the_default_means_what_its_comments_say() {
             },
             Listener {
                 name: "proxy".into(),
-                bind: vec![address("127.0.0.1:7008")],
+                bind: vec![bound("127.0.0.1:7008")],
                 service: Service::Proxy { upstream: 0 },
                 backlog: 4096,
                 timeouts: TIMEOUTS,
@@ -302,7 +313,10 @@ fn binds_that_may_stand_together() {
     ";
     let config = parse(text);
     assert_eq!(config.listeners[0].bind.len(), 5);
-    assert_eq!(config.listeners[1].bind[0], config.listeners[1].bind[1]);
+    assert_eq!(
+        config.listeners[1].bind[0].to,
+        config.listeners[1].bind[1].to
+    );
     assert_eq!(config.listeners[0].backlog, 65_535);
     assert_eq!(config.listeners[1].backlog, 1);
 }

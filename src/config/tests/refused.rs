@@ -12,11 +12,19 @@ macro_rules! ip_port {
     };
 }
 
-/// What a port alone gets.
+/// What a port behind a colon gets.
 macro_rules! anywhere {
     () => {
-        "a port alone; write \"0.0.0.0:80\" for every IPv4 address of this machine, \
-         \"[::]:80\" for every IPv6 one, or \"127.0.0.1:80\" for connections from this machine only"
+        "no address before the port; write 80 for every address of this machine, \"0.0.0.0:80\" \
+         for the IPv4 ones, \"[::]:80\" for the IPv6 ones, or \"127.0.0.1:80\" for connections \
+         from this machine only"
+    };
+}
+
+/// What a port that is none gets.
+macro_rules! no_port {
+    () => {
+        "out of range; write 1 to 65535: a port has 16 bits"
     };
 }
 
@@ -92,12 +100,47 @@ const BINDS: &[(&str, &str)] = &[
     ("'[::1]'", "no port; write IP:PORT, e.g. \"[::1]:7007\""),
     ("':80'", anywhere!()),
     ("'*:80'", anywhere!()),
-    ("80", anywhere!()),
+    ("0", no_port!()),
+    ("-1", no_port!()),
+    ("'0'", no_port!()),
+    ("'65536'", no_port!()),
+    (
+        "'[::1]:90-80'",
+        "the last port is below the first; write \"[::1]:80-90\"",
+    ),
+    (
+        "'90-80'",
+        "the last port is below the first; write \"80-90\"",
+    ),
+    (
+        "'127.0.0.1:0-9'",
+        "port 0 is any free port, and begins no range; write \"127.0.0.1:1-9\"",
+    ),
+    (
+        "'127.0.0.1:1-4097'",
+        "too many addresses for one listener; write a shorter range, or several listeners with \
+         4096 addresses at most",
+    ),
+    (
+        "'1-2049'",
+        "too many addresses for one listener; write a shorter range, or several listeners with \
+         4096 addresses at most",
+    ),
+    (
+        "'::1:80-90'",
+        "an IPv6 address has brackets before its port; write \"[::1]:80\", or \"[::1:80]:7007\"",
+    ),
+    ("'127.0.0.1:80-'", concat!("not an address; ", ip_port!())),
+    (
+        "'127.0.0.1:80-65536'",
+        concat!("not an address; ", ip_port!()),
+    ),
+    ("'80-+90'", concat!("not an address; ", ip_port!())),
     (
         "'127.0.0.1:65536'",
         "no such port; write a port from 0 to 65535",
     ),
-    ("70000", "no such port; write a port from 0 to 65535"),
+    ("70000", no_port!()),
     (
         "' 127.0.0.1:80'",
         "more than an address; write \"127.0.0.1:80\"",

@@ -328,20 +328,28 @@ impl Table<'_> {
         if !self.accepts(key, "[]") {
             entries.push(("minItems".to_owned(), Json::Number(1)));
         }
-        let items = if self.accepts(key, "[0]") {
+        let mut kinds = Vec::new();
+        if self.accepts(key, "[1]") {
             let limits = self.ask(key, &format!("[{}]", i64::MAX));
             let Some(Reason::OutOfRange { min, max, .. }) = limits else {
                 panic!("{}: {limits:?}", self.path(key));
             };
-            object([
+            kinds.push(object([
                 ("type", text("integer")),
                 ("minimum", Json::Number(min.parse().unwrap())),
                 ("maximum", Json::Number(max.parse().unwrap())),
-            ])
-        } else if self.accepts(key, "['127.0.0.1:1']") || self.accepts(key, "['127.0.0.1']") {
-            object([("type", text("string")), ("minLength", Json::Number(1))])
-        } else {
-            return None;
+            ]));
+        }
+        if self.accepts(key, "['127.0.0.1:1']") || self.accepts(key, "['127.0.0.1']") {
+            kinds.push(object([
+                ("type", text("string")),
+                ("minLength", Json::Number(1)),
+            ]));
+        }
+        let items = match kinds.len() {
+            0 => return None,
+            1 => kinds.remove(0),
+            _ => object([("anyOf", Json::List(kinds))]),
         };
         entries.push(("items".to_owned(), items));
         entries.push(("uniqueItems".to_owned(), Json::Bool(true)));

@@ -161,6 +161,6 @@ pub(super) fn listener_closes_with_an_accept(world: &mut World) {
             assert!(known.contains(&e.kind()), "{e}");
             true
         });
-        refused && !sys::port_is_taken(address).unwrap()
+        refused && !sys::port_is_taken(address, false).unwrap()
     });
 }

@@ -28,7 +28,7 @@ pub(super) fn listener() -> TcpListener {
 /// A non-blocking listener with a long backlog.
 pub(super) fn wide_listener() -> (OsSocket, SocketAddr) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = sys::bind_shared(any).unwrap();
+    let listener = sys::bind_shared(any, false).unwrap();
     sys::listen(sys::borrow(&listener), 4096).unwrap();
     let address = sys::local_address(sys::borrow(&listener)).unwrap();
     (listener, address)

@@ -291,7 +291,7 @@ impl Stage {
 pub(super) fn listener(backlog: u32) -> Outcome<(OsSocket, SocketAddr)> {
     let opened = || {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let socket = sys::bind_shared(any)?;
+        let socket = sys::bind_shared(any, false)?;
         sys::listen(sys::borrow(&socket), backlog)?;
         let address = sys::local_address(sys::borrow(&socket))?;
         Ok((socket, address))

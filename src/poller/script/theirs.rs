@@ -52,7 +52,7 @@ impl Stage {
     pub(super) fn connect_itself(&mut self, who: &str) -> Outcome {
         let bound = || {
             let any = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
-            let socket = sys::bind_shared(any)?;
+            let socket = sys::bind_shared(any, false)?;
             let address = sys::local_address(sys::borrow(&socket))?;
             sys::connect(sys::borrow(&socket), address)?;
             Ok((socket, address))

@@ -345,7 +345,7 @@ fn a_connect_that_gets_no_answer_can_be_given_up() {
 #[test]
 fn a_connection_accepted_for_a_future_that_was_dropped_is_the_next_one_s() {
     on_every_back_end(|back_end| {
-        let listener = sys::bind_shared("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = sys::bind_shared("127.0.0.1:0".parse().unwrap(), false).unwrap();
         sys::listen(sys::borrow(&listener), 64).unwrap();
         let to = sys::local_address(sys::borrow(&listener)).unwrap();
         let mut lane = lane_on(back_end);

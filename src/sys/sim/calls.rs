@@ -238,7 +238,7 @@ pub fn stream_socket(to: SocketAddr) -> io::Result<OsSocket> {
     Ok(unix::stream_socket(to)?.into())
 }
 
-pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
+pub(crate) fn bind_shared(address: SocketAddr, freebind: bool) -> io::Result<OsSocket> {
     if is_installed() {
         let socket = with(|kernel| {
             let socket = kernel.open_socket()?;
@@ -247,7 +247,7 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<OsSocket> {
         });
         return socket.map(OsSocket).map_err(io::Error::from_raw_os_error);
     }
-    Ok(unix::bind_shared(address)?.into())
+    Ok(unix::bind_shared(address, freebind)?.into())
 }
 
 pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {

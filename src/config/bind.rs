@@ -1,0 +1,185 @@
+//! `bind`: where a listener accepts, one address or a list of them.
+//!
+//! Read by `listener`. A range of ports and a port alone are one element of the list and several
+//! addresses. Only the form is checked: the bind finds out whether the machine has the address.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::address::{self, canonical};
+use super::errors::Reported;
+use super::slips::For;
+use super::value::{self, Unique, Value};
+
+/// An address of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bind {
+    /// Which element of the list in the file, from 0; several addresses may be of one element.
+    pub element: usize,
+    /// How the element is written.
+    pub form: BindForm,
+    /// Where to accept.
+    pub to: BindTo,
+}
+
+/// How an element of the list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BindForm {
+    /// `IP:PORT`
+    Single,
+    /// `IP:FIRST-LAST`
+    Range,
+    /// `PORT` or `FIRST-LAST`: every address of the machine.
+    Everywhere,
+}
+
+/// Where a listener accepts; the identity of a listening socket.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum BindTo {
+    /// A TCP port; port 0 is any free port.
+    Tcp(SocketAddr),
+}
+
+impl Bind {
+    /// The TCP address, if it is one.
+    pub(crate) fn tcp(&self) -> Option<SocketAddr> {
+        let BindTo::Tcp(address) = self.to;
+        Some(address)
+    }
+
+    /// Whether it is left out on a system without IPv6: the file does not ask for IPv6.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.form == BindForm::Everywhere && self.tcp().is_some_and(|address| address.is_ipv6())
+    }
+
+    /// Whether its element stands for other addresses, too.
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.form != BindForm::Single
+    }
+}
+
+impl fmt::Display for BindTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Tcp(address) = self;
+        address.fmt(f)
+    }
+}
+
+/// The form of `bind`.
+const EXAMPLE: &str = "IP:PORT, e.g. \"127.0.0.1:7008\" or \"[::1]:7008\"";
+/// Each lane has a socket and a task for each address.
+const ADDRESSES_MAX: usize = 4096;
+/// The remedy for more.
+const FEWER: &str = "a shorter range, or several listeners with 4096 addresses at most";
+
+/// An address or a list of addresses to bind, at least one, none twice in the file.
+///
+/// Port 0 is any free port, so two entries with port 0 are two ports. A wildcard address may share
+/// its port with a specific address: the kernel prefers the specific listener.
+pub(super) fn binds(value: &Value<'_>, bound: &mut Unique<BindTo>) -> Result<Vec<Bind>, Reported> {
+    let is_list = value.text().is_none() && value.number().is_none();
+    let listed;
+    let elements = match is_list {
+        true => {
+            listed = address::some(value, "an address or a list of them", EXAMPLE)?;
+            &listed[..]
+        }
+        false => std::slice::from_ref(value),
+    };
+    let mut at = 0..;
+    let mut count = 0;
+    let of_elements = value::all(elements, |value| {
+        let element = at.next().unwrap_or_default();
+        let (form, addresses) = element_of(value)?;
+        count += addresses.len();
+        if count > ADDRESSES_MAX {
+            return Err(value.senseless("too many addresses for one listener", FEWER));
+        }
+        for address in &addresses {
+            claim(*address, form, value, bound)?;
+        }
+        let bind = move |address| Bind {
+            element,
+            form,
+            to: BindTo::Tcp(address),
+        };
+        Ok(addresses.into_iter().map(bind).collect::<Vec<_>>())
+    })?;
+    Ok(of_elements.concat())
+}
+
+fn claim(
+    address: SocketAddr,
+    form: BindForm,
+    value: &Value<'_>,
+    bound: &mut Unique<BindTo>,
+) -> Result<(), Reported> {
+    let what = match form {
+        BindForm::Single => "this address",
+        BindForm::Range => "an address of this range",
+        BindForm::Everywhere => "an address of this port",
+    };
+    match address.port() {
+        0 => Ok(()),
+        _ => bound.claim_as(what, BindTo::Tcp(address), value),
+    }
+}
+
+/// The addresses of an element, canonical: a socket of an IPv4-mapped IPv6 address could not be
+/// bound, because listeners are IPv6 only.
+fn element_of(value: &Value<'_>) -> Result<(BindForm, Vec<SocketAddr>), Reported> {
+    let everywhere = |ports: std::ops::RangeInclusive<u16>| {
+        let any = [
+            IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            Ipv6Addr::UNSPECIFIED.into(),
+        ];
+        let of = |ip| ports.clone().map(move |port| SocketAddr::new(ip, port));
+        (BindForm::Everywhere, any.into_iter().flat_map(of).collect())
+    };
+    let text = value.text().unwrap_or_default();
+    let in_digits = || text.parse().ok().filter(|_| is_digits(text));
+    if let Some(number) = value.number().or_else(in_digits) {
+        return match u16::try_from(number) {
+            Ok(port @ 1..) => Ok(everywhere(port..=port)),
+            _ => Err(value.out_of_range(1, u16::MAX, "a port has 16 bits")),
+        };
+    }
+    let (host, ports) = text.rsplit_once(':').unwrap_or(("", text));
+    if let Some((first, last)) = ports.split_once('-')
+        && let (Some(first), Some(last)) = (port(first), port(last))
+    {
+        let write = |first: u16, last: u16| match host {
+            "" => format!("\"{first}-{last}\""),
+            host => format!("\"{host}:{first}-{last}\""),
+        };
+        if first > last {
+            let why = "the last port is below the first";
+            return Err(value.senseless(why, write(last.max(1), first)));
+        }
+        if first == 0 {
+            let why = "port 0 is any free port, and begins no range";
+            return Err(value.senseless(why, write(1, last)));
+        }
+        if text.contains(':') {
+            let address = address::parsed(&format!("{host}:{first}"), value, For::Bind, EXAMPLE)?;
+            let address = canonical(address);
+            let with = |port| {
+                let mut address = address;
+                address.set_port(port);
+                address
+            };
+            return Ok((BindForm::Range, (first..=last).map(with).collect()));
+        }
+        return Ok(everywhere(first..=last));
+    }
+    let address = address::parsed_value(value, For::Bind, EXAMPLE)?;
+    Ok((BindForm::Single, vec![canonical(address)]))
+}
+
+fn port(digits: &str) -> Option<u16> {
+    digits.parse().ok().filter(|_| is_digits(digits))
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
