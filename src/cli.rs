@@ -32,7 +32,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(2);
     version,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 success; 1 failure, or a temporary problem (a port in use, no \
-                  answer); 2 wrong arguments or a wrong configuration"
+                  answer, configurations that differ); 2 wrong arguments or a wrong configuration"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -56,6 +56,19 @@ enum Command {
         /// descriptors; exit code 1 if a port in use is the only problem
         #[arg(long)]
         here: bool,
+    },
+    /// Compare two configurations: what a reload from OLD to NEW changes; exit code 0 without a
+    /// difference, 1 with differences, 2 if a file cannot be read or is wrong
+    Diff {
+        /// The configuration in service
+        #[arg(value_name = "OLD")]
+        old: PathBuf,
+        /// The configuration to follow
+        #[arg(value_name = "NEW")]
+        new: PathBuf,
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Check whether a server accepts connections: exit code 0, otherwise 1
     Probe {
@@ -185,12 +198,12 @@ pub fn command() -> clap::Command {
 /// exit code of the process.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match execute(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let arguments = Arguments::try_parse_from(&arguments)
         .map_err(|error| Failure::Arguments(with_tip(error, &arguments)))?;
@@ -205,6 +218,7 @@ fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
             run(&config, &whole.display().to_string())
         }
         Command::Check { config, here } => check(&config, here),
+        Command::Diff { old, new, json } => return Ok(diff(&old, &new, json)),
         Command::Probe { target, config } => {
             target.iter().try_for_each(|target| probe(target))?;
             config.iter().try_for_each(|path| probe_listeners(path))
@@ -213,7 +227,8 @@ fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
             ConfigCommand::Default => config::DEFAULT,
             ConfigCommand::Schema => config::SCHEMA,
         }),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `error` with the corelane command as a tip, if `arguments` are the arguments of another server:
@@ -334,6 +349,32 @@ fn check(path: &Path, here: bool) -> Result<(), Failure> {
     }
     let name = config::escape(&name);
     print(&format!("{name}: ok: {}\n", counts.join(", ")))
+}
+
+/// Prints the difference of two configurations, and returns the exit code of diff(1).
+fn diff(old: &Path, new: &Path, json: bool) -> ExitCode {
+    const TROUBLE: u8 = 2;
+    let (old, new) = match (load(old), load(new)) {
+        (Ok(old), Ok(new)) => (old, new),
+        (old, new) => {
+            // The mistakes of both files.
+            let failures = [old.err(), new.err()].into_iter().flatten();
+            failures.for_each(|failure| _ = failure.report());
+            return TROUBLE.into();
+        }
+    };
+    let changes = config::diff(&old, &new);
+    let printed = match json {
+        true => print(&format!("{:#}\n", changes.to_json())),
+        false => print(&format!("{changes}\n")),
+    };
+    match printed {
+        Err(failure) => {
+            failure.report();
+            TROUBLE.into()
+        }
+        Ok(()) => u8::from(!changes.is_empty()).into(),
+    }
 }
 
 fn load(path: &Path) -> Result<Config, Failure> {

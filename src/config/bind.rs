@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::{self, canonical};
+use super::effective::Effective;
 use super::errors::Reported;
 use super::slips::For;
 use super::value::{self, Unique, Value};
@@ -106,6 +107,24 @@ pub(super) fn binds(value: &Value<'_>, bound: &mut Unique<BindTo>) -> Result<Vec
         Ok(addresses.into_iter().map(bind).collect::<Vec<_>>())
     })?;
     Ok(of_elements.concat())
+}
+
+/// The list as it may be written, element by element.
+pub(super) fn effective(binds: &[Bind]) -> Effective {
+    let elements = binds.chunk_by(|one, next| one.element == next.element);
+    let element = |addresses: &[Bind]| {
+        let (Some(first), Some(last)) = (addresses.first(), addresses.last()) else {
+            return Effective::List(Vec::new());
+        };
+        let port = |bind: &Bind| bind.tcp().map_or(0, |address| address.port());
+        match first.form {
+            BindForm::Single => Effective::text(&first.to),
+            BindForm::Range => Effective::text(format!("{}-{}", first.to, port(last))),
+            BindForm::Everywhere if port(first) == port(last) => Effective::number(port(first)),
+            BindForm::Everywhere => Effective::text(format!("{}-{}", port(first), port(last))),
+        }
+    };
+    Effective::List(elements.map(element).collect())
 }
 
 fn claim(

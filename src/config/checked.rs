@@ -1,5 +1,6 @@
 //! The checked configuration, as the server reads it.
 
+use super::effective::Keys;
 use super::listener::Listener;
 use super::log::Log;
 use super::process::Process;
@@ -25,4 +26,39 @@ pub struct Config {
     pub(crate) upstreams: Vec<Upstream>,
     /// The text behind the settings.
     pub(crate) source: Source,
+}
+
+impl Config {
+    /// All settings as keys of the file, defaults included.
+    #[must_use]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the admin API will show the settings")
+    )]
+    pub(crate) fn effective(&self) -> Keys {
+        let listeners = self.listeners.iter().map(|of| of.keys(&self.upstreams));
+        let upstreams = self.upstreams.iter().map(Upstream::keys);
+        self.globals()
+            .tables("listener", listeners)
+            .tables("upstream", upstreams)
+    }
+
+    /// The settings outside of the listeners and upstreams.
+    #[must_use]
+    pub(super) fn globals(&self) -> Keys {
+        let Self {
+            runtime,
+            process,
+            log,
+            shutdown,
+            listeners: _,
+            upstreams: _,
+            source: _,
+        } = self;
+        Keys::default()
+            .table("runtime", runtime.keys())
+            .table("process", process.keys())
+            .table("log", log.keys())
+            .table("shutdown", shutdown.keys())
+    }
 }

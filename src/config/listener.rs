@@ -6,11 +6,13 @@
 use std::net::SocketAddr;
 
 use super::bind::{self, Bind};
+use super::effective::{Effective, Keys};
 use super::errors::Reported;
 use super::names::Names;
 use super::section::Section;
 use super::socket::{self, SocketOptions};
 use super::timeouts::{self, Timeouts};
+use super::upstream::Upstream;
 use super::value::{self, Unique};
 
 /// One `[[listener]]` table.
@@ -100,6 +102,35 @@ pub(super) fn read_all(
         listeners.push(Err(root.missing("listener", "at least one [[listener]]")));
     }
     listeners
+}
+
+impl Listener {
+    /// The keys, with the name of the upstream among `upstreams`.
+    pub(super) fn keys(&self, upstreams: &[Upstream]) -> Keys {
+        let Self {
+            name,
+            bind,
+            service,
+            backlog,
+            timeouts,
+            socket,
+        } = self;
+        let (kind, upstream) = match *service {
+            Service::Echo => (Kind::Echo, None),
+            Service::Proxy { upstream } => (Kind::Proxy, upstreams.get(upstream)),
+        };
+        let keys = Keys::default()
+            .on_reload("name", Effective::text(name))
+            .on_reload("bind", bind::effective(bind))
+            .on_reload("service", Effective::text(value::word_of(KINDS, &kind)));
+        let keys = match upstream {
+            Some(upstream) => keys.on_reload("upstream", Effective::text(&upstream.name)),
+            None => keys,
+        };
+        keys.on_reload("backlog", Effective::number(*backlog))
+            .table("timeouts", timeouts.keys(kind == Kind::Proxy))
+            .table("socket", socket.keys(true))
+    }
 }
 
 /// The service of this kind, with the keys that only this kind has.

@@ -2,6 +2,7 @@
 //!
 //! Read by `Config::parse`; the server layer installs the subscriber.
 
+use super::effective::{Effective, Keys};
 use super::section::Section;
 use super::value;
 
@@ -56,5 +57,12 @@ impl Log {
             level: section.optional("level", LogLevel::Info, level),
             format: section.optional("format", LogFormat::Text, format),
         }
+    }
+
+    pub(super) fn keys(&self) -> Keys {
+        let Self { level, format } = self;
+        Keys::default()
+            .on_reload("level", Effective::text(value::word_of(LEVELS, level)))
+            .on_reload("format", Effective::text(value::word_of(FORMATS, format)))
     }
 }

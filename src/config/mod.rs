@@ -16,8 +16,10 @@
 
 mod address;
 mod bind;
+mod changes;
 mod checked;
 mod doubts;
+mod effective;
 mod errors;
 mod file;
 mod late;
@@ -43,6 +45,7 @@ mod value;
 #[cfg(test)]
 pub(crate) use bind::BindForm;
 pub(crate) use bind::{Bind, BindTo};
+pub(crate) use changes::diff;
 pub use checked::Config;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub(crate) use listener::{Listener, Service};

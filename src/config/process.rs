@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::effective::{Effective, Keys};
 use super::errors::Reported;
 use super::section::Section;
 use super::value::{self, Value};
@@ -33,6 +34,24 @@ impl Process {
             group: section.optional("group", None, account()),
             pid_file: section.optional("pid_file", None, value::unless("off", path)),
         }
+    }
+
+    pub(super) fn keys(&self) -> Keys {
+        let Self {
+            user,
+            group,
+            pid_file,
+        } = self;
+        let account =
+            |name: &Option<String>| Effective::unless("off", name.as_ref(), Effective::text);
+        let path = |path: &PathBuf| Effective::text(path.display());
+        Keys::default()
+            .on_restart("user", account(user))
+            .on_restart("group", account(group))
+            .on_restart(
+                "pid_file",
+                Effective::unless("off", pid_file.as_ref(), path),
+            )
     }
 }
 

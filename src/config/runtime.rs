@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::effective::{Effective, Keys};
 use super::errors::Reported;
 use super::section::Section;
 use super::value::{self, Unique, Value};
@@ -119,6 +120,40 @@ impl Runtime {
             max_sessions: section.optional("max_sessions", MaxSessions::Auto, max_sessions),
             high_mark: section.optional("high_mark", 80 << 10, high_mark),
         }
+    }
+
+    pub(super) fn keys(&self) -> Keys {
+        let Self {
+            lanes,
+            pin,
+            poller,
+            idle_spin,
+            max_sessions,
+            high_mark,
+        } = self;
+        let lanes = match lanes {
+            Lanes::Auto => Effective::text("auto"),
+            Lanes::Count(count) => Effective::number(count.get()),
+            Lanes::Cpus(cpus) => {
+                Effective::List(cpus.iter().map(|cpu| Effective::number(*cpu)).collect())
+            }
+        };
+        let pin = match pin {
+            Pin::Auto => Effective::text("auto"),
+            Pin::Yes => Effective::Boolean(true),
+            Pin::No => Effective::Boolean(false),
+        };
+        let max_sessions = match max_sessions {
+            MaxSessions::Auto => Effective::text("auto"),
+            MaxSessions::Count(count) => Effective::number(count.get()),
+        };
+        Keys::default()
+            .on_restart("lanes", lanes)
+            .on_restart("pin", pin)
+            .on_restart("poller", Effective::text(value::word_of(POLLERS, poller)))
+            .on_restart("idle_spin", Effective::duration(*idle_spin))
+            .on_reload("max_sessions", max_sessions)
+            .on_restart("high_mark", Effective::size(*high_mark))
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::effective::{Effective, Keys};
 use super::section::Section;
 use super::value;
 
@@ -27,5 +28,10 @@ impl Shutdown {
         Self {
             grace: section.optional("grace", Duration::from_secs(30), grace),
         }
+    }
+
+    pub(super) fn keys(&self) -> Keys {
+        let Self { grace } = self;
+        Keys::default().on_reload("grace", Effective::duration(*grace))
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::effective::{Effective, Keys};
 use super::errors::Reported;
 use super::section::Section;
 use super::value::{self, Value};
@@ -116,6 +117,46 @@ impl SocketOptions {
             freebind: listens && section.optional("freebind", false, value::boolean),
         }
     }
+
+    /// The keys; `listens` as in [`Self::read`].
+    pub(super) fn keys(&self, listens: bool) -> Keys {
+        let Self {
+            nodelay,
+            keepalive,
+            user_timeout,
+            send_buffer,
+            receive_buffer,
+            notsent_lowat,
+            congestion,
+            fast_open,
+            freebind,
+        } = self;
+        let keepalive = keepalive.as_ref().map(Keepalive::keys);
+        let congestion = congestion.as_ref();
+        let size = |of: &Option<usize>| Effective::unless("auto", *of, Effective::size);
+        Keys::default()
+            .on_reload("nodelay", Effective::Boolean(*nodelay))
+            .on_reload(
+                "keepalive",
+                Effective::unless("off", keepalive, Effective::Table),
+            )
+            .on_reload(
+                "user_timeout",
+                Effective::unless("off", *user_timeout, Effective::duration),
+            )
+            .on_reload("send_buffer", size(send_buffer))
+            .on_reload("receive_buffer", size(receive_buffer))
+            .on_reload(
+                "notsent_lowat",
+                Effective::unless("off", *notsent_lowat, Effective::size),
+            )
+            .on_reload(
+                "congestion",
+                Effective::unless("auto", congestion, Effective::text),
+            )
+            .on_reload("fast_open", Effective::Boolean(*fast_open))
+            .on_reload_if(listens, "freebind", Effective::Boolean(*freebind))
+    }
 }
 
 /// `keepalive`: a word or a table.
@@ -139,6 +180,18 @@ impl Keepalive {
             interval: section.optional("interval", Duration::from_secs(10), &seconds),
             count: section.optional("count", 6, count),
         }
+    }
+
+    fn keys(&self) -> Keys {
+        let Self {
+            idle,
+            interval,
+            count,
+        } = self;
+        Keys::default()
+            .on_reload("idle", Effective::duration(*idle))
+            .on_reload("interval", Effective::duration(*interval))
+            .on_reload("count", Effective::number(*count))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::effective::{Effective, Keys};
 use super::errors::Reported;
 use super::section::Section;
 use super::units;
@@ -89,6 +90,31 @@ impl Timeouts {
             lifetime: lifetime.unwrap_or(None),
             lifetime_jitter: lifetime_jitter(section, matches!(lifetime, Ok(None))),
         }
+    }
+
+    /// The keys; `connects` as in [`Self::read`].
+    pub(super) fn keys(&self, connects: bool) -> Keys {
+        let Self {
+            connect,
+            connect_total,
+            idle,
+            half_close,
+            lifetime,
+            lifetime_jitter,
+        } = self;
+        let or_off = |of: &Option<Duration>| Effective::unless("off", *of, Effective::duration);
+        let jitter = Effective::percentage(*lifetime_jitter);
+        Keys::default()
+            .on_reload_if(connects, "connect", Effective::duration(*connect))
+            .on_reload_if(
+                connects,
+                "connect_total",
+                Effective::duration(*connect_total),
+            )
+            .on_reload("idle", or_off(idle))
+            .on_reload("half_close", Effective::duration(*half_close))
+            .on_reload("lifetime", or_off(lifetime))
+            .on_reload_if(lifetime.is_some(), "lifetime_jitter", jitter)
     }
 }
 

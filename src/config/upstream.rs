@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::address;
+use super::effective::{Effective, Keys};
 use super::errors::Reported;
 use super::names::Names;
 use super::section::Section;
@@ -32,6 +33,24 @@ pub(crate) struct Upstream {
 
 /// With a second for each a client would have left long since.
 const TRIES_MAX: usize = 100;
+
+impl Upstream {
+    pub(super) fn keys(&self) -> Keys {
+        let Self {
+            name,
+            endpoints,
+            source,
+            tries,
+            socket,
+        } = self;
+        Keys::default()
+            .on_reload("name", Effective::text(name))
+            .on_reload("endpoints", Effective::texts(endpoints))
+            .on_reload("tries", Effective::number(*tries))
+            .on_reload("source", Effective::texts(source))
+            .table("socket", socket.keys(false))
+    }
+}
 
 /// Reads every upstream of the file, and their names for the listeners.
 pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported>>, Names) {

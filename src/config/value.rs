@@ -274,6 +274,15 @@ pub(super) fn word<T: Clone>(
     }
 }
 
+/// The word of a meaning.
+///
+/// # Panics
+/// For a meaning without a word.
+pub(super) fn word_of<T: PartialEq>(words: &[(&'static str, T)], meaning: &T) -> &'static str {
+    let found = words.iter().find(|(_, of)| of == meaning);
+    found.expect("every meaning has a word").0
+}
+
 /// A name for logs, metrics and paths: short, and never in need of quotes.
 pub(super) fn name(value: &Value<'_>) -> Result<String, Reported> {
     let sane = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);

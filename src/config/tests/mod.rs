@@ -5,6 +5,7 @@
 
 mod arbitrary;
 mod bind;
+mod changes;
 mod doubts;
 mod process;
 mod refused;

@@ -75,13 +75,13 @@ impl Json {
 /// A table of the file: its header's name, the dotted prefix of its keys under that header, and
 /// whether the header stands for one table of a list.
 #[derive(Clone, Copy, Debug)]
-struct Table<'a> {
+pub(super) struct Table<'a> {
     header: &'a str,
     prefix: &'a str,
     is_list: bool,
 }
 
-const ROOT: Table<'_> = Table {
+pub(super) const ROOT: Table<'_> = Table {
     header: "",
     prefix: "",
     is_list: false,
@@ -89,7 +89,7 @@ const ROOT: Table<'_> = Table {
 
 impl Table<'_> {
     /// The path that errors name a key of this table by.
-    fn path(self, key: &str) -> String {
+    pub(super) fn path(self, key: &str) -> String {
         let index = if self.is_list { "[0]" } else { "" };
         let header = format!("{}{index}", self.header);
         let parts = [header.as_str(), self.prefix, key];
@@ -106,7 +106,7 @@ impl Table<'_> {
     }
 
     /// A configuration that is right but for this line, which replaces the one of the same key.
-    fn file_with(self, key: &str, value: &str) -> String {
+    pub(super) fn file_with(self, key: &str, value: &str) -> String {
         let mut listener = vec![
             ("name", "'p'"),
             ("bind", "'[::1]:0'"),
@@ -257,11 +257,7 @@ impl Table<'_> {
         match wanted {
             "a table" => kinds.push(self.below(key).schema()),
             "a list of tables" => {
-                let table = Table {
-                    header: key,
-                    prefix: "",
-                    is_list: true,
-                };
+                let table = Table::list(key);
                 kinds.push(object([("type", text("array")), ("items", table.schema())]));
             }
             _ => {}
@@ -269,8 +265,17 @@ impl Table<'_> {
         kinds
     }
 
+    /// One table of a list.
+    pub(super) fn list(key: &str) -> Table<'static> {
+        Table {
+            header: key.to_owned().leak(),
+            prefix: "",
+            is_list: true,
+        }
+    }
+
     /// The table that a key of this one is.
-    fn below(self, key: &str) -> Table<'static> {
+    pub(super) fn below(self, key: &str) -> Table<'static> {
         let (header, prefix) = match (self.header, self.prefix) {
             ("", _) => (key.to_owned(), String::new()),
             (header, "") => (header.to_owned(), key.to_owned()),
