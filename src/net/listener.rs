@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::options::{SocketOptions, reset_if_killed};
 use super::stream::Stream;
 use crate::runtime::{Close, Handle, LaneSocket};
-use crate::sys::{self, OsSocket};
+use crate::sys::{self, OsSocket, PeerAddress};
 
 /// A listening socket of one lane.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Listener {
 #[derive(Debug)]
 pub(crate) struct Accepted {
     socket: Option<OsSocket>,
-    peer: SocketAddr,
+    peer: PeerAddress,
 }
 
 impl Accepted {
@@ -28,7 +28,7 @@ impl Accepted {
     /// # Panics
     /// Never.
     #[must_use]
-    pub(crate) fn attach(mut self, lane: &Handle) -> (Stream, SocketAddr) {
+    pub(crate) fn attach(mut self, lane: &Handle) -> (Stream, PeerAddress) {
         let socket = self.socket.take().expect("it is taken once");
         (Stream::of(lane, socket), self.peer)
     }
@@ -43,8 +43,8 @@ impl Drop for Accepted {
     }
 }
 
-impl From<(OsSocket, SocketAddr)> for Accepted {
-    fn from((socket, peer): (OsSocket, SocketAddr)) -> Self {
+impl From<(OsSocket, PeerAddress)> for Accepted {
+    fn from((socket, peer): (OsSocket, PeerAddress)) -> Self {
         let socket = Some(socket);
         Self { socket, peer }
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::buf::{Buf, Chain};
-use crate::sys::{ErrorCode, OsSocket};
+use crate::sys::{ErrorCode, OsSocket, PeerAddress};
 
 /// A socket that a poller watches: slot and generation. A late completion for the slot's former
 /// socket has the wrong generation.
@@ -115,7 +115,7 @@ pub(crate) struct Completion {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A connection and its peer's address.
-    Accepted(io::Result<(OsSocket, SocketAddr)>),
+    Accepted(io::Result<(OsSocket, PeerAddress)>),
     /// The end of the handshake.
     Connected(io::Result<()>),
     /// At least one byte; more may follow.

@@ -13,29 +13,32 @@ use super::deadline::Timeouts;
 use super::end_reason::EndReason;
 use super::listener_context::ListenerContext;
 use super::upstream::Lease;
-use crate::runtime::{Description, ErrorCode, SessionId, Time};
+use crate::runtime::{Description, ErrorCode, PeerAddress, SessionId, Time};
 
 /// A client's address. Every session keeps an address until its end, so the large kind is boxed.
 #[derive(Debug)]
 enum Client {
     V4(SocketAddrV4),
     V6(Box<SocketAddrV6>),
+    Unix,
 }
 
 impl Client {
-    fn address(&self) -> SocketAddr {
+    fn address(&self) -> PeerAddress {
         match self {
-            Self::V4(address) => (*address).into(),
-            Self::V6(address) => (**address).into(),
+            Self::V4(address) => PeerAddress::Inet((*address).into()),
+            Self::V6(address) => PeerAddress::Inet((**address).into()),
+            Self::Unix => PeerAddress::Unix,
         }
     }
 }
 
-impl From<SocketAddr> for Client {
-    fn from(address: SocketAddr) -> Self {
+impl From<PeerAddress> for Client {
+    fn from(address: PeerAddress) -> Self {
         match address {
-            SocketAddr::V4(address) => Self::V4(address),
-            SocketAddr::V6(address) => Self::V6(Box::new(address)),
+            PeerAddress::Inet(SocketAddr::V4(address)) => Self::V4(address),
+            PeerAddress::Inet(SocketAddr::V6(address)) => Self::V6(Box::new(address)),
+            PeerAddress::Unix => Self::Unix,
         }
     }
 }
@@ -73,7 +76,7 @@ enum Line {
 pub(super) struct Identity {
     listener_context: Rc<ListenerContext>,
     id: SessionId,
-    client: SocketAddr,
+    client: PeerAddress,
     start: Time,
 }
 
@@ -100,7 +103,7 @@ const UNCONNECTED: u32 = u32::MAX;
 
 impl Record {
     /// A session that begins now.
-    pub(super) fn new(admission: Admission, client: SocketAddr) -> Self {
+    pub(super) fn new(admission: Admission, client: PeerAddress) -> Self {
         Self {
             id: admission.listener_context().ids.next(),
             client: client.into(),

@@ -55,4 +55,4 @@ pub(crate) use self::waitlist::{Seat, Waitlist};
 pub(crate) use self::watchdog::{Pulse, Watchdog};
 pub use crate::poller::Close;
 pub(crate) use crate::sys::{Bug, seeded};
-pub(crate) use crate::sys::{ErrorCode, Time};
+pub(crate) use crate::sys::{ErrorCode, PeerAddress, Time};

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::sys::Time;
+use crate::sys::{PeerAddress, Time};
 
 /// Identifies a session for the life of the process. Never used twice; 64 bits, so a process that
 /// takes over can continue the sequence.
@@ -43,7 +43,7 @@ pub(crate) struct Description {
     /// The name of the listener.
     pub listener: Arc<str>,
     /// The address of the client.
-    pub client: SocketAddr,
+    pub client: PeerAddress,
     /// The address of the connected endpoint.
     pub endpoint: Option<SocketAddr>,
     /// The start of the session.

@@ -10,7 +10,7 @@ use super::socket_table::Sent;
 use super::splice::{Splice, Spliced};
 use crate::buf::Chain;
 use crate::poller::{Close, Event, Op, RecvEnd, Socket, Submitted};
-use crate::sys::{self, Bug, ErrorCode, OsSocket, SocketRef, seeded};
+use crate::sys::{self, Bug, ErrorCode, OsSocket, PeerAddress, SocketRef, seeded};
 
 /// A socket of a lane, owned by one task. A drop resets the connection, unless
 /// [`LaneSocket::close_by`] has chosen the close: an interrupted transfer must not look complete.
@@ -87,12 +87,12 @@ impl LaneSocket {
     ///
     /// # Errors
     /// Out of descriptors or memory. The listener goes on.
-    pub async fn accept(&self) -> io::Result<(OsSocket, SocketAddr)> {
+    pub async fn accept(&self) -> io::Result<(OsSocket, PeerAddress)> {
         poll_fn(|context| self.poll_accept(context)).await
     }
 
     /// A connection that was accepted for a dropped future.
-    pub fn take_accepted(&self) -> Option<(OsSocket, SocketAddr)> {
+    pub fn take_accepted(&self) -> Option<(OsSocket, PeerAddress)> {
         let mut sockets = self.lane.0.sockets.borrow_mut();
         sockets.accepting(self.socket).0.result.take()?.ok()
     }
@@ -435,7 +435,7 @@ impl LaneSocket {
         Poll::Pending
     }
 
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(OsSocket, SocketAddr)>> {
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(OsSocket, PeerAddress)>> {
         let lane = &*self.lane.0;
         let mut sockets = lane.sockets.borrow_mut();
         let (accepting, entry) = sockets.accepting(self.socket);

@@ -8,7 +8,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::task::Context;
 
 use super::remote::Task;
@@ -16,7 +15,7 @@ use super::scheduler::schedule;
 use crate::buf::{Buf, Chain};
 use crate::poller::{Close, Completion, Event, Op, OpKind, Poller, RecvEnd, Socket, Submitted};
 use crate::stats::LaneStats;
-use crate::sys::{Bug, ErrorCode, OsSocket, seeded};
+use crate::sys::{Bug, ErrorCode, OsSocket, PeerAddress, seeded};
 
 /// The end of a send: the bytes that the kernel took, and the error that prevented the rest.
 #[derive(Debug)]
@@ -137,7 +136,7 @@ impl Outcome {
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
     pub(super) in_flight: bool,
-    pub(super) result: Option<io::Result<(OsSocket, SocketAddr)>>,
+    pub(super) result: Option<io::Result<(OsSocket, PeerAddress)>>,
 }
 
 impl Receiving {

@@ -466,7 +466,7 @@ mod tests {
             .map(|one| (one.generation, &*one.listener))
             .collect();
         assert_eq!(of, [(0, "old"), (1, "new"), (1, "new")]);
-        let clients = [&first, &second, &third].map(|client| client.local_addr().unwrap());
+        let clients = [&first, &second, &third].map(|client| client.local_addr().unwrap().into());
         assert!(sessions.iter().map(|one| one.client).eq(clients));
         assert!(sessions.windows(2).all(|pair| pair[0].id < pair[1].id));
         turned.stop(1, 0);

@@ -143,6 +143,7 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<us
 /// 4.12), limited by the room below `TCP_NOTSENT_LOWAT`.
 pub(crate) fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
     /// Places in the array (`SK_MEMINFO_*` of `linux/sock_diag.h`).
+    const WMEM_ALLOC: usize = 2;
     const SNDBUF: usize = 3;
     const WMEM_QUEUED: usize = 5;
     let mut info = [0_u32; 9];
@@ -152,8 +153,15 @@ pub(crate) fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
     // SAFETY: `into` is valid for writes of `bytes`.
     let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
     checked(rc)?;
+    let unsent_room = match unsent_room(socket) {
+        // A unix socket has no queue of its own: it pays for what its peer has not read.
+        Err(error) if is_not_tcp(&error) => {
+            let room = info[SNDBUF].saturating_sub(info[WMEM_ALLOC]);
+            return Ok(usize::try_from(room).unwrap_or(usize::MAX));
+        }
+        room => room?.unwrap_or(u32::MAX),
+    };
     let room = info[SNDBUF].saturating_sub(info[WMEM_QUEUED]);
-    let unsent_room = unsent_room(socket)?.unwrap_or(u32::MAX);
     Ok(usize::try_from(room.min(unsent_room)).unwrap_or(usize::MAX))
 }
 
@@ -210,15 +218,25 @@ pub(crate) fn acknowledged_total(socket: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(u64::from_ne_bytes(*total))
 }
 
-/// Whether the connection is over: reset, or both FINs acknowledged (`TCP_INFO`, tcp(7)).
+/// Whether an option of TCP failed because the socket is a unix socket (unix(7)).
+fn is_not_tcp(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EOPNOTSUPP)
+}
+
+/// Whether a close can destroy nothing that was sent: the connection was reset, or both FINs are
+/// acknowledged (`TCP_INFO`, tcp(7)), or it is no TCP connection. What a unix socket has sent is
+/// its peer's.
 pub(crate) fn is_closed(socket: BorrowedFd<'_>) -> bool {
-    tcp_state(socket) == Some(TCP_CLOSE)
+    match tcp_state(socket) {
+        Ok(state) => state == TCP_CLOSE,
+        Err(error) => is_not_tcp(&error),
+    }
 }
 
 /// Whether a connect has begun and the peer has not answered. With `TCP_FASTOPEN_CONNECT` a connect
 /// reports success at once and waits for the first bytes to send with the SYN.
 pub(crate) fn is_connecting(socket: BorrowedFd<'_>) -> bool {
-    tcp_state(socket) == Some(TCP_SYN_SENT)
+    tcp_state(socket).is_ok_and(|state| state == TCP_SYN_SENT)
 }
 
 // From the enum in the kernel's `net/tcp_states.h`, which is ABI, since `TCP_INFO` returns the
@@ -227,14 +245,15 @@ const TCP_SYN_SENT: u8 = 2;
 const TCP_CLOSE: u8 = 7;
 
 /// The first byte of `TCP_INFO`.
-fn tcp_state(socket: BorrowedFd<'_>) -> Option<u8> {
+fn tcp_state(socket: BorrowedFd<'_>) -> io::Result<u8> {
     let mut state = 0_u8;
     let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
     let mut bytes: libc::socklen_t = 1;
     let into = (&raw mut state).cast();
     // SAFETY: `into` is valid for a write of a byte, the first of `struct tcp_info`.
     let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, into, &raw mut bytes) };
-    (rc == 0).then_some(state)
+    checked(rc)?;
+    Ok(state)
 }
 
 /// `TCP_FASTOPEN` on a listener: how many connections may carry data before the end of their

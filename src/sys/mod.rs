@@ -39,6 +39,7 @@ mod not_linux;
 #[cfg(target_os = "linux")]
 mod notify;
 mod options;
+mod peer_address;
 mod platform;
 mod seeded_bugs;
 #[cfg(unix)]
@@ -126,6 +127,7 @@ pub(crate) use not_linux::{limit_arenas, memory_limits};
 pub(crate) use notify::NotifySocket;
 #[cfg(not(feature = "sim"))]
 pub(crate) use options::{set_keepalive, set_nodelay, set_receive_buffer, set_send_buffer};
+pub use peer_address::PeerAddress;
 pub(crate) use platform::{CLOSES_BY_FIN, EPOLL, KQUEUE};
 pub(crate) use seeded_bugs::{Bug, seeded};
 #[cfg(unix)]

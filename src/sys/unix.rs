@@ -14,9 +14,9 @@ use std::os::fd::FromRawFd;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
 
-use socket2::SockRef;
 #[cfg(not(target_os = "macos"))]
-use socket2::{SockAddr, SockAddrStorage};
+use socket2::SockAddrStorage;
+use socket2::{SockAddr, SockRef};
 
 #[cfg(not(target_os = "linux"))]
 use super::bsd::{choose_port_at_connect, recv_now, send_now};
@@ -26,6 +26,7 @@ use super::linux::{choose_port_at_connect, recv_now, send_now, set_freebind};
 use super::memory::pages_within;
 #[cfg(not(target_os = "linux"))]
 use super::not_linux::set_freebind;
+use super::peer_address::PeerAddress;
 use super::socket::{bind_to, tcp_socket};
 use super::system_call::{NO_SIGNAL, checked, retry};
 
@@ -59,13 +60,13 @@ pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<u
 
 /// Accepts a connection of a non-blocking listener; the socket is non-blocking and close-on-exec.
 #[cfg(target_os = "macos")]
-pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
+pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, PeerAddress)> {
     loop {
         let (socket, address) = retry_accept(|| SockRef::from(&listener).accept())?;
         // A connection without a peer address was reset before the accept.
-        if let Some(address) = address.as_socket() {
+        if let Some(peer) = peer_of(&address) {
             socket.set_nonblocking(true)?;
-            return Ok((socket.into(), address));
+            return Ok((socket.into(), peer));
         }
     }
 }
@@ -73,7 +74,7 @@ pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAdd
 /// Accepts a connection of a non-blocking listener (`accept4(2)`); the socket is non-blocking and
 /// close-on-exec.
 #[cfg(not(target_os = "macos"))]
-pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
+pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, PeerAddress)> {
     let mut storage = SockAddrStorage::zeroed();
     let mut length = storage.size_of();
     let fd = retry_accept(|| {
@@ -87,8 +88,13 @@ pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAdd
     let socket = unsafe { OsSocket::from_raw_fd(fd) };
     // SAFETY: accept4 has written an address of this length.
     let address = unsafe { SockAddr::new(storage, length) };
-    let address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
-    Ok((socket, address))
+    let peer = peer_of(&address).ok_or(io::ErrorKind::Unsupported)?;
+    Ok((socket, peer))
+}
+
+fn peer_of(address: &SockAddr) -> Option<PeerAddress> {
+    let unix = address.is_unix().then_some(PeerAddress::Unix);
+    address.as_socket().map(PeerAddress::Inet).or(unix)
 }
 
 /// Whether a read would not block: data, FIN, error, or a connection to accept (`poll(2)`).

@@ -29,6 +29,7 @@ use windows_sys::Win32::System::Threading::{
 use super::handle::{OsSocket, SocketRef};
 use super::memory::pages_within;
 use super::not_linux::{no_option, set_freebind};
+use super::peer_address::PeerAddress;
 use super::socket::{bind_to, tcp_socket};
 
 /// Windows binds a port to a single socket: one lane listens and hands connections over.
@@ -59,7 +60,7 @@ pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<u
 }
 
 /// Takes one connection off a non-blocking listener's queue. Not inherited by child processes.
-pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
+pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, PeerAddress)> {
     loop {
         match SockRef::from(&listener).accept() {
             // The connection has gone before the accept.
@@ -68,7 +69,7 @@ pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAdd
             // A connection without a peer address has gone, too.
             Ok((socket, address)) => {
                 if let Some(address) = address.as_socket() {
-                    return Ok((socket.into(), address));
+                    return Ok((socket.into(), address.into()));
                 }
             }
         }

@@ -284,7 +284,9 @@ impl World {
 
     pub(super) fn accepted(&mut self, socket: Socket) -> io::Result<(OsSocket, SocketAddr)> {
         match self.answer(socket, OpKind::Accept) {
-            Event::Accepted(result) => result,
+            Event::Accepted(result) => {
+                result.map(|(socket, from)| (socket, from.inet().expect("an IP address")))
+            }
             event => panic!("{event:?}"),
         }
     }

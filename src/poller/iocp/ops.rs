@@ -225,7 +225,7 @@ pub(super) fn take_accepted(operation: Operation) -> Option<Event> {
         unreachable!("an accept has a socket")
     };
     match calls::accepted(&operation.fd, &accepted, &addresses) {
-        Ok(peer) => Some(Event::Accepted(Ok((accepted, peer)))),
+        Ok(peer) => Some(Event::Accepted(Ok((accepted, peer.into())))),
         Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
         Err(e) if e.kind() == io::ErrorKind::ConnectionReset => None,
         Err(e) => Some(Event::Accepted(Err(e))),

@@ -106,6 +106,7 @@ impl Stage {
             }
             Event::Accepted(Ok((accepted, from))) => {
                 let name = as_name.ok_or("an accepted connection needs a name")?;
+                let from = from.inet().ok_or("a client without an address")?;
                 self.accepted(name, accepted, from)?;
                 Ok("accepted".to_owned())
             }

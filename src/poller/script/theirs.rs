@@ -88,7 +88,8 @@ impl Stage {
             Ok(taken.is_some())
         })?;
         let taken = taken.ok_or("seen above")?;
-        taken.map_err(|e| format!("no connection: {e}"))
+        let (socket, from) = taken.map_err(|e| format!("no connection: {e}"))?;
+        Ok((socket, from.inet().ok_or("a client without an address")?))
     }
 
     /// Writes all bytes, waiting for room.

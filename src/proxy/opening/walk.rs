@@ -1,7 +1,6 @@
 //! The ordered list of steps, and the task that walks the list.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -16,7 +15,7 @@ use crate::proxy::limit::Permit;
 use crate::proxy::listener_context::ListenerContext;
 use crate::proxy::record::Record;
 use crate::proxy::spare::Reserved;
-use crate::runtime::{Either, either};
+use crate::runtime::{Either, PeerAddress, either};
 
 /// Makes `any_is_on` and `walk` of the steps.
 macro_rules! steps {
@@ -45,7 +44,7 @@ steps! {
 
 /// Begins the session of a connection. `reserved` is for a service with an upstream.
 pub(in crate::proxy) fn start(
-    (client, peer): (Stream, SocketAddr),
+    (client, peer): (Stream, PeerAddress),
     permit: Permit,
     listener_context: &Rc<ListenerContext>,
     reserved: Option<Reserved>,

@@ -177,7 +177,7 @@ fn a_panic_in_a_session_releases_its_lease() {
     let context = &proxying.listener_context;
     let permit = context.limit.try_acquire().unwrap();
     let admission = Admission::new(Rc::clone(context), permit);
-    let record = Record::new(admission, endpoint);
+    let record = Record::new(admission, endpoint.into());
     record.lease.take(&proxying.upstream, 0);
     assert_eq!(proxying.live(), [1]);
     proxying.lane.handle().spawn(&"session", async move {

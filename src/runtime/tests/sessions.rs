@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::lane;
-use crate::runtime::{Control, Cursor, Description, EndRequest, Lane, Session, SessionId, Time};
+use crate::runtime::{
+    Control, Cursor, Description, EndRequest, Lane, PeerAddress, Session, SessionId, Time,
+};
 use crate::sys;
 
 /// A session that lasts until it is asked to end.
@@ -25,7 +27,7 @@ fn description(id: u64, stage: &'static str) -> Description {
         stage,
         generation: 0,
         listener: "test".into(),
-        client: ([127, 0, 0, 1], 1).into(),
+        client: PeerAddress::Unix,
         endpoint: None,
         since: Time::ZERO,
         from_client: 0,

@@ -13,7 +13,7 @@ use super::descriptor::FIRST_DESCRIPTOR;
 use super::{is_installed, with};
 use crate::sys::socket;
 use crate::sys::unix::{self, ConnectStart};
-use crate::sys::{SocketRef, Time, clock, linux, options};
+use crate::sys::{PeerAddress, SocketRef, Time, clock, linux, options};
 
 /// An open socket of either kernel, closed when dropped.
 #[derive(Debug)]
@@ -127,14 +127,14 @@ pub(crate) fn send(socket: SocketRef<'_>, parts: &[IoSlice<'_>]) -> io::Result<u
     either(socket, |k, n| k.send(n, parts), |s| unix::send(s, parts))
 }
 
-pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, SocketAddr)> {
+pub(crate) fn accept(listener: SocketRef<'_>) -> io::Result<(OsSocket, PeerAddress)> {
     let simulation = |kernel: &mut super::Kernel, number| {
         let (socket, address) = kernel.accept(number)?;
-        Ok((OsSocket(socket), address))
+        Ok((OsSocket(socket), address.into()))
     };
     either(listener, simulation, |socket| {
-        let (socket, address) = unix::accept(socket)?;
-        Ok((socket.into(), address))
+        let (socket, peer) = unix::accept(socket)?;
+        Ok((socket.into(), peer))
     })
 }
 
