@@ -100,29 +100,21 @@ pub(crate) use linux::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    ThreadProgress, TimerFd, is_without_splice, listen_overflows, set_freebind, thread_id,
-    thread_progress, timespec,
+    ThreadProgress, TimerFd, cpus, io_uring_disabled, is_without_splice, listen_overflows, pin_to,
+    set_freebind, thread_id, thread_progress, timespec,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{cpus, io_uring_disabled, pin_to};
-#[cfg(target_os = "linux")]
-pub(crate) use listening::holder_of;
-#[cfg(target_os = "linux")]
-pub(crate) use listening::is_listened_on;
+pub(crate) use listening::{holder_of, is_listened_on};
 pub(crate) use memory::{ByteLimit, MemoryLimits};
 #[cfg(target_os = "linux")]
 pub(crate) use memory_linux::{limit_arenas, memory_limits};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use not_linux::is_listened_on;
-#[cfg(not(target_os = "linux"))]
 pub(crate) use not_linux::{
     JournalSocket, NotifySocket, Pipe, ThreadProgress, acknowledged_total, holder_of,
-    is_connecting, is_without_splice, listen_overflows, set_fast_open, set_fast_open_connect,
-    set_freebind, set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id,
-    thread_progress, trim_heap, turn_away,
+    is_connecting, is_listened_on, is_without_splice, limit_arenas, listen_overflows,
+    memory_limits, set_fast_open, set_fast_open_connect, set_freebind, set_largest_segment,
+    set_notsent_lowat, set_user_timeout, thread_id, thread_progress, trim_heap, turn_away,
 };
-#[cfg(not(target_os = "linux"))]
-pub(crate) use not_linux::{limit_arenas, memory_limits};
 #[cfg(target_os = "linux")]
 pub(crate) use notify::NotifySocket;
 #[cfg(not(feature = "sim"))]
