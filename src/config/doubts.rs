@@ -11,7 +11,7 @@ use super::file::File;
 use super::listener::{Listener, Service};
 use super::units;
 use super::upstream::Upstream;
-use super::{Config, SocketOptions};
+use super::{Config, OnRemoved, SocketOptions};
 
 /// Adds every warning to the list of `file`, which is the text of `config`.
 pub(super) fn find(config: &Config, file: &File<'_>) {
@@ -23,6 +23,7 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
         timeouts(listener, file, &path);
         keepalive(listener, file, &path);
         socket(&listener.socket, file, &path);
+        drain_over(listener.on_removed, file, &path);
         let is_everywhere = |address: SocketAddr| address.ip().is_unspecified();
         if listener.socket.freebind && listener.addresses().all(is_everywhere) {
             doubt(
@@ -38,6 +39,7 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let path = format!("upstream[{index}]");
         socket(&upstream.socket, file, &path);
+        drain_over(upstream.on_removed, file, &path);
         let uses = |listener: &Listener| listener.service == Service::Proxy { upstream: index };
         if !config.listeners.iter().any(uses) {
             let write = "its name as the upstream of a listener, or leave it out";
@@ -101,6 +103,20 @@ fn timeouts(listener: &Listener, file: &File<'_>, path: &str) {
             "half_close",
             "longer than timeouts.lifetime, which ends the session before",
             format!("{} or less, or a longer lifetime", quoted(lifetime)),
+        );
+    }
+}
+
+/// The time of a drain that never happens.
+fn drain_over(on_removed: OnRemoved, file: &File<'_>, path: &str) {
+    let key = format!("{path}.drain_over");
+    if !matches!(on_removed, OnRemoved::Drain { .. }) && file.has(&key) {
+        file.refuse(
+            &key,
+            Reason::Senseless {
+                why: "on_removed drains nothing",
+                write: "on_removed = \"drain\" too, or no drain_over".to_owned(),
+            },
         );
     }
 }

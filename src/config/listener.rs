@@ -9,6 +9,7 @@ use super::bind::{self, Bind};
 use super::effective::{Effective, Keys};
 use super::errors::Reported;
 use super::names::Names;
+use super::on_removed::OnRemoved;
 use super::section::Section;
 use super::socket::{self, SocketOptions};
 use super::timeouts::{self, Timeouts};
@@ -28,6 +29,9 @@ pub(crate) struct Listener {
     /// How many connections the kernel may hold for each lane and address until they are
     /// accepted, 1 to 65,535; the kernel may have a lower limit; `listener[].backlog`.
     pub backlog: u32,
+    /// What becomes of its sessions when a reload removes it; `listener[].on_removed` and
+    /// `listener[].drain_over`.
+    pub on_removed: OnRemoved,
     /// The time limits of a session; `listener[].timeouts`.
     pub timeouts: Timeouts,
     /// How the connections of clients are set up; `listener[].socket`.
@@ -82,6 +86,7 @@ pub(super) fn read_all(
         let service = service(kind, section, upstream_names);
         let backlog = value::integer(1..=BACKLOG_MAX, "the kernel counts no further");
         let backlog = section.optional("backlog", 4096, backlog);
+        let on_removed = OnRemoved::read(section);
         let connects = !matches!(kind, Ok(Kind::Echo));
         let timeouts = section.table("timeouts", timeouts::WRITE, |timeouts| {
             Timeouts::read(timeouts, connects)
@@ -94,6 +99,7 @@ pub(super) fn read_all(
             bind: bind?,
             service: service?,
             backlog,
+            on_removed,
             timeouts,
             socket,
         })
@@ -112,6 +118,7 @@ impl Listener {
             bind,
             service,
             backlog,
+            on_removed,
             timeouts,
             socket,
         } = self;
@@ -127,7 +134,9 @@ impl Listener {
             Some(upstream) => keys.on_reload("upstream", Effective::text(&upstream.name)),
             None => keys,
         };
-        keys.on_reload("backlog", Effective::number(*backlog))
+        let keys = keys.on_reload("backlog", Effective::number(*backlog));
+        on_removed
+            .write(keys)
             .table("timeouts", timeouts.keys(kind == Kind::Proxy))
             .table("socket", socket.keys(true))
     }

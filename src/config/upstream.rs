@@ -9,6 +9,7 @@ use super::address;
 use super::effective::{Effective, Keys};
 use super::errors::Reported;
 use super::names::Names;
+use super::on_removed::OnRemoved;
 use super::section::Section;
 use super::socket::{self, SocketOptions};
 use super::value;
@@ -27,6 +28,9 @@ pub(crate) struct Upstream {
     pub source: Vec<IpAddr>,
     /// How many endpoints a session tries at most, 1 to 100; `upstream[].tries`.
     pub tries: usize,
+    /// What becomes of the sessions of an endpoint when a reload removes the endpoint or the
+    /// upstream; `upstream[].on_removed` and `upstream[].drain_over`.
+    pub on_removed: OnRemoved,
     /// How the connections to endpoints are set up; `upstream[].socket`.
     pub socket: SocketOptions,
 }
@@ -41,14 +45,15 @@ impl Upstream {
             endpoints,
             source,
             tries,
+            on_removed,
             socket,
         } = self;
-        Keys::default()
+        let keys = Keys::default()
             .on_reload("name", Effective::text(name))
             .on_reload("endpoints", Effective::texts(endpoints))
             .on_reload("tries", Effective::number(*tries))
-            .on_reload("source", Effective::texts(source))
-            .table("socket", socket.keys(false))
+            .on_reload("source", Effective::texts(source));
+        on_removed.write(keys).table("socket", socket.keys(false))
     }
 }
 
@@ -67,6 +72,7 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
         let source = section.optional("source", Vec::new(), |v| address::sources(v, known));
         let tries = value::integer(1..=TRIES_MAX, "a client does not wait for more");
         let tries = section.optional("tries", 3, tries);
+        let on_removed = OnRemoved::read(section);
         let socket = section.table("socket", socket::WRITE, |socket| {
             SocketOptions::read(socket, false)
         });
@@ -75,6 +81,7 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
             endpoints: endpoints?,
             source,
             tries,
+            on_removed,
             socket,
         })
     });

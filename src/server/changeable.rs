@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::options;
-use crate::config::{self, Bind, Config};
+use crate::config::{self, Bind, Config, OnRemoved};
 use crate::net::SocketOptions;
 use crate::proxy::{Timeouts, UpstreamOptions};
 use crate::sys;
@@ -15,6 +15,9 @@ use crate::sys;
 pub(crate) struct Changeable {
     pub(crate) listeners: Vec<ListenerPlan>,
     pub(crate) upstreams: Vec<UpstreamOptions>,
+    /// By the index of the upstream: what becomes of the sessions of endpoints that it loses.
+    #[expect(dead_code, reason = "a reload will read it")]
+    pub(crate) on_endpoint_removed: Vec<OnRemoved>,
     pub(crate) max_sessions: usize,
     pub(crate) bound: Bound,
     /// How long sessions may take to end at a stop.
@@ -32,6 +35,9 @@ pub(crate) struct ListenerPlan {
     /// An upstream is named by its index.
     pub(crate) service: config::Service,
     pub(crate) timeouts: Timeouts,
+    /// What becomes of its sessions without the listener.
+    #[expect(dead_code, reason = "a reload will read it")]
+    pub(crate) on_removed: OnRemoved,
 }
 
 /// The limit that decided `max_sessions`.
@@ -73,10 +79,12 @@ impl Changeable {
             socket: options::socket(&written.socket),
             service: written.service,
             timeouts: options::timeouts(&written.timeouts),
+            on_removed: written.on_removed,
         };
         Self {
             listeners: config.listeners.iter().map(listener).collect(),
             upstreams: config.upstreams.iter().map(options::upstream).collect(),
+            on_endpoint_removed: config.upstreams.iter().map(|of| of.on_removed).collect(),
             max_sessions,
             bound,
             grace: config.shutdown.grace,

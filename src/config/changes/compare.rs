@@ -95,6 +95,7 @@ fn listeners(old: &Config, new: &Config, addresses: &[Address]) -> Vec<ListenerC
     let change = |(old_one, new_one): (Option<&Listener>, Option<&Listener>)| {
         let name = &new_one.or(old_one)?.name;
         let keys = |of: Option<&Listener>, config: &Config| of.map(|of| of.keys(&config.upstreams));
+        let removed = old_one.filter(|_| new_one.is_none());
         let mut change = ListenerChange {
             name: name.clone(),
             fate: fate(keys(old_one, old), keys(new_one, new), "bind")?,
@@ -102,6 +103,7 @@ fn listeners(old: &Config, new: &Config, addresses: &[Address]) -> Vec<ListenerC
             closes: Vec::new(),
             takes: Vec::new(),
             gives: Vec::new(),
+            on_removed: removed.map(|of| of.on_removed),
         };
         for address in moves.get(name.as_str()).into_iter().flatten() {
             let to_bind = || address.address.clone();
@@ -138,12 +140,15 @@ fn upstreams(old: &[Upstream], new: &[Upstream]) -> Vec<UpstreamChange> {
             "endpoints",
         )?;
         let is_same = fate == Fate::Changed(Vec::new()) && before == after;
+        let removes: Vec<SocketAddr> = all(old, &|endpoint| !after.contains(endpoint));
+        let on_removed = new.or(old).map(|of| of.on_removed);
         (!is_same).then(|| UpstreamChange {
             name: new.or(old).map(|of| of.name.clone()).unwrap_or_default(),
             fate,
             adds: all(new, &|endpoint| !before.contains(endpoint)),
-            removes: all(old, &|endpoint| !after.contains(endpoint)),
             keeps: all(new, &|endpoint| before.contains(endpoint)),
+            on_removed: on_removed.filter(|_| !removes.is_empty()),
+            removes,
         })
     };
     tables.into_iter().filter_map(change).collect()

@@ -7,7 +7,8 @@ use std::fmt::Display;
 use serde_json::{Value as Json, json};
 
 use super::{Changes, Fate, KeyChange, ListenerChange, UpstreamChange};
-use crate::config::effective::Effective;
+use crate::config::effective::{Effective, Keys};
+use crate::config::on_removed::OnRemoved;
 
 impl Changes {
     /// `{"changed": …, "keys": […], "listeners": […], "upstreams": […]}`
@@ -37,6 +38,7 @@ impl ListenerChange {
             "closes": list(&self.closes),
             "takes": moved(&self.takes, "from"),
             "gives": moved(&self.gives, "to"),
+            "sessions": sessions(self.on_removed),
         })
     }
 }
@@ -51,6 +53,7 @@ impl UpstreamChange {
             "adds": list(&self.adds),
             "removes": list(&self.removes),
             "keeps": list(&self.keeps),
+            "sessions": sessions(self.on_removed),
         })
     }
 }
@@ -62,6 +65,12 @@ fn fate(fate: &Fate) -> (&'static str, Json) {
         Fate::Removed => ("removed", keys(&[])),
         Fate::Changed(changed) => ("changed", keys(changed)),
     }
+}
+
+/// The keys of what becomes of sessions; null where none loses its listener or endpoint.
+fn sessions(on_removed: Option<OnRemoved>) -> Option<Json> {
+    let keys = on_removed?.write(Keys::default());
+    Some(Effective::Table(keys).to_json())
 }
 
 fn keys(changes: &[KeyChange]) -> Json {

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 
 use super::bind::BindTo;
 use super::effective::Effective;
+use super::on_removed::OnRemoved;
 
 /// The differences of two configurations; empty if a reload would change nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub(crate) struct ListenerChange {
     pub(crate) takes: Vec<(BindTo, String)>,
     /// The addresses that another listener of the new configuration has, with its name.
     pub(crate) gives: Vec<(BindTo, String)>,
+    /// What becomes of the sessions of a removed listener.
+    pub(crate) on_removed: Option<OnRemoved>,
 }
 
 /// An upstream that differs.
@@ -79,6 +82,9 @@ pub(crate) struct UpstreamChange {
     pub(crate) removes: Vec<SocketAddr>,
     /// The endpoints of both configurations.
     pub(crate) keeps: Vec<SocketAddr>,
+    /// What becomes of the sessions of removed endpoints, by the new configuration if that has the
+    /// upstream; `None` if no endpoint is removed.
+    pub(crate) on_removed: Option<OnRemoved>,
 }
 
 /// An address that a listener binds, in the old configuration, the new configuration or both.

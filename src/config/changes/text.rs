@@ -45,6 +45,8 @@ impl ListenerChange {
     fn lines(&self, lines: &mut Vec<String>) {
         let who = format!("listener \"{}\"", self.name);
         fate(&who, &self.fate, lines);
+        let sessions = self.on_removed.iter();
+        lines.extend(sessions.map(|on_removed| format!("{who}: its sessions {on_removed}")));
         lines.extend(self.opens.iter().map(|at| format!("{who}: opens {at}")));
         let takes = self.takes.iter();
         lines.extend(takes.map(|(at, from)| format!("{who}: takes {at} from listener \"{from}\"")));
@@ -59,7 +61,12 @@ impl UpstreamChange {
         let who = format!("upstream \"{}\"", self.name);
         fate(&who, &self.fate, lines);
         lines.extend(self.adds.iter().map(|at| format!("{who}: adds {at}")));
-        lines.extend(self.removes.iter().map(|at| format!("{who}: removes {at}")));
+        let sessions = match self.on_removed {
+            Some(on_removed) => format!("its sessions {on_removed}"),
+            None => String::new(),
+        };
+        let removes = self.removes.iter();
+        lines.extend(removes.map(|at| format!("{who}: removes {at}; {sessions}")));
     }
 }
 

@@ -19,6 +19,7 @@ const BEFORE: &str = "
     name = 'echo'
     bind = '127.0.0.1:3'
     service = 'echo'
+    on_removed = 'drain'
     [[upstream]]
     name = 'db'
     endpoints = ['192.0.2.1:1', '192.0.2.2:1']
@@ -76,6 +77,7 @@ fn lines_name_the_key_the_old_and_the_new_value() {
                 "service = 'proxy'\nupstream = 'db'\nsocket.keepalive.idle = '9s'"
             ),
             ("'192.0.2.2:1'", "'192.0.2.3:1', '[2001:db8::1]:1'"),
+            ("name = 'db'", "name = 'db'\non_removed = 'reset'"),
             ("['192.0.2.9:1']", "['192.0.2.9:1']\nsource = ['127.0.0.2']"),
         ]),
         [
@@ -91,9 +93,10 @@ fn lines_name_the_key_the_old_and_the_new_value() {
             "listener \"echo\".timeouts.connect: unset → \"3s\"",
             "listener \"echo\".timeouts.connect_total: unset → \"10s\"",
             "listener \"echo\".socket.keepalive.idle: \"1m\" → \"9s\"",
+            "upstream \"db\".on_removed: \"keep\" → \"reset\"",
             "upstream \"db\": adds 192.0.2.3:1",
             "upstream \"db\": adds [2001:db8::1]:1",
-            "upstream \"db\": removes 192.0.2.2:1",
+            "upstream \"db\": removes 192.0.2.2:1; its sessions are reset",
             "upstream \"spare\".source: [] → [\"127.0.0.2\"]",
         ]
     );
@@ -112,7 +115,7 @@ fn addresses_open_close_and_move() {
             "upstream \"new\": added",
             "upstream \"new\": adds 192.0.2.9:1",
             "upstream \"spare\": removed",
-            "upstream \"spare\": removes 192.0.2.9:1",
+            "upstream \"spare\": removes 192.0.2.9:1; its sessions continue",
         ]
     );
     assert_eq!(
@@ -121,6 +124,7 @@ fn addresses_open_close_and_move() {
             "listener \"renamed\": added",
             "listener \"renamed\": takes 127.0.0.1:3 from listener \"echo\"",
             "listener \"echo\": removed",
+            "listener \"echo\": its sessions are reset over 10m",
             "listener \"echo\": gives 127.0.0.1:3 to listener \"renamed\"",
         ]
     );
@@ -197,13 +201,14 @@ fn json_has_the_same_changes() {
             "listeners": [{
                 "name": "web", "change": "changed",
                 "keys": [{"key": "backlog", "old": 4096, "new": 7, "needs_restart": false}],
-                "opens": [], "closes": ["127.0.0.1:1"], "takes": [], "gives": []
+                "opens": [], "closes": ["127.0.0.1:1"], "takes": [], "gives": [], "sessions": null
             }],
             "upstreams": [
                 {"name": "new", "change": "added", "keys": [],
-                 "adds": ["192.0.2.9:1"], "removes": [], "keeps": []},
+                 "adds": ["192.0.2.9:1"], "removes": [], "keeps": [], "sessions": null},
                 {"name": "spare", "change": "removed", "keys": [],
-                 "adds": [], "removes": ["192.0.2.9:1"], "keeps": []}
+                 "adds": [], "removes": ["192.0.2.9:1"], "keeps": [],
+                 "sessions": {"on_removed": "keep"}}
             ]
         }"#,
     )

@@ -63,6 +63,14 @@ const OF_LISTENERS: &[(&str, &[&str])] = &[
         &[],
     ),
     ("socket.notsent_lowat = '1GiB'", &[]),
+    ("on_removed = 'drain'\ndrain_over = '10m'", &[]),
+    (
+        "on_removed = 'reset'\ndrain_over = '10m'",
+        &[
+            "7: listener[0].drain_over = '10m': on_removed drains nothing; write on_removed = \
+             \"drain\" too, or no drain_over",
+        ],
+    ),
 ];
 
 /// Lines of an unused upstream with two endpoints from line 6 on, and the warnings that they get
@@ -70,6 +78,13 @@ const OF_LISTENERS: &[(&str, &[&str])] = &[
 const OF_UPSTREAMS: &[(&str, &[&str])] = &[
     ("", &[]),
     ("tries = 2", &[]),
+    (
+        "drain_over = '1s'",
+        &[
+            "6: upstream[0].drain_over = '1s': on_removed drains nothing; write on_removed = \
+             \"drain\" too, or no drain_over",
+        ],
+    ),
     (
         "tries = 3",
         &[

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use super::{
     Bind, BindForm, BindTo, Config, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel,
-    MaxSessions, Pin, PollerChoice, Process, Reason, Runtime, Service, Shutdown, SocketOptions,
-    Source, Timeouts, Upstream,
+    MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime, Service, Shutdown,
+    SocketOptions, Source, Timeouts, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -124,6 +124,7 @@ fn the_default_means_what_its_comments_say() {
                 bind: vec![bound("127.0.0.1:7007")],
                 service: Service::Echo,
                 backlog: 4096,
+                on_removed: OnRemoved::Keep,
                 timeouts: TIMEOUTS,
                 socket: SOCKET,
             },
@@ -132,6 +133,7 @@ fn the_default_means_what_its_comments_say() {
                 bind: vec![bound("127.0.0.1:7008")],
                 service: Service::Proxy { upstream: 0 },
                 backlog: 4096,
+                on_removed: OnRemoved::Keep,
                 timeouts: TIMEOUTS,
                 socket: SOCKET,
             },
@@ -141,6 +143,7 @@ fn the_default_means_what_its_comments_say() {
             endpoints: vec![address("127.0.0.1:7007")],
             source: vec![],
             tries: 3,
+            on_removed: OnRemoved::Keep,
             socket: SOCKET,
         }],
         source: Source::new("", ""),

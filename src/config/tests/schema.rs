@@ -120,6 +120,9 @@ impl Table<'_> {
         if key == "lifetime_jitter" {
             own.push(("timeouts.lifetime", "'1h'"));
         }
+        if key == "drain_over" {
+            own.push(("on_removed", "'drain'"));
+        }
         let mut front = String::new();
         let mut lines = |own: &[(&str, &str)], of: &mut Vec<(&str, &str)>, header: &str| {
             of.retain(|(key, _)| own.iter().all(|(own, _)| own != key));

@@ -1,11 +1,11 @@
-//! What every key of `timeouts` and `socket`, and an upstream's `source` and `tries`, means; what
-//! is refused in `session_refused`.
+//! What every key of `timeouts` and `socket`, `on_removed`, and an upstream's `source` and `tries`,
+//! means; what is refused in `session_refused`.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{SOCKET, TIMEOUTS, parse, proxy, upstream};
-use crate::config::{Keepalive, SocketOptions, Timeouts, Upstream};
+use crate::config::{Keepalive, OnRemoved, SocketOptions, Timeouts, Upstream};
 
 fn timeouts(lines: &str) -> Timeouts {
     parse(&proxy(lines)).listeners[0].timeouts
@@ -192,5 +192,28 @@ fn an_upstream_has_sources_and_tries() {
     for tries in [1, 100] {
         let read = upstream_of(both, &format!("tries = {tries}"));
         assert_eq!(read.tries, tries);
+    }
+}
+
+#[test]
+fn a_removal_keeps_drains_or_resets() {
+    let drain = |over| OnRemoved::Drain { over };
+    for (lines, expected) in [
+        ("", OnRemoved::Keep),
+        ("drain_over = '1s'", OnRemoved::Keep),
+        ("on_removed = 'keep'", OnRemoved::Keep),
+        ("on_removed = 'reset'", OnRemoved::Reset),
+        ("on_removed = 'drain'", drain(Duration::from_mins(10))),
+        (
+            "on_removed = 'drain'\ndrain_over = '1s'",
+            drain(Duration::from_secs(1)),
+        ),
+        (
+            "on_removed = 'drain'\ndrain_over = '24h'",
+            drain(Duration::from_hours(24)),
+        ),
+    ] {
+        assert_eq!(parse(&proxy(lines)).listeners[0].on_removed, expected);
+        assert_eq!(upstream_of("['10.0.0.1:1']", lines).on_removed, expected);
     }
 }

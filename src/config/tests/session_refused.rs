@@ -1,4 +1,4 @@
-//! Every message about `timeouts`, `socket`, `source` and `tries`, to the letter, as tables.
+//! Every message about `timeouts`, `socket`, `on_removed`, `source` and `tries`, to the letter.
 //!
 //! A case is what stands from line 5 or 6 on in a listener or an upstream, and its answer.
 
@@ -395,4 +395,24 @@ fn says_what_is_wrong_with_a_source() {
         found[1],
         "7: upstream[0].tries = '3': not a whole number; write 1 to 100, without quotes"
     );
+}
+
+#[test]
+fn a_removal_without_a_rule() {
+    let lines = "on_removed = 'wait'\ndrain_over = '25h'";
+    let expected = |table: &str| {
+        [
+            format!(
+                "6: {table}.on_removed = 'wait': not a rule for sessions; write \"keep\", \
+                 \"drain\" or \"reset\""
+            ),
+            format!(
+                "7: {table}.drain_over = '25h': out of range; write \"1s\" to \"1d\": less is a \
+                 reset, and a drain of days does not end by itself"
+            ),
+        ]
+    };
+    assert_eq!(wrong(&proxy(lines)), expected("listener[0]"));
+    let found = wrong(&upstream("['10.0.0.1:1']", lines));
+    assert_eq!(found, expected("upstream[0]"));
 }
