@@ -13,6 +13,7 @@ mod endpoints;
 mod faults;
 mod flood;
 mod limits;
+mod log_file;
 mod logging;
 mod memory;
 mod parent;
