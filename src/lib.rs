@@ -6,6 +6,7 @@
 pub mod buf;
 pub mod cli;
 pub mod config;
+mod control;
 pub mod net;
 pub mod poller;
 pub mod proxy;

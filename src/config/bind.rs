@@ -42,6 +42,15 @@ pub(crate) enum BindTo {
 }
 
 impl Bind {
+    /// A single address.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self {
+            element: 0,
+            form: BindForm::Single,
+            to: BindTo::Tcp(address),
+        }
+    }
+
     /// The TCP address, if it is one.
     pub(crate) fn tcp(&self) -> Option<SocketAddr> {
         let BindTo::Tcp(address) = self.to;

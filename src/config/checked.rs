@@ -1,5 +1,6 @@
 //! The checked configuration, as the server reads it.
 
+use super::control::Control;
 use super::effective::Keys;
 use super::listener::Listener;
 use super::log::Log;
@@ -16,6 +17,8 @@ pub struct Config {
     pub(crate) runtime: Runtime,
     /// The user of the server, and its PID file; `[process]`.
     pub(crate) process: Process,
+    /// The control socket and health checks; `[control]`.
+    pub(crate) control: Control,
     /// What is logged and how; `[log]`.
     pub(crate) log: Log,
     /// How sessions end; `[shutdown]`.
@@ -31,10 +34,6 @@ pub struct Config {
 impl Config {
     /// All settings as keys of the file, defaults included.
     #[must_use]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the admin API will show the settings")
-    )]
     pub(crate) fn effective(&self) -> Keys {
         let listeners = self.listeners.iter().map(|of| of.keys(&self.upstreams));
         let upstreams = self.upstreams.iter().map(Upstream::keys);
@@ -49,6 +48,7 @@ impl Config {
         let Self {
             runtime,
             process,
+            control,
             log,
             shutdown,
             listeners: _,
@@ -58,6 +58,7 @@ impl Config {
         Keys::default()
             .table("runtime", runtime.keys())
             .table("process", process.keys())
+            .table("control", control.keys())
             .table("log", log.keys())
             .table("shutdown", shutdown.keys())
     }

@@ -302,7 +302,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// The candidate with the most similar spelling, if any is similar enough.
-pub(super) fn nearest<'c>(
+pub(crate) fn nearest<'c>(
     text: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<String> {

@@ -18,6 +18,7 @@ mod address;
 mod bind;
 mod changes;
 mod checked;
+mod control;
 mod doubts;
 mod effective;
 mod errors;
@@ -48,9 +49,11 @@ pub(crate) use bind::BindForm;
 pub(crate) use bind::{Bind, BindTo};
 pub(crate) use changes::diff;
 pub use checked::Config;
+pub(crate) use control::Control;
+pub(crate) use errors::nearest;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub(crate) use listener::{Listener, Service};
-pub(crate) use log::{Log, LogFormat, LogLevel, LogTarget};
+pub(crate) use log::{Log, LogFormat, LogLevel};
 pub(crate) use on_removed::OnRemoved;
 pub(crate) use process::Process;
 pub(crate) use runtime::{Lanes, MaxSessions, Pin, PollerChoice, Runtime};
@@ -79,6 +82,7 @@ impl Config {
         let config = Section::root(&file).read(|root| {
             let runtime = root.table("runtime", "[runtime]", Runtime::read);
             let process = root.table("process", "[process]", Process::read);
+            let control = root.table("control", "[control]", Control::read);
             let log = root.table("log", "[log]", Log::read);
             let shutdown = root.table("shutdown", "[shutdown]", Shutdown::read);
             let (upstreams, names) = upstream::read_all(root);
@@ -87,6 +91,7 @@ impl Config {
             Ok(Self {
                 runtime,
                 process,
+                control,
                 log,
                 shutdown,
                 listeners: listeners.into_iter().collect::<Result<_, _>>()?,

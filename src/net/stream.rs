@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use super::options::{SocketOptions, reset_if_killed};
 use crate::buf::Chain;
-use crate::runtime::{Close, Handle, LaneSocket};
+use crate::runtime::{Close, Handle, LaneSocket, TcpInfo};
 use crate::sys::{self, Bug, OsSocket, SocketRef, seeded};
 
 /// A TCP connection of one lane, owned by one task: a [`LaneSocket`] with the methods of a
@@ -192,6 +192,14 @@ impl Stream {
         self.socket
             .with_descriptor(sys::acknowledged_total)
             .unwrap_or(0)
+    }
+
+    /// The connection as the kernel sees it; `None` where the system does not say.
+    pub(crate) fn tcp_info(&self) -> Option<TcpInfo> {
+        let info = self
+            .socket
+            .with_descriptor(|socket| Ok(sys::tcp_info(socket)));
+        info.ok().flatten()
     }
 
     /// Closes the connection. With unread input the kernel sends a reset in place of a FIN.

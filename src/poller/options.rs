@@ -39,14 +39,22 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl fmt::Display for BackEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl BackEnd {
+    /// The word for the back end.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::IoUring => "io_uring",
             Self::Epoll => "epoll",
             Self::Kqueue => "kqueue",
             Self::Iocp => "iocp",
-        })
+        }
+    }
+}
+
+impl fmt::Display for BackEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -76,6 +76,11 @@ impl Deadline {
         self.last = now;
     }
 
+    /// The start of the present idle time.
+    pub(super) fn last_active(&self) -> Time {
+        self.last
+    }
+
     /// The time of the next check; the end of time without any limit.
     pub(super) fn at(&self, timeouts: &Timeouts, open: Open) -> Time {
         self.end.min(self.last + open.quiet(timeouts).0)

@@ -43,6 +43,8 @@ pub(super) enum EndReason {
     LocalResources,
     /// The server stopped and would not wait any longer.
     Shutdown,
+    /// An operator ended the session.
+    Operator,
     /// A defect of corelane.
     Internal,
 }
@@ -87,6 +89,7 @@ impl From<EndRequest> for EndReason {
     fn from(why: EndRequest) -> Self {
         match why {
             EndRequest::Shutdown => Self::Shutdown,
+            EndRequest::Operator => Self::Operator,
         }
     }
 }
@@ -136,6 +139,7 @@ impl fmt::Display for EndReason {
             Self::ConnectUnreachable => "connect_unreachable",
             Self::LocalResources => "local_resources",
             Self::Shutdown => "shutdown",
+            Self::Operator => "operator",
             Self::Internal => "internal",
         })
     }
@@ -162,7 +166,8 @@ mod tests {
             Some(EndReason::ConnectTimeout) => EndReason::ConnectUnreachable,
             Some(EndReason::ConnectUnreachable) => EndReason::LocalResources,
             Some(EndReason::LocalResources) => EndReason::Shutdown,
-            Some(EndReason::Shutdown) => EndReason::Internal,
+            Some(EndReason::Shutdown) => EndReason::Operator,
+            Some(EndReason::Operator) => EndReason::Internal,
             Some(EndReason::Internal) => return None,
         })
     }

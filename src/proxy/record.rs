@@ -91,8 +91,14 @@ impl Identity {
             generation: context.id.generation,
             listener: Arc::clone(&context.name),
             client: self.client,
+            upstream: context
+                .service
+                .upstream()
+                .map(|upstream| Arc::clone(upstream.name())),
             endpoint: None,
             since: self.start,
+            active: self.start,
+            is_ending: false,
             from_client: 0,
             to_client: 0,
         }

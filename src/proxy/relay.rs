@@ -15,7 +15,9 @@ use super::end_reason::{EndReason, Side};
 use super::pump::{Peer, Pump, PumpContext};
 use super::record::Record;
 use crate::net::Stream;
-use crate::runtime::{Close, Description, EndRequest, ErrorCode, Handle, Session, Time, Timer};
+use crate::runtime::{
+    Close, Description, EndRequest, ErrorCode, Handle, Legs, Session, Time, Timer,
+};
 
 /// A session that relays: the future of its task, and all memory of an idle session besides its
 /// sockets. Kept small for this reason; an echo has no memory for a second direction.
@@ -297,11 +299,23 @@ impl<F: Far> Future for Relay<F> {
 
 impl<F: Far> Session for Relay<F> {
     fn describe(&self) -> Description {
-        let mut description = self.record.describe("relay");
+        let mut description = Description {
+            active: self.deadline.last_active(),
+            is_ending: self.open == Open::Half || self.phase != Phase::Relaying,
+            ..self.record.describe("relay")
+        };
         if self.far.parts().is_none() {
             description.to_client = description.from_client;
         }
         description
+    }
+
+    fn legs(&self) -> Legs {
+        let of = |peer: &Peer| peer.stream.tcp_info();
+        Legs {
+            client: of(&self.client),
+            upstream: self.far.parts().and_then(|(upstream, _)| of(upstream)),
+        }
     }
 
     fn ask_to_end(mut self: Pin<&mut Self>, why: EndRequest) {

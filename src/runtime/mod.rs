@@ -42,8 +42,11 @@ pub use self::log_interval::LogInterval;
 pub(crate) use self::mailbox::{MailSender, Mailbox};
 pub(crate) use self::release::Release;
 pub use self::remote::Remote;
+pub(crate) use self::scheduler::Visited;
 pub(crate) use self::semaphore::Semaphore;
-pub(crate) use self::session::{Control, Cursor, Description, EndRequest, Session, SessionId};
+pub(crate) use self::session::{
+    Control, Cursor, Description, EndRequest, Legs, Session, SessionId,
+};
 pub use self::socket::LaneSocket;
 pub(crate) use self::socket_table::Sent;
 pub(crate) use self::splice::{SourceState, Spliced};
@@ -55,4 +58,4 @@ pub(crate) use self::waitlist::{Seat, Waitlist};
 pub(crate) use self::watchdog::{Pulse, Watchdog};
 pub use crate::poller::Close;
 pub(crate) use crate::sys::{Bug, seeded};
-pub(crate) use crate::sys::{ErrorCode, PeerAddress, Time};
+pub(crate) use crate::sys::{ErrorCode, PeerAddress, TcpInfo, Time};

@@ -13,7 +13,7 @@ use std::task::{Poll, RawWakerVTable};
 
 use super::remote::{Message, Remote, Task};
 use super::run_queue::RunQueue;
-use super::session::{Cursor, Description, EndRequest, Session};
+use super::session::{Cursor, Description, EndRequest, Legs, Session};
 use super::task::{self, Schedule, TaskId, TaskName};
 use crate::stats::LaneStats;
 
@@ -50,19 +50,34 @@ pub(super) struct Tasks {
 
 /// A session of a lane, between two turns.
 #[derive(Debug)]
-pub(crate) struct Visited(Task);
+pub(crate) struct Visited {
+    task: Task,
+    slot: usize,
+}
 
 impl Visited {
     /// The present state of the session; `None` if the session has ended.
     #[must_use]
     pub(crate) fn describe(&self) -> Option<Description> {
-        self.0.describe()
+        self.task.describe()
+    }
+
+    /// The connections of the session; `None` if the session has ended.
+    #[must_use]
+    pub(crate) fn legs(&self) -> Option<Legs> {
+        self.task.legs()
+    }
+
+    /// The place of the session in the table of tasks, for life.
+    #[must_use]
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor(self.slot)
     }
 
     /// Lets the session end in the lane's next turn; see [`Session::ask_to_end`].
     pub(crate) fn ask_to_end(&self, why: EndRequest) {
-        self.0.ask_to_end(why);
-        schedule(&self.0);
+        self.task.ask_to_end(why);
+        schedule(&self.task);
     }
 }
 
@@ -162,7 +177,7 @@ impl Scheduler {
                 Some(Some(task)) if !task.is_session() => continue,
                 Some(Some(task)) => task.clone(),
             };
-            visit(&Visited(task));
+            visit(&Visited { task, slot });
         }
         Some(Cursor(end))
     }

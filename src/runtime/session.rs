@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::sys::{PeerAddress, Time};
+use crate::sys::{PeerAddress, TcpInfo, Time};
 
 /// Identifies a session for the life of the process. Never used twice; 64 bits, so a process that
 /// takes over can continue the sequence.
@@ -27,6 +27,8 @@ impl fmt::Display for SessionId {
 pub(crate) enum EndRequest {
     /// The server stops.
     Shutdown,
+    /// An operator ends the session.
+    Operator,
 }
 
 /// A session at one moment.
@@ -44,20 +46,40 @@ pub(crate) struct Description {
     pub listener: Arc<str>,
     /// The address of the client.
     pub client: PeerAddress,
+    /// The name of the upstream; none for an echo.
+    pub upstream: Option<Arc<str>>,
     /// The address of the connected endpoint.
     pub endpoint: Option<SocketAddr>,
     /// The start of the session.
     pub since: Time,
+    /// The start of the present idle time.
+    pub active: Time,
+    /// Whether a direction has ended, or the last bytes wait for acknowledgement.
+    pub is_ending: bool,
     /// Bytes from the client accepted by the kernel for the far end.
     pub from_client: u64,
     /// Bytes accepted by the kernel for the client.
     pub to_client: u64,
 }
 
+/// The connections of a session, in the kernel's view at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Legs {
+    /// `None` where the system has no such facts, or before the relay.
+    pub client: Option<TcpInfo>,
+    /// The same for the upstream; `None` for an echo, too.
+    pub upstream: Option<TcpInfo>,
+}
+
 /// The future of a session.
 pub(crate) trait Session: Future<Output = ()> {
     /// The present state of the session.
     fn describe(&self) -> Description;
+
+    /// The session's connections: a system call for each.
+    fn legs(&self) -> Legs {
+        Legs::default()
+    }
 
     /// Lets the session end in the next poll, which follows at once, by a reset of all connections.
     fn ask_to_end(self: Pin<&mut Self>, why: EndRequest);
@@ -75,3 +97,15 @@ pub(crate) trait Control {
 /// Where a listing of a lane's sessions goes on: at a slot of the table of tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor(pub(super) usize);
+
+impl Cursor {
+    /// The cursor at a slot.
+    pub(crate) fn at(slot: usize) -> Self {
+        Self(slot)
+    }
+
+    /// The slot.
+    pub(crate) fn slot(self) -> usize {
+        self.0
+    }
+}

@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::session::{Control, Description, EndRequest, Session};
+use super::session::{Control, Description, EndRequest, Legs, Session};
 use crate::sys::{AtomicU32, fence};
 
 /// What a task is called in logs: a reference to a literal, so that it costs one word.
@@ -71,6 +71,7 @@ struct Vtable<L: 'static> {
 /// What a session answers besides.
 struct SessionVtable<L: 'static> {
     describe: unsafe fn(NonNull<Header<L>>) -> Description,
+    legs: unsafe fn(NonNull<Header<L>>) -> Legs,
     ask_to_end: unsafe fn(NonNull<Header<L>>, EndRequest),
 }
 
@@ -110,6 +111,7 @@ impl<L> Task<L> {
             free: free::<L, S>,
             session: Some(SessionVtable {
                 describe: describe::<L, S>,
+                legs: legs::<L, S>,
                 ask_to_end: ask_to_end::<L, S>,
             }),
         };
@@ -142,6 +144,13 @@ impl<L> Task<L> {
         let session = self.living_session()?;
         // SAFETY: the future is not done, and the lane does nothing else with it.
         Some(unsafe { (session.describe)(self.0) })
+    }
+
+    /// The connections of the session, on the terms of [`Task::describe`].
+    pub(super) fn legs(&self) -> Option<Legs> {
+        let session = self.living_session()?;
+        // SAFETY: as in `describe`.
+        Some(unsafe { (session.legs)(self.0) })
     }
 
     /// Asks the session to end; the caller schedules the task afterwards. Only its lane may, and
@@ -294,6 +303,14 @@ unsafe fn describe<L, S: Session>(header: NonNull<Header<L>>) -> Description {
     // SAFETY: as in `poll`: the lane is here, so no other reference to the future is in use.
     let session = unsafe { &*whole.future.get() };
     session.describe()
+}
+
+unsafe fn legs<L, S: Session>(header: NonNull<Header<L>>) -> Legs {
+    // SAFETY: as in `poll`.
+    let whole = unsafe { header.cast::<Whole<L, S>>().as_ref() };
+    // SAFETY: as in `describe`.
+    let session = unsafe { &*whole.future.get() };
+    session.legs()
 }
 
 unsafe fn ask_to_end<L, S: Session>(header: NonNull<Header<L>>, why: EndRequest) {

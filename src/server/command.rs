@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::bind::LaneListeners;
+use crate::control::ToLane;
 use crate::proxy::{Handed, Handoff, ListenerId};
 use crate::runtime::{MailSender, Remote};
 
@@ -22,6 +23,8 @@ pub(crate) enum Command {
     },
     /// Stop these listeners. Connections already accepted by the kernel are served.
     Stop(Vec<ListenerId>),
+    /// Tell about sessions, or end some.
+    Sessions(ToLane),
     /// End when no listener accepts and the last session has ended.
     Drain,
     /// End now, and reset the remaining sessions.

@@ -78,8 +78,7 @@ impl Generation {
         (0..self.listeners.len()).map(|at| self.id(at)).collect()
     }
 
-    /// The upstreams of the listeners, for the checks of the simulator.
-    #[cfg(feature = "sim")]
+    /// The upstreams of the listeners, in the order of the listeners.
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let services = self.listeners.iter().map(|shared| &shared.service);
         services.filter_map(|service| match service {

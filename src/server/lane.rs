@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::command::{Command, LaneSenders};
 use super::generation::Generation;
 use super::lane_generations::LaneGenerations;
+use super::lane_sessions;
 use crate::poller::BackEnd;
 use crate::proxy::Handed;
 use crate::runtime::{Cursor, Description, EndRequest, Lane, LaneOptions, Mailbox};
@@ -175,6 +176,7 @@ impl Serving {
                     let generations = &self.generations;
                     self.lane.enter(|| generations.stop(&listeners));
                 }
+                Command::Sessions(command) => lane_sessions::obey(&mut self.lane, command),
                 Command::Drain => self.stage = Stage::Draining,
                 Command::Abort => self.stage = Stage::Aborting,
             }

@@ -16,7 +16,6 @@ use std::sync::mpsc::{
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::log_file::LogFile;
 use crate::sys::{self, Time};
 
 /// Maximum of waiting lines: with [`BYTES_MAX`] some seconds of a busy server's session lines.
@@ -34,46 +33,15 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The destination of lines.
 pub(super) trait Sink: Send + 'static {
     /// Takes some of the bytes, as [`io::Write::write`] does.
-    fn write(&mut self, style: Style, bytes: &[u8]) -> io::Result<usize>;
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Waits for a limited time until a sink that would block accepts more.
-    fn await_room(&mut self, style: Style);
-    /// What it is, for the report of dropped lines.
-    fn name(&self) -> &'static str;
-    /// Changes itself; may return a line about the change.
-    fn obey(&mut self, order: Order) -> Option<Text>;
+    fn await_room(&mut self);
 }
 
-/// The form of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
-    /// A line for people.
-    Text,
-    /// A line with an object.
-    Json,
-    /// An entry of systemd's journal.
-    Entry,
-}
-
-/// An event in its form, with the newline of a line.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Text {
-    pub(super) style: Style,
-    pub(super) text: String,
-}
-
-/// A change of the sink.
-#[derive(Debug)]
-pub(super) enum Order {
-    /// Lines go to this file from now on, or to standard error.
-    Switch(Option<LogFile>),
-    /// The file is opened anew.
-    Reopen,
-}
-
-/// A text in the queue.
+/// One line, with its newline.
 #[derive(Debug)]
 struct Line {
-    text: Text,
+    text: String,
     /// Lines dropped between the previous line and this one.
     dropped_before: u64,
 }
@@ -99,16 +67,14 @@ impl State {
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     lines: SyncSender<Line>,
-    /// Obeyed before the next line.
-    orders: Sender<Order>,
     state: Arc<State>,
 }
 
 impl Queue {
     /// Queues a line, or drops and counts it. A detail leaves a quarter of the queue free.
-    pub(super) fn push(&self, text: Text, is_detail: bool) {
+    pub(super) fn push(&self, text: String, is_detail: bool) {
         let kept = if is_detail { KEPT } else { usize::MAX };
-        let bytes = text.text.len();
+        let bytes = text.len();
         let lines = self.state.lines.fetch_add(1, AcqRel);
         let queued = self.state.bytes.fetch_add(bytes, AcqRel);
         let has_room = lines < LINES_MAX - LINES_MAX / kept
@@ -129,21 +95,11 @@ impl Queue {
         }
     }
 
-    /// Has the writing thread change the sink before the next line.
-    pub(super) fn order(&self, order: Order) {
-        // At the end of the process nobody obeys.
-        _ = self.orders.send(order);
-        self.wake();
-    }
-
     /// Wakes a waiting writer by an empty line.
     fn wake(&self) {
         self.state.lines.fetch_add(1, AcqRel);
         let nothing = Line {
-            text: Text {
-                style: Style::Text,
-                text: String::new(),
-            },
+            text: String::new(),
             dropped_before: 0,
         };
         if self.lines.try_send(nothing).is_err() {
@@ -177,23 +133,20 @@ impl Writing {
 }
 
 /// Starts the thread that writes to `sink`. `say` makes the line that reports the number of dropped
-/// lines, the sink's error in the meantime, and the sink's name.
+/// lines and the sink's error in the meantime.
 pub(super) fn start<S: Sink>(
     sink: S,
-    say: impl Fn(u64, Option<&io::Error>, &str) -> Option<Text> + Send + 'static,
+    say: impl Fn(u64, Option<&io::Error>) -> String + Send + 'static,
 ) -> io::Result<(Queue, Writing)> {
     let (sender, lines) = sync_channel(LINES_MAX);
-    let (ordering, orders) = channel();
     let state = Arc::new(State::default());
     let queue = Queue {
         lines: sender,
-        orders: ordering,
         state: Arc::clone(&state),
     };
     let (finished, done) = channel();
     let writer = Writer {
         lines,
-        orders,
         state,
         sink,
         say,
@@ -216,7 +169,6 @@ pub(super) fn start<S: Sink>(
 
 struct Writer<S, F> {
     lines: Receiver<Line>,
-    orders: Receiver<Order>,
     state: Arc<State>,
     sink: S,
     say: F,
@@ -231,16 +183,15 @@ struct Writer<S, F> {
     finished: Sender<()>,
 }
 
-impl<S: Sink, F: Fn(u64, Option<&io::Error>, &str) -> Option<Text>> Writer<S, F> {
+impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
     fn run(mut self) {
         while let Some(line) = self.next() {
-            self.obey();
             self.owed += line.dropped_before;
             if self.until_due().is_zero() {
                 self.say_dropped();
             }
             self.write(&line.text);
-            self.state.give_back(line.text.text.len());
+            self.state.give_back(line.text.len());
         }
         // The process's end waits for this message, or no longer does.
         let _is_heard = self.finished.send(()).is_ok();
@@ -287,30 +238,16 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>, &str) -> Option<Text>> Writer<S, F>
         if self.owed == 0 {
             return;
         }
-        let (lines, error) = (mem::take(&mut self.owed), self.error.take());
+        let line = (self.say)(mem::take(&mut self.owed), self.error.take().as_ref());
         self.said = Some(sys::now());
-        if let Some(line) = (self.say)(lines, error.as_ref(), self.sink.name()) {
-            self.write(&line);
-        }
-    }
-
-    /// Obeys the orders so far, and writes what the sink says of them. Whether there were any.
-    fn obey(&mut self) -> bool {
-        let mut is_changed = false;
-        while let Ok(order) = self.orders.try_recv() {
-            is_changed = true;
-            if let Some(line) = self.sink.obey(order) {
-                self.write(&line);
-            }
-        }
-        is_changed
+        self.write(&line);
     }
 
     /// Writes a whole line, however long the sink takes.
-    fn write(&mut self, line: &Text) {
-        let mut rest = line.text.as_bytes();
+    fn write(&mut self, line: &str) {
+        let mut rest = line.as_bytes();
         while !rest.is_empty() && !self.is_given_up {
-            let error = match self.sink.write(line.style, rest) {
+            let error = match self.sink.write(rest) {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
                 Ok(bytes) => {
                     rest = &rest[bytes..];
@@ -320,7 +257,7 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>, &str) -> Option<Text>> Writer<S, F>
             };
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock => self.sink.await_room(line.style),
+                io::ErrorKind::WouldBlock => self.sink.await_room(),
                 // A disk may get room again, and a named pipe a new reader.
                 _ => {
                     self.error = Some(error);
@@ -330,10 +267,6 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>, &str) -> Option<Text>> Writer<S, F>
                         thread::park_timeout(INTERVAL);
                     }
                 }
-            }
-            if self.obey() {
-                // A line is whole at a new target.
-                rest = line.text.as_bytes();
             }
         }
     }
@@ -346,7 +279,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::time::Duration;
 
-    use super::{BYTES_MAX, KEPT, LINES_MAX, Order, Queue, Sink, Style, Text, Writing, start};
+    use super::{BYTES_MAX, KEPT, LINES_MAX, Queue, Sink, Writing, start};
 
     /// Long enough that only a defect reaches it.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -358,12 +291,10 @@ mod tests {
     struct Asked {
         answers: Receiver<Answer>,
         writes: Sender<String>,
-        /// A message ends a wait for room.
-        room: Receiver<()>,
     }
 
     impl Sink for Asked {
-        fn write(&mut self, _: Style, bytes: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             // Without an answer the sink blocks; after the test's end the sink accepts everything.
             let most = self.answers.recv().unwrap_or(Ok(usize::MAX))?;
             let taken = bytes.len().min(most);
@@ -372,25 +303,8 @@ mod tests {
             Ok(taken)
         }
 
-        fn await_room(&mut self, _: Style) {
+        fn await_room(&mut self) {
             _ = self.writes.send("<waits>".to_owned());
-            _ = self.room.recv();
-        }
-
-        fn name(&self) -> &'static str {
-            "the test"
-        }
-
-        fn obey(&mut self, order: Order) -> Option<Text> {
-            assert!(matches!(order, Order::Reopen), "{order:?}");
-            Some(text("reopened\n"))
-        }
-    }
-
-    fn text(text: &str) -> Text {
-        Text {
-            style: Style::Text,
-            text: text.to_owned(),
         }
     }
 
@@ -399,22 +313,18 @@ mod tests {
         writing: Writing,
         answers: Sender<Answer>,
         writes: Receiver<String>,
-        room: Sender<()>,
     }
 
     fn rig() -> Rig {
         let (answers, asked) = channel();
         let (sender, writes) = channel();
-        let (room, awaited) = channel();
         let sink = Asked {
             answers: asked,
             writes: sender,
-            room: awaited,
         };
-        let say = |lines, error: Option<&io::Error>, name: &str| {
-            assert_eq!(name, "the test");
+        let say = |lines, error: Option<&io::Error>| {
             let why = error.map_or(String::new(), |error| format!(" ({})", error.kind()));
-            Some(text(&format!("{lines} dropped{why}\n")))
+            format!("{lines} dropped{why}\n")
         };
         let (queue, writing) = start(sink, say).unwrap();
         Rig {
@@ -422,13 +332,12 @@ mod tests {
             writing,
             answers,
             writes,
-            room,
         }
     }
 
     impl Rig {
         fn push(&self, line: &str) {
-            self.queue.push(text(line), false);
+            self.queue.push(line.to_owned(), false);
         }
 
         fn push_all(&self, lines: &[&str]) {
@@ -453,7 +362,6 @@ mod tests {
                 writing,
                 answers,
                 writes,
-                room: _,
             } = self;
             drop(answers);
             writing.finish(PATIENCE);
@@ -482,7 +390,6 @@ mod tests {
             Err(io::ErrorKind::WouldBlock),
             Ok(1),
         ]);
-        rig.room.send(()).unwrap();
         for part in ["ab", "c", "<waits>", "d"] {
             assert_eq!(rig.written(), part);
         }
@@ -539,7 +446,7 @@ mod tests {
     fn details_leave_room_for_what_matters() {
         let rig = rig();
         for _ in 0..LINES_MAX {
-            rig.queue.push(text("detail\n"), true);
+            rig.queue.push("detail\n".to_owned(), true);
         }
         let kept = LINES_MAX / KEPT;
         for _ in 0..kept {
@@ -556,26 +463,6 @@ mod tests {
         );
         assert_eq!(rest[LINES_MAX - kept], format!("{kept} dropped\n"));
         assert_eq!(rest[LINES_MAX + 1], "1 dropped\n");
-    }
-
-    /// An order waits neither for a line, nor for a failing sink; the line is then written anew.
-    #[test]
-    fn an_order_is_obeyed_before_the_next_line() {
-        let idle = rig();
-        idle.answer([Ok(usize::MAX)]);
-        idle.queue.order(Order::Reopen);
-        assert_eq!(idle.written(), "reopened\n");
-        idle.push("a\n");
-        assert_eq!(idle.rest(), ["a\n"]);
-
-        let failing = rig();
-        failing.push("abc\n");
-        failing.answer([Ok(1), Err(io::ErrorKind::WouldBlock)]);
-        assert_eq!(failing.written(), "a");
-        assert_eq!(failing.written(), "<waits>");
-        failing.queue.order(Order::Reopen);
-        failing.room.send(()).unwrap();
-        assert_eq!(failing.rest(), ["reopened\n", "abc\n"]);
     }
 
     /// The process ends while the sink blocks or fails.

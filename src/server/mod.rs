@@ -5,9 +5,11 @@
 //! machine → bind every listener → start the lanes → serve until a signal → drain within the grace
 //! period → stop.
 
+mod answers;
 mod bind;
 mod changeable;
 mod command;
+mod control;
 mod error;
 mod generation;
 mod here;
@@ -15,11 +17,10 @@ mod inherited;
 mod journal;
 mod lane;
 mod lane_generations;
+mod lane_sessions;
 mod log;
-mod log_control;
-mod log_file;
+mod log_level;
 mod log_queue;
-mod log_target;
 mod log_text;
 mod memory;
 mod options;

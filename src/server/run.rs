@@ -9,14 +9,16 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::bind::{bind, in_words, listen};
+use super::control::ControlSockets;
 use super::error::{ServerError, chain};
 use super::generation::{FIRST, Generation};
 use super::here;
 use super::inherited::Inherited;
 use super::lane::{self, LanePlan, Opened};
 use super::log::{self, LogEnd};
-use super::log_control::LogControl;
+use super::log_level::LiveLevel;
 use super::memory::arenas;
 use super::plan::Plan;
 use super::process::{PidFile, change_account};
@@ -45,15 +47,19 @@ pub(crate) fn run(config: &Config, source: &str) -> Result<(), ServerError> {
         Ok(prepared) => prepared,
         Err(error) => {
             // There is no log yet.
-            say(&error);
+            _ = writeln!(
+                io::stderr(),
+                "corelane: the server failed: {}",
+                chain(&error)
+            );
             return Err(error);
         }
     };
     let (version, pid) = (env!("CARGO_PKG_VERSION"), process::id());
     tracing::info!(version, pid, configuration = source, "corelane starts");
     inherited.announce();
-    let control = log.as_ref().map(LogEnd::control);
-    let result = match serve(config, &inherited, control) {
+    let level = log.as_ref().map(|log| log.level().clone());
+    let result = match serve(config, source, &inherited, level) {
         Err(stopped @ ServerError::Stopped) => {
             tracing::info!("{stopped}");
             Ok(())
@@ -73,24 +79,9 @@ pub(crate) fn run(config: &Config, source: &str) -> Result<(), ServerError> {
         (Err(error), _) => tracing::error!("the server failed: {}", chain(error)),
     }
     if let Some(log) = log {
-        let has_file = log.control().has_file();
         log.finish();
-        if let (Err(error), true) = (&result, has_file) {
-            // For who started the server, and does not look into the file.
-            say(error);
-        }
     }
     result
-}
-
-/// Tells standard error why the server failed, without the log.
-fn say(error: &ServerError) {
-    let text = match error {
-        // Begins with the file and the line.
-        ServerError::Config(errors) | ServerError::Taken(errors) => errors.to_string(),
-        error => format!("corelane: the server failed: {}", chain(error)),
-    };
-    _ = writeln!(io::stderr(), "{text}");
 }
 
 fn prepare(config: &Config) -> Result<(Inherited, Option<LogEnd>), ServerError> {
@@ -99,7 +90,7 @@ fn prepare(config: &Config) -> Result<(Inherited, Option<LogEnd>), ServerError> 
     if let Some(arenas) = arenas(&inherited.given().memory) {
         sys::limit_arenas(arenas);
     }
-    let log = log::start(&config.log, system(NO_THREAD)).map_err(|error| error.placed(config))?;
+    let log = log::start(&config.log).map_err(system(NO_THREAD))?;
     Ok((inherited, log))
 }
 
@@ -109,13 +100,13 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServerError {
 
 fn serve(
     config: &Config,
+    source: &str,
     inherited: &Inherited,
-    log: Option<&LogControl>,
+    level: Option<LiveLevel>,
 ) -> Result<(), ServerError> {
     // Before the first wait, so that every wait obeys a stop.
     let (sender, events) = channel();
-    signals::forward(sender.clone(), Event::Request, log.cloned())
-        .map_err(system("cannot take signals"))?;
+    signals::forward(sender.clone(), Event::Request).map_err(system("cannot take signals"))?;
     let mut events = Events::new(events);
     let mut pause = |time| events.pause(time);
     let (plan, warnings) = here::plan(config, &inherited.given(), &mut pause)?;
@@ -126,6 +117,7 @@ fn serve(
     let bound = bind(&changeable.listeners, fixed.lanes.len(), &mut pause);
     let (listeners, bound) = bound.map_err(|error| error.placed(config))?;
     let _pid_file = PidFile::create(&config.process).map_err(|error| error.placed(config))?;
+    let control = ControlSockets::open(config).map_err(|error| error.placed(config))?;
     // Before a lane starts, so that every ring and descriptor belongs to the new user.
     change_account(&config.process).map_err(|error| error.placed(config))?;
     let limit = SessionLimit::new(changeable.max_sessions);
@@ -151,10 +143,14 @@ fn serve(
         let thread = spawn(lane, Arc::clone(&generation), sender.clone());
         threads.push(thread.map_err(system(NO_THREAD))?);
     }
-    drop(sender);
+    let to_main = sender;
 
     let mut server = Server::new(events, threads, Arc::clone(&limit));
+    let shared = (&generation, &limit);
+    server.answer_with(Answers::new(source, config, changeable, &bound, shared));
     let pollers = server.await_start(fixed.lanes.len())?;
+    let serving = control.serve(server.lanes(), &pollers.of_lanes, to_main, level);
+    serving.map_err(system("cannot start the control plane"))?;
     listen(&changeable.listeners, &listeners, &bound).map_err(|error| error.placed(config))?;
     server.listen(FIRST, listeners);
     announce(&plan, &pollers, &bound);

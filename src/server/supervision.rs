@@ -10,12 +10,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::bind::LaneListeners;
 use super::command::{Command, LaneSenders};
 use super::error::ServerError;
 use super::service::ServiceReports;
 use super::signals::Request;
 use super::stop::Stop;
+use crate::control::{Ask, State};
 use crate::poller::BackEnd;
 use crate::proxy::{Handoff, ListenerId, SessionLimit};
 use crate::runtime::{LogInterval, Remote};
@@ -29,6 +31,8 @@ const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) enum Event {
     Request(Request),
+    /// A question of the control plane.
+    Ask(Ask),
     /// A lane is open and will serve.
     Started {
         lane: usize,
@@ -101,8 +105,7 @@ impl Events {
     /// Logs the effect of a request that stops nothing, at most once a second per signal.
     fn answer(&mut self, request: &Request) {
         let signal = match request {
-            // The log is reopened where signals arrive.
-            Request::Stop(_) | Request::ReopenLog => return,
+            Request::Stop(_) => return,
             Request::Reload => "SIGHUP",
             Request::Other(signal) => signal,
         };
@@ -123,6 +126,8 @@ pub(super) struct Server {
     events: Events,
     limit: Arc<SessionLimit>,
     manager: ServiceReports,
+    /// For the control plane, once there is something to tell.
+    answers: Option<Answers>,
     /// By lane, until the lane has ended.
     threads: Vec<Option<JoinHandle<()>>>,
     /// By lane, once all lanes are open.
@@ -143,6 +148,7 @@ impl Server {
             events,
             limit,
             manager: ServiceReports::default(),
+            answers: None,
             threads: threads.into_iter().map(Some).collect(),
             lanes: Vec::new(),
             ended: 0,
@@ -180,9 +186,26 @@ impl Server {
         })
     }
 
+    /// Answers the control plane from now on.
+    pub(super) fn answer_with(&mut self, answers: Answers) {
+        self.answers = Some(answers);
+    }
+
+    fn set_state(&mut self, state: State) {
+        if let Some(answers) = &mut self.answers {
+            answers.set_state(state);
+        }
+    }
+
+    /// The lanes, by index.
+    pub(super) fn lanes(&self) -> &[LaneSenders] {
+        &self.lanes
+    }
+
     /// Reports to `manager` from now on: readiness on this many addresses, and later states.
     pub(super) fn report_to(&mut self, manager: ServiceReports, addresses: usize) {
         self.manager = manager;
+        self.set_state(State::Serving);
         let sessions = self.limit.live();
         self.manager.ready(addresses, sessions, sys::now());
     }
@@ -231,6 +254,7 @@ impl Server {
         self.command(|| Command::Stop(listeners.to_vec()));
         self.command(|| Command::Drain);
         self.manager.stopping(sessions);
+        self.set_state(State::Stopping);
         let hurry = self.await_sessions(grace)?;
         self.command(|| Command::Abort);
         let end = sys::now() + ABORT_PATIENCE;
@@ -312,6 +336,12 @@ impl Server {
             let first = until.into_iter().chain(due).min();
             match self.events.next(first)? {
                 None if first != until => {}
+                Some(Event::Ask(ask)) => {
+                    let request = self.answers.as_ref().and_then(|of| of.answer(ask));
+                    if let Some(request) = request {
+                        return Ok(Some(Event::Request(request)));
+                    }
+                }
                 event => return Ok(event),
             }
         }

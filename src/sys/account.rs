@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::Path;
 
 use super::system_call::checked;
@@ -118,6 +118,14 @@ impl Account {
         }
     }
 
+    /// Gives a file to the account.
+    ///
+    /// # Errors
+    /// What chown(2) says.
+    pub(crate) fn give(&self, path: &Path) -> io::Result<()> {
+        chown(path, self.user, self.group)
+    }
+
     /// Makes the process run as this account from now on, with all of its threads: the C library's
     /// functions do that, unlike the system calls.
     ///
@@ -150,25 +158,6 @@ impl Account {
 pub(crate) fn new_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o644).open(path)
-}
-
-/// A file to append to, of this process's user; others may not read the file. The last part of the
-/// path is no symbolic link, since the folder may be writable for a user that is not trusted with
-/// all files. A named pipe without a reader is an error, and no wait.
-///
-/// # Errors
-/// What open(2) says; see [`is_symbolic_link`].
-pub(crate) fn open_to_append(path: &Path, creates: bool) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let mut options = File::options();
-    let options = options.append(true).create(creates).mode(0o640);
-    options.custom_flags(flags).open(path)
-}
-
-/// Whether [`open_to_append`] failed because the path ends in a symbolic link.
-pub(crate) fn is_symbolic_link(error: &io::Error) -> bool {
-    // FreeBSD says EMLINK.
-    matches!(error.raw_os_error(), Some(libc::ELOOP | libc::EMLINK))
 }
 
 /// Whether this open file is still the one at the path.

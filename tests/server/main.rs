@@ -7,17 +7,18 @@
 
 mod bind;
 mod calls;
+mod control;
 mod daemon;
 mod echo;
 mod endpoints;
 mod faults;
 mod flood;
 mod limits;
-mod log_file;
 mod logging;
 mod memory;
 mod parent;
 mod proxy;
+mod shapes;
 mod start;
 mod stop;
 mod support;

@@ -278,6 +278,8 @@ fn candidates(schema: &Json) -> Vec<String> {
                 "'127.0.0.9'",
                 "'/run/a'",
                 "'/run/b'",
+                "'0600'",
+                "'0660'",
             ],
             Some("array") => &[
                 "[]",

@@ -18,8 +18,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::{
-    Bind, BindForm, BindTo, Config, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel,
-    LogTarget, MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime, Service,
+    Bind, BindForm, BindTo, Config, Control, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat,
+    LogLevel, MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime, Service,
     Shutdown, SocketOptions, Source, Timeouts, Upstream,
 };
 
@@ -111,10 +111,16 @@ fn the_default_means_what_its_comments_say() {
             group: None,
             pid_file: None,
         },
+        control: Control {
+            socket: None,
+            mode: 0o600,
+            read: Vec::new(),
+            operate: Vec::new(),
+            tcp: None,
+        },
         log: Log {
             level: LogLevel::Info,
             format: LogFormat::Text,
-            target: LogTarget::StandardError,
         },
         shutdown: Shutdown {
             grace: Duration::from_secs(2),
@@ -177,6 +183,7 @@ fn the_default_shows_every_key() {
     for (table, key) in [
         ("[runtime]\n", "x"),
         ("[process]\n", "x"),
+        ("[control]\n", "x"),
         ("[log]\n", "x"),
         ("[shutdown]\n", "x"),
         ("[[listener]]\n", "x"),
@@ -199,7 +206,7 @@ fn the_default_shows_every_key() {
             }
         }
     }
-    assert_eq!(tables, 9);
+    assert_eq!(tables, 10);
 }
 
 #[test]
@@ -282,6 +289,17 @@ fn every_word_and_limit_is_read() {
     let path = process("pid_file = '/run/c.pid'").pid_file;
     assert_eq!(path, Some("/run/c.pid".into()));
 
+    let control = |key: &str| parse(&format!("{ECHO}[control]\n{key}")).control;
+    let socket = control("socket = '/run/c.sock'").socket;
+    assert_eq!(socket.unwrap().to_str(), Some("/run/c.sock"));
+    assert_eq!(control("socket = 'off'").socket, None);
+    assert_eq!(control("mode = '660'").mode, 0o660);
+    assert_eq!(control("read = ['www', '33']").read, ["www", "33"]);
+    assert_eq!(control("operate = ['ops']").operate, ["ops"]);
+    let tcp = control("tcp = '[::ffff:127.0.0.1]:9100'").tcp;
+    assert_eq!(tcp, Some(([127, 0, 0, 1], 9100).into()));
+    assert_eq!(control("tcp = 'off'").tcp, None);
+
     let log = |key: &str| parse(&format!("{ECHO}[log]\n{key}")).log;
     for (word, level) in [
         ("error", LogLevel::Error),
@@ -293,9 +311,6 @@ fn every_word_and_limit_is_read() {
         assert_eq!(log(&format!("level = '{word}'")).level, level);
     }
     assert_eq!(log("format = 'json'").format, LogFormat::Json);
-    let target = |value: &str| log(&format!("target = '{value}'")).target;
-    assert_eq!(target("stderr"), LogTarget::StandardError);
-    assert_eq!(target("/var/log/c"), LogTarget::File("/var/log/c".into()));
     let grace = |value| {
         parse(&format!("{ECHO}shutdown.grace = '{value}'"))
             .shutdown

@@ -173,6 +173,22 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "[control]\nsocket = 'c.sock'\nmode = '0800'\nread = 'www'\noperate = ['a b']\n\
+         tcp = 'localhost:9100'",
+        &[
+            "4: control.socket = 'c.sock': not a path; write \"off\", or an absolute one, in \
+             quotes",
+            "5: control.mode = '0800': not a file mode; write octal digits, in quotes: \"0600\" or \
+             \"0660\"",
+            "6: control.read = 'www': not a list of accounts; write a list of names or numbers, \
+             e.g. [\"monitoring\", \"1001\"]",
+            "7: control.operate[0] = 'a b': not the name of an account; write 1 to 32 of a-z, \
+             A-Z, 0-9, '_', '-' and '.', or the number, in quotes",
+            "8: control.tcp = 'localhost:9100': host names are not looked up in this version; \
+             write \"127.0.0.1:9100\" or \"[::1]:9100\"",
+        ],
+    ),
+    (
         "[log]\nlevel = 'information'\nformat = 'yaml'",
         &[
             "4: log.level = 'information': not a level; write \"error\", \"warn\", \"info\", \
@@ -207,13 +223,16 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "[tls]",
-        &["3: tls: unknown key; known here: runtime, process, log, shutdown, upstream, listener"],
+        &[
+            "3: tls: unknown key; known here: runtime, process, control, log, \
+             shutdown, upstream, listener",
+        ],
     ),
     (
         "grace = '3s'",
         &[
-            "3: grace = '3s': unknown key; known here: runtime, process, log, shutdown, upstream, \
-             listener",
+            "3: grace = '3s': unknown key; known here: runtime, process, control, log, \
+             shutdown, upstream, listener",
         ],
     ),
     (
@@ -222,14 +241,11 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "log.\"\\u001b[31m\\n\" = \"\\u001b\"",
-        &[
-            "3: log.\"\\u{1b}[31m\\n\" = \"\\u001b\": unknown key; known here: level, format, \
-             target",
-        ],
+        &["3: log.\"\\u{1b}[31m\\n\" = \"\\u001b\": unknown key; known here: level, format"],
     ),
     (
         "log.\"\" = 1",
-        &["3: log.\"\" = 1: unknown key; known here: level, format, target"],
+        &["3: log.\"\" = 1: unknown key; known here: level, format"],
     ),
     (
         "log.level = '''\u{202e}\n[31m'''",

@@ -316,10 +316,16 @@ impl Table<'_> {
             "a size" => pattern(SIZE),
             "a percentage" => pattern(PERCENTAGE),
             "a name" => pattern(NAME),
-            // An address, the name of a congestion control or an account, a path.
-            _ if ["'127.0.0.1:1'", "'127.0.0.1'", "'cubic'", "'/run/x'"]
-                .iter()
-                .any(|value| self.accepts(key, value)) =>
+            // An address, the name of a congestion control or an account, a path, a file mode.
+            _ if [
+                "'127.0.0.1:1'",
+                "'127.0.0.1'",
+                "'cubic'",
+                "'/run/x'",
+                "'0600'",
+            ]
+            .iter()
+            .any(|value| self.accepts(key, value)) =>
             {
                 Some(object([
                     ("type", text("string")),

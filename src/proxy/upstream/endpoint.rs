@@ -56,6 +56,17 @@ impl Endpoint {
         self.shared.live.load(Relaxed)
     }
 
+    /// Failures since the last answer.
+    pub(super) fn failures(&self) -> u64 {
+        self.shared.failures.load(Relaxed)
+    }
+
+    /// The time since the first failure behind the last answer; `None` while the endpoint answers.
+    pub(super) fn failing(&self, now: Time) -> Option<Duration> {
+        let health = self.shared.health.load(Relaxed);
+        (health != 0).then(|| now.since(Time::from_nanos(health >> 1)))
+    }
+
     /// Counts one session more. [`Lease`](super::Lease) alone calls this.
     pub(super) fn add_session(&self) {
         self.shared.live.fetch_add(1, Relaxed);

@@ -3,13 +3,14 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::choose;
 use super::endpoint::Endpoint;
 use super::known::KnownUpstreams;
 use super::turns::Turns;
 use crate::net::{SocketOptions, Unconnected};
-use crate::runtime::LogInterval;
+use crate::runtime::{LogInterval, Time};
 
 /// The configuration of an upstream.
 #[derive(Clone, Debug)]
@@ -26,6 +27,18 @@ pub struct UpstreamOptions {
     pub socket: SocketOptions,
 }
 
+/// An endpoint at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndpointState {
+    pub(crate) address: SocketAddr,
+    /// Sessions that still connect count.
+    pub(crate) sessions: usize,
+    /// Failures since the last answer.
+    pub(crate) failures: u64,
+    /// The time since the first of these failures; `None` while the endpoint answers.
+    pub(crate) failing: Option<Duration>,
+}
+
 /// A lease has 16 bits, for the index of an endpoint and for "no endpoint".
 const ENDPOINTS_MAX: usize = u16::MAX as usize;
 
@@ -33,6 +46,7 @@ const ENDPOINTS_MAX: usize = u16::MAX as usize;
 /// and endpoints are shared by all generations, too.
 #[derive(Debug)]
 pub struct Upstream {
+    name: Arc<str>,
     pub(super) options: UpstreamOptions,
     /// In the order of the configuration.
     pub(super) endpoints: Vec<Arc<Endpoint>>,
@@ -60,6 +74,7 @@ impl Upstream {
         let families = [of_family(false), of_family(true)];
         let (turns, endpoints) = known.find(&options.name, endpoints);
         Arc::new(Self {
+            name: options.name.as_str().into(),
             families,
             endpoints,
             turns,
@@ -74,6 +89,21 @@ impl Upstream {
         self.endpoints
             .iter()
             .map(|endpoint| endpoint.live_sessions())
+    }
+
+    /// The state of each endpoint, in the order of the configuration.
+    pub(crate) fn endpoint_states(&self, now: Time) -> impl Iterator<Item = EndpointState> {
+        self.endpoints.iter().map(move |endpoint| EndpointState {
+            address: endpoint.address,
+            sessions: endpoint.live_sessions(),
+            failures: endpoint.failures(),
+            failing: endpoint.failing(now),
+        })
+    }
+
+    /// The name in the configuration.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// The address of an endpoint.

@@ -28,8 +28,11 @@ fn description(id: u64, stage: &'static str) -> Description {
         generation: 0,
         listener: "test".into(),
         client: PeerAddress::Unix,
+        upstream: None,
         endpoint: None,
         since: Time::ZERO,
+        active: Time::ZERO,
+        is_ending: false,
         from_client: 0,
         to_client: 0,
     }

@@ -1,0 +1,192 @@
+//! The answer to each route: asks the main thread and the lanes, and waits no longer than a limit.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::ask::Ask;
+use super::asking::{Asking, Place};
+use super::ends::{EndAsk, Spreads, end_now, end_sessions};
+use super::filter::{Filter, read, unknown_key};
+use super::lanes::{Found, ToLane};
+use super::parts::Parts;
+use super::refusal::Refusal;
+use super::route::{OPEN_API, Route};
+use super::view::{
+    EndedView, LogView, PageView, ProcessView, SessionView, State, StatusView, StopView,
+    WholeSessionView,
+};
+use crate::runtime::Legs;
+use crate::sys;
+
+/// Sessions of a page without `limit`, and the most.
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 1000;
+
+/// Answers requests.
+#[derive(Debug)]
+pub(super) struct Answering {
+    asking: Arc<Asking>,
+    spreads: Spreads,
+}
+
+/// A checked request: the pairs of the query and of the body.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    pub(super) query: Vec<(String, String)>,
+    pub(super) body: Vec<(String, String)>,
+}
+
+impl Answering {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            asking: Arc::new(Asking(parts)),
+            spreads: Spreads::default(),
+        }
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.asking.0
+    }
+
+    /// The process, from the main thread.
+    pub(super) async fn process(&self) -> Result<ProcessView, Refusal> {
+        self.asking.process().await
+    }
+
+    /// The JSON of an answer.
+    pub(super) async fn answer(&self, route: Route, pairs: &Pairs) -> Result<Vec<u8>, Refusal> {
+        if route != Route::Sessions && !matches!(route, Route::Session(_) | Route::EndSession(_)) {
+            no_keys(&pairs.query)?;
+        }
+        match route {
+            Route::Status => {
+                let process = self.asking.process().await?;
+                json(&StatusView::new(process, &self.parts().lanes))
+            }
+            Route::Config => json(&self.asking.ask(Ask::Config).await?),
+            Route::Generations => json(&self.asking.ask(Ask::Generations).await?),
+            Route::Listeners => json(&self.asking.ask(Ask::Listeners).await?),
+            Route::Upstreams => json(&self.asking.ask(Ask::Upstreams).await?),
+            Route::Sessions => json(&self.sessions(&pairs.query).await?),
+            Route::Session(id) => json(&self.session(id, &pairs.query).await?),
+            Route::EndSession(id) => json(&self.end_session(id, &pairs.query).await?),
+            Route::EndSessions => {
+                let ask = EndAsk::read(&pairs.body)?;
+                json(&end_sessions(&self.asking, &self.spreads, ask).await?)
+            }
+            Route::Stop => {
+                self.asking.ask(Ask::Stop).await?;
+                let state = State::Stopping;
+                json(&StopView { state })
+            }
+            Route::Log => json(&LogView {
+                level: (self.parts().log_level)(),
+            }),
+            Route::SetLog => json(&self.set_log(&pairs.body)?),
+            Route::OpenApi => Ok(OPEN_API.into()),
+        }
+    }
+
+    async fn sessions(&self, query: &[(String, String)]) -> Result<PageView, Refusal> {
+        let (mut filter, mut limit, mut from) = (Filter::default(), PAGE, Place::default());
+        for (key, value) in query {
+            match key.as_str() {
+                "limit" => {
+                    limit = read(key, value, "1 to 1000")?;
+                    if !(1..=PAGE_MAX).contains(&limit) {
+                        return Err(Refusal::malformed("limit is 1 to 1000"));
+                    }
+                }
+                "cursor" => from = Place::read(key, value)?,
+                _ => filter.set(key, value, &["limit", "cursor"])?,
+            }
+        }
+        let (found, next) = self.asking.page(from, &Arc::new(filter), limit).await?;
+        let now = sys::now();
+        let view = |(lane, found): &(usize, Found)| SessionView::new(*lane, found, now);
+        Ok(PageView {
+            sessions: found.iter().map(view).collect(),
+            cursor: next.map(|place| place.show()),
+        })
+    }
+
+    /// Finds a session by the id: at the place of the query, or else among all sessions.
+    async fn find(&self, id: u64, query: &[(String, String)]) -> Result<(usize, Found), Refusal> {
+        let mut from = Place::default();
+        for (key, value) in query {
+            match key.as_str() {
+                "at" => from = Place::read(key, value)?,
+                _ => return Err(unknown_key(key, &["at"])),
+            }
+        }
+        let filter = Arc::new(Filter::of_session(id));
+        let (found, _) = self.asking.page(from, &filter, 1).await?;
+        found
+            .into_iter()
+            .next()
+            .ok_or_else(|| Refusal::unknown(format!("there is no session {id}; it may have ended")))
+    }
+
+    async fn session(
+        &self,
+        id: u64,
+        query: &[(String, String)],
+    ) -> Result<WholeSessionView, Refusal> {
+        let (lane, found) = self.find(id, query).await?;
+        let (at, of) = (found.cursor, found.session.id);
+        let shown = self
+            .asking
+            .tell(lane, |reply| ToLane::Show { id: of, at, reply });
+        let (session, legs) = match shown.await?.flatten() {
+            Some(shown) => (shown.session, shown.legs),
+            None => (found.session, Legs::default()),
+        };
+        let found = Found {
+            session,
+            cursor: at,
+        };
+        Ok(WholeSessionView {
+            session: SessionView::new(lane, &found, sys::now()),
+            client_tcp: legs.client.map(Into::into),
+            endpoint_tcp: legs.upstream.map(Into::into),
+        })
+    }
+
+    async fn end_session(&self, id: u64, query: &[(String, String)]) -> Result<EndedView, Refusal> {
+        let (lane, found) = self.find(id, query).await?;
+        let target = (lane, found.session.id, found.cursor);
+        let ending = end_now(&self.asking, &[target]).await?;
+        Ok(EndedView {
+            ending,
+            more: false,
+        })
+    }
+
+    fn set_log(&self, body: &[(String, String)]) -> Result<LogView, Refusal> {
+        let [(key, level)] = body else {
+            return Err(Refusal::malformed("write {\"level\": \"info\"}"));
+        };
+        if key != "level" || !(self.parts().set_log_level)(level) {
+            return Err(Refusal::malformed(format!(
+                "{key} = {level:?}: write level = \"error\", \"warn\", \"info\", \
+                 \"debug\" or \"trace\""
+            )));
+        }
+        Ok(LogView {
+            level: (self.parts().log_level)(),
+        })
+    }
+}
+
+fn no_keys(query: &[(String, String)]) -> Result<(), Refusal> {
+    match query.first() {
+        None => Ok(()),
+        Some((key, _)) => Err(Refusal::malformed(format!("this path has no key {key:?}"))),
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Refusal> {
+    // Views have neither maps with keys of further types nor failing serializers.
+    serde_json::to_vec(value).map_err(|error| Refusal::conflict(error.to_string()))
+}

@@ -1,0 +1,21 @@
+//! Questions of the control thread to the main thread, each with the way of the answer.
+
+use super::reply::Reply;
+use super::view::{GenerationView, ListenerView, ProcessView, UpstreamView};
+
+/// A question to the main thread, answered between two events.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// The process.
+    Process(Reply<ProcessView>),
+    /// The configuration in force, as meant.
+    Config(Reply<serde_json::Value>),
+    /// The generations, oldest first.
+    Generations(Reply<Vec<GenerationView>>),
+    /// The listeners, in the order of the configuration.
+    Listeners(Reply<Vec<ListenerView>>),
+    /// The upstreams, in the order of the listeners.
+    Upstreams(Reply<Vec<UpstreamView>>),
+    /// Stop as by a signal.
+    Stop(Reply<()>),
+}

@@ -1,0 +1,182 @@
+//! Ends of sessions by an operator: a session, or all sessions of a filter, at once or over a time.
+//!
+//! Sessions that begin after the request are never ended.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+
+use super::asking::{Asking, Place};
+use super::filter::{Filter, duration, read};
+use super::lanes::{SLOTS_MAX, ToLane};
+use super::refusal::Refusal;
+use super::view::EndedView;
+use crate::runtime::{Cursor, SessionId};
+
+/// Concurrent spread ends. Each keeps 32 bytes a session.
+const SPREADS_MAX: usize = 16;
+/// The most sessions of a request.
+const ENDS_MAX: usize = 1_000_000;
+/// A longer spread is a schedule, and belongs to the operator.
+const OVER_MAX: Duration = Duration::from_hours(24);
+
+/// The keys of a request besides the keys of a filter.
+pub(super) const KEYS: [&str; 2] = ["max", "over"];
+
+/// A request to end sessions.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct EndAsk {
+    filter: Filter,
+    max: usize,
+    over: Duration,
+}
+
+/// The bound on concurrent spreads.
+#[derive(Debug)]
+pub(super) struct Spreads(Arc<Semaphore>);
+
+impl Default for Spreads {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(SPREADS_MAX)))
+    }
+}
+
+/// A session to end.
+type Target = (usize, SessionId, Cursor);
+
+impl EndAsk {
+    /// The meaning of the pairs of a body.
+    pub(super) fn read(pairs: &[(String, String)]) -> Result<Self, Refusal> {
+        let (mut filter, mut max, mut over) = (Filter::default(), None, Duration::ZERO);
+        for (key, value) in pairs {
+            match key.as_str() {
+                "max" => max = Some(read::<usize>(key, value, "a number of sessions")?),
+                "over" => over = duration(key, value)?,
+                _ => filter.set(key, value, &KEYS)?,
+            }
+        }
+        let Some(max) = max else {
+            return Err(Refusal::malformed(
+                "max is missing: the most sessions to end, a bound for a mistake in the filter",
+            ));
+        };
+        if max > ENDS_MAX || over > OVER_MAX {
+            return Err(Refusal::malformed(format!(
+                "max is at most {ENDS_MAX}, and over at most 24h"
+            )));
+        }
+        Ok(Self { filter, max, over })
+    }
+}
+
+/// Ends the sessions of a request; the sessions of a spread end later, in the background.
+pub(super) async fn end_sessions(
+    asking: &Arc<Asking>,
+    spreads: &Spreads,
+    ask: EndAsk,
+) -> Result<EndedView, Refusal> {
+    let EndAsk { filter, max, over } = ask;
+    let spread = match over.is_zero() {
+        true => None,
+        false => Some(Arc::clone(&spreads.0).try_acquire_owned().map_err(|_| {
+            Refusal::busy(format!(
+                "{SPREADS_MAX} spread ends run already; wait for one"
+            ))
+        })?),
+    };
+    let (mut targets, mut at) = (Vec::new(), Some(Place::default()));
+    let filter = Arc::new(filter);
+    while let Some(place) = at.filter(|_| targets.len() < max) {
+        let most = (max - targets.len()).min(SLOTS_MAX);
+        let (found, next) = asking.page(place, &filter, most).await?;
+        targets.extend(
+            found
+                .iter()
+                .map(|(lane, found)| (*lane, found.session.id, found.cursor)),
+        );
+        at = next;
+    }
+    let more = match at {
+        Some(place) => !asking.page(place, &filter, 1).await?.0.is_empty(),
+        None => false,
+    };
+    let Some(place) = spread else {
+        let ending = end_now(asking, &targets).await?;
+        return Ok(EndedView { ending, more });
+    };
+    let ending = targets.len();
+    let asking = Arc::clone(asking);
+    tokio::spawn(async move {
+        let ended = end_over(&asking, targets, over).await;
+        tracing::info!(
+            sessions = ending,
+            ended,
+            ?over,
+            "a spread end of sessions is over"
+        );
+        drop(place);
+    });
+    Ok(EndedView { ending, more })
+}
+
+/// Ends these sessions; returns the number of sessions found alive.
+pub(super) async fn end_now(asking: &Asking, targets: &[Target]) -> Result<usize, Refusal> {
+    let mut ended = 0;
+    for of_lane in targets.chunk_by(|one, next| one.0 == next.0) {
+        for chunk in of_lane.chunks(SLOTS_MAX) {
+            let sessions = chunk.iter().map(|(_, id, cursor)| (*id, *cursor)).collect();
+            let answer = asking.tell(chunk[0].0, |reply| ToLane::End { sessions, reply });
+            ended += answer.await?.unwrap_or(0);
+        }
+    }
+    Ok(ended)
+}
+
+/// Ends these sessions evenly over the time, each at a random moment of a part, in random
+/// order: a lane's clients do not come back together.
+async fn end_over(asking: &Asking, mut targets: Vec<Target>, over: Duration) -> usize {
+    let mut random = Random::default();
+    for at in (1..targets.len()).rev() {
+        targets.swap(at, random.below(at + 1));
+    }
+    let (begin, part) = (Instant::now(), over.div_f64(targets.len().max(1) as f64));
+    let mut ended = 0;
+    for (number, target) in targets.iter().enumerate() {
+        sleep_until(begin + part.mul_f64(number as f64 + random.fraction())).await;
+        ended += end_now(asking, std::slice::from_ref(target))
+            .await
+            .unwrap_or(0);
+    }
+    ended
+}
+
+/// Random numbers to spread load, no secret (SplitMix64).
+struct Random(u64);
+
+impl Default for Random {
+    fn default() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+}
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.next() % count as u64).expect("below a usize")
+    }
+
+    /// At least 0, less than 1.
+    fn fraction(&mut self) -> f64 {
+        f64::from(u32::try_from(self.next() >> 32).expect("32 bits"))
+            / f64::from(u32::MAX).next_up()
+    }
+}

@@ -1,0 +1,149 @@
+//! The sockets of the control plane: accepts, with a bound on connections, at the limit on
+//! descriptors too.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+
+use super::answering::Answering;
+use super::http::{serve_admin, serve_health};
+use super::reserve::Reserve;
+use crate::runtime::{LogInterval, both};
+use crate::sys;
+use crate::sys::local::{LocalAccepting, local_peer};
+
+/// The pause after a failed accept with an empty reserve.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts on the sockets of the control plane, for ever.
+pub(super) async fn listen(answering: &Arc<Answering>) -> io::Result<()> {
+    let sockets = &answering.parts().sockets;
+    let admin = sockets.admin.as_deref().map(|socket| socket.accepting());
+    let health = sockets.health.as_ref().map(|socket| {
+        let socket = socket.try_clone()?;
+        socket.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(socket)
+    });
+    let (admin, health) = (admin.transpose()?, health.transpose()?);
+    let admin = pin!(async {
+        if let Some(socket) = admin {
+            accept_admin(answering, socket).await;
+        }
+        Ok(())
+    });
+    let health = pin!(async {
+        if let Some(socket) = health {
+            accept_health(answering, socket).await;
+        }
+        Ok(())
+    });
+    both(admin, health).await
+}
+
+#[expect(clippy::infinite_loop, reason = "the process ends it")]
+async fn accept_admin(answering: &Arc<Answering>, socket: LocalAccepting) {
+    let accepting = Accepting::new(answering, answering.parts().limits.reserve);
+    loop {
+        let (place, stream) = accepting.next(|| socket.accept()).await;
+        let answering = Arc::clone(answering);
+        tokio::spawn(async move {
+            match local_peer(&stream) {
+                Ok(peer) => serve_admin(answering, peer, stream).await,
+                Err(error) => tracing::warn!(%error, "a client of the control socket has no name"),
+            }
+            drop(place);
+        });
+    }
+}
+
+#[expect(clippy::infinite_loop, reason = "the process ends it")]
+async fn accept_health(answering: &Arc<Answering>, socket: tokio::net::TcpListener) {
+    let accepting = Accepting::new(answering, 1);
+    loop {
+        let accept = async || Ok(socket.accept().await?.0);
+        let (place, stream) = accepting.next(accept).await;
+        let answering = Arc::clone(answering);
+        tokio::spawn(async move {
+            serve_health(answering, stream).await;
+            drop(place);
+        });
+    }
+}
+
+/// The accepts of a socket.
+struct Accepting {
+    places: Arc<Semaphore>,
+    reserve: Arc<Mutex<Reserve>>,
+    failures: LogInterval,
+}
+
+/// The place of a connection. Dropped behind the connection's descriptor.
+struct Place {
+    reserve: Arc<Mutex<Reserve>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        fill(&self.reserve);
+    }
+}
+
+impl Accepting {
+    fn new(answering: &Answering, reserve: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(answering.parts().limits.connections)),
+            reserve: Arc::new(Mutex::new(Reserve::new(reserve))),
+            failures: LogInterval::default(),
+        }
+    }
+
+    /// The next connection, once there is a place.
+    async fn next<S, F>(&self, accept: impl Fn() -> F) -> (Place, S)
+    where
+        F: Future<Output = io::Result<S>>,
+    {
+        let permit = Arc::clone(&self.places).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        loop {
+            let error = match accept().await {
+                Ok(stream) => {
+                    let reserve = Arc::clone(&self.reserve);
+                    let place = Place {
+                        reserve,
+                        _permit: permit,
+                    };
+                    return (place, stream);
+                }
+                Err(error) => error,
+            };
+            if sys::is_out_of_resources(&error) && give_up(&self.reserve) {
+                continue;
+            }
+            if let Some(times) = self.failures.note(sys::now()) {
+                tracing::warn!(%error, times, "the control plane cannot accept");
+            }
+            sleep(PAUSE).await;
+            fill(&self.reserve);
+        }
+    }
+}
+
+// The control thread alone locks, and never over a wait: every try succeeds.
+
+fn fill(reserve: &Mutex<Reserve>) {
+    if let Ok(mut reserve) = reserve.try_lock() {
+        reserve.fill();
+    }
+}
+
+fn give_up(reserve: &Mutex<Reserve>) -> bool {
+    reserve
+        .try_lock()
+        .is_ok_and(|mut reserve| reserve.give_up())
+}

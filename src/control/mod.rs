@@ -1,0 +1,38 @@
+//! The control plane: the admin API on a local socket, and health on a TCP port.
+//!
+//! One thread, `control`, with an ordinary async runtime. The server starts the thread with plain
+//! values and ways to ask (`parts.rs`): lanes answer between two turns, the main thread answers
+//! between two events. The control thread never touches the socket of a session, and no lane ever
+//! waits for the control thread.
+//!
+//! A request goes `listening.rs` (accept, limits) → `http.rs` (bounds, browsers) → `route.rs` →
+//! `access.rs` → `answering.rs`. To add a route: a variant of `Route` with a method and a path, an
+//! arm in `Answering::answer`, and an entry of `docs/openapi.json`; tests compare the three.
+
+mod access;
+mod answering;
+mod ask;
+mod asking;
+mod ends;
+mod filter;
+mod http;
+mod lanes;
+mod listening;
+mod parts;
+mod refusal;
+mod reply;
+mod reserve;
+mod route;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod view;
+
+pub(crate) use self::access::Access;
+pub(crate) use self::ask::Ask;
+pub(crate) use self::lanes::{Found, Lane, Page, SLOTS_MAX, Shown, ToLane};
+pub(crate) use self::parts::{Limits, Parts, Sockets};
+pub(crate) use self::thread::start;
+pub(crate) use self::view::{
+    EndpointView, GenerationView, ListenerView, ProcessView, State, UpstreamView,
+};

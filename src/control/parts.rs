@@ -1,0 +1,85 @@
+//! The arguments of the control thread: plain values and ways to ask.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access::Access;
+use super::ask::Ask;
+use super::lanes::Lane;
+use crate::sys::local::LocalListener;
+
+/// The sockets of the control plane, bound.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    pub(crate) admin: Option<Arc<LocalListener>>,
+    pub(crate) health: Option<TcpListener>,
+}
+
+/// The control thread's view of the server.
+pub(crate) struct Parts {
+    pub(crate) sockets: Sockets,
+    pub(crate) access: Access,
+    pub(crate) limits: Limits,
+    /// By index.
+    pub(crate) lanes: Vec<Lane>,
+    /// Asks the main thread. The question is dropped if the main thread has ended.
+    pub(crate) ask: Box<dyn Fn(Ask) + Send + Sync>,
+    /// The level of the log.
+    pub(crate) log_level: Box<dyn Fn() -> &'static str + Send + Sync>,
+    /// Changes the level of the log; `false` for an unknown word.
+    pub(crate) set_log_level: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            sockets,
+            access,
+            limits,
+            lanes,
+            ..
+        } = self;
+        f.debug_struct("Parts")
+            .field("sockets", sockets)
+            .field("access", access)
+            .field("limits", limits)
+            .field("lanes", lanes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The bounds of requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections at a time, for each of the two sockets. Further connections wait in the backlog.
+    pub(crate) connections: usize,
+    /// For a request's header, also between two requests of a connection.
+    pub(crate) header: Duration,
+    /// For a request's body.
+    pub(crate) body: Duration,
+    /// For the answers of lanes and of the main thread to a request.
+    pub(crate) answer: Duration,
+    /// For a connection in all: the most for a client without a read.
+    pub(crate) connection: Duration,
+    pub(crate) header_bytes: usize,
+    pub(crate) body_bytes: usize,
+    /// Descriptors kept for connections while the process has none left.
+    pub(crate) reserve: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 32,
+            header: Duration::from_secs(5),
+            body: Duration::from_secs(5),
+            answer: Duration::from_secs(10),
+            connection: Duration::from_secs(60),
+            header_bytes: 16 << 10,
+            body_bytes: 64 << 10,
+            reserve: 4,
+        }
+    }
+}

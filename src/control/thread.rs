@@ -1,0 +1,61 @@
+//! The control thread. A panic harms no session: the thread logs the panic and begins anew.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::answering::Answering;
+use super::listening::listen;
+use super::parts::Parts;
+
+/// Before a new begin: a defect at the begin must not fill the log.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts the control thread, for the life of the process.
+///
+/// # Errors
+/// The thread or the runtime cannot be started.
+#[expect(clippy::infinite_loop, reason = "the process ends it")]
+pub(crate) fn start(parts: Parts) -> io::Result<()> {
+    let answering = Arc::new(Answering::new(parts));
+    let mut runtime = Some(runtime()?);
+    thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || {
+            loop {
+                serve(&answering, runtime.take());
+                pause();
+            }
+        })?;
+    Ok(())
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Serves until a failure, and logs the failure.
+fn serve(answering: &Arc<Answering>, ready: Option<Runtime>) {
+    let run = || {
+        let runtime = ready.map_or_else(runtime, Ok)?;
+        runtime.block_on(listen(answering))
+    };
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the control plane cannot serve; trying again"),
+        // The panic is in the log.
+        Err(_) => tracing::error!("the control plane begins anew; sessions are not concerned"),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread that sleeps, and is no lane"
+)]
+fn pause() {
+    thread::sleep(PAUSE);
+}

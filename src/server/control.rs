@@ -1,0 +1,179 @@
+//! The control plane of this server: sockets and users from the configuration, and ways to ask the
+//! lanes and the main thread.
+//!
+//! Called by `run`. The sockets are bound before the process changes the user.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use super::command::{Command, LaneSenders};
+use super::error::ServerError;
+use super::log_level::LiveLevel;
+use super::process;
+use super::supervision::Event;
+use crate::config::{self, Bind, Config, LogLevel};
+use crate::control::{self, Access, Lane, Limits, Parts, Sockets};
+use crate::poller::BackEnd;
+use crate::sys::local::{LocalError, LocalListener, effective_user, user_number};
+
+/// The sockets of the control plane. Drop removes the file of the control socket.
+#[derive(Debug)]
+pub(super) struct ControlSockets {
+    admin: Option<Arc<LocalListener>>,
+    health: Option<TcpListener>,
+    /// Without the server's own user: the user may still change.
+    access: Access,
+}
+
+impl ControlSockets {
+    /// Binds the sockets of the configuration.
+    pub(super) fn open(config: &Config) -> Result<Self, ServerError> {
+        let control = &config.control;
+        let access = access(control)?;
+        let admin = admin(config)?;
+        let health = control.tcp.map(|address| {
+            TcpListener::bind(address).map_err(|error| match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    ServerError::in_use("control.tcp".to_owned(), Bind::at(address))
+                }
+                _ => ServerError::Bind {
+                    key: "control.tcp".to_owned(),
+                    bind: Bind::at(address),
+                    error,
+                },
+            })
+        });
+        let sockets = Self {
+            admin,
+            health: health.transpose()?,
+            access,
+        };
+        sockets.announce();
+        Ok(sockets)
+    }
+
+    fn announce(&self) {
+        if let Some(socket) = &self.admin {
+            tracing::info!(socket = %socket.path().display(), "the control socket listens");
+        }
+        if let Some(Ok(address)) = self.health.as_ref().map(TcpListener::local_addr) {
+            tracing::info!(%address, "health checks are answered");
+        }
+    }
+
+    /// Starts the control thread, if there is a socket to serve.
+    pub(super) fn serve(
+        &self,
+        lanes: &[LaneSenders],
+        pollers: &[BackEnd],
+        to_main: Sender<Event>,
+        level: Option<LiveLevel>,
+    ) -> io::Result<()> {
+        if self.admin.is_none() && self.health.is_none() {
+            return Ok(());
+        }
+        let lanes = lanes.iter().zip(pollers).map(|(senders, poller)| {
+            let commands = senders.commands.clone();
+            Lane {
+                poller: poller.name(),
+                stats: Arc::clone(senders.remote().stats()),
+                send: Box::new(move |command| commands.send(Command::Sessions(command))),
+            }
+        });
+        let level = level.unwrap_or_else(|| LiveLevel::new(LogLevel::Info));
+        let shown = level.clone();
+        control::start(Parts {
+            sockets: Sockets {
+                admin: self.admin.clone(),
+                health: self
+                    .health
+                    .as_ref()
+                    .map(TcpListener::try_clone)
+                    .transpose()?,
+            },
+            access: Access {
+                own: effective_user(),
+                ..self.access.clone()
+            },
+            limits: Limits::default(),
+            lanes: lanes.collect(),
+            // The main thread ends with the process.
+            ask: Box::new(move |ask| drop(to_main.send(Event::Ask(ask)))),
+            log_level: Box::new(move || shown.now().word()),
+            set_log_level: Box::new(move |word| {
+                let wanted = LogLevel::ALL.iter().find(|one| one.word() == word);
+                wanted.map(|wanted| level.set(*wanted)).is_some()
+            }),
+        })
+    }
+}
+
+impl Drop for ControlSockets {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.admin
+            && !socket.remove()
+        {
+            let path = socket.path().display();
+            tracing::warn!(%path, "the file of the control socket is left behind");
+        }
+    }
+}
+
+/// The users of the configuration, by number.
+pub(super) fn access(control: &config::Control) -> Result<Access, ServerError> {
+    let numbers = |key: &str, users: &[String]| {
+        let number = |(index, user): (usize, &String)| {
+            user_number(user).ok_or_else(|| ServerError::Impossible {
+                key: format!("control.{key}[{index}]"),
+                remedy: "there is no such user in /etc/passwd".to_owned(),
+            })
+        };
+        users
+            .iter()
+            .enumerate()
+            .map(number)
+            .collect::<Result<Vec<u32>, _>>()
+    };
+    Ok(Access {
+        own: 0,
+        read: numbers("read", &control.read)?,
+        operate: numbers("operate", &control.operate)?,
+    })
+}
+
+fn admin(config: &Config) -> Result<Option<Arc<LocalListener>>, ServerError> {
+    let Some(path) = &config.control.socket else {
+        return Ok(None);
+    };
+    let impossible = |remedy: String| ServerError::Impossible {
+        key: "control.socket".to_owned(),
+        remedy,
+    };
+    let bound = LocalListener::bind(path, config.control.mode);
+    let socket = bound.map_err(|error| {
+        impossible(match error {
+            LocalError::Live => "another process listens on this socket; stop that process, or \
+                                 give each server a file of its own"
+                .to_owned(),
+            LocalError::NoSocket => {
+                "this file is no socket, and is not replaced; name another file".to_owned()
+            }
+            LocalError::Unsupported => {
+                "this system has no local sockets that name their users; leave the key out"
+                    .to_owned()
+            }
+            LocalError::System(error) => format!(
+                "cannot listen there: {error}; name a file in a folder that exists and that this \
+                 user may write (systemd: RuntimeDirectory=), or write \"off\""
+            ),
+        })
+    })?;
+    // The user of the server connects by the permissions of the file, too.
+    if let Some(account) = process::account(&config.process)? {
+        let given = account.give(path);
+        given.map_err(|error| impossible(format!("cannot be given to process.user: {error}")))?;
+    }
+    Ok(Some(Arc::new(socket)))
+}

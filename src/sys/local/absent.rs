@@ -1,0 +1,76 @@
+//! The local sockets of systems without names of peers: none can be opened.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Never opened.
+pub(super) type LocalStream = tokio::io::DuplexStream;
+/// The process at the far end of a local connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LocalPeer {
+    pub(crate) uid: u32,
+    pub(crate) pid: Option<i32>,
+}
+
+/// The reason of a failed bind.
+#[derive(Debug)]
+#[expect(dead_code, reason = "for the systems with local sockets")]
+pub(crate) enum LocalError {
+    Live,
+    NoSocket,
+    Unsupported,
+    System(io::Error),
+}
+
+/// A listening socket: never bound.
+#[derive(Debug)]
+pub(crate) struct LocalListener(Infallible);
+
+impl LocalListener {
+    pub(crate) fn bind(_path: &Path, _mode: u32) -> Result<Self, LocalError> {
+        Err(LocalError::Unsupported)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        match self.0 {}
+    }
+
+    pub(crate) fn accepting(&self) -> io::Result<LocalAccepting> {
+        match self.0 {}
+    }
+
+    pub(crate) fn remove(&self) -> bool {
+        match self.0 {}
+    }
+}
+
+/// A listening socket of an async runtime: never bound.
+#[derive(Debug)]
+pub(crate) struct LocalAccepting(Infallible);
+
+impl LocalAccepting {
+    pub(crate) async fn accept(&self) -> io::Result<LocalStream> {
+        match self.0 {}
+    }
+}
+
+pub(crate) fn local_peer(_stream: &LocalStream) -> io::Result<LocalPeer> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Users have no numbers here.
+pub(crate) fn effective_user() -> u32 {
+    0
+}
+
+/// No user has a number here.
+pub(crate) fn user_number(_user: &str) -> Option<u32> {
+    None
+}
+
+/// A handle without data.
+pub(crate) fn null_file() -> io::Result<File> {
+    File::open("NUL")
+}
