@@ -23,6 +23,10 @@ use crate::server::{self, ServerError};
 /// The largest configuration in bytes: some 100,000 endpoints. A device or a log given by mistake
 /// does not fill the memory.
 const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The configuration file that nobody has to name.
+const USUAL_FILE: &str = "/etc/corelane/corelane.toml";
+/// The name of the configuration that is compiled in.
+const EMBEDDED: &str = "embedded default";
 /// The timeout of a probe's connect.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -43,15 +47,13 @@ struct Arguments {
 enum Command {
     /// Serve until told to stop (SIGTERM, SIGINT or SIGQUIT)
     Run {
-        /// The configuration file; the default is the output of `config default`
-        #[arg(short, long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        file: FileArguments,
     },
     /// Check a configuration and print every mistake
     Check {
-        /// The configuration
-        #[arg(short, long, value_name = "FILE")]
-        config: PathBuf,
+        #[command(flatten)]
+        file: FileArguments,
         /// Also try the configuration on this machine: addresses, socket options, CPUs, poller,
         /// descriptors; exit code 1 if a port in use is the only problem
         #[arg(long)]
@@ -85,6 +87,34 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+}
+
+/// Which configuration a command is about.
+#[derive(Debug, clap::Args)]
+struct FileArguments {
+    /// The configuration file; without it /etc/corelane/corelane.toml, or the output of `config
+    /// default` if there is no such file
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The output of `config default`, even if there is a file
+    #[arg(long, conflicts_with = "config")]
+    default: bool,
+}
+
+impl FileArguments {
+    /// The file; `None` for the embedded default. `usual` is the path of the file that nobody has
+    /// to name.
+    fn path(self, usual: &Path) -> Option<PathBuf> {
+        // A file that cannot be looked up is in force all the same, and its error is shown.
+        let is_there = || match usual.metadata() {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        };
+        match self.config {
+            None if !self.default && is_there() => Some(usual.to_owned()),
+            config => config,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -208,16 +238,18 @@ fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fa
     let arguments = Arguments::try_parse_from(&arguments)
         .map_err(|error| Failure::Arguments(with_tip(error, &arguments)))?;
     match arguments.command {
-        Command::Run { config: None } => {
-            let config = parse(config::DEFAULT, "the default configuration")?;
-            run(&config, "embedded default")
-        }
-        Command::Run { config: Some(path) } => {
-            let config = load(&path)?;
-            let whole = std::path::absolute(&path).unwrap_or(path);
-            run(&config, &whole.display().to_string())
-        }
-        Command::Check { config, here } => check(&config, here),
+        Command::Run { file } => match file.path(Path::new(USUAL_FILE)) {
+            None => run(&embedded()?, EMBEDDED),
+            Some(path) => {
+                let config = load(&path)?;
+                let whole = std::path::absolute(&path).unwrap_or(path);
+                run(&config, &whole.display().to_string())
+            }
+        },
+        Command::Check { file, here } => match file.path(Path::new(USUAL_FILE)) {
+            None => check(&embedded()?, EMBEDDED, here),
+            Some(path) => check(&load(&path)?, &path.display().to_string(), here),
+        },
         Command::Diff { old, new, json } => return Ok(diff(&old, &new, json)),
         Command::Probe { target, config } => {
             target.iter().try_for_each(|target| probe(target))?;
@@ -324,11 +356,9 @@ fn run(config: &Config, source: &str) -> Result<(), Failure> {
     server::run(config, source).map_err(Failure::Run)
 }
 
-fn check(path: &Path, here: bool) -> Result<(), Failure> {
-    let config = load(path)?;
-    let name = path.display().to_string();
+fn check(config: &Config, name: &str, here: bool) -> Result<(), Failure> {
     let warnings = match here {
-        true => server::check_here(&config).map_err(Failure::Here)?,
+        true => server::check_here(config).map_err(Failure::Here)?,
         false => config.warnings(),
     };
     for warning in &warnings {
@@ -347,7 +377,7 @@ fn check(path: &Path, here: bool) -> Result<(), Failure> {
     if !warnings.is_empty() {
         counts.push(count(warnings.len(), "warning"));
     }
-    let name = config::escape(&name);
+    let name = config::escape(name);
     print(&format!("{name}: ok: {}\n", counts.join(", ")))
 }
 
@@ -375,6 +405,10 @@ fn diff(old: &Path, new: &Path, json: bool) -> ExitCode {
         }
         Ok(()) => u8::from(!changes.is_empty()).into(),
     }
+}
+
+fn embedded() -> Result<Config, Failure> {
+    parse(config::DEFAULT, EMBEDDED)
 }
 
 fn load(path: &Path) -> Result<Config, Failure> {
@@ -444,5 +478,29 @@ fn count(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
         _ => format!("{number} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::{env, fs, process};
+
+    use super::FileArguments;
+
+    #[test]
+    fn the_usual_file_is_in_force_if_it_is_there() {
+        let usual = env::temp_dir().join(format!("corelane-usual-{}.toml", process::id()));
+        let path = |config: Option<&str>, default| {
+            let config = config.map(Into::into);
+            FileArguments { config, default }.path(&usual)
+        };
+        assert_eq!(path(None, false), None);
+        assert_eq!(path(Some("a"), false).as_deref(), Some(Path::new("a")));
+        fs::write(&usual, "").unwrap();
+        assert_eq!(path(None, false).as_ref(), Some(&usual));
+        assert_eq!(path(None, true), None, "--default");
+        assert_eq!(path(Some("a"), false).as_deref(), Some(Path::new("a")));
+        fs::remove_file(&usual).unwrap();
     }
 }

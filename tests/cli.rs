@@ -143,7 +143,10 @@ fn arguments_that_make_no_sense_are_a_usage_error() {
     for (arguments, why) in [
         (&[][..], "Usage: corelane <COMMAND>"),
         (&["serve"], "unrecognized subcommand 'serve'"),
-        (&["check"], "--config <FILE>"),
+        (
+            &["check", "--default", "--config", "corelane.toml"],
+            "'--default' cannot be used with '--config <FILE>'",
+        ),
         (
             &["check", "corelane.toml"],
             "unexpected argument 'corelane.toml'",
@@ -405,7 +408,7 @@ fn a_closed_standard_output_is_no_failure() {
 #[test]
 fn unread_errors_keep_their_exit_code() {
     let directory = Directory::with("a.toml", BROKEN);
-    for arguments in [&["check", "--config", "a.toml"][..], &["check"]] {
+    for arguments in [&["check", "--config", "a.toml"][..], &["check", "FILE"]] {
         let status = corelane(&directory.0, arguments)
             .stderr(closed_pipe())
             .status()

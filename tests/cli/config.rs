@@ -20,4 +20,6 @@ fn config_default_is_the_embedded_file_and_passes_its_check() {
         let check = directory.run(&["check", option, "copy.toml"]);
         assert_eq!(check, ok("copy.toml: ok: 2 listeners, 1 upstream\n"));
     }
+    let check = directory.run(&["check", "--default"]);
+    assert_eq!(check, ok("embedded default: ok: 2 listeners, 1 upstream\n"));
 }
