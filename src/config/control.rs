@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::address;
 use super::effective::{Effective, Keys};
 use super::errors::Reported;
-use super::process::{account, path};
+use super::process::account;
 use super::section::Section;
 use super::slips::For;
 use super::value::{self, Value};
@@ -66,7 +66,7 @@ impl Control {
 
 /// An absolute path, short enough for the address of a local socket.
 fn socket(value: &Value<'_>) -> Result<PathBuf, Reported> {
-    let path = path(value)?;
+    let path = value::path(value)?;
     match path.as_os_str().len() <= SOCKET_BYTES_MAX {
         true => Ok(path),
         false => Err(value.senseless(

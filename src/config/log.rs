@@ -1,18 +1,31 @@
-//! `[log]`: the level and the format of the log.
+//! `[log]`: the level, the format and the target of the log.
 //!
 //! Read by `Config::parse`; the server layer installs the subscriber.
+
+use std::path::PathBuf;
 
 use super::effective::{Effective, Keys};
 use super::section::Section;
 use super::value;
 
 /// The `[log]` table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Log {
     /// The least important kind of event that is logged; `log.level`.
     pub level: LogLevel,
     /// The form of a line; `log.format`.
     pub format: LogFormat,
+    /// Where lines go; `log.target`.
+    pub target: LogTarget,
+}
+
+/// Where the lines of the log go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LogTarget {
+    /// Standard error, or systemd's journal where standard error leads there.
+    StandardError,
+    /// The file at this absolute path.
+    File(PathBuf),
 }
 
 /// The importance of an event; each level includes the levels above.
@@ -72,13 +85,26 @@ impl Log {
         Self {
             level: section.optional("level", LogLevel::Info, level),
             format: section.optional("format", LogFormat::Text, format),
+            target: match section.optional("target", None, value::unless("stderr", value::path)) {
+                None => LogTarget::StandardError,
+                Some(path) => LogTarget::File(path),
+            },
         }
     }
 
     pub(super) fn keys(&self) -> Keys {
-        let Self { level, format } = self;
+        let Self {
+            level,
+            format,
+            target,
+        } = self;
+        let target = match target {
+            LogTarget::StandardError => Effective::text("stderr"),
+            LogTarget::File(path) => Effective::text(path.display()),
+        };
         Keys::default()
             .on_reload("level", Effective::text(value::word_of(LEVELS, level)))
             .on_reload("format", Effective::text(value::word_of(FORMATS, format)))
+            .on_reload("target", target)
     }
 }

@@ -53,7 +53,7 @@ pub(crate) use control::Control;
 pub(crate) use errors::nearest;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub(crate) use listener::{Listener, Service};
-pub(crate) use log::{Log, LogFormat, LogLevel};
+pub(crate) use log::{Log, LogFormat, LogLevel, LogTarget};
 pub(crate) use on_removed::OnRemoved;
 pub(crate) use process::Process;
 pub(crate) use runtime::{Lanes, MaxSessions, Pin, PollerChoice, Runtime};

@@ -23,8 +23,6 @@ pub(crate) struct Process {
 
 /// The longest name of an account (`LOGIN_NAME_MAX` of useradd(8)).
 const ACCOUNT_BYTES_MAX: usize = 32;
-/// The longest path (`PATH_MAX`), with its NUL.
-const PATH_BYTES_MAX: usize = 4095;
 
 impl Process {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
@@ -32,7 +30,7 @@ impl Process {
         Self {
             user: section.optional("user", None, account()),
             group: section.optional("group", None, account()),
-            pid_file: section.optional("pid_file", None, value::unless("off", path)),
+            pid_file: section.optional("pid_file", None, value::unless("off", value::path)),
         }
     }
 
@@ -70,20 +68,5 @@ pub(super) fn account(value: &Value<'_>) -> Result<String, Reported> {
             "the name of an account",
             "1 to 32 of a-z, A-Z, 0-9, '_', '-' and '.', or the number, in quotes",
         )),
-    }
-}
-
-/// An absolute path.
-pub(super) fn path(value: &Value<'_>) -> Result<PathBuf, Reported> {
-    match value.text() {
-        Some(path)
-            if path.starts_with('/')
-                && path.len() <= PATH_BYTES_MAX
-                && !path.ends_with('/')
-                && !path.contains(char::is_control) =>
-        {
-            Ok(PathBuf::from(path))
-        }
-        _ => Err(value.malformed("a path", "an absolute one, in quotes")),
     }
 }

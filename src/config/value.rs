@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -20,6 +21,8 @@ use super::units::{self, Quantity};
 
 /// The longest name. A name appears in every log line and metric of its owner.
 const NAME_BYTES_MAX: usize = 64;
+/// The longest path (`PATH_MAX`), with its NUL.
+const PATH_BYTES_MAX: usize = 4095;
 
 /// A value, with its key and its position in the file.
 #[derive(Debug)]
@@ -298,6 +301,21 @@ pub(super) fn name(value: &Value<'_>) -> Result<String, Reported> {
             "a name",
             "1 to 64 of a-z, A-Z, 0-9, '_', '-' and '.', beginning with a letter or digit",
         )),
+    }
+}
+
+/// An absolute path.
+pub(super) fn path(value: &Value<'_>) -> Result<PathBuf, Reported> {
+    match value.text() {
+        Some(path)
+            if path.starts_with('/')
+                && path.len() <= PATH_BYTES_MAX
+                && !path.ends_with('/')
+                && !path.contains(char::is_control) =>
+        {
+            Ok(PathBuf::from(path))
+        }
+        _ => Err(value.malformed("a path", "an absolute one, in quotes")),
     }
 }
 

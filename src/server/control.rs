@@ -10,7 +10,7 @@ use std::sync::mpsc::Sender;
 
 use super::command::{Command, LaneSenders};
 use super::error::ServerError;
-use super::log_level::LiveLevel;
+use super::log_control::LogControl;
 use super::process;
 use super::supervision::Event;
 use crate::config::{self, Bind, Config, LogLevel};
@@ -69,7 +69,7 @@ impl ControlSockets {
         lanes: &[LaneSenders],
         pollers: &[BackEnd],
         to_main: Sender<Event>,
-        level: Option<LiveLevel>,
+        log: Option<LogControl>,
     ) -> io::Result<()> {
         if self.admin.is_none() && self.health.is_none() {
             return Ok(());
@@ -82,8 +82,7 @@ impl ControlSockets {
                 send: Box::new(move |command| commands.send(Command::Sessions(command))),
             }
         });
-        let level = level.unwrap_or_else(|| LiveLevel::new(LogLevel::Info));
-        let shown = level.clone();
+        let shown = log.clone();
         control::start(Parts {
             sockets: Sockets {
                 admin: self.admin.clone(),
@@ -101,10 +100,16 @@ impl ControlSockets {
             lanes: lanes.collect(),
             // The main thread ends with the process.
             ask: Box::new(move |ask| drop(to_main.send(Event::Ask(ask)))),
-            log_level: Box::new(move || shown.now().word()),
+            log_level: Box::new(move || {
+                let level = shown.as_ref().map_or(LogLevel::Info, LogControl::level);
+                level.word()
+            }),
             set_log_level: Box::new(move |word| {
                 let wanted = LogLevel::ALL.iter().find(|one| one.word() == word);
-                wanted.map(|wanted| level.set(*wanted)).is_some()
+                if let (Some(wanted), Some(log)) = (wanted, &log) {
+                    log.set_level(*wanted);
+                }
+                wanted.is_some()
             }),
         })
     }

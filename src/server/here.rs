@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::error::ServerError;
 use super::inherited::Given;
+use super::log;
 use super::options;
 use super::plan::Plan;
 use super::process;
@@ -71,6 +72,7 @@ fn look(
     here.errors.extend(process::account(&config.process).err());
     here.errors
         .extend(process::check_pid_file(&config.process).err());
+    here.errors.extend(log::check(&config.log).err());
     here.lanes();
     here.listeners(ports);
     here.upstreams();

@@ -1,20 +1,17 @@
 //! Events as entries of systemd's journal: a priority, a message, and a field for each value.
 //!
-//! Used by `log.rs` where standard error leads to the journal. The message is the line of the text
-//! format without time and level, which the journal has itself.
+//! Used by `log_control.rs` where standard error leads to the journal. The message is the line of
+//! the text format without time and level, which the journal has itself.
 
 use std::fmt::{self, Debug, Write as _};
-use std::io;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::log_queue::{Queue, Sink};
-use super::log_text::{enqueue, without_controls};
-use crate::sys::JournalSocket;
+use super::log_text::without_controls;
 
 /// The longest name of a field that the journal accepts.
 const NAME_BYTES_MAX: usize = 64;
@@ -101,54 +98,4 @@ impl Visit for Values {
             name => self.add(name, &value, &value),
         }
     }
-}
-
-/// Queues entries for the journal.
-#[derive(Debug)]
-pub(super) struct Entries(pub(super) Queue);
-
-impl<'w> MakeWriter<'w> for Entries {
-    type Writer = EntryWriter<'w>;
-
-    fn make_writer(&'w self) -> Self::Writer {
-        EntryWriter {
-            queue: &self.0,
-            is_detail: false,
-        }
-    }
-
-    fn make_writer_for(&'w self, event: &Metadata<'_>) -> Self::Writer {
-        EntryWriter {
-            queue: &self.0,
-            is_detail: *event.level() >= Level::DEBUG,
-        }
-    }
-}
-
-/// Queues one entry, which comes in one call.
-#[derive(Debug)]
-pub(super) struct EntryWriter<'q> {
-    queue: &'q Queue,
-    is_detail: bool,
-}
-
-impl io::Write for EntryWriter<'_> {
-    fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(entry).into_owned();
-        enqueue(self.queue, text, self.is_detail);
-        Ok(entry.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Sink for JournalSocket {
-    fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
-        self.send(entry).map(|()| entry.len())
-    }
-
-    /// The send has waited already.
-    fn await_room(&mut self) {}
 }

@@ -1,130 +1,114 @@
-//! Sets up logging from the configuration: to standard error, one line an event.
+//! Sets up logging from the configuration: to standard error or a file, one line an event.
 //!
 //! Called once, before the first lane starts. An event becomes a line on the thread that has it,
 //! and is written by a thread of the log's own (`log_queue.rs`), so that nobody waits for who reads
-//! standard error. What an event says may come from a client or a peer, so no control character of
-//! it reaches the terminal, and none can begin a line of its own.
+//! the log. What an event says may come from a client or a peer, so no control character of it
+//! reaches the terminal, and none can begin a line of its own.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{self, Write};
+use std::io;
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 use std::time::Duration;
 
-use tracing::{Dispatch, Level, Metadata, dispatcher};
-use tracing_subscriber::fmt::{self, MakeWriter};
-use tracing_subscriber::{Registry, layer::SubscriberExt};
+use tracing::dispatcher;
 
-use super::journal::{self, Entries, JournalFormat};
-use super::log_level::LiveLevel;
-use super::log_queue::{self, Queue, Sink, Writing};
-use super::log_text::{enqueue, unqueued, without_controls};
-use crate::config::{Log, LogFormat, LogLevel};
-use crate::sys::{self, JournalSocket};
+use super::error::ServerError;
+use super::journal;
+use super::log_control::{LogChange, LogControl};
+use super::log_file;
+use super::log_queue::{self, Style, Text, Writing};
+use super::log_target::Target;
+use super::log_text::unqueued;
+use crate::config::{Log, LogTarget};
+use crate::sys::JournalSocket;
 
 /// How long the end of the process waits for lines that are not written yet.
 const END_PATIENCE: Duration = Duration::from_secs(1);
-/// How long the writer waits at a time for a sink that would block.
-const ROOM_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Sends the process's events and panics to standard error, with the settings of `log`; `None` if a
-/// subscriber is installed already.
+/// Sends the process's events and panics to the target of `log`; `None` if a subscriber is
+/// installed already.
 ///
 /// # Errors
-/// The writer's thread cannot be started.
-pub(super) fn start(log: &Log) -> io::Result<Option<LogEnd>> {
-    let level = LiveLevel::new(log.level);
-    let live = level.clone();
-    let say = move |lines, error: Option<&io::Error>| dropped(live.now(), lines, error);
-    // JSON stays JSON: the operator has a reader for those lines.
-    let is_text = log.format == LogFormat::Text;
-    let journal = is_text.then(JournalSocket::of_stderr).flatten();
-    let (queue, writing, output) = match journal {
-        Some(journal) => {
-            let (queue, writing) = log_queue::start(journal, say)?;
-            (queue, writing, Output::Journal)
-        }
-        None => {
-            let (queue, writing) = log_queue::start(StandardError, say)?;
-            (queue, writing, Output::Lines)
-        }
+/// The target cannot be opened, or the writer's thread cannot be started: `no_thread`.
+pub(super) fn start(
+    log: &Log,
+    no_thread: impl FnOnce(io::Error) -> ServerError,
+) -> Result<Option<LogEnd>, ServerError> {
+    let change = LogChange::prepare(log)?;
+    let target = Target {
+        journal: JournalSocket::of_stderr(),
+        file: None,
     };
-    if dispatcher::set_global_default(subscriber(log.format, &level, queue, output)).is_err() {
+    let has_journal = target.journal.is_some();
+    let (queue, writing) = log_queue::start(target, dropped).map_err(no_thread)?;
+    let control = LogControl::new(queue, has_journal);
+    control.apply(change);
+    if dispatcher::set_global_default(control.subscriber()).is_err() {
         return Ok(None);
     }
     panic::set_hook(Box::new(log_panic));
-    Ok(Some(LogEnd {
-        writing,
-        output,
-        level,
-    }))
+    Ok(Some(LogEnd { writing, control }))
 }
 
-/// The form in which events are queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Output {
-    /// Lines, for standard error.
-    Lines,
-    /// Entries of systemd's journal.
-    Journal,
+/// Whether the target of `log` could be opened; creates nothing.
+pub(super) fn check(log: &Log) -> Result<(), ServerError> {
+    match &log.target {
+        LogTarget::StandardError => Ok(()),
+        LogTarget::File(path) => log_file::check(path),
+    }
 }
 
 /// Writes what is logged, at the end of the process.
 #[derive(Debug)]
 pub(super) struct LogEnd {
     writing: Writing,
-    output: Output,
-    level: LiveLevel,
+    control: LogControl,
 }
 
 impl LogEnd {
-    /// The level of the log, to be changed.
-    pub(super) fn level(&self) -> &LiveLevel {
-        &self.level
+    /// The handle for changes while the process runs.
+    pub(super) fn control(&self) -> &LogControl {
+        &self.control
     }
 
     /// Writes a text unchanged, after all earlier lines.
     pub(super) fn plain(&self, text: &str) {
-        let queue = self.writing.queue();
-        match self.output {
-            Output::Lines => queue.push(format!("{text}\n"), false),
-            Output::Journal => {
+        let push = |style, text| self.writing.queue().push(Text { style, text }, false);
+        match self.control.style() {
+            style @ (Style::Text | Style::Json) => push(style, format!("{text}\n")),
+            style @ Style::Entry => {
                 let entries = text.lines().map(journal::plain);
-                entries.for_each(|entry| queue.push(entry, false));
+                entries.for_each(|entry| push(style, entry));
             }
         }
     }
 
-    /// Waits until all lines are written, but not for a blocked sink.
+    /// Waits until all lines are written, but not for a blocked target.
     pub(super) fn finish(self) {
         self.writing.finish(END_PATIENCE);
     }
 }
 
-/// The process's standard error.
-#[derive(Debug)]
-struct StandardError;
-
-impl Sink for StandardError {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        sys::write_to_stderr(bytes)
-    }
-
-    fn await_room(&mut self) {
-        sys::await_stderr(ROOM_PATIENCE);
-    }
-}
-
-/// The line with the number of dropped lines, if `level` is logged.
-fn dropped(level: LogLevel, lines: u64, error: Option<&io::Error>) -> String {
-    const WHY: &str = "log lines dropped: standard error did not take them in time";
+/// The line with the number of lines that `target` did not take.
+fn dropped(lines: u64, error: Option<&io::Error>, target: &str) -> Option<Text> {
     let error = error.map(tracing::field::display);
-    unqueued(|| {
-        if level == LogLevel::Error {
-            tracing::error!(lines, error, "{WHY}");
-        } else {
-            tracing::warn!(lines, error, "{WHY}");
-        }
+    let warning = unqueued(|| {
+        tracing::warn!(
+            lines,
+            error,
+            "log lines dropped: {target} did not take them in time"
+        );
+    });
+    // At level "error" the same line is an error.
+    warning.or_else(|| {
+        unqueued(|| {
+            tracing::error!(
+                lines,
+                error,
+                "log lines dropped: {target} did not take them in time"
+            );
+        })
     })
 }
 
@@ -141,80 +125,6 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     );
 }
 
-/// Queues the events of this level.
-pub(super) fn subscriber(
-    format: LogFormat,
-    level: &LiveLevel,
-    queue: Queue,
-    output: Output,
-) -> Dispatch {
-    let registry = Registry::default().with(level.clone());
-    let layer = fmt::layer()
-        .with_ansi(false)
-        // A closed standard error must not end the process, and printing an error about it would
-        // panic.
-        .log_internal_errors(false);
-    match (output, format) {
-        (Output::Journal, _) => {
-            let layer = layer.event_format(JournalFormat);
-            registry.with(layer.with_writer(Entries(queue))).into()
-        }
-        (_, LogFormat::Text) => {
-            let layer = layer.with_writer(queue).with_target(false);
-            registry.with(layer).into()
-        }
-        (_, LogFormat::Json) => {
-            let layer = layer.with_writer(queue).json().flatten_event(true);
-            registry.with(layer).into()
-        }
-    }
-}
-
-impl<'w> MakeWriter<'w> for Queue {
-    type Writer = LineWriter<'w>;
-
-    fn make_writer(&'w self) -> Self::Writer {
-        LineWriter {
-            queue: self,
-            is_detail: false,
-        }
-    }
-
-    fn make_writer_for(&'w self, event: &Metadata<'_>) -> Self::Writer {
-        LineWriter {
-            queue: self,
-            is_detail: *event.level() >= Level::DEBUG,
-        }
-    }
-}
-
-/// A writer of whole events, each given in one call and ending in a newline.
-#[derive(Debug)]
-pub(super) struct LineWriter<'q> {
-    queue: &'q Queue,
-    is_detail: bool,
-}
-
-impl Write for LineWriter<'_> {
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        enqueue(self.queue, one_line(event), self.is_detail);
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The event with its control characters escaped as in JSON, also in plain text.
-fn one_line(event: &[u8]) -> String {
-    let event = String::from_utf8_lossy(event);
-    let event = event.strip_suffix('\n').unwrap_or(&event);
-    let mut line = without_controls(event);
-    line.push('\n');
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Sender, channel};
@@ -223,40 +133,61 @@ mod tests {
 
     use tracing::{debug, dispatcher, error, info, warn};
 
+    use super::super::log_control::one_line;
+    use super::super::log_queue::{Order, Style};
     use super::super::log_text;
-    use super::{LiveLevel, Output, dropped, journal, log_panic, log_queue, one_line, subscriber};
-    use crate::config::{LogFormat, LogLevel};
+    use super::{LogChange, LogControl, Text, dropped, journal, log_panic, log_queue};
+    use crate::config::{Log, LogFormat, LogLevel, LogTarget};
 
     /// Sends each line to the test.
     struct Tap(Sender<String>);
 
     impl log_queue::Sink for Tap {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, _: Style, bytes: &[u8]) -> io::Result<usize> {
             let line = String::from_utf8(bytes.to_vec()).unwrap();
             self.0.send(line).map_err(io::Error::other)?;
             Ok(bytes.len())
         }
 
-        fn await_room(&mut self) {}
+        fn await_room(&mut self, _: Style) {}
+
+        fn name(&self) -> &'static str {
+            "the test"
+        }
+
+        fn obey(&mut self, _: Order) -> Option<Text> {
+            None
+        }
     }
 
     /// The text of `events`, a string for each write.
     fn logged(level: LogLevel, format: LogFormat, events: impl FnOnce()) -> Vec<String> {
-        logged_as(Output::Lines, level, format, events)
+        logged_as(false, level, format, |_| events())
+    }
+
+    fn log(level: LogLevel, format: LogFormat) -> LogChange {
+        let target = LogTarget::StandardError;
+        LogChange::prepare(&Log {
+            level,
+            format,
+            target,
+        })
+        .unwrap()
     }
 
     fn logged_as(
-        output: Output,
+        has_journal: bool,
         level: LogLevel,
         format: LogFormat,
-        events: impl FnOnce(),
+        events: impl FnOnce(&LogControl),
     ) -> Vec<String> {
         let (tap, writes) = channel();
-        let (queue, writing) = log_queue::start(Tap(tap), |_, _| String::new()).unwrap();
-        let level = LiveLevel::new(level);
-        let dispatch = subscriber(format, &level, queue, output);
-        dispatcher::with_default(&dispatch, events);
-        drop(dispatch);
+        let (queue, writing) = log_queue::start(Tap(tap), |_, _, _| None).unwrap();
+        let control = LogControl::new(queue, has_journal);
+        control.apply(log(level, format));
+        let dispatch = control.subscriber();
+        dispatcher::with_default(&dispatch, || events(&control));
+        drop((control, dispatch));
         writing.finish(Duration::from_secs(20));
         writes.into_iter().collect()
     }
@@ -265,19 +196,22 @@ mod tests {
     #[test]
     fn drops_are_said_at_every_level() {
         for level in [LogLevel::Error, LogLevel::Info] {
-            let mut own = String::new();
+            let mut own = None;
             let lines = logged(level, LogFormat::Json, || {
                 let error = io::Error::other("full");
-                own = dropped(level, 7, Some(&error));
+                own = dropped(7, Some(&error), "a file");
             });
             assert_eq!(lines, [""; 0]);
+            let own = own.unwrap();
+            assert_eq!(own.style, Style::Json);
             for part in [
                 "{\"timestamp\":",
                 "\"lines\":7",
+                "dropped: a file did not",
                 "\"error\":\"full\"",
                 "}\n",
             ] {
-                assert!(own.contains(part), "{part} not in {own}");
+                assert!(own.text.contains(part), "{part} not in {own:?}");
             }
         }
     }
@@ -364,14 +298,14 @@ mod tests {
 
     #[test]
     fn escapes_once_and_ends_with_a_newline() {
-        assert_eq!(one_line(b"a\tb\x1b\n"), "a\\u0009b\\u001b\n");
-        assert_eq!(one_line("a\u{2028}é\n".as_bytes()), "a\\u2028é\n");
-        assert_eq!(one_line(b"no end"), "no end\n");
+        assert_eq!(one_line("a\tb\x1b\n"), "a\\u0009b\\u001b\n");
+        assert_eq!(one_line("a\u{2028}é\n"), "a\\u2028é\n");
+        assert_eq!(one_line("no end"), "no end\n");
     }
 
     /// The journal entries of `events`, a string each.
     fn entries(events: impl FnOnce()) -> Vec<String> {
-        logged_as(Output::Journal, LogLevel::Debug, LogFormat::Text, events)
+        logged_as(true, LogLevel::Debug, LogFormat::Text, |_| events())
     }
 
     #[test]
@@ -402,5 +336,34 @@ mod tests {
                         MESSAGE=a\\nMESSAGE=b peer=x\\nPRIORITY=0\\u001b[2J\n\
                         CORELANE_PEER=x\\nPRIORITY=0\\u001b[2J\n";
         assert_eq!(entries, [expected]);
+    }
+
+    /// Also for a callsite that was off, and one that was on.
+    #[test]
+    fn level_and_format_change_while_the_process_runs() {
+        let event = |number: u32| {
+            debug!(number, "one");
+            warn!(number, "two");
+        };
+        let lines = logged_as(true, LogLevel::Warn, LogFormat::Text, |control| {
+            event(1);
+            control.set_level(LogLevel::Debug);
+            event(2);
+            control.apply(log(LogLevel::Error, LogFormat::Text));
+            event(3);
+            assert!(!tracing::enabled!(tracing::Level::WARN));
+            control.apply(log(LogLevel::Warn, LogFormat::Json));
+            event(4);
+        });
+        let expected = [
+            "PRIORITY=4\nSYSLOG_IDENTIFIER=corelane\nMESSAGE=two number=1\n",
+            "PRIORITY=7\nSYSLOG_IDENTIFIER=corelane\nMESSAGE=one number=2\n",
+            "PRIORITY=4\nSYSLOG_IDENTIFIER=corelane\nMESSAGE=two number=2\n",
+            "{\"timestamp\":",
+        ];
+        assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+        for (line, begin) in lines.iter().zip(expected) {
+            assert!(line.starts_with(begin), "{line}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use std::sync::mpsc::{
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::log_file::LogFile;
 use crate::sys::{self, Time};
 
 /// Maximum of waiting lines: with [`BYTES_MAX`] some seconds of a busy server's session lines.
@@ -33,15 +34,46 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The destination of lines.
 pub(super) trait Sink: Send + 'static {
     /// Takes some of the bytes, as [`io::Write::write`] does.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    fn write(&mut self, style: Style, bytes: &[u8]) -> io::Result<usize>;
     /// Waits for a limited time until a sink that would block accepts more.
-    fn await_room(&mut self);
+    fn await_room(&mut self, style: Style);
+    /// What it is, for the report of dropped lines.
+    fn name(&self) -> &'static str;
+    /// Changes itself; may return a line about the change.
+    fn obey(&mut self, order: Order) -> Option<Text>;
 }
 
-/// One line, with its newline.
+/// The form of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// A line for people.
+    Text,
+    /// A line with an object.
+    Json,
+    /// An entry of systemd's journal.
+    Entry,
+}
+
+/// An event in its form, with the newline of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) style: Style,
+    pub(super) text: String,
+}
+
+/// A change of the sink.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Lines go to this file from now on, or to standard error.
+    Switch(Option<LogFile>),
+    /// The file is opened anew.
+    Reopen,
+}
+
+/// A text in the queue.
 #[derive(Debug)]
 struct Line {
-    text: String,
+    text: Text,
     /// Lines dropped between the previous line and this one.
     dropped_before: u64,
 }
@@ -67,14 +99,16 @@ impl State {
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     lines: SyncSender<Line>,
+    /// Obeyed before the next line.
+    orders: Sender<Order>,
     state: Arc<State>,
 }
 
 impl Queue {
     /// Queues a line, or drops and counts it. A detail leaves a quarter of the queue free.
-    pub(super) fn push(&self, text: String, is_detail: bool) {
+    pub(super) fn push(&self, text: Text, is_detail: bool) {
         let kept = if is_detail { KEPT } else { usize::MAX };
-        let bytes = text.len();
+        let bytes = text.text.len();
         let lines = self.state.lines.fetch_add(1, AcqRel);
         let queued = self.state.bytes.fetch_add(bytes, AcqRel);
         let has_room = lines < LINES_MAX - LINES_MAX / kept
@@ -95,11 +129,21 @@ impl Queue {
         }
     }
 
+    /// Has the writing thread change the sink before the next line.
+    pub(super) fn order(&self, order: Order) {
+        // At the end of the process nobody obeys.
+        _ = self.orders.send(order);
+        self.wake();
+    }
+
     /// Wakes a waiting writer by an empty line.
     fn wake(&self) {
         self.state.lines.fetch_add(1, AcqRel);
         let nothing = Line {
-            text: String::new(),
+            text: Text {
+                style: Style::Text,
+                text: String::new(),
+            },
             dropped_before: 0,
         };
         if self.lines.try_send(nothing).is_err() {
@@ -133,20 +177,23 @@ impl Writing {
 }
 
 /// Starts the thread that writes to `sink`. `say` makes the line that reports the number of dropped
-/// lines and the sink's error in the meantime.
+/// lines, the sink's error in the meantime, and the sink's name.
 pub(super) fn start<S: Sink>(
     sink: S,
-    say: impl Fn(u64, Option<&io::Error>) -> String + Send + 'static,
+    say: impl Fn(u64, Option<&io::Error>, &str) -> Option<Text> + Send + 'static,
 ) -> io::Result<(Queue, Writing)> {
     let (sender, lines) = sync_channel(LINES_MAX);
+    let (ordering, orders) = channel();
     let state = Arc::new(State::default());
     let queue = Queue {
         lines: sender,
+        orders: ordering,
         state: Arc::clone(&state),
     };
     let (finished, done) = channel();
     let writer = Writer {
         lines,
+        orders,
         state,
         sink,
         say,
@@ -169,6 +216,7 @@ pub(super) fn start<S: Sink>(
 
 struct Writer<S, F> {
     lines: Receiver<Line>,
+    orders: Receiver<Order>,
     state: Arc<State>,
     sink: S,
     say: F,
@@ -183,15 +231,16 @@ struct Writer<S, F> {
     finished: Sender<()>,
 }
 
-impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
+impl<S: Sink, F: Fn(u64, Option<&io::Error>, &str) -> Option<Text>> Writer<S, F> {
     fn run(mut self) {
         while let Some(line) = self.next() {
+            self.obey();
             self.owed += line.dropped_before;
             if self.until_due().is_zero() {
                 self.say_dropped();
             }
             self.write(&line.text);
-            self.state.give_back(line.text.len());
+            self.state.give_back(line.text.text.len());
         }
         // The process's end waits for this message, or no longer does.
         let _is_heard = self.finished.send(()).is_ok();
@@ -238,16 +287,30 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
         if self.owed == 0 {
             return;
         }
-        let line = (self.say)(mem::take(&mut self.owed), self.error.take().as_ref());
+        let (lines, error) = (mem::take(&mut self.owed), self.error.take());
         self.said = Some(sys::now());
-        self.write(&line);
+        if let Some(line) = (self.say)(lines, error.as_ref(), self.sink.name()) {
+            self.write(&line);
+        }
+    }
+
+    /// Obeys the orders so far, and writes what the sink says of them. Whether there were any.
+    fn obey(&mut self) -> bool {
+        let mut is_changed = false;
+        while let Ok(order) = self.orders.try_recv() {
+            is_changed = true;
+            if let Some(line) = self.sink.obey(order) {
+                self.write(&line);
+            }
+        }
+        is_changed
     }
 
     /// Writes a whole line, however long the sink takes.
-    fn write(&mut self, line: &str) {
-        let mut rest = line.as_bytes();
+    fn write(&mut self, line: &Text) {
+        let mut rest = line.text.as_bytes();
         while !rest.is_empty() && !self.is_given_up {
-            let error = match self.sink.write(rest) {
+            let error = match self.sink.write(line.style, rest) {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
                 Ok(bytes) => {
                     rest = &rest[bytes..];
@@ -257,7 +320,7 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
             };
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock => self.sink.await_room(),
+                io::ErrorKind::WouldBlock => self.sink.await_room(line.style),
                 // A disk may get room again, and a named pipe a new reader.
                 _ => {
                     self.error = Some(error);
@@ -267,6 +330,10 @@ impl<S: Sink, F: Fn(u64, Option<&io::Error>) -> String> Writer<S, F> {
                         thread::park_timeout(INTERVAL);
                     }
                 }
+            }
+            if self.obey() {
+                // A line is whole at a new target.
+                rest = line.text.as_bytes();
             }
         }
     }
@@ -279,7 +346,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::time::Duration;
 
-    use super::{BYTES_MAX, KEPT, LINES_MAX, Queue, Sink, Writing, start};
+    use super::{BYTES_MAX, KEPT, LINES_MAX, Order, Queue, Sink, Style, Text, Writing, start};
 
     /// Long enough that only a defect reaches it.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -291,10 +358,12 @@ mod tests {
     struct Asked {
         answers: Receiver<Answer>,
         writes: Sender<String>,
+        /// A message ends a wait for room.
+        room: Receiver<()>,
     }
 
     impl Sink for Asked {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, _: Style, bytes: &[u8]) -> io::Result<usize> {
             // Without an answer the sink blocks; after the test's end the sink accepts everything.
             let most = self.answers.recv().unwrap_or(Ok(usize::MAX))?;
             let taken = bytes.len().min(most);
@@ -303,8 +372,25 @@ mod tests {
             Ok(taken)
         }
 
-        fn await_room(&mut self) {
+        fn await_room(&mut self, _: Style) {
             _ = self.writes.send("<waits>".to_owned());
+            _ = self.room.recv();
+        }
+
+        fn name(&self) -> &'static str {
+            "the test"
+        }
+
+        fn obey(&mut self, order: Order) -> Option<Text> {
+            assert!(matches!(order, Order::Reopen), "{order:?}");
+            Some(text("reopened\n"))
+        }
+    }
+
+    fn text(text: &str) -> Text {
+        Text {
+            style: Style::Text,
+            text: text.to_owned(),
         }
     }
 
@@ -313,18 +399,22 @@ mod tests {
         writing: Writing,
         answers: Sender<Answer>,
         writes: Receiver<String>,
+        room: Sender<()>,
     }
 
     fn rig() -> Rig {
         let (answers, asked) = channel();
         let (sender, writes) = channel();
+        let (room, awaited) = channel();
         let sink = Asked {
             answers: asked,
             writes: sender,
+            room: awaited,
         };
-        let say = |lines, error: Option<&io::Error>| {
+        let say = |lines, error: Option<&io::Error>, name: &str| {
+            assert_eq!(name, "the test");
             let why = error.map_or(String::new(), |error| format!(" ({})", error.kind()));
-            format!("{lines} dropped{why}\n")
+            Some(text(&format!("{lines} dropped{why}\n")))
         };
         let (queue, writing) = start(sink, say).unwrap();
         Rig {
@@ -332,12 +422,13 @@ mod tests {
             writing,
             answers,
             writes,
+            room,
         }
     }
 
     impl Rig {
         fn push(&self, line: &str) {
-            self.queue.push(line.to_owned(), false);
+            self.queue.push(text(line), false);
         }
 
         fn push_all(&self, lines: &[&str]) {
@@ -362,6 +453,7 @@ mod tests {
                 writing,
                 answers,
                 writes,
+                room: _,
             } = self;
             drop(answers);
             writing.finish(PATIENCE);
@@ -390,6 +482,7 @@ mod tests {
             Err(io::ErrorKind::WouldBlock),
             Ok(1),
         ]);
+        rig.room.send(()).unwrap();
         for part in ["ab", "c", "<waits>", "d"] {
             assert_eq!(rig.written(), part);
         }
@@ -446,7 +539,7 @@ mod tests {
     fn details_leave_room_for_what_matters() {
         let rig = rig();
         for _ in 0..LINES_MAX {
-            rig.queue.push("detail\n".to_owned(), true);
+            rig.queue.push(text("detail\n"), true);
         }
         let kept = LINES_MAX / KEPT;
         for _ in 0..kept {
@@ -463,6 +556,26 @@ mod tests {
         );
         assert_eq!(rest[LINES_MAX - kept], format!("{kept} dropped\n"));
         assert_eq!(rest[LINES_MAX + 1], "1 dropped\n");
+    }
+
+    /// An order waits neither for a line, nor for a failing sink; the line is then written anew.
+    #[test]
+    fn an_order_is_obeyed_before_the_next_line() {
+        let idle = rig();
+        idle.answer([Ok(usize::MAX)]);
+        idle.queue.order(Order::Reopen);
+        assert_eq!(idle.written(), "reopened\n");
+        idle.push("a\n");
+        assert_eq!(idle.rest(), ["a\n"]);
+
+        let failing = rig();
+        failing.push("abc\n");
+        failing.answer([Ok(1), Err(io::ErrorKind::WouldBlock)]);
+        assert_eq!(failing.written(), "a");
+        assert_eq!(failing.written(), "<waits>");
+        failing.queue.order(Order::Reopen);
+        failing.room.send(()).unwrap();
+        assert_eq!(failing.rest(), ["reopened\n", "abc\n"]);
     }
 
     /// The process ends while the sink blocks or fails.

@@ -1,27 +1,27 @@
 //! The text of an event on its way into the queue: without control characters, and not queued
-//! where the writer's own thread logs. Used by `log.rs` and `journal.rs`.
+//! where the writer's own thread logs. Used by the files of the log.
 
 use std::cell::RefCell;
 
-use super::log_queue::Queue;
+use super::log_queue::{Queue, Text};
 
 thread_local! {
     /// Text of the writer's own thread. A queued line would wait for that same thread.
-    static OWN_TEXT: RefCell<Option<String>> = const { RefCell::new(None) };
+    static OWN_TEXT: RefCell<Option<Vec<Text>>> = const { RefCell::new(None) };
 }
 
-/// The text of the events of `log`, unqueued.
-pub(super) fn unqueued(log: impl FnOnce()) -> String {
-    OWN_TEXT.set(Some(String::new()));
+/// The text of the event of `log`, unqueued; `None` if its level is off.
+pub(super) fn unqueued(log: impl FnOnce()) -> Option<Text> {
+    OWN_TEXT.set(Some(Vec::new()));
     log();
-    OWN_TEXT.take().unwrap_or_default()
+    OWN_TEXT.take()?.pop()
 }
 
 /// Queues the text of an event, unless within [`unqueued`].
-pub(super) fn enqueue(queue: &Queue, text: String, is_detail: bool) {
+pub(super) fn enqueue(queue: &Queue, text: Text, is_detail: bool) {
     let text = OWN_TEXT.with_borrow_mut(|own| match own {
         Some(own) => {
-            own.push_str(&text);
+            own.push(text);
             None
         }
         None => Some(text),

@@ -18,7 +18,7 @@ use super::here;
 use super::inherited::Inherited;
 use super::lane::{self, LanePlan, Opened};
 use super::log::{self, LogEnd};
-use super::log_level::LiveLevel;
+use super::log_control::LogControl;
 use super::memory::arenas;
 use super::plan::Plan;
 use super::process::{PidFile, change_account};
@@ -47,19 +47,15 @@ pub(crate) fn run(config: &Config, source: &str) -> Result<(), ServerError> {
         Ok(prepared) => prepared,
         Err(error) => {
             // There is no log yet.
-            _ = writeln!(
-                io::stderr(),
-                "corelane: the server failed: {}",
-                chain(&error)
-            );
+            say(&error);
             return Err(error);
         }
     };
     let (version, pid) = (env!("CARGO_PKG_VERSION"), process::id());
     tracing::info!(version, pid, configuration = source, "corelane starts");
     inherited.announce();
-    let level = log.as_ref().map(|log| log.level().clone());
-    let result = match serve(config, source, &inherited, level) {
+    let control = log.as_ref().map(LogEnd::control);
+    let result = match serve(config, source, &inherited, control) {
         Err(stopped @ ServerError::Stopped) => {
             tracing::info!("{stopped}");
             Ok(())
@@ -79,9 +75,24 @@ pub(crate) fn run(config: &Config, source: &str) -> Result<(), ServerError> {
         (Err(error), _) => tracing::error!("the server failed: {}", chain(error)),
     }
     if let Some(log) = log {
+        let has_file = log.control().has_file();
         log.finish();
+        if let (Err(error), true) = (&result, has_file) {
+            // For who started the server, and does not look into the file.
+            say(error);
+        }
     }
     result
+}
+
+/// Tells standard error why the server failed, without the log.
+fn say(error: &ServerError) {
+    let text = match error {
+        // Begins with the file and the line.
+        ServerError::Config(errors) | ServerError::Taken(errors) => errors.to_string(),
+        error => format!("corelane: the server failed: {}", chain(error)),
+    };
+    _ = writeln!(io::stderr(), "{text}");
 }
 
 fn prepare(config: &Config) -> Result<(Inherited, Option<LogEnd>), ServerError> {
@@ -90,7 +101,7 @@ fn prepare(config: &Config) -> Result<(Inherited, Option<LogEnd>), ServerError> 
     if let Some(arenas) = arenas(&inherited.given().memory) {
         sys::limit_arenas(arenas);
     }
-    let log = log::start(&config.log).map_err(system(NO_THREAD))?;
+    let log = log::start(&config.log, system(NO_THREAD)).map_err(|error| error.placed(config))?;
     Ok((inherited, log))
 }
 
@@ -102,11 +113,12 @@ fn serve(
     config: &Config,
     source: &str,
     inherited: &Inherited,
-    level: Option<LiveLevel>,
+    log: Option<&LogControl>,
 ) -> Result<(), ServerError> {
     // Before the first wait, so that every wait obeys a stop.
     let (sender, events) = channel();
-    signals::forward(sender.clone(), Event::Request).map_err(system("cannot take signals"))?;
+    signals::forward(sender.clone(), Event::Request, log.cloned())
+        .map_err(system("cannot take signals"))?;
     let mut events = Events::new(events);
     let mut pause = |time| events.pause(time);
     let (plan, warnings) = here::plan(config, &inherited.given(), &mut pause)?;
@@ -149,7 +161,7 @@ fn serve(
     let shared = (&generation, &limit);
     server.answer_with(Answers::new(source, config, changeable, &bound, shared));
     let pollers = server.await_start(fixed.lanes.len())?;
-    let serving = control.serve(server.lanes(), &pollers.of_lanes, to_main, level);
+    let serving = control.serve(server.lanes(), &pollers.of_lanes, to_main, log.cloned());
     serving.map_err(system("cannot start the control plane"))?;
     listen(&changeable.listeners, &listeners, &bound).map_err(|error| error.placed(config))?;
     server.listen(FIRST, listeners);

@@ -2,17 +2,25 @@
 //!
 //! SIGTERM, SIGINT and SIGQUIT (on Windows: ctrl-c, ctrl-break, closing the console) stop the
 //! server, a second one at once. SIGHUP is taken and does nothing yet but say so, lest a closed
-//! terminal end a daemon. Whatever else would end the process is taken and said, and does nothing.
+//! terminal end a daemon. SIGUSR1 opens the log file anew. Whatever else would end the process is
+//! taken and said, and does nothing.
 
 use std::io;
 use std::sync::mpsc::Sender;
 use std::thread;
 
+use super::log_control::LogControl;
+use crate::runtime::LogInterval;
+use crate::sys;
 pub(super) use crate::sys::Request;
 use crate::sys::requests;
 
-/// Sends each request to `to` from now on.
-pub(super) fn forward<E>(to: Sender<E>, event: fn(Request) -> E) -> io::Result<()>
+/// Sends each request to `to` from now on, but requests to `log`.
+pub(super) fn forward<E>(
+    to: Sender<E>,
+    event: fn(Request) -> E,
+    log: Option<LogControl>,
+) -> io::Result<()>
 where
     E: Send + 'static,
 {
@@ -20,11 +28,27 @@ where
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
+            let interval = LogInterval::default();
             for request in requests {
+                if request == Request::ReopenLog {
+                    reopen(log.as_ref(), &interval);
+                    continue;
+                }
                 if to.send(event(request)).is_err() {
                     return;
                 }
             }
         })?;
     Ok(())
+}
+
+/// Opens the log file anew, and says so if there is none.
+fn reopen(log: Option<&LogControl>, interval: &LogInterval) {
+    let is_reopened = log.is_some_and(LogControl::reopen);
+    if !is_reopened && let Some(times) = interval.note(sys::now()) {
+        tracing::warn!(
+            times,
+            "SIGUSR1: the log goes to standard error, and there is no log file to open anew"
+        );
+    }
 }

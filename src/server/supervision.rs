@@ -105,7 +105,8 @@ impl Events {
     /// Logs the effect of a request that stops nothing, at most once a second per signal.
     fn answer(&mut self, request: &Request) {
         let signal = match request {
-            Request::Stop(_) => return,
+            // The log is reopened where signals arrive.
+            Request::Stop(_) | Request::ReopenLog => return,
             Request::Reload => "SIGHUP",
             Request::Other(signal) => signal,
         };

@@ -160,6 +160,25 @@ pub(crate) fn new_file(path: &Path) -> io::Result<File> {
     options.write(true).create_new(true).mode(0o644).open(path)
 }
 
+/// A file to append to, of this process's user; others may not read the file. The last part of the
+/// path is no symbolic link, since the folder may be writable for a user that is not trusted with
+/// all files. A named pipe without a reader is an error, and no wait.
+///
+/// # Errors
+/// What open(2) says; see [`is_symbolic_link`].
+pub(crate) fn open_to_append(path: &Path, creates: bool) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let mut options = File::options();
+    let options = options.append(true).create(creates).mode(0o640);
+    options.custom_flags(flags).open(path)
+}
+
+/// Whether [`open_to_append`] failed because the path ends in a symbolic link.
+pub(crate) fn is_symbolic_link(error: &io::Error) -> bool {
+    // FreeBSD says EMLINK.
+    matches!(error.raw_os_error(), Some(libc::ELOOP | libc::EMLINK))
+}
+
 /// Whether this open file is still the one at the path.
 pub(crate) fn is_file_at(file: &File, path: &Path) -> bool {
     let at_path = fs::symlink_metadata(path);

@@ -70,7 +70,9 @@ mod windows;
 mod windows_process;
 
 #[cfg(unix)]
-pub(crate) use account::{Account, NoAccount, is_file_at, new_file};
+pub(crate) use account::{
+    Account, NoAccount, is_file_at, is_symbolic_link, new_file, open_to_append,
+};
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) use bsd::{cpus, pin_to};
 #[cfg(all(unix, not(target_os = "linux")))]
@@ -148,7 +150,7 @@ pub(crate) use socket::{
     is_connected_to_itself, listen, local_address, reset_on_close, shutdown_write, take_error,
 };
 #[cfg(unix)]
-pub(crate) use stderr::{await_stderr, write_to_stderr};
+pub(crate) use stderr::{await_room, await_stderr, write_to_stderr};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};
 pub(crate) use tcp_info::{TcpInfo, tcp_info};
 #[cfg(unix)]
@@ -182,9 +184,9 @@ pub(crate) use windows::{connect, is_inherited};
 pub(crate) use windows::{cpus, pin_to, port_is_taken, stream_socket};
 #[cfg(windows)]
 pub(crate) use windows_process::{
-    Account, NoAccount, ParentSignals, Request, await_stderr, file_size_limit, is_file_at,
-    keep_descriptors, new_file, niceness, oom_score_adjustment, requests, take_signals,
-    write_to_stderr,
+    Account, NoAccount, ParentSignals, Request, await_room, await_stderr, file_size_limit,
+    is_file_at, is_symbolic_link, keep_descriptors, new_file, niceness, oom_score_adjustment,
+    open_to_append, requests, take_signals, write_to_stderr,
 };
 
 /// For the scripts, which run on a real kernel.

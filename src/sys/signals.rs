@@ -15,6 +15,8 @@ pub(crate) enum Request {
     Stop(&'static str),
     /// Read the configuration again.
     Reload,
+    /// Open the log file anew.
+    ReopenLog,
     /// No request: the name of a signal that by default would end the process.
     Other(String),
 }
@@ -129,6 +131,7 @@ fn request(signal: c_int) -> Request {
         libc::SIGINT => Request::Stop("SIGINT"),
         libc::SIGQUIT => Request::Stop("SIGQUIT"),
         libc::SIGHUP => Request::Reload,
+        libc::SIGUSR1 => Request::ReopenLog,
         _ => Request::Other(name(signal)),
     }
 }

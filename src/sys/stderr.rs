@@ -1,7 +1,10 @@
-//! Standard error without the standard library's lock: only the log's writer thread uses this file.
+//! Standard error without the standard library's lock, and waits for room: only the log's writer
+//! thread uses this file.
 #![expect(unsafe_code, reason = "system calls")]
 
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use super::system_call::checked;
@@ -18,8 +21,17 @@ pub(crate) fn write_to_stderr(bytes: &[u8]) -> io::Result<usize> {
 
 /// Waits until standard error takes more or has failed (`poll(2)`), but no longer than `most`.
 pub(crate) fn await_stderr(most: Duration) {
+    await_descriptor(libc::STDERR_FILENO, most);
+}
+
+/// Waits until a file takes more or has failed, but no longer than `most`.
+pub(crate) fn await_room(file: &File, most: Duration) {
+    await_descriptor(file.as_raw_fd(), most);
+}
+
+fn await_descriptor(fd: RawFd, most: Duration) {
     let mut entry = libc::pollfd {
-        fd: libc::STDERR_FILENO,
+        fd,
         events: libc::POLLOUT,
         revents: 0,
     };

@@ -22,6 +22,8 @@ pub(crate) enum Request {
     Stop(&'static str),
     /// Read the configuration again; Windows has no event for this.
     Reload,
+    /// Open the log file anew; Windows has no event for this.
+    ReopenLog,
     /// An event without a meaning; Windows has none.
     #[expect(dead_code, reason = "other systems have a signal for it")]
     Other(String),
@@ -71,6 +73,19 @@ pub(crate) fn is_file_at(_file: &File, _path: &Path) -> bool {
 /// `AlreadyExists`, and what the system says.
 pub(crate) fn new_file(path: &Path) -> io::Result<File> {
     File::create_new(path)
+}
+
+/// A file to append to.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn open_to_append(path: &Path, creates: bool) -> io::Result<File> {
+    File::options().append(true).create(creates).open(path)
+}
+
+/// Links are followed on Windows.
+pub(crate) fn is_symbolic_link(_error: &io::Error) -> bool {
+    false
 }
 
 /// Where console events go; the handler takes no argument of ours.
@@ -148,7 +163,12 @@ pub(crate) fn write_to_stderr(bytes: &[u8]) -> io::Result<usize> {
     io::stderr().write(bytes)
 }
 
-/// Waits a little: standard error on Windows never reports that a write would block.
+/// Waits a little: a file on Windows never reports that a write would block.
+pub(crate) fn await_room(_file: &File, most: Duration) {
+    await_stderr(most);
+}
+
+/// Waits a little, for the same reason.
 #[expect(
     clippy::disallowed_methods,
     reason = "on the thread that writes the log, and no lane"

@@ -14,6 +14,7 @@ mod endpoints;
 mod faults;
 mod flood;
 mod limits;
+mod log_file;
 mod logging;
 mod memory;
 mod parent;

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use super::{
     Bind, BindForm, BindTo, Config, Control, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat,
-    LogLevel, MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime, Service,
-    Shutdown, SocketOptions, Source, Timeouts, Upstream,
+    LogLevel, LogTarget, MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime,
+    Service, Shutdown, SocketOptions, Source, Timeouts, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -121,6 +121,7 @@ fn the_default_means_what_its_comments_say() {
         log: Log {
             level: LogLevel::Info,
             format: LogFormat::Text,
+            target: LogTarget::StandardError,
         },
         shutdown: Shutdown {
             grace: Duration::from_secs(2),
@@ -311,6 +312,9 @@ fn every_word_and_limit_is_read() {
         assert_eq!(log(&format!("level = '{word}'")).level, level);
     }
     assert_eq!(log("format = 'json'").format, LogFormat::Json);
+    let target = |value: &str| log(&format!("target = '{value}'")).target;
+    assert_eq!(target("stderr"), LogTarget::StandardError);
+    assert_eq!(target("/var/log/c"), LogTarget::File("/var/log/c".into()));
     let grace = |value| {
         parse(&format!("{ECHO}shutdown.grace = '{value}'"))
             .shutdown

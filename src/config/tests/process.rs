@@ -241,11 +241,14 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "log.\"\\u001b[31m\\n\" = \"\\u001b\"",
-        &["3: log.\"\\u{1b}[31m\\n\" = \"\\u001b\": unknown key; known here: level, format"],
+        &[
+            "3: log.\"\\u{1b}[31m\\n\" = \"\\u001b\": unknown key; known here: level, format, \
+             target",
+        ],
     ),
     (
         "log.\"\" = 1",
-        &["3: log.\"\" = 1: unknown key; known here: level, format"],
+        &["3: log.\"\" = 1: unknown key; known here: level, format, target"],
     ),
     (
         "log.level = '''\u{202e}\n[31m'''",
