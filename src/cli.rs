@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Bind, Config, ConfigErrors};
+use crate::config::{self, Bind, BindTo, Config, ConfigErrors};
 use crate::server::{self, ServerError};
 
 /// The largest configuration in bytes: some 100,000 endpoints. A device or a log given by mistake
@@ -334,20 +334,28 @@ fn probe_listeners(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let binds = config.listeners.iter().flat_map(|listener| &listener.bind);
     let bound = binds.filter(|bind| !bind.is_optional() || server::has_ipv6());
-    let addresses = bound.filter_map(Bind::tcp);
-    let mut fixed = addresses.filter(|address| address.port() != 0).peekable();
+    let is_fixed = |bind: &&Bind| bind.tcp().is_none_or(|address| address.port() != 0);
+    let mut fixed = bound.filter(is_fixed).peekable();
     if fixed.peek().is_none() {
         let why = "the system chooses every port of this configuration; write one".to_owned();
         let target = config::escape(&path.display().to_string());
         return Err(Failure::Probe { target, why });
     }
-    fixed.try_for_each(|address| match server::is_listened_on(address) {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::Probe {
-            target: address.to_string(),
-            why: "no socket listens there".to_owned(),
-        }),
-        None => probe(&address.to_string()),
+    fixed.try_for_each(|bind| {
+        let listens = match &bind.to {
+            BindTo::Tcp(address) => server::is_listened_on(*address),
+            BindTo::Unix(path) => server::is_unix_listened_on(&path.display().to_string()),
+            BindTo::Abstract(name) => server::is_unix_listened_on(&format!("@{name}")),
+        };
+        let target = bind.to.to_string();
+        let why = match (listens, &bind.to) {
+            (Some(true), _) => return Ok(()),
+            (None, BindTo::Tcp(_)) => return probe(&target),
+            (Some(false), _) => "no socket listens there",
+            (None, _) => "this system does not say whether a socket listens there",
+        };
+        let why = why.to_owned();
+        Err(Failure::Probe { target, why })
     })
 }
 

@@ -19,7 +19,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use corelane::net::{Listener, SocketOptions};
+use corelane::net::{Listener, ListenerKind, SocketOptions};
 use corelane::poller::BackEnd;
 use corelane::proxy::{
     KnownUpstreams, ListenerContext, ListenerId, Service, SessionLimit, Spares, Timeouts, Upstream,
@@ -219,8 +219,8 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
     let any = "127.0.0.1:0".parse().unwrap();
     let socket = Listener::bind(any, &SocketOptions::default()).unwrap();
     Listener::listen(&socket, 1024).unwrap();
-    let listener = Listener::attach(&lane.handle(), socket).unwrap();
-    let address = listener.address();
+    let listener = Listener::attach(&lane.handle(), socket, ListenerKind::Tcp);
+    let address = listener.address().unwrap();
     let context = Rc::new(ListenerContext {
         id: ListenerId::default(),
         name: "echo".into(),

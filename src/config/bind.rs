@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::address::{self, canonical};
 use super::effective::Effective;
@@ -39,6 +40,10 @@ pub(crate) enum BindForm {
 pub(crate) enum BindTo {
     /// A TCP port; port 0 is any free port.
     Tcp(SocketAddr),
+    /// A unix socket with a file: the absolute path.
+    Unix(PathBuf),
+    /// A unix socket with an abstract name and no file (Linux, unix(7)).
+    Abstract(String),
 }
 
 impl Bind {
@@ -53,13 +58,20 @@ impl Bind {
 
     /// The TCP address, if it is one.
     pub(crate) fn tcp(&self) -> Option<SocketAddr> {
-        let BindTo::Tcp(address) = self.to;
-        Some(address)
+        match self.to {
+            BindTo::Tcp(address) => Some(address),
+            BindTo::Unix(_) | BindTo::Abstract(_) => None,
+        }
     }
 
     /// Whether it is left out on a system without IPv6: the file does not ask for IPv6.
     pub(crate) fn is_optional(&self) -> bool {
         self.form == BindForm::Everywhere && self.tcp().is_some_and(|address| address.is_ipv6())
+    }
+
+    /// The key in the file, of the listener with this index.
+    pub(crate) fn key(&self, listener: usize) -> String {
+        format!("listener[{listener}].bind[{}]", self.element)
     }
 
     /// Whether its element stands for other addresses, too.
@@ -70,10 +82,21 @@ impl Bind {
 
 impl fmt::Display for BindTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Tcp(address) = self;
-        address.fmt(f)
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Abstract(name) => write!(f, "{UNIX}@{name}"),
+        }
     }
 }
+
+/// The prefix of a unix socket.
+const UNIX: &str = "unix:";
+/// The longest path or name on Linux, without the NUL (`sun_path`, unix(7)).
+const UNIX_BYTES_MAX: usize = 107;
+/// The forms of a unix socket.
+const UNIX_EXAMPLE: &str = "\"unix:/run/corelane/web.sock\", or \"unix:@NAME\" for an abstract \
+                            name";
 
 /// The form of `bind`.
 const EXAMPLE: &str = "IP:PORT, e.g. \"127.0.0.1:7008\" or \"[::1]:7008\"";
@@ -105,14 +128,10 @@ pub(super) fn binds(value: &Value<'_>, bound: &mut Unique<BindTo>) -> Result<Vec
         if count > ADDRESSES_MAX {
             return Err(value.senseless("too many addresses for one listener", FEWER));
         }
-        for address in &addresses {
-            claim(*address, form, value, bound)?;
+        for to in &addresses {
+            claim(to, form, value, bound)?;
         }
-        let bind = move |address| Bind {
-            element,
-            form,
-            to: BindTo::Tcp(address),
-        };
+        let bind = move |to| Bind { element, form, to };
         Ok(addresses.into_iter().map(bind).collect::<Vec<_>>())
     })?;
     Ok(of_elements.concat())
@@ -137,7 +156,7 @@ pub(super) fn effective(binds: &[Bind]) -> Effective {
 }
 
 fn claim(
-    address: SocketAddr,
+    to: &BindTo,
     form: BindForm,
     value: &Value<'_>,
     bound: &mut Unique<BindTo>,
@@ -147,15 +166,52 @@ fn claim(
         BindForm::Range => "an address of this range",
         BindForm::Everywhere => "an address of this port",
     };
-    match address.port() {
-        0 => Ok(()),
-        _ => bound.claim_as(what, BindTo::Tcp(address), value),
+    match to {
+        BindTo::Tcp(address) if address.port() == 0 => Ok(()),
+        _ => bound.claim_as(what, to.clone(), value),
     }
 }
 
-/// The addresses of an element, canonical: a socket of an IPv4-mapped IPv6 address could not be
+fn element_of(value: &Value<'_>) -> Result<(BindForm, Vec<BindTo>), Reported> {
+    match value.text() {
+        Some(text) if text.starts_with(UNIX) => Ok((BindForm::Single, vec![unix(value)?])),
+        Some(text)
+            if ["/", "unix@", "abns@"]
+                .iter()
+                .any(|of| text.starts_with(of)) =>
+        {
+            Err(value.malformed("an address", UNIX_EXAMPLE))
+        }
+        _ => {
+            let (form, addresses) = addresses_of(value)?;
+            Ok((form, addresses.into_iter().map(BindTo::Tcp).collect()))
+        }
+    }
+}
+
+/// A unix socket.
+fn unix(value: &Value<'_>) -> Result<BindTo, Reported> {
+    let name = value.text().and_then(|text| text.strip_prefix(UNIX));
+    let name = name.filter(|name| !name.contains(char::is_control));
+    let to = match name.map(|name| (name, name.strip_prefix('@'))) {
+        Some((_, Some(name))) if !name.is_empty() => BindTo::Abstract(name.to_owned()),
+        Some((path, None)) if path.starts_with('/') && !path.ends_with('/') => {
+            BindTo::Unix(path.into())
+        }
+        _ => return Err(value.malformed("a unix socket", UNIX_EXAMPLE)),
+    };
+    match name.is_some_and(|name| name.len() > UNIX_BYTES_MAX) {
+        true => Err(value.senseless(
+            "longer than the 107 bytes of a unix socket",
+            "a shorter path; a symbolic link to its folder helps",
+        )),
+        false => Ok(to),
+    }
+}
+
+/// The TCP addresses of an element, canonical: a socket of an IPv4-mapped IPv6 address could not be
 /// bound, because listeners are IPv6 only.
-fn element_of(value: &Value<'_>) -> Result<(BindForm, Vec<SocketAddr>), Reported> {
+fn addresses_of(value: &Value<'_>) -> Result<(BindForm, Vec<SocketAddr>), Reported> {
     let everywhere = |ports: std::ops::RangeInclusive<u16>| {
         let any = [
             IpAddr::from(Ipv4Addr::UNSPECIFIED),

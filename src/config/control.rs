@@ -77,7 +77,7 @@ fn socket(value: &Value<'_>) -> Result<PathBuf, Reported> {
 }
 
 /// The permissions of a file, in octal.
-fn mode(value: &Value<'_>) -> Result<u32, Reported> {
+pub(super) fn mode(value: &Value<'_>) -> Result<u32, Reported> {
     let digits = value.text().filter(|text| (3..=4).contains(&text.len()));
     let digits = digits.filter(|text| text.bytes().all(|digit| digit.is_ascii_digit()));
     match digits.map(|digits| u32::from_str_radix(digits, 8)) {

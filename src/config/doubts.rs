@@ -13,6 +13,10 @@ use super::units;
 use super::upstream::Upstream;
 use super::{Config, OnRemoved, SocketOptions};
 
+/// Unix sockets have no options of TCP, and do not pass on others.
+const UNUSED_SOCKET: &str = "a unix socket has none of these options";
+const UNUSED_UNIX: &str = "no unix socket of this listener has a file";
+
 /// Adds every warning to the list of `file`, which is the text of `config`.
 pub(super) fn find(config: &Config, file: &File<'_>) {
     let doubt = |key: String, why: &'static str, write: String| {
@@ -25,7 +29,21 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
         socket(&listener.socket, file, &path);
         drain_over(listener.on_removed, file, &path);
         let is_everywhere = |address: SocketAddr| address.ip().is_unspecified();
-        if listener.socket.freebind && listener.addresses().all(is_everywhere) {
+        let (has_tcp, has_file) = (
+            listener.addresses().next().is_some(),
+            listener.has_unix_file(),
+        );
+        for (table, why, write, is_used) in [
+            ("socket", UNUSED_SOCKET, "an IP address in `bind`", has_tcp),
+            ("unix", UNUSED_UNIX, "a path in `bind`", has_file),
+        ] {
+            let key = format!("{path}.{table}");
+            if !is_used && file.has(&key) {
+                doubt(key, why, format!("{write}, or leave it out"));
+            }
+        }
+        let is_freely_bound = listener.socket.freebind && has_tcp;
+        if is_freely_bound && listener.addresses().all(is_everywhere) {
             doubt(
                 format!("{path}.socket.freebind"),
                 "every machine has the addresses of `bind`",

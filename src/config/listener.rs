@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use super::bind::{self, Bind};
+use super::bind::{self, Bind, BindTo};
 use super::effective::{Effective, Keys};
 use super::errors::Reported;
 use super::names::Names;
@@ -13,6 +13,7 @@ use super::on_removed::OnRemoved;
 use super::section::Section;
 use super::socket::{self, SocketOptions};
 use super::timeouts::{self, Timeouts};
+use super::unix_file::{self, UnixFile};
 use super::upstream::Upstream;
 use super::value::{self, Unique};
 
@@ -36,9 +37,17 @@ pub(crate) struct Listener {
     pub timeouts: Timeouts,
     /// How the connections of clients are set up; `listener[].socket`.
     pub socket: SocketOptions,
+    /// Who may connect to its unix sockets; `listener[].unix`.
+    pub unix: UnixFile,
 }
 
 impl Listener {
+    /// Whether it has a unix socket with a file.
+    pub(super) fn has_unix_file(&self) -> bool {
+        let is_file = |bind: &Bind| matches!(bind.to, BindTo::Unix(_));
+        self.bind.iter().any(is_file)
+    }
+
     /// The TCP addresses to bind.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.bind.iter().filter_map(Bind::tcp)
@@ -94,6 +103,7 @@ pub(super) fn read_all(
         let socket = section.table("socket", socket::WRITE, |socket| {
             SocketOptions::read(socket, true)
         });
+        let unix = section.table("unix", unix_file::WRITE, UnixFile::read);
         Ok(Listener {
             name: name?,
             bind: bind?,
@@ -102,6 +112,7 @@ pub(super) fn read_all(
             on_removed,
             timeouts,
             socket,
+            unix,
         })
     });
     if listeners.is_empty() {
@@ -121,6 +132,7 @@ impl Listener {
             on_removed,
             timeouts,
             socket,
+            unix,
         } = self;
         let (kind, upstream) = match *service {
             Service::Echo => (Kind::Echo, None),
@@ -139,6 +151,7 @@ impl Listener {
             .write(keys)
             .table("timeouts", timeouts.keys(kind == Kind::Proxy))
             .table("socket", socket.keys(true))
+            .table("unix", unix.keys())
     }
 }
 

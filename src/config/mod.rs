@@ -41,6 +41,7 @@ mod source;
 mod tests;
 mod timeouts;
 pub mod units;
+mod unix_file;
 mod upstream;
 mod value;
 
@@ -61,6 +62,7 @@ pub(crate) use shutdown::Shutdown;
 pub(crate) use socket::{Keepalive, SocketOptions};
 pub(crate) use source::Source;
 pub(crate) use timeouts::Timeouts;
+pub(crate) use unix_file::UnixFile;
 pub(crate) use upstream::Upstream;
 
 use file::File;

@@ -1,18 +1,30 @@
 //! Listeners: one per lane and address, sharing the port (`SO_REUSEPORT`).
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 
 use super::options::{SocketOptions, reset_if_killed};
 use super::stream::Stream;
 use crate::runtime::{Close, Handle, LaneSocket};
-use crate::sys::{self, OsSocket, PeerAddress};
+use crate::sys::{self, OsSocket, PeerAddress, socket_file};
 
 /// A listening socket of one lane.
 #[derive(Debug)]
 pub struct Listener {
     socket: LaneSocket,
-    address: SocketAddr,
+    kind: ListenerKind,
+    /// Whether the system refuses further connections.
+    is_sealed: Cell<bool>,
+}
+
+/// The kind of a listening socket decides about the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// Of TCP.
+    Tcp,
+    /// A unix socket.
+    Unix,
 }
 
 /// A connection without a lane. A drop resets the connection.
@@ -81,21 +93,21 @@ impl Listener {
     }
 
     /// Attaches a listening socket to a lane.
+    #[must_use]
+    pub fn attach(lane: &Handle, socket: OsSocket, kind: ListenerKind) -> Self {
+        Self {
+            socket: LaneSocket::attach(lane, socket),
+            kind,
+            is_sealed: Cell::new(false),
+        }
+    }
+
+    /// The listening address of TCP.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
-    pub fn attach(lane: &Handle, socket: OsSocket) -> io::Result<Self> {
-        let address = Self::address_of(&socket)?;
-        Ok(Self {
-            socket: LaneSocket::attach(lane, socket),
-            address,
-        })
-    }
-
-    /// The listening address.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.with_descriptor(sys::local_address)
     }
 
     /// The next connection. Skips connections that have failed meanwhile.
@@ -131,7 +143,20 @@ impl Listener {
     /// # Errors
     /// If the system has no such option; then the close resets later connections, too.
     pub fn turn_away(&self) -> io::Result<()> {
-        self.socket.with_descriptor(sys::turn_away)
+        match self.kind {
+            ListenerKind::Tcp => self.socket.with_descriptor(sys::turn_away),
+            // A unix socket has no handshakes: see `seal`.
+            ListenerKind::Unix => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Makes the system refuse new connections of a unix socket with an empty backlog. Returns
+    /// whether a connection may have come in between.
+    pub(crate) fn seal(&self) -> bool {
+        let is_first = !self.is_sealed.replace(true);
+        is_first
+            && self.kind == ListenerKind::Unix
+            && self.socket.with_descriptor(socket_file::refuse).is_ok()
     }
 
     /// The remedy for an accept that failed with this error.
@@ -150,7 +175,7 @@ impl Listener {
 pub(crate) mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
-    use super::{Listener, SocketOptions};
+    use super::{Listener, ListenerKind, SocketOptions};
     use crate::runtime::Handle;
 
     /// A listener of a lane on a free port of this machine.
@@ -158,6 +183,6 @@ pub(crate) mod tests {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let socket = Listener::bind(any, &SocketOptions::default()).unwrap();
         Listener::listen(&socket, 64).unwrap();
-        Listener::attach(lane, socket).unwrap()
+        Listener::attach(lane, socket, ListenerKind::Tcp)
     }
 }

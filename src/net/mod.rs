@@ -7,9 +7,9 @@ mod options;
 mod stream;
 
 pub(crate) use self::listener::Accepted;
-pub use self::listener::Listener;
 #[cfg(test)]
 pub(crate) use self::listener::tests::listener_on;
+pub use self::listener::{Listener, ListenerKind};
 pub use self::options::{Keepalive, SocketOptions};
 pub use self::stream::{Stream, connect, is_out_of_ports};
 pub(crate) use self::stream::{Unconnected, is_local};

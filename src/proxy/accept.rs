@@ -65,7 +65,10 @@ pub async fn accept(
         let alone = listener_context.limit.live() == 0;
         let connection = match taken.take().map_or_else(|| listener.accept_now(), Ok) {
             Ok(connection) => Some(connection),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => match listener.seal() {
+                true => continue,
+                false => break,
+            },
             Err(_) if alone || !listener.has_client() => break,
             Err(_) => {
                 accept_later(&listener, &listener_context, &mut seats, &mut spares, true).await
@@ -208,7 +211,7 @@ mod tests {
         fn new(back_end: BackEnd, max_sessions: usize) -> Self {
             let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
             let listener = listener_on(&lane.handle());
-            let address = listener.address();
+            let address = listener.address().unwrap();
             let limit = SessionLimit::new(max_sessions);
             let context = Rc::new(ListenerContext {
                 id: ListenerId::default(),

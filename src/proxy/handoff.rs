@@ -32,8 +32,6 @@ pub(crate) struct Handoff {
     lanes: Vec<Destination>,
     /// Running accept loops.
     accepting: AtomicUsize,
-    /// The kernel spreads connections over the lanes as well.
-    kernel_balances: bool,
 }
 
 /// A lane as a destination of connections.
@@ -72,18 +70,15 @@ struct Allowance {
 pub(crate) struct Delivery {
     context: Rc<ListenerContext>,
     handoff: Arc<Handoff>,
+    /// The kernel spreads the connections of this socket's address over the lanes as well.
+    kernel_balances: bool,
     allowance: Allowance,
 }
 
 impl Handoff {
-    /// Between the lanes of these mailboxes, for this number of accept loops. `kernel_balances`:
-    /// the kernel spreads connections over the lanes.
+    /// Between the lanes of these mailboxes, for this number of accept loops.
     #[must_use]
-    pub(crate) fn over(
-        lanes: Vec<MailSender<Handed>>,
-        accepting: usize,
-        kernel_balances: bool,
-    ) -> Arc<Self> {
+    pub(crate) fn over(lanes: Vec<MailSender<Handed>>, accepting: usize) -> Arc<Self> {
         let destination = |mail| Destination {
             mail,
             in_transit: AtomicUsize::new(0),
@@ -91,7 +86,6 @@ impl Handoff {
         Arc::new(Self {
             lanes: lanes.into_iter().map(destination).collect(),
             accepting: AtomicUsize::new(accepting),
-            kernel_balances,
         })
     }
 
@@ -107,11 +101,8 @@ impl Handoff {
         self.lanes[lane].in_transit.load(Acquire)
     }
 
-    /// The lane for a connection accepted by lane `own`.
-    fn lane_for(&self, own: usize, allowance: &Allowance, now: Time) -> usize {
-        if self.kernel_balances && !allowance.take(now) {
-            return own;
-        }
+    /// The lane with the fewest sessions; `own` if no lane has fewer.
+    fn lane_for(&self, own: usize) -> usize {
         let sessions = |&lane: &usize| self.lanes[lane].sessions();
         let fewest = (0..self.lanes.len()).min_by_key(sessions).unwrap_or(own);
         let is_better = sessions(&fewest) < sessions(&own);
@@ -164,20 +155,31 @@ impl Drop for InTransit {
 }
 
 impl Delivery {
-    /// For an accept loop that `handoff` counts.
+    /// For an accept loop that `handoff` counts. `kernel_balances`: the kernel spreads the
+    /// connections of the address over the lanes.
     #[must_use]
-    pub(crate) fn new(context: Rc<ListenerContext>, handoff: Arc<Handoff>) -> Self {
+    pub(crate) fn new(
+        context: Rc<ListenerContext>,
+        handoff: Arc<Handoff>,
+        kernel_balances: bool,
+    ) -> Self {
         Self {
             context,
             handoff,
+            kernel_balances,
             allowance: Allowance::default(),
         }
     }
 
     /// Starts the session on this lane or hands the connection over.
     pub(crate) fn deliver(&self, admitted: Admitted) {
-        let (own, now) = (self.context.lane_index, self.context.lane.now());
-        let to = self.handoff.lane_for(own, &self.allowance, now);
+        let own = self.context.lane_index;
+        let compares = !self.kernel_balances || self.allowance.take(self.context.lane.now());
+        let to = if compares {
+            self.handoff.lane_for(own)
+        } else {
+            own
+        };
         if to == own {
             admitted.start(&self.context);
         } else {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::changeable::ListenerPlan;
 use super::error::ServerError;
 use super::here::Pause;
+use super::unix_socket;
 use crate::config::{Bind, BindTo};
-use crate::net::Listener;
+use crate::net::{Listener, ListenerKind};
+use crate::sys::socket_file::SocketFile;
 use crate::sys::{self, OsSocket, Time};
 
 /// How long another process may hold a port before the start fails.
@@ -16,20 +18,52 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The listening sockets of one lane, each with the index of its listener in the configuration.
-pub(crate) type LaneListeners = Vec<(usize, OsSocket)>;
+/// The listening sockets of one lane.
+pub(crate) type LaneListeners = Vec<LaneListener>;
+
+/// A listening socket of a lane.
+#[derive(Debug)]
+pub(crate) struct LaneListener {
+    /// The index of the listener in the configuration.
+    pub(crate) listener: usize,
+    pub(crate) socket: OsSocket,
+    pub(crate) kind: ListenerKind,
+    /// Whether each lane has a socket of this address, and the kernel spreads connections.
+    pub(crate) is_spread: bool,
+}
+
+impl LaneListener {
+    /// A socket of a TCP address.
+    pub(crate) fn tcp(listener: usize, socket: OsSocket) -> Self {
+        Self {
+            listener,
+            socket,
+            kind: ListenerKind::Tcp,
+            is_spread: sys::SPREADS_LISTENERS,
+        }
+    }
+}
+
+/// Every socket, bound.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    /// The files of unix sockets. Drop removes the files before the sockets close: an inode number
+    /// is free for another file only once the socket has closed.
+    pub(super) files: Vec<SocketFile>,
+    pub(super) of_lanes: Vec<LaneListeners>,
+    pub(super) bound: Bound,
+}
 
 /// Where each listener of the configuration, by its index, is bound.
 pub(super) type Bound = Vec<(usize, Bind)>;
 
 /// Binds one socket per lane for every address; where the system does not spread connections over
-/// sockets, one socket for the first lane. Also returns the bound addresses. Waits by `pause` for
-/// ports in use.
+/// sockets, one socket for the first lane. Waits by `pause` for addresses in use.
 pub(super) fn bind(
     listeners: &[ListenerPlan],
     lanes: usize,
     pause: Pause<'_>,
-) -> Result<(Vec<LaneListeners>, Bound), ServerError> {
+) -> Result<Sockets, ServerError> {
     let all = || {
         let listeners = listeners.iter().enumerate();
         listeners.flat_map(|(index, listener)| listener.bind.iter().map(move |at| (index, at)))
@@ -38,32 +72,41 @@ pub(super) fn bind(
     for (index, at) in all() {
         await_port(index, at, listeners[index].socket.freebind, end, pause)?;
     }
-    let mut of_lanes: Vec<LaneListeners> = (0..lanes).map(|_| Vec::new()).collect();
-    let mut bound = Vec::new();
+    let mut sockets = Sockets {
+        of_lanes: (0..lanes).map(|_| Vec::new()).collect(),
+        bound: Vec::new(),
+        files: Vec::new(),
+    };
     for (index, at) in all() {
         let fail = |error: io::Error| ServerError::Bind {
-            key: key(index, at),
+            key: at.key(index),
             bind: at.clone(),
             error,
         };
+        let Some(mut address) = at.tcp() else {
+            let (socket, file) = unix_socket::bind(index, at, &listeners[index].unix)?;
+            sockets.files.extend(file);
+            sockets.of_lanes[0].push(LaneListener {
+                listener: index,
+                socket,
+                kind: ListenerKind::Unix,
+                is_spread: false,
+            });
+            sockets.bound.push((index, at.clone()));
+            continue;
+        };
         let options = &listeners[index].socket;
-        let BindTo::Tcp(mut address) = at.to;
         let accepting = if sys::SPREADS_LISTENERS { lanes } else { 1 };
-        for lane in &mut of_lanes[..accepting] {
+        for lane in &mut sockets.of_lanes[..accepting] {
             let socket = Listener::bind(address, options).map_err(fail)?;
             // Port 0: all lanes use the port of the first socket.
             address = Listener::address_of(&socket).map_err(fail)?;
-            lane.push((index, socket));
+            lane.push(LaneListener::tcp(index, socket));
         }
         let to = BindTo::Tcp(address);
-        bound.push((index, Bind { to, ..at.clone() }));
+        sockets.bound.push((index, Bind { to, ..at.clone() }));
     }
-    Ok((of_lanes, bound))
-}
-
-/// The key of an address in the file.
-fn key(index: usize, at: &Bind) -> String {
-    format!("listener[{index}].bind[{}]", at.element)
+    Ok(sockets)
 }
 
 /// Waits until no process listens on a port. The sockets of a killed process outlive the process:
@@ -75,29 +118,31 @@ fn await_port(
     end: Time,
     pause: Pause<'_>,
 ) -> Result<(), ServerError> {
-    let BindTo::Tcp(address) = at.to;
-    if address.port() == 0 {
-        return Ok(());
-    }
+    let look = || match at.tcp() {
+        None => unix_socket::look(index, at),
+        Some(address) if address.port() == 0 => Ok(None),
+        Some(address) => match sys::port_is_taken(address, freebind) {
+            Ok(false) => Ok(None),
+            Ok(true) => Ok(Some(ServerError::in_use(at.key(index), at.clone()))),
+            Err(error) => Err(ServerError::Bind {
+                key: at.key(index),
+                bind: at.clone(),
+                error,
+            }),
+        },
+    };
     let mut is_logged = false;
     loop {
-        match sys::port_is_taken(address, freebind) {
-            Ok(false) => return Ok(()),
-            Ok(true) if sys::now() >= end => {
-                return Err(ServerError::in_use(key(index, at), at.clone()));
-            }
-            Ok(true) => {
+        match look()? {
+            None => return Ok(()),
+            Some(taken) if sys::now() >= end => return Err(taken),
+            Some(_) => {
                 if !std::mem::replace(&mut is_logged, true) {
-                    tracing::info!(%address, patience = ?PATIENCE, "waiting for the port");
+                    tracing::info!(address = %at.to, patience = ?PATIENCE, "waiting for the port");
                 }
-                pause(PAUSE)?;
-            }
-            Err(error) => {
-                return Err(ServerError::Bind {
-                    key: key(index, at),
-                    bind: at.clone(),
-                    error,
-                });
+                // Each look at a unix socket connects.
+                let is_tcp = at.tcp().is_some();
+                pause(if is_tcp { PAUSE } else { PAUSE * 10 })?;
             }
         }
     }
@@ -109,13 +154,16 @@ pub(super) fn listen(
     listeners: &[LaneListeners],
     bound: &Bound,
 ) -> Result<(), ServerError> {
-    for (index, socket) in listeners.iter().flatten() {
-        let backlog = plan[*index].backlog;
+    for LaneListener {
+        listener, socket, ..
+    } in listeners.iter().flatten()
+    {
+        let backlog = plan[*listener].backlog;
         Listener::listen(socket, backlog).map_err(|error| {
-            let at = bound.iter().find(|(of, _)| of == index);
+            let at = bound.iter().find(|(of, _)| of == listener);
             let at = &at.expect("it is bound").1;
             ServerError::Bind {
-                key: key(*index, at),
+                key: at.key(*listener),
                 bind: at.clone(),
                 error,
             }

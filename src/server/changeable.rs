@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::options;
-use crate::config::{self, Bind, Config, OnRemoved};
+use crate::config::{self, Bind, Config, OnRemoved, UnixFile};
 use crate::net::SocketOptions;
 use crate::proxy::{Timeouts, UpstreamOptions};
 use crate::sys;
@@ -32,6 +32,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) bind: Vec<Bind>,
     pub(crate) backlog: u32,
     pub(crate) socket: SocketOptions,
+    /// Of its unix sockets.
+    pub(crate) unix: UnixFile,
     /// An upstream is named by its index.
     pub(crate) service: config::Service,
     pub(crate) timeouts: Timeouts,
@@ -77,6 +79,7 @@ impl Changeable {
             bind: written.bind.iter().filter(is_possible).cloned().collect(),
             backlog: written.backlog,
             socket: options::socket(&written.socket),
+            unix: written.unix.clone(),
             service: written.service,
             timeouts: options::timeouts(&written.timeouts),
             on_removed: written.on_removed,

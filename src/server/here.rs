@@ -16,9 +16,8 @@ use super::log;
 use super::options;
 use super::plan::Plan;
 use super::process;
-use crate::config::{
-    Bind, BindTo, Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions,
-};
+use super::unix_socket;
+use crate::config::{Bind, Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions};
 use crate::sys::{self, OsSocket, OwnAddresses, Time};
 
 /// How long an address may take to become usable: duplicate address detection asks for a second,
@@ -133,10 +132,14 @@ impl Here<'_> {
         for (index, listener) in config.listeners.iter().enumerate() {
             let freebind = listener.socket.freebind;
             for bind in &listener.bind {
-                if !bind.is_optional() || self.has_ipv6 {
-                    self.bind(index, bind, freebind, ports);
+                match bind.tcp() {
+                    None => self.unix_socket(index, bind, ports),
+                    Some(_) if bind.is_optional() && !self.has_ipv6 => {}
+                    Some(address) => self.bind(index, bind, address, freebind, ports),
                 }
             }
+            self.errors
+                .extend(unix_socket::ids(index, &listener.unix).err());
             let key = format!("listener[{index}].backlog");
             if let Some(most) = sys::backlog_max()
                 && listener.backlog > most
@@ -152,9 +155,15 @@ impl Here<'_> {
     }
 
     /// Checks whether a listener can have this address.
-    fn bind(&mut self, index: usize, bind: &Bind, freebind: bool, ports: bool) {
-        let key = format!("listener[{index}].bind[{}]", bind.element);
-        let BindTo::Tcp(address) = bind.to;
+    fn bind(
+        &mut self,
+        index: usize,
+        bind: &Bind,
+        address: SocketAddr,
+        freebind: bool,
+        ports: bool,
+    ) {
+        let key = bind.key(index);
         if address.is_ipv6()
             && let Err(error) = sys::stream_socket(address)
             && !sys::is_out_of_resources(&error)
@@ -174,6 +183,14 @@ impl Here<'_> {
                 error,
             }),
         }
+    }
+
+    fn unix_socket(&mut self, index: usize, bind: &Bind, ports: bool) {
+        let taken = unix_socket::look(index, bind);
+        self.errors.extend(match taken {
+            Ok(taken) => taken.filter(|_| ports),
+            Err(error) => Some(error),
+        });
     }
 
     /// The final result of `attempt` on an own address, which may need a moment to become usable.

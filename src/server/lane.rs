@@ -112,7 +112,7 @@ impl Serving {
         let before = self.stage;
         // Before the mailbox: if no accept loop is left, every handed connection is in the mailbox.
         let accepted_no_more = before != Stage::Serving && self.generations.accept_no_more();
-        self.obey()?;
+        self.obey();
         self.start_handed(now);
         // The commands of this turn may have started accept loops.
         let is_drained =
@@ -164,14 +164,14 @@ impl Serving {
         }
     }
 
-    fn obey(&mut self) -> io::Result<()> {
+    fn obey(&mut self) {
         while let Some(command) = self.commands.receive() {
             match command {
                 Command::Listen {
                     generation,
                     sockets,
                     handoff,
-                } => self.generations.listen(generation, sockets, handoff)?,
+                } => self.generations.listen(generation, sockets, handoff),
                 Command::Stop(listeners) => {
                     let generations = &self.generations;
                     self.lane.enter(|| generations.stop(&listeners));
@@ -181,7 +181,6 @@ impl Serving {
                 Command::Abort => self.stage = Stage::Aborting,
             }
         }
-        Ok(())
     }
 
     /// Ends the lane: resets the remaining sessions and returns the number.
@@ -241,6 +240,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use super::super::bind::LaneListener;
     use super::super::changeable::{Bound, Changeable};
     use super::super::command::{Command, LaneSenders};
     use super::super::generation::Generation;
@@ -296,7 +296,7 @@ mod tests {
                     Listener::bind(listener.bind[0].tcp().unwrap(), &listener.socket).unwrap();
                 Listener::listen(&socket, listener.backlog).unwrap();
                 addresses.push(Listener::address_of(&socket).unwrap());
-                sockets.push((index, socket));
+                sockets.push(LaneListener::tcp(index, socket));
             }
             self.senders.commands.send(Command::Listen {
                 generation: number,

@@ -5,11 +5,10 @@
 //! contexts alive for longer.
 
 use std::cell::Cell;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::bind::LaneListeners;
+use super::bind::{LaneListener, LaneListeners};
 use super::generation::Generation;
 use crate::net::Listener;
 use crate::proxy::{
@@ -76,19 +75,24 @@ impl LaneGenerations {
         number: u32,
         sockets: LaneListeners,
         handoff: Option<Arc<Handoff>>,
-    ) -> io::Result<()> {
+    ) {
         let own = self.all.iter_mut();
         let own = own.rev().find(|one| one.generation.number() == number);
         let own = own.expect("a generation is prepared before it listens");
         own.handoff = handoff;
-        for (index, socket) in sockets {
+        for LaneListener {
+            listener: index,
+            socket,
+            kind,
+            is_spread,
+        } in sockets
+        {
             let context = Rc::clone(&own.contexts[index]);
-            let listener = Listener::attach(&context.lane, socket)?;
+            let listener = Listener::attach(&context.lane, socket, kind);
             let at = own.spares.iter().position(|(of, _)| *of == index);
             let spares = at.map(|at| own.spares.swap_remove(at).1);
-            own.start_accepting(listener, context, spares.unwrap_or_default());
+            own.start_accepting(listener, context, spares.unwrap_or_default(), is_spread);
         }
-        Ok(())
     }
 
     /// Stops these listeners on this lane. Called as if in the lane's turn.
@@ -125,12 +129,18 @@ impl LaneGenerations {
 }
 
 impl OnLane {
-    fn start_accepting(&self, listener: Listener, context: Rc<ListenerContext>, spares: Spares) {
+    fn start_accepting(
+        &self,
+        listener: Listener,
+        context: Rc<ListenerContext>,
+        spares: Spares,
+        is_spread: bool,
+    ) {
         let lane = context.lane.clone();
         let running = Running::new(&self.accept_loops);
         match &self.handoff {
             Some(handoff) => {
-                let delivery = Delivery::new(Rc::clone(&context), Arc::clone(handoff));
+                let delivery = Delivery::new(Rc::clone(&context), Arc::clone(handoff), is_spread);
                 let deliver = move |admitted| {
                     let _until_the_loop_ends = &running;
                     delivery.deliver(admitted);

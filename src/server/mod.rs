@@ -34,7 +34,10 @@ mod service;
 mod signals;
 mod stop;
 mod supervision;
+mod unix_socket;
 
+#[cfg(feature = "sim")]
+pub(crate) use self::bind::LaneListener;
 #[cfg(feature = "sim")]
 pub(crate) use self::changeable::{Bound, Changeable};
 #[cfg(feature = "sim")]
@@ -47,4 +50,4 @@ pub(crate) use self::here::check as check_here;
 #[cfg(feature = "sim")]
 pub(crate) use self::lane::{LanePlan, Serving, open};
 pub(crate) use self::run::run;
-pub(crate) use crate::sys::{has_ipv6, is_listened_on};
+pub(crate) use crate::sys::{has_ipv6, is_listened_on, is_unix_listened_on};

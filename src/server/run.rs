@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::answers::Answers;
-use super::bind::{bind, in_words, listen};
+use super::bind::{Sockets, bind, in_words, listen};
 use super::control::ControlSockets;
 use super::error::{ServerError, chain};
 use super::generation::{FIRST, Generation};
@@ -127,7 +127,11 @@ fn serve(
     }
     let Plan { fixed, changeable } = &plan;
     let bound = bind(&changeable.listeners, fixed.lanes.len(), &mut pause);
-    let (listeners, bound) = bound.map_err(|error| error.placed(config))?;
+    let Sockets {
+        of_lanes: listeners,
+        bound,
+        files,
+    } = bound.map_err(|error| error.placed(config))?;
     let _pid_file = PidFile::create(&config.process).map_err(|error| error.placed(config))?;
     let control = ControlSockets::open(config).map_err(|error| error.placed(config))?;
     // Before a lane starts, so that every ring and descriptor belongs to the new user.
@@ -175,6 +179,8 @@ fn serve(
     );
     watch(server.remotes(), reached.clone()).map_err(system(NO_THREAD))?;
     let signal = server.serve()?;
+    // New clients of unix sockets find nobody, or a successor. Those that wait are served.
+    drop(files);
     let drained = server.drain(signal, &generation.listener_ids(), changeable.grace);
     reached.sum_up();
     drained?.announce();

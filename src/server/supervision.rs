@@ -216,7 +216,7 @@ impl Server {
         let handoff = (self.lanes.len() > 1).then(|| {
             let accepting = sockets.iter().map(Vec::len).sum();
             let lanes = self.lanes.iter().map(|lane| lane.handed.clone());
-            Handoff::over(lanes.collect(), accepting, sys::SPREADS_LISTENERS)
+            Handoff::over(lanes.collect(), accepting)
         });
         for (lane, sockets) in self.lanes.iter().zip(sockets) {
             // A lane that has ended meanwhile has reported its end.

@@ -14,7 +14,7 @@ use crate::net::Listener;
 use crate::proxy::{Handoff, KnownUpstreams, SessionLimit};
 use crate::runtime::{Handle, TICK, Time};
 use crate::server::{
-    self, Bound, Changeable, Command, FIRST, LanePlan, LaneSenders, Serving, open,
+    self, Bound, Changeable, Command, FIRST, LaneListener, LanePlan, LaneSenders, Serving, open,
 };
 use crate::stats::LaneStats;
 use crate::sys::sim::{Mark, Random, with};
@@ -68,7 +68,7 @@ impl Generation {
                 for address in listener.bind.iter().filter_map(Bind::tcp) {
                     let socket = Listener::bind(address, &listener.socket)?;
                     Listener::listen(&socket, listener.backlog)?;
-                    of_lane.push((index, socket));
+                    of_lane.push(LaneListener::tcp(index, socket));
                 }
             }
             sockets.push(of_lane);
@@ -85,7 +85,7 @@ impl Generation {
                 .iter()
                 .map(|lane: &LaneState| lane.senders.handed.clone());
             let accepting = sockets.iter().map(Vec::len).sum();
-            Handoff::over(mail.collect(), accepting, true)
+            Handoff::over(mail.collect(), accepting)
         });
         for (lane, sockets) in lanes.iter().zip(sockets) {
             lane.senders.commands.send(Command::Listen {

@@ -54,6 +54,16 @@ impl Account {
         }
     }
 
+    /// The number of a user, by name or number.
+    pub(crate) fn user_id(name: &str) -> Option<u32> {
+        id_in("/etc/passwd", name)
+    }
+
+    /// The number of a group, by name or number.
+    pub(crate) fn group_id(name: &str) -> Option<u32> {
+        id_in("/etc/group", name)
+    }
+
     fn find_in(
         users: &str,
         groups: &str,
@@ -149,6 +159,17 @@ impl Account {
         }
         Ok(())
     }
+}
+
+/// In both files the first word of a line is the name and the third the number.
+fn id_in(file: &str, name: &str) -> Option<u32> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let mut entries = text.lines().map(|line| line.split(':'));
+    let id = entries.find_map(|mut entry| match entry.next() {
+        Some(of) if of == name => entry.nth(1)?.parse().ok(),
+        _ => None,
+    });
+    id.or_else(|| name.parse().ok())
 }
 
 /// A new file of this process's user: others may read the file, and not write it.

@@ -272,6 +272,19 @@ pub(crate) fn set_freebind(socket: BorrowedFd<'_>) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_IP, libc::IP_FREEBIND, 1)
 }
 
+/// The process at the other end of a unix socket, as it was when it began to listen
+/// (`SO_PEERCRED`, unix(7)).
+pub(super) fn peer_pid(socket: &impl AsFd) -> Option<libc::pid_t> {
+    let mut peer = MaybeUninit::<libc::ucred>::uninit();
+    let mut bytes = libc::socklen_t::try_from(size_of::<libc::ucred>()).expect("12 bytes");
+    let (socket, into) = (socket.as_fd().as_raw_fd(), peer.as_mut_ptr().cast());
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+    // SAFETY: `into` is valid for writes of `bytes`.
+    let rc = unsafe { libc::getsockopt(socket, level, name, into, &raw mut bytes) };
+    // SAFETY: the call succeeded and so filled the structure.
+    (rc == 0).then(|| unsafe { peer.assume_init() }.pid)
+}
+
 /// `TCP_USER_TIMEOUT`.
 pub(crate) fn set_user_timeout(socket: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_user_timeout(Some(time))

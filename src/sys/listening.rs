@@ -17,6 +17,32 @@ pub(crate) fn is_listened_on(address: SocketAddr) -> Option<bool> {
     Some(listeners.iter().any(|listener| listener.address == address))
 }
 
+/// Whether a unix socket of this network namespace listens at exactly this path, or abstract name
+/// behind an `@`; `None` where the kernel does not say (`/proc/net/unix`, proc(5)).
+#[must_use]
+pub(crate) fn is_unix_listened_on(name: &str) -> Option<bool> {
+    is_in_unix_table(BufReader::new(File::open("/proc/net/unix").ok()?), name).ok()
+}
+
+fn is_in_unix_table(table: impl BufRead, name: &str) -> io::Result<bool> {
+    /// `__SO_ACCEPTCON` of the kernel's `uapi/linux/net.h`.
+    const LISTENS: &str = "00010000";
+    for line in table.lines().skip(1) {
+        let line = line?;
+        // Num: RefCount Protocol Flags Type St Inode Path
+        let mut words = line.split_ascii_whitespace();
+        let flags = words.nth(3);
+        let path = words.nth(2).and_then(|inode| {
+            let (_, path) = line.split_once(&format!(" {inode} "))?;
+            Some(path)
+        });
+        if flags == Some(LISTENS) && path == Some(name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The process that listens on an address or on a matching wildcard, as `process 812 (nginx)`;
 /// `None` when this user may not see the process. If several processes share the socket, the result
 /// is the oldest: the rest are its children and end with the parent.
@@ -119,7 +145,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
     use std::process;
 
-    use super::{Process, holder_of, is_listened_on, listeners};
+    use super::{Process, holder_of, is_in_unix_table, is_listened_on, listeners};
 
     /// A connection of the port, or a listener on another address, is not a listener of the
     /// address.
@@ -158,6 +184,25 @@ mod tests {
             name: "a) (b".to_owned(),
         };
         assert_eq!(oldest, Some(parent));
+    }
+
+    #[test]
+    fn only_a_listening_unix_socket_of_that_very_name_counts() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+                     ffff8881: 00000002 00000000 00010000 0001 01 12345 /run/a b.sock\n\
+                     ffff8882: 00000003 00000000 00000000 0001 03 12346 /run/c.sock\n\
+                     ffff8883: 00000003 00000000 00000000 0001 03 12347\n\
+                     ffff8884: 00000002 00000000 00010000 0001 01 12348 @web\n";
+        for (name, listens) in [
+            ("/run/a b.sock", true),
+            ("@web", true),
+            ("/run/a", false),
+            ("/run/c.sock", false),
+            ("", false),
+        ] {
+            let found = is_in_unix_table(table.as_bytes(), name).unwrap();
+            assert_eq!(found, listens, "{name}");
+        }
     }
 
     #[test]

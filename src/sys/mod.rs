@@ -52,6 +52,8 @@ pub mod sim;
     expect(dead_code, reason = "behind the simulated one")
 )]
 mod socket;
+#[cfg_attr(not(unix), path = "socket_file_absent.rs")]
+pub(crate) mod socket_file;
 #[cfg(unix)]
 mod stderr;
 mod sync;
@@ -108,16 +110,17 @@ pub(crate) use linux::{
     set_freebind, thread_id, thread_progress, timespec,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use listening::{holder_of, is_listened_on};
+pub(crate) use listening::{holder_of, is_listened_on, is_unix_listened_on};
 pub(crate) use memory::{ByteLimit, MemoryLimits};
 #[cfg(target_os = "linux")]
 pub(crate) use memory_linux::{limit_arenas, memory_limits};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use not_linux::{
     JournalSocket, NotifySocket, Pipe, ThreadProgress, acknowledged_total, holder_of,
-    is_connecting, is_listened_on, is_without_splice, limit_arenas, listen_overflows,
-    memory_limits, set_fast_open, set_fast_open_connect, set_freebind, set_largest_segment,
-    set_notsent_lowat, set_user_timeout, thread_id, thread_progress, trim_heap, turn_away,
+    is_connecting, is_listened_on, is_unix_listened_on, is_without_splice, limit_arenas,
+    listen_overflows, memory_limits, set_fast_open, set_fast_open_connect, set_freebind,
+    set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id, thread_progress,
+    trim_heap, turn_away,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use notify::NotifySocket;
@@ -132,15 +135,13 @@ pub(crate) use signals::{ParentSignals, Request, requests, take_signals};
 pub use sim::now;
 #[cfg(feature = "sim")]
 pub(crate) use sim::{
-    EventFd, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
+    EventFd, OsSocket, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
     fin_on_close, is_closed, is_connected_to_itself, is_connecting, is_nonblocking, is_readable,
     is_writable, listen, local_address, recv, reset_on_close, send, send_room, set_congestion,
     set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment, set_nodelay,
     set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write,
-    take_error, trim_heap, turn_away, unacknowledged, unread,
+    stream_socket, take_error, trim_heap, turn_away, unacknowledged, unread,
 };
-#[cfg(feature = "sim")]
-pub(crate) use sim::{OsSocket, stream_socket};
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use socket::fin_on_close;
 #[cfg(windows)]

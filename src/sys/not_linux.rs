@@ -86,6 +86,12 @@ pub(crate) fn is_listened_on(_address: std::net::SocketAddr) -> Option<bool> {
     None
 }
 
+/// As [`is_listened_on`], of a unix socket.
+#[must_use]
+pub(crate) fn is_unix_listened_on(_name: &str) -> Option<bool> {
+    None
+}
+
 /// The process that holds a port: unknown here.
 pub(crate) fn holder_of(_address: std::net::SocketAddr) -> Option<String> {
     None

@@ -49,6 +49,16 @@ pub(crate) enum NoAccount {
 }
 
 impl Account {
+    /// There are no such users.
+    pub(crate) fn user_id(_name: &str) -> Option<u32> {
+        None
+    }
+
+    /// There are no such groups.
+    pub(crate) fn group_id(_name: &str) -> Option<u32> {
+        None
+    }
+
     pub(crate) fn find(_user: Option<&str>, _group: Option<&str>) -> Result<Self, NoAccount> {
         Err(NoAccount::Unsupported)
     }

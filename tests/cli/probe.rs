@@ -75,3 +75,23 @@ fn a_probe_looks_a_name_up() {
     assert_eq!(answer.code, Some(1));
     assert!(answer.stderr.contains("cannot be looked up"), "{answer:?}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_probe_asks_the_kernel_for_a_unix_socket() {
+    let directory = Directory::new();
+    let path = directory.0.join("a.sock");
+    let path = path.display();
+    let text = "[[listener]]\nname = \"a\"\nservice = \"echo\"\n";
+    let text = format!("{text}bind = \"unix:{path}\"\n");
+    std::fs::write(directory.0.join("a.toml"), text).unwrap();
+    let answer = directory.run(&["probe", "-c", "a.toml"]);
+    assert_eq!(answer.code, Some(1));
+    let said = format!("no server answers at unix:{path}: no socket listens there\n");
+    assert!(answer.stderr.ends_with(&said), "{answer:?}");
+    let listener = std::os::unix::net::UnixListener::bind(path.to_string()).unwrap();
+    assert_eq!(directory.run(&["probe", "-c", "a.toml"]), ok(""));
+    listener.set_nonblocking(true).unwrap();
+    let error = listener.accept().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+}

@@ -23,3 +23,4 @@ mod shapes;
 mod start;
 mod stop;
 mod support;
+mod unix;

@@ -1,7 +1,133 @@
-//! What `bind` means: single addresses, ranges, ports alone, and what stands in the file already.
+//! `bind`: single addresses, ranges, ports alone, unix sockets, and repeated addresses.
 
 use super::{parse, wrong};
 use crate::config::BindTo;
+
+/// How to write an address.
+macro_rules! ip_port {
+    () => {
+        "write IP:PORT, e.g. \"127.0.0.1:7008\" or \"[::1]:7008\""
+    };
+}
+
+/// How to write a unix socket.
+macro_rules! unix {
+    () => {
+        "write \"unix:/run/corelane/web.sock\", or \"unix:@NAME\" for an abstract name"
+    };
+}
+
+/// The error of a port behind a colon.
+macro_rules! anywhere {
+    () => {
+        "no address before the port; write 80 for every address of this machine, \"0.0.0.0:80\" \
+         for the IPv4 ones, \"[::]:80\" for the IPv6 ones, or \"127.0.0.1:80\" for connections \
+         from this machine only"
+    };
+}
+
+/// The error of an impossible port.
+macro_rules! no_port {
+    () => {
+        "out of range; write 1 to 65535: a port has 16 bits"
+    };
+}
+
+/// Refused values, with the errors.
+const BINDS: &[(&str, &str)] = &[
+    (
+        "'127.0.0.1'",
+        "no port; write IP:PORT, e.g. \"127.0.0.1:7007\"",
+    ),
+    (
+        "'::1:80'",
+        "an IPv6 address has brackets before its port; write \"[::1]:80\", or \"[::1:80]:7007\"",
+    ),
+    ("'[::1]'", "no port; write IP:PORT, e.g. \"[::1]:7007\""),
+    ("':80'", anywhere!()),
+    ("'*:80'", anywhere!()),
+    ("0", no_port!()),
+    ("-1", no_port!()),
+    ("'0'", no_port!()),
+    ("'65536'", no_port!()),
+    (
+        "'[::1]:90-80'",
+        "the last port is below the first; write \"[::1]:80-90\"",
+    ),
+    (
+        "'90-80'",
+        "the last port is below the first; write \"80-90\"",
+    ),
+    (
+        "'127.0.0.1:0-9'",
+        "port 0 is any free port, and begins no range; write \"127.0.0.1:1-9\"",
+    ),
+    (
+        "'127.0.0.1:1-4097'",
+        "too many addresses for one listener; write a shorter range, or several listeners with \
+         4096 addresses at most",
+    ),
+    (
+        "'1-2049'",
+        "too many addresses for one listener; write a shorter range, or several listeners with \
+         4096 addresses at most",
+    ),
+    (
+        "'::1:80-90'",
+        "an IPv6 address has brackets before its port; write \"[::1]:80\", or \"[::1:80]:7007\"",
+    ),
+    ("'127.0.0.1:80-'", concat!("not an address; ", ip_port!())),
+    (
+        "'127.0.0.1:80-65536'",
+        concat!("not an address; ", ip_port!()),
+    ),
+    ("'80-+90'", concat!("not an address; ", ip_port!())),
+    (
+        "'127.0.0.1:65536'",
+        "no such port; write a port from 0 to 65535",
+    ),
+    ("70000", no_port!()),
+    (
+        "' 127.0.0.1:80'",
+        "more than an address; write \"127.0.0.1:80\"",
+    ),
+    (
+        "'10.0.0.x:80'",
+        concat!("host names are not looked up in this version; ", ip_port!()),
+    ),
+    ("'1.2.3.4.5:80'", concat!("not an address; ", ip_port!())),
+    ("'127.1:80'", concat!("not an address; ", ip_port!())),
+    ("'unix:run/x'", concat!("not a unix socket; ", unix!())),
+    ("'unix:/run/'", concat!("not a unix socket; ", unix!())),
+    ("'unix:@'", concat!("not a unix socket; ", unix!())),
+    ("'unix:'", concat!("not a unix socket; ", unix!())),
+    ("'/run/x.sock'", concat!("not an address; ", unix!())),
+    ("'unix@/run/x.sock'", concat!("not an address; ", unix!())),
+    ("'abns@x'", concat!("not an address; ", unix!())),
+    ("''", concat!("not an address; ", ip_port!())),
+    (
+        "'localhost:80'",
+        "host names are not looked up in this version; write \"127.0.0.1:80\" or \"[::1]:80\"",
+    ),
+    (
+        "true",
+        concat!("not an address or a list of them; ", ip_port!()),
+    ),
+    ("[]", concat!("no address in the list; ", ip_port!())),
+    (
+        "'[fe80::1]:80'",
+        "a link-local address is one only with the number of its interface; write e.g. \
+         \"[fe80::1%2]:80\"; `ip link` shows the numbers",
+    ),
+    (
+        "'[ff02::1]:80'",
+        "TCP has one receiver, this address has many; write the address of one machine",
+    ),
+    (
+        "'255.255.255.255:80'",
+        "TCP has one receiver, this address has many; write the address of one machine",
+    ),
+];
 
 fn listener(lines: &str) -> String {
     format!("[[listener]]\nname = 'a'\nservice = 'echo'\n{lines}\n")
@@ -42,7 +168,7 @@ fn a_range_is_all_of_its_ports() {
     assert_eq!(binds("'[::1]:1-4096'").len(), 4096);
 }
 
-/// As both families of sockets; the IPv6 ones only where the system has IPv6.
+/// As sockets of both families. A system without IPv6 has IPv4 alone.
 #[test]
 fn a_port_alone_is_every_address_of_the_machine() {
     for written in ["7007", "'7007'", "[7007]", "'7007-7007'"] {
@@ -103,7 +229,7 @@ fn only_listeners_bind_foreign_addresses() {
     );
 }
 
-/// A loop through a port of a range, or of all addresses, is one.
+/// A loop may lead through a range or through all addresses.
 #[test]
 fn a_loop_through_several_addresses_is_found() {
     for (bind, endpoint) in [
@@ -134,7 +260,7 @@ fn a_doubtful_freebind_is_named() {
     assert_eq!(parse(&text).warnings(), []);
 }
 
-/// The identity of a listening socket, by which a reload keeps it.
+/// A reload keeps a listening socket by the address.
 #[test]
 fn the_same_address_is_equal_however_it_is_written() {
     let of = |bind: &str| -> Vec<BindTo> {
@@ -144,4 +270,86 @@ fn the_same_address_is_equal_however_it_is_written() {
     };
     assert_eq!(of("'10.0.0.1:80-81'"), of("['10.0.0.1:80', '10.0.0.1:81']"));
     assert_eq!(of("80"), of("['0.0.0.0:80', '[::]:80']"));
+}
+
+#[test]
+fn a_unix_socket_has_a_path_or_a_name() {
+    let written = "['unix:/run/x.sock', 'unix:@web', '127.0.0.1:1']";
+    let expected = [
+        (0, "unix:/run/x.sock"),
+        (1, "unix:@web"),
+        (2, "127.0.0.1:1"),
+    ];
+    assert_eq!(binds(written), expected.map(|(at, to)| (at, to.to_owned())));
+    let longest = format!("'unix:/{}'", "x".repeat(106));
+    assert_eq!(binds(&longest).len(), 1);
+    for too_long in [
+        format!("unix:/{}", "x".repeat(107)),
+        format!("unix:@{}", "x".repeat(107)),
+    ] {
+        let errors = wrong(&listener(&format!("bind = '{too_long}'")));
+        let why = "longer than the 107 bytes of a unix socket; write a shorter path; a symbolic \
+                   link to its folder helps";
+        assert!(errors.len() == 1 && errors[0].ends_with(why), "{errors:?}");
+    }
+}
+
+#[test]
+fn a_unix_socket_belongs_to_one_listener() {
+    let text = listener("bind = 'unix:/run/x.sock'")
+        + &listener("bind = ['unix:@/run/x.sock', 'unix:/run/./x.sock']").replace("'a'", "'b'");
+    let expected = "8: listener[1].bind[1] = 'unix:/run/./x.sock': this address is on line 4 \
+                    already; write another";
+    assert_eq!(wrong(&text), [expected]);
+}
+
+#[test]
+fn who_may_connect_to_a_unix_socket() {
+    let of = |lines: &str| {
+        let text = listener(&format!("bind = 'unix:/run/x.sock'\n{lines}"));
+        parse(&text).listeners[0].unix.clone()
+    };
+    assert_eq!(of(""), super::UNIX);
+    let unix = of("unix = { mode = '600', owner = 'web', group = '33' }");
+    let names = (unix.owner.as_deref(), unix.group.as_deref());
+    assert_eq!((unix.mode, names), (0o600, (Some("web"), Some("33"))));
+    for mode in ["'0o660'", "660", "'888'", "'4755'", "''", "'rw'", "0o660"] {
+        let text = listener(&format!("bind = 'unix:/run/x'\nunix.mode = {mode}"));
+        let expected = format!(
+            "5: listener[0].unix.mode = {mode}: not a file mode; write octal digits, in quotes: \
+             \"0600\" or \"0660\""
+        );
+        assert_eq!(wrong(&text), [expected]);
+    }
+}
+
+#[test]
+fn keys_without_a_socket_for_them_are_named() {
+    let doubts = |lines: &str| -> Vec<String> {
+        let warnings = parse(&listener(lines)).warnings();
+        warnings.iter().map(|warning| warning.text()).collect()
+    };
+    let socket = "listener[0].socket: a unix socket has none of these options; write an IP address \
+                  in `bind`, or leave it out";
+    let unix = "listener[0].unix: no unix socket of this listener has a file; write a path in \
+                `bind`, or leave it out";
+    for (bind, expected) in [
+        ("'unix:/run/x'", &[socket][..]),
+        ("'127.0.0.1:1'", &[unix]),
+        ("'unix:@x'", &[socket, unix]),
+        ("['unix:/run/x', '127.0.0.1:1']", &[]),
+    ] {
+        let lines = format!("bind = {bind}\nsocket.keepalive = 'off'\nunix.mode = '666'");
+        assert_eq!(doubts(&lines), expected, "{bind}");
+        assert_eq!(doubts(&format!("bind = {bind}")), [""; 0], "{bind}");
+    }
+}
+
+#[test]
+fn says_what_is_wrong_with_an_address() {
+    for (value, why) in BINDS {
+        let text = listener(&format!("bind = {value}"));
+        let expected = format!("4: listener[0].bind = {value}: {why}");
+        assert_eq!(wrong(&text), [expected]);
+    }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::{
     Bind, BindForm, BindTo, Config, Control, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat,
     LogLevel, LogTarget, MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime,
-    Service, Shutdown, SocketOptions, Source, Timeouts, Upstream,
+    Service, Shutdown, SocketOptions, Source, Timeouts, UnixFile, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -76,6 +76,13 @@ const TIMEOUTS: Timeouts = Timeouts {
     half_close: Duration::from_secs(60),
     lifetime: None,
     lifetime_jitter: 10,
+};
+
+/// The files of unix sockets where nothing is said about them.
+const UNIX: UnixFile = UnixFile {
+    mode: 0o660,
+    owner: None,
+    group: None,
 };
 
 /// Socket options where nothing is said about them.
@@ -135,6 +142,7 @@ fn the_default_means_what_its_comments_say() {
                 on_removed: OnRemoved::Keep,
                 timeouts: TIMEOUTS,
                 socket: SOCKET,
+                unix: UNIX,
             },
             Listener {
                 name: "proxy".into(),
@@ -144,6 +152,7 @@ fn the_default_means_what_its_comments_say() {
                 on_removed: OnRemoved::Keep,
                 timeouts: TIMEOUTS,
                 socket: SOCKET,
+                unix: UNIX,
             },
         ],
         upstreams: vec![Upstream {
@@ -191,6 +200,7 @@ fn the_default_shows_every_key() {
         ("[[listener]]\n", "timeouts.x"),
         ("[[listener]]\n", "socket.x"),
         ("[[listener]]\n", "socket.keepalive.x"),
+        ("[[listener]]\n", "unix.x"),
         ("[[upstream]]\n", "x"),
     ] {
         let errors = Config::parse(&format!("{table}{key} = 0"), "t.toml").unwrap_err();
@@ -207,7 +217,7 @@ fn the_default_shows_every_key() {
             }
         }
     }
-    assert_eq!(tables, 10);
+    assert_eq!(tables, 11);
 }
 
 #[test]

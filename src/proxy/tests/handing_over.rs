@@ -33,10 +33,11 @@ impl Lanes {
         let lane = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
         let lanes: Vec<Lane> = (0..3).map(lane).collect();
         let (senders, mailboxes) = lanes.iter().map(|lane| lane.handle().mailbox()).unzip();
-        let handoff = Handoff::over(senders, 1, false);
+        let handoff = Handoff::over(senders, 1);
         let limit = SessionLimit::new(SESSIONS);
         let listener = listener_on(&lanes[0].handle());
-        let clients = (0..SESSIONS).map(|_| TcpStream::connect(listener.address()).unwrap());
+        let clients =
+            (0..SESSIONS).map(|_| TcpStream::connect(listener.address().unwrap()).unwrap());
         let clients = clients.collect();
         let context = |(index, lane): (usize, &Lane)| {
             Rc::new(ListenerContext {
@@ -53,7 +54,7 @@ impl Lanes {
             })
         };
         let contexts: Vec<_> = lanes.iter().enumerate().map(context).collect();
-        let delivery = Delivery::new(Rc::clone(&contexts[0]), Arc::clone(&handoff));
+        let delivery = Delivery::new(Rc::clone(&contexts[0]), Arc::clone(&handoff), false);
         let deliver = move |admitted| delivery.deliver(admitted);
         let task = accept(
             listener,

@@ -35,7 +35,7 @@ impl Proxying {
         let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
         let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
         let listener = listener_on(&lane.handle());
-        let address = listener.address();
+        let address = listener.address().unwrap();
         let options = UpstreamOptions {
             name: "upstream".to_owned(),
             endpoints: endpoints.to_vec(),
