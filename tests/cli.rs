@@ -13,10 +13,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 mod config;
 #[path = "cli/diff.rs"]
 mod diff;
+#[path = "everyday/configuration.rs"]
+mod everyday;
 #[path = "cli/here.rs"]
 mod here;
 #[path = "cli/probe.rs"]
 mod probe;
+#[path = "cli/scale.rs"]
+mod scale;
 
 /// The embedded default, from its file.
 const DEFAULT: &str = include_str!("../config/default.toml");

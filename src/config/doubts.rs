@@ -3,6 +3,7 @@
 //! Called by `Config::warnings` for a configuration without errors. Only written settings are
 //! doubted, never defaults. A warning names the setting without effect and the fix.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -54,12 +55,16 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
             connects(listener, &config.upstreams[upstream], file, &path);
         }
     }
+    let used = config.listeners.iter().filter_map(|of| match of.service {
+        Service::Proxy { upstream } => Some(upstream),
+        Service::Echo => None,
+    });
+    let used: BTreeSet<usize> = used.collect();
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let path = format!("upstream[{index}]");
         socket(&upstream.socket, file, &path);
         drain_over(upstream.on_removed, file, &path);
-        let uses = |listener: &Listener| listener.service == Service::Proxy { upstream: index };
-        if !config.listeners.iter().any(uses) {
+        if !used.contains(&index) {
             let write = "its name as the upstream of a listener, or leave it out";
             doubt(
                 format!("{path}.name"),

@@ -3,11 +3,16 @@
 //! Used by the tables with a name and the keys that refer to a name. A reference becomes an index
 //! here, so that the layers below look up no names.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::errors::{self, Reason, Reported};
 use super::section::Section;
 use super::value::{self, Unique, Value};
+
+/// How many names are compared for "did you mean" in one file. A thousand references with the same
+/// mistake, to a thousand names, would take seconds; whoever reads the first hundred knows.
+const COMPARISONS_MAX: usize = 100_000;
 
 /// The names of a kind of table.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(super) struct Names {
     named: usize,
     /// Whether a table lacks its name.
     nameless: bool,
+    /// The comparisons that are left.
+    comparisons: Cell<usize>,
 }
 
 impl Names {
@@ -30,6 +37,7 @@ impl Names {
             unique: Unique::new("this name"),
             named: 0,
             nameless: false,
+            comparisons: Cell::new(COMPARISONS_MAX),
         }
     }
 
@@ -69,8 +77,15 @@ impl Names {
             None if self.nameless => Err(Reported(())),
             None => Err(value.refuse(Reason::Dangling {
                 what,
-                nearest: errors::nearest(name, self.index.keys().map(String::as_str)),
+                nearest: self.nearest(name),
             })),
         }
+    }
+
+    /// The most similar name, as long as comparisons are left.
+    fn nearest(&self, name: &str) -> Option<String> {
+        let left = self.comparisons.get().checked_sub(self.index.len())?;
+        self.comparisons.set(left);
+        errors::nearest(name, self.index.keys().map(String::as_str))
     }
 }

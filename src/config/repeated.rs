@@ -44,8 +44,9 @@ pub(super) fn firsts(text: &str, seconds: &[Range<usize>]) -> Vec<Option<First>>
     marked.push_str(text.get(end..).unwrap_or_default());
 
     let names = seconds.iter().map(|span| name(text.get(span.clone())?));
+    let breaks = marked.match_indices('\n').map(|(at, _)| at);
     let mut search = Search {
-        text: &marked,
+        breaks: breaks.collect(),
         mark: &mark,
         names: names.collect(),
         found: seconds.iter().map(|_| None).collect(),
@@ -64,7 +65,8 @@ fn name(written: &str) -> Option<String> {
 }
 
 struct Search<'t> {
-    text: &'t str,
+    /// Where the lines of the text end, in bytes.
+    breaks: Vec<usize>,
     mark: &'t str,
     /// The name of each second key.
     names: Vec<Option<String>>,
@@ -105,10 +107,10 @@ impl Search<'_> {
         let Some((first, _)) = table.get_key_value(name.as_str()) else {
             return;
         };
-        let before = self.text.get(..first.span().start).unwrap_or_default();
+        let at = first.span().start;
         *found = Some(First {
             path: errors::join(path, name),
-            line: before.matches('\n').count() + 1,
+            line: self.breaks.partition_point(|end| *end < at) + 1,
             list: LISTS
                 .iter()
                 .find(|list| path.is_empty() && **list == name)
