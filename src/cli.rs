@@ -18,6 +18,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Bind, BindTo, Config, ConfigErrors};
+use crate::ctl::Ctl;
 use crate::server::{self, ServerError};
 
 /// The largest configuration in bytes: some 100,000 endpoints. A device or a log given by mistake
@@ -82,6 +83,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE", conflicts_with = "target")]
         config: Option<PathBuf>,
     },
+    /// Look at a running server and change it, by its control socket
+    Ctl(Box<Ctl>),
     /// Show configurations
     Config {
         #[command(subcommand)]
@@ -250,6 +253,7 @@ fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fa
             None => check(&embedded()?, EMBEDDED, here),
             Some(path) => check(&load(&path)?, &path.display().to_string(), here),
         },
+        Command::Ctl(ctl) => return ctl.run(Path::new(USUAL_FILE), load),
         Command::Diff { old, new, json } => return Ok(diff(&old, &new, json)),
         Command::Probe { target, config } => {
             target.iter().try_for_each(|target| probe(target))?;
@@ -274,6 +278,10 @@ fn with_tip(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
     }
     let texts = arguments.iter().skip(1).map(|text| text.to_string_lossy());
     let texts: Vec<_> = texts.collect();
+    // No other server has this command.
+    if texts.first().is_some_and(|first| first == "ctl") {
+        return error;
+    }
     let has = |words: &[&str]| texts.iter().any(|text| words.contains(&text.as_ref()));
     let is_file = |text: &str| !text.starts_with('-') && text.contains(['.', '/']);
     let file = texts.iter().find(|text| is_file(text));

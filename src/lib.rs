@@ -7,6 +7,7 @@ pub mod buf;
 pub mod cli;
 pub mod config;
 mod control;
+mod ctl;
 pub mod net;
 pub mod poller;
 pub mod proxy;

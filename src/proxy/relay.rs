@@ -268,6 +268,26 @@ impl<F: Far> Relay<F> {
         peer.failure()
     }
 
+    /// Bytes accepted by the kernel from the client for the far end, and for the client, with the
+    /// accepted part of sends in flight.
+    fn moved(&self) -> (u64, u64) {
+        let Record {
+            from_client,
+            to_client,
+            ..
+        } = self.record;
+        match self.far.parts() {
+            Some((upstream, down)) => (
+                from_client + self.up.in_flight(upstream),
+                to_client + down.in_flight(&self.client),
+            ),
+            None => {
+                let moved = from_client + self.up.in_flight(&self.client);
+                (moved, moved)
+            }
+        }
+    }
+
     /// The session's sockets.
     fn peers(&self) -> impl Iterator<Item = &Peer> {
         let upstream = self.far.parts().map(|(upstream, _)| upstream);
@@ -304,9 +324,7 @@ impl<F: Far> Session for Relay<F> {
             is_ending: self.open == Open::Half || self.phase != Phase::Relaying,
             ..self.record.describe("relay")
         };
-        if self.far.parts().is_none() {
-            description.to_client = description.from_client;
-        }
+        (description.from_client, description.to_client) = self.moved();
         description
     }
 
@@ -327,16 +345,7 @@ impl<F: Far> Drop for Relay<F> {
     fn drop(&mut self) {
         // On every path, also when the lane drops the session halfway.
         self.timer.disarm(self.client.stream.lane());
-        match self.far.parts() {
-            Some((upstream, down)) => {
-                self.record.from_client += self.up.in_flight(upstream);
-                self.record.to_client += down.in_flight(&self.client);
-            }
-            None => {
-                self.record.from_client += self.up.in_flight(&self.client);
-                self.record.to_client = self.record.from_client;
-            }
-        }
+        (self.record.from_client, self.record.to_client) = self.moved();
         self.record.log(self.failure());
     }
 }

@@ -8,6 +8,7 @@
 mod bind;
 mod calls;
 mod control;
+mod ctl;
 mod daemon;
 mod echo;
 mod endpoints;

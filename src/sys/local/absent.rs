@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// Never opened.
 pub(super) type LocalStream = tokio::io::DuplexStream;
@@ -57,6 +58,11 @@ impl LocalAccepting {
 }
 
 pub(crate) fn local_peer(_stream: &LocalStream) -> io::Result<LocalPeer> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Connects nowhere.
+pub(crate) fn connect_local(_path: &Path, _patience: Duration) -> io::Result<std::net::TcpStream> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

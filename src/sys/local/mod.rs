@@ -9,11 +9,11 @@ mod unix;
 
 #[cfg(not(unix))]
 pub(crate) use self::absent::{
-    LocalAccepting, LocalError, LocalListener, LocalPeer, effective_user, local_peer, null_file,
-    user_number,
+    LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,
+    local_peer, null_file, user_number,
 };
 #[cfg(unix)]
 pub(crate) use self::unix::{
-    LocalAccepting, LocalError, LocalListener, LocalPeer, effective_user, local_peer, null_file,
-    user_number,
+    LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,
+    local_peer, null_file, user_number,
 };

@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::time::Duration;
 
 /// A connection of a local socket, in an async runtime.
 pub(super) type LocalStream = tokio::net::UnixStream;
@@ -114,6 +115,14 @@ pub(crate) fn local_peer(stream: &LocalStream) -> io::Result<LocalPeer> {
         uid: credentials.uid(),
         pid: credentials.pid(),
     })
+}
+
+/// Connects, for blocking calls of at most `patience` each.
+pub(crate) fn connect_local(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
+    Ok(stream)
 }
 
 /// Whether a process listens at the path. A full backlog and a refused permission mean a process.

@@ -1,0 +1,152 @@
+//! The arguments of `corelane ctl`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+
+/// Look at a running server and change it, by its control socket
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 refused or failed by the server; 2 wrong arguments, \
+                        or no connection to the server"
+)]
+pub(crate) struct Ctl {
+    /// The control socket; without it control.socket of the configuration, or
+    /// /run/corelane/control.sock
+    #[arg(long, value_name = "PATH", global = true, conflicts_with = "config")]
+    pub(super) socket: Option<PathBuf>,
+    /// The configuration file with control.socket; without it /etc/corelane/corelane.toml
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub(super) config: Option<PathBuf>,
+    /// Print the server's JSON, for programs
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// The process: state, version, sessions, lanes with their counters
+    Status,
+    /// The configuration in force: every key with its effective value
+    Config,
+    /// The configurations that new and old sessions have
+    Generations,
+    /// The listeners and their addresses
+    Listeners,
+    /// The upstreams, with the sessions and failures of each endpoint
+    Upstreams,
+    /// The sessions, by filter
+    Sessions {
+        #[command(flatten)]
+        filter: Filter,
+        /// The most sessions to list
+        #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+        limit: usize,
+    },
+    /// One session in full, with the kernel's facts about both connections
+    Session {
+        /// As in the log and in the list of sessions
+        #[arg(value_name = "ID")]
+        id: u64,
+    },
+    /// End one session, or the present sessions of a filter, by a reset of both connections
+    #[command(group = ArgGroup::new("which").required(true).args(["id", "max"]))]
+    End {
+        /// As in the log and in the list of sessions
+        #[arg(value_name = "ID", conflicts_with_all = FILTER)]
+        id: Option<u64>,
+        #[command(flatten)]
+        filter: Filter,
+        /// The most sessions to end, without an ID
+        #[arg(long, value_name = "NUMBER")]
+        max: Option<u64>,
+        /// Spread the ends over this time ("10m"), at random moments
+        #[arg(long, value_name = "TIME", requires = "max")]
+        over: Option<String>,
+    },
+    /// Print the level of the log, or change it until the end of the process
+    LogLevel {
+        /// The new level
+        #[arg(value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
+        level: Option<String>,
+    },
+    /// Stop as by a signal: sessions may end within shutdown.grace; again, a second later: at once
+    Stop,
+}
+
+/// The arguments of [`Filter`].
+const FILTER: [&str; 9] = [
+    "listener",
+    "client",
+    "upstream",
+    "endpoint",
+    "generation",
+    "age_min",
+    "idle_min",
+    "bytes_min",
+    "ending",
+];
+
+/// Conditions; a session has to meet all.
+#[derive(Debug, Default, Args)]
+pub(super) struct Filter {
+    /// Sessions of this listener
+    #[arg(long, value_name = "NAME")]
+    pub(super) listener: Option<String>,
+    /// Of this client: an address or a network, 10.0.0.0/8
+    #[arg(long, value_name = "NETWORK")]
+    client: Option<String>,
+    /// Of this upstream
+    #[arg(long, value_name = "NAME")]
+    pub(super) upstream: Option<String>,
+    /// Connected to this endpoint
+    #[arg(long, value_name = "IP:PORT")]
+    endpoint: Option<String>,
+    /// Of this configuration
+    #[arg(long, value_name = "NUMBER")]
+    generation: Option<u32>,
+    /// At least this old ("10m")
+    #[arg(long, value_name = "TIME")]
+    age_min: Option<String>,
+    /// Idle for at least this time ("10m")
+    #[arg(long, value_name = "TIME")]
+    idle_min: Option<String>,
+    /// With at least these bytes in both directions together ("64KiB")
+    #[arg(long, value_name = "BYTES")]
+    bytes_min: Option<String>,
+    /// With an ended direction
+    #[arg(long)]
+    ending: bool,
+}
+
+impl Filter {
+    /// The pairs of the API.
+    pub(super) fn pairs(&self) -> Vec<(&'static str, String)> {
+        let Self {
+            listener,
+            client,
+            upstream,
+            endpoint,
+            generation,
+            age_min,
+            idle_min,
+            bytes_min,
+            ending,
+        } = self;
+        let texts = [
+            ("listener", listener.clone()),
+            ("client", client.clone()),
+            ("upstream", upstream.clone()),
+            ("endpoint", endpoint.clone()),
+            ("generation", generation.map(|number| number.to_string())),
+            ("age_min", age_min.clone()),
+            ("idle_min", idle_min.clone()),
+            ("bytes_min", bytes_min.clone()),
+            ("ending", ending.then(|| "true".to_owned())),
+        ];
+        let pair = |(key, value): (&'static str, Option<String>)| Some((key, value?));
+        texts.into_iter().filter_map(pair).collect()
+    }
+}

@@ -1,0 +1,163 @@
+//! HTTP over the control socket: a request for each connection, blocking.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::config::escape;
+use crate::sys::local::connect_local;
+
+/// Longer than the server takes for any answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// More than any answer has.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    NoConnection(String),
+    /// In the server's words.
+    Refused(String),
+    /// The answer is no answer of a control socket.
+    Broken(String),
+    /// Standard output takes no more.
+    Output(io::Error),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoConnection(why) | Self::Refused(why) | Self::Broken(why) => {
+                f.write_str(&escape(why))
+            }
+            Self::Output(error) => write!(f, "standard output cannot be written: {error}"),
+        }
+    }
+}
+
+/// A client of a control socket.
+#[derive(Debug)]
+pub(super) struct Client(PathBuf);
+
+impl Client {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(super) fn get(&self, path: &str) -> Result<Value, Failed> {
+        self.call("GET", path, None)
+    }
+
+    /// The JSON of an answer.
+    pub(super) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failed> {
+        let mut stream =
+            connect_local(&self.0, PATIENCE).map_err(|error| self.no_connection(&error))?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: corelane\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut answer = Vec::new();
+        let sent = stream.write_all(request.as_bytes());
+        // A server that refuses a request early has said why.
+        let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+        match read.and(if answer.is_empty() { sent } else { Ok(()) }) {
+            Ok(()) => parse(&answer),
+            Err(error) => Err(Failed::Broken(format!(
+                "no answer at {}: {error}",
+                self.0.display()
+            ))),
+        }
+    }
+
+    fn no_connection(&self, error: &io::Error) -> Failed {
+        let path = self.0.display();
+        Failed::NoConnection(match error.kind() {
+            io::ErrorKind::NotFound => format!(
+                "there is no control socket {path}; is the server running, with control.socket in \
+                 its configuration? --socket names another"
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "this user may not connect to {path}; be root or the server's user, or see \
+                 control.mode"
+            ),
+            io::ErrorKind::ConnectionRefused => {
+                format!("nobody listens on {path}: the server has ended without a stop")
+            }
+            _ => format!("no connection to {path}: {error}"),
+        })
+    }
+}
+
+/// The JSON of an answer of HTTP, whose body has a length.
+fn parse(answer: &[u8]) -> Result<Value, Failed> {
+    let broken = || Failed::Broken("the answer is not that of a control socket".to_owned());
+    let text = std::str::from_utf8(answer).map_err(|_| broken())?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(broken)?;
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1));
+    let status: u16 = status
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(broken)?;
+    let length = lines.find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let is_length = name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.trim().parse::<usize>().ok())?
+    });
+    if length != Some(body.len()) {
+        return Err(Failed::Broken("the answer is cut off".to_owned()));
+    }
+    let json: Value = match body.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_str(body).map_err(|_| broken())?,
+    };
+    match status {
+        200..300 => Ok(json),
+        _ => Err(Failed::Refused(
+            json["error"]["message"]
+                .as_str()
+                .map_or_else(|| format!("HTTP status {status}"), str::to_owned),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failed, parse};
+
+    fn answer(status: &str, body: &str) -> String {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}")
+    }
+
+    #[test]
+    fn answers_are_json_or_reasons() {
+        let right = parse(answer("200 OK", "{\"level\":\"info\"}\n").as_bytes());
+        assert_eq!(right.unwrap()["level"], "info");
+        let refused = answer(
+            "404 Not Found",
+            "{\"error\":{\"message\":\"no session 7\"}}",
+        );
+        let bare = answer("431 Too Large", "");
+        let cut = answer("200 OK", "{\"level\":\"info\"}");
+        for (answer, part) in [
+            (refused.as_str(), "no session 7"),
+            (&bare, "HTTP status 431"),
+            (&cut[..cut.len() - 1], "cut off"),
+            ("SSH-2.0-x\r\n\r\n", "not that of a control socket"),
+            ("", "not that of a control socket"),
+        ] {
+            let error: Failed = parse(answer.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The commands: requests, and the text of their answers.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Command, Filter};
+use super::client::{Client, Failed};
+use super::names;
+use super::show;
+
+/// Sessions of a request.
+const PAGE: usize = 1000;
+
+/// Runs a command; returns what to print.
+pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<String, Failed> {
+    let (answer, show): (Value, fn(&Value) -> String) = match command {
+        Command::Status => (client.get("/v1/status")?, show::status),
+        Command::Config => (client.get("/v1/config")?, show::config),
+        Command::Generations => (client.get("/v1/generations")?, show::generations),
+        Command::Listeners => (client.get("/v1/listeners")?, show::listeners),
+        Command::Upstreams => (client.get("/v1/upstreams")?, show::upstreams),
+        Command::Sessions { filter, limit } => (sessions(client, filter, *limit)?, show::sessions),
+        Command::Session { id } => (client.get(&format!("/v1/sessions/{id}"))?, show::session),
+        Command::End { id: Some(id), .. } => {
+            let ended = client.call("DELETE", &format!("/v1/sessions/{id}"), None)?;
+            (ended, show::ended)
+        }
+        Command::End {
+            id: None,
+            filter,
+            max,
+            over,
+        } => {
+            let mut body = object(filter);
+            body.insert("max".to_owned(), json!(max));
+            if let Some(over) = over {
+                body.insert("over".to_owned(), json!(over));
+            }
+            let body = Value::Object(body);
+            let ended = client.call("POST", "/v1/sessions/end", Some(&body))?;
+            if ended["ending"] == 0 {
+                names::check(client, filter)?;
+            }
+            (ended, show::ended)
+        }
+        Command::LogLevel { level: None } => (client.get("/v1/log")?, show::log_level),
+        Command::LogLevel { level: Some(level) } => {
+            let body = json!({ "level": level });
+            (client.call("PUT", "/v1/log", Some(&body))?, show::log_level)
+        }
+        Command::Stop => (client.call("POST", "/v1/stop", None)?, show::stop),
+    };
+    Ok(match as_json {
+        true => format!("{answer:#}\n"),
+        false => show(&answer),
+    })
+}
+
+/// As many sessions of a filter as asked for, and the cursor behind them.
+fn sessions(client: &Client, filter: &Filter, limit: usize) -> Result<Value, Failed> {
+    let mut query = String::new();
+    for (key, value) in filter.pairs() {
+        _ = write!(query, "&{key}={}", encode(&value));
+    }
+    let (mut all, mut cursor) = (Vec::new(), Value::Null);
+    loop {
+        let page = (limit.max(1) - all.len()).min(PAGE);
+        let from = match cursor.as_str() {
+            Some(cursor) => format!("&cursor={}", encode(cursor)),
+            None => String::new(),
+        };
+        let mut answer = client.get(&format!("/v1/sessions?limit={page}{query}{from}"))?;
+        if let Some(sessions) = answer["sessions"].as_array_mut() {
+            all.append(sessions);
+        }
+        cursor = answer["cursor"].take();
+        if cursor.is_null() || all.len() >= limit {
+            break;
+        }
+    }
+    if all.is_empty() {
+        names::check(client, filter)?;
+    }
+    Ok(json!({ "sessions": all, "cursor": cursor }))
+}
+
+fn object(filter: &Filter) -> Map<String, Value> {
+    let pairs = filter.pairs().into_iter();
+    let pair = |(key, value): (&str, String)| (key.to_owned(), Value::from(value));
+    pairs.map(pair).collect()
+}
+
+/// The text in a query (RFC 3986, 2.3).
+fn encode(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => _ = write!(encoded, "%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encode;
+
+    #[test]
+    fn queries_are_encoded() {
+        assert_eq!(encode("[::1]:80"), "%5B%3A%3A1%5D%3A80");
+        assert_eq!(encode("web-1_a.b~"), "web-1_a.b~");
+        assert_eq!(encode("a&b=c é"), "a%26b%3Dc%20%C3%A9");
+    }
+}

@@ -1,0 +1,66 @@
+//! `corelane ctl`: the client of the control socket, with tables for people and JSON for programs.
+//!
+//! Called by `cli`. Knows the API by its JSON alone, as any client does.
+
+mod arguments;
+mod client;
+mod command;
+mod names;
+mod show;
+mod socket;
+mod table;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) use self::arguments::Ctl;
+use self::client::{Client, Failed};
+use crate::config::Config;
+
+impl Ctl {
+    /// Runs the command. `usual` is the default configuration file, and `load` reads a file.
+    ///
+    /// Exit codes: 0 done; 1 refused or failed by the server; 2 no connection.
+    ///
+    /// # Errors
+    /// The configuration file of the arguments cannot be read.
+    pub(crate) fn run<E>(
+        self,
+        usual: &Path,
+        load: impl Fn(&Path) -> Result<Config, E>,
+    ) -> Result<ExitCode, E> {
+        let client = match socket::find(&self, usual, load)? {
+            Ok(path) => Client::new(path),
+            Err(failed) => return Ok(report(&failed)),
+        };
+        let done = command::run(&client, &self.command, self.json);
+        let done = done.and_then(|text| print(&text).map_err(Failed::Output));
+        Ok(match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failed) => report(&failed),
+        })
+    }
+}
+
+/// Tells the failure to standard error.
+fn report(failed: &Failed) -> ExitCode {
+    // Without a standard error there is no way to report.
+    _ = writeln!(io::stderr(), "corelane: {failed}");
+    match failed {
+        Failed::NoConnection(_) => 2.into(),
+        Failed::Refused(_) | Failed::Broken(_) | Failed::Output(_) => 1.into(),
+    }
+}
+
+/// Writes to standard output. A closed pipe is no failure: the reader has read enough.
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}

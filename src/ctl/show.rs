@@ -1,0 +1,317 @@
+//! The answers of the server as text for people. Pure.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::table::Table;
+use crate::config::escape;
+
+/// `GET /v1/status`
+pub(super) fn status(of: &Value) -> String {
+    let mut text = String::new();
+    for (name, value) in [
+        ("state", cell(&of["state"])),
+        ("version", cell(&of["version"])),
+        ("pid", cell(&of["pid"])),
+        (
+            "started",
+            format!(
+                "{}, {} ago",
+                cell(&of["started"]),
+                time(number(&of["uptime_s"]) * 1000)
+            ),
+        ),
+        ("configuration", cell(&of["configuration"])),
+        ("generation", cell(&of["generation"])),
+        (
+            "sessions",
+            format!(
+                "{} of {}",
+                cell(&of["sessions"]["live"]),
+                cell(&of["sessions"]["max"])
+            ),
+        ),
+    ] {
+        _ = writeln!(text, "{name:<14} {value}");
+    }
+    text.push('\n');
+    let mut table = Table::new(&[
+        "LANE", "POLLER", "SESSIONS", "BEGUN", "TURNS", "RECEIVED", "SENT",
+    ]);
+    for lane in list(&of["lanes"]) {
+        table.row([
+            cell(&lane["lane"]),
+            cell(&lane["poller"]),
+            cell(&lane["sessions"]),
+            cell(&lane["sessions_begun"]),
+            cell(&lane["turns"]),
+            bytes(number(&lane["received_bytes"])),
+            bytes(number(&lane["sent_bytes"])),
+        ]);
+    }
+    text + &table.lines()
+}
+
+/// `GET /v1/config`: a line for each key.
+pub(super) fn config(of: &Value) -> String {
+    fn lines(path: &str, of: &Value, text: &mut String) {
+        match of {
+            Value::Object(keys) => {
+                for (key, value) in keys {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    lines(&format!("{path}{dot}{key}"), value, text);
+                }
+            }
+            Value::Array(elements) if elements.iter().any(Value::is_object) => {
+                for (index, element) in elements.iter().enumerate() {
+                    lines(&format!("{path}[{index}]"), element, text);
+                }
+            }
+            _ => _ = writeln!(text, "{path} = {of}"),
+        }
+    }
+    let mut text = String::new();
+    lines("", of, &mut text);
+    text
+}
+
+/// `GET /v1/generations`
+pub(super) fn generations(of: &Value) -> String {
+    let mut table = Table::new(&["GENERATION", "CURRENT", "AGE", "LISTENERS", "UPSTREAMS"]);
+    for one in list(of) {
+        table.row([
+            cell(&one["generation"]),
+            yes(&one["is_current"]),
+            time(number(&one["age_s"]) * 1000),
+            cell(&one["listeners"]),
+            cell(&one["upstreams"]),
+        ]);
+    }
+    table.lines()
+}
+
+/// `GET /v1/listeners`
+pub(super) fn listeners(of: &Value) -> String {
+    let mut table = Table::new(&["NAME", "STATE", "SERVICE", "UPSTREAM", "ADDRESSES"]);
+    for one in list(of) {
+        let addresses: Vec<String> = list(&one["addresses"]).map(cell).collect();
+        table.row([
+            cell(&one["name"]),
+            cell(&one["state"]),
+            cell(&one["service"]),
+            cell(&one["upstream"]),
+            addresses.join(" "),
+        ]);
+    }
+    table.lines()
+}
+
+/// `GET /v1/upstreams`: a line for each endpoint.
+pub(super) fn upstreams(of: &Value) -> String {
+    let mut table = Table::new(&["NAME", "ENDPOINT", "SESSIONS", "STATE", "FAILURES", "FOR"]);
+    for upstream in list(of) {
+        for one in list(&upstream["endpoints"]) {
+            table.row([
+                cell(&upstream["name"]),
+                cell(&one["address"]),
+                cell(&one["sessions"]),
+                cell(&one["state"]),
+                cell(&one["failures"]),
+                one["failing_ms"]
+                    .as_u64()
+                    .map_or_else(|| "-".to_owned(), time),
+            ]);
+        }
+    }
+    table.lines()
+}
+
+/// `GET /v1/sessions`
+pub(super) fn sessions(of: &Value) -> String {
+    let mut table = Table::new(&[
+        "ID",
+        "LISTENER",
+        "CLIENT",
+        "ENDPOINT",
+        "STAGE",
+        "AGE",
+        "IDLE",
+        "FROM CLIENT",
+        "TO CLIENT",
+    ]);
+    for one in list(&of["sessions"]) {
+        let stage = match one["is_ending"].as_bool() {
+            Some(true) => "ending".to_owned(),
+            _ => cell(&one["stage"]),
+        };
+        table.row([
+            cell(&one["id"]),
+            cell(&one["listener"]),
+            cell(&one["client"]),
+            cell(&one["endpoint"]),
+            stage,
+            time(number(&one["age_ms"])),
+            time(number(&one["idle_ms"])),
+            bytes(number(&one["from_client_bytes"])),
+            bytes(number(&one["to_client_bytes"])),
+        ]);
+    }
+    let mut text = table.lines();
+    if !of["cursor"].is_null() {
+        text.push_str("there may be more: --limit\n");
+    }
+    text
+}
+
+/// `GET /v1/sessions/ID`: a line for each fact.
+pub(super) fn session(of: &Value) -> String {
+    let mut text = String::new();
+    let facts = of.as_object().into_iter().flatten();
+    let (plain, tables): (Vec<_>, Vec<_>) = facts.partition(|(_, value)| !value.is_object());
+    for (name, value) in plain {
+        _ = writeln!(text, "{name:<28} {}", fact(name, value));
+    }
+    for (name, table) in tables {
+        _ = writeln!(text, "\n{name}");
+        for (name, value) in table.as_object().into_iter().flatten() {
+            _ = writeln!(text, "  {name:<26} {}", fact(name, value));
+        }
+    }
+    text
+}
+
+/// `POST /v1/sessions/end`
+pub(super) fn ended(of: &Value) -> String {
+    let ending = number(&of["ending"]);
+    let what = if ending == 1 {
+        "session ends"
+    } else {
+        "sessions end"
+    };
+    let more = match of["more"].as_bool() {
+        Some(true) => "; more match than --max allows",
+        _ => "",
+    };
+    format!("{ending} {what}{more}\n")
+}
+
+pub(super) fn log_level(of: &Value) -> String {
+    cell(&of["level"]) + "\n"
+}
+
+pub(super) fn stop(of: &Value) -> String {
+    cell(&of["state"]) + "\n"
+}
+
+/// A fact with its unit in words, by the end of its name.
+fn fact(name: &str, value: &Value) -> String {
+    match value.as_u64() {
+        Some(ms) if name.ends_with("_ms") => time(ms),
+        Some(count) if name.ends_with("_bytes") => bytes(count),
+        _ => cell(value),
+    }
+}
+
+fn list(of: &Value) -> impl Iterator<Item = &Value> {
+    of.as_array().into_iter().flatten()
+}
+
+fn number(of: &Value) -> u64 {
+    of.as_u64().unwrap_or_default()
+}
+
+fn yes(of: &Value) -> String {
+    let is = of.as_bool().unwrap_or_default();
+    if is { "yes" } else { "no" }.to_owned()
+}
+
+/// A value in a cell; nothing is a dash.
+fn cell(of: &Value) -> String {
+    match of {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => escape(text),
+        other => other.to_string(),
+    }
+}
+
+/// `120ms`, `5.3s`, `4m12s`, `3h04m`, `2d03h`
+fn time(ms: u64) -> String {
+    let s = ms / 1000;
+    match s {
+        0 => format!("{ms}ms"),
+        1..60 => format!("{s}.{}s", ms % 1000 / 100),
+        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
+        3600..86_400 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
+        _ => format!("{}d{:02}h", s / 86_400, s / 3600 % 24),
+    }
+}
+
+/// `999`, `12.3KiB`, `1.0GiB`
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut unit = None;
+    let mut tenths = u128::from(count) * 10;
+    for next in UNITS {
+        if tenths < 10_240 {
+            break;
+        }
+        (tenths, unit) = (tenths / 1024, Some(next));
+    }
+    match unit {
+        None => count.to_string(),
+        Some(unit) => format!("{}.{}{unit}", tenths / 10, tenths % 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{bytes, config, ended, sessions, time};
+
+    #[test]
+    fn quantities_are_short() {
+        for (ms, text) in [
+            (0, "0ms"),
+            (999, "999ms"),
+            (5_340, "5.3s"),
+            (252_000, "4m12s"),
+            (11_040_000, "3h04m"),
+            (183_600_000, "2d03h"),
+        ] {
+            assert_eq!(time(ms), text);
+        }
+        for (count, text) in [
+            (0, "0"),
+            (1023, "1023"),
+            (1024, "1.0KiB"),
+            (1_572_864, "1.5MiB"),
+            (u64::MAX, "15.9EiB"),
+        ] {
+            assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn keys_have_their_paths() {
+        let of = json!({"log": {"level": "info"}, "listener": [{"bind": ["[::1]:1"]}]});
+        let expected = "listener[0].bind = [\"[::1]:1\"]\nlog.level = \"info\"\n";
+        assert_eq!(config(&of), expected);
+    }
+
+    #[test]
+    fn a_name_of_the_server_cannot_write_to_the_terminal() {
+        let session = json!({"id": 7, "listener": "a\u{1b}[2J", "age_ms": 5});
+        let of = json!({"sessions": [session], "cursor": "0.1"});
+        let text = sessions(&of);
+        assert!(
+            !text.contains('\u{1b}') && text.contains("there may be more"),
+            "{text}"
+        );
+        assert_eq!(
+            ended(&json!({"ending": 1, "more": true})),
+            "1 session ends; more match than --max allows\n"
+        );
+    }
+}
