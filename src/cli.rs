@@ -19,7 +19,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Bind, BindTo, Config, ConfigErrors};
 use crate::ctl::Ctl;
-use crate::server::{self, ServerError};
+use crate::server::{self, Origin, ServerError};
 
 /// The largest configuration in bytes: some 100,000 endpoints. A device or a log given by mistake
 /// does not fill the memory.
@@ -242,11 +242,11 @@ fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fa
         .map_err(|error| Failure::Arguments(with_tip(error, &arguments)))?;
     match arguments.command {
         Command::Run { file } => match file.path(Path::new(USUAL_FILE)) {
-            None => run(&embedded()?, EMBEDDED),
+            None => run(&embedded()?, &Origin::Default),
             Some(path) => {
                 let config = load(&path)?;
                 let whole = std::path::absolute(&path).unwrap_or(path);
-                run(&config, &whole.display().to_string())
+                run(&config, &Origin::File(whole))
             }
         },
         Command::Check { file, here } => match file.path(Path::new(USUAL_FILE)) {
@@ -368,8 +368,8 @@ fn probe_listeners(path: &Path) -> Result<(), Failure> {
 }
 
 /// Serves until told to stop.
-fn run(config: &Config, source: &str) -> Result<(), Failure> {
-    server::run(config, source).map_err(Failure::Run)
+fn run(config: &Config, origin: &Origin) -> Result<(), Failure> {
+    server::run(config, origin).map_err(Failure::Run)
 }
 
 fn check(config: &Config, name: &str, here: bool) -> Result<(), Failure> {

@@ -11,7 +11,6 @@ use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -22,10 +21,10 @@ use std::time::Duration;
 use corelane::net::{Listener, ListenerKind, SocketOptions};
 use corelane::poller::BackEnd;
 use corelane::proxy::{
-    KnownUpstreams, ListenerContext, ListenerId, Service, SessionLimit, Spares, Timeouts, Upstream,
-    UpstreamOptions, accept,
+    AcceptPoint, KnownUpstreams, ListenerContext, ListenerId, Service, SessionLimit,
+    SharedListener, Timeouts, Upstream, UpstreamOptions, accept,
 };
-use corelane::runtime::{Lane, LaneOptions, Latch, Remote};
+use corelane::runtime::{Lane, LaneOptions, LogInterval, Remote};
 use corelane::sys;
 
 use support::{PATIENCE, connect, expect_pattern, on_both, pattern, ping, spawn};
@@ -221,11 +220,9 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
     Listener::listen(&socket, 1024).unwrap();
     let listener = Listener::attach(&lane.handle(), socket, ListenerKind::Tcp);
     let address = listener.address().unwrap();
-    let context = Rc::new(ListenerContext {
+    let shared = Arc::new(SharedListener {
         id: ListenerId::default(),
         name: "echo".into(),
-        lane: lane.handle(),
-        lane_index: 0,
         service,
         limit: SessionLimit::new(1000),
         ids: Arc::default(),
@@ -237,13 +234,10 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
             lifetime: None,
             lifetime_jitter_percent: 0,
         },
-        failures: Arc::default(),
-        stop: Latch::default(),
+        failures: LogInterval::default(),
     });
-    let own = Rc::clone(&context);
-    let task = accept(listener, context, Spares::default(), move |admitted| {
-        admitted.start(&own);
-    });
+    let point = AcceptPoint::new(listener, ListenerContext::new(&shared, &lane.handle(), 0));
+    let task = accept(point, |context, admitted| admitted.start(context));
     lane.handle().spawn(&"accept", task);
     address
 }

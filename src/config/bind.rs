@@ -64,6 +64,11 @@ impl Bind {
         }
     }
 
+    /// Whether the system chooses the port.
+    pub(crate) fn is_any_port(&self) -> bool {
+        self.tcp().is_some_and(|address| address.port() == 0)
+    }
+
     /// Whether it is left out on a system without IPv6: the file does not ask for IPv6.
     pub(crate) fn is_optional(&self) -> bool {
         self.form == BindForm::Everywhere && self.tcp().is_some_and(|address| address.is_ipv6())

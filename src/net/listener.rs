@@ -84,6 +84,15 @@ impl Listener {
         sys::listen(sys::borrow(socket), backlog)
     }
 
+    /// Makes the system give new connections of this address to the last `count` sockets that
+    /// listen there, while sockets from before them are left.
+    ///
+    /// # Errors
+    /// If the system has no such option; then it gives connections to all sockets of the address.
+    pub fn prefer_last(socket: &OsSocket, count: usize) -> io::Result<()> {
+        sys::prefer_listeners_from(sys::borrow(socket), count)
+    }
+
     /// The bound address of a socket.
     ///
     /// # Errors
@@ -165,9 +174,18 @@ impl Listener {
         sys::shortage_remedy(error)
     }
 
-    /// Stops listening.
-    pub fn close(self) {
-        self.socket.close(Close::Fin);
+    /// Changes the backlog of a listener that listens.
+    ///
+    /// # Errors
+    /// Those of `listen(2)`.
+    pub fn change_backlog(&self, backlog: u32) -> io::Result<()> {
+        self.socket
+            .with_descriptor(|socket| sys::listen(socket, backlog))
+    }
+
+    /// Lets the later drop close the socket in order.
+    pub fn end(&self) {
+        self.socket.close_by(Close::Fin);
     }
 }
 

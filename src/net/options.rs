@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::sys::{self, Bug, SocketRef, seeded};
 
 /// Options of TCP sockets; `None` leaves an option to the system.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketOptions {
     /// Send small segments at once (`TCP_NODELAY`).
     pub nodelay: bool,

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accept_point::AcceptPoint;
 use super::admitted::Admitted;
-use super::limit::SessionLimit;
+use super::limit::{Permit, SessionLimit};
 use super::listener_context::ListenerContext;
 use super::spare::Spares;
-use crate::net::{Accepted, Listener};
+use crate::net::Accepted;
 use crate::runtime::{Seat, either, yield_now};
 
 /// Connections accepted in a row before the accept loop yields, so that a storm does not starve
@@ -23,33 +24,24 @@ const RETRY: Duration = Duration::from_millis(250);
 /// How long a handshake from before a stop may take; its client is served.
 const HANDSHAKE: Duration = Duration::from_millis(100);
 
-/// Accepts until the listener's stop latch opens, and then serves all clients that the kernel had
+/// Accepts until the point's stop latch opens, and then serves all clients that the kernel had
 /// accepted by then: a close would reset connected clients. Connections above the session limit
 /// wait in the backlog until a session ends. Without a descriptor or memory, connections wait while
 /// a session is left to free some.
 ///
-/// `spares` has sockets for the first session. `deliver` starts the session, here or on another
-/// lane.
-pub async fn accept(
-    listener: Listener,
-    listener_context: Rc<ListenerContext>,
-    mut spares: Spares,
-    deliver: impl Fn(Admitted),
-) {
-    let lane = &listener_context.lane;
-    let mut seats = Seats::of(&listener_context.limit);
-    let mut stopped = pin!(listener_context.stop.pass());
+/// Each connection belongs to the listener that the point has when the connection gets its permit.
+/// `deliver` starts the session, here or on another lane.
+pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext>, Admitted)) {
+    let listener = &point.listener;
+    let first = point.context();
+    let (mut seats, mut spares) = (Seats::of(&first.limit), point.spares.take());
+    let lane = first.lane.clone();
+    drop(first);
+    let mut stopped = pin!(point.stop.pass());
     // Accepted without a permit: to the client the same as the backlog.
     let mut taken = None;
     {
-        let mut serving = pin!(serve(
-            &listener,
-            &listener_context,
-            &mut seats,
-            &mut spares,
-            &mut taken,
-            &deliver
-        ));
+        let mut serving = pin!(serve(&point, &mut seats, &mut spares, &mut taken, &deliver));
         either(stopped.as_mut(), serving.as_mut()).await;
         if listener.turn_away().is_ok() {
             let last = pin!(lane.sleep_until(lane.now() + HANDSHAKE));
@@ -58,11 +50,12 @@ pub async fn accept(
     }
     // All connections from here on came before the stop.
     loop {
+        let context = point.context();
         // The session can wait for a missing socket, as long as a connect may take: a stop does not
         // wait for a client that may be gone.
-        drop(spares.fill(&listener_context.service));
+        drop(spares.fill(&context.service));
         // Before the accept, so as not to miss a session's end in between.
-        let alone = listener_context.limit.live() == 0;
+        let alone = context.limit.live() == 0;
         let connection = match taken.take().map_or_else(|| listener.accept_now(), Ok) {
             Ok(connection) => Some(connection),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => match listener.seal() {
@@ -70,52 +63,40 @@ pub async fn accept(
                 false => break,
             },
             Err(_) if alone || !listener.has_client() => break,
-            Err(_) => {
-                accept_later(&listener, &listener_context, &mut seats, &mut spares, true).await
-            }
+            Err(_) => accept_later(&point, &mut seats, &mut spares, true).await,
         };
         if let Some(connection) = connection {
-            let permit = listener_context.permit(&seats.permit).await;
-            let reserved = spares.reserve(&listener_context.service);
-            deliver(Admitted {
-                connection,
-                permit,
-                reserved,
-            });
+            let permit = context.permit(&seats.permit).await;
+            admit(&point, connection, permit, &mut spares, &deliver);
         }
     }
-    listener.close();
+    listener.end();
 }
 
 /// Accepts for ever. `taken` holds an accepted connection that waits for a permit.
 async fn serve(
-    listener: &Listener,
-    listener_context: &Rc<ListenerContext>,
+    point: &AcceptPoint,
     seats: &mut Seats,
     spares: &mut Spares,
     taken: &mut Option<Accepted>,
-    deliver: &impl Fn(Admitted),
+    deliver: &impl Fn(&Rc<ListenerContext>, Admitted),
 ) -> ! {
     let mut streak = 0;
     loop {
         if taken.is_none() {
-            let accepted = match spares.fill(&listener_context.service) {
-                Ok(()) => listener.accept().await,
+            let accepted = match spares.fill(&point.context().service) {
+                Ok(()) => point.listener.accept().await,
                 Err(error) => Err(error),
             };
             *taken = match accepted {
                 Ok(accepted) => Some(accepted),
-                Err(_) => accept_later(listener, listener_context, seats, spares, false).await,
+                Err(_) => accept_later(point, seats, spares, false).await,
             };
         }
         if taken.is_some() {
-            let permit = listener_context.permit(&seats.permit).await;
-            let reserved = spares.reserve(&listener_context.service);
-            deliver(Admitted {
-                connection: taken.take().expect("kept above"),
-                permit,
-                reserved,
-            });
+            let permit = point.context().permit(&seats.permit).await;
+            let connection = taken.take().expect("kept above");
+            admit(point, connection, permit, spares, deliver);
             streak += 1;
         }
         if streak >= BUDGET {
@@ -125,11 +106,29 @@ async fn serve(
     }
 }
 
+/// Delivers a connection to the point's present listener.
+fn admit(
+    point: &AcceptPoint,
+    connection: Accepted,
+    permit: Permit,
+    spares: &mut Spares,
+    deliver: &impl Fn(&Rc<ListenerContext>, Admitted),
+) {
+    let context = point.context();
+    let reserved = spares.reserve(&context.service);
+    let admitted = Admitted {
+        connection,
+        permit,
+        reserved,
+    };
+    deliver(&context, admitted);
+}
+
 /// Where an accept loop waits.
 struct Seats {
-    permit: Arc<Seat>,
+    permit: Seat,
     /// Made on first use.
-    descriptor: Option<Arc<Seat>>,
+    descriptor: Option<Seat>,
 }
 
 impl Seats {
@@ -145,13 +144,16 @@ impl Seats {
 /// a session has closed its descriptors, and seldom otherwise. With `stops`, does not try again
 /// once no session is left.
 async fn accept_later(
-    listener: &Listener,
-    listener_context: &ListenerContext,
+    point: &AcceptPoint,
     seats: &mut Seats,
     spares: &mut Spares,
     stops: bool,
 ) -> Option<Accepted> {
-    let (lane, descriptors) = (&listener_context.lane, listener_context.limit.descriptors());
+    let listener = &point.listener;
+    let first = point.context();
+    let (lane, limit) = (first.lane.clone(), Arc::clone(&first.limit));
+    drop(first);
+    let descriptors = limit.descriptors();
     let seat = seats.descriptor.get_or_insert_with(|| descriptors.seat());
     loop {
         // Registers first and tries then, so as not to miss a descriptor in between.
@@ -159,8 +161,9 @@ async fn accept_later(
             descriptors.wake_one();
         };
         let mut wait = descriptors.wait(seat, pass_on).await;
-        let alone = stops && listener_context.limit.live() == 0;
-        let filled = spares.fill(&listener_context.service);
+        let alone = stops && limit.live() == 0;
+        let context = point.context();
+        let filled = spares.fill(&context.service);
         match filled.and_then(|()| listener.accept_now()) {
             Ok(accepted) => {
                 drop(wait);
@@ -173,12 +176,13 @@ async fn accept_later(
                 pass_on();
                 return None;
             }
-            Err(error) if listener.has_client() => listener_context.report_failure(&error),
+            Err(error) if listener.has_client() => context.report_failure(&error),
             Err(_) => {}
         }
         if alone {
             return None;
         }
+        drop(context);
         let (chosen, retry) = (pin!(wait.chosen()), lane.sleep_until(lane.now() + RETRY));
         either(chosen, pin!(retry)).await;
     }
@@ -191,18 +195,18 @@ mod tests {
     use std::rc::Rc;
     use std::time::Duration;
 
-    use super::{ListenerContext, accept};
+    use super::{AcceptPoint, ListenerContext, accept};
     use crate::net::listener_on;
     use crate::poller::BackEnd;
     use crate::poller::require_io_uring::require_io_uring;
-    use crate::proxy::{ListenerId, Service, SessionLimit, Timeouts};
-    use crate::runtime::{Lane, LaneOptions, Latch};
+    use crate::proxy::{Service, SessionLimit, SharedListener};
+    use crate::runtime::{Lane, LaneOptions};
     use crate::sys;
 
     /// An accepting lane, turned by hand, and a client that has just connected.
     struct Accepting {
         lane: Lane,
-        context: Rc<ListenerContext>,
+        point: Rc<AcceptPoint>,
         limit: std::sync::Arc<SessionLimit>,
         clients: Vec<TcpStream>,
     }
@@ -213,29 +217,16 @@ mod tests {
             let listener = listener_on(&lane.handle());
             let address = listener.address().unwrap();
             let limit = SessionLimit::new(max_sessions);
-            let context = Rc::new(ListenerContext {
-                id: ListenerId::default(),
-                name: "echo".into(),
-                lane: lane.handle(),
-                lane_index: 0,
-                service: Service::Echo,
-                limit: std::sync::Arc::clone(&limit),
-                ids: std::sync::Arc::default(),
-                timeouts: Timeouts::LONG,
-                failures: std::sync::Arc::default(),
-                stop: Latch::default(),
+            let shared = SharedListener::of_test(Service::Echo, &limit);
+            let context = ListenerContext::new(&shared, &lane.handle(), 0);
+            let point = AcceptPoint::new(listener, context);
+            let task = accept(Rc::clone(&point), |context, admitted| {
+                admitted.start(context);
             });
-            let own = Rc::clone(&context);
-            let task = accept(
-                listener,
-                Rc::clone(&context),
-                super::Spares::default(),
-                move |admitted| admitted.start(&own),
-            );
             lane.handle().spawn(&"accept", task);
             let mut accepting = Self {
                 lane,
-                context,
+                point,
                 limit,
                 clients: Vec::new(),
             };
@@ -253,7 +244,7 @@ mod tests {
         }
 
         fn stop(&mut self) {
-            self.lane.enter(|| self.context.stop.open());
+            self.lane.enter(|| self.point.stop());
         }
 
         /// Turns until all tasks have ended; by then the client has the echo and a FIN.

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::Duration;
 
 use super::admitted::Admitted;
-use super::listener_context::{ListenerContext, ListenerId};
+use super::listener_context::{ListenerContext, SharedListener};
 use crate::runtime::{MailSender, Time};
 
 /// Connections that a lane may compare and hand over in a row, and the time to earn one more. A
@@ -26,11 +26,11 @@ use crate::runtime::{MailSender, Time};
 const BURST: u32 = 64;
 const EARNED_EVERY: Duration = Duration::from_millis(1);
 
-/// The lanes between which the accept loops of one generation hand connections over.
+/// The lanes between which accept loops hand connections over.
 #[derive(Debug)]
 pub(crate) struct Handoff {
     lanes: Vec<Destination>,
-    /// Running accept loops.
+    /// Accept loops of all lanes that run, or that a lane was told to start.
     accepting: AtomicUsize,
 }
 
@@ -45,7 +45,7 @@ struct Destination {
 /// A connection on the way to another lane.
 #[derive(Debug)]
 pub(crate) struct Handed {
-    listener: ListenerId,
+    listener: Arc<SharedListener>,
     admitted: Admitted,
     transit: InTransit,
 }
@@ -68,25 +68,29 @@ struct Allowance {
 /// end of the accept loop.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    context: Rc<ListenerContext>,
     handoff: Arc<Handoff>,
-    /// The kernel spreads the connections of this socket's address over the lanes as well.
+    /// The kernel spreads the connections of this port over the lanes as well.
     kernel_balances: bool,
     allowance: Allowance,
 }
 
 impl Handoff {
-    /// Between the lanes of these mailboxes, for this number of accept loops.
+    /// Between the lanes of these mailboxes. No accept loop is expected yet.
     #[must_use]
-    pub(crate) fn over(lanes: Vec<MailSender<Handed>>, accepting: usize) -> Arc<Self> {
+    pub(crate) fn over(lanes: Vec<MailSender<Handed>>) -> Arc<Self> {
         let destination = |mail| Destination {
             mail,
             in_transit: AtomicUsize::new(0),
         };
         Arc::new(Self {
             lanes: lanes.into_iter().map(destination).collect(),
-            accepting: AtomicUsize::new(accepting),
+            accepting: AtomicUsize::new(0),
         })
+    }
+
+    /// Counts accept loops that lanes are about to be told to start, each with a [`Delivery`].
+    pub(crate) fn expect(&self, accept_loops: usize) {
+        self.accepting.fetch_add(accept_loops, AcqRel);
     }
 
     /// Whether every accept loop has ended. All handed-over connections are in mailboxes by then.
@@ -110,7 +114,7 @@ impl Handoff {
     }
 
     /// Hands a connection of this listener to a lane.
-    fn hand(self: &Arc<Self>, to: usize, listener: ListenerId, admitted: Admitted) {
+    fn hand(self: &Arc<Self>, to: usize, listener: Arc<SharedListener>, admitted: Admitted) {
         self.lanes[to].in_transit.fetch_add(1, AcqRel);
         let transit = InTransit {
             handoff: Arc::clone(self),
@@ -135,13 +139,13 @@ impl Destination {
 impl Handed {
     /// The listener of the connection.
     #[must_use]
-    pub(crate) fn listener(&self) -> ListenerId {
-        self.listener
+    pub(crate) fn listener(&self) -> &Arc<SharedListener> {
+        &self.listener
     }
 
     /// Starts the session on the receiving lane, with this lane's context of the same listener.
     pub(crate) fn start(self, context: &Rc<ListenerContext>) {
-        debug_assert_eq!(context.id, self.listener, "its own listener's context");
+        debug_assert_eq!(context.id, self.listener.id, "its own listener's context");
         self.admitted.start(context);
         // Counted twice for a moment rather than not at all.
         drop(self.transit);
@@ -155,16 +159,10 @@ impl Drop for InTransit {
 }
 
 impl Delivery {
-    /// For an accept loop that `handoff` counts. `kernel_balances`: the kernel spreads the
-    /// connections of the address over the lanes.
+    /// For an accept loop that `handoff` expects.
     #[must_use]
-    pub(crate) fn new(
-        context: Rc<ListenerContext>,
-        handoff: Arc<Handoff>,
-        kernel_balances: bool,
-    ) -> Self {
+    pub(crate) fn new(handoff: Arc<Handoff>, kernel_balances: bool) -> Self {
         Self {
-            context,
             handoff,
             kernel_balances,
             allowance: Allowance::default(),
@@ -172,18 +170,19 @@ impl Delivery {
     }
 
     /// Starts the session on this lane or hands the connection over.
-    pub(crate) fn deliver(&self, admitted: Admitted) {
-        let own = self.context.lane_index;
-        let compares = !self.kernel_balances || self.allowance.take(self.context.lane.now());
+    pub(crate) fn deliver(&self, context: &Rc<ListenerContext>, admitted: Admitted) {
+        let own = context.lane_index;
+        let compares = self.handoff.lanes.len() > 1
+            && (!self.kernel_balances || self.allowance.take(context.lane.now()));
         let to = if compares {
             self.handoff.lane_for(own)
         } else {
             own
         };
         if to == own {
-            admitted.start(&self.context);
+            admitted.start(context);
         } else {
-            self.handoff.hand(to, self.context.id, admitted);
+            self.handoff.hand(to, Arc::clone(&context.shared), admitted);
         }
     }
 }

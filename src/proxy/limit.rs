@@ -51,6 +51,11 @@ impl SessionLimit {
         self.permits.max()
     }
 
+    /// Changes the most sessions. Present sessions stay, even if there are more.
+    pub fn set_max(&self, max: usize) {
+        self.permits.set_max(max);
+    }
+
     /// The number of permits in use. A session keeps its permit until its descriptors are closed.
     #[must_use]
     pub fn live(&self) -> usize {
@@ -69,7 +74,7 @@ impl SessionLimit {
     }
 
     /// A seat for an accept loop that waits for a permit.
-    pub(super) fn seat(&self) -> Arc<Seat> {
+    pub(super) fn seat(&self) -> Seat {
         self.permits.waitlist().seat()
     }
 

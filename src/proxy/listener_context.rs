@@ -1,29 +1,26 @@
 //! The context that all sessions of a listener share on a lane: its name, service, limits and
-//! timeouts. Built when a lane prepares a generation; the accept loop and every session hold a
+//! timeouts. Built when a lane first needs the listener; the accept loops and every session hold a
 //! reference.
 
 use std::io;
+use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::deadline::Timeouts;
 use super::limit::{Permit, SessionLimit};
 use super::service::Service;
 use super::session_ids::SessionIds;
-use super::spare::Spares;
 use crate::net::Listener;
-use crate::runtime::{Handle, Latch, LogInterval, Seat};
+use crate::runtime::{Handle, LogInterval, Seat};
 
-/// A listener, as its accept loops and its sessions on a lane need it.
+/// A listener of a generation, shared by all lanes.
 #[derive(Debug)]
-pub struct ListenerContext {
-    /// The listener's id. Sessions keep the context, so the id says their generation.
+pub struct SharedListener {
+    /// The listener's id. Sessions keep the listener, so the id says their generation.
     pub id: ListenerId,
     /// The listener's name in the configuration.
     pub name: Arc<str>,
-    /// The lane.
-    pub lane: Handle,
-    /// The lane's index.
-    pub lane_index: usize,
     /// The service of each connection.
     pub service: Service,
     /// The limit on sessions, shared by all lanes and listeners.
@@ -32,10 +29,27 @@ pub struct ListenerContext {
     pub ids: Arc<SessionIds>,
     /// The time limits of its sessions.
     pub timeouts: Timeouts,
-    /// Limits log lines about failed accepts; shared by all lanes of the listener.
-    pub failures: Arc<LogInterval>,
-    /// Opens when this listener stops accepting on this lane.
-    pub stop: Latch,
+    /// Limits log lines about failed accepts.
+    pub failures: LogInterval,
+}
+
+/// A listener, as its accept loops and its sessions on a lane need it.
+#[derive(Debug)]
+pub struct ListenerContext {
+    /// The state that all lanes share.
+    pub shared: Arc<SharedListener>,
+    /// The lane.
+    pub lane: Handle,
+    /// The lane's index.
+    pub lane_index: usize,
+}
+
+impl Deref for ListenerContext {
+    type Target = SharedListener;
+
+    fn deref(&self) -> &SharedListener {
+        &self.shared
+    }
 }
 
 /// A listener. Unique in the process, also after later configurations.
@@ -48,13 +62,14 @@ pub struct ListenerId {
 }
 
 impl ListenerContext {
-    /// Sockets for its first session, as far as this machine has descriptors.
+    /// The context of a listener on a lane.
     #[must_use]
-    pub fn spares(&self) -> Spares {
-        let mut spares = Spares::default();
-        // The accept loop tries again and reports a failure before it accepts.
-        drop(spares.fill(&self.service));
-        spares
+    pub fn new(shared: &Arc<SharedListener>, lane: &Handle, lane_index: usize) -> Rc<Self> {
+        Rc::new(Self {
+            shared: Arc::clone(shared),
+            lane: lane.clone(),
+            lane_index,
+        })
     }
 
     /// A permit for a session. Waits until there is a free permit.
@@ -78,5 +93,21 @@ impl ListenerContext {
                 "cannot accept; clients wait in the backlog until this passes"
             );
         }
+    }
+}
+
+#[cfg(test)]
+impl SharedListener {
+    /// The first listener of a first generation.
+    pub(crate) fn of_test(service: Service, limit: &Arc<SessionLimit>) -> Arc<Self> {
+        Arc::new(Self {
+            id: ListenerId::default(),
+            name: "test".into(),
+            service,
+            limit: Arc::clone(limit),
+            ids: Arc::default(),
+            timeouts: Timeouts::LONG,
+            failures: LogInterval::default(),
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! that relays. Names no operating system, knows no TOML.
 
 mod accept;
+mod accept_point;
 mod admission;
 mod admitted;
 mod close;
@@ -26,12 +27,12 @@ mod tests;
 mod upstream;
 
 pub use self::accept::accept;
+pub use self::accept_point::AcceptPoint;
 pub use self::admitted::Admitted;
 pub use self::deadline::Timeouts;
 pub(crate) use self::handoff::{Delivery, Handed, Handoff};
 pub use self::limit::SessionLimit;
-pub use self::listener_context::{ListenerContext, ListenerId};
+pub use self::listener_context::{ListenerContext, ListenerId, SharedListener};
 pub use self::service::Service;
 pub use self::session_ids::SessionIds;
-pub use self::spare::Spares;
 pub use self::upstream::{KnownUpstreams, Upstream, UpstreamOptions};

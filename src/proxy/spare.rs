@@ -6,14 +6,20 @@
 //! per session, only earlier.
 
 use std::io;
+use std::sync::Arc;
 
 use super::service::Service;
 use super::upstream::Upstream;
 use crate::net::Unconnected;
 
-/// An accept loop's spare sockets, of IPv4 and of IPv6.
+/// An accept loop's spare sockets.
 #[derive(Debug, Default)]
-pub struct Spares([Option<Unconnected>; 2]);
+pub(super) struct Spares {
+    /// The upstream of the sockets: a socket has the options of its upstream.
+    of: Option<Arc<Upstream>>,
+    /// Of IPv4 and of IPv6.
+    sockets: [Option<Unconnected>; 2],
+}
 
 /// The turn of a session among the endpoints, and a socket for the endpoint of this turn.
 #[derive(Debug)]
@@ -29,10 +35,11 @@ impl Spares {
     /// # Errors
     /// Out of descriptors or memory.
     pub(super) fn fill(&mut self, service: &Service) -> io::Result<()> {
-        let Some(upstream) = service.upstream() else {
+        self.keep_for(service);
+        let Some(upstream) = &self.of else {
             return Ok(());
         };
-        for (spare, family) in self.0.iter_mut().zip(upstream.families()) {
+        for (spare, family) in self.sockets.iter_mut().zip(upstream.families()) {
             if let (None, Some(endpoint)) = (&spare, family) {
                 *spare = Some(upstream.socket_for(endpoint)?);
             }
@@ -42,12 +49,24 @@ impl Spares {
 
     /// Takes a turn and a socket for the next session.
     pub(super) fn reserve(&mut self, service: &Service) -> Option<Reserved> {
-        let upstream = service.upstream()?;
+        self.keep_for(service);
+        let upstream = self.of.as_ref()?;
         let turn = upstream.take_turn();
         let family = Upstream::family_of(upstream.address(upstream.choose(turn)));
         Some(Reserved {
             turn,
-            socket: self.0[family].take(),
+            socket: self.sockets[family].take(),
         })
+    }
+
+    /// Drops the sockets of an earlier configuration's upstream.
+    fn keep_for(&mut self, service: &Service) {
+        let present = service.upstream().map(Arc::as_ptr);
+        if self.of.as_ref().map(Arc::as_ptr) != present {
+            *self = Self {
+                of: service.upstream().cloned(),
+                sockets: Default::default(),
+            };
+        }
     }
 }

@@ -288,7 +288,7 @@ fn loom_what_spills_into_a_lane_that_closes_is_dropped_once() {
 /// know the `OnceLock`s that publish the seats.
 struct Wanted {
     places: Semaphore,
-    seats: [Arc<Seat>; 3],
+    seats: [Seat; 3],
     inside: AtomicUsize,
 }
 

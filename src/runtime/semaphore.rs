@@ -1,7 +1,7 @@
-//! A fixed number of permits, shared by all lanes. A released permit goes to a waiting task, in
+//! A number of permits, shared by all lanes. A released permit goes to a waiting task, in
 //! turn over the lanes.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::task_timer::yield_now;
 use super::waitlist::{Seat, Waitlist};
@@ -10,7 +10,7 @@ use crate::sys::{AtomicUsize, Bug, seeded};
 /// A number of permits. On any interleaving of lanes, no more are in use.
 #[derive(Debug)]
 pub(crate) struct Semaphore {
-    max: usize,
+    max: AtomicUsize,
     taken: AtomicUsize,
     waitlist: Waitlist,
 }
@@ -20,7 +20,7 @@ impl Semaphore {
     #[must_use]
     pub(crate) fn new(max: usize) -> Self {
         Self {
-            max,
+            max: AtomicUsize::new(max),
             taken: AtomicUsize::new(0),
             waitlist: Waitlist::default(),
         }
@@ -29,7 +29,14 @@ impl Semaphore {
     /// The number of permits.
     #[must_use]
     pub(crate) fn max(&self) -> usize {
-        self.max
+        self.max.load(Acquire)
+    }
+
+    /// Changes the number of permits. Permits in use stay in use: with fewer permits than are in
+    /// use, none is taken until enough have been returned. Waiting tasks get new permits at once.
+    pub(crate) fn set_max(&self, max: usize) {
+        self.max.store(max, Release);
+        self.pass_on();
     }
 
     /// The permits in use.
@@ -55,7 +62,7 @@ impl Semaphore {
     /// # Panics
     /// When the seat is another task's.
     pub(crate) async fn acquire(&self, seat: &Seat) {
-        if seeded(Bug::LimitRaced) && self.taken() < self.max {
+        if seeded(Bug::LimitRaced) && self.taken() < self.max() {
             yield_now().await;
             self.taken.fetch_add(1, AcqRel);
             return;
@@ -73,12 +80,17 @@ impl Semaphore {
     /// Returns a permit: to a waiting task, if there is one.
     pub(crate) fn release(&self) {
         self.taken.fetch_sub(1, AcqRel);
+        self.pass_on();
+    }
+
+    /// Gives free permits to waiting tasks.
+    fn pass_on(&self) {
         let mut awaited = self.waitlist.is_awaited() && !seeded(Bug::WaiterForgotten);
-        // Taken again for the chosen task. If another task was faster, its release comes here
-        // again.
+        // Taken for the chosen task. If another task was faster, its release comes here again.
         while awaited && self.take() {
             if self.waitlist.wake_one() {
-                return;
+                // After a rise of the number more than one permit is free.
+                continue;
             }
             self.taken.fetch_sub(1, AcqRel);
             // A task may have begun to wait after the check, and found no free permit.
@@ -87,7 +99,8 @@ impl Semaphore {
     }
 
     fn take(&self) -> bool {
-        let room = |taken: usize| (taken < self.max).then_some(taken + 1);
+        let max = self.max();
+        let room = |taken: usize| (taken < max).then_some(taken + 1);
         self.taken.fetch_update(AcqRel, Relaxed, room).is_ok()
     }
 }

@@ -1,12 +1,18 @@
 //! Tasks of any lane that wait for the same event, woken in turn over the lanes.
 //!
-//! A [`Semaphore`](super::Semaphore) hands its permits to the tasks of a waitlist. No lock: each
-//! waiting task has a [`Seat`] of its own, and a waker wins the seat by an exchange. A release
-//! without a waiting task costs one load.
+//! A [`Semaphore`](super::Semaphore) hands its permits to the tasks of a waitlist. No lane waits
+//! for a lock: each waiting task has a [`Seat`] of its own, and a waker wins the seat by an
+//! exchange. A release without a waiting task costs one load.
+#![expect(
+    clippy::disallowed_types,
+    reason = "a lock that is tried and never waited for"
+)]
 
 use std::future::poll_fn;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
-use std::sync::{Arc, OnceLock};
+use std::ops::Deref;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::task::{Context, Poll, Waker};
 
 use crate::sys::{AtomicU8, AtomicUsize, fence};
@@ -21,30 +27,80 @@ const CHOSEN: u8 = 2;
 /// The seats, in a list that only grows, so that a walk needs no lock.
 #[derive(Debug, Default)]
 pub(crate) struct Waitlist {
-    first: OnceLock<Arc<Seat>>,
+    first: OnceLock<Arc<Place>>,
     /// Tasks that wait or are about to wait: a hint for wakers.
     waiting: AtomicUsize,
     /// The seat after the last chosen seat: the first candidate of the next wake.
     turn: AtomicUsize,
 }
 
-/// The place in the list of one task. Lives as long as the list.
+/// The place in the list of one task. When dropped, another task can have the place: accept loops
+/// come and go with configurations.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct Seat(Arc<Place>);
+
+/// A place in the list. Lives as long as the list.
+#[derive(Debug)]
+pub(crate) struct Place {
     index: usize,
+    has_owner: AtomicBool,
     state: AtomicU8,
-    /// Set when its task first waits; a task has one waker for its life.
-    waker: OnceLock<Waker>,
+    /// The waker of the task that waits here, written when the task first waits. Locked by tries
+    /// only: a waker that fails has woken a task that has left.
+    waker: RwLock<Option<Waker>>,
     next: OnceLock<Arc<Self>>,
 }
 
-impl Seat {
+impl Deref for Seat {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.0
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.has_owner.store(false, Release);
+    }
+}
+
+impl Place {
     fn new(index: usize) -> Self {
         Self {
             index,
+            has_owner: AtomicBool::new(true),
             state: AtomicU8::new(IDLE),
-            waker: OnceLock::new(),
+            waker: RwLock::new(None),
             next: OnceLock::new(),
+        }
+    }
+
+    /// Whether the place was free and belongs to the caller now.
+    fn take(&self) -> bool {
+        let taken = self
+            .has_owner
+            .compare_exchange(false, true, AcqRel, Relaxed)
+            .is_ok();
+        if taken && !self.set_waker(None) {
+            // Still read for the former owner.
+            self.has_owner.store(false, Release);
+            return false;
+        }
+        taken
+    }
+
+    fn set_waker(&self, waker: Option<&Waker>) -> bool {
+        let place = self.waker.try_write();
+        place.map(|mut place| *place = waker.cloned()).is_ok()
+    }
+
+    /// Wakes the task that waits here.
+    fn wake(&self) {
+        if let Ok(waker) = self.waker.try_read()
+            && let Some(waker) = &*waker
+        {
+            waker.wake_by_ref();
         }
     }
 
@@ -57,15 +113,21 @@ impl Seat {
 
 impl Waitlist {
     /// A seat for one task, for any number of waits.
-    pub(crate) fn seat(&self) -> Arc<Seat> {
-        let (mut place, mut index) = (&self.first, 0);
+    pub(crate) fn seat(&self) -> Seat {
+        let (mut at, mut index) = (&self.first, 0);
         loop {
-            let seat = Arc::new(Seat::new(index));
-            if place.set(Arc::clone(&seat)).is_ok() {
-                return seat;
+            if let Some(place) = at.get() {
+                if place.take() {
+                    return Seat(Arc::clone(place));
+                }
+                at = &place.next;
+                index += 1;
+                continue;
             }
-            place = &place.get().expect("it is set already").next;
-            index += 1;
+            let place = Arc::new(Place::new(index));
+            if at.set(Arc::clone(&place)).is_ok() {
+                return Seat(place);
+            }
         }
     }
 
@@ -97,11 +159,7 @@ impl Waitlist {
             return false;
         };
         self.turn.store(chosen.index + 1, Relaxed);
-        chosen
-            .waker
-            .get()
-            .expect("it is set before a task waits")
-            .wake_by_ref();
+        chosen.wake();
         true
     }
 
@@ -114,9 +172,18 @@ impl Waitlist {
     pub(crate) async fn wait<'a, F: Fn()>(&'a self, seat: &'a Seat, unused: F) -> Wait<'a, F> {
         poll_fn(|context| {
             let waker = context.waker();
-            let known = seat.waker.get_or_init(|| waker.clone());
-            assert!(known.will_wake(waker), "a seat is one task's");
-            Poll::Ready(())
+            if let Ok(known) = seat.waker.try_read()
+                && let Some(known) = &*known
+            {
+                assert!(known.will_wake(waker), "a seat is one task's");
+                return Poll::Ready(());
+            }
+            if seat.set_waker(Some(waker)) {
+                return Poll::Ready(());
+            }
+            // Still read for the former owner.
+            waker.wake_by_ref();
+            Poll::Pending
         })
         .await;
         seat.state.swap(WAITING, AcqRel);
@@ -129,7 +196,7 @@ impl Waitlist {
         }
     }
 
-    fn seats(&self) -> impl Iterator<Item = &Seat> {
+    fn seats(&self) -> impl Iterator<Item = &Place> {
         let mut place = &self.first;
         std::iter::from_fn(move || {
             let seat = place.get()?;

@@ -1,5 +1,5 @@
-//! Binds every listener before the start, so that all errors appear at once; listens when every
-//! lane is ready to accept.
+//! Opens the sockets of listening points: all are bound before one listens, so that all or none
+//! open.
 
 use std::io;
 use std::time::Duration;
@@ -7,138 +7,111 @@ use std::time::Duration;
 use super::changeable::ListenerPlan;
 use super::error::ServerError;
 use super::here::Pause;
+use super::point::WantedPoint;
 use super::unix_socket;
 use crate::config::{Bind, BindTo};
 use crate::net::{Listener, ListenerKind};
 use crate::sys::socket_file::SocketFile;
 use crate::sys::{self, OsSocket, Time};
 
-/// How long another process may hold a port before the start fails.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The listening sockets of one lane.
-pub(crate) type LaneListeners = Vec<LaneListener>;
-
-/// A listening socket of a lane.
-#[derive(Debug)]
-pub(crate) struct LaneListener {
-    /// The index of the listener in the configuration.
-    pub(crate) listener: usize,
-    pub(crate) socket: OsSocket,
-    pub(crate) kind: ListenerKind,
-    /// Whether each lane has a socket of this address, and the kernel spreads connections.
-    pub(crate) is_spread: bool,
-}
-
-impl LaneListener {
-    /// A socket of a TCP address.
-    pub(crate) fn tcp(listener: usize, socket: OsSocket) -> Self {
-        Self {
-            listener,
-            socket,
-            kind: ListenerKind::Tcp,
-            is_spread: sys::SPREADS_LISTENERS,
-        }
-    }
-}
-
-/// Every socket, bound.
+/// The sockets of a listening point.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    /// The files of unix sockets. Drop removes the files before the sockets close: an inode number
+    /// As bound: with the port that the system chose for port 0.
+    pub(super) at: Bind,
+    pub(super) kind: ListenerKind,
+    /// The file of a unix socket. Drop removes the file, before the socket closes: an inode number
     /// is free for another file only once the socket has closed.
-    pub(super) files: Vec<SocketFile>,
-    pub(super) of_lanes: Vec<LaneListeners>,
-    pub(super) bound: Bound,
+    pub(super) file: Option<SocketFile>,
+    /// One per lane; a single one for the first lane where the system does not spread connections
+    /// over sockets.
+    pub(super) of_lanes: Vec<OsSocket>,
+    /// Whether each lane has a socket of this address, and the kernel spreads connections.
+    pub(super) is_spread: bool,
 }
 
-/// Where each listener of the configuration, by its index, is bound.
-pub(super) type Bound = Vec<(usize, Bind)>;
-
-/// Binds one socket per lane for every address; where the system does not spread connections over
-/// sockets, one socket for the first lane. Waits by `pause` for addresses in use.
+/// Binds the sockets of each point for so many lanes. Waits by `pause` for ports in use, no longer
+/// than until `patience`.
 pub(super) fn bind(
+    wanted: &[WantedPoint],
     listeners: &[ListenerPlan],
     lanes: usize,
+    patience: Time,
     pause: Pause<'_>,
-) -> Result<Sockets, ServerError> {
-    let all = || {
-        let listeners = listeners.iter().enumerate();
-        listeners.flat_map(|(index, listener)| listener.bind.iter().map(move |at| (index, at)))
-    };
-    let end = sys::now() + PATIENCE;
-    for (index, at) in all() {
-        await_port(index, at, listeners[index].socket.freebind, end, pause)?;
+) -> Result<Vec<Sockets>, ServerError> {
+    // This process listens on the address of a replaced point itself.
+    for point in wanted.iter().filter(|point| !point.replaces) {
+        let freebind = listeners[point.listener].socket.freebind;
+        await_port(point, freebind, patience, pause)?;
     }
-    let mut sockets = Sockets {
-        of_lanes: (0..lanes).map(|_| Vec::new()).collect(),
-        bound: Vec::new(),
-        files: Vec::new(),
-    };
-    for (index, at) in all() {
-        let fail = |error: io::Error| ServerError::Bind {
-            key: at.key(index),
-            bind: at.clone(),
-            error,
-        };
-        let Some(mut address) = at.tcp() else {
-            let (socket, file) = unix_socket::bind(index, at, &listeners[index].unix)?;
-            sockets.files.extend(file);
-            sockets.of_lanes[0].push(LaneListener {
-                listener: index,
-                socket,
+    let sockets = wanted.iter().map(|point| {
+        let listener = &listeners[point.listener];
+        let Some(mut address) = point.at.tcp() else {
+            let (socket, file) = unix_socket::bind(point.listener, &point.at, &listener.unix)?;
+            return Ok(Sockets {
+                at: point.at.clone(),
                 kind: ListenerKind::Unix,
+                file,
+                of_lanes: vec![socket],
                 is_spread: false,
             });
-            sockets.bound.push((index, at.clone()));
-            continue;
         };
-        let options = &listeners[index].socket;
         let accepting = if sys::SPREADS_LISTENERS { lanes } else { 1 };
-        for lane in &mut sockets.of_lanes[..accepting] {
-            let socket = Listener::bind(address, options).map_err(fail)?;
+        let mut of_lanes = Vec::new();
+        for _ in 0..accepting {
+            let fail = |error| failure(point, error);
+            let socket = Listener::bind(address, &listener.socket).map_err(fail)?;
             // Port 0: all lanes use the port of the first socket.
             address = Listener::address_of(&socket).map_err(fail)?;
-            lane.push(LaneListener::tcp(index, socket));
+            of_lanes.push(socket);
         }
         let to = BindTo::Tcp(address);
-        sockets.bound.push((index, Bind { to, ..at.clone() }));
-    }
-    Ok(sockets)
+        let at = Bind {
+            to,
+            ..point.at.clone()
+        };
+        Ok(Sockets {
+            at,
+            kind: ListenerKind::Tcp,
+            file: None,
+            of_lanes,
+            is_spread: sys::SPREADS_LISTENERS,
+        })
+    });
+    sockets.collect()
 }
 
 /// Waits until no process listens on a port. The sockets of a killed process outlive the process:
 /// ops of io_uring in flight keep the sockets for 5 to 170 ms.
 fn await_port(
-    index: usize,
-    at: &Bind,
+    point: &WantedPoint,
     freebind: bool,
-    end: Time,
+    patience: Time,
     pause: Pause<'_>,
 ) -> Result<(), ServerError> {
+    let at = &point.at;
     let look = || match at.tcp() {
-        None => unix_socket::look(index, at),
-        Some(address) if address.port() == 0 => Ok(None),
+        None => unix_socket::look(point.listener, at),
+        Some(_) if at.is_any_port() => Ok(None),
         Some(address) => match sys::port_is_taken(address, freebind) {
             Ok(false) => Ok(None),
-            Ok(true) => Ok(Some(ServerError::in_use(at.key(index), at.clone()))),
-            Err(error) => Err(ServerError::Bind {
-                key: at.key(index),
-                bind: at.clone(),
-                error,
-            }),
+            Ok(true) => Ok(Some(ServerError::in_use(point.key(), at.clone()))),
+            Err(error) => Err(failure(point, error)),
         },
     };
+    let started = sys::now();
     let mut is_logged = false;
     loop {
         match look()? {
             None => return Ok(()),
-            Some(taken) if sys::now() >= end => return Err(taken),
+            Some(taken) if sys::now() >= patience => return Err(taken),
             Some(_) => {
                 if !std::mem::replace(&mut is_logged, true) {
-                    tracing::info!(address = %at.to, patience = ?PATIENCE, "waiting for the port");
+                    let patience = patience.since(started);
+                    tracing::info!(address = %at.to, ?patience, "waiting for the port");
                 }
                 // Each look at a unix socket connects.
                 let is_tcp = at.tcp().is_some();
@@ -150,26 +123,37 @@ fn await_port(
 
 /// Lets all sockets listen. From here on clients connect.
 pub(super) fn listen(
-    plan: &[ListenerPlan],
-    listeners: &[LaneListeners],
-    bound: &Bound,
+    wanted: &[WantedPoint],
+    sockets: &[Sockets],
+    listeners: &[ListenerPlan],
 ) -> Result<(), ServerError> {
-    for LaneListener {
-        listener, socket, ..
-    } in listeners.iter().flatten()
-    {
-        let backlog = plan[*listener].backlog;
-        Listener::listen(socket, backlog).map_err(|error| {
-            let at = bound.iter().find(|(of, _)| of == listener);
-            let at = &at.expect("it is bound").1;
-            ServerError::Bind {
-                key: at.key(*listener),
-                bind: at.clone(),
-                error,
+    for (point, sockets) in wanted.iter().zip(sockets) {
+        let backlog = listeners[point.listener].backlog;
+        for socket in &sockets.of_lanes {
+            let listening = Listener::listen(socket, backlog);
+            listening.map_err(|error| failure(point, error))?;
+        }
+        if point.replaces
+            && sockets.is_spread
+            && let Some(last) = sockets.of_lanes.last()
+        {
+            // Otherwise the kernel keeps spreading over the old sockets until they are closed.
+            let of_lanes = sockets.of_lanes.len();
+            if let Err(error) = Listener::prefer_last(last, of_lanes) {
+                let address = &sockets.at.to;
+                tracing::debug!(%address, %error, "clients may wait a second for the new sockets");
             }
-        })?;
+        }
     }
     Ok(())
+}
+
+fn failure(point: &WantedPoint, error: io::Error) -> ServerError {
+    ServerError::Bind {
+        key: point.key(),
+        bind: point.at.clone(),
+        error,
+    }
 }
 
 /// The bound addresses for the log, each with the index of its listener: the addresses of a range

@@ -11,7 +11,7 @@ use crate::proxy::{Timeouts, UpstreamOptions};
 use crate::sys;
 
 /// The replaceable part of a configuration.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Changeable {
     pub(crate) listeners: Vec<ListenerPlan>,
     pub(crate) upstreams: Vec<UpstreamOptions>,
@@ -43,8 +43,9 @@ pub(crate) struct ListenerPlan {
 }
 
 /// The limit that decided `max_sessions`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Bound {
+    #[default]
     Configured,
     Descriptors,
     /// The memory limit of this name.

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
+use super::changeable::Changeable;
 use super::error::ServerError;
 use super::inherited::Given;
 use super::log;
@@ -38,7 +39,13 @@ pub(crate) fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> 
         thread::sleep(time);
         Ok(())
     };
-    look(config, &Given::look(), true, &mut pause).map(|(_, warnings)| warnings)
+    let looks = Looks {
+        ports: true,
+        process: true,
+        patience: PATIENCE,
+    };
+    let plan = || Plan::new(config, &Given::look());
+    look(config, &looks, &mut pause, plan).map(|(_, warnings)| warnings)
 }
 
 /// The plan for this machine, and the warnings. Ports in use are left to `bind`, which waits. Waits
@@ -48,32 +55,65 @@ pub(super) fn plan(
     given: &Given,
     pause: Pause<'_>,
 ) -> Result<(Plan, Vec<ConfigWarning>), ServerError> {
-    look(config, given, false, pause)
+    let looks = Looks {
+        ports: false,
+        process: true,
+        patience: PATIENCE,
+    };
+    look(config, &looks, pause, || Plan::new(config, given))
 }
 
-fn look(
+/// The changeable part of a configuration for the running process, and the warnings. Waits for
+/// nothing.
+pub(super) fn plan_again(
     config: &Config,
+    lanes: usize,
     given: &Given,
+) -> Result<(Changeable, Vec<ConfigWarning>), ServerError> {
+    let looks = Looks {
+        ports: false,
+        process: false,
+        patience: Duration::ZERO,
+    };
+    let plan = || super::plan::plan_again(config, lanes, given);
+    look(config, &looks, &mut |_| Ok(()), plan)
+}
+
+/// What is looked at.
+struct Looks {
+    /// Ports in use are mistakes.
     ports: bool,
+    /// The user and the PID file, which a running process keeps.
+    process: bool,
+    /// How long an address may take to become usable.
+    patience: Duration,
+}
+
+fn look<P>(
+    config: &Config,
+    looks: &Looks,
     pause: Pause<'_>,
-) -> Result<(Plan, Vec<ConfigWarning>), ServerError> {
+    plan: impl FnOnce() -> Result<P, Vec<ServerError>>,
+) -> Result<(P, Vec<ConfigWarning>), ServerError> {
     let mut here = Here {
         config,
         pause,
         stopped: None,
         own: OwnAddresses::look(),
         has_ipv6: sys::has_ipv6(),
-        patience: sys::now() + PATIENCE,
+        patience: sys::now() + looks.patience,
         errors: Vec::new(),
         doubts: Vec::new(),
     };
-    let plan = Plan::new(config, given);
-    here.errors.extend(process::account(&config.process).err());
-    here.errors
-        .extend(process::check_pid_file(&config.process).err());
+    let plan = plan();
+    if looks.process {
+        here.errors.extend(process::account(&config.process).err());
+        here.errors
+            .extend(process::check_pid_file(&config.process).err());
+        here.lanes();
+    }
     here.errors.extend(log::check(&config.log).err());
-    here.lanes();
-    here.listeners(ports);
+    here.listeners(looks.ports);
     here.upstreams();
     here.loops();
     if let Some(ports) = sys::ports_for_connections() {

@@ -4,9 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{Command, LaneSenders};
-use super::generation::Generation;
-use super::lane_generations::LaneGenerations;
+use super::accept_points::AcceptPoints;
+use super::command::{Command, LaneSenders, Switched};
 use super::lane_sessions;
 use crate::poller::BackEnd;
 use crate::proxy::Handed;
@@ -67,7 +66,7 @@ pub(crate) struct Serving {
     lane: Lane,
     commands: Mailbox<Command>,
     handed: Mailbox<Handed>,
-    generations: LaneGenerations,
+    points: AcceptPoints,
     stage: Stage,
 }
 
@@ -91,7 +90,7 @@ impl Serving {
             lane,
             commands,
             handed,
-            generations: LaneGenerations::new(index),
+            points: AcceptPoints::new(handle, index),
             stage: Stage::Serving,
         };
         let senders = LaneSenders {
@@ -101,31 +100,26 @@ impl Serving {
         (serving, senders)
     }
 
-    /// Prepares the first sessions of a generation, before its listeners are open.
-    pub(crate) fn prepare(&mut self, generation: &Arc<Generation>) {
-        self.generations.prepare(&self.lane.handle(), generation);
-    }
-
     /// Obeys the waiting commands and turns once. When the lane has ended, returns the number of
     /// reset sessions.
     pub(crate) fn turn(&mut self, now: Time) -> io::Result<Option<usize>> {
         let before = self.stage;
         // Before the mailbox: if no accept loop is left, every handed connection is in the mailbox.
-        let accepted_no_more = before != Stage::Serving && self.generations.accept_no_more();
+        let accepted_no_more = before != Stage::Serving && self.points.accept_no_more();
         self.obey();
         self.start_handed(now);
         // The commands of this turn may have started accept loops.
         let is_drained =
-            accepted_no_more && self.generations.accept_no_more() && self.lane.sessions() == 0;
+            accepted_no_more && self.points.accept_no_more() && self.lane.sessions() == 0;
         match self.stage {
             Stage::Serving => {}
             // The stop came with these commands: waiting clients are accepted first.
             _ if before == Stage::Serving => self.lane.handle().stay_awake(),
             Stage::Draining if !is_drained => {
-                let (lane, generations) = (self.lane.handle(), &self.generations);
+                let (lane, points) = (self.lane.handle(), &self.points);
                 // The turn that ends the last session must not sleep.
                 let awake = || {
-                    let is_drained = lane.sessions() == 0 && generations.accept_no_more();
+                    let is_drained = lane.sessions() == 0 && points.accept_no_more();
                     is_drained.then_some(Duration::ZERO)
                 };
                 self.lane.turn_within(now, awake)?;
@@ -156,9 +150,9 @@ impl Serving {
     fn start_handed(&mut self, now: Time) {
         if let Some(first) = self.handed.receive() {
             self.lane.enter_at(now, || {
-                self.generations.start(first);
+                self.points.start_handed(first);
                 while let Some(handed) = self.handed.receive() {
-                    self.generations.start(handed);
+                    self.points.start_handed(handed);
                 }
             });
         }
@@ -167,17 +161,19 @@ impl Serving {
     fn obey(&mut self) {
         while let Some(command) = self.commands.receive() {
             match command {
-                Command::Listen {
-                    generation,
-                    sockets,
-                    handoff,
-                } => self.generations.listen(generation, sockets, handoff),
-                Command::Stop(listeners) => {
-                    let generations = &self.generations;
-                    self.lane.enter(|| generations.stop(&listeners));
+                Command::Switch(switch, reply) => {
+                    let (points, began) = (&mut self.points, sys::now());
+                    self.lane.enter(|| points.switch(switch));
+                    reply.send(Switched {
+                        pause: sys::now().since(began),
+                    });
+                }
+                Command::Drain => {
+                    let points = &mut self.points;
+                    self.lane.enter(|| points.stop());
+                    self.stage = Stage::Draining;
                 }
                 Command::Sessions(command) => lane_sessions::obey(&mut self.lane, command),
-                Command::Drain => self.stage = Stage::Draining,
                 Command::Abort => self.stage = Stage::Aborting,
             }
         }
@@ -188,7 +184,7 @@ impl Serving {
         // The process may have been frozen while the grace passed: peers may have ended sessions in
         // time.
         self.lane.settle(now)?;
-        let mut cut = self.lane.sessions() + self.generations.in_transit();
+        let mut cut = self.lane.sessions() + self.points.in_transit();
         if self.lane.sessions() > 0 {
             let stats = Arc::clone(self.lane.handle().stats());
             let before = stats.begun.value();
@@ -240,15 +236,14 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::bind::LaneListener;
     use super::super::changeable::{Bound, Changeable};
     use super::super::command::{Command, LaneSenders};
-    use super::super::generation::Generation;
+    use super::super::in_service::InService;
+    use super::super::reply::Reply;
     use super::Serving;
     use crate::config::Config;
-    use crate::net::Listener;
     use crate::poller::BackEnd;
-    use crate::proxy::{KnownUpstreams, ListenerId, SessionIds, SessionLimit};
+    use crate::proxy::Handoff;
     use crate::runtime::{Cursor, Description, Lane, LaneOptions};
     use crate::sys;
 
@@ -258,9 +253,8 @@ mod tests {
     struct Turned {
         serving: Serving,
         senders: LaneSenders,
-        limit: Arc<SessionLimit>,
-        ids: Arc<SessionIds>,
-        upstreams: KnownUpstreams,
+        service: InService,
+        handoff: Arc<Handoff>,
     }
 
     impl Turned {
@@ -271,44 +265,29 @@ mod tests {
             let (serving, senders) = Serving::new(lane, 0);
             Self {
                 serving,
+                service: InService::new(1),
+                handoff: Handoff::over(vec![senders.handed.clone()]),
                 senders,
-                limit: SessionLimit::new(100),
-                ids: Arc::default(),
-                upstreams: KnownUpstreams::default(),
             }
         }
 
-        /// Starts a generation of this configuration; returns the addresses of the listeners.
-        fn listen(&mut self, number: u32, text: &str) -> Vec<SocketAddr> {
+        /// Puts this configuration into service; returns the addresses in the order of the file.
+        fn configure(&mut self, text: &str) -> Vec<SocketAddr> {
             let config = Config::parse(text, "a test").unwrap();
             let changeable = Changeable::new(&config, 100, Bound::Configured);
-            let generation = Generation::new(
-                number,
-                &changeable,
-                &self.limit,
-                &self.ids,
-                &mut self.upstreams,
-            );
-            self.serving.prepare(&generation);
-            let (mut sockets, mut addresses) = (Vec::new(), Vec::new());
-            for (index, listener) in changeable.listeners.iter().enumerate() {
-                let socket =
-                    Listener::bind(listener.bind[0].tcp().unwrap(), &listener.socket).unwrap();
-                Listener::listen(&socket, listener.backlog).unwrap();
-                addresses.push(Listener::address_of(&socket).unwrap());
-                sockets.push(LaneListener::tcp(index, socket));
+            let prepared = self.service.bind(changeable, sys::now(), &mut |_| Ok(()));
+            let prepared = prepared.unwrap();
+            prepared.listen().unwrap();
+            for switch in self.service.apply(prepared, &self.handoff) {
+                let switch = Command::Switch(switch, Reply::to(drop));
+                self.senders.commands.send(switch);
             }
-            self.senders.commands.send(Command::Listen {
-                generation: number,
-                sockets,
-                handoff: None,
-            });
-            addresses
-        }
-
-        fn stop(&self, generation: u32, index: u32) {
-            let listener = ListenerId { generation, index };
-            self.senders.commands.send(Command::Stop(vec![listener]));
+            let points = self.service.points();
+            let of = |name: &str| points.iter().find(|point| &*point.listener == name);
+            let names = config.listeners.iter().map(|listener| &*listener.name);
+            names
+                .map(|name| of(name).unwrap().at.tcp().unwrap())
+                .collect()
         }
 
         /// Turns until `done`.
@@ -391,9 +370,8 @@ mod tests {
     fn a_background_task_does_not_hold_a_stop() {
         let mut turned = Turned::new();
         turned.spawn_background_task();
-        let address = turned.listen(0, &echo(&["only"]))[0];
+        let address = turned.configure(&echo(&["only"]))[0];
         let client = turned.connect(address);
-        turned.stop(0, 0);
         turned.senders.commands.send(Command::Drain);
         turned.expect_end(&client);
         assert_eq!(turned.until_ended(), 0);
@@ -403,10 +381,9 @@ mod tests {
     #[test]
     fn a_stop_before_the_first_turn_serves_the_clients_of_the_backlog() {
         let mut turned = Turned::new();
-        let address = turned.listen(0, &echo(&["only"]))[0];
+        let address = turned.configure(&echo(&["only"]))[0];
         let client = TcpStream::connect(address).unwrap();
         client.set_nonblocking(true).unwrap();
-        turned.stop(0, 0);
         turned.senders.commands.send(Command::Drain);
         turned.expect_echo(&client);
         turned.expect_end(&client);
@@ -417,9 +394,8 @@ mod tests {
     fn an_abort_resets_the_sessions_and_counts_no_other_task() {
         let mut turned = Turned::new();
         turned.spawn_background_task();
-        let address = turned.listen(0, &echo(&["only"]))[0];
+        let address = turned.configure(&echo(&["only"]))[0];
         let clients = [turned.connect(address), turned.connect(address)];
-        turned.stop(0, 0);
         turned.senders.commands.send(Command::Drain);
         turned.senders.commands.send(Command::Abort);
         assert_eq!(turned.until_ended(), clients.len());
@@ -436,46 +412,121 @@ mod tests {
     }
 
     #[test]
-    fn one_listener_stops_and_the_others_go_on() {
+    fn one_listener_is_removed_and_the_others_go_on() {
         let mut turned = Turned::new();
-        let addresses = turned.listen(0, &echo(&["first", "second"]));
+        let addresses = turned.configure(&echo(&["first", "second"]));
         let client = turned.connect(addresses[0]);
-        turned.stop(0, 0);
+        assert_eq!(turned.configure(&echo(&["second"])), addresses[1..]);
         turned.until("the first listener stops", |_| !is_answered(addresses[0]));
         turned.expect_echo(&client);
         turned.connect(addresses[1]);
     }
 
+    /// A session keeps the first generation, and a listener of both has one socket all along.
     #[test]
     fn sessions_keep_the_generation_that_they_began_with() {
         let mut turned = Turned::new();
-        let old = turned.listen(0, &echo(&["old"]))[0];
-        let first = turned.connect(old);
-        let new = turned.listen(1, &echo(&["new"]))[0];
-        let second = turned.connect(new);
-        turned.stop(0, 0);
-        turned.until("the old listener stops", |_| !is_answered(old));
-        turned.expect_echo(&first);
-        turned.expect_echo(&second);
-        let third = turned.connect(new);
+        let both = turned.configure(&echo(&["stays", "goes"]));
+        let clients = [turned.connect(both[0]), turned.connect(both[1])];
+        let after = turned.configure(&echo(&["new", "stays"]));
+        assert_eq!(after[1], both[0], "the same port");
+        let later = [turned.connect(after[1]), turned.connect(after[0])];
+        turned.until("the listener stops", |_| !is_answered(both[1]));
+        for client in clients.iter().chain(&later) {
+            turned.expect_echo(client);
+        }
         // The connections of `is_answered` end as well.
-        turned.until("three sessions", |turned| {
-            turned.serving.lane.sessions() == 3
+        turned.until("four sessions", |turned| {
+            turned.serving.lane.sessions() == 4
         });
         let sessions = turned.sessions();
         let of: Vec<_> = sessions
             .iter()
             .map(|one| (one.generation, &*one.listener))
             .collect();
-        assert_eq!(of, [(0, "old"), (1, "new"), (1, "new")]);
-        let clients = [&first, &second, &third].map(|client| client.local_addr().unwrap().into());
-        assert!(sessions.iter().map(|one| one.client).eq(clients));
+        assert_eq!(of, [(0, "stays"), (0, "goes"), (1, "stays"), (1, "new")]);
+        let all = clients.iter().chain(&later);
+        let addresses = all
+            .clone()
+            .map(|client| client.local_addr().unwrap().into());
+        assert!(sessions.iter().map(|one| one.client).eq(addresses));
         assert!(sessions.windows(2).all(|pair| pair[0].id < pair[1].id));
-        turned.stop(1, 0);
         turned.senders.commands.send(Command::Drain);
-        for client in [first, second, third] {
-            turned.expect_end(&client);
+        for client in all {
+            turned.expect_end(client);
         }
         assert_eq!(turned.until_ended(), 0);
+    }
+
+    /// Whatever the configuration does with the listener, unless it removes the listener: even then
+    /// clients from before are served.
+    #[test]
+    fn clients_that_wait_in_the_backlog_are_served_after_a_change() {
+        let same = echo(&["one"]);
+        for (changed, what) in [
+            (same.clone(), "nothing"),
+            (same.clone() + "backlog = 7\n", "the backlog"),
+            (same.clone() + "timeouts.idle = '7s'\n", "a timeout"),
+            (same.clone() + "socket.nodelay = false\n", "an option"),
+            (same.clone() + &echo(&["two"]), "a second listener"),
+            (echo(&["two"]), "the name, and with it the port"),
+        ] {
+            let mut turned = Turned::new();
+            let address = turned.configure(&same)[0];
+            let waiting = [(); 3].map(|()| TcpStream::connect(address).unwrap());
+            turned.configure(&changed);
+            for client in &waiting {
+                client.set_nonblocking(true).unwrap();
+                turned.expect_echo(client);
+            }
+            turned.until(what, |turned| turned.sessions().len() == 3);
+            let renamed = changed == echo(&["two"]);
+            let expected = u32::from(!renamed);
+            let sessions = turned.sessions();
+            let of_new = |one: &Description| one.generation == expected;
+            assert!(sessions.iter().all(of_new), "{what}: {sessions:?}");
+        }
+    }
+
+    /// New sockets with other options take over the port at once: no client waits for a second.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_listener_with_other_options_answers_all_along() {
+        let mut turned = Turned::new();
+        let mut text = echo(&["one"]);
+        let address = turned.configure(&text)[0];
+        for change in [
+            "nodelay = false",
+            "keepalive = 'off'",
+            "user_timeout = '9s'",
+        ] {
+            text.push_str(&format!("socket.{change}\n"));
+            assert_eq!(turned.configure(&text), [address], "{change}");
+            for _ in 0..40 {
+                assert!(is_answered(address), "{change}");
+            }
+            turned.until("the old accept loop ends", |turned| {
+                turned.serving.lane.tasks() == turned.serving.lane.sessions() + 1
+            });
+        }
+    }
+
+    /// Otherwise a reload an hour fills the memory in a year.
+    #[test]
+    fn a_lane_forgets_configurations_without_sessions() {
+        let mut turned = Turned::new();
+        let configurations = [echo(&["one", "two"]), echo(&["two", "three"])];
+        for _ in 0..50 {
+            for text in &configurations {
+                let address = turned.configure(text)[0];
+                let client = turned.connect(address);
+                turned.expect_end(&client);
+            }
+        }
+        turned.until("the old accept loops end", |turned| {
+            turned.serving.lane.tasks() == 2
+        });
+        turned.configure(&configurations[0]);
+        turned.until("the switch", |turned| turned.serving.points.contexts() <= 4);
     }
 }

@@ -5,6 +5,7 @@
 //! machine → bind every listener → start the lanes → serve until a signal → drain within the grace
 //! period → stop.
 
+mod accept_points;
 mod answers;
 mod bind;
 mod changeable;
@@ -13,10 +14,10 @@ mod control;
 mod error;
 mod generation;
 mod here;
+mod in_service;
 mod inherited;
 mod journal;
 mod lane;
-mod lane_generations;
 mod lane_sessions;
 mod log;
 mod log_control;
@@ -27,8 +28,11 @@ mod log_text;
 mod memory;
 mod options;
 mod plan;
+mod point;
 mod process;
 mod reached;
+mod reload;
+mod reply;
 mod run;
 mod service;
 mod signals;
@@ -37,17 +41,18 @@ mod supervision;
 mod unix_socket;
 
 #[cfg(feature = "sim")]
-pub(crate) use self::bind::LaneListener;
-#[cfg(feature = "sim")]
 pub(crate) use self::changeable::{Bound, Changeable};
 #[cfg(feature = "sim")]
 pub(crate) use self::command::{Command, LaneSenders};
 pub(crate) use self::error::ServerError;
 pub(crate) use self::error::chain;
-#[cfg(feature = "sim")]
-pub(crate) use self::generation::{FIRST, Generation};
 pub(crate) use self::here::check as check_here;
 #[cfg(feature = "sim")]
+pub(crate) use self::in_service::InService;
+#[cfg(feature = "sim")]
 pub(crate) use self::lane::{LanePlan, Serving, open};
+pub(crate) use self::reload::Origin;
+#[cfg(feature = "sim")]
+pub(crate) use self::reply::Reply;
 pub(crate) use self::run::run;
 pub(crate) use crate::sys::{has_ipv6, is_listened_on, is_unix_listened_on};

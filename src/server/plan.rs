@@ -64,9 +64,7 @@ impl Plan {
         (back_end, why): (BackEnd, String),
         given: &Given,
     ) -> Result<Self, ServerError> {
-        let possible = possible_sessions(config, lanes.len(), file_limit()?, given.descriptors)?;
-        let shares = shares(config, lanes.len(), &given.memory)?;
-        let (max_sessions, bound) = max_sessions(config, possible, &shares)?;
+        let (max_sessions, bound, shares) = limits(config, lanes.len(), given)?;
         // A direction holds one half in its queue and one half in a send.
         let queue_buffers = (config.runtime.high_mark / 2 / BUFFER_BYTES).max(1);
         let of_session = directions(config) * (2 * queue_buffers + AHEAD_BUFFERS);
@@ -98,6 +96,32 @@ impl Plan {
             changeable: Changeable::new(config, max_sessions, bound),
         })
     }
+}
+
+/// The changeable part of a later configuration, on the lanes that there are.
+///
+/// # Errors
+/// As [`Plan::new`].
+pub(super) fn plan_again(
+    config: &Config,
+    lanes: usize,
+    given: &Given,
+) -> Result<Changeable, Vec<ServerError>> {
+    let limits = limits(config, lanes, given);
+    let (max_sessions, bound, _) = limits.map_err(|error| vec![error])?;
+    Ok(Changeable::new(config, max_sessions, bound))
+}
+
+/// The most sessions, what decided it, and the shares in the memory.
+fn limits(
+    config: &Config,
+    lanes: usize,
+    given: &Given,
+) -> Result<(usize, Bound, Shares), ServerError> {
+    let possible = possible_sessions(config, lanes, file_limit()?, given.descriptors)?;
+    let shares = shares(config, lanes, &given.memory)?;
+    let (max_sessions, bound) = max_sessions(config, possible, &shares)?;
+    Ok((max_sessions, bound, shares))
 }
 
 fn lanes(config: &Config) -> Result<Vec<Option<usize>>, ServerError> {

@@ -82,6 +82,11 @@ impl Reached {
         }
     }
 
+    /// Another limit decides the number of sessions from now on.
+    pub(super) fn bound_by(&mut self, bound: Bound) {
+        self.bound = bound;
+    }
+
     /// Reads the counters and logs new events. Queries the system once a second.
     pub(super) fn look(&mut self, now: Time) {
         if now.since(self.looked) >= INTERVAL {

@@ -5,44 +5,46 @@ use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::answers::Answers;
-use super::bind::{Sockets, bind, in_words, listen};
+use super::changeable::Bound;
 use super::control::ControlSockets;
 use super::error::{ServerError, chain};
-use super::generation::{FIRST, Generation};
 use super::here;
+use super::in_service::InService;
 use super::inherited::Inherited;
 use super::lane::{self, LanePlan, Opened};
 use super::log::{self, LogEnd};
 use super::log_control::LogControl;
 use super::memory::arenas;
-use super::plan::Plan;
+use super::plan::{Fixed, Plan};
 use super::process::{PidFile, change_account};
 use super::reached::Reached;
+use super::reload::{Next, Origin, Reloads};
 use super::service::ServiceReports;
 use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
-use crate::config::{Bind, Config, Service};
-use crate::proxy::{KnownUpstreams, SessionLimit};
+use crate::config::Config;
 use crate::runtime::{LaneOptions, LogInterval, Remote, Watchdog};
 use crate::sys;
 
 /// The limits that may refuse a thread.
 const NO_THREAD: &str = "cannot start a thread; raise the limits on processes and memory \
                          (ulimit -u, TasksMax, MemoryMax)";
+/// How long another process may hold a port before the start fails.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the watchdog looks at the lanes: twice per reported stall.
 const WATCHDOG_INTERVAL: Duration = Duration::from_millis(25);
 
-/// Serves `config` until a signal, then drains. `source` is the origin of the configuration, for
-/// the log. The log also has the reason of a failure.
+/// Serves `config` until a signal, then drains. A reload reads `origin` again. The log also has the
+/// reason of a failure.
 ///
 /// # Errors
 /// See [`ServerError`].
-pub(crate) fn run(config: &Config, source: &str) -> Result<(), ServerError> {
+pub(crate) fn run(config: &Config, origin: &Origin) -> Result<(), ServerError> {
     let (inherited, log) = match prepare(config) {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -52,10 +54,15 @@ pub(crate) fn run(config: &Config, source: &str) -> Result<(), ServerError> {
         }
     };
     let (version, pid) = (env!("CARGO_PKG_VERSION"), process::id());
-    tracing::info!(version, pid, configuration = source, "corelane starts");
+    tracing::info!(
+        version,
+        pid,
+        configuration = origin.to_string(),
+        "corelane starts"
+    );
     inherited.announce();
     let control = log.as_ref().map(LogEnd::control);
-    let result = match serve(config, source, &inherited, control) {
+    let result = match serve(config, origin, &inherited, control) {
         Err(stopped @ ServerError::Stopped) => {
             tracing::info!("{stopped}");
             Ok(())
@@ -111,7 +118,7 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServerError {
 
 fn serve(
     config: &Config,
-    source: &str,
+    origin: &Origin,
     inherited: &Inherited,
     log: Option<&LogControl>,
 ) -> Result<(), ServerError> {
@@ -121,31 +128,52 @@ fn serve(
         .map_err(system("cannot take signals"))?;
     let mut events = Events::new(events);
     let mut pause = |time| events.pause(time);
-    let (plan, warnings) = here::plan(config, &inherited.given(), &mut pause)?;
+    let given = inherited.given();
+    let (plan, warnings) = here::plan(config, &given, &mut pause)?;
     for warning in warnings {
         tracing::warn!(at = warning.place(), "{}", warning.text());
     }
-    let Plan { fixed, changeable } = &plan;
-    let bound = bind(&changeable.listeners, fixed.lanes.len(), &mut pause);
-    let Sockets {
-        of_lanes: listeners,
-        bound,
-        files,
-    } = bound.map_err(|error| error.placed(config))?;
+    let Plan { fixed, changeable } = plan;
+    let service = InService::new(fixed.lanes.len());
+    let prepared = service.bind(changeable, sys::now() + PATIENCE, &mut pause);
+    let prepared = prepared.map_err(|error| error.placed(config))?;
+    let first = Next::first(config.clone(), prepared);
     let _pid_file = PidFile::create(&config.process).map_err(|error| error.placed(config))?;
     let control = ControlSockets::open(config).map_err(|error| error.placed(config))?;
     // Before a lane starts, so that every ring and descriptor belongs to the new user.
     change_account(&config.process).map_err(|error| error.placed(config))?;
-    let limit = SessionLimit::new(changeable.max_sessions);
-    let generation = Generation::new(
-        FIRST,
-        changeable,
-        &limit,
-        &Arc::default(),
-        &mut KnownUpstreams::default(),
+    let threads = start_lanes(&fixed, &sender).map_err(system(NO_THREAD))?;
+
+    let reloads = Reloads::new(origin.clone(), given, config.clone(), service);
+    let mut server = Server::new(events, sender.clone(), threads, reloads);
+    server.answer_with(Answers::new());
+    let pollers = server.await_start(fixed.lanes.len())?;
+    let serving = control.serve(server.lanes(), &pollers.of_lanes, sender, log.cloned());
+    serving.map_err(system("cannot start the control plane"))?;
+    first.listen().map_err(|error| error.placed(config))?;
+    server.switch(first);
+    server.await_switch()?;
+    announce(&fixed, &server.reloads.service, &pollers);
+    server.report_to(ServiceReports::from_environment());
+    let mut reached = Reached::new(
+        Arc::clone(server.reloads.service.limit()),
+        server.reloads.service.changeable().bound.clone(),
+        fixed.options.pool.buffers_max,
+        server.remotes(),
     );
-    let mut threads = Vec::new();
-    for (index, &cpu) in fixed.lanes.iter().enumerate() {
+    watch(server.remotes(), reached.clone(), server.bounds()).map_err(system(NO_THREAD))?;
+    let signal = server.serve()?;
+    server.reloads.service.remove_files();
+    let drained = server.drain(signal);
+    reached.sum_up();
+    drained?.announce();
+    Ok(())
+}
+
+/// Starts the lanes' threads.
+fn start_lanes(fixed: &Fixed, events: &Sender<Event>) -> io::Result<Vec<JoinHandle<()>>> {
+    let lanes = fixed.lanes.iter().enumerate();
+    let threads = lanes.map(|(index, &cpu)| {
         let lane = LanePlan {
             index,
             cpu,
@@ -156,44 +184,14 @@ fn serve(
             },
             may_fall_back: fixed.may_fall_back,
         };
-        let thread = spawn(lane, Arc::clone(&generation), sender.clone());
-        threads.push(thread.map_err(system(NO_THREAD))?);
-    }
-    let to_main = sender;
-
-    let mut server = Server::new(events, threads, Arc::clone(&limit));
-    let shared = (&generation, &limit);
-    server.answer_with(Answers::new(source, config, changeable, &bound, shared));
-    let pollers = server.await_start(fixed.lanes.len())?;
-    let serving = control.serve(server.lanes(), &pollers.of_lanes, to_main, log.cloned());
-    serving.map_err(system("cannot start the control plane"))?;
-    listen(&changeable.listeners, &listeners, &bound).map_err(|error| error.placed(config))?;
-    server.listen(FIRST, listeners);
-    announce(&plan, &pollers, &bound);
-    server.report_to(ServiceReports::from_environment(), bound.len());
-    let mut reached = Reached::new(
-        Arc::clone(&limit),
-        changeable.bound.clone(),
-        fixed.options.pool.buffers_max,
-        server.remotes(),
-    );
-    watch(server.remotes(), reached.clone()).map_err(system(NO_THREAD))?;
-    let signal = server.serve()?;
-    // New clients of unix sockets find nobody, or a successor. Those that wait are served.
-    drop(files);
-    let drained = server.drain(signal, &generation.listener_ids(), changeable.grace);
-    reached.sum_up();
-    drained?.announce();
-    Ok(())
+        spawn(lane, events.clone())
+    });
+    threads.collect()
 }
 
 /// Opens a lane on a thread of its own. The thread obeys commands until the lane ends, and reports
 /// the end last.
-fn spawn(
-    plan: LanePlan,
-    generation: Arc<Generation>,
-    to: Sender<Event>,
-) -> io::Result<JoinHandle<()>> {
+fn spawn(plan: LanePlan, to: Sender<Event>) -> io::Result<JoinHandle<()>> {
     let index = plan.index;
     thread::Builder::new()
         .name(format!("lane-{index}"))
@@ -201,8 +199,7 @@ fn spawn(
             let serve = || {
                 let Opened { lane, refused } = lane::open(&plan)?;
                 let back_end = lane.handle().back_end();
-                let (mut serving, senders) = lane::Serving::new(lane, index);
-                serving.prepare(&generation);
+                let (serving, senders) = lane::Serving::new(lane, index);
                 // The main thread reads events until every lane has ended.
                 drop(to.send(Event::Started {
                     lane: index,
@@ -230,7 +227,7 @@ fn spawn(
     reason = "a thread that sleeps, and is no lane"
 )]
 #[expect(clippy::infinite_loop, reason = "the process ends it")]
-fn watch(lanes: Vec<Remote>, mut reached: Reached) -> io::Result<()> {
+fn watch(lanes: Vec<Remote>, mut reached: Reached, bounds: Receiver<Bound>) -> io::Result<()> {
     thread::Builder::new()
         .name("watchdog".to_owned())
         .spawn(move || {
@@ -238,6 +235,7 @@ fn watch(lanes: Vec<Remote>, mut reached: Reached) -> io::Result<()> {
             let interval = LogInterval::default();
             loop {
                 thread::sleep(WATCHDOG_INTERVAL);
+                bounds.try_iter().for_each(|bound| reached.bound_by(bound));
                 reached.look(sys::now());
                 for (lane, watchdog) in watchdogs.iter_mut().enumerate() {
                     let now = sys::now();
@@ -255,20 +253,8 @@ fn watch(lanes: Vec<Remote>, mut reached: Reached) -> io::Result<()> {
 }
 
 /// Logs the running server in a few lines.
-fn announce(plan: &Plan, pollers: &Pollers, bound: &[(usize, Bind)]) {
-    let Plan { fixed, changeable } = plan;
-    for (index, address) in in_words(bound) {
-        let listener = &changeable.listeners[index];
-        let service = match listener.service {
-            Service::Echo => "echo",
-            Service::Proxy { .. } => "proxy",
-        };
-        let upstream = match listener.service {
-            Service::Echo => None,
-            Service::Proxy { upstream } => Some(changeable.upstreams[upstream].name.as_str()),
-        };
-        tracing::info!(name = &*listener.name, %address, service, upstream, "listening");
-    }
+fn announce(fixed: &Fixed, service: &InService, pollers: &Pollers) {
+    let changeable = service.changeable();
     let planned = fixed.options.back_end;
     let others = pollers.of_lanes.iter().filter(|&&one| one != planned);
     let fallen_back = others.clone().count();

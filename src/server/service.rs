@@ -75,6 +75,15 @@ impl ServiceReports {
         self.send("", true);
     }
 
+    /// Reports that the configuration is read again; [`Self::ready`] follows.
+    pub(super) fn reloading(&mut self) {
+        // The manager takes the time for the age of the report (sd_notify(3)).
+        let micros = sys::monotonic_micros();
+        let report = format!("RELOADING=1\nMONOTONIC_USEC={micros}\n");
+        self.unsent_state.push_str(&report);
+        self.send("", false);
+    }
+
     /// Reports that the server accepts no more.
     pub(super) fn stopping(&mut self, sessions: usize) {
         self.is_stopping = true;

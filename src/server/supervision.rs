@@ -6,20 +6,21 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::answers::Answers;
-use super::bind::LaneListeners;
-use super::command::{Command, LaneSenders};
+use super::changeable::Bound;
+use super::command::{Command, LaneSenders, Switched};
 use super::error::ServerError;
+use super::reload::{Done, Next, Reloads};
 use super::service::ServiceReports;
 use super::signals::Request;
 use super::stop::Stop;
 use crate::control::{Ask, State};
 use crate::poller::BackEnd;
-use crate::proxy::{Handoff, ListenerId, SessionLimit};
+use crate::proxy::{Handoff, SessionLimit};
 use crate::runtime::{LogInterval, Remote};
 use crate::sys::{self, Time};
 
@@ -41,6 +42,8 @@ pub(super) enum Event {
         /// The planned poller's error, if the lane has a different poller.
         refused: Option<io::Error>,
     },
+    /// A lane accepts as the last configuration says.
+    Switched(Switched),
     /// A lane has ended, with sessions reset or an error.
     Ended {
         lane: usize,
@@ -104,28 +107,30 @@ impl Events {
 
     /// Logs the effect of a request that stops nothing, at most once a second per signal.
     fn answer(&mut self, request: &Request) {
-        let signal = match request {
-            // The log is reopened where signals arrive.
-            Request::Stop(_) | Request::ReopenLog => return,
-            Request::Reload => "SIGHUP",
-            Request::Other(signal) => signal,
+        let Request::Other(signal) = request else {
+            return;
         };
         let interval = self.ignored.entry(signal.to_owned()).or_default();
         let Some(times) = interval.note(sys::now()) else {
             return;
         };
-        if *request == Request::Reload {
-            tracing::warn!(times, "SIGHUP: this version reloads by a restart only");
-        } else {
-            tracing::warn!(signal, times, "a signal that does nothing here");
-        }
+        tracing::warn!(signal, times, "a signal that does nothing here");
     }
 }
 
 /// The lanes, seen from the main thread.
 pub(super) struct Server {
     events: Events,
+    /// Sends to `events`.
+    own: Sender<Event>,
+    pub(super) reloads: Reloads,
     limit: Arc<SessionLimit>,
+    /// Tells the watchdog's thread what bounds the number of sessions.
+    bounds: Option<Sender<Bound>>,
+    /// The signal of a stop that is wanted as soon as the lanes accept.
+    stop_wanted: Option<&'static str>,
+    /// A reload is wanted as soon as the process can.
+    is_reload_wanted: bool,
     manager: ServiceReports,
     /// For the control plane, once there is something to tell.
     answers: Option<Answers>,
@@ -133,25 +138,34 @@ pub(super) struct Server {
     threads: Vec<Option<JoinHandle<()>>>,
     /// By lane, once all lanes are open.
     lanes: Vec<LaneSenders>,
+    /// Between the lanes, once all lanes are open.
+    handoff: Arc<Handoff>,
     /// Ended lanes, and the number of sessions that they reset.
     ended: usize,
     cut: usize,
 }
 
 impl Server {
-    /// The lanes that run on `threads` and report by `events`.
+    /// The lanes that run on `threads` and report by `events`, as `own` does.
     pub(super) fn new(
         events: Events,
+        own: Sender<Event>,
         threads: Vec<JoinHandle<()>>,
-        limit: Arc<SessionLimit>,
+        reloads: Reloads,
     ) -> Self {
         Self {
             events,
-            limit,
+            own,
+            limit: Arc::clone(reloads.service.limit()),
+            reloads,
+            bounds: None,
+            stop_wanted: None,
+            is_reload_wanted: false,
             manager: ServiceReports::default(),
             answers: None,
             threads: threads.into_iter().map(Some).collect(),
             lanes: Vec::new(),
+            handoff: Handoff::over(Vec::new()),
             ended: 0,
             cut: 0,
         }
@@ -176,11 +190,14 @@ impl Server {
                     started.insert(lane, (senders, back_end));
                 }
                 Some(Event::Request(Request::Stop(_))) => return Err(ServerError::Stopped),
+                Some(Event::Request(Request::Reload)) => self.is_reload_wanted = true,
                 _ => {}
             }
         }
         let of_lanes;
         (self.lanes, of_lanes) = started.into_values().unzip();
+        let mailboxes = self.lanes.iter().map(|lane| lane.handed.clone());
+        self.handoff = Handoff::over(mailboxes.collect());
         Ok(Pollers {
             of_lanes,
             refused: first_refused,
@@ -203,29 +220,46 @@ impl Server {
         &self.lanes
     }
 
-    /// Reports to `manager` from now on: readiness on this many addresses, and later states.
-    pub(super) fn report_to(&mut self, manager: ServiceReports, addresses: usize) {
+    /// Reports to `manager` from now on: readiness, and later states.
+    pub(super) fn report_to(&mut self, manager: ServiceReports) {
         self.manager = manager;
         self.set_state(State::Serving);
-        let sessions = self.limit.live();
-        self.manager.ready(addresses, sessions, sys::now());
+        self.report_ready();
     }
 
-    /// Makes the lanes accept on the sockets of a generation, listed by lane.
-    pub(super) fn listen(&self, generation: u32, sockets: Vec<LaneListeners>) {
-        let handoff = (self.lanes.len() > 1).then(|| {
-            let accepting = sockets.iter().map(Vec::len).sum();
-            let lanes = self.lanes.iter().map(|lane| lane.handed.clone());
-            Handoff::over(lanes.collect(), accepting)
-        });
-        for (lane, sockets) in self.lanes.iter().zip(sockets) {
-            // A lane that has ended meanwhile has reported its end.
-            lane.commands.send(Command::Listen {
-                generation,
-                sockets,
-                handoff: handoff.clone(),
-            });
+    /// Makes the lanes accept as a prepared configuration says.
+    pub(super) fn switch(&mut self, next: Next) {
+        let (lanes, handoff) = (&self.lanes, &self.handoff);
+        let reloads = &mut self.reloads;
+        reloads.apply(next, lanes, handoff, &self.own, Event::Switched);
+        let bound = &reloads.service.changeable().bound;
+        if let Some(bounds) = &self.bounds {
+            drop(bounds.send(bound.clone()));
         }
+    }
+
+    /// Waits until every lane accepts as the first configuration says.
+    ///
+    /// # Errors
+    /// A lane's error.
+    pub(super) fn await_switch(&mut self) -> Result<(), ServerError> {
+        while self.reloads.is_busy() {
+            match self.next(None)? {
+                Some(Event::Switched(switched)) => drop(self.reloads.note(switched)),
+                // Clients have connected: they are served.
+                Some(Event::Request(Request::Stop(signal))) => self.stop_wanted = Some(signal),
+                Some(Event::Request(Request::Reload)) => self.is_reload_wanted = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What bounds the number of sessions after each reload.
+    pub(super) fn bounds(&mut self) -> Receiver<Bound> {
+        let (sender, bounds) = channel();
+        self.bounds = Some(sender);
+        bounds
     }
 
     /// The lanes' handles for foreign threads.
@@ -237,22 +271,73 @@ impl Server {
     /// Runs until a request to stop; returns the signal's name.
     pub(super) fn serve(&mut self) -> Result<&'static str, ServerError> {
         loop {
-            if let Some(Event::Request(Request::Stop(signal))) = self.next(None)? {
+            if let Some(signal) = self.stop_wanted {
                 return Ok(signal);
+            }
+            if self.is_reload_wanted && !self.reloads.is_busy() {
+                self.reload();
+            }
+            match self.next(None)? {
+                Some(Event::Request(Request::Stop(signal))) => return Ok(signal),
+                // Requests that come during a reload become one reload behind it.
+                Some(Event::Request(Request::Reload)) => self.is_reload_wanted = true,
+                Some(Event::Switched(switched)) => {
+                    if let Some(done) = self.reloads.note(switched) {
+                        self.announce_reload(&done);
+                    }
+                }
+                _ => {}
             }
         }
     }
 
-    /// Stops these listeners, lets sessions end within the grace and resets the rest.
-    pub(super) fn drain(
-        &mut self,
-        signal: &str,
-        listeners: &[ListenerId],
-        grace: Duration,
-    ) -> Result<Drained, ServerError> {
+    fn reload(&mut self) {
+        self.is_reload_wanted = false;
+        self.manager.reloading();
+        let (by, configuration) = ("SIGHUP", self.reloads.origin().to_string());
+        tracing::info!(by, configuration, "reloading");
+        match self.reloads.prepare() {
+            Ok(next) => self.switch(next),
+            Err(error) => {
+                for line in error.to_string().lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("not reloaded: the configuration in service stays");
+                self.report_ready();
+            }
+        }
+    }
+
+    fn announce_reload(&mut self, done: &Done) {
+        for key in &done.fixed {
+            tracing::warn!(key, "not changed: this key takes effect at a restart");
+        }
+        let Done {
+            generation,
+            opened,
+            replaced,
+            kept,
+            closed,
+            pause,
+            ..
+        } = done;
+        tracing::info!(
+            generation, opened, replaced, kept, closed, longest_pause = ?pause, "reloaded"
+        );
+        self.report_ready();
+    }
+
+    fn report_ready(&mut self) {
+        let addresses = self.reloads.service.points().len();
         let sessions = self.limit.live();
+        self.manager.ready(addresses, sessions, sys::now());
+    }
+
+    /// Lets sessions end within the grace and resets the rest.
+    pub(super) fn drain(&mut self, signal: &str) -> Result<Drained, ServerError> {
+        let sessions = self.limit.live();
+        let grace = self.reloads.service.changeable().grace;
         tracing::info!(signal, sessions, ?grace, "stopping: accepting no more");
-        self.command(|| Command::Stop(listeners.to_vec()));
         self.command(|| Command::Drain);
         self.manager.stopping(sessions);
         self.set_state(State::Stopping);
@@ -338,7 +423,8 @@ impl Server {
             match self.events.next(first)? {
                 None if first != until => {}
                 Some(Event::Ask(ask)) => {
-                    let request = self.answers.as_ref().and_then(|of| of.answer(ask));
+                    let answers = self.answers.as_ref();
+                    let request = answers.and_then(|of| of.answer(ask, &self.reloads));
                     if let Some(request) = request {
                         return Ok(Some(Event::Request(request)));
                     }
@@ -391,9 +477,12 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
+    use super::super::in_service::InService;
+    use super::super::inherited::Given;
+    use super::super::reload::{Origin, Reloads};
     use super::{Event, Events, LaneSenders, Server};
+    use crate::config::{Config, DEFAULT};
     use crate::poller::BackEnd;
-    use crate::proxy::SessionLimit;
     use crate::runtime::{Lane, LaneOptions};
     use crate::sys;
 
@@ -419,7 +508,10 @@ mod tests {
             };
             sender.send(started).unwrap();
         }
-        let mut server = Server::new(Events::new(events), Vec::new(), SessionLimit::new(1));
+        let config = Config::parse(DEFAULT, "default").unwrap();
+        let (given, service) = (Given::look(), InService::new(3));
+        let reloads = Reloads::new(Origin::Default, given, config, service);
+        let mut server = Server::new(Events::new(events), sender, Vec::new(), reloads);
         let pollers = server.await_start(3).unwrap();
         assert_eq!(pollers.of_lanes, [back_end; 3]);
         for (remote, lane) in server.remotes().iter().zip(&lanes) {

@@ -28,8 +28,25 @@ pub(super) fn bind(
         BindTo::Unix(path) => path,
         BindTo::Tcp(_) => unreachable!("only unix sockets are bound here"),
     };
-    let (owner, group) = ids(listener, file)?;
+    // Unknown names are found before there is a file.
+    ids(listener, file)?;
     let (socket, made) = socket_file::bind_file(path, file.mode).map_err(refused)?;
+    permit(listener, &made, file)?;
+    Ok((socket, Some(made)))
+}
+
+/// Gives the file of a socket the owner, the group and the mode of the configuration.
+pub(super) fn permit(
+    listener: usize,
+    made: &SocketFile,
+    file: &UnixFile,
+) -> Result<(), ServerError> {
+    let (owner, group) = ids(listener, file)?;
+    made.set_mode(file.mode)
+        .map_err(|error| ServerError::Impossible {
+            key: format!("listener[{listener}].unix.mode"),
+            remedy: format!("this user may not change the file: {error}"),
+        })?;
     if owner.is_some() || group.is_some() {
         made.give_to(owner, group).map_err(|error| {
             let key = if file.owner.is_some() {
@@ -46,7 +63,7 @@ pub(super) fn bind(
             }
         })?;
     }
-    Ok((socket, Some(made)))
+    Ok(())
 }
 
 /// Looks at the name of a unix socket. Returns an error for a process that listens there at

@@ -100,7 +100,7 @@ impl World {
     /// an ended session's.
     pub(super) fn check_waiters(&self) -> Result<(), Violation> {
         for generation in &self.generations {
-            let limit = &generation.limit;
+            let limit = generation.limit();
             let (live, max) = (limit.live(), limit.max());
             if limit.waiting() > 0 && live < max {
                 let what = format!("a client waits with {live} sessions of {max}");
@@ -113,7 +113,7 @@ impl World {
     /// I9: a client's descriptor is open only while its session holds a permit, except for one
     /// descriptor per accept loop.
     pub(super) fn check_permits(&self) -> Result<(), Violation> {
-        let permits: usize = self.generations.iter().map(|g| g.limit.live()).sum();
+        let permits: usize = self.generations.iter().map(|g| g.limit().live()).sum();
         let loops: usize = self.generations.iter().map(|g| 2 * g.lanes.len()).sum();
         let open = with(|kernel| kernel.accepted_open);
         if open > permits + loops {
@@ -169,8 +169,8 @@ pub(super) fn at_the_end(world: World) -> Result<(), Violation> {
         if !generation.is_over() {
             return Err(Violation::new("I7", "a lane does not end"));
         }
-        if generation.limit.live() > 0 {
-            let live = generation.limit.live();
+        if generation.limit().live() > 0 {
+            let live = generation.limit().live();
             return Err(Violation::new(
                 "I6",
                 format!("{live} permits were not returned"),

@@ -9,12 +9,11 @@ use std::time::Duration;
 use super::plan::Plan;
 use super::violation::Violation;
 use crate::buf::Pool;
-use crate::config::{Bind, Config};
-use crate::net::Listener;
-use crate::proxy::{Handoff, KnownUpstreams, SessionLimit};
-use crate::runtime::{Handle, TICK, Time};
+use crate::config::Config;
+use crate::proxy::{Handoff, SessionLimit};
+use crate::runtime::{Handle, LaneOptions, TICK, Time};
 use crate::server::{
-    self, Bound, Changeable, Command, FIRST, LaneListener, LanePlan, LaneSenders, Serving, open,
+    Bound, Changeable, Command, InService, LanePlan, LaneSenders, Reply, Serving, open,
 };
 use crate::stats::LaneStats;
 use crate::sys::sim::{Mark, Random, with};
@@ -22,8 +21,8 @@ use crate::sys::sim::{Mark, Random, with};
 /// The lanes of a configuration.
 pub(super) struct Generation {
     pub(super) lanes: Vec<LaneState>,
-    pub(super) limit: Arc<SessionLimit>,
-    served: Arc<server::Generation>,
+    service: InService,
+    handoff: Arc<Handoff>,
     pub(super) is_stopping: bool,
 }
 
@@ -52,60 +51,44 @@ impl Generation {
     pub(super) fn start(plan: &Plan, number: usize) -> io::Result<Self> {
         let text = plan.configuration(number);
         let config = Config::parse(&text, "simulated").map_err(io::Error::other)?;
-        let changeable = Changeable::new(&config, plan.max_sessions, Bound::Configured);
-        let limit = SessionLimit::new(plan.max_sessions);
-        let generation = server::Generation::new(
-            FIRST,
-            &changeable,
-            &limit,
-            &Arc::default(),
-            &mut KnownUpstreams::default(),
-        );
-        let (mut lanes, mut sockets) = (Vec::new(), Vec::new());
-        for (index, &options) in plan.lanes.iter().enumerate() {
-            let mut of_lane = Vec::new();
-            for (index, listener) in changeable.listeners.iter().enumerate() {
-                for address in listener.bind.iter().filter_map(Bind::tcp) {
-                    let socket = Listener::bind(address, &listener.socket)?;
-                    Listener::listen(&socket, listener.backlog)?;
-                    of_lane.push(LaneListener::tcp(index, socket));
-                }
-            }
-            sockets.push(of_lane);
-            let lane = LanePlan {
+        let start = |(index, &options): (usize, &LaneOptions)| {
+            LaneState::start(&LanePlan {
                 index,
                 cpu: None,
                 options,
                 may_fall_back: false,
-            };
-            lanes.push(LaneState::start(&lane, &generation)?);
-        }
-        let handoff = (lanes.len() > 1).then(|| {
-            let mail = lanes
-                .iter()
-                .map(|lane: &LaneState| lane.senders.handed.clone());
-            let accepting = sockets.iter().map(Vec::len).sum();
-            Handoff::over(mail.collect(), accepting)
-        });
-        for (lane, sockets) in lanes.iter().zip(sockets) {
-            lane.senders.commands.send(Command::Listen {
-                generation: FIRST,
-                sockets,
-                handoff: handoff.clone(),
-            });
-        }
-        Ok(Self {
+            })
+        };
+        let lanes = plan.lanes.iter().enumerate().map(start);
+        let lanes: Vec<LaneState> = lanes.collect::<io::Result<_>>()?;
+        let mailboxes = lanes.iter().map(|lane| lane.senders.handed.clone());
+        let mut started = Self {
+            service: InService::new(lanes.len()),
+            handoff: Handoff::over(mailboxes.collect()),
             lanes,
-            limit,
-            served: generation,
             is_stopping: false,
-        })
+        };
+        started.configure(&config, plan.max_sessions)?;
+        Ok(started)
+    }
+
+    /// Puts a configuration into service.
+    fn configure(&mut self, config: &Config, max_sessions: usize) -> io::Result<()> {
+        let changeable = Changeable::new(config, max_sessions, Bound::Configured);
+        let prepared = self.service.bind(changeable, Time::ZERO, &mut |_| Ok(()));
+        let prepared = prepared.map_err(io::Error::other)?;
+        prepared.listen().map_err(io::Error::other)?;
+        let switches = self.service.apply(prepared, &self.handoff);
+        for (lane, switch) in self.lanes.iter().zip(switches) {
+            let switch = Command::Switch(switch, Reply::to(drop));
+            lane.senders.commands.send(switch);
+        }
+        Ok(())
     }
 
     /// Stops accepting; the generation ends with its last session.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
-        self.command(|| Command::Stop(self.served.listener_ids()));
         self.command(|| Command::Drain);
     }
 
@@ -122,10 +105,15 @@ impl Generation {
 
     /// Sessions that count for an endpoint.
     pub(super) fn leases(&self) -> usize {
-        let upstreams = self.served.upstreams();
+        let upstreams = self.service.generation().upstreams();
         upstreams
             .flat_map(|upstream| upstream.live_sessions())
             .sum()
+    }
+
+    /// The limit on sessions.
+    pub(super) fn limit(&self) -> &Arc<SessionLimit> {
+        self.service.limit()
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -134,7 +122,7 @@ impl Generation {
 }
 
 impl LaneState {
-    fn start(plan: &LanePlan, generation: &Arc<server::Generation>) -> io::Result<Self> {
+    fn start(plan: &LanePlan) -> io::Result<Self> {
         let lane = open(plan)?.lane;
         let poller = with(|kernel| kernel.pollers()) - 1;
         let handle = lane.handle();
@@ -142,8 +130,7 @@ impl LaneState {
         let probes = Rc::new(Probes::default());
         let seed = plan.options.seed;
         handle.spawn(&"probe", probe(handle.clone(), Rc::clone(&probes), seed));
-        let (mut serving, senders) = Serving::new(lane, plan.index);
-        serving.prepare(generation);
+        let (serving, senders) = Serving::new(lane, plan.index);
         Ok(Self {
             serving: Some(Box::new(serving)),
             poller,

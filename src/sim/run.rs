@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::checks;
 use super::generation::Generation;
@@ -397,12 +398,13 @@ impl World {
             Time::from_nanos(now)
         });
         let generation = &mut self.generations[generation];
+        let limit = Arc::clone(generation.limit());
         let state = &mut generation.lanes[lane];
         let cut = state.turn(now)?;
         if state.stats.panics.value() > 0 {
             return Err(Violation::new("panic", last_panic()));
         }
-        let (live, max) = (generation.limit.live(), generation.limit.max());
+        let (live, max) = (limit.live(), limit.max());
         if live > max {
             let what = format!("{live} sessions, {max} allowed");
             return Err(Violation::new("I9", what));

@@ -7,8 +7,10 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use socket2::{SockFilter, SockRef};
+use socket2::SockRef;
 
+#[cfg(not(feature = "sim"))]
+pub(crate) use super::listener_filter::{prefer_listeners_from, turn_away};
 use super::system_call::{NO_SIGNAL, checked, retry};
 
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
@@ -305,32 +307,13 @@ pub(crate) fn set_congestion(socket: BorrowedFd<'_>, name: &str) -> io::Result<(
     SockRef::from(&socket).set_tcp_congestion(name.as_bytes())
 }
 
-/// Makes the kernel drop every SYN to a listener (`SO_ATTACH_FILTER`, packet(7)). The kernel
-/// neither counts nor answers the segment; the client repeats the SYN after a second.
-pub(crate) fn turn_away(listener: BorrowedFd<'_>) -> io::Result<()> {
-    const FLAGS_AT: u32 = 13; // RFC 9293 §3.1; a filter of a TCP socket sees the segment
-    const SYN: u32 = 0x02;
-    let filter = [
-        SockFilter::new(
-            code(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS),
-            0,
-            0,
-            FLAGS_AT,
-        ),
-        SockFilter::new(
-            code(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K),
-            0,
-            1,
-            SYN,
-        ),
-        SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, 0),
-        SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX),
-    ];
-    SockRef::from(&listener).attach_filter(&filter)
-}
-
-fn code(bits: u32) -> u16 {
-    u16::try_from(bits).expect("16 bits by bpf's definition")
+/// Microseconds of the system's monotonic clock, as other processes read it.
+pub(crate) fn monotonic_micros() -> u64 {
+    let mut time = timespec(Duration::ZERO);
+    // SAFETY: the pointer is valid for a write of a timespec. Every kernel has this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let micros = time.tv_sec * 1_000_000 + time.tv_nsec / 1_000;
+    u64::try_from(micros).unwrap_or(0)
 }
 
 /// A bind of this socket to port 0 leaves the port to the connect (`IP_BIND_ADDRESS_NO_PORT`,

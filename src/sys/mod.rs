@@ -30,6 +30,8 @@ mod kqueue_emulated;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+mod listener_filter;
+#[cfg(target_os = "linux")]
 mod listening;
 pub(crate) mod local;
 mod memory;
@@ -100,14 +102,14 @@ pub(crate) use kevent::{Event as KEvent, Filter};
 pub(crate) use kqueue::Kqueue;
 #[cfg(all(target_os = "linux", not(feature = "sim")))]
 pub(crate) use linux::{
-    EventFd, Pipe, acknowledged_total, is_closed, is_connecting, send_room, set_congestion,
-    set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat, set_user_timeout,
-    trim_heap, turn_away, unacknowledged,
+    EventFd, Pipe, acknowledged_total, is_closed, is_connecting, prefer_listeners_from, send_room,
+    set_congestion, set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat,
+    set_user_timeout, trim_heap, turn_away, unacknowledged,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    ThreadProgress, TimerFd, cpus, io_uring_disabled, is_without_splice, listen_overflows, pin_to,
-    set_freebind, thread_id, thread_progress, timespec,
+    ThreadProgress, TimerFd, cpus, io_uring_disabled, is_without_splice, listen_overflows,
+    monotonic_micros, pin_to, set_freebind, thread_id, thread_progress, timespec,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use listening::{holder_of, is_listened_on, is_unix_listened_on};
@@ -118,9 +120,9 @@ pub(crate) use memory_linux::{limit_arenas, memory_limits};
 pub(crate) use not_linux::{
     JournalSocket, NotifySocket, Pipe, ThreadProgress, acknowledged_total, holder_of,
     is_connecting, is_listened_on, is_unix_listened_on, is_without_splice, limit_arenas,
-    listen_overflows, memory_limits, set_fast_open, set_fast_open_connect, set_freebind,
-    set_largest_segment, set_notsent_lowat, set_user_timeout, thread_id, thread_progress,
-    trim_heap, turn_away,
+    listen_overflows, memory_limits, monotonic_micros, prefer_listeners_from, set_fast_open,
+    set_fast_open_connect, set_freebind, set_largest_segment, set_notsent_lowat, set_user_timeout,
+    thread_id, thread_progress, trim_heap, turn_away,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use notify::NotifySocket;
@@ -137,10 +139,11 @@ pub use sim::now;
 pub(crate) use sim::{
     EventFd, OsSocket, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
     fin_on_close, is_closed, is_connected_to_itself, is_connecting, is_nonblocking, is_readable,
-    is_writable, listen, local_address, recv, reset_on_close, send, send_room, set_congestion,
-    set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment, set_nodelay,
-    set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write,
-    stream_socket, take_error, trim_heap, turn_away, unacknowledged, unread,
+    is_writable, listen, local_address, prefer_listeners_from, recv, reset_on_close, send,
+    send_room, set_congestion, set_fast_open, set_fast_open_connect, set_keepalive,
+    set_largest_segment, set_nodelay, set_notsent_lowat, set_receive_buffer, set_send_buffer,
+    set_user_timeout, shutdown_write, stream_socket, take_error, trim_heap, turn_away,
+    unacknowledged, unread,
 };
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use socket::fin_on_close;
@@ -158,13 +161,11 @@ pub(crate) use tcp_info::{TcpInfo, tcp_info};
 pub use unix::file_limit;
 #[cfg(all(test, unix, not(feature = "sim")))]
 pub(crate) use unix::is_inherited;
-#[cfg(unix)]
-pub(crate) use unix::port_is_taken;
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use unix::stream_socket;
 #[cfg(unix)]
 pub(crate) use unix::{
-    ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources, shortage_remedy,
+    ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources, port_is_taken, shortage_remedy,
 };
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use unix::{
@@ -175,14 +176,12 @@ pub(crate) use unix::{
 pub use windows::file_limit;
 #[cfg(windows)]
 pub(crate) use windows::{
-    Region, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, is_closed,
-    is_out_of_resources, is_readable, is_writable, recv, send, send_room, set_congestion,
-    shortage_remedy, unacknowledged,
+    Region, SPREADS_LISTENERS, accept, bind_shared, bind_source, borrow, cpus, is_closed,
+    is_out_of_resources, is_readable, is_writable, pin_to, port_is_taken, recv, send, send_room,
+    set_congestion, shortage_remedy, stream_socket, unacknowledged,
 };
 #[cfg(all(test, windows))]
 pub(crate) use windows::{connect, is_inherited};
-#[cfg(windows)]
-pub(crate) use windows::{cpus, pin_to, port_is_taken, stream_socket};
 #[cfg(windows)]
 pub(crate) use windows_process::{
     Account, NoAccount, ParentSignals, Request, await_room, await_stderr, file_size_limit,

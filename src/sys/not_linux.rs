@@ -152,6 +152,16 @@ pub(crate) fn turn_away(_listener: SocketRef<'_>) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// These systems have no choice among the listeners of a port.
+pub(crate) fn prefer_listeners_from(_: SocketRef<'_>, _first: usize) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Without a service manager that asks for it.
+pub(crate) fn monotonic_micros() -> u64 {
+    0
+}
+
 /// The calling thread's number, without a use here.
 pub(crate) fn thread_id() -> u32 {
     0

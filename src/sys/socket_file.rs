@@ -101,6 +101,14 @@ pub(crate) fn refuse(listener: SocketRef<'_>) -> io::Result<()> {
 }
 
 impl SocketFile {
+    /// Changes the permissions.
+    ///
+    /// # Errors
+    /// The errors of `chmod(2)`.
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        fs::set_permissions(&self.path, Permissions::from_mode(mode))
+    }
+
     /// Changes the owner and the group; `None` changes nothing.
     ///
     /// # Errors

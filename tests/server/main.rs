@@ -20,6 +20,7 @@ mod logging;
 mod memory;
 mod parent;
 mod proxy;
+mod reload;
 mod shapes;
 mod start;
 mod stop;

@@ -219,7 +219,7 @@ fn a_reader_that_stops_costs_little_and_loses_nothing() {
 }
 
 /// Sends something one way and sees it arrive.
-fn ping_through(mut from: &TcpStream, mut to: &TcpStream) {
+pub(crate) fn ping_through(mut from: &TcpStream, mut to: &TcpStream) {
     let mut got = [0; 4];
     from.write_all(b"ping").unwrap();
     io::Read::read_exact(&mut to, &mut got).unwrap();

@@ -275,14 +275,12 @@ fn a_hangup_is_survived() {
             server.signal("HUP");
             ping(&client);
         }
-        server.await_line("SIGHUP");
+        server.await_line("reloaded");
         ping(&server.connect());
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_pattern(&client, 0), (0, End::Fin));
         server.signal("TERM");
         assert_eq!(server.wait(), Some(0));
-        let lines = server.log.iter().filter(|line| line.contains("SIGHUP"));
-        assert!(lines.count() < 50, "{:#?}", server.log);
     });
 }
 

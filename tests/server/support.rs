@@ -36,7 +36,7 @@ pub(crate) struct Server {
     reads: Arc<AtomicBool>,
     /// The lines logged and read so far.
     pub(crate) log: Vec<String>,
-    _directory: Directory,
+    pub(crate) directory: Directory,
 }
 
 /// A folder, removed when dropped.
@@ -153,7 +153,7 @@ impl Server {
             lines,
             reads,
             log: Vec::new(),
-            _directory: directory,
+            directory,
         }
     }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::net::listener_on;
 use crate::poller::BackEnd;
 use crate::proxy::{
-    Delivery, Handed, Handoff, ListenerContext, ListenerId, Service, SessionLimit, Spares,
-    Timeouts, accept,
+    AcceptPoint, Delivery, Handed, Handoff, ListenerContext, Service, SessionLimit, SharedListener,
+    accept,
 };
-use crate::runtime::{Lane, LaneOptions, Latch, Mailbox};
+use crate::runtime::{Lane, LaneOptions, Mailbox};
 use crate::sys;
 
 const SESSIONS: usize = 6;
@@ -20,6 +20,8 @@ const SESSIONS: usize = 6;
 /// Lanes turned by hand; the first lane accepts for all.
 struct Lanes {
     lanes: Vec<Lane>,
+    /// Where the first lane accepts.
+    point: Rc<AcceptPoint>,
     contexts: Vec<Rc<ListenerContext>>,
     mailboxes: Vec<Mailbox<Handed>>,
     handoff: Arc<Handoff>,
@@ -33,38 +35,27 @@ impl Lanes {
         let lane = |_| Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
         let lanes: Vec<Lane> = (0..3).map(lane).collect();
         let (senders, mailboxes) = lanes.iter().map(|lane| lane.handle().mailbox()).unzip();
-        let handoff = Handoff::over(senders, 1);
+        let handoff = Handoff::over(senders);
+        handoff.expect(1);
         let limit = SessionLimit::new(SESSIONS);
         let listener = listener_on(&lanes[0].handle());
         let clients =
             (0..SESSIONS).map(|_| TcpStream::connect(listener.address().unwrap()).unwrap());
         let clients = clients.collect();
-        let context = |(index, lane): (usize, &Lane)| {
-            Rc::new(ListenerContext {
-                id: ListenerId::default(),
-                name: "echo".into(),
-                lane: lane.handle(),
-                lane_index: index,
-                service: Service::Echo,
-                limit: Arc::clone(&limit),
-                ids: Arc::default(),
-                timeouts: Timeouts::LONG,
-                failures: Arc::default(),
-                stop: Latch::default(),
-            })
-        };
+        let shared = SharedListener::of_test(Service::Echo, &limit);
+        let context =
+            |(index, lane): (usize, &Lane)| ListenerContext::new(&shared, &lane.handle(), index);
         let contexts: Vec<_> = lanes.iter().enumerate().map(context).collect();
-        let delivery = Delivery::new(Rc::clone(&contexts[0]), Arc::clone(&handoff), false);
-        let deliver = move |admitted| delivery.deliver(admitted);
-        let task = accept(
-            listener,
-            Rc::clone(&contexts[0]),
-            Spares::default(),
-            deliver,
-        );
+        let point = AcceptPoint::new(listener, Rc::clone(&contexts[0]));
+        let delivery = Delivery::new(Arc::clone(&handoff), false);
+        let deliver = move |context: &Rc<ListenerContext>, admitted| {
+            delivery.deliver(context, admitted);
+        };
+        let task = accept(Rc::clone(&point), deliver);
         lanes[0].handle().spawn(&"accept", task);
         Self {
             lanes,
+            point,
             contexts,
             mailboxes,
             handoff,
@@ -103,7 +94,7 @@ fn the_lane_with_the_fewest_sessions_gets_the_next() {
         lanes.lanes[1].tasks() == 0
     });
     assert!(!lanes.handoff.is_over());
-    lanes.lanes[0].enter(|| lanes.contexts[0].stop.open());
+    lanes.lanes[0].enter(|| lanes.point.stop());
     lanes.until("the accept loop ends", |lanes| lanes.handoff.is_over());
     for mut client in clients {
         client.write_all(b"hello").unwrap();

@@ -13,10 +13,10 @@ use crate::poller::BackEnd;
 use crate::proxy::admission::Admission;
 use crate::proxy::record::Record;
 use crate::proxy::{
-    Admitted, KnownUpstreams, ListenerContext, ListenerId, Service, SessionLimit, Spares, Timeouts,
+    AcceptPoint, Admitted, KnownUpstreams, ListenerContext, Service, SessionLimit, SharedListener,
     Upstream, UpstreamOptions, accept,
 };
-use crate::runtime::{Lane, LaneOptions, Latch};
+use crate::runtime::{Lane, LaneOptions};
 use crate::sys;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,21 +44,12 @@ impl Proxying {
             socket: SocketOptions::default(),
         };
         let upstream = Upstream::new(options, &mut KnownUpstreams::default());
-        let listener_context = Rc::new(ListenerContext {
-            id: ListenerId::default(),
-            name: "proxy".into(),
-            lane: lane.handle(),
-            lane_index: 0,
-            service: Service::Proxy(Arc::clone(&upstream)),
-            limit: SessionLimit::new(10),
-            ids: Arc::default(),
-            timeouts: Timeouts::LONG,
-            failures: Arc::default(),
-            stop: Latch::default(),
-        });
-        let (own, spares) = (Rc::clone(&listener_context), Spares::default());
-        let deliver = move |admitted: Admitted| admitted.start(&own);
-        let task = accept(listener, Rc::clone(&listener_context), spares, deliver);
+        let service = Service::Proxy(Arc::clone(&upstream));
+        let shared = SharedListener::of_test(service, &SessionLimit::new(10));
+        let listener_context = ListenerContext::new(&shared, &lane.handle(), 0);
+        let point = AcceptPoint::new(listener, Rc::clone(&listener_context));
+        let deliver = |context: &Rc<ListenerContext>, admitted: Admitted| admitted.start(context);
+        let task = accept(point, deliver);
         lane.handle().spawn(&"accept", task);
         Self {
             lane,

@@ -13,7 +13,7 @@ use super::descriptor::FIRST_DESCRIPTOR;
 use super::{is_installed, with};
 use crate::sys::socket;
 use crate::sys::unix::{self, ConnectStart};
-use crate::sys::{PeerAddress, SocketRef, Time, clock, linux, options};
+use crate::sys::{PeerAddress, SocketRef, Time, clock, linux, listener_filter, options};
 
 /// An open socket of either kernel, closed when dropped.
 #[derive(Debug)]
@@ -181,7 +181,14 @@ pub(crate) fn turn_away(listener: SocketRef<'_>) -> io::Result<()> {
         kernel.turn_away(number);
         Ok(())
     };
-    either(listener, simulation, linux::turn_away)
+    either(listener, simulation, listener_filter::turn_away)
+}
+
+/// A client whose SYN goes to a listener that turns away tries again.
+pub(crate) fn prefer_listeners_from(listener: SocketRef<'_>, first: usize) -> io::Result<()> {
+    let simulation = |_: &mut super::Kernel, _| Ok(());
+    let real = |listener: BorrowedFd<'_>| listener_filter::prefer_listeners_from(listener, first);
+    either(listener, simulation, real)
 }
 
 pub(crate) fn fin_on_close(socket: SocketRef<'_>) -> io::Result<()> {

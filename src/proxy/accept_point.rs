@@ -1,0 +1,65 @@
+//! A place where an accept loop takes connections, as the driver of the lane steers the loop: a
+//! later configuration gives the loop a new context, or stops the loop.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use super::listener_context::ListenerContext;
+use super::spare::Spares;
+use crate::net::Listener;
+use crate::runtime::Latch;
+
+/// The state that an accept loop shares with the driver of its lane.
+#[derive(Debug)]
+pub struct AcceptPoint {
+    pub(super) listener: Listener,
+    context: RefCell<Rc<ListenerContext>>,
+    /// Sockets for the first session, as far as this machine has descriptors. Opened with the
+    /// point, so that a running server holds all the descriptors that it needs without a session.
+    pub(super) spares: RefCell<Spares>,
+    /// Opens when the accept loop has to stop.
+    pub(super) stop: Latch,
+}
+
+impl AcceptPoint {
+    /// A point whose connections belong to the listener of this context.
+    #[must_use]
+    pub fn new(listener: Listener, context: Rc<ListenerContext>) -> Rc<Self> {
+        let mut spares = Spares::default();
+        // The accept loop tries again and reports a failure before it accepts.
+        drop(spares.fill(&context.service));
+        Rc::new(Self {
+            listener,
+            spares: RefCell::new(spares),
+            context: RefCell::new(context),
+            stop: Latch::default(),
+        })
+    }
+
+    /// The listener of the next connection.
+    #[must_use]
+    pub fn context(&self) -> Rc<ListenerContext> {
+        Rc::clone(&self.context.borrow())
+    }
+
+    /// Gives later connections, and those that wait in the backlog, to another listener.
+    pub fn switch(&self, to: Rc<ListenerContext>) {
+        // Dropped behind the borrow: the last reference drops an upstream, too.
+        drop(self.context.replace(to));
+    }
+
+    /// Changes how many connections may wait for an accept. The system may allow fewer.
+    ///
+    /// # Errors
+    /// Those of `listen(2)`.
+    pub fn change_backlog(&self, backlog: u32) -> io::Result<()> {
+        self.listener.change_backlog(backlog)
+    }
+
+    /// Stops the accept loop. Clients that the kernel has accepted are still served. Called as if
+    /// in the lane's turn.
+    pub fn stop(&self) {
+        self.stop.open();
+    }
+}

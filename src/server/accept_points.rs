@@ -1,0 +1,153 @@
+//! The accept loops of a lane, and the lane's contexts of the listeners.
+//!
+//! Owned by the lane's driver and used between turns. A context lives as long as an accept loop or
+//! a session of it; a connection from another lane may need a context that this lane does not have
+//! yet, or no longer.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use super::command::{NewPoint, Switch};
+use super::point::PointId;
+use crate::net::Listener;
+use crate::proxy::{
+    AcceptPoint, Admitted, Delivery, Handed, Handoff, ListenerContext, ListenerId, SharedListener,
+    accept,
+};
+use crate::runtime::Handle;
+
+/// All accept loops of a lane.
+#[derive(Debug)]
+pub(super) struct AcceptPoints {
+    lane: Handle,
+    lane_index: usize,
+    contexts: BTreeMap<ListenerId, Weak<ListenerContext>>,
+    /// The points of the configuration in service.
+    points: BTreeMap<PointId, Rc<AcceptPoint>>,
+    /// Between this lane and the others, once the lane has accepted.
+    handoff: Option<Arc<Handoff>>,
+    /// The number of running accept loops, those that stop included.
+    running: Rc<Cell<usize>>,
+}
+
+impl AcceptPoints {
+    /// No accept loop yet.
+    pub(super) fn new(lane: Handle, lane_index: usize) -> Self {
+        Self {
+            lane,
+            lane_index,
+            contexts: BTreeMap::new(),
+            points: BTreeMap::new(),
+            handoff: None,
+            running: Rc::default(),
+        }
+    }
+
+    /// Accepts as the switch says. Called as if in the lane's turn.
+    pub(super) fn switch(&mut self, switch: Switch) {
+        let Switch {
+            listeners,
+            kept,
+            new,
+            handoff,
+        } = switch;
+        self.contexts
+            .retain(|_, context| context.strong_count() > 0);
+        let mut before = std::mem::take(&mut self.points);
+        for kept in kept.iter() {
+            // A point of another lane, where one socket accepts for all.
+            let Some(own) = before.remove(&kept.point) else {
+                continue;
+            };
+            own.switch(self.context(&listeners[kept.listener]));
+            if kept.is_replaced {
+                own.stop();
+                continue;
+            }
+            if let Some(backlog) = kept.new_backlog {
+                // The system takes any number, and fewer clients wait if it does not.
+                drop(own.change_backlog(backlog));
+            }
+            self.points.insert(kept.point, own);
+        }
+        before.into_values().for_each(|removed| removed.stop());
+        for new in new {
+            let context = self.context(&listeners[new.listener]);
+            self.start(new, context, Arc::clone(&handoff));
+        }
+        self.handoff = Some(handoff);
+    }
+
+    /// Stops all accept loops. Called as if in the lane's turn.
+    pub(super) fn stop(&mut self) {
+        std::mem::take(&mut self.points)
+            .into_values()
+            .for_each(|own| own.stop());
+    }
+
+    /// Starts the session of a handed-over connection. Called as if in the lane's turn.
+    pub(super) fn start_handed(&mut self, handed: Handed) {
+        let context = self.context(handed.listener());
+        handed.start(&context);
+    }
+
+    /// Whether no accept loop is left to start a session here or to hand a connection to this lane.
+    /// Handed-over connections may still wait in the mailbox.
+    pub(super) fn accept_no_more(&self) -> bool {
+        let elsewhere = self.handoff.as_ref();
+        self.running.get() == 0 && elsewhere.is_none_or(|handoff| handoff.is_over())
+    }
+
+    /// The number of connections on the way to this lane.
+    pub(super) fn in_transit(&self) -> usize {
+        let handoff = self.handoff.as_ref();
+        handoff.map_or(0, |handoff| handoff.in_transit(self.lane_index))
+    }
+
+    /// This lane's context of a listener.
+    fn context(&mut self, shared: &Arc<SharedListener>) -> Rc<ListenerContext> {
+        let place = self.contexts.entry(shared.id).or_default();
+        place.upgrade().unwrap_or_else(|| {
+            let context = ListenerContext::new(shared, &self.lane, self.lane_index);
+            *place = Rc::downgrade(&context);
+            context
+        })
+    }
+
+    /// The number of listeners that are remembered.
+    #[cfg(test)]
+    pub(super) fn contexts(&self) -> usize {
+        self.contexts.len()
+    }
+
+    fn start(&mut self, new: NewPoint, context: Rc<ListenerContext>, handoff: Arc<Handoff>) {
+        let delivery = Delivery::new(handoff, new.is_spread);
+        let point = AcceptPoint::new(Listener::attach(&self.lane, new.socket, new.kind), context);
+        let running = Running::new(&self.running);
+        let deliver = move |context: &Rc<ListenerContext>, admitted: Admitted| {
+            let _until_the_loop_ends = &running;
+            delivery.deliver(context, admitted);
+        };
+        self.lane
+            .spawn(&"accept", accept(Rc::clone(&point), deliver));
+        self.points.insert(new.point, point);
+    }
+}
+
+/// Counts an accept loop, until dropped with the loop.
+struct Running(Rc<Cell<usize>>);
+
+impl Running {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

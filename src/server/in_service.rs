@@ -1,0 +1,258 @@
+//! The configuration in service, and how another takes its place: bind, listen, then one switch for
+//! each lane. Until the switch nothing changes, and a switch cannot fail.
+
+use std::sync::{Arc, Weak};
+
+use super::bind::{Sockets, bind, in_words, listen};
+use super::changeable::Changeable;
+use super::command::{NewPoint, Switch};
+use super::error::ServerError;
+use super::generation::Generation;
+use super::here::Pause;
+use super::point::{Points, Steps};
+use crate::config::{Bind, Service};
+use crate::control::GenerationView;
+use crate::proxy::{Handoff, KnownUpstreams, SessionIds, SessionLimit, SharedListener};
+use crate::sys::{self, Time};
+
+/// The configuration in service, and what outlives it.
+#[derive(Debug)]
+pub(crate) struct InService {
+    lanes: usize,
+    /// The number of configurations that were in service.
+    applied: u32,
+    changeable: Changeable,
+    generation: Generation,
+    /// When the generation began.
+    since: Time,
+    /// Generations from before, as long as they have sessions.
+    past: Vec<Past>,
+    points: Points,
+    limit: Arc<SessionLimit>,
+    ids: Arc<SessionIds>,
+    known: KnownUpstreams,
+}
+
+/// A generation that takes no new connections.
+#[derive(Debug)]
+struct Past {
+    view: GenerationView,
+    since: Time,
+    /// Alive as long as sessions have them.
+    listeners: Vec<Weak<SharedListener>>,
+}
+
+/// A configuration whose listeners are bound. A drop closes them.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    changeable: Changeable,
+    steps: Steps,
+    /// By wanted point.
+    sockets: Vec<Sockets>,
+}
+
+impl InService {
+    /// Nothing is in service, on so many lanes.
+    pub(crate) fn new(lanes: usize) -> Self {
+        Self {
+            lanes,
+            applied: 0,
+            changeable: Changeable::default(),
+            generation: Generation::default(),
+            since: Time::ZERO,
+            past: Vec::new(),
+            points: Points::default(),
+            limit: SessionLimit::new(0),
+            ids: Arc::default(),
+            known: KnownUpstreams::default(),
+        }
+    }
+
+    /// Binds the addresses of a configuration that are not in service. Waits by `pause` for ports
+    /// in use, until `patience`.
+    ///
+    /// # Errors
+    /// An address cannot be bound.
+    pub(crate) fn bind(
+        &self,
+        changeable: Changeable,
+        patience: Time,
+        pause: Pause<'_>,
+    ) -> Result<Prepared, ServerError> {
+        let steps = self.points.steps_to(&changeable.listeners);
+        let listeners = &changeable.listeners;
+        let sockets = bind(&steps.wanted, listeners, self.lanes, patience, pause)?;
+        Ok(Prepared {
+            changeable,
+            steps,
+            sockets,
+        })
+    }
+
+    /// Puts a configuration that listens into service. Returns the switch of each lane.
+    pub(crate) fn apply(&mut self, prepared: Prepared, handoff: &Arc<Handoff>) -> Vec<Switch> {
+        let Prepared {
+            changeable,
+            steps,
+            mut sockets,
+        } = prepared;
+        let bound: Vec<Bind> = sockets.iter().map(|sockets| sockets.at.clone()).collect();
+        self.announce(&changeable, &steps, &bound);
+        let files = sockets.iter_mut().map(|sockets| sockets.file.take());
+        let opened = bound.iter().cloned().zip(files).collect();
+        let ids = self.points.take(&steps, opened, &changeable.listeners);
+        // Before the lanes start sessions of the configuration.
+        self.limit.set_max(changeable.max_sessions);
+        self.remember();
+        let (limit, own) = (&self.limit, &self.ids);
+        self.generation = Generation::new(self.applied, &changeable, limit, own, &mut self.known);
+        self.since = sys::now();
+        self.applied += 1;
+        self.changeable = changeable;
+        let kept: Arc<[_]> = steps.kept.into();
+        let switch = |_| Switch {
+            listeners: Arc::clone(self.generation.listeners()),
+            kept: Arc::clone(&kept),
+            new: Vec::new(),
+            handoff: Arc::clone(handoff),
+        };
+        let mut switches: Vec<Switch> = (0..self.lanes).map(switch).collect();
+        for ((wanted, point), sockets) in steps.wanted.iter().zip(ids).zip(sockets) {
+            let Sockets {
+                kind,
+                of_lanes,
+                is_spread,
+                ..
+            } = sockets;
+            handoff.expect(of_lanes.len());
+            for (switch, socket) in switches.iter_mut().zip(of_lanes) {
+                switch.new.push(NewPoint {
+                    point,
+                    listener: wanted.listener,
+                    socket,
+                    kind,
+                    is_spread,
+                });
+            }
+        }
+        switches
+    }
+
+    /// Logs the addresses that open and close.
+    fn announce(&self, to: &Changeable, steps: &Steps, bound: &[Bind]) {
+        let wanted = steps.wanted.iter().map(|wanted| wanted.listener);
+        let opened: Vec<_> = wanted.zip(bound.iter().cloned()).collect();
+        for (index, address) in in_words(&opened) {
+            let listener = &to.listeners[index];
+            let (service, upstream) = match listener.service {
+                Service::Echo => ("echo", None),
+                Service::Proxy { upstream } => ("proxy", Some(&*to.upstreams[upstream].name)),
+            };
+            tracing::info!(
+                name = &*listener.name,
+                %address,
+                service,
+                upstream,
+                "listening"
+            );
+        }
+        for point in self
+            .points
+            .iter()
+            .filter(|point| steps.removed.contains(&point.id))
+        {
+            tracing::info!(name = &*point.listener, address = %point.at.to, "listening no more");
+        }
+    }
+
+    /// Puts the present generation among those of the past.
+    fn remember(&mut self) {
+        self.past.retain(Past::has_sessions);
+        if self.applied > 0 {
+            let listeners = self.generation.listeners().iter();
+            self.past.push(Past {
+                view: self.view(),
+                since: self.since,
+                listeners: listeners.map(Arc::downgrade).collect(),
+            });
+        }
+    }
+
+    fn view(&self) -> GenerationView {
+        GenerationView {
+            generation: self.generation.number(),
+            is_current: true,
+            age_s: sys::now().since(self.since).as_secs(),
+            listeners: self.changeable.listeners.len(),
+            upstreams: self.changeable.upstreams.len(),
+        }
+    }
+
+    /// The generations that have sessions, or may get some; oldest first.
+    pub(super) fn generations(&self) -> Vec<GenerationView> {
+        let past = self.past.iter().filter(|past| past.has_sessions());
+        let past = past.map(|past| GenerationView {
+            is_current: false,
+            age_s: sys::now().since(past.since).as_secs(),
+            ..past.view.clone()
+        });
+        past.chain([self.view()]).collect()
+    }
+
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// The present configuration.
+    pub(super) fn changeable(&self) -> &Changeable {
+        &self.changeable
+    }
+
+    /// The present generation.
+    pub(crate) fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    /// Removes the files of unix sockets: new clients find nobody, or a successor. Those that wait
+    /// are served.
+    pub(super) fn remove_files(&mut self) {
+        self.points.remove_files();
+    }
+
+    /// The addresses that clients can connect to.
+    pub(super) fn points(&self) -> &Points {
+        &self.points
+    }
+
+    /// The limit on sessions of all generations.
+    pub(crate) fn limit(&self) -> &Arc<SessionLimit> {
+        &self.limit
+    }
+}
+
+impl Past {
+    fn has_sessions(&self) -> bool {
+        self.listeners
+            .iter()
+            .any(|listener| listener.strong_count() > 0)
+    }
+}
+
+impl Prepared {
+    /// Lets the sockets of the new points listen. From here on clients connect.
+    ///
+    /// # Errors
+    /// A socket cannot listen.
+    pub(crate) fn listen(&self) -> Result<(), ServerError> {
+        listen(
+            &self.steps.wanted,
+            &self.sockets,
+            &self.changeable.listeners,
+        )
+    }
+
+    /// What the switch will do to the points in service.
+    pub(super) fn steps(&self) -> &Steps {
+        &self.steps
+    }
+}
