@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::accept_point::AcceptPoint;
 use super::admitted::Admitted;
-use super::limit::{Permit, SessionLimit};
+use super::limit::Permit;
 use super::listener_context::ListenerContext;
 use super::spare::Spares;
 use crate::net::Accepted;
@@ -34,7 +34,7 @@ const HANDSHAKE: Duration = Duration::from_millis(100);
 pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext>, Admitted)) {
     let listener = &point.listener;
     let first = point.context();
-    let (mut seats, mut spares) = (Seats::of(&first.limit), point.spares.take());
+    let (mut seats, mut spares) = (Seats::default(), point.spares.take());
     let lane = first.lane.clone();
     drop(first);
     let mut stopped = pin!(point.stop.pass());
@@ -66,7 +66,7 @@ pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext
             Err(_) => accept_later(&point, &mut seats, &mut spares, true).await,
         };
         if let Some(connection) = connection {
-            let permit = context.permit(&seats.permit).await;
+            let permit = context.permit(&mut seats.permit).await;
             admit(&point, connection, permit, &mut spares, &deliver);
         }
     }
@@ -94,7 +94,7 @@ async fn serve(
             };
         }
         if taken.is_some() {
-            let permit = point.context().permit(&seats.permit).await;
+            let permit = point.context().permit(&mut seats.permit).await;
             let connection = taken.take().expect("kept above");
             admit(point, connection, permit, spares, deliver);
             streak += 1;
@@ -124,20 +124,12 @@ fn admit(
     deliver(&context, admitted);
 }
 
-/// Where an accept loop waits.
+/// Where an accept loop waits. Made on first use: with thousands of addresses few loops ever wait,
+/// and the time of a seat is in the number of seats.
+#[derive(Default)]
 struct Seats {
-    permit: Seat,
-    /// Made on first use.
+    permit: Option<Seat>,
     descriptor: Option<Seat>,
-}
-
-impl Seats {
-    fn of(limit: &SessionLimit) -> Self {
-        Self {
-            permit: limit.seat(),
-            descriptor: None,
-        }
-    }
 }
 
 /// Waits for a descriptor or memory and accepts; returns `None` if the client has left. Tries after

@@ -73,11 +73,12 @@ impl ListenerContext {
     }
 
     /// A permit for a session. Waits until there is a free permit.
-    pub(super) async fn permit(&self, seat: &Seat) -> Permit {
+    pub(super) async fn permit(&self, seat: &mut Option<Seat>) -> Permit {
         if let Some(permit) = self.limit.try_acquire() {
             return permit;
         }
         self.lane.stats().permit_waits.add(1);
+        let seat = seat.get_or_insert_with(|| self.limit.seat());
         self.limit.acquire(seat).await
     }
 

@@ -12,6 +12,8 @@ mod ctl;
 mod daemon;
 mod echo;
 mod endpoints;
+#[path = "../everyday/configuration.rs"]
+mod everyday;
 mod faults;
 mod flood;
 mod limits;
@@ -21,6 +23,7 @@ mod memory;
 mod parent;
 mod proxy;
 mod reload;
+mod scale;
 mod shapes;
 mod start;
 mod stop;
