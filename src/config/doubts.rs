@@ -12,17 +12,42 @@ use super::file::File;
 use super::listener::{Listener, Service};
 use super::units;
 use super::upstream::Upstream;
-use super::{Config, OnRemoved, SocketOptions};
+use super::{Config, Control, OnRemoved, SocketOptions};
 
 /// Unix sockets have no options of TCP, and do not pass on others.
 const UNUSED_SOCKET: &str = "a unix socket has none of these options";
 const UNUSED_UNIX: &str = "no unix socket of this listener has a file";
+
+/// A key of the control socket without effect: key, reason and remedy.
+fn control(
+    control: &Control,
+    file: &File<'_>,
+) -> Option<(&'static str, &'static str, &'static str)> {
+    let written = |keys: &[&'static str]| keys.iter().copied().find(|key| file.has(key));
+    if control.socket.is_none() {
+        let why = "there is no control socket";
+        let key = written(&["control.mode", "control.read", "control.operate"])?;
+        return Some((key, why, "control.socket, too, or leave it out"));
+    }
+    // Without the write permission of group and others, only the owner and root connect.
+    let admits_others = control.mode & 0o022 != 0;
+    let key = match (control.read.is_empty(), control.operate.is_empty()) {
+        (false, _) => "control.read",
+        (true, false) => "control.operate",
+        (true, true) => return None,
+    };
+    let why = "control.mode lets no further user connect";
+    (!admits_others).then_some((key, why, "control.mode = \"0666\", too, or leave it out"))
+}
 
 /// Adds every warning to the list of `file`, which is the text of `config`.
 pub(super) fn find(config: &Config, file: &File<'_>) {
     let doubt = |key: String, why: &'static str, write: String| {
         file.refuse(&key, Reason::Senseless { why, write });
     };
+    if let Some((key, why, write)) = control(&config.control, file) {
+        doubt(key.to_owned(), why, write.to_owned());
+    }
     for (index, listener) in config.listeners.iter().enumerate() {
         let path = format!("listener[{index}]");
         timeouts(listener, file, &path);

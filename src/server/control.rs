@@ -126,8 +126,17 @@ impl Drop for ControlSockets {
     }
 }
 
+/// Whether the users and the folder of the socket are there, and no other file is in the way. A
+/// process that listens on the socket may be the one to be replaced.
+pub(super) fn check(control: &config::Control) -> impl Iterator<Item = ServerError> {
+    let access = access(control).err();
+    let socket = control.socket.as_deref().map(LocalListener::check);
+    let socket = socket.and_then(Result::err).map(refusal);
+    access.into_iter().chain(socket)
+}
+
 /// The users of the configuration, by number.
-pub(super) fn access(control: &config::Control) -> Result<Access, ServerError> {
+fn access(control: &config::Control) -> Result<Access, ServerError> {
     let numbers = |key: &str, users: &[String]| {
         let number = |(index, user): (usize, &String)| {
             user_number(user).ok_or_else(|| ServerError::Impossible {
@@ -152,33 +161,38 @@ fn admin(config: &Config) -> Result<Option<Arc<LocalListener>>, ServerError> {
     let Some(path) = &config.control.socket else {
         return Ok(None);
     };
-    let impossible = |remedy: String| ServerError::Impossible {
-        key: "control.socket".to_owned(),
-        remedy,
-    };
     let bound = LocalListener::bind(path, config.control.mode);
-    let socket = bound.map_err(|error| {
-        impossible(match error {
-            LocalError::Live => "another process listens on this socket; stop that process, or \
-                                 give each server a file of its own"
-                .to_owned(),
-            LocalError::NoSocket => {
-                "this file is no socket, and is not replaced; name another file".to_owned()
-            }
-            LocalError::Unsupported => {
-                "this system has no local sockets that name their users; leave the key out"
-                    .to_owned()
-            }
-            LocalError::System(error) => format!(
-                "cannot listen there: {error}; name a file in a folder that exists and that this \
-                 user may write (systemd: RuntimeDirectory=), or write \"off\""
-            ),
-        })
-    })?;
+    let socket = bound.map_err(refusal)?;
     // The user of the server connects by the permissions of the file, too.
     if let Some(account) = process::account(&config.process)? {
         let given = account.give(path);
         given.map_err(|error| impossible(format!("cannot be given to process.user: {error}")))?;
     }
     Ok(Some(Arc::new(socket)))
+}
+
+/// The error of the key of the socket.
+fn refusal(error: LocalError) -> ServerError {
+    impossible(match error {
+        LocalError::Live => "another process listens on this socket; stop that process, or give \
+                             each server a file of its own"
+            .to_owned(),
+        LocalError::NoSocket => {
+            "this file is no socket, and is not replaced; name another file".to_owned()
+        }
+        LocalError::Unsupported => {
+            "this system has no local sockets that name their users; leave the key out".to_owned()
+        }
+        LocalError::System(error) => format!(
+            "cannot listen there: {error}; name a file in a folder that exists and that this user \
+             may write (systemd: RuntimeDirectory=), or write \"off\""
+        ),
+    })
+}
+
+fn impossible(remedy: String) -> ServerError {
+    ServerError::Impossible {
+        key: "control.socket".to_owned(),
+        remedy,
+    }
 }

@@ -85,6 +85,16 @@ fn linux() -> Vec<Case> {
             ],
         ),
         (
+            "[control]\nsocket = '/nosuch/control.sock'\nread = ['root', 'nosuch']\n\
+             [[listener]]\nname = 'e'\nservice = 'echo'\nbind = '127.0.0.1:0'\n"
+                .to_owned(),
+            vec![
+                "2: control.socket = '/nosuch/control.sock': cannot listen there: No such file"
+                    .to_owned(),
+                "3: control.read[1] = 'nosuch': there is no such user in /etc/passwd".to_owned(),
+            ],
+        ),
+        (
             "[runtime]\nlanes = [1023]\npoller = 'kqueue'\n[[listener]]\nname = 'e'\n\
              service = 'echo'\nbind = '203.0.113.1:9'\n"
                 .to_owned(),

@@ -133,6 +133,32 @@ fn doubts_what_cannot_be_meant() {
 }
 
 #[test]
+fn doubts_a_control_socket_for_nobody() {
+    const USED: &str = "control = { socket = '/run/c', ";
+    for (lines, expected) in [
+        (
+            "control.mode = '0666'".to_owned(),
+            "3: control.mode = '0666': there is no control socket; write control.socket, too, or \
+             leave it out",
+        ),
+        (
+            format!("{USED}operate = ['www'] }}"),
+            "3: control.operate = ['www']: control.mode lets no further user connect; write control.mode = \
+             \"0666\", too, or leave it out",
+        ),
+        (format!("{USED}mode = '0660', operate = ['www'] }}"), ""),
+        (format!("{USED}mode = '0600' }}"), ""),
+        ("control.tcp = '127.0.0.1:9100'".to_owned(), ""),
+    ] {
+        assert_eq!(
+            doubts(&format!("{ECHO}{lines}")).concat(),
+            expected,
+            "{lines}"
+        );
+    }
+}
+
+#[test]
 fn does_not_doubt_the_default_or_the_least() {
     assert_eq!(doubts(DEFAULT), [""; 0]);
     assert_eq!(doubts(ECHO), [""; 0]);

@@ -30,6 +30,10 @@ pub(crate) enum LocalError {
 pub(crate) struct LocalListener(Infallible);
 
 impl LocalListener {
+    pub(crate) fn check(_path: &Path) -> Result<(), LocalError> {
+        Err(LocalError::Unsupported)
+    }
+
     pub(crate) fn bind(_path: &Path, _mode: u32) -> Result<Self, LocalError> {
         Err(LocalError::Unsupported)
     }

@@ -43,6 +43,16 @@ pub(crate) struct LocalListener {
 }
 
 impl LocalListener {
+    /// Whether the folder of the path exists, and no file of a further kind is in the way.
+    pub(crate) fn check(path: &Path) -> Result<(), LocalError> {
+        if let Ok(found) = fs::symlink_metadata(path) {
+            let is_socket = found.file_type().is_socket();
+            return is_socket.then_some(()).ok_or(LocalError::NoSocket);
+        }
+        let folder = path.parent().unwrap_or(path);
+        fs::metadata(folder).map(drop).map_err(LocalError::System)
+    }
+
     /// Listens at `path`, with the permissions `mode`. The file of a dead process is replaced. The
     /// file appears with the permissions, and with a listening socket: a rename moves the file
     /// from a name beside the path.
