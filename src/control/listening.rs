@@ -47,7 +47,8 @@ pub(super) async fn listen(answering: &Arc<Answering>) -> io::Result<()> {
 
 #[expect(clippy::infinite_loop, reason = "the process ends it")]
 async fn accept_admin(answering: &Arc<Answering>, socket: LocalAccepting) {
-    let accepting = Accepting::new(answering, answering.parts().limits.reserve);
+    let limits = answering.parts().limits;
+    let accepting = Accepting::new(limits.connections, limits.reserve);
     loop {
         let (place, stream) = accepting.next(|| socket.accept()).await;
         let answering = Arc::clone(answering);
@@ -63,7 +64,8 @@ async fn accept_admin(answering: &Arc<Answering>, socket: LocalAccepting) {
 
 #[expect(clippy::infinite_loop, reason = "the process ends it")]
 async fn accept_health(answering: &Arc<Answering>, socket: tokio::net::TcpListener) {
-    let accepting = Accepting::new(answering, 1);
+    let limits = answering.parts().limits;
+    let accepting = Accepting::new(limits.health_connections, 1);
     loop {
         let accept = async || Ok(socket.accept().await?.0);
         let (place, stream) = accepting.next(accept).await;
@@ -95,9 +97,9 @@ impl Drop for Place {
 }
 
 impl Accepting {
-    fn new(answering: &Answering, reserve: usize) -> Self {
+    fn new(connections: usize, reserve: usize) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(answering.parts().limits.connections)),
+            places: Arc::new(Semaphore::new(connections)),
             reserve: Arc::new(Mutex::new(Reserve::new(reserve))),
             failures: LogInterval::default(),
         }

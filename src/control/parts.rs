@@ -53,8 +53,10 @@ impl fmt::Debug for Parts {
 /// The bounds of requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Connections at a time, for each of the two sockets. Further connections wait in the backlog.
+    /// Connections of the admin API at a time. Further connections wait in the backlog.
     pub(crate) connections: usize,
+    /// The same for health checks.
+    pub(crate) health_connections: usize,
     /// For a request's header, also between two requests of a connection.
     pub(crate) header: Duration,
     /// For a request's body.
@@ -72,7 +74,9 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            // With the sockets and the reserve some 55 descriptors, of the 64 kept by the plan.
             connections: 32,
+            health_connections: 8,
             header: Duration::from_secs(5),
             body: Duration::from_secs(5),
             answer: Duration::from_secs(10),
