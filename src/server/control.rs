@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::command::{Command, LaneSenders};
+use super::control_checks::{access, impossible, refusal};
 use super::error::ServerError;
 use super::log_control::LogControl;
 use super::process;
 use super::supervision::Event;
-use crate::config::{self, Bind, Config, LogLevel};
+use crate::config::{Bind, Config, LogLevel};
 use crate::control::{self, Access, Lane, Limits, Parts, Sockets};
 use crate::poller::BackEnd;
-use crate::sys::local::{LocalError, LocalListener, effective_user, user_number};
+use crate::sys::local::{LocalListener, effective_user};
 
 /// The sockets of the control plane. Drop removes the file of the control socket.
 #[derive(Debug)]
@@ -126,37 +127,6 @@ impl Drop for ControlSockets {
     }
 }
 
-/// Whether the users and the folder of the socket are there, and no other file is in the way. A
-/// process that listens on the socket may be the one to be replaced.
-pub(super) fn check(control: &config::Control) -> impl Iterator<Item = ServerError> {
-    let access = access(control).err();
-    let socket = control.socket.as_deref().map(LocalListener::check);
-    let socket = socket.and_then(Result::err).map(refusal);
-    access.into_iter().chain(socket)
-}
-
-/// The users of the configuration, by number.
-fn access(control: &config::Control) -> Result<Access, ServerError> {
-    let numbers = |key: &str, users: &[String]| {
-        let number = |(index, user): (usize, &String)| {
-            user_number(user).ok_or_else(|| ServerError::Impossible {
-                key: format!("control.{key}[{index}]"),
-                remedy: "there is no such user in /etc/passwd".to_owned(),
-            })
-        };
-        users
-            .iter()
-            .enumerate()
-            .map(number)
-            .collect::<Result<Vec<u32>, _>>()
-    };
-    Ok(Access {
-        own: 0,
-        read: numbers("read", &control.read)?,
-        operate: numbers("operate", &control.operate)?,
-    })
-}
-
 fn admin(config: &Config) -> Result<Option<Arc<LocalListener>>, ServerError> {
     let Some(path) = &config.control.socket else {
         return Ok(None);
@@ -169,30 +139,4 @@ fn admin(config: &Config) -> Result<Option<Arc<LocalListener>>, ServerError> {
         given.map_err(|error| impossible(format!("cannot be given to process.user: {error}")))?;
     }
     Ok(Some(Arc::new(socket)))
-}
-
-/// The error of the key of the socket.
-fn refusal(error: LocalError) -> ServerError {
-    impossible(match error {
-        LocalError::Live => "another process listens on this socket; stop that process, or give \
-                             each server a file of its own"
-            .to_owned(),
-        LocalError::NoSocket => {
-            "this file is no socket, and is not replaced; name another file".to_owned()
-        }
-        LocalError::Unsupported => {
-            "this system has no local sockets that name their users; leave the key out".to_owned()
-        }
-        LocalError::System(error) => format!(
-            "cannot listen there: {error}; name a file in a folder that exists and that this user \
-             may write (systemd: RuntimeDirectory=), or write \"off\""
-        ),
-    })
-}
-
-fn impossible(remedy: String) -> ServerError {
-    ServerError::Impossible {
-        key: "control.socket".to_owned(),
-        remedy,
-    }
 }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::changeable::Changeable;
-use super::control;
+use super::control_checks;
 use super::error::ServerError;
 use super::inherited::Given;
 use super::log;
@@ -111,7 +111,7 @@ fn look<P>(
         here.errors.extend(process::account(&config.process).err());
         here.errors
             .extend(process::check_pid_file(&config.process).err());
-        here.errors.extend(control::check(&config.control));
+        here.errors.extend(control_checks::check(&config.control));
         here.lanes();
     }
     here.errors.extend(log::check(&config.log).err());

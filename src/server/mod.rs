@@ -11,6 +11,7 @@ mod bind;
 mod changeable;
 mod command;
 mod control;
+mod control_checks;
 mod error;
 mod generation;
 mod here;

@@ -143,8 +143,8 @@ fn doubts_a_control_socket_for_nobody() {
         ),
         (
             format!("{USED}operate = ['www'] }}"),
-            "3: control.operate = ['www']: control.mode lets no further user connect; write control.mode = \
-             \"0666\", too, or leave it out",
+            "3: control.operate = ['www']: control.mode lets no further user connect; write \
+             control.mode = \"0666\", too, or leave it out",
         ),
         (format!("{USED}mode = '0660', operate = ['www'] }}"), ""),
         (format!("{USED}mode = '0600' }}"), ""),
