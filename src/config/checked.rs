@@ -6,6 +6,7 @@ use super::listener::Listener;
 use super::log::Log;
 use super::process::Process;
 use super::runtime::Runtime;
+use super::sandbox::Sandbox;
 use super::shutdown::Shutdown;
 use super::source::Source;
 use super::upstream::Upstream;
@@ -19,6 +20,8 @@ pub struct Config {
     pub(crate) process: Process,
     /// The control socket and health checks; `[control]`.
     pub(crate) control: Control,
+    /// What the server can do once it serves; `[sandbox]`.
+    pub(crate) sandbox: Sandbox,
     /// What is logged and how; `[log]`.
     pub(crate) log: Log,
     /// How sessions end; `[shutdown]`.
@@ -49,6 +52,7 @@ impl Config {
             runtime,
             process,
             control,
+            sandbox,
             log,
             shutdown,
             listeners: _,
@@ -59,6 +63,7 @@ impl Config {
             .table("runtime", runtime.keys())
             .table("process", process.keys())
             .table("control", control.keys())
+            .table("sandbox", sandbox.keys())
             .table("log", log.keys())
             .table("shutdown", shutdown.keys())
     }

@@ -32,6 +32,7 @@ mod on_removed;
 mod process;
 mod repeated;
 mod runtime;
+mod sandbox;
 mod section;
 mod shutdown;
 mod slips;
@@ -58,6 +59,7 @@ pub(crate) use log::{Log, LogFormat, LogLevel, LogTarget};
 pub(crate) use on_removed::OnRemoved;
 pub(crate) use process::Process;
 pub(crate) use runtime::{Lanes, MaxSessions, Pin, PollerChoice, Runtime};
+pub(crate) use sandbox::{Sandbox, SandboxMode};
 pub(crate) use shutdown::Shutdown;
 pub(crate) use socket::{Keepalive, SocketOptions};
 pub(crate) use source::Source;
@@ -85,6 +87,7 @@ impl Config {
             let runtime = root.table("runtime", "[runtime]", Runtime::read);
             let process = root.table("process", "[process]", Process::read);
             let control = root.table("control", "[control]", Control::read);
+            let sandbox = root.table("sandbox", "[sandbox]", Sandbox::read);
             let log = root.table("log", "[log]", Log::read);
             let shutdown = root.table("shutdown", "[shutdown]", Shutdown::read);
             let (upstreams, names) = upstream::read_all(root);
@@ -94,6 +97,7 @@ impl Config {
                 runtime,
                 process,
                 control,
+                sandbox,
                 log,
                 shutdown,
                 listeners: listeners.into_iter().collect::<Result<_, _>>()?,

@@ -62,6 +62,8 @@ fn builder(limits: &Limits) -> http1::Builder {
     builder
         // A client may send a FIN behind the request.
         .half_close(true)
+        // The sandbox permits no writev(2).
+        .writev(false)
         // Without a timer the time for the header has no effect.
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)

@@ -150,9 +150,8 @@ impl Stream {
             Err(error) => return Err(error),
         }
         let is_itself = |socket: SocketRef<'_>| {
-            // Equal ports are rare, so the second call is rare.
-            let suspect = sys::local_address(socket)?.port() == to.port();
-            Ok(suspect && sys::is_connected_to_itself(socket))
+            let from = sys::local_address(socket)?;
+            Ok((from.ip(), from.port()) == (to.ip(), to.port()))
         };
         if self.with_descriptor(is_itself).unwrap_or(false) {
             // A connect to a dead port of the ephemeral range can meet itself (simultaneous open,

@@ -7,3 +7,8 @@ use super::Refusal;
 pub fn io_uring_refusal() -> Option<Refusal> {
     Some(Refusal("not in this system".to_owned()))
 }
+
+/// There is no ring to restrict.
+pub(super) fn try_restrictions() -> std::io::Result<usize> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}

@@ -70,6 +70,8 @@ pub struct PollerOptions {
     pub receive_buffers: u16,
     /// Buffers filled for one socket in one wait, where the poller makes the read calls.
     pub receive_budget: u32,
+    /// Whether an io_uring permits the operations of its back end only, whoever submits others.
+    pub restricted: bool,
 }
 
 impl Default for PollerOptions {
@@ -79,6 +81,7 @@ impl Default for PollerOptions {
             completions: 8192,
             receive_buffers: 512,
             receive_budget: 4,
+            restricted: false,
         }
     }
 }

@@ -75,9 +75,9 @@ const CANCEL_FD: u32 = 1 << 1;
 const CANCEL_ANY: u32 = 1 << 2;
 
 impl Ring {
-    pub(super) fn open(submissions: u32, completions: u32) -> io::Result<Self> {
+    pub(super) fn open(submissions: u32, completions: u32, restricted: bool) -> io::Result<Self> {
         if !sim::is_installed() {
-            let ring = uring_ring::Ring::open(submissions, completions)?;
+            let ring = uring_ring::Ring::open(submissions, completions, restricted)?;
             return Ok(Self::Real(Box::new(ring)));
         }
         let completions = usize::try_from(completions).expect("fits");
@@ -88,6 +88,14 @@ impl Ring {
             early: VecDeque::new(),
             asleep: false,
         }))
+    }
+
+    /// See the real ring. The simulated kernel restricts no ring.
+    pub(super) fn restrict(&self) -> io::Result<()> {
+        match self {
+            Self::Real(ring) => ring.restrict(),
+            Self::Simulated(_) => Ok(()),
+        }
     }
 
     /// See the real ring.

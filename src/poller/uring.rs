@@ -67,8 +67,12 @@ pub(super) struct Uring {
 
 impl Uring {
     pub(super) fn open(options: PollerOptions, pool: Pool) -> io::Result<Self> {
-        let ring = Ring::open(options.submissions, options.completions)?;
+        let restricted = options.restricted;
+        let ring = Ring::open(options.submissions, options.completions, restricted)?;
         let buffers = Buffers::register(&ring, options.receive_buffers)?;
+        if restricted {
+            ring.restrict()?;
+        }
         Ok(Self {
             ring,
             buffers,

@@ -8,9 +8,10 @@ use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::time::Duration;
 
+use io_uring::register::Restriction;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, Timespec};
-use io_uring::{EnterFlags, IoUring, cqueue, opcode};
+use io_uring::{EnterFlags, IoUring, Submitter, cqueue, opcode};
 
 use super::Wait;
 use super::alarm::Alarm;
@@ -21,6 +22,17 @@ use crate::sys;
 const REGISTER_RING_FDS: libc::c_uint = 20;
 /// `IORING_UNREGISTER_RING_FDS`.
 const UNREGISTER_RING_FDS: libc::c_uint = 21;
+/// The operations of the back end, for restricted rings.
+const OPERATIONS: &[u8] = &[
+    opcode::AsyncCancel::CODE,
+    opcode::Close::CODE,
+    opcode::Connect::CODE,
+    opcode::PollAdd::CODE,
+    opcode::Read::CODE,
+    opcode::Recv::CODE,
+    opcode::Send::CODE,
+    opcode::SendMsg::CODE,
+];
 /// User data of ops whose completions are dropped.
 pub(super) const IGNORED: u64 = u64::MAX - 1;
 /// User data of the alarm's poll; `uring` defines the rest.
@@ -79,8 +91,13 @@ struct RingUpdate {
 }
 
 impl Ring {
-    pub(super) fn open(submissions: u32, completions: u32) -> io::Result<Self> {
-        let ring = IoUring::builder()
+    /// `restricted` rings are open to `register_buffers` alone until `restrict`.
+    pub(super) fn open(submissions: u32, completions: u32, restricted: bool) -> io::Result<Self> {
+        let mut builder = IoUring::builder();
+        if restricted {
+            builder.setup_r_disabled();
+        }
+        let ring = builder
             .dontfork()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -107,6 +124,11 @@ impl Ring {
             alarm: Alarm::open()?,
             alarm_polled: false,
         })
+    }
+
+    /// Restricts and opens a ring that was opened `restricted`.
+    pub(super) fn restrict(&self) -> io::Result<()> {
+        restrict(&self.ring.submitter())
     }
 
     /// Registers memory as the provided buffer ring of `group`.
@@ -322,4 +344,31 @@ pub(super) fn from_user_data(data: u64) -> (Socket, OpKind) {
         },
         kind,
     )
+}
+
+/// Restricts a disabled ring to the operations, flags and registrations of the back end for the
+/// life of the ring, then enables the ring for the calling thread (`io_uring_register(2)`, Linux
+/// 5.10). A filter on system calls does not see the operations of a ring.
+pub(super) fn restrict(ring: &Submitter<'_>) -> io::Result<()> {
+    let flags = Flags::BUFFER_SELECT | Flags::SKIP_SUCCESS;
+    // The end of a ring; every other registration happens while the ring is disabled.
+    let registration = u8::try_from(UNREGISTER_RING_FDS).expect("the code is a byte");
+    let mut restrictions = vec![
+        Restriction::sqe_flags_allowed(flags.bits()),
+        Restriction::register_op(registration),
+    ];
+    restrictions.extend(OPERATIONS.iter().map(|code| Restriction::sqe_op(*code)));
+    ring.register_restrictions(&mut restrictions)?;
+    ring.register_enable_rings()
+}
+
+/// Tries the restrictions on a ring, and closes the ring; returns the number of permitted
+/// operations.
+///
+/// # Errors
+/// The kernel's, if the kernel does not restrict rings.
+pub(super) fn try_restrictions() -> io::Result<usize> {
+    let ring: IoUring = IoUring::builder().setup_r_disabled().build(2)?;
+    restrict(&ring.submitter())?;
+    Ok(OPERATIONS.len())
 }

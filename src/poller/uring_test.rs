@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::op::{Close, Completion, Event, Op};
+use super::uring_ring;
 use super::{BackEnd, Poller, PollerOptions, Refusal, Wait};
 use crate::buf::{Chain, Pool, PoolOptions};
 use crate::sys;
@@ -16,8 +18,13 @@ use crate::sys;
 /// kernel too old (6.1 is needed), no memory to lock.
 #[must_use]
 pub fn io_uring_refusal() -> Option<Refusal> {
-    let error = try_it().err()?;
-    Some(Refusal(reason(&error, sys::io_uring_disabled())))
+    // Once: the answer holds for the life of the process, whose sandbox later refuses new rings.
+    static ANSWER: OnceLock<Option<Refusal>> = OnceLock::new();
+    let answer = ANSWER.get_or_init(|| {
+        let error = try_it().err()?;
+        Some(Refusal(reason(&error, sys::io_uring_disabled())))
+    });
+    answer.clone()
 }
 
 /// The reason for an operator; `sysctl` is the value of `kernel.io_uring_disabled`.
@@ -76,6 +83,11 @@ fn try_it() -> io::Result<()> {
     Ok(())
 }
 
+/// See `uring_ring`.
+pub(super) fn try_restrictions() -> io::Result<usize> {
+    uring_ring::try_restrictions()
+}
+
 fn small_poller() -> io::Result<Poller> {
     let options = PollerOptions {
         submissions: 8,
@@ -127,7 +139,13 @@ fn unexpected() -> io::Error {
 mod tests {
     use std::io;
 
-    use super::{io_uring_refusal, reason};
+    use io_uring::squeue::{Entry, Flags};
+    use io_uring::types::Fd;
+    use io_uring::{IoUring, opcode};
+
+    use super::{io_uring_refusal, reason, try_restrictions};
+    use crate::poller::require_io_uring::require_io_uring;
+    use crate::poller::uring_ring::restrict;
 
     #[test]
     fn says_why_and_what_would_help() {
@@ -198,5 +216,39 @@ mod tests {
             _ => return,
         };
         assert_eq!(said.as_deref(), Some(expected));
+    }
+
+    /// The result of an operation that needs nothing.
+    fn result(ring: &mut IoUring, entry: &Entry) -> i32 {
+        // SAFETY: the entries of these tests point to nothing.
+        #[expect(unsafe_code, reason = "an operation without memory")]
+        unsafe { ring.submission().push(entry) }.unwrap();
+        ring.submit_and_wait(1).unwrap();
+        ring.completion().next().unwrap().result()
+    }
+
+    #[test]
+    fn a_restricted_ring_refuses_what_the_back_end_does_not_use() {
+        if !require_io_uring(io_uring_refusal()) {
+            return;
+        }
+        assert_eq!(try_restrictions().unwrap(), 8);
+        let ring: Result<IoUring, _> = IoUring::builder().setup_r_disabled().build(4);
+        let mut ring = ring.unwrap();
+        restrict(&ring.submitter()).unwrap();
+        let nowhere = Fd(-1);
+        let poll = opcode::PollAdd::new(nowhere, 1).build();
+        assert_eq!(result(&mut ring, &poll), -libc::EBADF);
+        for other in [
+            opcode::Nop::new().build(),
+            opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).build(),
+            opcode::Shutdown::new(nowhere, 0).build(),
+            poll.flags(Flags::IO_LINK),
+        ] {
+            assert_eq!(result(&mut ring, &other), -libc::EACCES, "{other:?}");
+        }
+        let registered = ring.submitter().register_files(&[0]);
+        let error = registered.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EACCES));
     }
 }

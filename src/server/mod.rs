@@ -35,6 +35,7 @@ mod reached;
 mod reload;
 mod reply;
 mod run;
+mod sandbox;
 mod service;
 mod signals;
 mod stop;

@@ -19,6 +19,7 @@ use super::in_service::{InService, Prepared};
 use super::inherited::Given;
 use super::point::Steps;
 use super::reply::Reply;
+use super::sandbox::Sandbox;
 use crate::config::{Config, ConfigErrors};
 use crate::proxy::Handoff;
 use crate::sys;
@@ -119,6 +120,8 @@ pub(super) struct Reloads {
     given: Given,
     config: Config,
     pub(super) service: InService,
+    /// The limits of the process, within which later configurations stay.
+    pub(super) sandbox: Sandbox,
     switching: Option<Switching>,
 }
 
@@ -140,12 +143,19 @@ impl Next {
 
 impl Reloads {
     /// Of a process whose first configuration is prepared, and not in service yet.
-    pub(super) fn new(origin: Origin, given: Given, config: Config, service: InService) -> Self {
+    pub(super) fn new(
+        origin: Origin,
+        given: Given,
+        config: Config,
+        service: InService,
+        sandbox: Sandbox,
+    ) -> Self {
         Self {
             origin,
             given,
             config,
             service,
+            sandbox,
             switching: None,
         }
     }
@@ -174,6 +184,11 @@ impl Reloads {
         let name = path.display().to_string();
         let mut config = Config::parse(&text, &name).map_err(ReloadError::Mistakes)?;
         let fixed = keep_fixed(&self.config, &mut config);
+        let lacks = self.sandbox.lacks(&config);
+        if !lacks.is_empty() {
+            let refused = ServerError::all_placed(lacks, &config);
+            return Err(ReloadError::Refused(refused));
+        }
         let prepared = self.bind(&config);
         let prepared = prepared.map_err(|error| ReloadError::Refused(error.placed(&config)))?;
         Ok(Next {
@@ -272,10 +287,12 @@ fn keep_fixed(present: &Config, next: &mut Config) -> Vec<&'static str> {
     keep("runtime.idle_spin", from.idle_spin != to.idle_spin);
     keep("runtime.high_mark", from.high_mark != to.high_mark);
     keep("process", present.process != next.process);
+    keep("sandbox", present.sandbox != next.sandbox);
     *to = crate::config::Runtime {
         max_sessions: to.max_sessions,
         ..from.clone()
     };
     next.process = present.process.clone();
+    next.sandbox = present.sandbox.clone();
     fixed
 }

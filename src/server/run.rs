@@ -24,6 +24,7 @@ use super::plan::{Fixed, Plan};
 use super::process::{PidFile, change_account};
 use super::reached::Reached;
 use super::reload::{Next, Origin, Reloads};
+use super::sandbox::Sandbox;
 use super::service::ServiceReports;
 use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
@@ -142,9 +143,11 @@ fn serve(
     let control = ControlSockets::open(config).map_err(|error| error.placed(config))?;
     // Before a lane starts, so that every ring and descriptor belongs to the new user.
     change_account(&config.process).map_err(|error| error.placed(config))?;
-    let threads = start_lanes(&fixed, &sender).map_err(system(NO_THREAD))?;
+    let sandbox = Sandbox::apply(config, fixed.options.back_end);
+    let options = sandbox.options(fixed.options);
+    let threads = start_lanes(&fixed, options, &sender).map_err(system(NO_THREAD))?;
 
-    let reloads = Reloads::new(origin.clone(), given, config.clone(), service);
+    let reloads = Reloads::new(origin.clone(), given, config.clone(), service, sandbox);
     let mut server = Server::new(events, sender.clone(), threads, reloads);
     server.answer_with(Answers::new());
     let pollers = server.await_start(fixed.lanes.len())?;
@@ -162,6 +165,7 @@ fn serve(
         server.remotes(),
     );
     watch(server.remotes(), reached.clone(), server.bounds()).map_err(system(NO_THREAD))?;
+    server.reloads.sandbox.close();
     let signal = server.serve()?;
     server.reloads.service.remove_files();
     let drained = server.drain(signal);
@@ -171,7 +175,11 @@ fn serve(
 }
 
 /// Starts the lanes' threads.
-fn start_lanes(fixed: &Fixed, events: &Sender<Event>) -> io::Result<Vec<JoinHandle<()>>> {
+fn start_lanes(
+    fixed: &Fixed,
+    options: LaneOptions,
+    events: &Sender<Event>,
+) -> io::Result<Vec<JoinHandle<()>>> {
     let lanes = fixed.lanes.iter().enumerate();
     let threads = lanes.map(|(index, &cpu)| {
         let lane = LanePlan {
@@ -180,7 +188,7 @@ fn start_lanes(fixed: &Fixed, events: &Sender<Event>) -> io::Result<Vec<JoinHand
             options: LaneOptions {
                 // Not the same random numbers, and lifetimes, on every lane.
                 seed: RandomState::new().build_hasher().finish(),
-                ..fixed.options
+                ..options
             },
             may_fall_back: fixed.may_fall_back,
         };

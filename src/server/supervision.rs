@@ -480,6 +480,7 @@ mod tests {
     use super::super::in_service::InService;
     use super::super::inherited::Given;
     use super::super::reload::{Origin, Reloads};
+    use super::super::sandbox::Sandbox;
     use super::{Event, Events, LaneSenders, Server};
     use crate::config::{Config, DEFAULT};
     use crate::poller::BackEnd;
@@ -510,7 +511,7 @@ mod tests {
         }
         let config = Config::parse(DEFAULT, "default").unwrap();
         let (given, service) = (Given::look(), InService::new(3));
-        let reloads = Reloads::new(Origin::Default, given, config, service);
+        let reloads = Reloads::new(Origin::Default, given, config, service, Sandbox::default());
         let mut server = Server::new(Events::new(events), sender, Vec::new(), reloads);
         let pollers = server.await_start(3).unwrap();
         assert_eq!(pollers.of_lanes, [back_end; 3]);

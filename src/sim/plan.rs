@@ -340,6 +340,7 @@ fn lane_options(seed: u64, lane: u64, faults: Faults, bulk: bool) -> LaneOptions
     let few_receive = faults.has(Fault::FewReceiveBuffers);
     LaneOptions {
         poller: PollerOptions {
+            restricted: false,
             submissions: if small { 4 } else { 256 },
             completions: if small { 8 } else { 1024 },
             receive_buffers: if few_receive { 2 } else { 64 },

@@ -44,15 +44,12 @@ mod notify;
 mod options;
 mod peer_address;
 mod platform;
+pub(crate) mod sandbox;
 mod seeded_bugs;
 #[cfg(unix)]
 mod signals;
 #[cfg(feature = "sim")]
 pub mod sim;
-#[cfg_attr(
-    feature = "sim",
-    expect(dead_code, reason = "behind the simulated one")
-)]
 mod socket;
 #[cfg_attr(not(unix), path = "socket_file_absent.rs")]
 pub(crate) mod socket_file;
@@ -138,21 +135,18 @@ pub use sim::now;
 #[cfg(feature = "sim")]
 pub(crate) use sim::{
     EventFd, OsSocket, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
-    fin_on_close, is_closed, is_connected_to_itself, is_connecting, is_nonblocking, is_readable,
-    is_writable, listen, local_address, prefer_listeners_from, recv, reset_on_close, send,
-    send_room, set_congestion, set_fast_open, set_fast_open_connect, set_keepalive,
-    set_largest_segment, set_nodelay, set_notsent_lowat, set_receive_buffer, set_send_buffer,
-    set_user_timeout, shutdown_write, stream_socket, take_error, trim_heap, turn_away,
-    unacknowledged, unread,
+    fin_on_close, is_closed, is_connecting, is_nonblocking, is_readable, is_writable, listen,
+    local_address, prefer_listeners_from, recv, reset_on_close, send, send_room, set_congestion,
+    set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment, set_nodelay,
+    set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write,
+    stream_socket, take_error, trim_heap, turn_away, unacknowledged, unread,
 };
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use socket::fin_on_close;
 #[cfg(windows)]
 pub(crate) use socket::set_nonblocking;
 #[cfg(not(feature = "sim"))]
-pub(crate) use socket::{
-    is_connected_to_itself, listen, local_address, reset_on_close, shutdown_write, take_error,
-};
+pub(crate) use socket::{listen, local_address, reset_on_close, shutdown_write, take_error};
 #[cfg(unix)]
 pub(crate) use stderr::{await_room, await_stderr, write_to_stderr};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};

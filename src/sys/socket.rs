@@ -53,10 +53,11 @@ pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
     SockRef::from(&socket).shutdown(Shutdown::Write)
 }
 
-/// The peer's address.
+/// The peer's address; not on Linux, where the sandbox permits no getpeername(2).
 ///
 /// # Errors
 /// `NotConnected` without a peer.
+#[cfg(all(unix, not(target_os = "linux")))]
 pub(super) fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
     let address = SockRef::from(&socket).peer_addr()?;
     Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
@@ -66,11 +67,6 @@ pub(super) fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
 pub(crate) fn local_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
     let address = SockRef::from(&socket).local_addr()?;
     Ok(address.as_socket().ok_or(io::ErrorKind::Unsupported)?)
-}
-
-/// Whether both ends of the connection are this socket.
-pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
-    matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
 }
 
 /// Starts to listen (`listen(2)`); the system caps the backlog, Linux at `net.core.somaxconn`.

@@ -23,6 +23,7 @@ mod memory;
 mod parent;
 mod proxy;
 mod reload;
+mod sandbox;
 mod scale;
 mod shapes;
 mod start;

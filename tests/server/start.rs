@@ -43,8 +43,9 @@ fn the_start_says_what_listens_where_and_how() {
         assert!(server.log[0].contains(&version), "{log}");
         assert!(server.log[0].contains(&process), "{log}");
         assert!(server.log[0].ends_with("corelane.toml\""), "{log}");
-        assert_eq!(server.said().len(), 4, "{log}");
+        assert_eq!(server.said().len(), 5, "{log}");
         for part in [
+            "sandbox mode=\"on\" holds=\"no new privileges, ",
             "listening name=\"echo\" address=127.0.0.1:",
             "service=\"proxy\" upstream=\"up\"",
             "ready lanes=2",
@@ -336,7 +337,7 @@ fn without_io_uring_epoll_serves_and_says_why() {
         let ready = server.await_line("ready");
         let expected = format!("poller=epoll why=\"io_uring is {why}\"");
         assert!(ready.contains(&expected), "{ready}");
-        assert_eq!(server.said().len(), 3, "{:#?}", server.log);
+        assert_eq!(server.said().len(), 4, "{:#?}", server.log);
         echo_all(&server.connect(), 1 << 20, 10_000);
         server.stop();
 

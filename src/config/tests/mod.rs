@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::{
     Bind, BindForm, BindTo, Config, Control, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat,
     LogLevel, LogTarget, MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime,
-    Service, Shutdown, SocketOptions, Source, Timeouts, UnixFile, Upstream,
+    Sandbox, SandboxMode, Service, Shutdown, SocketOptions, Source, Timeouts, UnixFile, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -124,6 +124,11 @@ fn the_default_means_what_its_comments_say() {
             read: Vec::new(),
             operate: Vec::new(),
             tcp: None,
+        },
+        sandbox: Sandbox {
+            mode: SandboxMode::On,
+            bind_ports: vec![],
+            connect_ports: vec![],
         },
         log: Log {
             level: LogLevel::Info,
@@ -262,6 +267,27 @@ fn lanes_are_automatic_a_number_or_a_list() {
     assert_eq!(lanes("1_024"), count(1024));
     assert_eq!(lanes("0x10"), count(16));
     assert_eq!(lanes("[3, 0, 1023]"), Lanes::Cpus(vec![3, 0, 1023]));
+}
+
+#[test]
+fn the_sandbox_is_read() {
+    let sandbox = |key: &str| parse(&format!("{ECHO}[sandbox]\n{key}")).sandbox;
+    for (word, mode) in [
+        ("on", SandboxMode::On),
+        ("log", SandboxMode::Log),
+        ("off", SandboxMode::Off),
+    ] {
+        assert_eq!(sandbox(&format!("mode = '{word}'")).mode, mode);
+    }
+    let ports = |key: &str| sandbox(&format!("bind_ports = {key}")).bind_ports;
+    assert_eq!(
+        ports("[443, '8000-8099', '0']"),
+        [443..=443, 8000..=8099, 0..=0]
+    );
+    assert_eq!(ports("'1-2'"), [1..=2]);
+    assert_eq!(ports("7"), [7..=7]);
+    assert_eq!(ports("'any'"), [0..=65535]);
+    assert_eq!(sandbox("connect_ports = [1]").connect_ports, [1..=1]);
 }
 
 #[test]

@@ -189,6 +189,19 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "[sandbox]\nmode = true\nbind_ports = [1, '9-8', '7 - x', 65536]\nconnect_ports = false",
+        &[
+            "4: sandbox.mode = true: not a mode; write \"on\", \"log\" or \"off\"",
+            "5: sandbox.bind_ports[1] = '9-8': the range ends before it begins; write \"8-9\"",
+            "5: sandbox.bind_ports[2] = '7 - x': not a port or a range; write \"any\", a port, a \
+             range such as \"8000-8099\", or a list of them, [443, \"8000-8099\"]",
+            "5: sandbox.bind_ports[3] = 65536: out of range; write 0 to 65535: the ports that TCP \
+             has",
+            "6: sandbox.connect_ports = false: not a list of ports; write \"any\", a port, a range \
+             such as \"8000-8099\", or a list of them, [443, \"8000-8099\"]",
+        ],
+    ),
+    (
         "[log]\nlevel = 'information'\nformat = 'yaml'",
         &[
             "4: log.level = 'information': not a level; write \"error\", \"warn\", \"info\", \
@@ -224,14 +237,14 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "[tls]",
         &[
-            "3: tls: unknown key; known here: runtime, process, control, log, \
-             shutdown, upstream, listener",
+            "3: tls: unknown key; known here: runtime, process, control, sandbox, log, shutdown, \
+             upstream, listener",
         ],
     ),
     (
         "grace = '3s'",
         &[
-            "3: grace = '3s': unknown key; known here: runtime, process, control, log, \
+            "3: grace = '3s': unknown key; known here: runtime, process, control, sandbox, log, \
              shutdown, upstream, listener",
         ],
     ),

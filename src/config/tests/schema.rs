@@ -316,10 +316,11 @@ impl Table<'_> {
             "a size" => pattern(SIZE),
             "a percentage" => pattern(PERCENTAGE),
             "a name" => pattern(NAME),
-            // An address, the name of a congestion control or an account, a path, a file mode.
+            // An address, ports, a name of a congestion control or an account, a path, a file mode.
             _ if [
                 "'127.0.0.1:1'",
                 "'127.0.0.1'",
+                "'1-2'",
                 "'cubic'",
                 "'/run/x'",
                 "'0600'",
@@ -336,7 +337,7 @@ impl Table<'_> {
         }
     }
 
-    /// A list of numbers or addresses.
+    /// A list of numbers, addresses or ranges.
     fn lists(self, key: &str) -> Option<Json> {
         let mut entries = vec![("type".to_owned(), text("array"))];
         if !self.accepts(key, "[]") {
@@ -354,7 +355,8 @@ impl Table<'_> {
                 ("maximum", Json::Number(max.parse().unwrap())),
             ]));
         }
-        if self.accepts(key, "['127.0.0.1:1']") || self.accepts(key, "['127.0.0.1']") {
+        let texts = ["['127.0.0.1:1']", "['127.0.0.1']", "['1-2']"];
+        if texts.iter().any(|list| self.accepts(key, list)) {
             kinds.push(object([
                 ("type", text("string")),
                 ("minLength", Json::Number(1)),

@@ -13,6 +13,7 @@ use crate::sys::{self, OsSocket, Pipe, SocketRef};
 
 /// Sizes small enough for a script to reach the limits.
 const OPTIONS: PollerOptions = PollerOptions {
+    restricted: false,
     submissions: 16,
     completions: 64,
     receive_buffers: 4,

@@ -63,7 +63,8 @@ impl Stage {
         end.streams = Some((both, both));
         self.name(who, end)?;
         let connected = self.connected(who)?;
-        let itself = sys::is_connected_to_itself(self.socket(who)?);
+        let from = sys::local_address(self.socket(who)?);
+        let itself = from.is_ok_and(|from| from == address);
         Ok(if itself {
             "connected to itself".to_owned()
         } else {

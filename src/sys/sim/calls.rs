@@ -209,28 +209,12 @@ pub(crate) fn shutdown_write(socket: SocketRef<'_>) -> io::Result<()> {
     either(socket, super::Kernel::shutdown, socket::shutdown_write)
 }
 
-/// The peer's address.
-///
-/// # Errors
-/// `NotConnected` without a peer.
-fn peer_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
-    let simulation = |kernel: &mut super::Kernel, number| {
-        let (_, remote) = kernel.addresses(number);
-        remote.ok_or(libc::ENOTCONN)
-    };
-    either(socket, simulation, socket::peer_address)
-}
-
 pub(crate) fn local_address(socket: SocketRef<'_>) -> io::Result<SocketAddr> {
     let simulation = |kernel: &mut super::Kernel, number| {
         let (local, _) = kernel.addresses(number);
         local.ok_or(libc::EINVAL)
     };
     either(socket, simulation, socket::local_address)
-}
-
-pub(crate) fn is_connected_to_itself(socket: SocketRef<'_>) -> bool {
-    matches!((local_address(socket), peer_address(socket)), (Ok(us), Ok(them)) if us == them)
 }
 
 /// A new TCP socket.

@@ -1,0 +1,436 @@
+//! The sandbox of the running server: rights given up once the listeners are bound.
+//!
+//! Called by `run`: `apply` before a lane starts, `close` when all threads run, `lacks` before
+//! a later configuration is applied. The log names layers absent from this kernel; the server
+//! serves without these layers.
+
+use std::backtrace::Backtrace;
+use std::collections::BTreeSet;
+use std::env;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use super::error::ServerError;
+use crate::config::{Bind, BindTo, Config, Listener, LogTarget, SandboxMode};
+use crate::poller::{BackEnd, PollerOptions};
+use crate::runtime::LaneOptions;
+use crate::sys::sandbox::{self, FileRight, Landlocked, Permitted, Unexpected};
+
+/// The limits of the process.
+#[derive(Debug, Default)]
+pub(super) struct Sandbox {
+    /// The permitted TCP ports to bind; `None` for all.
+    bind: Option<BTreeSet<u16>>,
+    /// The permitted TCP ports to connect to; `None` for all.
+    connect: Option<BTreeSet<u16>>,
+    /// The fate of unexpected system calls; `None` without a filter.
+    unexpected: Option<Unexpected>,
+    /// Whether rings are restricted to the operations of the poller.
+    restricts_rings: bool,
+    /// The folders for new files; `None` for all.
+    writable: Option<Vec<PathBuf>>,
+    /// The files of unix sockets at the start.
+    unix: Vec<PathBuf>,
+    /// Keeps the folders of the rules.
+    _landlock: Option<Landlocked>,
+    /// The layers in force, and the absent layers, for the log.
+    holds: Vec<String>,
+    lacks: Vec<String>,
+}
+
+impl Sandbox {
+    /// Gives up the rights without a use in `config`, on every thread, and logs the layers.
+    pub(super) fn apply(config: &Config, back_end: BackEnd) -> Self {
+        let mut sandbox = Self::default();
+        let mode = match config.sandbox.mode {
+            SandboxMode::Off => {
+                tracing::info!(mode = "off", "sandbox");
+                return sandbox;
+            }
+            SandboxMode::Log => {
+                sandbox.privileges();
+                sandbox.calls(Unexpected::Logged);
+                "log"
+            }
+            SandboxMode::On => {
+                // With RUST_BACKTRACE: reads the names of functions while files are open to it.
+                drop(Backtrace::capture().to_string());
+                sandbox.privileges();
+                sandbox.rings(back_end);
+                sandbox.files_and_ports(config);
+                sandbox.calls(Unexpected::Refused);
+                "on"
+            }
+        };
+        let list = |parts: &[String]| (!parts.is_empty()).then(|| parts.join(", "));
+        let (holds, lacks) = (list(&sandbox.holds), list(&sandbox.lacks));
+        tracing::info!(mode, holds, lacks, "sandbox");
+        sandbox
+    }
+
+    /// The options of a lane in this sandbox.
+    pub(super) fn options(&self, options: LaneOptions) -> LaneOptions {
+        let poller = PollerOptions {
+            restricted: self.restricts_rings,
+            ..options.poller
+        };
+        LaneOptions { poller, ..options }
+    }
+
+    /// Gives up new threads, rings and event queues, which only the start needs. Called when every
+    /// thread has opened its rings and queues.
+    pub(super) fn close(&self) {
+        let Some(unexpected) = self.unexpected else {
+            return;
+        };
+        if let Err(error) = sandbox::filter_calls_of_start(unexpected) {
+            tracing::warn!(%error, "the sandbox goes on to permit the system calls of the start");
+        }
+    }
+
+    /// The keys of `config` with needs beyond the rights left to this process; empty if the rights
+    /// are enough.
+    pub(super) fn lacks(&self, config: &Config) -> Vec<ServerError> {
+        let mut lacks = Vec::new();
+        for (index, listener) in config.listeners.iter().enumerate() {
+            for bind in &listener.bind {
+                lacks.extend(self.lacks_bind(index, listener, bind));
+            }
+        }
+        // A range is named once.
+        lacks.dedup_by(|(one, _), (other, _)| one == other);
+        for (index, upstream) in config.upstreams.iter().enumerate() {
+            for (place, endpoint) in upstream.endpoints.iter().enumerate() {
+                if !permits(self.connect.as_ref(), endpoint.port()) {
+                    let key = format!("upstream[{index}].endpoints[{place}]");
+                    lacks.push((key, no_port(endpoint.port(), "connect_ports")));
+                }
+            }
+            if !upstream.source.is_empty() && !permits(self.bind.as_ref(), 0) {
+                let key = format!("upstream[{index}].source");
+                lacks.push((key, no_port(0, "bind_ports")));
+            }
+        }
+        if log_folder(config).is_some_and(|folder| !self.permits_in(&folder)) {
+            let remedy = no_file("name a file in the folder of the present one");
+            lacks.push(("log.target".to_owned(), remedy));
+        }
+        let lacks = lacks.into_iter();
+        lacks
+            .map(|(key, remedy)| ServerError::Impossible { key, remedy })
+            .collect()
+    }
+
+    /// The key and the remedy for an address of a listener.
+    fn lacks_bind(&self, index: usize, of: &Listener, bind: &Bind) -> Option<(String, String)> {
+        if let Some(address) = bind.tcp() {
+            let port = address.port();
+            let remedy = || (bind.key(index), no_port(port, "bind_ports"));
+            return (!permits(self.bind.as_ref(), port)).then(remedy);
+        }
+        let file = unix_file(bind)?;
+        if !self.permits_in(&folder_of(file)) {
+            let remedy = no_file("name a file in the folder of a present one");
+            return Some((bind.key(index), remedy));
+        }
+        let is_filtered = self.unexpected == Some(Unexpected::Refused);
+        let is_new = !self.unix.iter().any(|known| known == file);
+        let has_owner = of.unix.owner.is_some() || of.unix.group.is_some();
+        let remedy = "the sandbox of the running process does not give files away; restart, or \
+                      leave out owner and group";
+        (is_filtered && is_new && has_owner)
+            .then(|| (format!("listener[{index}].unix"), remedy.to_owned()))
+    }
+
+    fn permits_in(&self, folder: &Path) -> bool {
+        let writable = self.writable.as_ref();
+        writable.is_none_or(|known| known.iter().any(|known| folder.starts_with(known)))
+    }
+
+    fn privileges(&mut self) {
+        self.note(sandbox::forbid_new_privileges(), || {
+            "no new privileges".to_owned()
+        });
+    }
+
+    fn rings(&mut self, back_end: BackEnd) {
+        let Some(result) = back_end.restrictions() else {
+            return;
+        };
+        self.restricts_rings = result.is_ok();
+        let what = |operations: &usize| format!("{operations} operations of a ring");
+        match result {
+            Ok(operations) => self.holds.push(what(&operations)),
+            Err(error) => self.lacks.push(format!("restricted rings ({error})")),
+        }
+    }
+
+    fn files_and_ports(&mut self, config: &Config) {
+        let abi = match sandbox::landlock_abi() {
+            Ok(abi) => abi,
+            Err(error) => {
+                let lacking = format!("files and TCP ports by Landlock ({error})");
+                return self.lacks.push(lacking);
+            }
+        };
+        let (bind, connect) = (bind_ports(config), connect_ports(config));
+        let files = files(config);
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, right)| (&**path, *right))
+            .collect();
+        let permitted = Permitted {
+            files: &files,
+            bind: bind.as_ref(),
+            connect: connect.as_ref(),
+            abstract_sockets: manager_is_abstract(),
+        };
+        match sandbox::landlock(abi, &permitted) {
+            Ok(landlocked) => self._landlock = Some(landlocked),
+            Err(error) => {
+                let lacking = format!("files and TCP ports by Landlock ABI {abi} ({error})");
+                return self.lacks.push(lacking);
+            }
+        }
+        self.writable = Some(writable(config));
+        self.unix = unix_files(config).map(PathBuf::from).collect();
+        self.holds.push(format!("files (Landlock ABI {abi})"));
+        if abi < sandbox::LANDLOCK_ABI_TCP {
+            let first = sandbox::LANDLOCK_ABI_TCP;
+            let lacking = format!("TCP ports (Landlock ABI {first})");
+            return self.lacks.push(lacking);
+        }
+        let count = |ports: &Option<BTreeSet<u16>>| match ports {
+            Some(ports) => ports.len().to_string(),
+            None => "any".to_owned(),
+        };
+        let (to_bind, to_connect) = (count(&bind), count(&connect));
+        let holding = format!("TCP ports (bind {to_bind}, connect {to_connect})");
+        self.holds.push(holding);
+        (self.bind, self.connect) = (bind, connect);
+    }
+
+    fn calls(&mut self, unexpected: Unexpected) {
+        let result = sandbox::filter_calls(unexpected);
+        self.unexpected = result.is_ok().then_some(unexpected);
+        self.note(result, || {
+            let calls = sandbox::calls_of_service();
+            match unexpected {
+                Unexpected::Refused => format!("{calls} system calls"),
+                Unexpected::Logged => format!("others than {calls} system calls are logged"),
+            }
+        });
+    }
+
+    fn note(&mut self, result: io::Result<()>, what: impl Fn() -> String) {
+        match result {
+            Ok(()) => self.holds.push(what()),
+            Err(error) => self.lacks.push(format!("{} ({error})", what())),
+        }
+    }
+}
+
+fn permits(ports: Option<&BTreeSet<u16>>, port: u16) -> bool {
+    ports.is_none_or(|ports| ports.contains(&port))
+}
+
+fn no_port(port: u16, list: &str) -> String {
+    format!(
+        "the sandbox of the running process does not permit port {port}; restart, and write \
+         sandbox.{list} = \"any\", or ports and ranges, to need no restart next time"
+    )
+}
+
+fn no_file(remedy: &str) -> String {
+    format!("the sandbox of the running process permits no new file there; restart, or {remedy}")
+}
+
+/// The files opened by a serving server.
+fn files(config: &Config) -> Vec<(PathBuf, FileRight)> {
+    let mut files: Vec<(PathBuf, FileRight)> = sandbox::KERNEL_FILES
+        .iter()
+        .map(|path| (PathBuf::from(path), FileRight::Read))
+        .collect();
+    // The folder, since an editor replaces the file; for a symbolic link, the target's folder, too.
+    let file = Path::new(config.source.name());
+    let target = file.canonicalize().ok();
+    let known = target.is_some().then_some(file);
+    for file in known.into_iter().chain(target.as_deref()) {
+        files.push((folder_of(file), FileRight::Read));
+    }
+    // For the check of a configuration with accounts (passwd(5)). Without an account the
+    // process may be root's, and root may read the passwords.
+    let (process, control) = (&config.process, &config.control);
+    let owned = |one: &Listener| one.unix.owner.is_some() || one.unix.group.is_some();
+    let has_accounts =
+        process.user.is_some() || process.group.is_some() || config.listeners.iter().any(owned);
+    if has_accounts || !control.read.is_empty() || !control.operate.is_empty() {
+        files.push(("/etc".into(), FileRight::Read));
+    }
+    for file in process.pid_file.iter().chain(&control.socket) {
+        files.push((folder_of(file), FileRight::Remove));
+    }
+    let writable = writable(config).into_iter();
+    files.extend(writable.map(|folder| (folder, FileRight::Write)));
+    files
+}
+
+/// The folders for new files and unix sockets of the running server: a line for each key with
+/// such a path.
+fn writable(config: &Config) -> Vec<PathBuf> {
+    let of_sockets = unix_files(config).map(folder_of);
+    log_folder(config).into_iter().chain(of_sockets).collect()
+}
+
+/// The files of the unix sockets to listen on.
+fn unix_files(config: &Config) -> impl Iterator<Item = &Path> {
+    let binds = config.listeners.iter().flat_map(|one| &one.bind);
+    binds.filter_map(unix_file)
+}
+
+fn unix_file(bind: &Bind) -> Option<&Path> {
+    match &bind.to {
+        BindTo::Unix(path) => Some(path),
+        BindTo::Tcp(_) | BindTo::Abstract(_) => None,
+    }
+}
+
+/// The folder of the log file, if there is one.
+fn log_folder(config: &Config) -> Option<PathBuf> {
+    match &config.log.target {
+        LogTarget::File(file) => Some(folder_of(file)),
+        LogTarget::StandardError => None,
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    let folder = file.parent().unwrap_or(file);
+    match folder.as_os_str().is_empty() {
+        true => ".".into(),
+        false => folder.into(),
+    }
+}
+
+/// Whether the service manager is told by an abstract socket (sd_notify(3)).
+fn manager_is_abstract() -> bool {
+    let name = env::var_os("NOTIFY_SOCKET");
+    name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"@"))
+}
+
+fn bind_ports(config: &Config) -> Option<BTreeSet<u16>> {
+    let mut ports = written(&config.sandbox.bind_ports)?;
+    let listeners = config.listeners.iter();
+    ports.extend(
+        listeners
+            .flat_map(Listener::addresses)
+            .map(|address| address.port()),
+    );
+    // A source address is bound with a port of the system's choice.
+    let has_source = config.upstreams.iter().any(|one| !one.source.is_empty());
+    ports.extend(has_source.then_some(0));
+    Some(ports)
+}
+
+fn connect_ports(config: &Config) -> Option<BTreeSet<u16>> {
+    let mut ports = written(&config.sandbox.connect_ports)?;
+    let endpoints = config.upstreams.iter().flat_map(|one| &one.endpoints);
+    ports.extend(endpoints.map(|endpoint| endpoint.port()));
+    Some(ports)
+}
+
+/// The ports of a key; `None` for all.
+fn written(ranges: &[RangeInclusive<u16>]) -> Option<BTreeSet<u16>> {
+    match ranges.contains(&(0..=u16::MAX)) {
+        true => None,
+        false => Some(ranges.iter().cloned().flatten().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{Sandbox, Unexpected, bind_ports, connect_ports, unix_files, writable};
+    use crate::config::Config;
+
+    const UPSTREAM: &str = "[[upstream]]\nname = 'u'\n";
+
+    fn config(lines: &str) -> Config {
+        let listener = "[[listener]]\nname = 'p'\nservice = 'proxy'\nupstream = 'u'\n";
+        Config::parse(&format!("{listener}{lines}"), "t.toml").expect(lines)
+    }
+
+    /// The keys of the second configuration with needs beyond the sandbox of the first.
+    fn lacks(first: &str, second: &str) -> Vec<String> {
+        let first = config(first);
+        let sandbox = Sandbox {
+            bind: bind_ports(&first),
+            connect: connect_ports(&first),
+            writable: Some(writable(&first)),
+            unexpected: Some(Unexpected::Refused),
+            unix: unix_files(&first).map(PathBuf::from).collect(),
+            ..Sandbox::default()
+        };
+        let second = config(second);
+        assert!(sandbox.lacks(&first).is_empty());
+        let lacks = sandbox.lacks(&second).into_iter();
+        lacks
+            .map(|error| error.placed(&second).to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_reload_is_told_what_it_lacks_with_the_remedy() {
+        let first = format!("bind = '127.0.0.1:1'\n{UPSTREAM}endpoints = ['10.0.0.1:7']");
+        let second = format!(
+            "bind = ['127.0.0.1:1', '127.0.0.1:2-3']\n{UPSTREAM}endpoints = ['10.0.0.1:7', \
+             '10.0.0.1:8']\nsource = ['127.0.0.1']"
+        );
+        let said = lacks(&first, &second);
+        assert_eq!(said.len(), 3, "{said:?}");
+        for (said, part) in said.iter().zip([
+            "t.toml:5: listener[0].bind[1] = '127.0.0.1:2-3': the sandbox of the running process \
+             does not permit port 2; restart, and write sandbox.bind_ports",
+            "upstream[0].endpoints[1] = '10.0.0.1:8': the sandbox of the running process does \
+             not permit port 8; restart, and write sandbox.connect_ports",
+            "upstream[0].source = ['127.0.0.1']: the sandbox of the running process does not \
+             permit port 0; restart, and write sandbox.bind_ports",
+        ]) {
+            assert!(said.contains(part), "{said}");
+        }
+        // New addresses at the same ports need no further right.
+        let others = format!("bind = '127.0.0.2:1'\n{UPSTREAM}endpoints = ['10.0.0.2:7']");
+        assert!(lacks(&first, &others).is_empty());
+        let log = |file: &str| format!("{first}\n[log]\ntarget = '{file}'");
+        assert!(lacks(&log("/var/log/c/a"), &log("/var/log/c/b")).is_empty());
+        let said = lacks(&log("/var/log/c/a"), &log("/var/log/a"));
+        assert!(
+            said[0].contains("log.target = '/var/log/a': the sandbox"),
+            "{said:?}"
+        );
+        let unix =
+            |file: &str| format!("bind = 'unix:{file}'\n{UPSTREAM}endpoints = ['10.0.0.1:7']");
+        let owned = |file: &str| format!("unix = {{ owner = 'www' }}\n{}", unix(file));
+        assert!(lacks(&unix("/run/c/a"), &unix("/run/c/b")).is_empty());
+        assert!(lacks(&owned("/run/c/a"), &owned("/run/c/a")).is_empty());
+        let said = lacks(&unix("/run/c/a"), &unix("/run/d/a"));
+        assert!(
+            said[0].contains("listener[0].bind = 'unix:/run/d/a': the sandbox"),
+            "{said:?}"
+        );
+        let said = lacks(&unix("/run/c/a"), &owned("/run/c/b"));
+        assert!(said[0].contains("listener[0].unix"), "{said:?}");
+        for ports in ["'any'", "[2, 3, 0, '8-9']"] {
+            let sandbox = format!("[sandbox]\nbind_ports = {ports}\nconnect_ports = {ports}");
+            let said = lacks(&format!("{first}\n{sandbox}"), &second);
+            assert!(said.is_empty(), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn without_limits_nothing_is_lacking() {
+        let any = format!("bind = '127.0.0.1:1'\n{UPSTREAM}endpoints = ['10.0.0.1:7']");
+        assert!(Sandbox::default().lacks(&config(&any)).is_empty());
+    }
+}

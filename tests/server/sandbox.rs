@@ -1,0 +1,89 @@
+//! The sandbox of a running server, seen from outside.
+
+use std::fs;
+
+use crate::support::connect;
+use crate::support::{PATIENCE, Server, corelane, echo, now, on_both, pause, ping, proxy, runtime};
+
+/// A line of `/proc/PID/status`, of every thread.
+fn status(server: &Server, key: &str) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let of_thread = |thread: std::io::Result<fs::DirEntry>| {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        line.unwrap().trim().to_owned()
+    };
+    threads.map(of_thread).collect()
+}
+
+#[test]
+fn every_thread_is_in_the_sandbox() {
+    on_both(|poller| {
+        let behind = Server::echo(poller, 1);
+        let up = behind.address("echo");
+        let server = Server::start(&(runtime(poller, 2) + &proxy(&[up]) + &echo()));
+        // The log, the signals, the lanes and the main thread; the watchdog comes last.
+        let end = now() + PATIENCE;
+        while status(&server, "Seccomp:").len() < 6 {
+            assert!(now() < end, "no watchdog");
+            pause();
+        }
+        assert_eq!(status(&server, "Seccomp:"), ["2"; 6]);
+        assert_eq!(status(&server, "NoNewPrivs:"), ["1"; 6]);
+        ping(&server.connect());
+        server.stop();
+        drop(behind);
+    });
+}
+
+#[test]
+fn the_start_says_what_holds() {
+    on_both(|poller| {
+        for (mode, said) in [
+            (
+                "log",
+                "sandbox mode=\"log\" holds=\"no new privileges, others than ",
+            ),
+            ("off", "sandbox mode=\"off\""),
+        ] {
+            let config = runtime(poller, 1) + &echo() + &format!("[sandbox]\nmode = '{mode}'\n");
+            let mut server = Server::spawn(corelane(), &config);
+            server.await_line(said);
+            server.await_line("ready");
+            let filter = if mode == "off" { "0" } else { "2" };
+            assert!(status(&server, "Seccomp:").iter().all(|of| of == filter));
+            ping(&server.connect());
+            server.stop();
+        }
+    });
+}
+
+/// The key is named before anything changes, and other addresses at the same ports need no restart.
+#[test]
+fn a_reload_beyond_the_sandbox_is_refused_with_the_key() {
+    on_both(|poller| {
+        let behind = [Server::echo(poller, 1), Server::echo(poller, 1)];
+        let [first, second] = behind.each_ref().map(|server| server.address("echo"));
+        let mut server = Server::start(&(runtime(poller, 1) + &proxy(&[first])));
+        let session = connect(server.address("proxy"));
+        ping(&session);
+        for (endpoints, said) in [
+            (
+                &[first, second][..],
+                "upstream[0].endpoints[1] = \"127.0.0.1:",
+            ),
+            (&[first][..], "reloaded"),
+        ] {
+            server.write_config(&(runtime(poller, 1) + &proxy(endpoints)));
+            server.signal("HUP");
+            let line = server.await_line(said);
+            let is_refused = line.contains("the sandbox of the running process does not permit");
+            assert_eq!(is_refused, endpoints.len() > 1, "{line}");
+            ping(&session);
+        }
+        drop(session);
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0));
+        drop(behind);
+    });
+}
