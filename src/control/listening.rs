@@ -15,7 +15,7 @@ use super::http::{serve_admin, serve_health};
 use super::reserve::Reserve;
 use crate::runtime::{LogInterval, both};
 use crate::sys;
-use crate::sys::local::{LocalAccepting, local_peer};
+use crate::sys::local::{LocalAccepting, TcpAccepting, local_peer};
 
 /// The pause after a failed accept with an empty reserve.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -24,11 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn listen(answering: &Arc<Answering>) -> io::Result<()> {
     let sockets = &answering.parts().sockets;
     let admin = sockets.admin.as_deref().map(|socket| socket.accepting());
-    let health = sockets.health.as_ref().map(|socket| {
-        let socket = socket.try_clone()?;
-        socket.set_nonblocking(true)?;
-        tokio::net::TcpListener::from_std(socket)
-    });
+    let health = sockets.health.as_ref().map(TcpAccepting::new);
     let (admin, health) = (admin.transpose()?, health.transpose()?);
     let admin = pin!(async {
         if let Some(socket) = admin {
@@ -63,12 +59,11 @@ async fn accept_admin(answering: &Arc<Answering>, socket: LocalAccepting) {
 }
 
 #[expect(clippy::infinite_loop, reason = "the process ends it")]
-async fn accept_health(answering: &Arc<Answering>, socket: tokio::net::TcpListener) {
+async fn accept_health(answering: &Arc<Answering>, socket: TcpAccepting) {
     let limits = answering.parts().limits;
     let accepting = Accepting::new(limits.health_connections, 1);
     loop {
-        let accept = async || Ok(socket.accept().await?.0);
-        let (place, stream) = accepting.next(accept).await;
+        let (place, stream) = accepting.next(|| socket.accept()).await;
         let answering = Arc::clone(answering);
         tokio::spawn(async move {
             serve_health(answering, stream).await;

@@ -1,18 +1,21 @@
 //! Local sockets (unix(7)) with the users of the peers, for the control plane.
 //!
-//! Systems without names of peers have no local sockets: `absent.rs`.
+//! Systems without names of peers have no local sockets: `absent.rs`, and
+//! loom's build of the async runtime has no sockets at all.
 
-#[cfg(not(unix))]
+#[cfg(any(loom, not(unix)))]
 mod absent;
-#[cfg(unix)]
+mod tcp;
+#[cfg(all(unix, not(loom)))]
 mod unix;
 
-#[cfg(not(unix))]
+#[cfg(any(loom, not(unix)))]
 pub(crate) use self::absent::{
     LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,
     local_peer, null_file, user_number,
 };
-#[cfg(unix)]
+pub(crate) use self::tcp::TcpAccepting;
+#[cfg(all(unix, not(loom)))]
 pub(crate) use self::unix::{
     LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,
     local_peer, null_file, user_number,
