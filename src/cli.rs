@@ -342,7 +342,8 @@ fn probe_listeners(path: &Path) -> Result<(), Failure> {
     let config = load(path)?;
     let binds = config.listeners.iter().flat_map(|listener| &listener.bind);
     let bound = binds.filter(|bind| !bind.is_optional() || server::has_ipv6());
-    let is_fixed = |bind: &&Bind| bind.tcp().is_none_or(|address| address.port() != 0);
+    // An address that the configuration has.
+    let is_fixed = |bind: &&Bind| !bind.is_any_port() && !matches!(bind.to, BindTo::Systemd(_));
     let mut fixed = bound.filter(is_fixed).peekable();
     if fixed.peek().is_none() {
         let why = "the system chooses every port of this configuration; write one".to_owned();
@@ -350,11 +351,7 @@ fn probe_listeners(path: &Path) -> Result<(), Failure> {
         return Err(Failure::Probe { target, why });
     }
     fixed.try_for_each(|bind| {
-        let listens = match &bind.to {
-            BindTo::Tcp(address) => server::is_listened_on(*address),
-            BindTo::Unix(path) => server::is_unix_listened_on(&path.display().to_string()),
-            BindTo::Abstract(name) => server::is_unix_listened_on(&format!("@{name}")),
-        };
+        let listens = server::listens(&bind.to);
         let target = bind.to.to_string();
         let why = match (listens, &bind.to) {
             (Some(true), _) => return Ok(()),

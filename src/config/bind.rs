@@ -44,6 +44,8 @@ pub(crate) enum BindTo {
     Unix(PathBuf),
     /// A unix socket with an abstract name and no file (Linux, unix(7)).
     Abstract(String),
+    /// The sockets that systemd passes by this name (systemd.socket(5)).
+    Systemd(String),
 }
 
 impl Bind {
@@ -60,7 +62,7 @@ impl Bind {
     pub(crate) fn tcp(&self) -> Option<SocketAddr> {
         match self.to {
             BindTo::Tcp(address) => Some(address),
-            BindTo::Unix(_) | BindTo::Abstract(_) => None,
+            BindTo::Unix(_) | BindTo::Abstract(_) | BindTo::Systemd(_) => None,
         }
     }
 
@@ -91,12 +93,17 @@ impl fmt::Display for BindTo {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
             Self::Abstract(name) => write!(f, "{UNIX}@{name}"),
+            Self::Systemd(name) => write!(f, "{SYSTEMD}{name}"),
         }
     }
 }
 
 /// The prefix of a unix socket.
 const UNIX: &str = "unix:";
+/// The prefix of the name of passed sockets.
+const SYSTEMD: &str = "systemd:";
+/// The longest such name (`FDNAME_MAX` of systemd).
+const SYSTEMD_BYTES_MAX: usize = 255;
 /// The longest path or name on Linux, without the NUL (`sun_path`, unix(7)).
 const UNIX_BYTES_MAX: usize = 107;
 /// The forms of a unix socket.
@@ -167,6 +174,7 @@ fn claim(
     bound: &mut Unique<BindTo>,
 ) -> Result<(), Reported> {
     let what = match form {
+        BindForm::Single if matches!(to, BindTo::Systemd(_)) => "this name",
         BindForm::Single => "this address",
         BindForm::Range => "an address of this range",
         BindForm::Everywhere => "an address of this port",
@@ -180,6 +188,7 @@ fn claim(
 fn element_of(value: &Value<'_>) -> Result<(BindForm, Vec<BindTo>), Reported> {
     match value.text() {
         Some(text) if text.starts_with(UNIX) => Ok((BindForm::Single, vec![unix(value)?])),
+        Some(text) if text.starts_with(SYSTEMD) => Ok((BindForm::Single, vec![systemd(value)?])),
         Some(text)
             if ["/", "unix@", "abns@"]
                 .iter()
@@ -191,6 +200,21 @@ fn element_of(value: &Value<'_>) -> Result<(BindForm, Vec<BindTo>), Reported> {
             let (form, addresses) = addresses_of(value)?;
             Ok((form, addresses.into_iter().map(BindTo::Tcp).collect()))
         }
+    }
+}
+
+/// The name of passed sockets, as systemd allows it: printable ASCII without a colon.
+fn systemd(value: &Value<'_>) -> Result<BindTo, Reported> {
+    let name = value.text().and_then(|text| text.strip_prefix(SYSTEMD));
+    let sane = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b':';
+    match name {
+        Some(name) if (1..=SYSTEMD_BYTES_MAX).contains(&name.len()) && name.bytes().all(sane) => {
+            Ok(BindTo::Systemd(name.to_owned()))
+        }
+        _ => Err(value.malformed(
+            "the name of a socket of systemd",
+            "\"systemd:NAME\", with the FileDescriptorName= of a socket unit",
+        )),
     }
 }
 

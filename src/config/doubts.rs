@@ -7,16 +7,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::bind::{Bind, BindTo};
 use super::errors::Reason;
 use super::file::File;
 use super::listener::{Listener, Service};
 use super::units;
 use super::upstream::Upstream;
 use super::{Config, Control, OnRemoved, SocketOptions};
-
-/// Unix sockets have no options of TCP, and do not pass on others.
-const UNUSED_SOCKET: &str = "a unix socket has none of these options";
-const UNUSED_UNIX: &str = "no unix socket of this listener has a file";
 
 /// A key of the control socket without effect: key, reason and remedy.
 fn control(
@@ -54,28 +51,7 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
         keepalive(listener, file, &path);
         socket(&listener.socket, file, &path);
         drain_over(listener.on_removed, file, &path);
-        let is_everywhere = |address: SocketAddr| address.ip().is_unspecified();
-        let (has_tcp, has_file) = (
-            listener.addresses().next().is_some(),
-            listener.has_unix_file(),
-        );
-        for (table, why, write, is_used) in [
-            ("socket", UNUSED_SOCKET, "an IP address in `bind`", has_tcp),
-            ("unix", UNUSED_UNIX, "a path in `bind`", has_file),
-        ] {
-            let key = format!("{path}.{table}");
-            if !is_used && file.has(&key) {
-                doubt(key, why, format!("{write}, or leave it out"));
-            }
-        }
-        let is_freely_bound = listener.socket.freebind && has_tcp;
-        if is_freely_bound && listener.addresses().all(is_everywhere) {
-            doubt(
-                format!("{path}.socket.freebind"),
-                "every machine has the addresses of `bind`",
-                "false, or an address that this machine may lack".to_owned(),
-            );
-        }
+        sockets(listener, file, &path);
         if let Service::Proxy { upstream } = listener.service {
             connects(listener, &config.upstreams[upstream], file, &path);
         }
@@ -106,6 +82,33 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
                 format!("{endpoints} at most, or more endpoints"),
             );
         }
+    }
+}
+
+/// Keys without a socket for them.
+fn sockets(listener: &Listener, file: &File<'_>, path: &str) {
+    let doubt = |key: &str, why: &'static str, write: &str| {
+        let write = write.to_owned();
+        file.refuse(&format!("{path}.{key}"), Reason::Senseless { why, write });
+    };
+    let is_passed = |bind: &Bind| matches!(bind.to, BindTo::Systemd(_));
+    let has_tcp = listener.addresses().next().is_some();
+    if !has_tcp && !listener.bind.iter().any(is_passed) && file.has(&format!("{path}.socket")) {
+        let write = "an IP address in `bind`, or leave it out";
+        doubt("socket", "a unix socket has none of these options", write);
+    }
+    if !listener.has_unix_file() && file.has(&format!("{path}.unix")) {
+        let write = "a path in `bind`, or leave it out";
+        doubt("unix", "no unix socket of this listener has a file", write);
+    }
+    let is_everywhere = |address: SocketAddr| address.ip().is_unspecified();
+    if listener.socket.freebind && has_tcp && listener.addresses().all(is_everywhere) {
+        let write = "false, or an address that this machine may lack";
+        doubt(
+            "socket.freebind",
+            "every machine has the addresses of `bind`",
+            write,
+        );
     }
 }
 

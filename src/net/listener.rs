@@ -25,6 +25,8 @@ pub enum ListenerKind {
     Tcp,
     /// A unix socket.
     Unix,
+    /// A socket that another process keeps open as well, and passes to the next server.
+    Inherited,
 }
 
 /// A connection without a lane. A drop resets the connection.
@@ -76,6 +78,20 @@ impl Listener {
         Ok(socket)
     }
 
+    /// Sets the options on a TCP socket of another process, which listens already.
+    ///
+    /// # Errors
+    /// The first refused option, by field name.
+    pub(crate) fn adopt(
+        socket: &OsSocket,
+        options: &SocketOptions,
+    ) -> Result<(), (&'static str, io::Error)> {
+        let socket = sys::borrow(socket);
+        let refused = options.refusals(socket, true).into_iter().next();
+        refused.map_or(Ok(()), Err)?;
+        reset_if_killed(socket).map_err(|error| ("linger", error))
+    }
+
     /// Makes the system take connections; `backlog` of them may wait for an accept.
     ///
     /// # Errors
@@ -104,8 +120,12 @@ impl Listener {
     /// Attaches a listening socket to a lane.
     #[must_use]
     pub fn attach(lane: &Handle, socket: OsSocket, kind: ListenerKind) -> Self {
+        let socket = LaneSocket::attach(lane, socket);
+        if kind == ListenerKind::Inherited {
+            socket.close_by(Close::Shared);
+        }
         Self {
-            socket: LaneSocket::attach(lane, socket),
+            socket,
             kind,
             is_sealed: Cell::new(false),
         }
@@ -139,6 +159,19 @@ impl Listener {
         accepted.map(Accepted::from)
     }
 
+    /// As [`Listener::accept_now`], for a listener that ends: the backlog of an inherited socket is
+    /// left to the next server.
+    ///
+    /// # Errors
+    /// As [`Listener::accept_now`].
+    pub(crate) fn accept_last(&self) -> io::Result<Accepted> {
+        if self.kind != ListenerKind::Inherited {
+            return self.accept_now();
+        }
+        let taken = self.socket.take_accepted().map(Accepted::from);
+        taken.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    }
+
     /// Whether a connection was accepted, or waits in the backlog.
     #[must_use]
     pub fn has_client(&self) -> bool {
@@ -154,8 +187,8 @@ impl Listener {
     pub fn turn_away(&self) -> io::Result<()> {
         match self.kind {
             ListenerKind::Tcp => self.socket.with_descriptor(sys::turn_away),
-            // A unix socket has no handshakes: see `seal`.
-            ListenerKind::Unix => Err(io::ErrorKind::Unsupported.into()),
+            // A unix socket has no handshakes: see `seal`. A filter would stay for the next server.
+            ListenerKind::Unix | ListenerKind::Inherited => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -185,7 +218,9 @@ impl Listener {
 
     /// Lets the later drop close the socket in order.
     pub fn end(&self) {
-        self.socket.close_by(Close::Fin);
+        if self.kind != ListenerKind::Inherited {
+            self.socket.close_by(Close::Fin);
+        }
     }
 }
 

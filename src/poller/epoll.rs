@@ -113,6 +113,13 @@ impl EventQueue for Epoll {
         self.add(fd, token, input | libc::EPOLLOUT)
     }
 
+    fn unregister(&mut self, fd: BorrowedFd<'_>) {
+        let (queue, fd) = (self.queue.as_raw_fd(), fd.as_raw_fd());
+        let none = std::ptr::null_mut();
+        // SAFETY: no event is read. A descriptor without a watch is an error of the call.
+        unsafe { libc::epoll_ctl(queue, libc::EPOLL_CTL_DEL, fd, none) };
+    }
+
     fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Ready>) -> io::Result<bool> {
         let timeout = self.alarm.cover(timeout)?;
         let count = match self.pwait(timeout) {

@@ -207,4 +207,6 @@ pub enum Close {
     Fin,
     /// A reset, so that the peer cannot mistake a part for the whole (RFC 9293 §3.10.5).
     Reset,
+    /// The descriptor alone: a listener that another process keeps open.
+    Shared,
 }

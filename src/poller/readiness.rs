@@ -34,6 +34,9 @@ pub(super) trait EventQueue {
 
     /// Watches a descriptor for edges of both directions; the present state is the first edge.
     fn register(&mut self, fd: SocketRef<'_>, token: u64) -> io::Result<()>;
+    /// Ends the watch before a close that leaves the socket open in another process. Only epoll
+    /// would watch on.
+    fn unregister(&mut self, _fd: SocketRef<'_>) {}
     /// Appends the ready descriptors; sleeps at most `timeout` (`None`: for ever). Returns whether
     /// the notifier ended the wait, once per notification.
     fn wait(&mut self, timeout: Option<Duration>, to: &mut Vec<Ready>) -> io::Result<bool>;
@@ -196,6 +199,9 @@ impl<Q: EventQueue> Readiness<Q> {
             drop(self.sends.remove(state.send));
         }
         let fd = sys::borrow(&state.fd);
+        if how == Close::Shared {
+            self.queue.unregister(fd);
+        }
         // The call fails only on a dead connection; closing is then all that is left to do.
         drop(
             if state.is_unanswered(OpKind::Send) || how == Close::Reset {

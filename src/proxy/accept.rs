@@ -56,7 +56,7 @@ pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext
         drop(spares.fill(&context.service));
         // Before the accept, so as not to miss a session's end in between.
         let alone = context.limit.live() == 0;
-        let connection = match taken.take().map_or_else(|| listener.accept_now(), Ok) {
+        let connection = match taken.take().map_or_else(|| listener.accept_last(), Ok) {
             Ok(connection) => Some(connection),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => match listener.seal() {
                 true => continue,

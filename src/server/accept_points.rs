@@ -24,8 +24,9 @@ pub(super) struct AcceptPoints {
     lane: Handle,
     lane_index: usize,
     contexts: BTreeMap<ListenerId, Weak<ListenerContext>>,
-    /// The points of the configuration in service.
-    points: BTreeMap<PointId, Rc<AcceptPoint>>,
+    /// The points of the configuration in service. Of a point with passed sockets a lane may have
+    /// several accept loops.
+    points: BTreeMap<PointId, Vec<Rc<AcceptPoint>>>,
     /// Between this lane and the others, once the lane has accepted.
     handoff: Option<Arc<Handoff>>,
     /// The number of running accept loops, those that stop included.
@@ -58,21 +59,23 @@ impl AcceptPoints {
         let mut before = std::mem::take(&mut self.points);
         for kept in kept.iter() {
             // A point of another lane, where one socket accepts for all.
-            let Some(own) = before.remove(&kept.point) else {
-                continue;
-            };
-            own.switch(self.context(&listeners[kept.listener]));
-            if kept.is_replaced {
-                own.stop();
-                continue;
+            for own in before.remove(&kept.point).into_iter().flatten() {
+                own.switch(self.context(&listeners[kept.listener]));
+                if kept.is_replaced {
+                    own.stop();
+                    continue;
+                }
+                if let Some(backlog) = kept.new_backlog {
+                    // The system takes any number, and fewer clients wait if it does not.
+                    drop(own.change_backlog(backlog));
+                }
+                self.points.entry(kept.point).or_default().push(own);
             }
-            if let Some(backlog) = kept.new_backlog {
-                // The system takes any number, and fewer clients wait if it does not.
-                drop(own.change_backlog(backlog));
-            }
-            self.points.insert(kept.point, own);
         }
-        before.into_values().for_each(|removed| removed.stop());
+        before
+            .into_values()
+            .flatten()
+            .for_each(|removed| removed.stop());
         for new in new {
             let context = self.context(&listeners[new.listener]);
             self.start(new, context, Arc::clone(&handoff));
@@ -84,6 +87,7 @@ impl AcceptPoints {
     pub(super) fn stop(&mut self) {
         std::mem::take(&mut self.points)
             .into_values()
+            .flatten()
             .for_each(|own| own.stop());
     }
 
@@ -132,7 +136,7 @@ impl AcceptPoints {
         };
         self.lane
             .spawn(&"accept", accept(Rc::clone(&point), deliver));
-        self.points.insert(new.point, point);
+        self.points.entry(new.point).or_default().push(point);
     }
 }
 

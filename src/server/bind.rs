@@ -1,16 +1,18 @@
 //! Opens the sockets of listening points: all are bound before one listens, so that all or none
 //! open.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use super::activation::PassedSockets;
 use super::changeable::ListenerPlan;
 use super::error::ServerError;
-use super::here::Pause;
+use super::here::{Pause, refused_option};
 use super::point::WantedPoint;
 use super::unix_socket;
 use crate::config::{Bind, BindTo};
-use crate::net::{Listener, ListenerKind};
+use crate::net::{Listener, ListenerKind, SocketOptions};
 use crate::sys::socket_file::SocketFile;
 use crate::sys::{self, OsSocket, Time};
 
@@ -27,7 +29,7 @@ pub(super) struct Sockets {
     /// is free for another file only once the socket has closed.
     pub(super) file: Option<SocketFile>,
     /// One per lane; a single one for the first lane where the system does not spread connections
-    /// over sockets.
+    /// over sockets. Of passed sockets any number, for the lanes in turn.
     pub(super) of_lanes: Vec<OsSocket>,
     /// Whether each lane has a socket of this address, and the kernel spreads connections.
     pub(super) is_spread: bool,
@@ -39,6 +41,7 @@ pub(super) fn bind(
     wanted: &[WantedPoint],
     listeners: &[ListenerPlan],
     lanes: usize,
+    passed: &PassedSockets,
     patience: Time,
     pause: Pause<'_>,
 ) -> Result<Vec<Sockets>, ServerError> {
@@ -49,6 +52,10 @@ pub(super) fn bind(
     }
     let sockets = wanted.iter().map(|point| {
         let listener = &listeners[point.listener];
+        if let BindTo::Systemd(name) = &point.at.to {
+            let named = passed.named((point.listener, &point.at), name)?;
+            return adopt(point, named, &listener.socket, lanes);
+        }
         let Some(mut address) = point.at.tcp() else {
             let (socket, file) = unix_socket::bind(point.listener, &point.at, &listener.unix)?;
             return Ok(Sockets {
@@ -84,6 +91,43 @@ pub(super) fn bind(
     sockets.collect()
 }
 
+/// Prepares passed sockets. Sockets of one address are spread over the lanes; with fewer sockets
+/// than lanes, the lanes with a socket hand connections over.
+fn adopt(
+    point: &WantedPoint,
+    named: BTreeMap<BindTo, Vec<OsSocket>>,
+    options: &SocketOptions,
+    lanes: usize,
+) -> Result<Sockets, ServerError> {
+    let from = &point.at.to;
+    for (address, sockets) in &named {
+        let count = sockets.len();
+        tracing::info!(%from, %address, sockets = count, lanes, "passed by systemd");
+        for socket in sockets.iter().filter(|_| matches!(address, BindTo::Tcp(_))) {
+            Listener::adopt(socket, options).map_err(|(option, error)| {
+                ServerError::Impossible {
+                    key: format!("listener[{}].socket.{option}", point.listener),
+                    remedy: refused_option(option, &error),
+                }
+            })?;
+        }
+    }
+    let to = match named.keys().next() {
+        Some(only) if named.len() == 1 => only,
+        _ => from,
+    };
+    Ok(Sockets {
+        at: Bind {
+            to: to.clone(),
+            ..point.at.clone()
+        },
+        kind: ListenerKind::Inherited,
+        file: None,
+        is_spread: named.values().all(|sockets| sockets.len() >= lanes),
+        of_lanes: named.into_values().flatten().collect(),
+    })
+}
+
 /// Waits until no process listens on a port. The sockets of a killed process outlive the process:
 /// ops of io_uring in flight keep the sockets for 5 to 170 ms.
 fn await_port(
@@ -94,6 +138,7 @@ fn await_port(
 ) -> Result<(), ServerError> {
     let at = &point.at;
     let look = || match at.tcp() {
+        None if matches!(at.to, BindTo::Systemd(_)) => Ok(None),
         None => unix_socket::look(point.listener, at),
         Some(_) if at.is_any_port() => Ok(None),
         Some(address) => match sys::port_is_taken(address, freebind) {
@@ -135,6 +180,7 @@ pub(super) fn listen(
         }
         if point.replaces
             && sockets.is_spread
+            && sockets.kind != ListenerKind::Inherited
             && let Some(last) = sockets.of_lanes.last()
         {
             // Otherwise the kernel keeps spreading over the old sockets until they are closed.

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
+use super::activation;
 use super::changeable::Changeable;
 use super::control_checks;
 use super::error::ServerError;
@@ -19,7 +20,9 @@ use super::options;
 use super::plan::Plan;
 use super::process;
 use super::unix_socket;
-use crate::config::{Bind, Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions};
+use crate::config::{
+    Bind, BindTo, Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions,
+};
 use crate::sys::{self, OsSocket, OwnAddresses, Time};
 
 /// How long an address may take to become usable: duplicate address detection asks for a second,
@@ -44,6 +47,7 @@ pub(crate) fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> 
         ports: true,
         process: true,
         patience: PATIENCE,
+        passed: None,
     };
     let plan = || Plan::new(config, &Given::look());
     look(config, &looks, &mut pause, plan).map(|(_, warnings)| warnings)
@@ -60,6 +64,7 @@ pub(super) fn plan(
         ports: false,
         process: true,
         patience: PATIENCE,
+        passed: given.passed.clone(),
     };
     look(config, &looks, pause, || Plan::new(config, given))
 }
@@ -75,6 +80,7 @@ pub(super) fn plan_again(
         ports: false,
         process: false,
         patience: Duration::ZERO,
+        passed: given.passed.clone(),
     };
     let plan = || super::plan::plan_again(config, lanes, given);
     look(config, &looks, &mut |_| Ok(()), plan)
@@ -88,6 +94,8 @@ struct Looks {
     process: bool,
     /// How long an address may take to become usable.
     patience: Duration,
+    /// As in [`Given`].
+    passed: Option<Vec<String>>,
 }
 
 fn look<P>(
@@ -101,6 +109,7 @@ fn look<P>(
         pause,
         stopped: None,
         own: OwnAddresses::look(),
+        passed: looks.passed.clone(),
         has_ipv6: sys::has_ipv6(),
         patience: sys::now() + looks.patience,
         errors: Vec::new(),
@@ -146,6 +155,8 @@ struct Here<'c> {
     /// Why nothing is waited for any more.
     stopped: Option<ServerError>,
     own: OwnAddresses,
+    /// The names of passed sockets, where known.
+    passed: Option<Vec<String>>,
     has_ipv6: bool,
     /// When the last address must be usable.
     patience: Time,
@@ -175,7 +186,10 @@ impl Here<'_> {
             let freebind = listener.socket.freebind;
             for bind in &listener.bind {
                 match bind.tcp() {
-                    None => self.unix_socket(index, bind, ports),
+                    None => match &bind.to {
+                        BindTo::Systemd(name) => self.passed_socket(index, bind, name),
+                        _ => self.unix_socket(index, bind, ports),
+                    },
                     Some(_) if bind.is_optional() && !self.has_ipv6 => {}
                     Some(address) => self.bind(index, bind, address, freebind, ports),
                 }
@@ -224,6 +238,21 @@ impl Here<'_> {
                 bind: bind.clone(),
                 error,
             }),
+        }
+    }
+
+    fn passed_socket(&mut self, index: usize, bind: &Bind, name: &str) {
+        match &self.passed {
+            Some(names) if names.iter().any(|one| one == name) => {}
+            Some(names) => {
+                let unknown = activation::unknown(bind.key(index), names);
+                self.errors.push(unknown);
+            }
+            None => {
+                let doubt =
+                    "known only to a server that systemd starts; `run` takes the socket then";
+                self.doubts.push((bind.key(index), doubt.to_owned()));
+            }
         }
     }
 
@@ -423,7 +452,7 @@ fn no_interface(address: SocketAddr) -> String {
 }
 
 /// Why a socket refuses an option, and the remedy.
-fn refused_option(option: &str, error: &io::Error) -> String {
+pub(super) fn refused_option(option: &str, error: &io::Error) -> String {
     match (option, error.kind()) {
         ("congestion", io::ErrorKind::NotFound) => {
             let known = sys::congestion_controls().unwrap_or_default().join(", ");

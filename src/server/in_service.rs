@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Weak};
 
+use super::activation::PassedSockets;
 use super::bind::{Sockets, bind, in_words, listen};
 use super::changeable::Changeable;
 use super::command::{NewPoint, Switch};
@@ -28,6 +29,7 @@ pub(crate) struct InService {
     /// Generations from before, as long as they have sessions.
     past: Vec<Past>,
     points: Points,
+    passed: PassedSockets,
     limit: Arc<SessionLimit>,
     ids: Arc<SessionIds>,
     known: KnownUpstreams,
@@ -62,10 +64,16 @@ impl InService {
             since: Time::ZERO,
             past: Vec::new(),
             points: Points::default(),
+            passed: PassedSockets::default(),
             limit: SessionLimit::new(0),
             ids: Arc::default(),
             known: KnownUpstreams::default(),
         }
+    }
+
+    /// Gives the sockets of a service manager to listeners that name them.
+    pub(super) fn take_passed(&mut self, passed: PassedSockets) {
+        self.passed = passed;
     }
 
     /// Binds the addresses of a configuration that are not in service. Waits by `pause` for ports
@@ -81,7 +89,14 @@ impl InService {
     ) -> Result<Prepared, ServerError> {
         let steps = self.points.steps_to(&changeable.listeners);
         let listeners = &changeable.listeners;
-        let sockets = bind(&steps.wanted, listeners, self.lanes, patience, pause)?;
+        let sockets = bind(
+            &steps.wanted,
+            listeners,
+            self.lanes,
+            &self.passed,
+            patience,
+            pause,
+        )?;
         Ok(Prepared {
             changeable,
             steps,
@@ -125,8 +140,9 @@ impl InService {
                 ..
             } = sockets;
             handoff.expect(of_lanes.len());
-            for (switch, socket) in switches.iter_mut().zip(of_lanes) {
-                switch.new.push(NewPoint {
+            for (place, socket) in of_lanes.into_iter().enumerate() {
+                let lane = place % self.lanes;
+                switches[lane].new.push(NewPoint {
                     point,
                     listener: wanted.listener,
                     socket,

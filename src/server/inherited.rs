@@ -5,6 +5,7 @@
 //! | signal mask | set: each thread blocks exactly the signals of the signals' thread |
 //! | ignored signals | handled all the same: a SIGTERM or SIGINT is meant for this process |
 //! | SIGPIPE, SIGTTOU | ignored, so that a closed pipe is an error and a terminal stops nothing |
+//! | sockets of a service manager | taken by name, with the variables; see `activation.rs` |
 //! | open descriptors | counted, set to close-on-exec, kept open: the parent may await their end |
 //! | closed standard streams | opened on `/dev/null` by Rust, so that no socket replaces them |
 //! | limit on descriptors | raised to the hard limit by the plan |
@@ -18,12 +19,15 @@
 
 use std::io;
 
+use super::activation::PassedSockets;
 use crate::sys::{self, MemoryLimits, ParentSignals};
 
 /// The inherited state.
 #[derive(Debug)]
 pub(super) struct Inherited {
     signals: ParentSignals,
+    /// Of a service manager.
+    passed: PassedSockets,
     /// Open descriptors besides the standard streams; `None` if the system has no list.
     descriptors: Option<usize>,
     memory: MemoryLimits,
@@ -37,6 +41,8 @@ pub(super) struct Inherited {
 pub(super) struct Given {
     /// The parent's descriptors.
     pub(super) descriptors: usize,
+    /// The names of passed sockets; `None` where the server will have others.
+    pub(super) passed: Option<Vec<String>>,
     /// Measured before the process had threads, for which the plan itself leaves room.
     pub(super) memory: MemoryLimits,
 }
@@ -46,6 +52,7 @@ impl Given {
     pub(super) fn look() -> Self {
         Self {
             descriptors: 0,
+            passed: None,
             memory: sys::memory_limits(),
         }
     }
@@ -55,6 +62,8 @@ impl Inherited {
     /// Sets the process's state, for the calling thread and its child threads.
     pub(super) fn settle() -> io::Result<Self> {
         Ok(Self {
+            // Before the descriptors are counted, and the process has threads.
+            passed: PassedSockets::take(),
             signals: sys::take_signals()?,
             descriptors: sys::keep_descriptors(),
             memory: sys::memory_limits(),
@@ -68,8 +77,14 @@ impl Inherited {
     pub(super) fn given(&self) -> Given {
         Given {
             descriptors: self.descriptors.unwrap_or(0),
+            passed: Some(self.passed.names()),
             memory: self.memory.clone(),
         }
+    }
+
+    /// The passed sockets, for the listeners.
+    pub(super) fn take_passed(&mut self) -> PassedSockets {
+        std::mem::take(&mut self.passed)
     }
 
     /// Logs unusual state, if any.
@@ -77,7 +92,10 @@ impl Inherited {
         let list = |names: &[String]| (!names.is_empty()).then(|| names.join(" "));
         let blocked = list(&self.signals.blocked);
         let ignored = list(&self.signals.ignored);
-        let descriptors = self.descriptors.filter(|count| *count > 0);
+        let descriptors = self
+            .descriptors
+            .map(|all| all.saturating_sub(self.passed.len()));
+        let descriptors = descriptors.filter(|count| *count > 0);
         let niceness = (self.niceness != 0).then_some(self.niceness);
         let oom_score_adj = self.oom_score_adjustment.filter(|score| *score != 0);
         let is_ordinary = blocked.is_none()

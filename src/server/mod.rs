@@ -6,6 +6,7 @@
 //! period → stop.
 
 mod accept_points;
+mod activation;
 mod answers;
 mod bind;
 mod changeable;
@@ -57,4 +58,5 @@ pub(crate) use self::reload::Origin;
 #[cfg(feature = "sim")]
 pub(crate) use self::reply::Reply;
 pub(crate) use self::run::run;
-pub(crate) use crate::sys::{has_ipv6, is_listened_on, is_unix_listened_on};
+pub(crate) use self::unix_socket::listens;
+pub(crate) use crate::sys::has_ipv6;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::changeable::ListenerPlan;
 use super::unix_socket;
-use crate::config::{Bind, UnixFile};
+use crate::config::{Bind, BindTo, UnixFile};
 use crate::net::SocketOptions;
 use crate::sys::socket_file::SocketFile;
 
@@ -142,9 +142,12 @@ impl Points {
         for (index, (listener, found)) in listeners.iter().zip(found).enumerate() {
             for (written, found) in listener.bind.iter().zip(found) {
                 // Of a unix socket only the file has options.
+                let is_passed = matches!(written.to, BindTo::Systemd(_));
                 let is_replaced = found.is_some_and(|point| {
-                    point.at.tcp().is_some() && point.options != listener.socket
+                    (is_passed || point.at.tcp().is_some()) && point.options != listener.socket
                 });
+                // Passed sockets are named again, and not bound.
+                let to = found.filter(|_| !is_passed).map(|point| &point.at.to);
                 if let Some(point) = found {
                     let changed = point.backlog != listener.backlog;
                     steps.kept.push(KeptPoint {
@@ -158,7 +161,7 @@ impl Points {
                     steps.wanted.push(WantedPoint {
                         listener: index,
                         at: Bind {
-                            to: found.map_or(&written.to, |point| &point.at.to).clone(),
+                            to: to.unwrap_or(&written.to).clone(),
                             ..written.clone()
                         },
                         written: written.clone(),

@@ -46,7 +46,7 @@ const WATCHDOG_INTERVAL: Duration = Duration::from_millis(25);
 /// # Errors
 /// See [`ServerError`].
 pub(crate) fn run(config: &Config, origin: &Origin) -> Result<(), ServerError> {
-    let (inherited, log) = match prepare(config) {
+    let (mut inherited, log) = match prepare(config) {
         Ok(prepared) => prepared,
         Err(error) => {
             // There is no log yet.
@@ -63,7 +63,7 @@ pub(crate) fn run(config: &Config, origin: &Origin) -> Result<(), ServerError> {
     );
     inherited.announce();
     let control = log.as_ref().map(LogEnd::control);
-    let result = match serve(config, origin, &inherited, control) {
+    let result = match serve(config, origin, &mut inherited, control) {
         Err(stopped @ ServerError::Stopped) => {
             tracing::info!("{stopped}");
             Ok(())
@@ -120,7 +120,7 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServerError {
 fn serve(
     config: &Config,
     origin: &Origin,
-    inherited: &Inherited,
+    inherited: &mut Inherited,
     log: Option<&LogControl>,
 ) -> Result<(), ServerError> {
     // Before the first wait, so that every wait obeys a stop.
@@ -135,7 +135,10 @@ fn serve(
         tracing::warn!(at = warning.place(), "{}", warning.text());
     }
     let Plan { fixed, changeable } = plan;
-    let service = InService::new(fixed.lanes.len());
+    let mut service = InService::new(fixed.lanes.len());
+    let passed = inherited.take_passed();
+    passed.warn_of_unused(config);
+    service.take_passed(passed);
     let prepared = service.bind(changeable, sys::now() + PATIENCE, &mut pause);
     let prepared = prepared.map_err(|error| error.placed(config))?;
     let first = Next::first(config.clone(), prepared);

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::error::ServerError;
 use crate::config::{Bind, BindTo, UnixFile};
 use crate::sys::socket_file::{self, SocketFile, SocketName};
-use crate::sys::{Account, OsSocket};
+use crate::sys::{self, Account, OsSocket};
 
 /// Binds a unix socket of a listener, with the file `file`. `None` in place of the file for an
 /// abstract name.
@@ -26,7 +26,7 @@ pub(super) fn bind(
                 .map_err(refused);
         }
         BindTo::Unix(path) => path,
-        BindTo::Tcp(_) => unreachable!("only unix sockets are bound here"),
+        BindTo::Tcp(_) | BindTo::Systemd(_) => unreachable!("only unix sockets are bound here"),
     };
     // Unknown names are found before there is a file.
     ids(listener, file)?;
@@ -94,6 +94,16 @@ pub(super) fn look(listener: usize, at: &Bind) -> Result<Option<ServerError>, Se
             "this is no socket, and is not replaced; write another path, or remove the file",
         ),
         Err(error) => Err(refused(listener, at, &error)),
+    }
+}
+
+/// Whether a process listens at an address, by the tables of the kernel; `None` if unknown.
+pub(crate) fn listens(to: &BindTo) -> Option<bool> {
+    match to {
+        BindTo::Tcp(address) => sys::is_listened_on(*address),
+        BindTo::Unix(path) => sys::is_unix_listened_on(&path.display().to_string()),
+        BindTo::Abstract(name) => sys::is_unix_listened_on(&format!("@{name}")),
+        BindTo::Systemd(_) => None,
     }
 }
 

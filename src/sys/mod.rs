@@ -42,6 +42,8 @@ mod not_linux;
 #[cfg(target_os = "linux")]
 mod notify;
 mod options;
+#[cfg_attr(not(target_os = "linux"), path = "passed_absent.rs")]
+pub(crate) mod passed;
 mod peer_address;
 mod platform;
 pub(crate) mod sandbox;
@@ -75,9 +77,7 @@ pub(crate) use account::{
     Account, NoAccount, is_file_at, is_symbolic_link, new_file, open_to_append,
 };
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(crate) use bsd::{cpus, pin_to};
-#[cfg(all(unix, not(target_os = "linux")))]
-pub(crate) use bsd::{is_closed, send_room, set_congestion, unacknowledged};
+pub(crate) use bsd::{cpus, is_closed, pin_to, send_room, set_congestion, unacknowledged};
 pub use clock::Time;
 #[cfg(not(feature = "sim"))]
 pub use clock::now;

@@ -27,7 +27,7 @@ impl Server {
     }
 
     /// Writes the file anew and reloads; returns the line with the result.
-    fn reload(&mut self, config: &str) -> String {
+    pub(crate) fn reload(&mut self, config: &str) -> String {
         self.write_config(config);
         self.signal("HUP");
         self.await_line("reloaded")

@@ -353,3 +353,26 @@ fn says_what_is_wrong_with_an_address() {
         assert_eq!(wrong(&text), [expected]);
     }
 }
+
+#[test]
+fn a_socket_of_systemd_has_a_name() {
+    let expected = [(0, "systemd:web".to_owned()), (1, "127.0.0.1:1".to_owned())];
+    assert_eq!(binds("['systemd:web', '127.0.0.1:1']"), expected);
+    let long = format!("systemd:{}", "x".repeat(256));
+    for name in ["systemd:", "systemd:a:b", "systemd:é", &long] {
+        let errors = wrong(&listener(&format!("bind = '{name}'")));
+        let why = "not the name of a socket of systemd; write \"systemd:NAME\", with the \
+                   FileDescriptorName= of a socket unit";
+        assert!(errors.len() == 1 && errors[0].ends_with(why), "{errors:?}");
+    }
+    let text =
+        listener("bind = 'systemd:web'") + &listener("bind = 'systemd:web'").replace("'a'", "'b'");
+    let expected =
+        "8: listener[1].bind = 'systemd:web': this name is on line 4 already; write another";
+    assert_eq!(wrong(&text), [expected]);
+    // The socket may be of TCP.
+    assert_eq!(
+        parse(&listener("bind = 'systemd:web'\nsocket.nodelay = false")).warnings(),
+        []
+    );
+}
