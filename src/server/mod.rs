@@ -33,6 +33,7 @@ mod plan;
 mod point;
 mod process;
 mod reached;
+mod refused_option;
 mod reload;
 mod reply;
 mod run;

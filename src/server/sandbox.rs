@@ -292,7 +292,7 @@ fn unix_files(config: &Config) -> impl Iterator<Item = &Path> {
 fn unix_file(bind: &Bind) -> Option<&Path> {
     match &bind.to {
         BindTo::Unix(path) => Some(path),
-        BindTo::Tcp(_) | BindTo::Abstract(_) => None,
+        BindTo::Tcp(_) | BindTo::Abstract(_) | BindTo::Systemd(_) => None,
     }
 }
 
