@@ -45,6 +45,18 @@ impl Config {
             .tables("upstream", upstreams)
     }
 
+    /// Takes over the settings of `running` that a running process cannot change.
+    pub(crate) fn keep_fixed(&mut self, running: &Self) {
+        let max_sessions = self.runtime.max_sessions;
+        self.runtime = Runtime {
+            max_sessions,
+            ..running.runtime.clone()
+        };
+        self.process = running.process.clone();
+        self.control = running.control.clone();
+        self.sandbox = running.sandbox.clone();
+    }
+
     /// The settings outside of the listeners and upstreams.
     #[must_use]
     pub(super) fn globals(&self) -> Keys {

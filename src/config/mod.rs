@@ -49,7 +49,7 @@ mod value;
 #[cfg(test)]
 pub(crate) use bind::BindForm;
 pub(crate) use bind::{Bind, BindTo};
-pub(crate) use changes::diff;
+pub(crate) use changes::{Changes, Fate, diff};
 pub use checked::Config;
 pub(crate) use control::Control;
 pub(crate) use errors::nearest;

@@ -11,12 +11,14 @@ use super::filter::{Filter, read, unknown_key};
 use super::lanes::{Found, ToLane};
 use super::parts::Parts;
 use super::refusal::Refusal;
+use super::reload_view::ReloadView;
+use super::removal::{count, retire};
 use super::route::{OPEN_API, Route};
 use super::view::{
-    EndedView, LogView, PageView, ProcessView, SessionView, State, StatusView, StopView,
-    WholeSessionView,
+    EndedView, ListenerView, LogView, PageView, ProcessView, SessionView, State, StatusView,
+    StopView, WholeSessionView,
 };
-use crate::runtime::Legs;
+use crate::runtime::{EndRequest, Legs};
 use crate::sys;
 
 /// Sessions of a page without `limit`, and the most.
@@ -43,6 +45,10 @@ impl Answering {
             asking: Arc::new(Asking(parts)),
             spreads: Spreads::default(),
         }
+    }
+
+    pub(super) fn asking(&self) -> &Arc<Asking> {
+        &self.asking
     }
 
     pub(super) fn parts(&self) -> &Parts {
@@ -75,6 +81,10 @@ impl Answering {
                 let ask = EndAsk::read(&pairs.body)?;
                 json(&end_sessions(&self.asking, &self.spreads, ask).await?)
             }
+            Route::Reload => json(&self.reload(&pairs.body).await?),
+            Route::PauseListener => json(&self.pause(&pairs.body, true).await?),
+            Route::ResumeListener => json(&self.pause(&pairs.body, false).await?),
+            Route::DrainListener => json(&self.drain(&pairs.body).await?),
             Route::Stop => {
                 self.asking.ask(Ask::Stop).await?;
                 let state = State::Stopping;
@@ -156,11 +166,75 @@ impl Answering {
     async fn end_session(&self, id: u64, query: &[(String, String)]) -> Result<EndedView, Refusal> {
         let (lane, found) = self.find(id, query).await?;
         let target = (lane, found.session.id, found.cursor);
-        let ending = end_now(&self.asking, &[target]).await?;
+        let ending = end_now(&self.asking, &[target], EndRequest::Operator).await?;
         Ok(EndedView {
             ending,
             more: false,
         })
+    }
+
+    async fn reload(&self, body: &[(String, String)]) -> Result<ReloadView, Refusal> {
+        let mut dry_run = false;
+        for (key, value) in body {
+            match key.as_str() {
+                "dry_run" => dry_run = read(key, value, "true or false")?,
+                _ => return Err(unknown_key(key, &["dry_run"])),
+            }
+        }
+        let asking = Arc::clone(&self.asking);
+        // On, whether or not the client waits: sessions of what is removed have to end.
+        let reload = tokio::spawn(async move {
+            let done = asking.ask(|reply| Ask::Reload { dry_run, reply }).await?;
+            let done = done.map_err(Refusal::conflict)?;
+            let counts = count(&asking, &done.removals).await?;
+            let live = asking.process().await?.sessions_live;
+            if !dry_run {
+                retire(&asking, done.removals.clone());
+            }
+            Ok(ReloadView::new(dry_run, done, &counts, live))
+        });
+        reload
+            .await
+            .unwrap_or_else(|_| Err(Refusal::silent("the control thread")))
+    }
+
+    /// Pauses or resumes the listener of the body.
+    async fn pause(
+        &self,
+        body: &[(String, String)],
+        is_paused: bool,
+    ) -> Result<ListenerView, Refusal> {
+        let [(key, listener)] = body else {
+            return Err(Refusal::malformed("write {\"listener\": \"NAME\"}"));
+        };
+        if key != "listener" {
+            return Err(unknown_key(key, &["listener"]));
+        }
+        let ask = |reply| Ask::Pause {
+            listener: listener.clone(),
+            is_paused,
+            reply,
+        };
+        let done = self.asking.ask(ask).await?;
+        done.map_err(Refusal::conflict)?;
+        let listeners = self.asking.ask(Ask::Listeners).await?;
+        let mut named = listeners.into_iter().filter(|one| one.name == *listener);
+        named.next().ok_or_else(|| {
+            Refusal::unknown(format!("a reload has removed the listener {listener:?}"))
+        })
+    }
+
+    /// Pauses the listener of the body, and ends its sessions.
+    async fn drain(&self, body: &[(String, String)]) -> Result<EndedView, Refusal> {
+        let of_listener = |(key, _): &&(String, String)| key == "listener";
+        let Some(listener) = body.iter().find(of_listener) else {
+            return Err(Refusal::malformed(
+                "listener is missing: the name of the listener to drain",
+            ));
+        };
+        let ask = EndAsk::read(body)?;
+        self.pause(std::slice::from_ref(listener), true).await?;
+        end_sessions(&self.asking, &self.spreads, ask).await
     }
 
     fn set_log(&self, body: &[(String, String)]) -> Result<LogView, Refusal> {

@@ -1,5 +1,6 @@
 //! Questions of the control thread to the main thread, each with the way of the answer.
 
+use super::reload_view::Reloaded;
 use super::reply::Reply;
 use super::view::{GenerationView, ListenerView, ProcessView, UpstreamView};
 
@@ -16,6 +17,19 @@ pub(crate) enum Ask {
     Listeners(Reply<Vec<ListenerView>>),
     /// The upstreams, in the order of the listeners.
     Upstreams(Reply<Vec<UpstreamView>>),
+    /// Read the configuration again, and put it into service unless `dry_run`. The answer says why
+    /// nothing has changed, if so.
+    Reload {
+        dry_run: bool,
+        reply: Reply<Result<Reloaded, String>>,
+    },
+    /// Accept no more at a listener, or accept again. The answer says why nothing has changed, if
+    /// so.
+    Pause {
+        listener: String,
+        is_paused: bool,
+        reply: Reply<Result<(), String>>,
+    },
     /// Stop as by a signal.
     Stop(Reply<()>),
 }

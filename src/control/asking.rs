@@ -32,7 +32,10 @@ impl Asking {
         self.ask(Ask::Process).await
     }
 
-    pub(super) async fn ask<T>(&self, question: fn(Reply<T>) -> Ask) -> Result<T, Refusal> {
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(Reply<T>) -> Ask,
+    ) -> Result<T, Refusal> {
         let (reply, answer) = Reply::new();
         (self.0.ask)(question(reply));
         let answer = within(self.0.limits.answer, answer).await;
@@ -42,7 +45,7 @@ impl Asking {
     }
 
     /// Sends a command to a lane; `None` if the lane has ended.
-    pub(super) async fn tell<T>(
+    pub(super) async fn tell<T: Send + 'static>(
         &self,
         lane: usize,
         command: impl FnOnce(Reply<T>) -> ToLane,

@@ -14,7 +14,7 @@ use super::filter::{Filter, duration, read};
 use super::lanes::{SLOTS_MAX, ToLane};
 use super::refusal::Refusal;
 use super::view::EndedView;
-use crate::runtime::{Cursor, SessionId};
+use crate::runtime::{Cursor, EndRequest, SessionId};
 
 /// Concurrent spread ends. Each keeps 32 bytes a session.
 const SPREADS_MAX: usize = 16;
@@ -45,7 +45,7 @@ impl Default for Spreads {
 }
 
 /// A session to end.
-type Target = (usize, SessionId, Cursor);
+pub(super) type Target = (usize, SessionId, Cursor);
 
 impl EndAsk {
     /// The meaning of the pairs of a body.
@@ -87,30 +87,20 @@ pub(super) async fn end_sessions(
             ))
         })?),
     };
-    let (mut targets, mut at) = (Vec::new(), Some(Place::default()));
     let filter = Arc::new(filter);
-    while let Some(place) = at.filter(|_| targets.len() < max) {
-        let most = (max - targets.len()).min(SLOTS_MAX);
-        let (found, next) = asking.page(place, &filter, most).await?;
-        targets.extend(
-            found
-                .iter()
-                .map(|(lane, found)| (*lane, found.session.id, found.cursor)),
-        );
-        at = next;
-    }
+    let (targets, at) = targets(asking, &filter, max).await?;
     let more = match at {
         Some(place) => !asking.page(place, &filter, 1).await?.0.is_empty(),
         None => false,
     };
     let Some(place) = spread else {
-        let ending = end_now(asking, &targets).await?;
+        let ending = end_now(asking, &targets, EndRequest::Operator).await?;
         return Ok(EndedView { ending, more });
     };
     let ending = targets.len();
     let asking = Arc::clone(asking);
     tokio::spawn(async move {
-        let ended = end_over(&asking, targets, over).await;
+        let ended = end_over(&asking, targets, over, EndRequest::Operator).await;
         tracing::info!(
             sessions = ending,
             ended,
@@ -122,13 +112,41 @@ pub(super) async fn end_sessions(
     Ok(EndedView { ending, more })
 }
 
+/// The present sessions of a filter, at most `max`, and the place behind them.
+pub(super) async fn targets(
+    asking: &Asking,
+    filter: &Arc<Filter>,
+    max: usize,
+) -> Result<(Vec<Target>, Option<Place>), Refusal> {
+    let (mut targets, mut at) = (Vec::new(), Some(Place::default()));
+    while let Some(place) = at.filter(|_| targets.len() < max) {
+        let most = (max - targets.len()).min(SLOTS_MAX);
+        let (found, next) = asking.page(place, filter, most).await?;
+        targets.extend(
+            found
+                .iter()
+                .map(|(lane, found)| (*lane, found.session.id, found.cursor)),
+        );
+        at = next;
+    }
+    Ok((targets, at))
+}
+
 /// Ends these sessions; returns the number of sessions found alive.
-pub(super) async fn end_now(asking: &Asking, targets: &[Target]) -> Result<usize, Refusal> {
+pub(super) async fn end_now(
+    asking: &Asking,
+    targets: &[Target],
+    why: EndRequest,
+) -> Result<usize, Refusal> {
     let mut ended = 0;
     for of_lane in targets.chunk_by(|one, next| one.0 == next.0) {
         for chunk in of_lane.chunks(SLOTS_MAX) {
             let sessions = chunk.iter().map(|(_, id, cursor)| (*id, *cursor)).collect();
-            let answer = asking.tell(chunk[0].0, |reply| ToLane::End { sessions, reply });
+            let answer = asking.tell(chunk[0].0, |reply| ToLane::End {
+                sessions,
+                why,
+                reply,
+            });
             ended += answer.await?.unwrap_or(0);
         }
     }
@@ -137,7 +155,12 @@ pub(super) async fn end_now(asking: &Asking, targets: &[Target]) -> Result<usize
 
 /// Ends these sessions evenly over the time, each at a random moment of a part, in random
 /// order: a lane's clients do not come back together.
-async fn end_over(asking: &Asking, mut targets: Vec<Target>, over: Duration) -> usize {
+pub(super) async fn end_over(
+    asking: &Asking,
+    mut targets: Vec<Target>,
+    over: Duration,
+    why: EndRequest,
+) -> usize {
     let mut random = Random::default();
     for at in (1..targets.len()).rev() {
         targets.swap(at, random.below(at + 1));
@@ -146,7 +169,7 @@ async fn end_over(asking: &Asking, mut targets: Vec<Target>, over: Duration) -> 
     let mut ended = 0;
     for (number, target) in targets.iter().enumerate() {
         sleep_until(begin + part.mul_f64(number as f64 + random.fraction())).await;
-        ended += end_now(asking, std::slice::from_ref(target))
+        ended += end_now(asking, std::slice::from_ref(target), why)
             .await
             .unwrap_or(0);
     }

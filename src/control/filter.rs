@@ -18,6 +18,8 @@ pub(crate) struct Filter {
     upstream: Option<String>,
     endpoint: Option<SocketAddr>,
     generation: Option<u32>,
+    /// Of generations before this one; no key of a request.
+    generation_below: Option<u32>,
     age_min: Option<Duration>,
     idle_min: Option<Duration>,
     bytes_min: Option<u64>,
@@ -49,6 +51,25 @@ impl Filter {
     pub(super) fn of_session(id: u64) -> Self {
         Self {
             id: Some(id),
+            ..Self::default()
+        }
+    }
+
+    /// Sessions of generations before `below`, of a listener.
+    pub(super) fn of_listener(name: &str, below: u32) -> Self {
+        Self {
+            listener: Some(name.to_owned()),
+            generation_below: Some(below),
+            ..Self::default()
+        }
+    }
+
+    /// Sessions of generations before `below`, of an endpoint of an upstream.
+    pub(super) fn of_endpoint(upstream: &str, endpoint: SocketAddr, below: u32) -> Self {
+        Self {
+            upstream: Some(upstream.to_owned()),
+            endpoint: Some(endpoint),
+            generation_below: Some(below),
             ..Self::default()
         }
     }
@@ -91,6 +112,9 @@ impl Filter {
             && named(&self.upstream, session.upstream.as_deref())
             && self.endpoint.is_none_or(|at| session.endpoint == Some(at))
             && is(self.generation.as_ref(), &session.generation)
+            && self
+                .generation_below
+                .is_none_or(|below| session.generation < below)
             && is(self.ending.as_ref(), &session.is_ending)
             && self
                 .client

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::filter::Filter;
 use super::reply::Reply;
-use crate::runtime::{Cursor, Description, Legs, SessionId};
+use crate::runtime::{Cursor, Description, EndRequest, Legs, SessionId};
 use crate::stats::LaneStats;
 
 /// The most slots of a visit by a lane: some 50 us.
@@ -51,6 +51,7 @@ pub(crate) enum ToLane {
     /// number.
     End {
         sessions: Vec<(SessionId, Cursor)>,
+        why: EndRequest,
         reply: Reply<usize>,
     },
 }

@@ -7,11 +7,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::answering::Answering;
 use super::http::{serve_admin, serve_health};
+use super::orders::{Order, obey};
 use super::reserve::Reserve;
 use crate::runtime::{LogInterval, both};
 use crate::sys;
@@ -20,8 +22,11 @@ use crate::sys::local::{LocalAccepting, TcpAccepting, local_peer};
 /// The pause after a failed accept with an empty reserve.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts on the sockets of the control plane, for ever.
-pub(super) async fn listen(answering: &Arc<Answering>) -> io::Result<()> {
+/// Accepts on the sockets of the control plane and obeys the main thread, for ever.
+pub(super) async fn listen(
+    answering: &Arc<Answering>,
+    orders: &mut UnboundedReceiver<Order>,
+) -> io::Result<()> {
     let sockets = &answering.parts().sockets;
     let admin = sockets.admin.as_deref().map(|socket| socket.accepting());
     let health = sockets.health.as_ref().map(TcpAccepting::new);
@@ -38,7 +43,11 @@ pub(super) async fn listen(answering: &Arc<Answering>) -> io::Result<()> {
         }
         Ok(())
     });
-    both(admin, health).await
+    let orders = pin!(async {
+        obey(answering.asking(), orders).await;
+        Ok(())
+    });
+    both(pin!(both(admin, health)), orders).await
 }
 
 #[expect(clippy::infinite_loop, reason = "the process ends it")]

@@ -18,8 +18,11 @@ mod filter;
 mod http;
 mod lanes;
 mod listening;
+mod orders;
 mod parts;
 mod refusal;
+mod reload_view;
+mod removal;
 mod reply;
 mod reserve;
 mod route;
@@ -31,7 +34,11 @@ mod view;
 pub(crate) use self::access::Access;
 pub(crate) use self::ask::Ask;
 pub(crate) use self::lanes::{Found, Lane, Page, SLOTS_MAX, Shown, ToLane};
+pub(crate) use self::orders::{Order, Orders};
 pub(crate) use self::parts::{Limits, Parts, Sockets};
+pub(crate) use self::reload_view::{Addresses, Reloaded};
+pub(crate) use self::removal::{Removal, Removed};
+pub(crate) use self::reply::Reply;
 pub(crate) use self::thread::start;
 pub(crate) use self::view::{
     EndpointView, GenerationView, ListenerView, ProcessView, State, UpstreamView,

@@ -1,20 +1,34 @@
-//! The way of an answer to the control thread.
+//! The way of an answer to whoever has asked.
+
+use std::fmt;
 
 use tokio::sync::oneshot;
 
-/// The way of an answer. Never blocks; usable from any thread.
-#[derive(Debug)]
-pub(crate) struct Reply<T>(oneshot::Sender<T>);
+/// The way of one answer. Never blocks; usable from any thread.
+pub(crate) struct Reply<T>(Box<dyn FnOnce(T) + Send>);
 
-impl<T> Reply<T> {
-    /// A way and the receiving end.
+impl<T: Send + 'static> Reply<T> {
+    /// A way and the receiving end. The answer is dropped without a receiver.
     pub(super) fn new() -> (Self, oneshot::Receiver<T>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(sender), receiver)
+        (Self::to(|answer| drop(sender.send(answer))), receiver)
+    }
+}
+
+impl<T> Reply<T> {
+    /// The answer goes to `to`, which must not block: a lane calls it.
+    pub(crate) fn to(to: impl FnOnce(T) + Send + 'static) -> Self {
+        Self(Box::new(to))
     }
 
-    /// Answers. The answer is dropped without a receiver.
+    /// Answers.
     pub(crate) fn send(self, answer: T) {
-        drop(self.0.send(answer));
+        (self.0)(answer);
+    }
+}
+
+impl<T> fmt::Debug for Reply<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reply")
     }
 }

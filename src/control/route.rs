@@ -18,6 +18,10 @@ pub(super) enum Route {
     Session(u64),
     EndSession(u64),
     EndSessions,
+    Reload,
+    PauseListener,
+    ResumeListener,
+    DrainListener,
     Stop,
     Log,
     SetLog,
@@ -29,7 +33,7 @@ pub(super) const OPEN_API: &str = include_str!("../../docs/openapi.json");
 
 impl Route {
     /// All routes, with any value in place of an id.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Status,
         Self::Config,
         Self::Generations,
@@ -39,6 +43,10 @@ impl Route {
         Self::Session(0),
         Self::EndSession(0),
         Self::EndSessions,
+        Self::Reload,
+        Self::PauseListener,
+        Self::ResumeListener,
+        Self::DrainListener,
         Self::Stop,
         Self::Log,
         Self::SetLog,
@@ -57,6 +65,10 @@ impl Route {
             Self::Session(_) => (Method::GET, "/v1/sessions/{id}"),
             Self::EndSession(_) => (Method::DELETE, "/v1/sessions/{id}"),
             Self::EndSessions => (Method::POST, "/v1/sessions/end"),
+            Self::Reload => (Method::POST, "/v1/reload"),
+            Self::PauseListener => (Method::POST, "/v1/listeners/pause"),
+            Self::ResumeListener => (Method::POST, "/v1/listeners/resume"),
+            Self::DrainListener => (Method::POST, "/v1/listeners/drain"),
             Self::Stop => (Method::POST, "/v1/stop"),
             Self::Log => (Method::GET, "/v1/log"),
             Self::SetLog => (Method::PUT, "/v1/log"),

@@ -7,9 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::answering::Answering;
 use super::listening::listen;
+use super::orders::{Order, Orders};
 use super::parts::Parts;
 
 /// Before a new begin: a defect at the begin must not fill the log.
@@ -20,18 +22,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// The thread or the runtime cannot be started.
 #[expect(clippy::infinite_loop, reason = "the process ends it")]
-pub(crate) fn start(parts: Parts) -> io::Result<()> {
+pub(crate) fn start(parts: Parts) -> io::Result<Orders> {
     let answering = Arc::new(Answering::new(parts));
     let mut runtime = Some(runtime()?);
+    let (sender, mut orders) = Orders::channel();
     thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || {
             loop {
-                serve(&answering, runtime.take());
+                serve(&answering, &mut orders, runtime.take());
                 pause();
             }
         })?;
-    Ok(())
+    Ok(sender)
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -39,10 +42,14 @@ fn runtime() -> io::Result<Runtime> {
 }
 
 /// Serves until a failure, and logs the failure.
-fn serve(answering: &Arc<Answering>, ready: Option<Runtime>) {
+fn serve(
+    answering: &Arc<Answering>,
+    orders: &mut UnboundedReceiver<Order>,
+    ready: Option<Runtime>,
+) {
     let run = || {
         let runtime = ready.map_or_else(runtime, Ok)?;
-        runtime.block_on(listen(answering))
+        runtime.block_on(listen(answering, orders))
     };
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(())) => {}

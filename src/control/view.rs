@@ -129,7 +129,7 @@ pub(crate) struct ListenerView {
     pub(crate) upstream: Option<String>,
     /// As bound: with a port chosen by the system.
     pub(crate) addresses: Vec<String>,
-    /// "accepting", or "stopped".
+    /// "accepting", "paused" or "stopped".
     pub(crate) state: &'static str,
 }
 

@@ -72,8 +72,42 @@ pub(super) enum Command {
         #[arg(value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
         level: Option<String>,
     },
+    /// Read the configuration file again, and put it into service
+    Reload {
+        #[command(flatten)]
+        how: Reload,
+    },
+    /// Have a listener accept no more; its clients wait in the backlog
+    Pause {
+        /// The name of the listener
+        #[arg(value_name = "LISTENER")]
+        listener: String,
+    },
+    /// Have a paused listener accept again
+    Resume {
+        /// The name of the listener
+        #[arg(value_name = "LISTENER")]
+        listener: String,
+    },
+    /// Pause a listener, and end its sessions
+    Drain {
+        /// The name of the listener
+        #[arg(value_name = "LISTENER")]
+        listener: String,
+        /// Spread the ends over this time ("10m"), at random moments
+        #[arg(long, value_name = "TIME")]
+        over: Option<String>,
+    },
     /// Stop as by a signal: sessions may end within shutdown.grace; again, a second later: at once
     Stop,
+}
+
+/// How to reload.
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    /// Only say what a reload would do
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 /// The arguments of [`Filter`].

@@ -11,6 +11,8 @@ use super::show;
 
 /// Sessions of a request.
 const PAGE: usize = 1000;
+/// The most sessions that the server ends at a request.
+const DRAIN_MAX: usize = 1_000_000;
 
 /// Runs a command; returns what to print.
 pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<String, Failed> {
@@ -49,12 +51,34 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
             let body = json!({ "level": level });
             (client.call("PUT", "/v1/log", Some(&body))?, show::log_level)
         }
+        Command::Reload { how } => {
+            let body = json!({ "dry_run": how.dry_run });
+            let done = client.call("POST", "/v1/reload", Some(&body))?;
+            (done, show::reload)
+        }
+        Command::Pause { listener } => (of_listener(client, "pause", listener)?, show::listener),
+        Command::Resume { listener } => (of_listener(client, "resume", listener)?, show::listener),
+        Command::Drain { listener, over } => {
+            let mut body = json!({ "listener": listener, "max": DRAIN_MAX });
+            if let Some(over) = over {
+                body["over"] = json!(over);
+            }
+            let done = client.call("POST", "/v1/listeners/drain", Some(&body));
+            (names::hint(client, listener, done)?, show::ended)
+        }
         Command::Stop => (client.call("POST", "/v1/stop", None)?, show::stop),
     };
     Ok(match as_json {
         true => format!("{answer:#}\n"),
         false => show(&answer),
     })
+}
+
+/// Pauses or resumes a listener.
+fn of_listener(client: &Client, verb: &str, listener: &str) -> Result<Value, Failed> {
+    let body = json!({ "listener": listener });
+    let done = client.call("POST", &format!("/v1/listeners/{verb}"), Some(&body));
+    names::hint(client, listener, done)
 }
 
 /// As many sessions of a filter as asked for, and the cursor behind them.

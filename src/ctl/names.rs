@@ -13,28 +13,39 @@ pub(super) fn check(client: &Client, filter: &Filter) -> Result<(), Failed> {
         ("listener", "/v1/listeners", &filter.listener),
         ("upstream", "/v1/upstreams", &filter.upstream),
     ] {
-        let Some(wanted) = wanted else {
-            continue;
-        };
-        let answer = client.get(path)?;
-        let of = |one: &Value| one["name"].as_str().map(str::to_owned);
-        let names: Vec<String> = answer
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(of)
-            .collect();
-        if names.contains(wanted) {
-            continue;
+        if let Some(wanted) = wanted {
+            find(client, kind, path, wanted)?;
         }
-        let meant = match nearest(wanted, names.iter().map(String::as_str)) {
-            Some(meant) => format!("did you mean {meant:?}?"),
-            None if names.is_empty() => "there is none".to_owned(),
-            None => format!("there are {}", names.join(", ")),
-        };
-        return Err(Failed::Refused(format!(
-            "there is no {kind} {wanted:?}; {meant}"
-        )));
     }
     Ok(())
+}
+
+/// The answer of a request about a listener. A refusal for a mistyped name has the nearest name.
+pub(super) fn hint(
+    client: &Client,
+    listener: &str,
+    answer: Result<Value, Failed>,
+) -> Result<Value, Failed> {
+    if let Err(Failed::Refused(_)) = &answer {
+        find(client, "listener", "/v1/listeners", listener)?;
+    }
+    answer
+}
+
+fn find(client: &Client, kind: &str, path: &str, wanted: &str) -> Result<(), Failed> {
+    let answer = client.get(path)?;
+    let of = |one: &Value| one["name"].as_str().map(str::to_owned);
+    let names = answer.as_array().into_iter().flatten().filter_map(of);
+    let names: Vec<String> = names.collect();
+    if names.iter().any(|name| name == wanted) {
+        return Ok(());
+    }
+    let meant = match nearest(wanted, names.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None if names.is_empty() => "there is none".to_owned(),
+        None => format!("there are {}", names.join(", ")),
+    };
+    Err(Failed::Refused(format!(
+        "there is no {kind} {wanted:?}; {meant}"
+    )))
 }

@@ -107,6 +107,61 @@ pub(super) fn listeners(of: &Value) -> String {
     table.lines()
 }
 
+/// `POST /v1/listeners/pause` and `/v1/listeners/resume`
+pub(super) fn listener(of: &Value) -> String {
+    let addresses: Vec<String> = list(&of["addresses"]).map(cell).collect();
+    let (name, state) = (cell(&of["name"]), cell(&of["state"]));
+    format!("listener {name}: {state}, {}\n", addresses.join(" "))
+}
+
+/// `POST /v1/reload`
+pub(super) fn reload(of: &Value) -> String {
+    let mut text = String::new();
+    let generation = cell(&of["generation"]);
+    _ = match of["dry_run"] == true {
+        true => writeln!(text, "dry run: nothing has changed; a reload would do this"),
+        false => writeln!(text, "reloaded: generation {generation}"),
+    };
+    for line in list(&of["lines"]) {
+        _ = writeln!(text, "  {}", cell(line));
+    }
+    let addresses = &of["addresses"];
+    let [opened, replaced, kept, closed] =
+        ["opened", "replaced", "kept", "closed"].map(|key| cell(&addresses[key]));
+    _ = writeln!(
+        text,
+        "addresses  {opened} open, {kept} stay, {replaced} get new sockets, {closed} close"
+    );
+    let sessions = &of["sessions"];
+    let [keep, drain, reset] = ["keep", "drain", "reset"].map(|key| cell(&sessions[key]));
+    _ = writeln!(
+        text,
+        "sessions   {keep} stay, {drain} drain, {reset} are reset"
+    );
+    for removed in list(&sessions["removed"]) {
+        let over = &removed["drain_over_s"];
+        let over = over
+            .as_u64()
+            .map(|seconds| format!(" over {}", time(seconds * 1000)));
+        _ = writeln!(
+            text,
+            "  {}: {} {}{}",
+            cell(&removed["what"]),
+            cell(&removed["sessions"]),
+            cell(&removed["on_removed"]),
+            over.unwrap_or_default()
+        );
+    }
+    for key in list(&of["needs_restart"]) {
+        _ = writeln!(text, "needs a restart: {}", cell(key));
+    }
+    if of["dry_run"] != true {
+        let pause = number(&of["longest_pause_us"]);
+        _ = writeln!(text, "longest pause of a lane: {pause} us");
+    }
+    text
+}
+
 /// `GET /v1/upstreams`: a line for each endpoint.
 pub(super) fn upstreams(of: &Value) -> String {
     let mut table = Table::new(&["NAME", "ENDPOINT", "SESSIONS", "STATE", "FAILURES", "FOR"]);

@@ -83,6 +83,7 @@ async fn serve(
 ) -> ! {
     let mut streak = 0;
     loop {
+        point.resumed().await;
         if taken.is_none() {
             let accepted = match spares.fill(&point.context().service) {
                 Ok(()) => point.listener.accept().await,
@@ -93,6 +94,7 @@ async fn serve(
                 Err(_) => accept_later(point, seats, spares, false).await,
             };
         }
+        point.resumed().await;
         if taken.is_some() {
             let permit = point.context().permit(&mut seats.permit).await;
             let connection = taken.take().expect("kept above");

@@ -1,9 +1,11 @@
 //! A place where an accept loop takes connections, as the driver of the lane steers the loop: a
 //! later configuration gives the loop a new context, or stops the loop.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use super::listener_context::ListenerContext;
 use super::spare::Spares;
@@ -18,6 +20,9 @@ pub struct AcceptPoint {
     /// Sockets for the first session, as far as this machine has descriptors. Opened with the
     /// point, so that a running server holds all the descriptors that it needs without a session.
     pub(super) spares: RefCell<Spares>,
+    is_paused: Cell<bool>,
+    /// The accept loop, while the loop waits for the end of a pause.
+    waiting: RefCell<Option<Waker>>,
     /// Opens when the accept loop has to stop.
     pub(super) stop: Latch,
 }
@@ -33,8 +38,33 @@ impl AcceptPoint {
             listener,
             spares: RefCell::new(spares),
             context: RefCell::new(context),
+            is_paused: Cell::new(false),
+            waiting: RefCell::new(None),
             stop: Latch::default(),
         })
+    }
+
+    /// Accepts no more connections, or accepts again. In a pause clients wait in the backlog.
+    /// Called as if in the lane's turn.
+    pub fn pause(&self, is_paused: bool) {
+        self.is_paused.set(is_paused);
+        let waiting = self.waiting.take();
+        if let Some(waker) = waiting {
+            // In a pause the loop waits anew.
+            waker.wake();
+        }
+    }
+
+    /// Ends when there is no pause.
+    pub(super) async fn resumed(&self) {
+        poll_fn(|context| {
+            if !self.is_paused.get() {
+                return Poll::Ready(());
+            }
+            *self.waiting.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// The listener of the next connection.

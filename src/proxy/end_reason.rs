@@ -45,6 +45,8 @@ pub(super) enum EndReason {
     Shutdown,
     /// An operator ended the session.
     Operator,
+    /// A reload removed the session's listener or endpoint.
+    Removed,
     /// A defect of corelane.
     Internal,
 }
@@ -90,6 +92,7 @@ impl From<EndRequest> for EndReason {
         match why {
             EndRequest::Shutdown => Self::Shutdown,
             EndRequest::Operator => Self::Operator,
+            EndRequest::Removed => Self::Removed,
         }
     }
 }
@@ -140,6 +143,7 @@ impl fmt::Display for EndReason {
             Self::LocalResources => "local_resources",
             Self::Shutdown => "shutdown",
             Self::Operator => "operator",
+            Self::Removed => "removed",
             Self::Internal => "internal",
         })
     }
@@ -167,7 +171,8 @@ mod tests {
             Some(EndReason::ConnectUnreachable) => EndReason::LocalResources,
             Some(EndReason::LocalResources) => EndReason::Shutdown,
             Some(EndReason::Shutdown) => EndReason::Operator,
-            Some(EndReason::Operator) => EndReason::Internal,
+            Some(EndReason::Operator) => EndReason::Removed,
+            Some(EndReason::Removed) => EndReason::Internal,
             Some(EndReason::Internal) => return None,
         })
     }

@@ -29,6 +29,8 @@ pub(crate) enum EndRequest {
     Shutdown,
     /// An operator ends the session.
     Operator,
+    /// A reload has removed the session's listener or endpoint.
+    Removed,
 }
 
 /// A session at one moment.

@@ -65,6 +65,7 @@ impl AcceptPoints {
                     own.stop();
                     continue;
                 }
+                own.pause(kept.is_paused);
                 if let Some(backlog) = kept.new_backlog {
                     // The system takes any number, and fewer clients wait if it does not.
                     drop(own.change_backlog(backlog));
@@ -81,6 +82,13 @@ impl AcceptPoints {
             self.start(new, context, Arc::clone(&handoff));
         }
         self.handoff = Some(handoff);
+    }
+
+    /// Accepts no more at these points, or accepts again. Called as if in the lane's turn.
+    pub(super) fn pause(&self, points: &[PointId], is_paused: bool) {
+        let own = points.iter().filter_map(|point| self.points.get(point));
+        let own = own.flatten();
+        own.for_each(|own| own.pause(is_paused));
     }
 
     /// Stops all accept loops. Called as if in the lane's turn.
@@ -129,6 +137,7 @@ impl AcceptPoints {
     fn start(&mut self, new: NewPoint, context: Rc<ListenerContext>, handoff: Arc<Handoff>) {
         let delivery = Delivery::new(handoff, new.is_spread);
         let point = AcceptPoint::new(Listener::attach(&self.lane, new.socket, new.kind), context);
+        point.pause(new.is_paused);
         let running = Running::new(&self.running);
         let deliver = move |context: &Rc<ListenerContext>, admitted: Admitted| {
             let _until_the_loop_ends = &running;

@@ -8,14 +8,10 @@ use std::time::SystemTime;
 use super::changeable::ListenerPlan;
 use super::in_service::InService;
 use super::reload::Reloads;
-use super::signals::Request;
 use crate::config::{Config, Service};
 use crate::control::{Ask, EndpointView, ListenerView, ProcessView, State, UpstreamView};
 use crate::proxy::Upstream;
 use crate::sys::{self, Time};
-
-/// The name of a stop by the control plane, in place of a signal's name.
-const STOP: &str = "control socket";
 
 /// The state behind the answers.
 #[derive(Debug)]
@@ -39,18 +35,15 @@ impl Answers {
         self.state = state;
     }
 
-    /// Answers. Returns a request to the process, if the question is a request.
-    pub(super) fn answer(&self, ask: Ask, of: &Reloads) -> Option<Request> {
+    /// Answers a question that changes nothing. Returns any other question.
+    pub(super) fn answer(&self, ask: Ask, of: &Reloads) -> Option<Ask> {
         match ask {
             Ask::Process(reply) => reply.send(self.process(of)),
             Ask::Config(reply) => reply.send(meant(of.config())),
             Ask::Generations(reply) => reply.send(of.service.generations()),
             Ask::Listeners(reply) => reply.send(self.listeners(&of.service)),
             Ask::Upstreams(reply) => reply.send(upstreams(&of.service)),
-            Ask::Stop(reply) => {
-                reply.send(());
-                return Some(Request::Stop(STOP));
-            }
+            request => return Some(request),
         }
         None
     }
@@ -89,6 +82,7 @@ impl Answers {
                 addresses: own.map(|point| point.at.to.to_string()).collect(),
                 state: match self.state {
                     State::Stopping => "stopped",
+                    _ if service.is_paused(&listener.name) => "paused",
                     State::Starting | State::Serving => "accepting",
                 },
             }

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::point::{KeptPoint, PointId};
-use super::reply::Reply;
-use crate::control::ToLane;
+use crate::control::{Reply, ToLane};
 use crate::net::ListenerKind;
 use crate::proxy::{Handed, Handoff, SharedListener};
 use crate::runtime::{MailSender, Remote};
@@ -21,6 +20,11 @@ use crate::sys::OsSocket;
 pub(crate) enum Command {
     /// Accept as a configuration says.
     Switch(Switch, Reply<Switched>),
+    /// Accept no more at these points, or accept again.
+    Pause {
+        points: Arc<[PointId]>,
+        is_paused: bool,
+    },
     /// Tell about sessions, or end some.
     Sessions(ToLane),
     /// Stop all listeners. Connections already accepted by the kernel are served. End when the last
@@ -51,6 +55,8 @@ pub(crate) struct NewPoint {
     pub(crate) listener: usize,
     pub(crate) socket: OsSocket,
     pub(crate) kind: ListenerKind,
+    /// The listener takes no connections at the moment.
+    pub(crate) is_paused: bool,
     /// Whether each lane has a socket of its own, over which the kernel spreads connections.
     pub(crate) is_spread: bool,
 }

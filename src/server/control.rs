@@ -15,7 +15,7 @@ use super::log_control::LogControl;
 use super::process;
 use super::supervision::Event;
 use crate::config::{Bind, Config, LogLevel};
-use crate::control::{self, Access, Lane, Limits, Parts, Sockets};
+use crate::control::{self, Access, Lane, Limits, Order, Orders, Parts, Sockets};
 use crate::poller::BackEnd;
 use crate::sys::local::{LocalListener, effective_user};
 
@@ -63,19 +63,59 @@ impl ControlSockets {
             tracing::info!(%address, "health checks are answered");
         }
     }
+}
 
-    /// Starts the control thread, if there is a socket to serve.
-    pub(super) fn serve(
-        &self,
-        lanes: &[LaneSenders],
+/// The control plane of a server. Its thread runs from the start if there is a socket to serve, and
+/// from the first order on otherwise.
+#[derive(Debug)]
+pub(super) struct ControlPlane {
+    sockets: ControlSockets,
+    /// Of each lane.
+    pollers: Vec<BackEnd>,
+    to_main: Sender<Event>,
+    log: Option<LogControl>,
+    orders: Option<Orders>,
+}
+
+impl ControlPlane {
+    pub(super) fn new(
+        sockets: ControlSockets,
         pollers: &[BackEnd],
         to_main: Sender<Event>,
         log: Option<LogControl>,
-    ) -> io::Result<()> {
-        if self.admin.is_none() && self.health.is_none() {
-            return Ok(());
+    ) -> Self {
+        Self {
+            sockets,
+            pollers: pollers.to_vec(),
+            to_main,
+            log,
+            orders: None,
         }
-        let lanes = lanes.iter().zip(pollers).map(|(senders, poller)| {
+    }
+
+    /// Starts the control thread, if there is a socket to serve.
+    pub(super) fn serve(&mut self, lanes: &[LaneSenders]) -> io::Result<()> {
+        if self.sockets.admin.is_some() || self.sockets.health.is_some() {
+            self.orders = Some(self.start(lanes)?);
+        }
+        Ok(())
+    }
+
+    /// Has the control thread obey an order.
+    pub(super) fn order(&mut self, lanes: &[LaneSenders], order: Order) {
+        if self.orders.is_none() {
+            match self.start(lanes) {
+                Ok(orders) => self.orders = Some(orders),
+                Err(error) => tracing::error!(%error, "the control thread cannot be started"),
+            }
+        }
+        if let Some(orders) = &self.orders {
+            orders.send(order);
+        }
+    }
+
+    fn start(&self, lanes: &[LaneSenders]) -> io::Result<Orders> {
+        let lanes = lanes.iter().zip(&self.pollers).map(|(senders, poller)| {
             let commands = senders.commands.clone();
             Lane {
                 poller: poller.name(),
@@ -83,11 +123,13 @@ impl ControlSockets {
                 send: Box::new(move |command| commands.send(Command::Sessions(command))),
             }
         });
-        let shown = log.clone();
+        let shown = self.log.clone();
+        let sockets = &self.sockets;
+        let (to_main, log) = (self.to_main.clone(), self.log.clone());
         control::start(Parts {
             sockets: Sockets {
-                admin: self.admin.clone(),
-                health: self
+                admin: sockets.admin.clone(),
+                health: sockets
                     .health
                     .as_ref()
                     .map(TcpListener::try_clone)
@@ -95,7 +137,7 @@ impl ControlSockets {
             },
             access: Access {
                 own: effective_user(),
-                ..self.access.clone()
+                ..sockets.access.clone()
             },
             limits: Limits::default(),
             lanes: lanes.collect(),

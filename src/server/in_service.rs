@@ -1,6 +1,7 @@
 //! The configuration in service, and how another takes its place: bind, listen, then one switch for
 //! each lane. Until the switch nothing changes, and a switch cannot fail.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use super::activation::PassedSockets;
@@ -10,7 +11,7 @@ use super::command::{NewPoint, Switch};
 use super::error::ServerError;
 use super::generation::Generation;
 use super::here::Pause;
-use super::point::{Points, Steps};
+use super::point::{PointId, Points, Steps};
 use crate::config::{Bind, Service};
 use crate::control::GenerationView;
 use crate::proxy::{Handoff, KnownUpstreams, SessionIds, SessionLimit, SharedListener};
@@ -30,6 +31,8 @@ pub(crate) struct InService {
     past: Vec<Past>,
     points: Points,
     passed: PassedSockets,
+    /// The names of paused listeners.
+    paused: BTreeSet<Arc<str>>,
     limit: Arc<SessionLimit>,
     ids: Arc<SessionIds>,
     known: KnownUpstreams,
@@ -65,6 +68,7 @@ impl InService {
             past: Vec::new(),
             points: Points::default(),
             passed: PassedSockets::default(),
+            paused: BTreeSet::new(),
             limit: SessionLimit::new(0),
             ids: Arc::default(),
             known: KnownUpstreams::default(),
@@ -108,7 +112,7 @@ impl InService {
     pub(crate) fn apply(&mut self, prepared: Prepared, handoff: &Arc<Handoff>) -> Vec<Switch> {
         let Prepared {
             changeable,
-            steps,
+            mut steps,
             mut sockets,
         } = prepared;
         let bound: Vec<Bind> = sockets.iter().map(|sockets| sockets.at.clone()).collect();
@@ -123,7 +127,10 @@ impl InService {
         self.generation = Generation::new(self.applied, &changeable, limit, own, &mut self.known);
         self.since = sys::now();
         self.applied += 1;
-        self.changeable = changeable;
+        self.forget_pauses(&changeable);
+        for kept in &mut steps.kept {
+            kept.is_paused = self.is_paused(&changeable.listeners[kept.listener].name);
+        }
         let kept: Arc<[_]> = steps.kept.into();
         let switch = |_| Switch {
             listeners: Arc::clone(self.generation.listeners()),
@@ -147,11 +154,40 @@ impl InService {
                     listener: wanted.listener,
                     socket,
                     kind,
+                    is_paused: self.is_paused(&changeable.listeners[wanted.listener].name),
                     is_spread,
                 });
             }
         }
+        self.changeable = changeable;
         switches
+    }
+
+    /// Pauses end with their listeners.
+    fn forget_pauses(&mut self, next: &Changeable) {
+        let is_there = |name: &Arc<str>| next.listeners.iter().any(|of| of.name == *name);
+        self.paused.retain(is_there);
+    }
+
+    /// Pauses or resumes a listener; returns its points, `None` if there is no such listener.
+    pub(super) fn pause(&mut self, listener: &str, is_paused: bool) -> Option<Arc<[PointId]>> {
+        let mut listeners = self.changeable.listeners.iter();
+        let name = &listeners.find(|of| &*of.name == listener)?.name;
+        match is_paused {
+            true => self.paused.insert(Arc::clone(name)),
+            false => self.paused.remove(name),
+        };
+        let own = self.points.iter().filter(|point| point.listener == *name);
+        Some(own.map(|point| point.id).collect())
+    }
+
+    pub(super) fn is_paused(&self, listener: &str) -> bool {
+        self.paused.contains(listener)
+    }
+
+    /// The number of the next configuration.
+    pub(super) fn next_generation(&self) -> u32 {
+        self.applied
     }
 
     /// Logs the addresses that open and close.

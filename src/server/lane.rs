@@ -168,6 +168,9 @@ impl Serving {
                         pause: sys::now().since(began),
                     });
                 }
+                Command::Pause { points, is_paused } => {
+                    self.lane.enter(|| self.points.pause(&points, is_paused));
+                }
                 Command::Drain => {
                     let points = &mut self.points;
                     self.lane.enter(|| points.stop());
@@ -239,9 +242,9 @@ mod tests {
     use super::super::changeable::{Bound, Changeable};
     use super::super::command::{Command, LaneSenders};
     use super::super::in_service::InService;
-    use super::super::reply::Reply;
     use super::Serving;
     use crate::config::Config;
+    use crate::control::Reply;
     use crate::poller::BackEnd;
     use crate::proxy::Handoff;
     use crate::runtime::{Cursor, Description, Lane, LaneOptions};

@@ -3,7 +3,7 @@
 //! Called by `Serving::obey`. A command visits a bounded part of the table of tasks.
 
 use crate::control::{Found, Page, SLOTS_MAX, Shown, ToLane};
-use crate::runtime::{Cursor, EndRequest, Lane, SessionId, Visited};
+use crate::runtime::{Cursor, Lane, SessionId, Visited};
 use crate::sys;
 
 /// Obeys a command of the control plane.
@@ -42,11 +42,15 @@ pub(super) fn obey(lane: &mut Lane, command: ToLane) {
             });
             reply.send(shown.map(|(session, legs)| Shown { session, legs }));
         }
-        ToLane::End { sessions, reply } => {
+        ToLane::End {
+            sessions,
+            why,
+            reply,
+        } => {
             let mut ended = 0;
             for (id, at) in sessions {
                 at_place(lane, id, at, |visited| {
-                    visited.ask_to_end(EndRequest::Operator);
+                    visited.ask_to_end(why);
                     ended += 1;
                 });
             }

@@ -35,7 +35,7 @@ mod process;
 mod reached;
 mod refused_option;
 mod reload;
-mod reply;
+mod reloading;
 mod run;
 mod sandbox;
 mod service;
@@ -56,8 +56,6 @@ pub(crate) use self::in_service::InService;
 #[cfg(feature = "sim")]
 pub(crate) use self::lane::{LanePlan, Serving, open};
 pub(crate) use self::reload::Origin;
-#[cfg(feature = "sim")]
-pub(crate) use self::reply::Reply;
 pub(crate) use self::run::run;
 pub(crate) use self::unix_socket::listens;
 pub(crate) use crate::sys::has_ipv6;

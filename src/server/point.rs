@@ -39,6 +39,8 @@ pub(crate) struct KeptPoint {
     pub(crate) point: PointId,
     /// The index of the listener in the new configuration.
     pub(crate) listener: usize,
+    /// The listener takes no connections at the moment.
+    pub(crate) is_paused: bool,
     /// A backlog to change to.
     pub(crate) new_backlog: Option<u32>,
     /// New sockets of the same address take over: a socket inherits options from its listener, and
@@ -153,6 +155,7 @@ impl Points {
                     steps.kept.push(KeptPoint {
                         point: point.id,
                         listener: index,
+                        is_paused: false,
                         new_backlog: changed.then_some(listener.backlog),
                         is_replaced,
                     });

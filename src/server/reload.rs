@@ -17,10 +17,11 @@ use super::error::ServerError;
 use super::here;
 use super::in_service::{InService, Prepared};
 use super::inherited::Given;
+use super::log_control::{LogChange, LogControl};
 use super::point::Steps;
-use super::reply::Reply;
 use super::sandbox::Sandbox;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Changes, Config, ConfigErrors, Fate, diff};
+use crate::control::{Addresses, Reloaded, Removal, Removed, Reply};
 use crate::proxy::Handoff;
 use crate::sys;
 
@@ -86,31 +87,42 @@ impl fmt::Display for ReloadError {
 pub(super) struct Next {
     config: Config,
     prepared: Prepared,
-    /// Keys that keep their value until a restart.
-    fixed: Vec<&'static str>,
+    /// `None` if the log stays as it is.
+    log: Option<LogChange>,
+    result: Reloaded,
+}
+
+impl Next {
+    /// The first configuration of the process.
+    pub(super) fn first(config: Config, prepared: Prepared) -> Self {
+        Self {
+            result: Reloaded::of_first(),
+            config,
+            prepared,
+            log: None,
+        }
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Lets the sockets listen.
+    pub(super) fn listen(&self) -> Result<(), ServerError> {
+        self.prepared.listen()
+    }
+
+    /// What the reload would do.
+    pub(super) fn into_result(self) -> Reloaded {
+        self.result
+    }
 }
 
 /// A reload that lanes have not all answered.
 #[derive(Debug)]
 struct Switching {
     unanswered: usize,
-    longest_pause: Duration,
-    done: Done,
-}
-
-/// The result of a reload.
-#[derive(Clone, Debug)]
-pub(super) struct Done {
-    pub(super) generation: u32,
-    /// Listening points by what became of them.
-    pub(super) opened: usize,
-    pub(super) replaced: usize,
-    pub(super) kept: usize,
-    pub(super) closed: usize,
-    /// Keys that keep their value until a restart.
-    pub(super) fixed: Vec<&'static str>,
-    /// The longest time that the switch held a lane.
-    pub(super) pause: Duration,
+    result: Reloaded,
 }
 
 /// The configuration of the process over time.
@@ -119,26 +131,11 @@ pub(super) struct Reloads {
     origin: Origin,
     given: Given,
     config: Config,
+    log: Option<LogControl>,
     pub(super) service: InService,
     /// The limits of the process, within which later configurations stay.
     pub(super) sandbox: Sandbox,
     switching: Option<Switching>,
-}
-
-impl Next {
-    /// The first configuration of the process.
-    pub(super) fn first(config: Config, prepared: Prepared) -> Self {
-        Self {
-            config,
-            prepared,
-            fixed: Vec::new(),
-        }
-    }
-
-    /// Lets the sockets listen.
-    pub(super) fn listen(&self) -> Result<(), ServerError> {
-        self.prepared.listen()
-    }
 }
 
 impl Reloads {
@@ -147,6 +144,7 @@ impl Reloads {
         origin: Origin,
         given: Given,
         config: Config,
+        log: Option<LogControl>,
         service: InService,
         sandbox: Sandbox,
     ) -> Self {
@@ -154,6 +152,7 @@ impl Reloads {
             origin,
             given,
             config,
+            log,
             service,
             sandbox,
             switching: None,
@@ -174,7 +173,7 @@ impl Reloads {
         self.switching.is_some()
     }
 
-    /// Reads the file again, checks it and binds what is new.
+    /// Reads the file again, checks it and binds what is new. Nothing listens yet.
     pub(super) fn prepare(&self) -> Result<Next, ReloadError> {
         let path = self.origin.file().ok_or(ReloadError::NoFile)?;
         let text = fs::read_to_string(path).map_err(|error| ReloadError::Unreadable {
@@ -183,18 +182,34 @@ impl Reloads {
         })?;
         let name = path.display().to_string();
         let mut config = Config::parse(&text, &name).map_err(ReloadError::Mistakes)?;
-        let fixed = keep_fixed(&self.config, &mut config);
+        let changes = diff(&self.config, &config);
+        config.keep_fixed(&self.config);
+        let refused = |error: ServerError, config| ReloadError::Refused(error.placed(config));
         let lacks = self.sandbox.lacks(&config);
         if !lacks.is_empty() {
             let refused = ServerError::all_placed(lacks, &config);
             return Err(ReloadError::Refused(refused));
         }
-        let prepared = self.bind(&config);
-        let prepared = prepared.map_err(|error| ReloadError::Refused(error.placed(&config)))?;
+        let prepared = self
+            .bind(&config)
+            .map_err(|error| refused(error, &config))?;
+        let log = (config.log != self.config.log).then(|| LogChange::prepare(&config.log));
+        let log = log.transpose().map_err(|error| refused(error, &config))?;
+        let generation = self.service.next_generation();
+        let result = Reloaded {
+            generation,
+            needs_restart: changes.restarts().map(|key| key.key.clone()).collect(),
+            changes: changes.to_json(),
+            lines: changes.to_string().lines().map(str::to_owned).collect(),
+            addresses: addresses(prepared.steps()),
+            removals: Self::removals(&changes, generation),
+            pause: Duration::ZERO,
+        };
         Ok(Next {
             config,
             prepared,
-            fixed,
+            log,
+            result,
         })
     }
 
@@ -204,13 +219,34 @@ impl Reloads {
         for warning in warnings {
             tracing::warn!(at = warning.place(), "{}", warning.text());
         }
-        let now = sys::now();
-        let prepared = self.service.bind(changeable, now, &mut |_| Ok(()))?;
-        prepared.listen()?;
-        Ok(prepared)
+        self.service.bind(changeable, sys::now(), &mut |_| Ok(()))
     }
 
-    /// Puts a configuration into service, on all lanes. They answer by events.
+    /// What the changes take away, and what becomes of its sessions.
+    fn removals(changes: &Changes, generation: u32) -> Vec<Removal> {
+        let listeners = changes.listeners.iter();
+        let listeners = listeners.filter(|listener| listener.fate == Fate::Removed);
+        let listeners = listeners.filter_map(|listener| {
+            Some(Removal {
+                of: Removed::Listener(listener.name.clone()),
+                on_removed: listener.on_removed?,
+                generation,
+            })
+        });
+        let endpoints = changes.upstreams.iter().flat_map(|upstream| {
+            let of = |&endpoint| {
+                Some(Removal {
+                    of: Removed::Endpoint(upstream.name.clone(), endpoint),
+                    on_removed: upstream.on_removed?,
+                    generation,
+                })
+            };
+            upstream.removes.iter().filter_map(of)
+        });
+        listeners.chain(endpoints).collect()
+    }
+
+    /// Puts a configuration that listens into service, on all lanes. They answer by events.
     pub(super) fn apply<E: Send + 'static>(
         &mut self,
         next: Next,
@@ -222,17 +258,17 @@ impl Reloads {
         let Next {
             config,
             prepared,
-            fixed,
+            log,
+            result,
         } = next;
-        let steps = prepared.steps();
-        let mut done = Done::of(steps, fixed);
+        if let (Some(control), Some(change)) = (&self.log, log) {
+            control.apply(change);
+        }
         let switches = self.service.apply(prepared, handoff);
-        done.generation = self.service.generation().number();
         self.config = config;
         self.switching = Some(Switching {
             unanswered: lanes.len(),
-            longest_pause: Duration::ZERO,
-            done,
+            result,
         });
         for (lane, switch) in lanes.iter().zip(switches) {
             let answers = answers.clone();
@@ -243,56 +279,24 @@ impl Reloads {
     }
 
     /// Notes the answer of a lane; returns the result with the last one.
-    pub(super) fn note(&mut self, switched: Switched) -> Option<Done> {
+    pub(super) fn note(&mut self, switched: Switched) -> Option<Reloaded> {
         let switching = self.switching.as_mut()?;
         switching.unanswered -= 1;
-        switching.longest_pause = switching.longest_pause.max(switched.pause);
-        if switching.unanswered > 0 {
-            return None;
-        }
-        let Switching {
-            longest_pause,
-            mut done,
-            ..
-        } = self.switching.take()?;
-        done.pause = longest_pause;
-        Some(done)
-    }
-}
-
-impl Done {
-    fn of(steps: &Steps, fixed: Vec<&'static str>) -> Self {
-        let replaced = steps.kept.iter().filter(|kept| kept.is_replaced).count();
-        Self {
-            generation: 0,
-            opened: steps.wanted.len() - replaced,
-            replaced,
-            kept: steps.kept.len() - replaced,
-            closed: steps.removed.len(),
-            fixed,
-            pause: Duration::ZERO,
+        let pause = &mut switching.result.pause;
+        *pause = switched.pause.max(*pause);
+        match switching.unanswered {
+            0 => self.switching.take().map(|switching| switching.result),
+            _ => None,
         }
     }
 }
 
-/// Gives keys that cannot change in a running process their present values; returns those that
-/// differ.
-fn keep_fixed(present: &Config, next: &mut Config) -> Vec<&'static str> {
-    let mut fixed = Vec::new();
-    let (from, to) = (&present.runtime, &mut next.runtime);
-    let mut keep = |key, differs: bool| fixed.extend(differs.then_some(key));
-    keep("runtime.lanes", from.lanes != to.lanes);
-    keep("runtime.pin", from.pin != to.pin);
-    keep("runtime.poller", from.poller != to.poller);
-    keep("runtime.idle_spin", from.idle_spin != to.idle_spin);
-    keep("runtime.high_mark", from.high_mark != to.high_mark);
-    keep("process", present.process != next.process);
-    keep("sandbox", present.sandbox != next.sandbox);
-    *to = crate::config::Runtime {
-        max_sessions: to.max_sessions,
-        ..from.clone()
-    };
-    next.process = present.process.clone();
-    next.sandbox = present.sandbox.clone();
-    fixed
+fn addresses(steps: &Steps) -> Addresses {
+    let replaced = steps.kept.iter().filter(|kept| kept.is_replaced).count();
+    Addresses {
+        opened: steps.wanted.len() - replaced,
+        replaced,
+        kept: steps.kept.len() - replaced,
+        closed: steps.removed.len(),
+    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::answers::Answers;
 use super::changeable::Bound;
-use super::control::ControlSockets;
+use super::control::{ControlPlane, ControlSockets};
 use super::error::{ServerError, chain};
 use super::here;
 use super::in_service::InService;
@@ -150,11 +150,19 @@ fn serve(
     let options = sandbox.options(fixed.options);
     let threads = start_lanes(&fixed, options, &sender).map_err(system(NO_THREAD))?;
 
-    let reloads = Reloads::new(origin.clone(), given, config.clone(), service, sandbox);
+    let reloads = Reloads::new(
+        origin.clone(),
+        given,
+        config.clone(),
+        log.cloned(),
+        service,
+        sandbox,
+    );
     let mut server = Server::new(events, sender.clone(), threads, reloads);
     server.answer_with(Answers::new());
     let pollers = server.await_start(fixed.lanes.len())?;
-    let serving = control.serve(server.lanes(), &pollers.of_lanes, sender, log.cloned());
+    let control = ControlPlane::new(control, &pollers.of_lanes, sender, log.cloned());
+    let serving = server.serve_control(control);
     serving.map_err(system("cannot start the control plane"))?;
     first.listen().map_err(|error| error.placed(config))?;
     server.switch(first);

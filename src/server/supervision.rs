@@ -13,8 +13,10 @@ use std::time::Duration;
 use super::answers::Answers;
 use super::changeable::Bound;
 use super::command::{Command, LaneSenders, Switched};
+use super::control::ControlPlane;
 use super::error::ServerError;
-use super::reload::{Done, Next, Reloads};
+use super::reload::Reloads;
+use super::reloading::Wanted;
 use super::service::ServiceReports;
 use super::signals::Request;
 use super::stop::Stop;
@@ -28,12 +30,19 @@ use crate::sys::{self, Time};
 /// a hundred thousand resets take a second.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The name of a stop by the control plane, in place of a signal's name.
+const STOP: &str = "control socket";
+/// Why nothing is changed any more.
+const STOPS: &str = "the server stops";
+
 /// An event of the running server.
 #[derive(Debug)]
 pub(super) enum Event {
     Request(Request),
     /// A question of the control plane.
     Ask(Ask),
+    /// A reload is wanted by the control plane.
+    ReloadAsked,
     /// A lane is open and will serve.
     Started {
         lane: usize,
@@ -122,24 +131,28 @@ impl Events {
 pub(super) struct Server {
     events: Events,
     /// Sends to `events`.
-    own: Sender<Event>,
+    pub(super) own: Sender<Event>,
     pub(super) reloads: Reloads,
-    limit: Arc<SessionLimit>,
+    /// Reloads that wait for the end of the one before.
+    pub(super) wanted: Wanted,
+    /// `None` until the lanes are open.
+    pub(super) control: Option<ControlPlane>,
+    pub(super) limit: Arc<SessionLimit>,
     /// Tells the watchdog's thread what bounds the number of sessions.
-    bounds: Option<Sender<Bound>>,
+    pub(super) bounds: Option<Sender<Bound>>,
     /// The signal of a stop that is wanted as soon as the lanes accept.
     stop_wanted: Option<&'static str>,
-    /// A reload is wanted as soon as the process can.
-    is_reload_wanted: bool,
-    manager: ServiceReports,
+    /// Accepts no more.
+    is_stopping: bool,
+    pub(super) manager: ServiceReports,
     /// For the control plane, once there is something to tell.
     answers: Option<Answers>,
     /// By lane, until the lane has ended.
     threads: Vec<Option<JoinHandle<()>>>,
     /// By lane, once all lanes are open.
-    lanes: Vec<LaneSenders>,
+    pub(super) lanes: Vec<LaneSenders>,
     /// Between the lanes, once all lanes are open.
-    handoff: Arc<Handoff>,
+    pub(super) handoff: Arc<Handoff>,
     /// Ended lanes, and the number of sessions that they reset.
     ended: usize,
     cut: usize,
@@ -158,9 +171,11 @@ impl Server {
             own,
             limit: Arc::clone(reloads.service.limit()),
             reloads,
+            wanted: Wanted::default(),
+            control: None,
             bounds: None,
             stop_wanted: None,
-            is_reload_wanted: false,
+            is_stopping: false,
             manager: ServiceReports::default(),
             answers: None,
             threads: threads.into_iter().map(Some).collect(),
@@ -190,7 +205,7 @@ impl Server {
                     started.insert(lane, (senders, back_end));
                 }
                 Some(Event::Request(Request::Stop(_))) => return Err(ServerError::Stopped),
-                Some(Event::Request(Request::Reload)) => self.is_reload_wanted = true,
+                Some(Event::Request(Request::Reload)) => self.wanted.by_signal = true,
                 _ => {}
             }
         }
@@ -209,15 +224,17 @@ impl Server {
         self.answers = Some(answers);
     }
 
+    /// Has the control plane serve.
+    pub(super) fn serve_control(&mut self, mut control: ControlPlane) -> io::Result<()> {
+        control.serve(&self.lanes)?;
+        self.control = Some(control);
+        Ok(())
+    }
+
     fn set_state(&mut self, state: State) {
         if let Some(answers) = &mut self.answers {
             answers.set_state(state);
         }
-    }
-
-    /// The lanes, by index.
-    pub(super) fn lanes(&self) -> &[LaneSenders] {
-        &self.lanes
     }
 
     /// Reports to `manager` from now on: readiness, and later states.
@@ -225,17 +242,6 @@ impl Server {
         self.manager = manager;
         self.set_state(State::Serving);
         self.report_ready();
-    }
-
-    /// Makes the lanes accept as a prepared configuration says.
-    pub(super) fn switch(&mut self, next: Next) {
-        let (lanes, handoff) = (&self.lanes, &self.handoff);
-        let reloads = &mut self.reloads;
-        reloads.apply(next, lanes, handoff, &self.own, Event::Switched);
-        let bound = &reloads.service.changeable().bound;
-        if let Some(bounds) = &self.bounds {
-            drop(bounds.send(bound.clone()));
-        }
     }
 
     /// Waits until every lane accepts as the first configuration says.
@@ -248,7 +254,7 @@ impl Server {
                 Some(Event::Switched(switched)) => drop(self.reloads.note(switched)),
                 // Clients have connected: they are served.
                 Some(Event::Request(Request::Stop(signal))) => self.stop_wanted = Some(signal),
-                Some(Event::Request(Request::Reload)) => self.is_reload_wanted = true,
+                Some(Event::Request(Request::Reload)) => self.wanted.by_signal = true,
                 _ => {}
             }
         }
@@ -274,16 +280,14 @@ impl Server {
             if let Some(signal) = self.stop_wanted {
                 return Ok(signal);
             }
-            if self.is_reload_wanted && !self.reloads.is_busy() {
-                self.reload();
-            }
+            self.reload_if_wanted();
             match self.next(None)? {
                 Some(Event::Request(Request::Stop(signal))) => return Ok(signal),
                 // Requests that come during a reload become one reload behind it.
-                Some(Event::Request(Request::Reload)) => self.is_reload_wanted = true,
+                Some(Event::Request(Request::Reload)) => self.wanted.by_signal = true,
                 Some(Event::Switched(switched)) => {
-                    if let Some(done) = self.reloads.note(switched) {
-                        self.announce_reload(&done);
+                    if let Some(result) = self.reloads.note(switched) {
+                        self.end_reload(result);
                     }
                 }
                 _ => {}
@@ -291,50 +295,10 @@ impl Server {
         }
     }
 
-    fn reload(&mut self) {
-        self.is_reload_wanted = false;
-        self.manager.reloading();
-        let (by, configuration) = ("SIGHUP", self.reloads.origin().to_string());
-        tracing::info!(by, configuration, "reloading");
-        match self.reloads.prepare() {
-            Ok(next) => self.switch(next),
-            Err(error) => {
-                for line in error.to_string().lines() {
-                    tracing::error!("{line}");
-                }
-                tracing::error!("not reloaded: the configuration in service stays");
-                self.report_ready();
-            }
-        }
-    }
-
-    fn announce_reload(&mut self, done: &Done) {
-        for key in &done.fixed {
-            tracing::warn!(key, "not changed: this key takes effect at a restart");
-        }
-        let Done {
-            generation,
-            opened,
-            replaced,
-            kept,
-            closed,
-            pause,
-            ..
-        } = done;
-        tracing::info!(
-            generation, opened, replaced, kept, closed, longest_pause = ?pause, "reloaded"
-        );
-        self.report_ready();
-    }
-
-    fn report_ready(&mut self) {
-        let addresses = self.reloads.service.points().len();
-        let sessions = self.limit.live();
-        self.manager.ready(addresses, sessions, sys::now());
-    }
-
     /// Lets sessions end within the grace and resets the rest.
     pub(super) fn drain(&mut self, signal: &str) -> Result<Drained, ServerError> {
+        self.is_stopping = true;
+        self.wanted.refuse();
         let sessions = self.limit.live();
         let grace = self.reloads.service.changeable().grace;
         tracing::info!(signal, sessions, ?grace, "stopping: accepting no more");
@@ -423,10 +387,8 @@ impl Server {
             match self.events.next(first)? {
                 None if first != until => {}
                 Some(Event::Ask(ask)) => {
-                    let answers = self.answers.as_ref();
-                    let request = answers.and_then(|of| of.answer(ask, &self.reloads));
-                    if let Some(request) = request {
-                        return Ok(Some(Event::Request(request)));
+                    if let Some(event) = self.answer(ask) {
+                        return Ok(Some(event));
                     }
                 }
                 event => return Ok(event),
@@ -434,8 +396,43 @@ impl Server {
         }
     }
 
+    /// Answers a question, or does what is asked for. Returns an event for the caller's loop.
+    fn answer(&mut self, ask: Ask) -> Option<Event> {
+        let answers = self.answers.as_ref()?;
+        match answers.answer(ask, &self.reloads)? {
+            Ask::Stop(reply) => {
+                reply.send(());
+                return Some(Event::Request(Request::Stop(STOP)));
+            }
+            Ask::Reload { reply, .. } if self.is_stopping => reply.send(Err(STOPS.to_owned())),
+            Ask::Reload { dry_run, reply } => {
+                self.wanted.asked.push_back((dry_run, reply));
+                return Some(Event::ReloadAsked);
+            }
+            Ask::Pause { reply, .. } if self.is_stopping => reply.send(Err(STOPS.to_owned())),
+            Ask::Pause {
+                listener,
+                is_paused,
+                reply,
+            } => reply.send(self.pause(&listener, is_paused)),
+            other => unreachable!("{other:?} is answered above"),
+        }
+        None
+    }
+
+    fn pause(&mut self, listener: &str, is_paused: bool) -> Result<(), String> {
+        let points = self.reloads.service.pause(listener, is_paused);
+        let points = points.ok_or_else(|| format!("there is no listener {listener:?}"))?;
+        tracing::info!(listener, is_paused, "a listener is paused or resumed");
+        self.command(|| Command::Pause {
+            points: Arc::clone(&points),
+            is_paused,
+        });
+        Ok(())
+    }
+
     /// Sends the same command to every lane.
-    fn command(&self, command: impl Fn() -> Command) {
+    pub(super) fn command(&self, command: impl Fn() -> Command) {
         for lane in &self.lanes {
             lane.commands.send(command());
         }
@@ -511,7 +508,8 @@ mod tests {
         }
         let config = Config::parse(DEFAULT, "default").unwrap();
         let (given, service) = (Given::look(), InService::new(3));
-        let reloads = Reloads::new(Origin::Default, given, config, service, Sandbox::default());
+        let sandbox = Sandbox::default();
+        let reloads = Reloads::new(Origin::Default, given, config, None, service, sandbox);
         let mut server = Server::new(Events::new(events), sender, Vec::new(), reloads);
         let pollers = server.await_start(3).unwrap();
         assert_eq!(pollers.of_lanes, [back_end; 3]);

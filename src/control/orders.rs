@@ -1,0 +1,40 @@
+//! What the main thread tells the control thread to do.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::asking::Asking;
+use super::removal::{Removal, retire};
+
+/// An order of the main thread.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// End the sessions of what a reload has removed.
+    Retire(Vec<Removal>),
+}
+
+/// Sends orders, from any thread, without waiting.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders(UnboundedSender<Order>);
+
+impl Orders {
+    pub(super) fn channel() -> (Self, UnboundedReceiver<Order>) {
+        let (sender, receiver) = unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    pub(crate) fn send(&self, order: Order) {
+        // The control thread lives as long as the process.
+        drop(self.0.send(order));
+    }
+}
+
+/// Obeys orders until the main thread has ended.
+pub(super) async fn obey(asking: &Arc<Asking>, orders: &mut UnboundedReceiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Retire(removals) => retire(asking, removals),
+        }
+    }
+}
