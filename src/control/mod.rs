@@ -23,6 +23,7 @@ mod parts;
 mod refusal;
 mod reload_view;
 mod removal;
+mod removed;
 mod reply;
 mod reserve;
 mod route;
@@ -37,7 +38,7 @@ pub(crate) use self::lanes::{Found, Lane, Page, SLOTS_MAX, Shown, ToLane};
 pub(crate) use self::orders::{Order, Orders};
 pub(crate) use self::parts::{Limits, Parts, Sockets};
 pub(crate) use self::reload_view::{Addresses, Reloaded};
-pub(crate) use self::removal::{Removal, Removed};
+pub(crate) use self::removed::{Removal, Removed};
 pub(crate) use self::reply::Reply;
 pub(crate) use self::thread::start;
 pub(crate) use self::view::{

@@ -1,16 +1,17 @@
-//! What the main thread tells the control thread to do.
+//! The orders of the main thread to the control thread.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::asking::Asking;
-use super::removal::{Removal, retire};
+use super::removal::retire;
+use super::removed::Removal;
 
 /// An order of the main thread.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// End the sessions of what a reload has removed.
+    /// End the sessions of removed listeners and endpoints.
     Retire(Vec<Removal>),
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::removal::Removal;
+use super::removed::Removal;
 use crate::config::OnRemoved;
 
 /// The result of a reload.
@@ -17,10 +17,10 @@ pub(crate) struct Reloaded {
     pub(crate) changes: Value,
     pub(crate) lines: Vec<String>,
     pub(crate) addresses: Addresses,
-    /// Keys that keep their value until a restart.
+    /// Keys without a change until a restart.
     pub(crate) needs_restart: Vec<String>,
     pub(crate) removals: Vec<Removal>,
-    /// The longest time that the switch held a lane.
+    /// The longest time of a lane in the switch.
     pub(crate) pause: Duration,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct ReloadView {
     longest_pause_us: u64,
 }
 
-/// What becomes of the present sessions.
+/// The present sessions by the rule for the end.
 #[derive(Debug, Default, Serialize)]
 struct RetiredView {
     keep: usize,

@@ -1,6 +1,5 @@
-//! What becomes of the sessions of a listener or an endpoint that a reload removes.
+//! The ends of the sessions of removed listeners and endpoints.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,55 +9,29 @@ use super::asking::Asking;
 use super::ends::{Target, end_now, end_over, targets};
 use super::filter::Filter;
 use super::refusal::Refusal;
+use super::removed::{Removal, Removed};
 use crate::config::OnRemoved;
 use crate::runtime::EndRequest;
 
-/// A listener still accepts the clients from before its end for 100 ms.
+/// A removed listener still accepts earlier clients for 100 ms.
 const HANDSHAKES: Duration = Duration::from_millis(200);
 
-/// A listener or an endpoint that a configuration lacks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Removal {
-    pub(crate) of: Removed,
-    pub(crate) on_removed: OnRemoved,
-    /// The number of the configuration without it.
-    pub(crate) generation: u32,
-}
-
-/// What is removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Removed {
-    /// The listener of this name.
-    Listener(String),
-    /// An endpoint of the upstream of this name.
-    Endpoint(String, SocketAddr),
-}
-
-impl Removal {
-    /// In words: `listener "echo"`.
-    pub(super) fn what(&self) -> String {
-        match &self.of {
-            Removed::Listener(name) => format!("listener \"{name}\""),
-            Removed::Endpoint(upstream, at) => format!("endpoint {at} of upstream \"{upstream}\""),
-        }
-    }
-
-    async fn sessions(&self, asking: &Asking) -> Result<Vec<Target>, Refusal> {
-        let below = self.generation;
-        let filter = match &self.of {
-            Removed::Listener(name) => Filter::of_listener(name, below),
-            Removed::Endpoint(upstream, at) => Filter::of_endpoint(upstream, *at, below),
-        };
-        let (targets, _) = targets(asking, &Arc::new(filter), usize::MAX).await?;
-        Ok(targets)
-    }
+/// The sessions of a removed listener or endpoint.
+async fn sessions(asking: &Asking, removal: &Removal) -> Result<Vec<Target>, Refusal> {
+    let below = removal.generation;
+    let filter = match &removal.of {
+        Removed::Listener(name) => Filter::of_listener(name, below),
+        Removed::Endpoint(upstream, at) => Filter::of_endpoint(upstream, *at, below),
+    };
+    let (targets, _) = targets(asking, &Arc::new(filter), usize::MAX).await?;
+    Ok(targets)
 }
 
 /// The number of sessions of each removal.
 pub(super) async fn count(asking: &Asking, removals: &[Removal]) -> Result<Vec<usize>, Refusal> {
     let mut counts = Vec::new();
     for removal in removals {
-        counts.push(removal.sessions(asking).await?.len());
+        counts.push(sessions(asking, removal).await?.len());
     }
     Ok(counts)
 }
@@ -75,7 +48,7 @@ pub(super) fn retire(asking: &Arc<Asking>, removals: Vec<Removal>) {
         tokio::spawn(async move {
             sleep(HANDSHAKES).await;
             let (what, why) = (removal.what(), EndRequest::Removed);
-            let ended = match removal.sessions(&asking).await {
+            let ended = match sessions(&asking, &removal).await {
                 Ok(targets) => {
                     tracing::info!(what, sessions = targets.len(), ?over, "ending the sessions");
                     match over {

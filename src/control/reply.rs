@@ -1,10 +1,10 @@
-//! The way of an answer to whoever has asked.
+//! The way of an answer, from any thread to any thread.
 
 use std::fmt;
 
 use tokio::sync::oneshot;
 
-/// The way of one answer. Never blocks; usable from any thread.
+/// The way of an answer. Never blocks; usable from any thread.
 pub(crate) struct Reply<T>(Box<dyn FnOnce(T) + Send>);
 
 impl<T: Send + 'static> Reply<T> {
@@ -16,7 +16,7 @@ impl<T: Send + 'static> Reply<T> {
 }
 
 impl<T> Reply<T> {
-    /// The answer goes to `to`, which must not block: a lane calls it.
+    /// The answer goes to `to`. A lane calls `to`: no blocking.
     pub(crate) fn to(to: impl FnOnce(T) + Send + 'static) -> Self {
         Self(Box::new(to))
     }

@@ -24,33 +24,23 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[expect(clippy::infinite_loop, reason = "the process ends it")]
 pub(crate) fn start(parts: Parts) -> io::Result<Orders> {
     let answering = Arc::new(Answering::new(parts));
-    let mut runtime = Some(runtime()?);
+    // One for the life of the process: a later one is beyond the sandbox.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let (sender, mut orders) = Orders::channel();
     thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || {
             loop {
-                serve(&answering, &mut orders, runtime.take());
+                serve(&answering, &mut orders, &runtime);
                 pause();
             }
         })?;
     Ok(sender)
 }
 
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
-}
-
 /// Serves until a failure, and logs the failure.
-fn serve(
-    answering: &Arc<Answering>,
-    orders: &mut UnboundedReceiver<Order>,
-    ready: Option<Runtime>,
-) {
-    let run = || {
-        let runtime = ready.map_or_else(runtime, Ok)?;
-        runtime.block_on(listen(answering, orders))
-    };
+fn serve(answering: &Arc<Answering>, orders: &mut UnboundedReceiver<Order>, runtime: &Runtime) {
+    let run = || runtime.block_on(listen(answering, orders));
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "the control plane cannot serve; trying again"),

@@ -102,9 +102,44 @@ pub(super) enum Command {
     Stop,
 }
 
+/// Have a running server read its configuration file again, and put it into service; `ctl reload`
+/// does the same
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 refused by the server, which goes on as before; 2 wrong \
+                  arguments, or no connection to the server"
+)]
+pub(crate) struct ReloadCommand {
+    #[command(flatten)]
+    how: Reload,
+    /// The control socket; without it control.socket of the configuration, or
+    /// /run/corelane/control.sock
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+    /// The configuration file with control.socket; without it /etc/corelane/corelane.toml. The
+    /// server reads the file that it was started with
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the server's JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl From<ReloadCommand> for Ctl {
+    fn from(of: ReloadCommand) -> Self {
+        Self {
+            socket: of.socket,
+            config: of.config,
+            json: of.json,
+            command: Command::Reload { how: of.how },
+        }
+    }
+}
+
 /// How to reload.
 #[derive(Debug, Args)]
-pub(crate) struct Reload {
+#[group(id = "how")]
+pub(super) struct Reload {
     /// Only say what a reload would do
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-pub(crate) use self::arguments::Ctl;
+pub(crate) use self::arguments::{Ctl, ReloadCommand};
 use self::client::{Client, Failed};
 use crate::config::Config;
 

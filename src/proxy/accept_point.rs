@@ -12,13 +12,13 @@ use super::spare::Spares;
 use crate::net::Listener;
 use crate::runtime::Latch;
 
-/// The state that an accept loop shares with the driver of its lane.
+/// The common state of an accept loop and the driver of the lane.
 #[derive(Debug)]
 pub struct AcceptPoint {
     pub(super) listener: Listener,
     context: RefCell<Rc<ListenerContext>>,
     /// Sockets for the first session, as far as this machine has descriptors. Opened with the
-    /// point, so that a running server holds all the descriptors that it needs without a session.
+    /// point: a running server without sessions holds all descriptors except the sessions' own.
     pub(super) spares: RefCell<Spares>,
     is_paused: Cell<bool>,
     /// The accept loop, while the loop waits for the end of a pause.
@@ -73,7 +73,7 @@ impl AcceptPoint {
         Rc::clone(&self.context.borrow())
     }
 
-    /// Gives later connections, and those that wait in the backlog, to another listener.
+    /// Gives later connections and the backlog to this listener.
     pub fn switch(&self, to: Rc<ListenerContext>) {
         // Dropped behind the borrow: the last reference drops an upstream, too.
         drop(self.context.replace(to));
@@ -82,7 +82,7 @@ impl AcceptPoint {
     /// Changes how many connections may wait for an accept. The system may allow fewer.
     ///
     /// # Errors
-    /// Those of `listen(2)`.
+    /// The errors of `listen(2)`.
     pub fn change_backlog(&self, backlog: u32) -> io::Result<()> {
         self.listener.change_backlog(backlog)
     }

@@ -30,7 +30,7 @@ const EARNED_EVERY: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) struct Handoff {
     lanes: Vec<Destination>,
-    /// Accept loops of all lanes that run, or that a lane was told to start.
+    /// Accept loops of all lanes, including accept loops about to start.
     accepting: AtomicUsize,
 }
 
@@ -88,7 +88,7 @@ impl Handoff {
         })
     }
 
-    /// Counts accept loops that lanes are about to be told to start, each with a [`Delivery`].
+    /// Counts accept loops before the start. Each has a [`Delivery`].
     pub(crate) fn expect(&self, accept_loops: usize) {
         self.accepting.fetch_add(accept_loops, AcqRel);
     }
@@ -159,7 +159,7 @@ impl Drop for InTransit {
 }
 
 impl Delivery {
-    /// For an accept loop that `handoff` expects.
+    /// For an accept loop counted by [`Handoff::expect`].
     #[must_use]
     pub(crate) fn new(handoff: Arc<Handoff>, kernel_balances: bool) -> Self {
         Self {

@@ -34,8 +34,8 @@ pub(crate) struct Waitlist {
     turn: AtomicUsize,
 }
 
-/// The place in the list of one task. When dropped, another task can have the place: accept loops
-/// come and go with configurations.
+/// A task's place in the list. A drop frees the place for a further task: accept loops come and go
+/// with configurations.
 #[derive(Debug)]
 pub(crate) struct Seat(Arc<Place>);
 
@@ -45,8 +45,8 @@ pub(crate) struct Place {
     index: usize,
     has_owner: AtomicBool,
     state: AtomicU8,
-    /// The waker of the task that waits here, written when the task first waits. Locked by tries
-    /// only: a waker that fails has woken a task that has left.
+    /// The waker of the waiting task, written when the task first waits. Only tried, never waited
+    /// for: a failed try means a task without a need for the wake.
     waker: RwLock<Option<Waker>>,
     next: OnceLock<Arc<Self>>,
 }
@@ -95,7 +95,7 @@ impl Place {
         place.map(|mut place| *place = waker.cloned()).is_ok()
     }
 
-    /// Wakes the task that waits here.
+    /// Wakes the waiting task.
     fn wake(&self) {
         if let Ok(waker) = self.waker.try_read()
             && let Some(waker) = &*waker

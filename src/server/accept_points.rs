@@ -1,8 +1,8 @@
 //! The accept loops of a lane, and the lane's contexts of the listeners.
 //!
 //! Owned by the lane's driver and used between turns. A context lives as long as an accept loop or
-//! a session of it; a connection from another lane may need a context that this lane does not have
-//! yet, or no longer.
+//! a session of it; a connection from a further lane may need a context missing on this
+//! lane.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub(super) struct AcceptPoints {
     points: BTreeMap<PointId, Vec<Rc<AcceptPoint>>>,
     /// Between this lane and the others, once the lane has accepted.
     handoff: Option<Arc<Handoff>>,
-    /// The number of running accept loops, those that stop included.
+    /// The number of running accept loops, stopping accept loops included.
     running: Rc<Cell<usize>>,
 }
 
@@ -58,7 +58,7 @@ impl AcceptPoints {
             .retain(|_, context| context.strong_count() > 0);
         let mut before = std::mem::take(&mut self.points);
         for kept in kept.iter() {
-            // A point of another lane, where one socket accepts for all.
+            // Missing: the point of a further lane, where lane 0 accepts for all.
             for own in before.remove(&kept.point).into_iter().flatten() {
                 own.switch(self.context(&listeners[kept.listener]));
                 if kept.is_replaced {
@@ -67,7 +67,7 @@ impl AcceptPoints {
                 }
                 own.pause(kept.is_paused);
                 if let Some(backlog) = kept.new_backlog {
-                    // The system takes any number, and fewer clients wait if it does not.
+                    // The system takes any number.
                     drop(own.change_backlog(backlog));
                 }
                 self.points.entry(kept.point).or_default().push(own);
@@ -128,7 +128,7 @@ impl AcceptPoints {
         })
     }
 
-    /// The number of listeners that are remembered.
+    /// The number of remembered listeners.
     #[cfg(test)]
     pub(super) fn contexts(&self) -> usize {
         self.contexts.len()

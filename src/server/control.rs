@@ -15,7 +15,7 @@ use super::log_control::LogControl;
 use super::process;
 use super::supervision::Event;
 use crate::config::{Bind, Config, LogLevel};
-use crate::control::{self, Access, Lane, Limits, Order, Orders, Parts, Sockets};
+use crate::control::{self, Access, Lane, Limits, Orders, Parts, Sockets};
 use crate::poller::BackEnd;
 use crate::sys::local::{LocalListener, effective_user};
 
@@ -63,59 +63,17 @@ impl ControlSockets {
             tracing::info!(%address, "health checks are answered");
         }
     }
-}
 
-/// The control plane of a server. Its thread runs from the start if there is a socket to serve, and
-/// from the first order on otherwise.
-#[derive(Debug)]
-pub(super) struct ControlPlane {
-    sockets: ControlSockets,
-    /// Of each lane.
-    pollers: Vec<BackEnd>,
-    to_main: Sender<Event>,
-    log: Option<LogControl>,
-    orders: Option<Orders>,
-}
-
-impl ControlPlane {
-    pub(super) fn new(
-        sockets: ControlSockets,
+    /// Starts the control thread, even without a socket: the main thread has orders for it, and a
+    /// later start is beyond the sandbox.
+    pub(super) fn serve(
+        &self,
+        lanes: &[LaneSenders],
         pollers: &[BackEnd],
         to_main: Sender<Event>,
         log: Option<LogControl>,
-    ) -> Self {
-        Self {
-            sockets,
-            pollers: pollers.to_vec(),
-            to_main,
-            log,
-            orders: None,
-        }
-    }
-
-    /// Starts the control thread, if there is a socket to serve.
-    pub(super) fn serve(&mut self, lanes: &[LaneSenders]) -> io::Result<()> {
-        if self.sockets.admin.is_some() || self.sockets.health.is_some() {
-            self.orders = Some(self.start(lanes)?);
-        }
-        Ok(())
-    }
-
-    /// Has the control thread obey an order.
-    pub(super) fn order(&mut self, lanes: &[LaneSenders], order: Order) {
-        if self.orders.is_none() {
-            match self.start(lanes) {
-                Ok(orders) => self.orders = Some(orders),
-                Err(error) => tracing::error!(%error, "the control thread cannot be started"),
-            }
-        }
-        if let Some(orders) = &self.orders {
-            orders.send(order);
-        }
-    }
-
-    fn start(&self, lanes: &[LaneSenders]) -> io::Result<Orders> {
-        let lanes = lanes.iter().zip(&self.pollers).map(|(senders, poller)| {
+    ) -> io::Result<Orders> {
+        let lanes = lanes.iter().zip(pollers).map(|(senders, poller)| {
             let commands = senders.commands.clone();
             Lane {
                 poller: poller.name(),
@@ -123,13 +81,11 @@ impl ControlPlane {
                 send: Box::new(move |command| commands.send(Command::Sessions(command))),
             }
         });
-        let shown = self.log.clone();
-        let sockets = &self.sockets;
-        let (to_main, log) = (self.to_main.clone(), self.log.clone());
+        let shown = log.clone();
         control::start(Parts {
             sockets: Sockets {
-                admin: sockets.admin.clone(),
-                health: sockets
+                admin: self.admin.clone(),
+                health: self
                     .health
                     .as_ref()
                     .map(TcpListener::try_clone)
@@ -137,7 +93,7 @@ impl ControlPlane {
             },
             access: Access {
                 own: effective_user(),
-                ..sockets.access.clone()
+                ..self.access.clone()
             },
             limits: Limits::default(),
             lanes: lanes.collect(),

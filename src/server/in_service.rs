@@ -1,4 +1,4 @@
-//! The configuration in service, and how another takes its place: bind, listen, then one switch for
+//! The configuration in service, and the change to a new configuration: bind, listen, a switch for
 //! each lane. Until the switch nothing changes, and a switch cannot fail.
 
 use std::collections::BTreeSet;
@@ -17,11 +17,11 @@ use crate::control::GenerationView;
 use crate::proxy::{Handoff, KnownUpstreams, SessionIds, SessionLimit, SharedListener};
 use crate::sys::{self, Time};
 
-/// The configuration in service, and what outlives it.
+/// The configuration in service, and the lasting state of the process.
 #[derive(Debug)]
 pub(crate) struct InService {
     lanes: usize,
-    /// The number of configurations that were in service.
+    /// The number of configurations so far.
     applied: u32,
     changeable: Changeable,
     generation: Generation,
@@ -38,12 +38,12 @@ pub(crate) struct InService {
     known: KnownUpstreams,
 }
 
-/// A generation that takes no new connections.
+/// A generation without new connections.
 #[derive(Debug)]
 struct Past {
     view: GenerationView,
     since: Time,
-    /// Alive as long as sessions have them.
+    /// Alive as long as any session of the listener.
     listeners: Vec<Weak<SharedListener>>,
 }
 
@@ -190,7 +190,7 @@ impl InService {
         self.applied
     }
 
-    /// Logs the addresses that open and close.
+    /// Logs opened and closed addresses.
     fn announce(&self, to: &Changeable, steps: &Steps, bound: &[Bind]) {
         let wanted = steps.wanted.iter().map(|wanted| wanted.listener);
         let opened: Vec<_> = wanted.zip(bound.iter().cloned()).collect();
@@ -217,7 +217,7 @@ impl InService {
         }
     }
 
-    /// Puts the present generation among those of the past.
+    /// Adds the present generation to the past generations.
     fn remember(&mut self) {
         self.past.retain(Past::has_sessions);
         if self.applied > 0 {
@@ -265,8 +265,8 @@ impl InService {
         &self.generation
     }
 
-    /// Removes the files of unix sockets: new clients find nobody, or a successor. Those that wait
-    /// are served.
+    /// Removes the files of unix sockets: new clients find no listener, or a successor. Waiting
+    /// clients are served.
     pub(super) fn remove_files(&mut self) {
         self.points.remove_files();
     }
@@ -303,7 +303,7 @@ impl Prepared {
         )
     }
 
-    /// What the switch will do to the points in service.
+    /// The effect of the switch on the points in service.
     pub(super) fn steps(&self) -> &Steps {
         &self.steps
     }

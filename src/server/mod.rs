@@ -43,6 +43,7 @@ mod signals;
 mod stop;
 mod supervision;
 mod unix_socket;
+mod wanted;
 
 #[cfg(feature = "sim")]
 pub(crate) use self::changeable::{Bound, Changeable};
@@ -58,4 +59,6 @@ pub(crate) use self::lane::{LanePlan, Serving, open};
 pub(crate) use self::reload::Origin;
 pub(crate) use self::run::run;
 pub(crate) use self::unix_socket::listens;
+#[cfg(feature = "sim")]
+pub(crate) use crate::control::Reply;
 pub(crate) use crate::sys::has_ipv6;

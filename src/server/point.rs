@@ -33,7 +33,7 @@ pub(crate) struct Point {
     file: Option<SocketFile>,
 }
 
-/// A point that a new configuration has as well.
+/// A point of the present and of the new configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeptPoint {
     pub(crate) point: PointId,
@@ -48,7 +48,7 @@ pub(crate) struct KeptPoint {
     pub(crate) is_replaced: bool,
 }
 
-/// A point that has to be opened.
+/// A point to open.
 #[derive(Clone, Debug)]
 pub(super) struct WantedPoint {
     /// The index of the listener in the new configuration.
@@ -89,7 +89,7 @@ impl WantedPoint {
 pub(super) struct Steps {
     pub(super) kept: Vec<KeptPoint>,
     pub(super) wanted: Vec<WantedPoint>,
-    /// Points that the new configuration lacks.
+    /// Points missing in the new configuration.
     pub(super) removed: Vec<PointId>,
 }
 
@@ -116,11 +116,11 @@ impl Points {
     }
 
     /// The steps to the points of these listeners. An address stays open when it moves to another
-    /// listener, such as a renamed one.
+    /// listener, such as after a change of the name.
     pub(super) fn steps_to(&self, listeners: &[ListenerPlan]) -> Steps {
         let mut free: Vec<&Point> = self.all.iter().collect();
         let mut found = vec![Vec::new(); listeners.len()];
-        // A port that the system chose belongs to a listener's name, any other to its address.
+        // A port of the system's choice belongs to a listener's name, a fixed port to the address.
         for same_name in [true, false] {
             for (listener, found) in listeners.iter().zip(&mut found) {
                 found.resize(listener.bind.len(), None);

@@ -1,8 +1,8 @@
 //! The reload of the configuration by a running process: read, check, bind, and then one switch on
-//! each lane. What fails changes nothing.
+//! each lane. A failure changes nothing.
 //!
-//! Used by the main thread alone, which does not wait for the lanes: the answers to the switches
-//! are events, and the reload is over with the last one.
+//! Used by the main thread alone. The main thread does not wait for the lanes: the answers to the
+//! switches are events, and the reload is over with the last answer.
 
 use std::fmt;
 use std::fs;
@@ -112,13 +112,13 @@ impl Next {
         self.prepared.listen()
     }
 
-    /// What the reload would do.
+    /// The result of a dry run.
     pub(super) fn into_result(self) -> Reloaded {
         self.result
     }
 }
 
-/// A reload that lanes have not all answered.
+/// A reload with missing answers of lanes.
 #[derive(Debug)]
 struct Switching {
     unanswered: usize,
@@ -173,7 +173,7 @@ impl Reloads {
         self.switching.is_some()
     }
 
-    /// Reads the file again, checks it and binds what is new. Nothing listens yet.
+    /// Reads the file again, checks the configuration and binds new addresses. Nothing listens yet.
     pub(super) fn prepare(&self) -> Result<Next, ReloadError> {
         let path = self.origin.file().ok_or(ReloadError::NoFile)?;
         let text = fs::read_to_string(path).map_err(|error| ReloadError::Unreadable {
@@ -222,7 +222,7 @@ impl Reloads {
         self.service.bind(changeable, sys::now(), &mut |_| Ok(()))
     }
 
-    /// What the changes take away, and what becomes of its sessions.
+    /// The removed listeners and endpoints, with the rule for the sessions.
     fn removals(changes: &Changes, generation: u32) -> Vec<Removal> {
         let listeners = changes.listeners.iter();
         let listeners = listeners.filter(|listener| listener.fate == Fate::Removed);
@@ -246,7 +246,7 @@ impl Reloads {
         listeners.chain(endpoints).collect()
     }
 
-    /// Puts a configuration that listens into service, on all lanes. They answer by events.
+    /// Puts a listening configuration into service, on all lanes. The lanes answer by events.
     pub(super) fn apply<E: Send + 'static>(
         &mut self,
         next: Next,
@@ -272,13 +272,13 @@ impl Reloads {
         });
         for (lane, switch) in lanes.iter().zip(switches) {
             let answers = answers.clone();
-            // A lane that has ended meanwhile has reported its end, and the process ends.
+            // Without the main thread the process has ended.
             let reply = Reply::to(move |switched| drop(answers.send(event(switched))));
             lane.commands.send(Command::Switch(switch, reply));
         }
     }
 
-    /// Notes the answer of a lane; returns the result with the last one.
+    /// Notes the answer of a lane; returns the result with the last answer.
     pub(super) fn note(&mut self, switched: Switched) -> Option<Reloaded> {
         let switching = self.switching.as_mut()?;
         switching.unanswered -= 1;

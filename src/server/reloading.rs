@@ -1,41 +1,16 @@
-//! The reload in the life of the process: who wants one, who hears of the result.
+//! The reload in the life of the process: requests, order, results.
 //!
-//! One reload at a time: those that are wanted meanwhile wait, and signals become one.
-
-use std::collections::VecDeque;
+//! Reloads follow each other. Later requests wait, and waiting signals become a single reload.
 
 use super::reload::{Next, ReloadError};
 use super::supervision::{Event, Server};
+use super::wanted::Answer;
 use crate::config::OnRemoved;
-use crate::control::{Order, Reloaded, Reply};
+use crate::control::{Order, Reloaded};
 use crate::sys;
 
-/// An answer to whoever has asked for a reload.
-type Answer = Reply<Result<Reloaded, String>>;
-
-/// Reloads that wait.
-#[derive(Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) by_signal: bool,
-    /// By the control plane: whether only to say what would be done, and the way of the answer.
-    pub(super) asked: VecDeque<(bool, Answer)>,
-    /// Who waits for the reload that is under way; `None` for a signal.
-    answer: Option<Answer>,
-}
-
-impl Wanted {
-    /// Refuses what waits: the server stops.
-    pub(super) fn refuse(&mut self) {
-        self.by_signal = false;
-        let answers = self.asked.drain(..).map(|(_, answer)| answer);
-        for answer in answers.chain(self.answer.take()) {
-            answer.send(Err("the server stops".to_owned()));
-        }
-    }
-}
-
 impl Server {
-    /// Begins the next wanted reload, unless one is under way.
+    /// Begins the next wanted reload, unless a reload is under way.
     pub(super) fn reload_if_wanted(&mut self) {
         while !self.reloads.is_busy() {
             if std::mem::take(&mut self.wanted.by_signal) {
@@ -111,13 +86,13 @@ impl Server {
         );
         self.report_ready();
         if let Some(answer) = self.wanted.answer.take() {
-            // The control thread counts the sessions, and ends them.
+            // The control thread counts and ends the sessions.
             return answer.send(Ok(result));
         }
         let mut removals = result.removals;
         removals.retain(|removal| removal.on_removed != OnRemoved::Keep);
-        if let Some(control) = self.control.as_mut().filter(|_| !removals.is_empty()) {
-            control.order(&self.lanes, Order::Retire(removals));
+        if let Some(orders) = self.orders.as_ref().filter(|_| !removals.is_empty()) {
+            orders.send(Order::Retire(removals));
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::answers::Answers;
 use super::changeable::Bound;
-use super::control::{ControlPlane, ControlSockets};
+use super::control::ControlSockets;
 use super::error::{ServerError, chain};
 use super::here;
 use super::in_service::InService;
@@ -161,9 +161,8 @@ fn serve(
     let mut server = Server::new(events, sender.clone(), threads, reloads);
     server.answer_with(Answers::new());
     let pollers = server.await_start(fixed.lanes.len())?;
-    let control = ControlPlane::new(control, &pollers.of_lanes, sender, log.cloned());
-    let serving = server.serve_control(control);
-    serving.map_err(system("cannot start the control plane"))?;
+    let orders = control.serve(&server.lanes, &pollers.of_lanes, sender, log.cloned());
+    server.orders = Some(orders.map_err(system("cannot start the control plane"))?);
     first.listen().map_err(|error| error.placed(config))?;
     server.switch(first);
     server.await_switch()?;

@@ -13,14 +13,13 @@ use std::time::Duration;
 use super::answers::Answers;
 use super::changeable::Bound;
 use super::command::{Command, LaneSenders, Switched};
-use super::control::ControlPlane;
 use super::error::ServerError;
 use super::reload::Reloads;
-use super::reloading::Wanted;
 use super::service::ServiceReports;
 use super::signals::Request;
 use super::stop::Stop;
-use crate::control::{Ask, State};
+use super::wanted::Wanted;
+use crate::control::{Ask, Orders, State};
 use crate::poller::BackEnd;
 use crate::proxy::{Handoff, SessionLimit};
 use crate::runtime::{LogInterval, Remote};
@@ -135,8 +134,8 @@ pub(super) struct Server {
     pub(super) reloads: Reloads,
     /// Reloads that wait for the end of the one before.
     pub(super) wanted: Wanted,
-    /// `None` until the lanes are open.
-    pub(super) control: Option<ControlPlane>,
+    /// To the control thread, once it runs.
+    pub(super) orders: Option<Orders>,
     pub(super) limit: Arc<SessionLimit>,
     /// Tells the watchdog's thread what bounds the number of sessions.
     pub(super) bounds: Option<Sender<Bound>>,
@@ -172,7 +171,7 @@ impl Server {
             limit: Arc::clone(reloads.service.limit()),
             reloads,
             wanted: Wanted::default(),
-            control: None,
+            orders: None,
             bounds: None,
             stop_wanted: None,
             is_stopping: false,
@@ -222,13 +221,6 @@ impl Server {
     /// Answers the control plane from now on.
     pub(super) fn answer_with(&mut self, answers: Answers) {
         self.answers = Some(answers);
-    }
-
-    /// Has the control plane serve.
-    pub(super) fn serve_control(&mut self, mut control: ControlPlane) -> io::Result<()> {
-        control.serve(&self.lanes)?;
-        self.control = Some(control);
-        Ok(())
     }
 
     fn set_state(&mut self, state: State) {

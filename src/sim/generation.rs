@@ -10,10 +10,11 @@ use super::plan::Plan;
 use super::violation::Violation;
 use crate::buf::Pool;
 use crate::config::Config;
-use crate::control::Reply;
 use crate::proxy::{Handoff, SessionLimit};
 use crate::runtime::{Handle, LaneOptions, TICK, Time};
-use crate::server::{Bound, Changeable, Command, InService, LanePlan, LaneSenders, Serving, open};
+use crate::server::{
+    Bound, Changeable, Command, InService, LanePlan, LaneSenders, Reply, Serving, open,
+};
 use crate::stats::LaneStats;
 use crate::sys::sim::{Mark, Random, with};
 

@@ -164,6 +164,18 @@ fn answers_have_the_documented_shapes() {
         );
         let level = json!({"level": "debug"});
         expect("put", "/v1/log", one.call("PUT", "/v1/log", Some(level)));
+        expect("post", "/v1/reload", one.call("POST", "/v1/reload", None));
+        let echo = json!({"listener": "echo"});
+        for verb in ["pause", "resume"] {
+            let path = format!("/v1/listeners/{verb}");
+            expect("post", &path, one.call("POST", &path, Some(echo.clone())));
+        }
+        let drain = json!({"listener": "echo", "max": 9});
+        expect(
+            "post",
+            "/v1/listeners/drain",
+            one.call("POST", "/v1/listeners/drain", Some(drain)),
+        );
         expect("post", "/v1/stop", one.call("POST", "/v1/stop", None));
         let methods = |(path, operations): (&String, &Value)| {
             let operations = operations.as_object().unwrap().keys();

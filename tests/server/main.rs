@@ -24,6 +24,7 @@ mod memory;
 mod parent;
 mod proxy;
 mod reload;
+mod removed;
 mod sandbox;
 mod scale;
 mod shapes;

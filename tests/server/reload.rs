@@ -30,7 +30,7 @@ impl Server {
     pub(crate) fn reload(&mut self, config: &str) -> String {
         self.write_config(config);
         self.signal("HUP");
-        self.await_line("reloaded")
+        self.await_line(" reloaded ")
     }
 }
 

@@ -1,24 +1,19 @@
-//! The command line: parses the arguments, reads the configuration, runs the command, returns the
-//! exit code.
-//!
-//! Called by `main` alone. Reads configuration files for `config`; `--help` and `--version` work
-//! with any configuration.
+//! The commands and their arguments, exit codes and errors.
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Bind, BindTo, Config, ConfigErrors};
-use crate::ctl::Ctl;
+use super::probe::{NoAnswer, host_and_port, probe, probe_listeners};
+use crate::config::{self, Config, ConfigErrors};
+use crate::ctl::{Ctl, ReloadCommand};
 use crate::server::{self, Origin, ServerError};
 
 /// The largest configuration in bytes: some 100,000 endpoints. A device or a log given by mistake
@@ -28,8 +23,6 @@ const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const USUAL_FILE: &str = "/etc/corelane/corelane.toml";
 /// The name of the configuration that is compiled in.
 const EMBEDDED: &str = "embedded default";
-/// The timeout of a probe's connect.
-const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A TCP echo and proxy server that keeps TCP's meaning.
 #[derive(Debug, Parser)]
@@ -83,6 +76,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE", conflicts_with = "target")]
         config: Option<PathBuf>,
     },
+    /// Have a running server read its configuration file again, and put it into service
+    Reload(Box<ReloadCommand>),
     /// Look at a running server and change it, by its control socket
     Ctl(Box<Ctl>),
     /// Show configurations
@@ -253,11 +248,16 @@ fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fa
             None => check(&embedded()?, EMBEDDED, here),
             Some(path) => check(&load(&path)?, &path.display().to_string(), here),
         },
+        Command::Reload(reload) => {
+            return Ctl::from(*reload).run(Path::new(USUAL_FILE), load);
+        }
         Command::Ctl(ctl) => return ctl.run(Path::new(USUAL_FILE), load),
         Command::Diff { old, new, json } => return Ok(diff(&old, &new, json)),
         Command::Probe { target, config } => {
             target.iter().try_for_each(|target| probe(target))?;
-            config.iter().try_for_each(|path| probe_listeners(path))
+            config
+                .iter()
+                .try_for_each(|path| Ok(probe_listeners(&load(path)?, path)?))
         }
         Command::Config { command } => print(match command {
             ConfigCommand::Default => config::DEFAULT,
@@ -297,71 +297,10 @@ fn with_tip(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
     error
 }
 
-/// A target to probe: a host, resolved later, and a port.
-fn host_and_port(text: &str) -> Result<String, String> {
-    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-    match port.and_then(|(_, port)| port.parse().ok()) {
-        Some(1_u16..) => Ok(text.to_owned()),
-        _ => Err("write HOST:PORT, e.g. 127.0.0.1:7007, [::1]:7007 or localhost:7007".to_owned()),
+impl From<NoAnswer> for Failure {
+    fn from(NoAnswer { target, why }: NoAnswer) -> Self {
+        Self::Probe { target, why }
     }
-}
-
-/// Connects and closes, as a health check for containers without any further program.
-fn probe(target: &str) -> Result<(), Failure> {
-    let failure = |why| Failure::Probe {
-        target: config::escape(target),
-        why,
-    };
-    let addresses = target
-        .to_socket_addrs()
-        .map_err(|error| failure(format!("the name cannot be looked up: {error}")))?;
-    let mut said = Vec::new();
-    for address in addresses {
-        let why = match TcpStream::connect_timeout(&address, PROBE_PATIENCE) {
-            // A connection from the target's own port reaches itself (RFC 9293, 3.5).
-            Ok(stream) if stream.local_addr().is_ok_and(|own| own == address) => {
-                "only the probe itself".to_owned()
-            }
-            Ok(_) => return Ok(()),
-            Err(error) => error.to_string(),
-        };
-        said.push(match address.to_string() == target {
-            true => why,
-            false => format!("{address}: {why}"),
-        });
-    }
-    Err(failure(match said.is_empty() {
-        true => "the name has no address".to_owned(),
-        false => said.join(", "),
-    }))
-}
-
-/// Whether every address of a configuration has a listener. Asks the kernel, because a connection
-/// would start a session, and a proxy's session would connect to the upstream at each check.
-fn probe_listeners(path: &Path) -> Result<(), Failure> {
-    let config = load(path)?;
-    let binds = config.listeners.iter().flat_map(|listener| &listener.bind);
-    let bound = binds.filter(|bind| !bind.is_optional() || server::has_ipv6());
-    // An address that the configuration has.
-    let is_fixed = |bind: &&Bind| !bind.is_any_port() && !matches!(bind.to, BindTo::Systemd(_));
-    let mut fixed = bound.filter(is_fixed).peekable();
-    if fixed.peek().is_none() {
-        let why = "the system chooses every port of this configuration; write one".to_owned();
-        let target = config::escape(&path.display().to_string());
-        return Err(Failure::Probe { target, why });
-    }
-    fixed.try_for_each(|bind| {
-        let listens = server::listens(&bind.to);
-        let target = bind.to.to_string();
-        let why = match (listens, &bind.to) {
-            (Some(true), _) => return Ok(()),
-            (None, BindTo::Tcp(_)) => return probe(&target),
-            (Some(false), _) => "no socket listens there",
-            (None, _) => "this system does not say whether a socket listens there",
-        };
-        let why = why.to_owned();
-        Err(Failure::Probe { target, why })
-    })
 }
 
 /// Serves until told to stop.
