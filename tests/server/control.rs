@@ -156,26 +156,21 @@ fn answers_have_the_documented_shapes() {
                 one.call("DELETE", &path, None),
             );
         }
-        let bound = json!({"max": 0});
-        expect(
-            "post",
-            "/v1/sessions/end",
-            one.call("POST", "/v1/sessions/end", Some(bound)),
-        );
-        let level = json!({"level": "debug"});
-        expect("put", "/v1/log", one.call("PUT", "/v1/log", Some(level)));
-        expect("post", "/v1/reload", one.call("POST", "/v1/reload", None));
-        let echo = json!({"listener": "echo"});
-        for verb in ["pause", "resume"] {
-            let path = format!("/v1/listeners/{verb}");
-            expect("post", &path, one.call("POST", &path, Some(echo.clone())));
+        for (method, path, body) in [
+            ("POST", "/v1/sessions/end", json!({"max": 0})),
+            ("PUT", "/v1/log", json!({"level": "debug"})),
+            ("POST", "/v1/reload", json!({})),
+            ("POST", "/v1/listeners/pause", json!({"listener": "echo"})),
+            ("POST", "/v1/listeners/resume", json!({"listener": "echo"})),
+            (
+                "POST",
+                "/v1/listeners/drain",
+                json!({"listener": "echo", "max": 9}),
+            ),
+        ] {
+            let answer = one.call(method, path, Some(body));
+            expect(&method.to_lowercase(), path, answer);
         }
-        let drain = json!({"listener": "echo", "max": 9});
-        expect(
-            "post",
-            "/v1/listeners/drain",
-            one.call("POST", "/v1/listeners/drain", Some(drain)),
-        );
         expect("post", "/v1/stop", one.call("POST", "/v1/stop", None));
         let methods = |(path, operations): (&String, &Value)| {
             let operations = operations.as_object().unwrap().keys();
