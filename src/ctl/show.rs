@@ -120,6 +120,9 @@ pub(super) fn reload(of: &Value) -> String {
     let generation = cell(&of["generation"]);
     _ = match of["dry_run"] == true {
         true => writeln!(text, "dry run: nothing has changed; a reload would do this"),
+        false if of["changed"] == false => {
+            writeln!(text, "reloaded: the configuration has not changed")
+        }
         false => writeln!(text, "reloaded: generation {generation}"),
     };
     for line in list(&of["lines"]) {

@@ -107,6 +107,11 @@ impl Next {
         &self.config
     }
 
+    /// Whether the configuration differs from the configuration in service.
+    pub(super) fn is_changed(&self) -> bool {
+        self.result.changes["changed"] == true
+    }
+
     /// Lets the sockets listen.
     pub(super) fn listen(&self) -> Result<(), ServerError> {
         self.prepared.listen()
@@ -195,7 +200,10 @@ impl Reloads {
             .map_err(|error| refused(error, &config))?;
         let log = (config.log != self.config.log).then(|| LogChange::prepare(&config.log));
         let log = log.transpose().map_err(|error| refused(error, &config))?;
-        let generation = self.service.next_generation();
+        let generation = match changes.is_empty() {
+            true => self.service.generation().number(),
+            false => self.service.next_generation(),
+        };
         let result = Reloaded {
             generation,
             needs_restart: changes.restarts().map(|key| key.key.clone()).collect(),

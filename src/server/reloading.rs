@@ -37,9 +37,16 @@ impl Server {
             Err(error) => Err(ReloadError::Refused(error.placed(next.config()))),
         };
         match self.reloads.prepare().and_then(listening) {
-            Ok(next) => {
+            Ok(next) if next.is_changed() => {
                 self.wanted.answer = answer;
                 self.switch(next);
+            }
+            Ok(next) => {
+                tracing::info!("reloaded: the configuration has not changed");
+                self.report_ready();
+                if let Some(answer) = answer {
+                    answer.send(Ok(next.into_result()));
+                }
             }
             Err(error) => {
                 let text = error.to_string();
