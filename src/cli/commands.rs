@@ -3,8 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,9 +15,6 @@ use crate::config::{self, Config, ConfigErrors};
 use crate::ctl::{Ctl, ReloadCommand};
 use crate::server::{self, Origin, ServerError};
 
-/// The largest configuration in bytes: some 100,000 endpoints. A device or a log given by mistake
-/// does not fill the memory.
-const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The configuration file that nobody has to name.
 const USUAL_FILE: &str = "/etc/corelane/corelane.toml";
 /// The name of the configuration that is compiled in.
@@ -364,53 +360,15 @@ fn embedded() -> Result<Config, Failure> {
 }
 
 fn load(path: &Path) -> Result<Config, Failure> {
-    let text = read(path).map_err(|error| Failure::Read {
+    let text = server::read_config(path).map_err(|error| Failure::Read {
         path: path.to_owned(),
-        error: in_our_words(error, path),
+        error,
     })?;
     parse(&text, &path.display().to_string())
 }
 
 fn parse(text: &str, name: &str) -> Result<Config, Failure> {
     Config::parse(text, name).map_err(Failure::Config)
-}
-
-/// Why a file cannot be read, with a remedy where a remedy is known.
-fn in_our_words(error: io::Error, path: &Path) -> io::Error {
-    let kind = error.kind();
-    let why = match kind {
-        io::ErrorKind::NotFound => {
-            let path = config::escape(&path.display().to_string());
-            format!("there is no such file; `corelane config default > {path}` writes one")
-        }
-        io::ErrorKind::PermissionDenied => {
-            "this user may not read it; permit it (chmod, chown), also in the folders above"
-                .to_owned()
-        }
-        io::ErrorKind::IsADirectory => "it is a folder; name the file in it".to_owned(),
-        _ => return error,
-    };
-    io::Error::new(kind, why)
-}
-
-/// The text of a configuration file.
-fn read(path: &Path) -> io::Result<String> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    let mut bytes = Vec::new();
-    file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > CONFIG_BYTES_MAX {
-        let why = format!("larger than {CONFIG_BYTES_MAX} bytes, which no configuration is");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let why = format!("not UTF-8 on line {line}");
-        io::Error::new(io::ErrorKind::InvalidData, why)
-    })
 }
 
 /// Writes to standard output. A closed pipe is not a failure, because the reader has read enough.

@@ -11,6 +11,7 @@ mod answers;
 mod bind;
 mod changeable;
 mod command;
+mod config_file;
 mod control;
 mod control_checks;
 mod error;
@@ -49,6 +50,7 @@ mod wanted;
 pub(crate) use self::changeable::{Bound, Changeable};
 #[cfg(feature = "sim")]
 pub(crate) use self::command::{Command, LaneSenders};
+pub(crate) use self::config_file::read_config;
 pub(crate) use self::error::ServerError;
 pub(crate) use self::error::chain;
 pub(crate) use self::here::check as check_here;

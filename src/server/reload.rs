@@ -5,7 +5,6 @@
 //! switches are events, and the reload is over with the last answer.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::command::{Command, LaneSenders, Switched};
+use super::config_file::read_config_again;
 use super::error::ServerError;
 use super::here;
 use super::in_service::{InService, Prepared};
@@ -181,7 +181,7 @@ impl Reloads {
     /// Reads the file again, checks the configuration and binds new addresses. Nothing listens yet.
     pub(super) fn prepare(&self) -> Result<Next, ReloadError> {
         let path = self.origin.file().ok_or(ReloadError::NoFile)?;
-        let text = fs::read_to_string(path).map_err(|error| ReloadError::Unreadable {
+        let text = read_config_again(path).map_err(|error| ReloadError::Unreadable {
             path: path.to_owned(),
             error,
         })?;

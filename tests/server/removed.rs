@@ -1,7 +1,9 @@
 //! What an operator does to a running server by the control socket: reload with and without a dry
 //! run, sessions of what a reload removes, pause and drain of a listener.
 
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Output;
 
@@ -130,6 +132,19 @@ fn a_refused_reload_tells_who_asked() {
             assert_eq!(output.status.code(), Some(1), "{error}");
             assert!(error.contains("did you mean service?"), "{error}");
         }
+        // Neither a device nor a pipe nor a large file holds or fills the process.
+        let file = one.server.directory.0.join("corelane.toml");
+        for special in ["/dev/zero", "/dev/full"] {
+            fs::remove_file(&file).unwrap();
+            symlink(special, &file).unwrap();
+            let output = one.run("reload");
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert!(error.contains("it is no ordinary file any more"), "{error}");
+        }
+        fs::remove_file(&file).unwrap();
+        fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
+        let error = String::from_utf8(one.run("reload").stderr).unwrap();
+        assert!(error.contains("which no configuration is"), "{error}");
         ping(&one.server.connect());
         assert_eq!(one.json("ctl status")["generation"], 0);
     });
