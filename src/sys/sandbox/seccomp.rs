@@ -5,7 +5,7 @@
 //! calls with a substitute, as an older kernel does. The third filter permits the calls of the
 //! features below, with limits on arguments, and answers EPERM to the rest; the kernel logs these
 //! answers. A call without limits on arguments costs a look into a bitmap (Linux 5.11), not a run
-//! of the filters.
+//! of the filters: each filter permits it before it reads an argument, which a test checks.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::collections::BTreeMap;
@@ -248,26 +248,9 @@ pub(crate) fn forbid_new_privileges() -> io::Result<()> {
 /// The kernel's, such as EACCES without no_new_privs; `Unsupported` for an architecture unknown to
 /// `seccompiler`.
 pub(crate) fn filter_calls(unexpected: Unexpected) -> io::Result<()> {
-    let known = SERVICE.iter().flat_map(|(_, calls)| *calls);
-    let known = known.chain(START).chain(ABSENT).chain(ABSENT_LATER);
-    let known = known.map(|call| (*call, arguments(*call))).collect();
-    match unexpected {
-        Unexpected::Logged => install(known, SeccompAction::Log, SeccompAction::Allow, false),
-        Unexpected::Refused => {
-            let allow = SeccompAction::Allow;
-            install(
-                any(HOSTILE),
-                allow.clone(),
-                SeccompAction::KillProcess,
-                true,
-            )?;
-            let mut absent = any(ABSENT);
-            // Answers need recvmsg(2); a bind tells an own address as well (`here`).
-            absent.insert(libc::SYS_socket, vec![all(&[equal(0, libc::AF_NETLINK)])]);
-            install(absent, allow.clone(), errno(libc::ENOSYS), false)?;
-            install(known, errno(libc::EPERM), allow, true)
-        }
-    }
+    filters(unexpected)
+        .into_iter()
+        .try_for_each(Filter::install)
 }
 
 /// Takes the calls of the start away, from every thread.
@@ -275,14 +258,63 @@ pub(crate) fn filter_calls(unexpected: Unexpected) -> io::Result<()> {
 /// # Errors
 /// The kernel's.
 pub(crate) fn filter_calls_of_start(unexpected: Unexpected) -> io::Result<()> {
-    let allow = SeccompAction::Allow;
+    let mut filters = filters_of_start(unexpected).into_iter();
+    filters.try_for_each(Filter::install)
+}
+
+/// A filter to compile.
+#[derive(Debug)]
+pub(super) struct Filter {
+    rules: BTreeMap<c_long, Vec<SeccompRule>>,
+    /// The answer to calls without a matching rule.
+    others: SeccompAction,
+    matched: SeccompAction,
+    /// Whether the kernel logs every answer but a permission.
+    is_logged: bool,
+}
+
+/// The filters of `filter_calls`.
+pub(super) fn filters(unexpected: Unexpected) -> Vec<Filter> {
+    let known = SERVICE.iter().flat_map(|(_, calls)| *calls);
+    let known = known.chain(START).chain(ABSENT).chain(ABSENT_LATER);
+    let known = Filter {
+        rules: known.map(|call| (*call, arguments(*call))).collect(),
+        others: match unexpected {
+            Unexpected::Refused => errno(libc::EPERM),
+            Unexpected::Logged => SeccompAction::Log,
+        },
+        matched: SeccompAction::Allow,
+        is_logged: unexpected == Unexpected::Refused,
+    };
+    if unexpected == Unexpected::Logged {
+        return vec![known];
+    }
+    let hostile = Filter::of(HOSTILE, SeccompAction::KillProcess);
+    let mut absent = Filter::of(ABSENT, errno(libc::ENOSYS));
+    // Answers need recvmsg(2); a bind tells an own address as well (`here`).
+    let netlink = vec![all(&[equal(0, libc::AF_NETLINK)])];
+    absent.rules.insert(libc::SYS_socket, netlink);
+    absent.is_logged = false;
+    vec![hostile, absent, known]
+}
+
+/// The filters of `filter_calls_of_start`.
+pub(super) fn filters_of_start(unexpected: Unexpected) -> Vec<Filter> {
     match unexpected {
-        Unexpected::Logged => install(any(START), allow, SeccompAction::Log, false),
+        Unexpected::Logged => vec![Filter::of(START, SeccompAction::Log)],
         Unexpected::Refused => {
-            install(any(ABSENT_LATER), allow.clone(), errno(libc::ENOSYS), false)?;
-            install(any(START), allow, errno(libc::EPERM), true)
+            let mut absent = Filter::of(ABSENT_LATER, errno(libc::ENOSYS));
+            absent.is_logged = false;
+            vec![absent, Filter::of(START, errno(libc::EPERM))]
         }
     }
+}
+
+/// The calls of a serving server with any arguments.
+#[cfg(all(test, not(feature = "sim")))]
+pub(super) fn calls_by_number() -> impl Iterator<Item = c_long> {
+    let calls = SERVICE.iter().flat_map(|(_, calls)| *calls).copied();
+    calls.filter(|call| arguments(*call).is_empty() && *call != libc::SYS_socket)
 }
 
 /// The permitted arguments of a call; empty for any arguments.
@@ -330,11 +362,6 @@ fn sockets() -> Vec<SeccompRule> {
     ip.chain(others).collect()
 }
 
-/// Calls by number, with any arguments.
-fn any(calls: &[c_long]) -> BTreeMap<c_long, Vec<SeccompRule>> {
-    calls.iter().map(|call| (*call, Vec::new())).collect()
-}
-
 fn all(conditions: &[SeccompCondition]) -> SeccompRule {
     SeccompRule::new(conditions.to_vec()).expect("a rule has a condition")
 }
@@ -364,20 +391,34 @@ fn errno(code: i32) -> SeccompAction {
     SeccompAction::Errno(code.cast_unsigned())
 }
 
-/// Installs a filter on every thread. `others` is the answer to calls without a matching rule. With
-/// `is_logged` the kernel logs every answer but a permission.
-fn install(
-    rules: BTreeMap<c_long, Vec<SeccompRule>>,
-    others: SeccompAction,
-    matched: SeccompAction,
-    is_logged: bool,
-) -> io::Result<()> {
-    let unsupported = |_| io::Error::from(io::ErrorKind::Unsupported);
-    let architecture = std::env::consts::ARCH.try_into().map_err(unsupported)?;
-    let filter = SeccompFilter::new(rules, others, matched, architecture);
-    let program: BpfProgram = filter
-        .and_then(TryInto::try_into)
-        .map_err(io::Error::other)?;
+impl Filter {
+    /// Answers these calls, whatever their arguments, and permits the others.
+    fn of(calls: &[c_long], answer: SeccompAction) -> Self {
+        Self {
+            rules: calls.iter().map(|call| (*call, Vec::new())).collect(),
+            others: SeccompAction::Allow,
+            matched: answer,
+            is_logged: true,
+        }
+    }
+
+    /// # Errors
+    /// `Unsupported` for an architecture unknown to `seccompiler`.
+    pub(super) fn compile(self) -> io::Result<BpfProgram> {
+        let unsupported = |_| io::Error::from(io::ErrorKind::Unsupported);
+        let architecture = std::env::consts::ARCH.try_into().map_err(unsupported)?;
+        let filter = SeccompFilter::new(self.rules, self.others, self.matched, architecture);
+        filter.and_then(TryInto::try_into).map_err(io::Error::other)
+    }
+
+    fn install(self) -> io::Result<()> {
+        let is_logged = self.is_logged;
+        install(&self.compile()?, is_logged)
+    }
+}
+
+/// Installs a program on every thread.
+fn install(program: &BpfProgram, is_logged: bool) -> io::Result<()> {
     let length = program.len().try_into().map_err(io::Error::other)?;
     let program = libc::sock_fprog {
         len: length,

@@ -15,8 +15,10 @@ use std::process::{self, Command, Output};
 use std::sync::mpsc::channel;
 use std::thread;
 
+use seccompiler::sock_filter;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::seccomp::{Filter, calls_by_number, filters, filters_of_start};
 use super::{
     FileRight, LANDLOCK_ABI_TCP, Permitted, Unexpected, calls_of_service, filter_calls,
     filter_calls_of_start, forbid_new_privileges, landlock, landlock_abi,
@@ -234,6 +236,81 @@ fn calls() {
     drop(ask);
     earlier.unwrap().join().unwrap();
 }
+
+/// Else the kernel runs the filters at each of these calls. The kernel asks the same at the
+/// installation (`seccomp_is_const_allow`).
+#[test]
+fn every_filter_permits_the_calls_of_messages_by_their_number() {
+    let calls: Vec<_> = calls_by_number().collect();
+    for call in [
+        libc::SYS_accept4,
+        libc::SYS_close,
+        libc::SYS_epoll_pwait2,
+        libc::SYS_futex,
+        libc::SYS_io_uring_enter,
+        libc::SYS_read,
+        libc::SYS_recvfrom,
+        libc::SYS_sendmsg,
+        libc::SYS_sendto,
+        libc::SYS_shutdown,
+        libc::SYS_splice,
+        libc::SYS_write,
+    ] {
+        assert!(calls.contains(&call), "{call}");
+    }
+    let refused = Unexpected::Refused;
+    for filter in filters(refused)
+        .into_iter()
+        .chain(filters_of_start(refused))
+    {
+        let program = filter.compile().unwrap();
+        for call in &calls {
+            let answer = answer_by_number(&program, u32::try_from(*call).unwrap());
+            assert_eq!(answer, Some(libc::SECCOMP_RET_ALLOW), "{call}");
+        }
+    }
+    // The emulation sees a look at arguments, and answers.
+    let [hostile, _, known] = filters(refused).try_into().unwrap();
+    let answer = |filter: Filter, call: libc::c_long| {
+        answer_by_number(&filter.compile().unwrap(), u32::try_from(call).unwrap())
+    };
+    assert_eq!(answer(known, libc::SYS_mmap), None);
+    let killed = Some(libc::SECCOMP_RET_KILL_PROCESS);
+    assert_eq!(answer(hostile, libc::SYS_execve), killed);
+}
+
+/// The answer of a program to a call of this architecture, whatever its arguments; `None` if the
+/// program reads them.
+fn answer_by_number(program: &[sock_filter], call: u32) -> Option<u32> {
+    let (mut at, mut loaded) = (0, 0);
+    loop {
+        let step = &program[at];
+        at += 1;
+        let jump = |holds| usize::from(if holds { step.jt } else { step.jf });
+        match u32::from(step.code) {
+            LOAD if step.k == 0 => loaded = call,
+            LOAD if step.k == 4 => loaded = architecture(program),
+            LOAD => return None,
+            JUMP => at += usize::try_from(step.k).unwrap(),
+            JUMP_IF_EQUAL => at += jump(loaded == step.k),
+            JUMP_IF_NOT_BELOW => at += jump(loaded >= step.k),
+            RETURN => return Some(step.k),
+            other => panic!("{other:#x}"),
+        }
+    }
+}
+
+/// The architecture that a program compares with first.
+fn architecture(program: &[sock_filter]) -> u32 {
+    let compares = |step: &&sock_filter| u32::from(step.code) == JUMP_IF_EQUAL;
+    program.iter().find(compares).unwrap().k
+}
+
+const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+const JUMP: u32 = libc::BPF_JMP | libc::BPF_JA;
+const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+const JUMP_IF_NOT_BELOW: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
 #[test]
 fn calls_of_an_intruder_end_the_process() {
