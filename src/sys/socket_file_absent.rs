@@ -21,6 +21,10 @@ pub(crate) enum SocketName {
 pub(crate) struct SocketFile(Infallible);
 
 impl SocketFile {
+    pub(crate) fn set_mode(&self, _mode: u32) -> io::Result<()> {
+        match self.0 {}
+    }
+
     pub(crate) fn give_to(&self, _owner: Option<u32>, _group: Option<u32>) -> io::Result<()> {
         match self.0 {}
     }
