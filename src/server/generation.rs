@@ -29,6 +29,7 @@ impl Generation {
         ids: &Arc<SessionIds>,
         known: &mut KnownUpstreams,
     ) -> Self {
+        known.forget_unused();
         let upstreams = of.upstreams.iter().cloned();
         let upstreams: Vec<Arc<Upstream>> = upstreams
             .map(|options| Upstream::new(options, known))

@@ -18,6 +18,16 @@ pub struct KnownUpstreams {
 }
 
 impl KnownUpstreams {
+    /// Forgets upstreams and endpoints that no generation has any more. Looks at all of them: once a
+    /// reload, not once an upstream.
+    pub(crate) fn forget_unused(&mut self) {
+        self.turns.retain(|_, turns| turns.strong_count() > 0);
+        self.endpoints.retain(|_, of_name| {
+            of_name.retain(|_, endpoint| endpoint.strong_count() > 0);
+            !of_name.is_empty()
+        });
+    }
+
     /// The turns and the endpoints of an upstream. New if no generation that still serves has
     /// them.
     pub(super) fn find(
@@ -26,11 +36,6 @@ impl KnownUpstreams {
         addresses: &[SocketAddr],
     ) -> (Arc<Turns>, Vec<Arc<Endpoint>>) {
         let Self { turns, endpoints } = self;
-        turns.retain(|_, turns| turns.strong_count() > 0);
-        endpoints.retain(|_, of_name| {
-            of_name.retain(|_, endpoint| endpoint.strong_count() > 0);
-            !of_name.is_empty()
-        });
         let turns = find_or_insert(turns, name.to_owned(), Turns::default);
         let endpoints = endpoints.entry(name.to_owned()).or_default();
         let endpoint = |&at: &SocketAddr| find_or_insert(endpoints, at, || Endpoint::new(at));
