@@ -106,7 +106,19 @@ impl Listener {
     /// # Errors
     /// If the system has no such option; then it gives connections to all sockets of the address.
     pub fn prefer_last(socket: &OsSocket, count: usize) -> io::Result<()> {
-        sys::prefer_listeners_from(sys::borrow(socket), count)
+        sys::prefer_listeners_from(sys::borrow(socket), count, count)
+    }
+
+    /// Makes the system give new connections of this address to the first of `successors` sockets
+    /// alone, until this socket and the `successors` - 1 sockets beside it have closed: each close
+    /// moves another successor to a place that the choice of [`Self::prefer_last`] does not know,
+    /// and a SYN that finds a closing socket costs its client a second.
+    ///
+    /// # Errors
+    /// As [`Self::prefer_last`].
+    pub(crate) fn prefer_first_successor(&self, successors: usize) -> io::Result<()> {
+        self.socket
+            .with_descriptor(|socket| sys::prefer_listeners_from(socket, successors, 1))
     }
 
     /// The bound address of a socket.

@@ -46,6 +46,7 @@ pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext
         if listener.turn_away().is_ok() {
             let last = pin!(lane.sleep_until(lane.now() + HANDSHAKE));
             either(last, serving).await;
+            point.give_way();
         }
     }
     // All connections from here on came before the stop.

@@ -23,6 +23,8 @@ pub struct AcceptPoint {
     is_paused: Cell<bool>,
     /// The accept loop, while the loop waits for the end of a pause.
     waiting: RefCell<Option<Waker>>,
+    /// The number of sockets that take over the address; 0 without.
+    successors: Cell<usize>,
     /// Opens when the accept loop has to stop.
     pub(super) stop: Latch,
 }
@@ -40,6 +42,7 @@ impl AcceptPoint {
             context: RefCell::new(context),
             is_paused: Cell::new(false),
             waiting: RefCell::new(None),
+            successors: Cell::new(0),
             stop: Latch::default(),
         })
     }
@@ -91,5 +94,20 @@ impl AcceptPoint {
     /// in the lane's turn.
     pub fn stop(&self) {
         self.stop.open();
+    }
+
+    /// As [`Self::stop`], where so many sockets, as many as before, take over the address.
+    pub(crate) fn stop_for(&self, successors: usize) {
+        self.successors.set(successors);
+        self.stop();
+    }
+
+    /// Leaves new connections to the successors, before the socket closes.
+    pub(super) fn give_way(&self) {
+        let successors = self.successors.get();
+        if successors > 0 {
+            // Otherwise a client may find this socket, and try again a second later.
+            drop(self.listener.prefer_first_successor(successors));
+        }
     }
 }

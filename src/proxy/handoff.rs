@@ -96,7 +96,19 @@ impl Handoff {
     /// Whether every accept loop has ended. All handed-over connections are in mailboxes by then.
     #[must_use]
     pub(crate) fn is_over(&self) -> bool {
-        self.accepting.load(Acquire) == 0
+        self.accept_loops() == 0
+    }
+
+    /// The number of accept loops of all lanes that have not ended.
+    #[must_use]
+    pub(crate) fn accept_loops(&self) -> usize {
+        self.accepting.load(Acquire)
+    }
+
+    /// The number of lanes.
+    #[must_use]
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.len()
     }
 
     /// The number of connections on the way to a lane.

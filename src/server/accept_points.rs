@@ -62,7 +62,7 @@ impl AcceptPoints {
             for own in before.remove(&kept.point).into_iter().flatten() {
                 own.switch(self.context(&listeners[kept.listener]));
                 if kept.is_replaced {
-                    own.stop();
+                    own.stop_for(handoff.lanes());
                     continue;
                 }
                 own.pause(kept.is_paused);
@@ -143,8 +143,13 @@ impl AcceptPoints {
             let _until_the_loop_ends = &running;
             delivery.deliver(context, admitted);
         };
-        self.lane
-            .spawn(&"accept", accept(Rc::clone(&point), deliver));
+        let accepting = Rc::clone(&point);
+        let task = async move {
+            accept(accepting, &deliver).await;
+            // Last: other threads now take the socket for closed.
+            drop(deliver);
+        };
+        self.lane.spawn(&"accept", task);
         self.points.entry(new.point).or_default().push(point);
     }
 }

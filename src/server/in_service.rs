@@ -11,7 +11,7 @@ use super::command::{NewPoint, Switch};
 use super::error::ServerError;
 use super::generation::Generation;
 use super::here::Pause;
-use super::point::{PointId, Points, Steps};
+use super::point::{Opened, PointId, Points, Steps};
 use crate::config::{Bind, Service};
 use crate::control::GenerationView;
 use crate::proxy::{Handoff, KnownUpstreams, SessionIds, SessionLimit, SharedListener};
@@ -117,8 +117,13 @@ impl InService {
         } = prepared;
         let bound: Vec<Bind> = sockets.iter().map(|sockets| sockets.at.clone()).collect();
         self.announce(&changeable, &steps, &bound);
-        let files = sockets.iter_mut().map(|sockets| sockets.file.take());
-        let opened = bound.iter().cloned().zip(files).collect();
+        let opened = bound.into_iter().zip(&mut sockets);
+        let opened = opened.map(|(at, sockets)| Opened {
+            at,
+            file: sockets.file.take(),
+            sockets: sockets.of_lanes.len(),
+        });
+        let opened = opened.collect();
         let ids = self.points.take(&steps, opened, &changeable.listeners);
         // Before the lanes start sessions of the configuration.
         self.limit.set_max(changeable.max_sessions);

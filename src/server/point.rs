@@ -3,7 +3,7 @@
 //! A point is an address that clients connect to, with one socket per lane. Pure logic: `bind`
 //! opens the sockets, and the lanes hold them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::changeable::ListenerPlan;
@@ -31,6 +31,17 @@ pub(crate) struct Point {
     unix: UnixFile,
     /// The file of a unix socket. Drop removes the file.
     file: Option<SocketFile>,
+    /// The number of sockets, of all lanes.
+    sockets: usize,
+}
+
+/// A wanted point, as bound.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) at: Bind,
+    pub(super) file: Option<SocketFile>,
+    /// The number of sockets, of all lanes.
+    pub(super) sockets: usize,
 }
 
 /// A point of the present and of the new configuration.
@@ -90,7 +101,35 @@ pub(super) struct Steps {
     pub(super) kept: Vec<KeptPoint>,
     pub(super) wanted: Vec<WantedPoint>,
     /// Points missing in the new configuration.
-    pub(super) removed: Vec<PointId>,
+    pub(super) removed: BTreeSet<PointId>,
+}
+
+/// Points without a place in the new configuration so far, by the written address and the name of
+/// the listener. A thousand points must not be searched for each of a thousand addresses.
+#[derive(Debug, Default)]
+struct FreePoints<'p>(BTreeMap<&'p BindTo, BTreeMap<&'p str, Vec<&'p Point>>>);
+
+impl<'p> FreePoints<'p> {
+    fn add(&mut self, point: &'p Point) {
+        let of_address = self.0.entry(&point.written.to).or_default();
+        of_address.entry(&point.listener).or_default().push(point);
+    }
+
+    /// Takes a point of this address and listener.
+    fn take_named(&mut self, written: &BindTo, listener: &str) -> Option<&'p Point> {
+        self.0.get_mut(written)?.get_mut(listener)?.pop()
+    }
+
+    /// Takes a point of this address, of any listener.
+    fn take_any(&mut self, written: &BindTo) -> Option<&'p Point> {
+        let mut of_address = self.0.get_mut(written)?.values_mut();
+        of_address.find_map(Vec::pop)
+    }
+
+    fn ids(&self) -> impl Iterator<Item = PointId> {
+        let points = self.0.values().flat_map(BTreeMap::values).flatten();
+        points.map(|point| point.id)
+    }
 }
 
 /// The points in service.
@@ -115,27 +154,30 @@ impl Points {
         self.all.len()
     }
 
+    /// The number of sockets, of all lanes.
+    pub(super) fn sockets(&self) -> usize {
+        self.all.iter().map(|point| point.sockets).sum()
+    }
+
     /// The steps to the points of these listeners. An address stays open when it moves to another
     /// listener, such as after a change of the name.
     pub(super) fn steps_to(&self, listeners: &[ListenerPlan]) -> Steps {
-        let mut free: Vec<&Point> = self.all.iter().collect();
-        let mut found = vec![Vec::new(); listeners.len()];
+        let mut free = FreePoints::default();
+        // In reverse, since points are taken from the back.
+        self.all.iter().rev().for_each(|point| free.add(point));
+        let bind_counts = listeners.iter().map(|listener| listener.bind.len());
+        let mut found: Vec<Vec<Option<&Point>>> =
+            bind_counts.map(|count| vec![None; count]).collect();
         // A port of the system's choice belongs to a listener's name, a fixed port to the address.
         for same_name in [true, false] {
             for (listener, found) in listeners.iter().zip(&mut found) {
-                found.resize(listener.bind.len(), None);
                 for (written, found) in listener.bind.iter().zip(found) {
-                    let fits = |point: &&Point| {
-                        point.written.to == written.to
-                            && match same_name {
-                                true => point.listener == listener.name,
-                                false => !written.is_any_port(),
-                            }
-                    };
-                    if found.is_none()
-                        && let Some(at) = free.iter().position(fits)
-                    {
-                        *found = Some(free.swap_remove(at));
+                    if found.is_none() {
+                        *found = match same_name {
+                            true => free.take_named(&written.to, &listener.name),
+                            false if written.is_any_port() => None,
+                            false => free.take_any(&written.to),
+                        };
                     }
                 }
             }
@@ -173,16 +215,15 @@ impl Points {
                 }
             }
         }
-        steps.removed = free.iter().map(|point| point.id).collect();
+        steps.removed = free.ids().collect();
         steps
     }
 
-    /// Takes the steps; `opened` are the addresses and the files of the wanted points, as bound.
-    /// Returns the ids of the wanted points.
+    /// Takes the steps to the wanted points, as bound. Returns their ids.
     pub(super) fn take(
         &mut self,
         steps: &Steps,
-        opened: Vec<(Bind, Option<SocketFile>)>,
+        opened: Vec<Opened>,
         listeners: &[ListenerPlan],
     ) -> Vec<PointId> {
         let before = std::mem::take(&mut self.all).into_iter();
@@ -194,8 +235,9 @@ impl Points {
             self.all.push(point);
         }
         let mut ids = Vec::new();
-        for (wanted, (at, file)) in steps.wanted.iter().zip(opened) {
+        for (wanted, opened) in steps.wanted.iter().zip(opened) {
             let (id, listener) = (PointId(self.next), &listeners[wanted.listener]);
+            let Opened { at, file, sockets } = opened;
             self.next += 1;
             ids.push(id);
             self.all.push(Point {
@@ -207,8 +249,63 @@ impl Points {
                 backlog: listener.backlog,
                 unix: listener.unix.clone(),
                 file,
+                sockets,
             });
         }
         ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Opened, Points, Steps};
+    use crate::config::Config;
+    use crate::server::changeable::{Bound, Changeable};
+
+    impl Points {
+        /// Takes the steps to the listeners with these names and addresses.
+        fn follow(&mut self, listeners: &[(&str, &[&str])]) -> Steps {
+            let table = |(name, bind): &(&str, &[&str])| {
+                format!("[[listener]]\nname = {name:?}\nbind = {bind:?}\nservice = \"echo\"\n")
+            };
+            let text: String = listeners.iter().map(table).collect();
+            let config = Config::parse(&text, "test").unwrap();
+            let listeners = Changeable::new(&config, 1, Bound::Configured).listeners;
+            let steps = self.steps_to(&listeners);
+            let opened = steps.wanted.iter().map(|wanted| Opened {
+                at: wanted.at.clone(),
+                file: None,
+                sockets: 2,
+            });
+            self.take(&steps, opened.collect(), &listeners);
+            steps
+        }
+    }
+
+    /// The points that stay, in the order of the new configuration, and the numbers of opened and
+    /// closed points.
+    fn counts(steps: &Steps) -> (Vec<u64>, usize, usize) {
+        let kept = steps.kept.iter().map(|kept| kept.point.0).collect();
+        (kept, steps.wanted.len(), steps.removed.len())
+    }
+
+    #[test]
+    fn a_fixed_port_stays_with_its_address_and_a_free_port_with_its_listener() {
+        let mut points = Points::default();
+        let (free, fixed) = ("127.0.0.1:0", "127.0.0.1:7");
+        let steps = points.follow(&[("a", &[free, free, fixed]), ("b", &[free])]);
+        assert_eq!(counts(&steps), (vec![], 4, 0));
+        assert_eq!(points.sockets(), 8);
+        // In order, so that no element of the list changes its port.
+        let steps = points.follow(&[("b", &[free]), ("a", &[free, free, fixed])]);
+        assert_eq!(counts(&steps), (vec![3, 0, 1, 2], 0, 0));
+        let steps = points.follow(&[("c", &[free, fixed]), ("b", &[free])]);
+        assert_eq!(counts(&steps), (vec![2, 3], 1, 2));
+        assert_eq!(points.sockets(), 6);
+        // The own name comes before the order of the file.
+        let other = "127.0.0.1:8";
+        points.follow(&[("d", &[other]), ("c", &[fixed])]);
+        let steps = points.follow(&[("c", &[other, fixed])]);
+        assert_eq!(counts(&steps), (vec![5, 2], 0, 0));
     }
 }

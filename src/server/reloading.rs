@@ -2,17 +2,40 @@
 //!
 //! Reloads follow each other. Later requests wait, and waiting signals become a single reload.
 
+use std::time::Duration;
+
 use super::reload::{Next, ReloadError};
 use super::supervision::{Event, Server};
 use super::wanted::Answer;
 use crate::config::OnRemoved;
 use crate::control::{Order, Reloaded};
-use crate::sys;
+use crate::sys::{self, Time};
+
+/// How long a reload waits at most for the sockets that the reload before has closed. A closing
+/// socket serves the handshakes from before, which takes a tenth of this time, and longer at the
+/// limit on sessions.
+const CLOSING_MAX: Duration = Duration::from_secs(1);
+/// How often a waiting reload looks at these sockets.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 impl Server {
+    /// Whether lanes have not finished the last reload: a lane has not switched, or a socket that
+    /// the reload has closed still serves clients. Such a socket keeps its address from a new
+    /// listener, and among three generations of sockets the kernel would choose the wrong one.
+    fn must_wait(&self) -> bool {
+        let closing = || self.handoff.accept_loops() > self.reloads.service.points().sockets();
+        self.reloads.is_busy() || sys::now() < self.closing_until && closing()
+    }
+
+    /// When to look whether a waiting reload can begin; `None` if no reload waits for sockets.
+    pub(super) fn next_look(&self) -> Option<Time> {
+        let waits = self.wanted.is_any() && !self.reloads.is_busy();
+        waits.then(|| sys::now() + LOOK_EVERY)
+    }
+
     /// Begins the next wanted reload, unless a reload is under way.
     pub(super) fn reload_if_wanted(&mut self) {
-        while !self.reloads.is_busy() {
+        while !self.must_wait() {
             if std::mem::take(&mut self.wanted.by_signal) {
                 self.reload("SIGHUP", None);
                 continue;
@@ -75,6 +98,7 @@ impl Server {
 
     /// Every lane accepts as the new configuration says.
     pub(super) fn end_reload(&mut self, result: Reloaded) {
+        self.closing_until = sys::now() + CLOSING_MAX;
         for line in &result.lines {
             tracing::info!("changed: {line}");
         }

@@ -134,6 +134,8 @@ pub(super) struct Server {
     pub(super) reloads: Reloads,
     /// Reloads that wait for the end of the one before.
     pub(super) wanted: Wanted,
+    /// When a reload no longer waits for the sockets that the one before has closed.
+    pub(super) closing_until: Time,
     /// To the control thread, once it runs.
     pub(super) orders: Option<Orders>,
     pub(super) limit: Arc<SessionLimit>,
@@ -171,6 +173,7 @@ impl Server {
             limit: Arc::clone(reloads.service.limit()),
             reloads,
             wanted: Wanted::default(),
+            closing_until: Time::ZERO,
             orders: None,
             bounds: None,
             stop_wanted: None,
@@ -273,7 +276,7 @@ impl Server {
                 return Ok(signal);
             }
             self.reload_if_wanted();
-            match self.next(None)? {
+            match self.next(self.next_look())? {
                 Some(Event::Request(Request::Stop(signal))) => return Ok(signal),
                 // Requests that come during a reload become one reload behind it.
                 Some(Event::Request(Request::Reload)) => self.wanted.by_signal = true,

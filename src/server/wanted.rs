@@ -18,6 +18,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    pub(super) fn is_any(&self) -> bool {
+        self.by_signal || !self.asked.is_empty()
+    }
+
     /// Refuses all waiting reloads: the server stops.
     pub(super) fn refuse(&mut self) {
         self.by_signal = false;

@@ -33,11 +33,17 @@ pub(crate) fn turn_away(listener: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 /// Makes the kernel choose among the listeners of a port at random (`SO_ATTACH_REUSEPORT_CBPF`,
-/// socket(7)) from the listener `first` on, `first` of them, in the order in which they began to
-/// listen. Where fewer listen, the kernel spreads over all.
-pub(crate) fn prefer_listeners_from(listener: BorrowedFd<'_>, first: usize) -> io::Result<()> {
+/// socket(7)) from the listener `first` on, `count` of them, in the order in which they began to
+/// listen. Where fewer listen, the kernel spreads over all. At a close the last listener takes the
+/// place of the closed listener.
+pub(crate) fn prefer_listeners_from(
+    listener: BorrowedFd<'_>,
+    first: usize,
+    count: usize,
+) -> io::Result<()> {
     const RANDOM: i32 = libc::SKF_AD_OFF + libc::SKF_AD_RANDOM;
-    let first = u32::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let number = |of: usize| u32::try_from(of).map_err(|_| io::ErrorKind::InvalidInput);
+    let (first, count) = (number(first)?, number(count)?);
     let step = |bits: u32, k: u32| libc::sock_filter {
         code: code(bits),
         jt: 0,
@@ -49,7 +55,7 @@ pub(crate) fn prefer_listeners_from(listener: BorrowedFd<'_>, first: usize) -> i
             libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
             RANDOM.cast_unsigned(),
         ),
-        step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, first),
+        step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count),
         step(libc::BPF_ALU | libc::BPF_ADD | libc::BPF_K, first),
         step(libc::BPF_RET | libc::BPF_A, 0),
     ];

@@ -153,7 +153,7 @@ pub(crate) fn turn_away(_listener: SocketRef<'_>) -> io::Result<()> {
 }
 
 /// These systems have no choice among the listeners of a port.
-pub(crate) fn prefer_listeners_from(_: SocketRef<'_>, _first: usize) -> io::Result<()> {
+pub(crate) fn prefer_listeners_from(_: SocketRef<'_>, _: usize, _: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

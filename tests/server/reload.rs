@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -62,6 +64,26 @@ fn listeners_come_and_go_and_sessions_stay() {
         ping(&connect(stays));
         sessions.iter().for_each(ping);
         drop(sessions);
+        server.stop();
+    });
+}
+
+/// The sockets of a removed listener serve the last handshakes for a while; a reload that wants the
+/// address again waits for them.
+#[test]
+fn a_removed_listener_comes_back_at_once() {
+    on_both(|poller| {
+        let (held, address) = listener();
+        drop(held);
+        let other = echo_named("other").replace("127.0.0.1:0", &address.to_string());
+        let without = runtime(poller, 2) + &echo();
+        let with = without.clone() + &other;
+        let mut server = Server::start(&with);
+        for _ in 0..5 {
+            server.reload(&without);
+            server.reload(&with);
+            ping(&connect(address));
+        }
         server.stop();
     });
 }
@@ -177,6 +199,21 @@ fn a_raised_limit_serves_the_clients_that_wait() {
     });
 }
 
+/// How many segments the kernel has sent again (`tcpi_total_retrans` of `TCP_INFO`): a SYN without
+/// an answer, after a second.
+#[expect(unsafe_code, reason = "the standard library has no TCP_INFO")]
+fn retransmits(client: &TcpStream) -> u32 {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut bytes = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).unwrap();
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+    let into = info.as_mut_ptr().cast();
+    // SAFETY: `into` is valid for writes of `bytes` bytes.
+    let rc = unsafe { libc::getsockopt(client.as_raw_fd(), level, name, into, &raw mut bytes) };
+    assert_eq!(rc, 0);
+    // SAFETY: any bytes are a `tcp_info`, and these are zero or the kernel's.
+    unsafe { info.assume_init() }.tcpi_total_retrans
+}
+
 /// Clients connect all the time, each from a port of its own, while options, names and timeouts
 /// change.
 #[test]
@@ -205,6 +242,7 @@ fn no_client_is_refused_or_reset_while_the_server_reloads() {
                 while !stop.load(Ordering::Relaxed) {
                     let client = connect(address);
                     ping(&client);
+                    assert_eq!(retransmits(&client), 0, "it waited for a second");
                     // A reset leaves no port in TIME_WAIT.
                     crate::support::reset(client);
                     served += 1;

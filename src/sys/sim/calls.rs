@@ -185,9 +185,14 @@ pub(crate) fn turn_away(listener: SocketRef<'_>) -> io::Result<()> {
 }
 
 /// A client whose SYN goes to a listener that turns away tries again.
-pub(crate) fn prefer_listeners_from(listener: SocketRef<'_>, first: usize) -> io::Result<()> {
+pub(crate) fn prefer_listeners_from(
+    listener: SocketRef<'_>,
+    first: usize,
+    count: usize,
+) -> io::Result<()> {
     let simulation = |_: &mut super::Kernel, _| Ok(());
-    let real = |listener: BorrowedFd<'_>| listener_filter::prefer_listeners_from(listener, first);
+    let real =
+        |listener: BorrowedFd<'_>| listener_filter::prefer_listeners_from(listener, first, count);
     either(listener, simulation, real)
 }
 
