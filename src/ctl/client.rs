@@ -30,8 +30,10 @@ pub(super) enum Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // The mistakes of a configuration have a line each.
             Self::NoConnection(why) | Self::Refused(why) | Self::Broken(why) => {
-                f.write_str(&escape(why))
+                let lines: Vec<String> = why.lines().map(escape).collect();
+                f.write_str(&lines.join("\n"))
             }
             Self::Output(error) => write!(f, "standard output cannot be written: {error}"),
         }
@@ -137,6 +139,13 @@ mod tests {
     fn answer(status: &str, body: &str) -> String {
         let length = body.len();
         format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}")
+    }
+
+    #[test]
+    fn each_mistake_has_a_line_and_no_control_characters() {
+        let body = r#"{"error":{"message":"a.toml:1: x\na.toml:2: \u001b[2J"}}"#;
+        let refused = parse(answer("409 Conflict", body).as_bytes()).unwrap_err();
+        assert_eq!(refused.to_string(), "a.toml:1: x\na.toml:2: \\u{1b}[2J");
     }
 
     #[test]
