@@ -321,9 +321,26 @@ pub(crate) fn nearest<'c>(
         .map(|(_, candidate)| candidate.to_owned())
 }
 
+/// The remedy for a name that is not among `known`: the nearest name, or else some of the names.
+pub(crate) fn nearest_in_words(wanted: &str, known: &[&str]) -> String {
+    const SHOWN_MAX: usize = 8;
+    match nearest(wanted, known.iter().copied()) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None if known.is_empty() => "there is none".to_owned(),
+        None if known.len() <= SHOWN_MAX => format!("there are {}", known.join(", ")),
+        None => {
+            let more = known.len() - SHOWN_MAX;
+            format!(
+                "there are {} and {more} more",
+                known[..SHOWN_MAX].join(", ")
+            )
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{escape, excerpt, nearest};
+    use super::{escape, excerpt, nearest, nearest_in_words};
 
     #[test]
     fn escapes_what_a_terminal_would_obey() {
@@ -357,5 +374,19 @@ mod tests {
         assert_eq!(suggested("threads"), None);
         assert_eq!(suggested(""), None);
         assert_eq!(suggested(&"lanes".repeat(1_000_000)), None);
+    }
+
+    #[test]
+    fn a_remedy_has_the_nearest_name_or_a_few_names() {
+        assert_eq!(
+            nearest_in_words("wbe", &["web", "app"]),
+            "did you mean \"web\"?"
+        );
+        assert_eq!(nearest_in_words("x", &["web", "app"]), "there are web, app");
+        assert_eq!(nearest_in_words("x", &[]), "there is none");
+        let many: Vec<String> = (10..30).map(|number| number.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let remedy = nearest_in_words("web", &many);
+        assert!(remedy.ends_with("16, 17 and 12 more"), "{remedy}");
     }
 }

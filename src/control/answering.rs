@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::ask::Ask;
 use super::asking::{Asking, Place};
+use super::endpoint_change::{AdminState, EndpointAsk};
 use super::ends::{EndAsk, Spreads, end_now, end_sessions};
 use super::filter::{Filter, read, unknown_key};
 use super::lanes::{Found, ToLane};
@@ -15,8 +16,8 @@ use super::reload_view::ReloadView;
 use super::removal::{count, retire};
 use super::route::{OPEN_API, Route};
 use super::view::{
-    EndedView, ListenerView, LogView, PageView, ProcessView, SessionView, State, StatusView,
-    StopView, WholeSessionView,
+    ChangedEndpointView, EndedView, ListenerView, LogView, PageView, ProcessView, SessionView,
+    State, StatusView, StopView, WholeSessionView,
 };
 use crate::runtime::{EndRequest, Legs};
 use crate::sys;
@@ -79,8 +80,10 @@ impl Answering {
             Route::EndSession(id) => json(&self.end_session(id, &pairs.query).await?),
             Route::EndSessions => {
                 let ask = EndAsk::read(&pairs.body)?;
-                json(&end_sessions(&self.asking, &self.spreads, ask).await?)
+                let place = self.spreads.place(&ask)?;
+                json(&end_sessions(&self.asking, place, ask).await?)
             }
+            Route::SetEndpoint => json(&self.set_endpoint(&pairs.body).await?),
             Route::Reload => json(&self.reload(&pairs.body).await?),
             Route::PauseListener => json(&self.pause(&pairs.body, true).await?),
             Route::ResumeListener => json(&self.pause(&pairs.body, false).await?),
@@ -233,8 +236,39 @@ impl Answering {
             ));
         };
         let ask = EndAsk::read(body)?;
+        let place = self.spreads.place(&ask)?;
         self.pause(std::slice::from_ref(listener), true).await?;
-        end_sessions(&self.asking, &self.spreads, ask).await
+        end_sessions(&self.asking, place, ask).await
+    }
+
+    /// Sets the administrative state of the body's endpoint. Maintenance ends its sessions.
+    async fn set_endpoint(
+        &self,
+        body: &[(String, String)],
+    ) -> Result<ChangedEndpointView, Refusal> {
+        let EndpointAsk { change, over } = EndpointAsk::read(body)?;
+        let ends = EndAsk::of_endpoint(&change.upstream, change.endpoint, over)?;
+        let place = self.spreads.place(&ends)?;
+        let asking = Arc::clone(&self.asking);
+        // On, whether or not the client waits: sessions of an endpoint in maintenance have to end.
+        let changed = tokio::spawn(async move {
+            let (upstream, state) = (change.upstream.clone(), change.state);
+            let done = asking.ask(|reply| Ask::SetEndpoint { change, reply });
+            let endpoint = done.await?.map_err(Refusal::unknown)?;
+            // From here on no session chooses the endpoint: all others are found.
+            let ending = match state {
+                AdminState::Ready | AdminState::Drain => 0,
+                AdminState::Maintenance => end_sessions(&asking, place, ends).await?.ending,
+            };
+            Ok(ChangedEndpointView {
+                upstream,
+                endpoint,
+                ending,
+            })
+        });
+        changed
+            .await
+            .unwrap_or_else(|_| Err(Refusal::silent("the control thread")))
     }
 
     fn set_log(&self, body: &[(String, String)]) -> Result<LogView, Refusal> {

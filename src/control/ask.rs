@@ -1,8 +1,9 @@
 //! Questions of the control thread to the main thread, each with the way of the answer.
 
+use super::endpoint_change::EndpointChange;
 use super::reload_view::Reloaded;
 use super::reply::Reply;
-use super::view::{GenerationView, ListenerView, ProcessView, UpstreamView};
+use super::view::{EndpointView, GenerationView, ListenerView, ProcessView, UpstreamView};
 
 /// A question to the main thread, answered between two events.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub(crate) enum Ask {
     Generations(Reply<Vec<GenerationView>>),
     /// The listeners, in the order of the configuration.
     Listeners(Reply<Vec<ListenerView>>),
-    /// The upstreams, in the order of the listeners.
+    /// The upstreams, in the order of the configuration.
     Upstreams(Reply<Vec<UpstreamView>>),
     /// Read the configuration again, and put it into service unless `dry_run`. The answer says why
     /// nothing has changed, if so.
@@ -29,6 +30,12 @@ pub(crate) enum Ask {
         listener: String,
         is_paused: bool,
         reply: Reply<Result<(), String>>,
+    },
+    /// Set the administrative state of an endpoint. The answer is the endpoint after the change, or
+    /// names what is unknown.
+    SetEndpoint {
+        change: EndpointChange,
+        reply: Reply<Result<EndpointView, String>>,
     },
     /// Stop as by a signal.
     Stop(Reply<()>),

@@ -3,13 +3,14 @@
 //! Sessions that begin after the request are never ended.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-use super::asking::{Asking, Place};
+use super::asking::{self, Asking};
 use super::filter::{Filter, duration, read};
 use super::lanes::{SLOTS_MAX, ToLane};
 use super::refusal::Refusal;
@@ -37,6 +38,10 @@ pub(super) struct EndAsk {
 /// The bound on concurrent spreads.
 #[derive(Debug)]
 pub(super) struct Spreads(Arc<Semaphore>);
+
+/// A place among the spreads, for ends over a time.
+#[derive(Debug)]
+pub(super) struct Place(Option<OwnedSemaphorePermit>);
 
 impl Default for Spreads {
     fn default() -> Self {
@@ -70,23 +75,47 @@ impl EndAsk {
         }
         Ok(Self { filter, max, over })
     }
+
+    /// All sessions of an endpoint of an upstream.
+    pub(super) fn of_endpoint(
+        upstream: &str,
+        endpoint: SocketAddr,
+        over: Duration,
+    ) -> Result<Self, Refusal> {
+        if over > OVER_MAX {
+            return Err(Refusal::malformed("over is at most 24h"));
+        }
+        Ok(Self {
+            filter: Filter::of_endpoint(upstream, endpoint),
+            max: usize::MAX,
+            over,
+        })
+    }
+}
+
+impl Spreads {
+    /// A place for the ends of a request. A request takes a place before a change, so that a
+    /// refusal changes nothing.
+    pub(super) fn place(&self, ask: &EndAsk) -> Result<Place, Refusal> {
+        if ask.over.is_zero() {
+            return Ok(Place(None));
+        }
+        let place = Arc::clone(&self.0).try_acquire_owned();
+        place.map(|place| Place(Some(place))).map_err(|_| {
+            Refusal::busy(format!(
+                "{SPREADS_MAX} spread ends run already; wait for one"
+            ))
+        })
+    }
 }
 
 /// Ends the sessions of a request; the sessions of a spread end later, in the background.
 pub(super) async fn end_sessions(
     asking: &Arc<Asking>,
-    spreads: &Spreads,
+    Place(spread): Place,
     ask: EndAsk,
 ) -> Result<EndedView, Refusal> {
     let EndAsk { filter, max, over } = ask;
-    let spread = match over.is_zero() {
-        true => None,
-        false => Some(Arc::clone(&spreads.0).try_acquire_owned().map_err(|_| {
-            Refusal::busy(format!(
-                "{SPREADS_MAX} spread ends run already; wait for one"
-            ))
-        })?),
-    };
     let filter = Arc::new(filter);
     let (targets, at) = targets(asking, &filter, max).await?;
     let more = match at {
@@ -117,8 +146,8 @@ pub(super) async fn targets(
     asking: &Asking,
     filter: &Arc<Filter>,
     max: usize,
-) -> Result<(Vec<Target>, Option<Place>), Refusal> {
-    let (mut targets, mut at) = (Vec::new(), Some(Place::default()));
+) -> Result<(Vec<Target>, Option<asking::Place>), Refusal> {
+    let (mut targets, mut at) = (Vec::new(), Some(asking::Place::default()));
     while let Some(place) = at.filter(|_| targets.len() < max) {
         let most = (max - targets.len()).min(SLOTS_MAX);
         let (found, next) = asking.page(place, filter, most).await?;

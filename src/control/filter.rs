@@ -55,22 +55,28 @@ impl Filter {
         }
     }
 
-    /// Sessions of generations before `below`, of a listener.
-    pub(super) fn of_listener(name: &str, below: u32) -> Self {
+    /// Sessions of a listener.
+    pub(super) fn of_listener(name: &str) -> Self {
         Self {
             listener: Some(name.to_owned()),
-            generation_below: Some(below),
             ..Self::default()
         }
     }
 
-    /// Sessions of generations before `below`, of an endpoint of an upstream.
-    pub(super) fn of_endpoint(upstream: &str, endpoint: SocketAddr, below: u32) -> Self {
+    /// Sessions of an endpoint of an upstream.
+    pub(super) fn of_endpoint(upstream: &str, endpoint: SocketAddr) -> Self {
         Self {
             upstream: Some(upstream.to_owned()),
             endpoint: Some(endpoint),
-            generation_below: Some(below),
             ..Self::default()
+        }
+    }
+
+    /// Sessions of generations before `below` only.
+    pub(super) fn below(self, below: u32) -> Self {
+        Self {
+            generation_below: Some(below),
+            ..self
         }
     }
 

@@ -13,6 +13,7 @@ mod access;
 mod answering;
 mod ask;
 mod asking;
+mod endpoint_change;
 mod ends;
 mod filter;
 mod http;
@@ -34,6 +35,7 @@ mod view;
 
 pub(crate) use self::access::Access;
 pub(crate) use self::ask::Ask;
+pub(crate) use self::endpoint_change::{AdminState, EndpointChange};
 pub(crate) use self::lanes::{Found, Lane, Page, SLOTS_MAX, Shown, ToLane};
 pub(crate) use self::orders::{Order, Orders};
 pub(crate) use self::parts::{Limits, Parts, Sockets};

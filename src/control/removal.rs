@@ -18,12 +18,12 @@ const HANDSHAKES: Duration = Duration::from_millis(200);
 
 /// The sessions of a removed listener or endpoint.
 async fn sessions(asking: &Asking, removal: &Removal) -> Result<Vec<Target>, Refusal> {
-    let below = removal.generation;
     let filter = match &removal.of {
-        Removed::Listener(name) => Filter::of_listener(name, below),
-        Removed::Endpoint(upstream, at) => Filter::of_endpoint(upstream, *at, below),
+        Removed::Listener(name) => Filter::of_listener(name),
+        Removed::Endpoint(upstream, at) => Filter::of_endpoint(upstream, *at),
     };
-    let (targets, _) = targets(asking, &Arc::new(filter), usize::MAX).await?;
+    let filter = Arc::new(filter.below(removal.generation));
+    let (targets, _) = targets(asking, &filter, usize::MAX).await?;
     Ok(targets)
 }
 

@@ -18,6 +18,7 @@ pub(super) enum Route {
     Session(u64),
     EndSession(u64),
     EndSessions,
+    SetEndpoint,
     Reload,
     PauseListener,
     ResumeListener,
@@ -33,7 +34,7 @@ pub(super) const OPEN_API: &str = include_str!("../../docs/openapi.json");
 
 impl Route {
     /// All routes, with any value in place of an id.
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Status,
         Self::Config,
         Self::Generations,
@@ -43,6 +44,7 @@ impl Route {
         Self::Session(0),
         Self::EndSession(0),
         Self::EndSessions,
+        Self::SetEndpoint,
         Self::Reload,
         Self::PauseListener,
         Self::ResumeListener,
@@ -65,6 +67,7 @@ impl Route {
             Self::Session(_) => (Method::GET, "/v1/sessions/{id}"),
             Self::EndSession(_) => (Method::DELETE, "/v1/sessions/{id}"),
             Self::EndSessions => (Method::POST, "/v1/sessions/end"),
+            Self::SetEndpoint => (Method::POST, "/v1/upstreams/endpoint"),
             Self::Reload => (Method::POST, "/v1/reload"),
             Self::PauseListener => (Method::POST, "/v1/listeners/pause"),
             Self::ResumeListener => (Method::POST, "/v1/listeners/resume"),

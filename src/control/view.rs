@@ -144,6 +144,8 @@ pub(crate) struct UpstreamView {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct EndpointView {
     pub(crate) address: SocketAddr,
+    /// "ready", "drain" or "maintenance", as an operator has set.
+    pub(crate) admin_state: &'static str,
     /// Sessions of the endpoint; connecting sessions count.
     pub(crate) sessions: usize,
     /// "answering" until a connect fails, and then "failing" until a connect succeeds.
@@ -151,6 +153,16 @@ pub(crate) struct EndpointView {
     /// Failures since the last answer, and the time since the first failure.
     pub(crate) failures: u64,
     pub(crate) failing_ms: Option<u64>,
+}
+
+/// `POST /v1/upstreams/endpoint`
+#[derive(Debug, Serialize)]
+pub(super) struct ChangedEndpointView {
+    pub(super) upstream: String,
+    #[serde(flatten)]
+    pub(super) endpoint: EndpointView,
+    /// Sessions to end now, or within the given time.
+    pub(super) ending: usize,
 }
 
 /// A session in a page.

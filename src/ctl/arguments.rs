@@ -37,6 +37,22 @@ pub(super) enum Command {
     Listeners,
     /// The upstreams, with the sessions and failures of each endpoint
     Upstreams,
+    /// Show an endpoint, or set its administrative state, which outlasts reloads
+    Endpoint {
+        /// The name of the upstream
+        #[arg(value_name = "UPSTREAM")]
+        upstream: String,
+        /// The address of the endpoint
+        #[arg(value_name = "IP:PORT")]
+        endpoint: String,
+        /// ready: sessions may choose the endpoint; drain: no new session does; maintenance: as
+        /// drain, and the present sessions end
+        #[arg(value_name = "STATE", value_parser = ["ready", "drain", "maintenance"])]
+        state: Option<String>,
+        /// Spread the ends of maintenance over this time ("10m"), at random moments
+        #[arg(long, value_name = "TIME", requires = "state")]
+        over: Option<String>,
+    },
     /// The sessions, by filter
     Sessions {
         #[command(flatten)]

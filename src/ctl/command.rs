@@ -22,6 +22,18 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
         Command::Generations => (client.get("/v1/generations")?, show::generations),
         Command::Listeners => (client.get("/v1/listeners")?, show::listeners),
         Command::Upstreams => (client.get("/v1/upstreams")?, show::upstreams),
+        Command::Endpoint {
+            upstream,
+            endpoint,
+            state,
+            over,
+        } => {
+            let one = match state {
+                None => names::endpoint(client, upstream, endpoint)?,
+                Some(state) => set_state(client, [upstream, endpoint, state], over.as_deref())?,
+            };
+            (one, show::endpoint)
+        }
         Command::Sessions { filter, limit } => (sessions(client, filter, *limit)?, show::sessions),
         Command::Session { id } => (client.get(&format!("/v1/sessions/{id}"))?, show::session),
         Command::End { id: Some(id), .. } => {
@@ -72,6 +84,19 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
         true => format!("{answer:#}\n"),
         false => show(&answer),
     })
+}
+
+/// Sets the administrative state of an endpoint.
+fn set_state(
+    client: &Client,
+    [upstream, endpoint, state]: [&String; 3],
+    over: Option<&str>,
+) -> Result<Value, Failed> {
+    let mut body = json!({ "upstream": upstream, "endpoint": endpoint, "state": state });
+    if let Some(over) = over {
+        body["over"] = json!(over);
+    }
+    client.call("POST", "/v1/upstreams/endpoint", Some(&body))
 }
 
 /// Pauses or resumes a listener.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::arguments::Filter;
 use super::client::{Client, Failed};
-use crate::config::nearest;
+use crate::config::nearest_in_words;
 
 /// Refuses a listener or an upstream that the server does not have, with the nearest name. Sessions
 /// of a removed listener have been found before.
@@ -32,19 +32,28 @@ pub(super) fn hint(
     answer
 }
 
+/// An endpoint of an upstream.
+pub(super) fn endpoint(client: &Client, upstream: &str, endpoint: &str) -> Result<Value, Failed> {
+    let upstreams = client.get("/v1/upstreams")?;
+    let found = named("upstream", "name", &upstreams, upstream)?;
+    let kind = format!("endpoint of upstream {upstream:?}");
+    let mut one = named(&kind, "address", &found["endpoints"], endpoint)?.clone();
+    one["upstream"] = Value::from(upstream);
+    Ok(one)
+}
+
 fn find(client: &Client, kind: &str, path: &str, wanted: &str) -> Result<(), Failed> {
-    let answer = client.get(path)?;
-    let of = |one: &Value| one["name"].as_str().map(str::to_owned);
-    let names = answer.as_array().into_iter().flatten().filter_map(of);
-    let names: Vec<String> = names.collect();
-    if names.iter().any(|name| name == wanted) {
-        return Ok(());
+    named(kind, "name", &client.get(path)?, wanted).map(drop)
+}
+
+/// The element of `list` whose `key` is `wanted`. The refusal has the nearest text.
+fn named<'v>(kind: &str, key: &str, list: &'v Value, wanted: &str) -> Result<&'v Value, Failed> {
+    let list = || list.as_array().into_iter().flatten();
+    if let Some(found) = list().find(|one| one[key] == *wanted) {
+        return Ok(found);
     }
-    let meant = match nearest(wanted, names.iter().map(String::as_str)) {
-        Some(meant) => format!("did you mean {meant:?}?"),
-        None if names.is_empty() => "there is none".to_owned(),
-        None => format!("there are {}", names.join(", ")),
-    };
+    let known: Vec<&str> = list().filter_map(|one| one[key].as_str()).collect();
+    let meant = nearest_in_words(wanted, &known);
     Err(Failed::Refused(format!(
         "there is no {kind} {wanted:?}; {meant}"
     )))

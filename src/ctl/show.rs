@@ -167,12 +167,15 @@ pub(super) fn reload(of: &Value) -> String {
 
 /// `GET /v1/upstreams`: a line for each endpoint.
 pub(super) fn upstreams(of: &Value) -> String {
-    let mut table = Table::new(&["NAME", "ENDPOINT", "SESSIONS", "STATE", "FAILURES", "FOR"]);
+    let mut table = Table::new(&[
+        "NAME", "ENDPOINT", "ADMIN", "SESSIONS", "STATE", "FAILURES", "FOR",
+    ]);
     for upstream in list(of) {
         for one in list(&upstream["endpoints"]) {
             table.row([
                 cell(&upstream["name"]),
                 cell(&one["address"]),
+                cell(&one["admin_state"]),
                 cell(&one["sessions"]),
                 cell(&one["state"]),
                 cell(&one["failures"]),
@@ -183,6 +186,19 @@ pub(super) fn upstreams(of: &Value) -> String {
         }
     }
     table.lines()
+}
+
+/// `POST /v1/upstreams/endpoint`, or an endpoint of `GET /v1/upstreams`
+pub(super) fn endpoint(of: &Value) -> String {
+    let [upstream, address, admin, state] =
+        ["upstream", "address", "admin_state", "state"].map(|key| cell(&of[key]));
+    let sessions = number(&of["sessions"]);
+    let what = if sessions == 1 { "session" } else { "sessions" };
+    let ending = match number(&of["ending"]) {
+        0 => String::new(),
+        _ => format!("; {}", ended(of).trim_end()),
+    };
+    format!("endpoint {address} of {upstream}: {admin}, {state}, {sessions} {what}{ending}\n")
 }
 
 /// `GET /v1/sessions`

@@ -39,6 +39,8 @@ pub(super) enum EndReason {
     ConnectTimeout,
     /// The last endpoint that was tried cannot be reached.
     ConnectUnreachable,
+    /// An operator lets new sessions choose no endpoint of the upstream.
+    NoEndpoint,
     /// No descriptor, port or memory to connect with: no fault of an endpoint.
     LocalResources,
     /// The server stopped and would not wait any longer.
@@ -140,6 +142,7 @@ impl fmt::Display for EndReason {
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::ConnectUnreachable => "connect_unreachable",
+            Self::NoEndpoint => "no_endpoint",
             Self::LocalResources => "local_resources",
             Self::Shutdown => "shutdown",
             Self::Operator => "operator",
@@ -168,7 +171,8 @@ mod tests {
             Some(EndReason::Lifetime) => EndReason::ConnectRefused,
             Some(EndReason::ConnectRefused) => EndReason::ConnectTimeout,
             Some(EndReason::ConnectTimeout) => EndReason::ConnectUnreachable,
-            Some(EndReason::ConnectUnreachable) => EndReason::LocalResources,
+            Some(EndReason::ConnectUnreachable) => EndReason::NoEndpoint,
+            Some(EndReason::NoEndpoint) => EndReason::LocalResources,
             Some(EndReason::LocalResources) => EndReason::Shutdown,
             Some(EndReason::Shutdown) => EndReason::Operator,
             Some(EndReason::Operator) => EndReason::Removed,

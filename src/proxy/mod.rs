@@ -35,4 +35,5 @@ pub use self::limit::SessionLimit;
 pub use self::listener_context::{ListenerContext, ListenerId, SharedListener};
 pub use self::service::Service;
 pub use self::session_ids::SessionIds;
+pub(crate) use self::upstream::{AdminState, EndpointState};
 pub use self::upstream::{KnownUpstreams, Upstream, UpstreamOptions};

@@ -21,10 +21,11 @@ pub(super) struct Spares {
     sockets: [Option<Unconnected>; 2],
 }
 
-/// The turn of a session among the endpoints, and a socket for the endpoint of this turn.
+/// The endpoint of a session's turn, and a socket for this endpoint.
 #[derive(Debug)]
 pub(super) struct Reserved {
-    pub(super) turn: usize,
+    /// `None` if no endpoint is ready.
+    pub(super) endpoint: Option<usize>,
     /// `None` if this machine had no descriptor left when the lane stopped accepting.
     pub(super) socket: Option<Unconnected>,
 }
@@ -47,15 +48,15 @@ impl Spares {
         Ok(())
     }
 
-    /// Takes a turn and a socket for the next session.
+    /// Chooses an endpoint and takes a socket for the next session.
     pub(super) fn reserve(&mut self, service: &Service) -> Option<Reserved> {
         self.keep_for(service);
         let upstream = self.of.as_ref()?;
-        let turn = upstream.take_turn();
-        let family = Upstream::family_of(upstream.address(upstream.choose(turn)));
+        let endpoint = upstream.choose();
+        let family = endpoint.map(|index| Upstream::family_of(upstream.address(index)));
         Some(Reserved {
-            turn,
-            socket: self.sockets[family].take(),
+            endpoint,
+            socket: family.and_then(|family| self.sockets[family].take()),
         })
     }
 

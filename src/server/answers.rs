@@ -1,5 +1,4 @@
-//! The main thread's answers to the control plane: the process, the configuration, listeners
-//! and upstreams.
+//! The main thread's answers to the control plane: the process, the configuration and listeners.
 //!
 //! Owned by the server's supervision, and used between two events.
 
@@ -8,9 +7,9 @@ use std::time::SystemTime;
 use super::changeable::ListenerPlan;
 use super::in_service::InService;
 use super::reload::Reloads;
+use super::upstreams;
 use crate::config::{Config, Service};
-use crate::control::{Ask, EndpointView, ListenerView, ProcessView, State, UpstreamView};
-use crate::proxy::Upstream;
+use crate::control::{Ask, ListenerView, ProcessView, State};
 use crate::sys::{self, Time};
 
 /// The state behind the answers.
@@ -42,7 +41,7 @@ impl Answers {
             Ask::Config(reply) => reply.send(meant(of.config())),
             Ask::Generations(reply) => reply.send(of.service.generations()),
             Ask::Listeners(reply) => reply.send(self.listeners(&of.service)),
-            Ask::Upstreams(reply) => reply.send(upstreams(&of.service)),
+            Ask::Upstreams(reply) => reply.send(upstreams::views(&of.service)),
             request => return Some(request),
         }
         None
@@ -88,36 +87,6 @@ impl Answers {
             }
         };
         changeable.listeners.iter().map(view).collect()
-    }
-}
-
-fn upstreams(service: &InService) -> Vec<UpstreamView> {
-    let now = sys::now();
-    let mut views: Vec<UpstreamView> = Vec::new();
-    for upstream in service.generation().upstreams() {
-        if !views.iter().any(|view| *view.name == **upstream.name()) {
-            views.push(view(upstream, now));
-        }
-    }
-    views
-}
-
-fn view(upstream: &Upstream, now: Time) -> UpstreamView {
-    let endpoints = upstream.endpoint_states(now).map(|of| EndpointView {
-        address: of.address,
-        sessions: of.sessions,
-        state: match of.failing {
-            None => "answering",
-            Some(_) => "failing",
-        },
-        failures: of.failures,
-        failing_ms: of
-            .failing
-            .and_then(|time| u64::try_from(time.as_millis()).ok()),
-    });
-    UpstreamView {
-        name: upstream.name().to_string(),
-        endpoints: endpoints.collect(),
     }
 }
 

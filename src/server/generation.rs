@@ -3,6 +3,7 @@
 //! The process, not a lane, keeps the promises of a listener or an upstream, so the lanes share the
 //! state. A session keeps its first generation, through the context of the listener.
 
+use std::slice;
 use std::sync::Arc;
 
 use super::changeable::{Changeable, ListenerPlan};
@@ -18,6 +19,8 @@ pub(crate) struct Generation {
     number: u32,
     /// By the listener's index in the configuration.
     listeners: Arc<[Arc<SharedListener>]>,
+    /// In the order of the configuration, without listeners too: an operator may set states.
+    upstreams: Vec<Arc<Upstream>>,
 }
 
 impl Generation {
@@ -34,6 +37,7 @@ impl Generation {
         let upstreams: Vec<Arc<Upstream>> = upstreams
             .map(|options| Upstream::new(options, known))
             .collect();
+        Upstream::forget_states_except(&upstreams, known);
         let shared = |(index, listener): (usize, &ListenerPlan)| {
             let service = match listener.service {
                 Configured::Echo => Service::Echo,
@@ -54,7 +58,11 @@ impl Generation {
             })
         };
         let listeners = of.listeners.iter().enumerate().map(shared).collect();
-        Self { number, listeners }
+        Self {
+            number,
+            listeners,
+            upstreams,
+        }
     }
 
     pub(crate) fn number(&self) -> u32 {
@@ -66,12 +74,8 @@ impl Generation {
         &self.listeners
     }
 
-    /// The upstreams of the listeners, in the order of the listeners.
-    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
-        let services = self.listeners.iter().map(|shared| &shared.service);
-        services.filter_map(|service| match service {
-            Service::Proxy(upstream) => Some(&**upstream),
-            Service::Echo => None,
-        })
+    /// The upstreams, in the order of the configuration.
+    pub(crate) fn upstreams(&self) -> slice::Iter<'_, Arc<Upstream>> {
+        self.upstreams.iter()
     }
 }

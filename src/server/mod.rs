@@ -44,6 +44,7 @@ mod signals;
 mod stop;
 mod supervision;
 mod unix_socket;
+mod upstreams;
 mod wanted;
 
 #[cfg(feature = "sim")]

@@ -18,6 +18,7 @@ use super::reload::Reloads;
 use super::service::ServiceReports;
 use super::signals::Request;
 use super::stop::Stop;
+use super::upstreams;
 use super::wanted::Wanted;
 use crate::control::{Ask, Orders, State};
 use crate::poller::BackEnd;
@@ -410,6 +411,9 @@ impl Server {
                 is_paused,
                 reply,
             } => reply.send(self.pause(&listener, is_paused)),
+            Ask::SetEndpoint { change, reply } => {
+                reply.send(upstreams::set_state(&self.reloads.service, &change));
+            }
             other => unreachable!("{other:?} is answered above"),
         }
         None

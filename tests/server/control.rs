@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::limits::{free_descriptors, leave_descriptors};
 use crate::shapes::{answer_schema, document, expect_shape};
 use crate::support::{
-    Directory, End, PATIENCE, Server, connect, corelane, listener, on_both, ping, read_pattern,
-    runtime, spawn, until,
+    Directory, End, PATIENCE, Server, connect, corelane, listener, on_both, ping, proxy,
+    read_pattern, runtime, spawn, until,
 };
 
 /// The answer to a request: its status, and its JSON.
@@ -115,11 +115,7 @@ fn is_reset(client: &TcpStream) -> bool {
 fn answers_have_the_documented_shapes() {
     on_both(|poller| {
         let (upstream, endpoint) = listener();
-        let proxy = format!(
-            "[[listener]]\nname = \"proxy\"\nbind = \"127.0.0.1:0\"\nservice = \"proxy\"\n\
-             upstream = \"up\"\n[[upstream]]\nname = \"up\"\nendpoints = [\"{endpoint}\"]\n"
-        );
-        let one = Controlled::start(&(echoes(poller, 2, &["echo"]) + &proxy));
+        let one = Controlled::start(&(echoes(poller, 2, &["echo"]) + &proxy(&[endpoint])));
         let _echo = clients(1, one.server.address("echo"));
         let _proxied = connect(one.server.address("proxy"));
         let _accepted = upstream.accept().unwrap();
@@ -159,6 +155,11 @@ fn answers_have_the_documented_shapes() {
         for (method, path, body) in [
             ("POST", "/v1/sessions/end", json!({"max": 0})),
             ("PUT", "/v1/log", json!({"level": "debug"})),
+            (
+                "POST",
+                "/v1/upstreams/endpoint",
+                json!({"upstream": "up", "endpoint": endpoint, "state": "maintenance"}),
+            ),
             ("POST", "/v1/reload", json!({})),
             ("POST", "/v1/listeners/pause", json!({"listener": "echo"})),
             ("POST", "/v1/listeners/resume", json!({"listener": "echo"})),

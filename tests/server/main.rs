@@ -12,6 +12,7 @@ mod control;
 mod ctl;
 mod daemon;
 mod echo;
+mod endpoint_states;
 mod endpoints;
 #[path = "../everyday/configuration.rs"]
 mod everyday;

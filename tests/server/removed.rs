@@ -16,8 +16,8 @@ use crate::support::{
 };
 
 /// A server with a control socket.
-struct Operated {
-    server: Server,
+pub(crate) struct Operated {
+    pub(crate) server: Server,
     socket: PathBuf,
     head: String,
     _directory: Directory,
@@ -25,7 +25,7 @@ struct Operated {
 
 impl Operated {
     /// `text` follows the tables of the process.
-    fn start(poller: &str, text: &str) -> Self {
+    pub(crate) fn start(poller: &str, text: &str) -> Self {
         let directory = Directory::new();
         let socket = directory.0.join("control.sock");
         let head = format!(
@@ -41,11 +41,11 @@ impl Operated {
         }
     }
 
-    fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         self.server.write_config(&(self.head.clone() + text));
     }
 
-    fn run(&self, arguments: &str) -> Output {
+    pub(crate) fn run(&self, arguments: &str) -> Output {
         let mut corelane = corelane();
         corelane
             .args(arguments.split(' '))
@@ -55,19 +55,19 @@ impl Operated {
     }
 
     /// The output of a command that succeeds.
-    fn told(&self, arguments: &str) -> String {
+    pub(crate) fn told(&self, arguments: &str) -> String {
         let output = self.run(arguments);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments}: {error}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn json(&self, arguments: &str) -> Value {
+    pub(crate) fn json(&self, arguments: &str) -> Value {
         serde_json::from_str(&self.told(&format!("{arguments} --json"))).unwrap()
     }
 }
 
-fn is_reset(client: &TcpStream) -> bool {
+pub(crate) fn is_reset(client: &TcpStream) -> bool {
     read_pattern(client, 0) == (0, End::Reset)
 }
 
@@ -161,7 +161,8 @@ fn sessions_of_a_removed_endpoint_stay_drain_or_are_reset() {
             ("on_removed = \"drain\"\ndrain_over = \"1s\"", true),
             ("on_removed = \"reset\"", true),
         ] {
-            let log = "log.level = \"debug\"\n".to_owned() + &runtime(poller, 2);
+            let log = "log.level = \"debug\"\nsandbox.connect_ports = \"any\"\n".to_owned()
+                + &runtime(poller, 2);
             let text = |at: &[SocketAddr]| log.clone() + &proxy(at) + rule + "\n";
             let mut server = Server::start(&text(&[first_at]));
             let old = connect(server.address("proxy"));

@@ -2,7 +2,7 @@
 //! endpoint.
 
 use super::connection::Connection;
-use crate::proxy::end_reason::Failure;
+use crate::proxy::end_reason::{EndReason, Failure};
 use crate::proxy::listener_context::ListenerContext;
 
 /// Where the service has an upstream.
@@ -10,14 +10,19 @@ pub(super) fn is_on(listener_context: &ListenerContext) -> bool {
     listener_context.service.upstream().is_some()
 }
 
-/// Leases the endpoint of the session's turn. The accept loop has taken the turn together with the
-/// socket, since a socket fits endpoints of one family only.
+/// Leases the endpoint that the accept loop has chosen together with the socket, since a socket
+/// fits endpoints of one family only. An operator may have taken the endpoint out of service since
+/// then: the session chooses again, and ends if no endpoint is ready.
 #[expect(clippy::unused_async, reason = "every step has this form")]
 pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
     let record = &connection.record;
     if let Some(upstream) = record.listener_context().service.upstream() {
-        let turn = connection.turn.unwrap_or_else(|| upstream.take_turn());
-        record.lease.take(upstream, upstream.choose(turn));
+        let reserved = connection.reserved.filter(|&of| upstream.is_ready(of));
+        let Some(chosen) = reserved.or_else(|| upstream.choose()) else {
+            upstream.report_none_ready(connection.client.lane().now());
+            return Err(EndReason::NoEndpoint.into());
+        };
+        record.lease.take(upstream, chosen);
     }
     Ok(())
 }

@@ -15,8 +15,8 @@ use crate::proxy::upstream::FirstBytes;
 pub(super) struct Connection {
     pub(super) client: Stream,
     pub(super) record: Record,
-    /// The session's turn among the endpoints, where the service has an upstream.
-    pub(super) turn: Option<usize>,
+    /// The endpoint of the session's turn, where the service has an upstream.
+    pub(super) reserved: Option<usize>,
     /// A socket for the first endpoint.
     pub(super) spare: Cell<Option<Unconnected>>,
     pub(super) first_bytes: FirstBytes,
@@ -26,14 +26,14 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(client: Stream, record: Record, reserved: Option<Reserved>) -> Self {
-        let (turn, spare) = match reserved {
-            Some(Reserved { turn, socket }) => (Some(turn), socket),
+        let (reserved, spare) = match reserved {
+            Some(Reserved { endpoint, socket }) => (endpoint, socket),
             None => (None, None),
         };
         Self {
             client,
             record,
-            turn,
+            reserved,
             spare: Cell::new(spare),
             first_bytes: FirstBytes::default(),
             upstream: Cell::default(),

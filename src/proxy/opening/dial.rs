@@ -1,7 +1,7 @@
 //! The step that connects to the chosen endpoint and, after a failure, to further endpoints.
 
 use super::connection::Connection;
-use crate::proxy::end_reason::Failure;
+use crate::proxy::end_reason::{EndReason, Failure};
 use crate::proxy::listener_context::ListenerContext;
 use crate::proxy::upstream::Dialling;
 
@@ -10,7 +10,8 @@ pub(super) fn is_on(listener_context: &ListenerContext) -> bool {
     listener_context.service.upstream().is_some()
 }
 
-/// Connects, first with the reserved socket.
+/// Connects, first with the reserved socket. A session whose endpoint went into maintenance
+/// meanwhile ends like the sessions that had connected before.
 pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
     let record = &connection.record;
     let listener_context = record.listener_context();
@@ -25,6 +26,13 @@ pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
         };
         let stream = upstream.connect(&dialling).await?;
         record.set_connected();
+        if record
+            .lease
+            .endpoint()
+            .is_some_and(|at| !upstream.may_keep(at))
+        {
+            return Err(EndReason::Operator.into());
+        }
         connection.upstream.set(Some(stream));
     }
     Ok(())

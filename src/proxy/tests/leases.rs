@@ -1,6 +1,6 @@
 //! A session counts for an endpoint from the choice of the endpoint to the end of the session.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::poller::BackEnd;
 use crate::proxy::admission::Admission;
 use crate::proxy::record::Record;
 use crate::proxy::{
-    AcceptPoint, Admitted, KnownUpstreams, ListenerContext, Service, SessionLimit, SharedListener,
-    Upstream, UpstreamOptions, accept,
+    AcceptPoint, AdminState, Admitted, KnownUpstreams, ListenerContext, Service, SessionLimit,
+    SharedListener, Upstream, UpstreamOptions, accept,
 };
 use crate::runtime::{Lane, LaneOptions};
 use crate::sys;
@@ -31,6 +31,11 @@ struct Proxying {
 
 impl Proxying {
     fn to(endpoints: &[SocketAddr]) -> Self {
+        Self::meanwhile(endpoints, |_| {})
+    }
+
+    /// Calls `accepted` between the choice of the accept loop and the start of each session.
+    fn meanwhile(endpoints: &[SocketAddr], accepted: impl Fn(&Upstream) + 'static) -> Self {
         // Never refused, as io_uring may be.
         let back_end = BackEnd::ALL[BackEnd::ALL.len() - 1];
         let lane = Lane::open(LaneOptions::new(back_end), sys::now()).unwrap();
@@ -48,7 +53,10 @@ impl Proxying {
         let shared = SharedListener::of_test(service, &SessionLimit::new(10));
         let listener_context = ListenerContext::new(&shared, &lane.handle(), 0);
         let point = AcceptPoint::new(listener, Rc::clone(&listener_context));
-        let deliver = |context: &Rc<ListenerContext>, admitted: Admitted| admitted.start(context);
+        let deliver = move |context: &Rc<ListenerContext>, admitted: Admitted| {
+            accepted(context.service.upstream().unwrap());
+            admitted.start(context);
+        };
         let task = accept(point, deliver);
         lane.handle().spawn(&"accept", task);
         Self {
@@ -147,6 +155,42 @@ fn the_reset_of_a_client_whose_session_connects_releases_the_lease() {
     drop(client);
     proxying.until("the session ends", |p| p.ended() == 1);
     assert_eq!(proxying.live(), [0]);
+}
+
+#[test]
+fn a_session_that_connects_when_maintenance_begins_ends_once_connected() {
+    let (silent, _full, endpoint) = silent();
+    let mut proxying = Proxying::to(&[endpoint]);
+    let mut client = proxying.client();
+    proxying.until("the session connects", |p| p.live() == [1]);
+    let maintenance = AdminState::Maintenance;
+    let changed = proxying
+        .upstream
+        .set_admin_state(endpoint, maintenance, sys::now());
+    assert_eq!(changed.unwrap().sessions, 1);
+    // Room for the connect of the session.
+    let _accepted = silent.accept().unwrap();
+    proxying.until("the session ends", |p| p.ended() == 1);
+    assert_eq!(proxying.live(), [0]);
+    let error = client.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+/// The reserved socket does not fit the endpoint of the other family.
+#[test]
+fn an_endpoint_drained_between_accept_and_start_is_passed_over() {
+    let (_drained, drained) = listener();
+    let other = TcpListener::bind("[::1]:0").unwrap_or_else(|_| listener().0);
+    let endpoints = [drained, other.local_addr().unwrap()];
+    let mut proxying = Proxying::meanwhile(&endpoints, move |upstream| {
+        let changed = upstream.set_admin_state(drained, AdminState::Drain, sys::now());
+        assert!(changed.is_some());
+    });
+    let _client = proxying.client();
+    let established = |p: &Proxying| p.lane.handle().stats().spawned.value() == 3;
+    proxying.until("the session relays", established);
+    assert_eq!(proxying.live(), [0, 1]);
+    other.accept().unwrap();
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::lease::Lease;
+use super::log;
 use super::shared::Upstream;
-use super::{choose, log};
 use crate::net::{self, Stream, Unconnected};
 use crate::proxy::deadline::Timeouts;
 use crate::proxy::end_reason::{EndReason, Failure};
@@ -46,9 +46,9 @@ pub(in crate::proxy) struct FirstBytes {
 }
 
 impl Upstream {
-    /// Connects to the endpoint of the session's lease. After a failure, leases the next endpoint
-    /// and connects there, as long as tries and time are left. Only fast open sends bytes before an
-    /// endpoint has answered; the next try sends the bytes of a failed try again.
+    /// Connects to the endpoint of the session's lease. After a failure, leases the next ready
+    /// endpoint and connects there, as long as tries and time are left. Only fast open sends bytes
+    /// before an endpoint has answered; the next try sends the bytes of a failed try again.
     ///
     /// If this machine has no descriptor or memory left, the client waits and no endpoint is
     /// blamed. The failed try has closed its socket, so a descriptor is free soon.
@@ -96,7 +96,10 @@ impl Upstream {
             if tried.len() == most {
                 break;
             }
-            index = choose::untried(|| self.take_turn(), self.endpoints.len(), &tried);
+            let Some(next) = self.choose_untried(&tried) else {
+                break;
+            };
+            index = next;
             dialling.lease.take(self, index);
         }
         Err(Failure {

@@ -1,11 +1,12 @@
-//! An endpoint of an upstream, shared by all lanes: its address, live sessions, failures and
-//! health. Chooses nothing and logs nothing.
+//! An endpoint of an upstream, shared by all lanes: its address, administrative state, live
+//! sessions, failures and health. Chooses nothing and logs nothing.
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
+use super::admin_state::{AdminState, SharedAdminState};
 use crate::runtime::{LogInterval, Time};
 
 /// One address of an upstream.
@@ -32,6 +33,8 @@ struct Atomics {
     /// Turns of the source addresses. A count for all endpoints would advance in step with the
     /// turns of the endpoints, and each endpoint would always get the same sources.
     source_turns: AtomicUsize,
+    /// Read by each choice, of which most write `live` at once.
+    admin: SharedAdminState,
 }
 
 /// A time without an answer of an endpoint.
@@ -50,6 +53,14 @@ impl Endpoint {
             log: LogInterval::default(),
             shared: Atomics::default(),
         }
+    }
+
+    pub(super) fn admin_state(&self) -> AdminState {
+        self.shared.admin.get()
+    }
+
+    pub(super) fn set_admin_state(&self, state: AdminState) {
+        self.shared.admin.set(state);
     }
 
     pub(super) fn live_sessions(&self) -> usize {

@@ -1,16 +1,18 @@
 //! The state of upstreams that outlives a configuration: found by name, shared by all lanes and all
 //! generations of the process. Used when a generation begins, never by a session.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
+use super::admin_state::AdminState;
 use super::endpoint::Endpoint;
 use super::turns::Turns;
 
 /// The upstreams of the process. A new generation with an upstream of the same name continues the
-/// turns of the upstream, and the session counts and the health of endpoints that stay.
+/// turns of the upstream, and the session counts, the health and the administrative states of
+/// endpoints that stay.
 #[derive(Debug, Default)]
 pub struct KnownUpstreams {
     turns: HashMap<String, Weak<Turns>>,
@@ -40,6 +42,20 @@ impl KnownUpstreams {
         let endpoints = endpoints.entry(name.to_owned()).or_default();
         let endpoint = |&at: &SocketAddr| find_or_insert(endpoints, at, || Endpoint::new(at));
         (turns, addresses.iter().map(endpoint).collect())
+    }
+
+    /// Forgets the administrative states of all endpoints that are not `present`.
+    pub(super) fn forget_states_except<'e>(
+        &self,
+        present: impl Iterator<Item = &'e Arc<Endpoint>>,
+    ) {
+        let present: HashSet<*const Endpoint> = present.map(Arc::as_ptr).collect();
+        let known = self.endpoints.values().flat_map(HashMap::values);
+        for endpoint in known.filter_map(Weak::upgrade) {
+            if !present.contains(&Arc::as_ptr(&endpoint)) {
+                endpoint.set_admin_state(AdminState::Ready);
+            }
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Log lines about connecting: an endpoint fails, an endpoint answers again, this machine has no
-//! descriptor, port or memory left.
+//! Log lines about connecting: an endpoint fails, an endpoint answers again, no endpoint is ready,
+//! this machine has no descriptor, port or memory left.
 
 use std::io;
 use std::time::Duration;
@@ -35,6 +35,14 @@ pub(super) fn failed_locally(
 ) {
     if let Some(times) = interval.note(now) {
         tracing::warn!(upstream, %cause, %error, times, "cannot connect");
+    }
+}
+
+/// A session has found no endpoint that an operator lets it choose.
+pub(super) fn none_ready(upstream: &str, interval: &LogInterval, now: Time) {
+    if let Some(times) = interval.note(now) {
+        let cause = EndReason::NoEndpoint;
+        tracing::warn!(upstream, %cause, times, "cannot connect");
     }
 }
 

@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::admin_state::AdminState;
 use super::choose;
 use super::endpoint::Endpoint;
 use super::known::KnownUpstreams;
+use super::log;
 use super::turns::Turns;
 use crate::net::{SocketOptions, Unconnected};
 use crate::runtime::{LogInterval, Time};
@@ -31,12 +33,25 @@ pub struct UpstreamOptions {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndpointState {
     pub(crate) address: SocketAddr,
+    pub(crate) admin: AdminState,
     /// Sessions that still connect count.
     pub(crate) sessions: usize,
     /// Failures since the last answer.
     pub(crate) failures: u64,
     /// The time since the first of these failures; `None` while the endpoint answers.
     pub(crate) failing: Option<Duration>,
+}
+
+impl EndpointState {
+    fn of(endpoint: &Endpoint, now: Time) -> Self {
+        Self {
+            address: endpoint.address,
+            admin: endpoint.admin_state(),
+            sessions: endpoint.live_sessions(),
+            failures: endpoint.failures(),
+            failing: endpoint.failing(now),
+        }
+    }
 }
 
 /// A lease has 16 bits, for the index of an endpoint and for "no endpoint".
@@ -55,6 +70,8 @@ pub struct Upstream {
     turns: Arc<Turns>,
     /// Limits log lines about connects that fail for lack of resources of this machine.
     pub(super) local_failures: LogInterval,
+    /// Limits log lines about sessions that find no ready endpoint.
+    none_ready: LogInterval,
 }
 
 impl Upstream {
@@ -79,8 +96,16 @@ impl Upstream {
             endpoints,
             turns,
             local_failures: LogInterval::default(),
+            none_ready: LogInterval::default(),
             options,
         })
+    }
+
+    /// Forgets the administrative states of endpoints that no upstream of the `present` generation
+    /// has: sessions of earlier generations may keep such an endpoint alive, and a later
+    /// configuration may add the endpoint again.
+    pub(crate) fn forget_states_except(present: &[Arc<Self>], known: &KnownUpstreams) {
+        known.forget_states_except(present.iter().flat_map(|upstream| &upstream.endpoints));
     }
 
     /// The number of sessions of each endpoint, in the order of the configuration. Sessions that
@@ -93,12 +118,22 @@ impl Upstream {
 
     /// The state of each endpoint, in the order of the configuration.
     pub(crate) fn endpoint_states(&self, now: Time) -> impl Iterator<Item = EndpointState> {
-        self.endpoints.iter().map(move |endpoint| EndpointState {
-            address: endpoint.address,
-            sessions: endpoint.live_sessions(),
-            failures: endpoint.failures(),
-            failing: endpoint.failing(now),
-        })
+        self.endpoints
+            .iter()
+            .map(move |endpoint| EndpointState::of(endpoint, now))
+    }
+
+    /// Sets the administrative state of an endpoint, in this generation and in all others. Returns
+    /// the endpoint after the change; `None` if the upstream has no such endpoint.
+    pub(crate) fn set_admin_state(
+        &self,
+        at: SocketAddr,
+        state: AdminState,
+        now: Time,
+    ) -> Option<EndpointState> {
+        let endpoint = self.endpoints.iter().find(|of| of.address == at)?;
+        endpoint.set_admin_state(state);
+        Some(EndpointState::of(endpoint, now))
     }
 
     /// The name in the configuration.
@@ -111,14 +146,33 @@ impl Upstream {
         self.endpoints[endpoint].address
     }
 
-    /// The next turn of a session.
-    pub(in crate::proxy) fn take_turn(&self) -> usize {
-        self.turns.take()
+    /// The ready endpoint whose turn it is; `None` if no endpoint is ready.
+    pub(in crate::proxy) fn choose(&self) -> Option<usize> {
+        self.choose_among(|index| self.is_ready(index))
     }
 
-    /// The endpoint that a session with this turn connects to first.
-    pub(in crate::proxy) fn choose(&self, turn: usize) -> usize {
-        choose::round_robin(turn, self.endpoints.len())
+    /// As [`Self::choose`], among the endpoints that a session has not `tried`.
+    pub(super) fn choose_untried(&self, tried: &[usize]) -> Option<usize> {
+        self.choose_among(|index| !tried.contains(&index) && self.is_ready(index))
+    }
+
+    fn choose_among(&self, may_choose: impl Fn(usize) -> bool) -> Option<usize> {
+        choose::next(|| self.turns.take(), self.endpoints.len(), may_choose)
+    }
+
+    /// Whether new sessions may choose the endpoint.
+    pub(in crate::proxy) fn is_ready(&self, endpoint: usize) -> bool {
+        self.endpoints[endpoint].admin_state() == AdminState::Ready
+    }
+
+    /// Whether the endpoint may keep a session that has just connected.
+    pub(in crate::proxy) fn may_keep(&self, endpoint: usize) -> bool {
+        self.endpoints[endpoint].admin_state() != AdminState::Maintenance
+    }
+
+    /// Counts and logs a session that finds no ready endpoint.
+    pub(in crate::proxy) fn report_none_ready(&self, now: Time) {
+        log::none_ready(&self.name, &self.none_ready, now);
     }
 
     /// For each family, an endpoint if there is any.

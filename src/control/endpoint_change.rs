@@ -1,0 +1,116 @@
+//! Requests to set the administrative state of an endpoint.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::filter::{duration, read, unknown_key};
+use super::refusal::Refusal;
+
+/// What an operator lets an endpoint do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AdminState {
+    /// Sessions may choose the endpoint.
+    Ready,
+    /// No new session chooses the endpoint; present sessions stay.
+    Drain,
+    /// As drain, and present sessions end.
+    Maintenance,
+}
+
+/// A change of an endpoint of an upstream, by its name and address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EndpointChange {
+    pub(crate) upstream: String,
+    pub(crate) endpoint: SocketAddr,
+    pub(crate) state: AdminState,
+}
+
+/// A request for a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct EndpointAsk {
+    pub(super) change: EndpointChange,
+    /// The time for the ends of present sessions.
+    pub(super) over: Duration,
+}
+
+const KEYS: [&str; 4] = ["upstream", "endpoint", "state", "over"];
+
+impl EndpointAsk {
+    /// The meaning of the pairs of a body.
+    pub(super) fn read(pairs: &[(String, String)]) -> Result<Self, Refusal> {
+        let (mut upstream, mut endpoint, mut state, mut over) = (None, None, None, None);
+        for (key, value) in pairs {
+            match key.as_str() {
+                "upstream" => upstream = Some(value.clone()),
+                "endpoint" => endpoint = Some(read(key, value, "IP:PORT")?),
+                "state" => state = Some(AdminState::read(value)?),
+                "over" => over = Some(duration(key, value)?),
+                _ => return Err(unknown_key(key, &KEYS)),
+            }
+        }
+        let (Some(upstream), Some(endpoint), Some(state)) = (upstream, endpoint, state) else {
+            return Err(Refusal::malformed(
+                "write {\"upstream\": \"NAME\", \"endpoint\": \"IP:PORT\", \"state\": \"drain\"}",
+            ));
+        };
+        if over.is_some() && state != AdminState::Maintenance {
+            return Err(Refusal::malformed(
+                "over is a time for the ends of sessions: leave it out, or write \
+                 state = \"maintenance\", which ends them",
+            ));
+        }
+        let change = EndpointChange {
+            upstream,
+            endpoint,
+            state,
+        };
+        let over = over.unwrap_or_default();
+        Ok(Self { change, over })
+    }
+}
+
+impl AdminState {
+    fn read(value: &str) -> Result<Self, Refusal> {
+        match value {
+            "ready" => Ok(Self::Ready),
+            "drain" => Ok(Self::Drain),
+            "maintenance" => Ok(Self::Maintenance),
+            _ => Err(Refusal::malformed(format!(
+                "state = {value:?}: write \"ready\", \"drain\" or \"maintenance\""
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EndpointAsk;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<EndpointAsk, String> {
+        let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let pairs: Vec<_> = pairs.iter().map(pair).collect();
+        EndpointAsk::read(&pairs).map_err(|refusal| refusal.message)
+    }
+
+    #[test]
+    fn a_request_that_makes_no_sense_says_what_to_write() {
+        let (up, at) = (("upstream", "up"), ("endpoint", "[::1]:80"));
+        for (pairs, part) in [
+            (&[up, at][..], "\"state\": \"drain\""),
+            (&[up, ("state", "ready")], "\"endpoint\": \"IP:PORT\""),
+            (&[up, at, ("state", "down")], "\"ready\", \"drain\" or"),
+            (&[up, ("endpoint", "host:80")], "IP:PORT"),
+            (&[up, at, ("stat", "drain")], "did you mean state?"),
+            (
+                &[up, at, ("state", "drain"), ("over", "5m")],
+                "state = \"maintenance\", which ends them",
+            ),
+            (&[up, at, ("over", "5")], "a number and a unit"),
+        ] {
+            let error = read(pairs).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        let ask = read(&[up, at, ("state", "maintenance"), ("over", "5m")]).unwrap();
+        assert_eq!(ask.over.as_secs(), 300);
+    }
+}

@@ -1,0 +1,78 @@
+//! The upstreams for the control plane: their state, and changes of the administrative state of
+//! endpoints. An upstream without a listener counts too.
+
+use super::in_service::InService;
+use crate::config::nearest_in_words;
+use crate::control::{AdminState, EndpointChange, EndpointView, UpstreamView};
+use crate::proxy::{self, EndpointState, Upstream};
+use crate::sys;
+
+/// The upstreams of the present generation, in the order of the configuration.
+pub(super) fn views(service: &InService) -> Vec<UpstreamView> {
+    let now = sys::now();
+    let view = |upstream: &Upstream| UpstreamView {
+        name: upstream.name().to_string(),
+        endpoints: upstream.endpoint_states(now).map(endpoint).collect(),
+    };
+    let upstreams = service.generation().upstreams();
+    upstreams.map(|upstream| view(upstream)).collect()
+}
+
+/// Sets an administrative state and logs it. Returns the endpoint after the change, or says which
+/// name or address is unknown.
+pub(super) fn set_state(
+    service: &InService,
+    change: &EndpointChange,
+) -> Result<EndpointView, String> {
+    let upstreams = service.generation().upstreams();
+    let Some(upstream) = upstreams.clone().find(|of| **of.name() == *change.upstream) else {
+        let names: Vec<&str> = upstreams.map(|of| &**of.name()).collect();
+        let meant = nearest_in_words(&change.upstream, &names);
+        return Err(format!(
+            "there is no upstream {:?}; {meant}",
+            change.upstream
+        ));
+    };
+    let (state, now) = (state(change.state), sys::now());
+    let Some(changed) = upstream.set_admin_state(change.endpoint, state, now) else {
+        let known = upstream.endpoint_states(now).map(|of| of.address);
+        let known: Vec<String> = known.map(|at| at.to_string()).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let (name, at) = (&change.upstream, change.endpoint.to_string());
+        let meant = nearest_in_words(&at, &known);
+        return Err(format!("upstream {name:?} has no endpoint {at:?}; {meant}"));
+    };
+    let (upstream, sessions) = (&**upstream.name(), changed.sessions);
+    tracing::info!(
+        upstream,
+        endpoint = %changed.address,
+        state = changed.admin.word(),
+        sessions,
+        "the administrative state of an endpoint is set"
+    );
+    Ok(endpoint(changed))
+}
+
+fn endpoint(of: EndpointState) -> EndpointView {
+    EndpointView {
+        address: of.address,
+        admin_state: of.admin.word(),
+        sessions: of.sessions,
+        state: match of.failing {
+            None => "answering",
+            Some(_) => "failing",
+        },
+        failures: of.failures,
+        failing_ms: of
+            .failing
+            .and_then(|time| u64::try_from(time.as_millis()).ok()),
+    }
+}
+
+fn state(of: AdminState) -> proxy::AdminState {
+    match of {
+        AdminState::Ready => proxy::AdminState::Ready,
+        AdminState::Drain => proxy::AdminState::Drain,
+        AdminState::Maintenance => proxy::AdminState::Maintenance,
+    }
+}
