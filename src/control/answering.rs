@@ -13,7 +13,7 @@ use super::lanes::{Found, ToLane};
 use super::parts::Parts;
 use super::refusal::Refusal;
 use super::reload_view::ReloadView;
-use super::removal::{count, retire};
+use super::removal::count;
 use super::route::{OPEN_API, Route};
 use super::view::{
     ChangedEndpointView, EndedView, ListenerView, LogView, PageView, ProcessView, SessionView,
@@ -185,15 +185,11 @@ impl Answering {
             }
         }
         let asking = Arc::clone(&self.asking);
-        // On, whether or not the client waits: sessions of what is removed have to end.
         let reload = tokio::spawn(async move {
             let done = asking.ask(|reply| Ask::Reload { dry_run, reply }).await?;
             let done = done.map_err(Refusal::conflict)?;
             let counts = count(&asking, &done.removals).await?;
             let live = asking.process().await?.sessions_live;
-            if !dry_run {
-                retire(&asking, done.removals.clone());
-            }
             Ok(ReloadView::new(dry_run, done, &counts, live))
         });
         reload

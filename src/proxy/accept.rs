@@ -67,7 +67,8 @@ pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext
             Err(_) => accept_later(&point, &mut seats, &mut spares, true).await,
         };
         if let Some(connection) = connection {
-            let permit = context.permit(&mut seats.permit).await;
+            drop(context);
+            let permit = point.permit(&mut seats.permit).await;
             admit(&point, connection, permit, &mut spares, &deliver);
         }
     }
@@ -86,7 +87,9 @@ async fn serve(
     loop {
         point.resumed().await;
         if taken.is_none() {
-            let accepted = match spares.fill(&point.context().service) {
+            // No context is held while the loop waits: a context keeps a generation alive.
+            let filled = spares.fill(&point.context().service);
+            let accepted = match filled {
                 Ok(()) => point.listener.accept().await,
                 Err(error) => Err(error),
             };
@@ -97,7 +100,11 @@ async fn serve(
         }
         point.resumed().await;
         if taken.is_some() {
-            let permit = point.context().permit(&mut seats.permit).await;
+            let permit = point.permit(&mut seats.permit).await;
+            if point.is_paused() {
+                drop(permit);
+                continue;
+            }
             let connection = taken.take().expect("kept above");
             admit(point, connection, permit, spares, deliver);
             streak += 1;

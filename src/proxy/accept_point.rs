@@ -5,12 +5,14 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use super::limit::Permit;
 use super::listener_context::ListenerContext;
 use super::spare::Spares;
 use crate::net::Listener;
-use crate::runtime::Latch;
+use crate::runtime::{Latch, Seat};
 
 /// The common state of an accept loop and the driver of the lane.
 #[derive(Debug)]
@@ -56,6 +58,25 @@ impl AcceptPoint {
             // In a pause the loop waits anew.
             waker.wake();
         }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_paused.get()
+    }
+
+    /// A permit for a session. Waits until there is a free permit, without a context: a context
+    /// keeps a generation alive.
+    pub(super) async fn permit(&self, seat: &mut Option<Seat>) -> Permit {
+        let limit = {
+            let context = self.context();
+            if let Some(permit) = context.limit.try_acquire() {
+                return permit;
+            }
+            context.lane.stats().permit_waits.add(1);
+            Arc::clone(&context.limit)
+        };
+        let seat = seat.get_or_insert_with(|| limit.seat());
+        limit.acquire(seat).await
     }
 
     /// Ends when there is no pause.

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::deadline::Timeouts;
-use super::limit::{Permit, SessionLimit};
+use super::limit::SessionLimit;
 use super::service::Service;
 use super::session_ids::SessionIds;
 use crate::net::Listener;
-use crate::runtime::{Handle, LogInterval, Seat};
+use crate::runtime::{Handle, LogInterval};
 
 /// A listener of a generation, shared by all lanes.
 #[derive(Debug)]
@@ -70,16 +70,6 @@ impl ListenerContext {
             lane: lane.clone(),
             lane_index,
         })
-    }
-
-    /// A permit for a session. Waits until there is a free permit.
-    pub(super) async fn permit(&self, seat: &mut Option<Seat>) -> Permit {
-        if let Some(permit) = self.limit.try_acquire() {
-            return permit;
-        }
-        self.lane.stats().permit_waits.add(1);
-        let seat = seat.get_or_insert_with(|| self.limit.seat());
-        self.limit.acquire(seat).await
     }
 
     /// An accept has failed for lack of descriptors or memory.

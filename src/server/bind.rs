@@ -36,21 +36,28 @@ pub(super) struct Sockets {
     pub(super) is_spread: bool,
 }
 
-/// Binds the sockets of each point for so many lanes. Waits by `pause` for ports in use, no longer
-/// than until `patience`.
+/// Waits by `pause` until no process listens on the addresses of these points, no longer than until
+/// `patience`.
+pub(super) fn await_ports(
+    points: &[&WantedPoint],
+    listeners: &[ListenerPlan],
+    patience: Time,
+    pause: Pause<'_>,
+) -> Result<(), ServerError> {
+    for point in points {
+        let freebind = listeners[point.listener].socket.freebind;
+        await_port(point, freebind, patience, pause)?;
+    }
+    Ok(())
+}
+
+/// Binds the sockets of each point for so many lanes.
 pub(super) fn bind(
     wanted: &[WantedPoint],
     listeners: &[ListenerPlan],
     lanes: usize,
     passed: &PassedSockets,
-    patience: Time,
-    pause: Pause<'_>,
 ) -> Result<Vec<Sockets>, ServerError> {
-    // This process listens on the address of a replaced point itself.
-    for point in wanted.iter().filter(|point| !point.replaces) {
-        let freebind = listeners[point.listener].socket.freebind;
-        await_port(point, freebind, patience, pause)?;
-    }
     let sockets = wanted.iter().map(|point| {
         let listener = &listeners[point.listener];
         if let BindTo::Systemd(name) = &point.at.to {
@@ -196,6 +203,9 @@ pub(super) fn listen(
 }
 
 fn failure(point: &WantedPoint, error: io::Error) -> ServerError {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        return ServerError::in_use(point.key(), point.at.clone());
+    }
     ServerError::Bind {
         key: point.key(),
         bind: point.at.clone(),

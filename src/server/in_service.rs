@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use super::activation::PassedSockets;
-use super::bind::{Sockets, bind, in_words, listen};
+use super::bind::{Sockets, await_ports, bind, in_words, listen};
 use super::changeable::Changeable;
 use super::command::{NewPoint, Switch};
 use super::error::ServerError;
 use super::generation::Generation;
 use super::here::Pause;
-use super::point::{Opened, PointId, Points, Steps};
-use crate::config::{Bind, Service};
+use super::point::{Opened, PointId, Points, Steps, WantedPoint};
+use crate::config::{Bind, BindTo, Service};
 use crate::control::GenerationView;
 use crate::proxy::{Handoff, KnownUpstreams, SessionIds, SessionLimit, SharedListener};
-use crate::sys::{self, Time};
+use crate::sys::{self, OsSocket, Time};
 
 /// The configuration in service, and the lasting state of the process.
 #[derive(Debug)]
@@ -93,19 +93,36 @@ impl InService {
     ) -> Result<Prepared, ServerError> {
         let steps = self.points.steps_to(&changeable.listeners);
         let listeners = &changeable.listeners;
-        let sockets = bind(
-            &steps.wanted,
-            listeners,
-            self.lanes,
-            &self.passed,
-            patience,
-            pause,
-        )?;
+        await_ports(&self.foreign(&steps), listeners, patience, pause)?;
+        let sockets = bind(&steps.wanted, listeners, self.lanes, &self.passed)?;
         Ok(Prepared {
             changeable,
             steps,
             sockets,
         })
+    }
+
+    /// The steps to a configuration, without a change of anything.
+    ///
+    /// # Errors
+    /// A foreign process listens on an address.
+    pub(super) fn look(&self, next: &Changeable) -> Result<Steps, ServerError> {
+        let steps = self.points.steps_to(&next.listeners);
+        let foreign = self.foreign(&steps);
+        await_ports(&foreign, &next.listeners, sys::now(), &mut |_| Ok(()))?;
+        Ok(steps)
+    }
+
+    /// The wanted points on ports without a socket of this process. Addresses of a port overlap,
+    /// such as a wildcard and a specific address.
+    fn foreign<'s>(&self, steps: &'s Steps) -> Vec<&'s WantedPoint> {
+        let own = self.points.iter().filter_map(|point| point.at.tcp());
+        let own: BTreeSet<u16> = own.map(|address| address.port()).collect();
+        let is_foreign = |point: &&WantedPoint| {
+            let port = point.at.tcp().map(|address| address.port());
+            port.is_none_or(|port| !own.contains(&port))
+        };
+        steps.wanted.iter().filter(is_foreign).collect()
     }
 
     /// Puts a configuration that listens into service. Returns the switch of each lane.
@@ -197,8 +214,11 @@ impl InService {
 
     /// Logs opened and closed addresses.
     fn announce(&self, to: &Changeable, steps: &Steps, bound: &[Bind]) {
-        let wanted = steps.wanted.iter().map(|wanted| wanted.listener);
-        let opened: Vec<_> = wanted.zip(bound.iter().cloned()).collect();
+        let new = steps.wanted.iter().zip(bound);
+        let new = new.filter(|(wanted, _)| !wanted.replaces);
+        let opened: Vec<_> = new
+            .map(|(wanted, at)| (wanted.listener, at.clone()))
+            .collect();
         for (index, address) in in_words(&opened) {
             let listener = &to.listeners[index];
             let (service, upstream) = match listener.service {
@@ -306,6 +326,13 @@ impl Prepared {
             &self.sockets,
             &self.changeable.listeners,
         )
+    }
+
+    /// The new sockets of TCP ports.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = &OsSocket> {
+        let own = self.sockets.iter();
+        let own = own.filter(|point| matches!(point.at.to, BindTo::Tcp(_)));
+        own.flat_map(|point| &point.of_lanes)
     }
 
     /// The effect of the switch on the points in service.

@@ -9,7 +9,7 @@ use std::process;
 
 use super::error::ServerError;
 use crate::config::Process;
-use crate::sys::{self, Account, NoAccount};
+use crate::sys::{self, Account, NoAccount, OsSocket};
 
 /// A process ID, a line end, and room.
 const PID_FILE_BYTES_MAX: u64 = 32;
@@ -49,7 +49,11 @@ pub(super) fn account(process: &Process) -> Result<Option<Account>, ServerError>
 }
 
 /// Changes the user and the group of the process, as the configuration says.
-pub(super) fn change_account(process: &Process) -> Result<(), ServerError> {
+/// The sockets become the new user's, too.
+pub(super) fn change_account<'s>(
+    process: &Process,
+    sockets: impl Iterator<Item = &'s OsSocket>,
+) -> Result<(), ServerError> {
     let Some(account) = account(process)? else {
         return Ok(());
     };
@@ -67,6 +71,10 @@ pub(super) fn change_account(process: &Process) -> Result<(), ServerError> {
              leave the key out"
         ),
     };
+    for socket in sockets {
+        // Without it a reload cannot open further sockets of a port, and says so.
+        drop(account.give_socket(socket));
+    }
     account.assume().map_err(failed)?;
     let (user, group) = (&process.user, &process.group);
     tracing::info!(user, group, "changed the user of the process");

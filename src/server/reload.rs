@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use super::changeable::Changeable;
 use super::command::{Command, LaneSenders, Switched};
 use super::config_file::read_config_again;
 use super::error::ServerError;
@@ -23,7 +24,7 @@ use super::sandbox::Sandbox;
 use crate::config::{Changes, Config, ConfigErrors, Fate, diff};
 use crate::control::{Addresses, Reloaded, Removal, Removed, Reply};
 use crate::proxy::Handoff;
-use crate::sys;
+use crate::sys::{self, OsSocket};
 
 /// Where the configuration of the process comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +113,11 @@ impl Next {
         self.result.changes["changed"] == true
     }
 
+    /// The new sockets.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = &OsSocket> {
+        self.prepared.sockets()
+    }
+
     /// Lets the sockets listen.
     pub(super) fn listen(&self) -> Result<(), ServerError> {
         self.prepared.listen()
@@ -178,8 +184,35 @@ impl Reloads {
         self.switching.is_some()
     }
 
+    /// The result of a reload, without a change of anything.
+    pub(super) fn look(&self) -> Result<Reloaded, ReloadError> {
+        let (config, changes) = self.read()?;
+        let steps = self.plan(&config).and_then(|next| self.service.look(&next));
+        let refused = |error: ServerError| ReloadError::Refused(error.placed(&config));
+        Ok(self.result(&changes, &steps.map_err(refused)?))
+    }
+
     /// Reads the file again, checks the configuration and binds new addresses. Nothing listens yet.
     pub(super) fn prepare(&self) -> Result<Next, ReloadError> {
+        let (config, changes) = self.read()?;
+        let now = sys::now();
+        let bind = |next| self.service.bind(next, now, &mut |_| Ok(()));
+        let prepared = self.plan(&config).and_then(bind);
+        let refused = |error: ServerError| ReloadError::Refused(error.placed(&config));
+        let prepared = prepared.map_err(refused)?;
+        let log = (config.log != self.config.log).then(|| LogChange::prepare(&config.log));
+        let log = log.transpose().map_err(refused)?;
+        let result = self.result(&changes, prepared.steps());
+        Ok(Next {
+            config,
+            prepared,
+            log,
+            result,
+        })
+    }
+
+    /// The file as a configuration for this process, within the sandbox, and the changes.
+    fn read(&self) -> Result<(Config, Changes), ReloadError> {
         let path = self.origin.file().ok_or(ReloadError::NoFile)?;
         let text = read_config_again(path).map_err(|error| ReloadError::Unreadable {
             path: path.to_owned(),
@@ -189,45 +222,37 @@ impl Reloads {
         let mut config = Config::parse(&text, &name).map_err(ReloadError::Mistakes)?;
         let changes = diff(&self.config, &config);
         config.keep_fixed(&self.config);
-        let refused = |error: ServerError, config| ReloadError::Refused(error.placed(config));
         let lacks = self.sandbox.lacks(&config);
         if !lacks.is_empty() {
             let refused = ServerError::all_placed(lacks, &config);
             return Err(ReloadError::Refused(refused));
         }
-        let prepared = self
-            .bind(&config)
-            .map_err(|error| refused(error, &config))?;
-        let log = (config.log != self.config.log).then(|| LogChange::prepare(&config.log));
-        let log = log.transpose().map_err(|error| refused(error, &config))?;
+        Ok((config, changes))
+    }
+
+    fn result(&self, changes: &Changes, steps: &Steps) -> Reloaded {
         let generation = match changes.is_empty() {
             true => self.service.generation().number(),
             false => self.service.next_generation(),
         };
-        let result = Reloaded {
+        Reloaded {
             generation,
             needs_restart: changes.restarts().map(|key| key.key.clone()).collect(),
             changes: changes.to_json(),
             lines: changes.to_string().lines().map(str::to_owned).collect(),
-            addresses: addresses(prepared.steps()),
-            removals: Self::removals(&changes, generation),
+            addresses: addresses(steps),
+            removals: Self::removals(changes, generation),
             pause: Duration::ZERO,
-        };
-        Ok(Next {
-            config,
-            prepared,
-            log,
-            result,
-        })
+        }
     }
 
-    fn bind(&self, config: &Config) -> Result<Prepared, ServerError> {
+    fn plan(&self, config: &Config) -> Result<Changeable, ServerError> {
         let lanes = self.service.lanes();
         let (changeable, warnings) = here::plan_again(config, lanes, &self.given)?;
         for warning in warnings {
             tracing::warn!(at = warning.place(), "{}", warning.text());
         }
-        self.service.bind(changeable, sys::now(), &mut |_| Ok(()))
+        Ok(changeable)
     }
 
     /// The removed listeners and endpoints, with the rule for the sessions.

@@ -43,7 +43,7 @@ impl Server {
             match self.wanted.asked.pop_front() {
                 Some((false, answer)) => self.reload("control socket", Some(answer)),
                 Some((true, answer)) => {
-                    let result = self.reloads.prepare().map(Next::into_result);
+                    let result = self.reloads.look();
                     answer.send(result.map_err(|error| error.to_string()));
                 }
                 None => return,
@@ -116,14 +116,13 @@ impl Server {
             "reloaded"
         );
         self.report_ready();
-        if let Some(answer) = self.wanted.answer.take() {
-            // The control thread counts and ends the sessions.
-            return answer.send(Ok(result));
-        }
-        let mut removals = result.removals;
+        let mut removals = result.removals.clone();
         removals.retain(|removal| removal.on_removed != OnRemoved::Keep);
         if let Some(orders) = self.orders.as_ref().filter(|_| !removals.is_empty()) {
             orders.send(Order::Retire(removals));
+        }
+        if let Some(answer) = self.wanted.answer.take() {
+            answer.send(Ok(result));
         }
     }
 

@@ -145,7 +145,7 @@ fn serve(
     let _pid_file = PidFile::create(&config.process).map_err(|error| error.placed(config))?;
     let control = ControlSockets::open(config).map_err(|error| error.placed(config))?;
     // Before a lane starts, so that every ring and descriptor belongs to the new user.
-    change_account(&config.process).map_err(|error| error.placed(config))?;
+    change_account(&config.process, first.sockets()).map_err(|error| error.placed(config))?;
     let sandbox = Sandbox::apply(config, fixed.options.back_end);
     let options = sandbox.options(fixed.options);
     let threads = start_lanes(&fixed, options, &sender).map_err(system(NO_THREAD))?;

@@ -6,9 +6,10 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown, fchown};
 use std::path::Path;
 
+use super::OsSocket;
 use super::system_call::checked;
 
 /// The user and the groups of a process.
@@ -134,6 +135,15 @@ impl Account {
     /// What chown(2) says.
     pub(crate) fn give(&self, path: &Path) -> io::Result<()> {
         chown(path, self.user, self.group)
+    }
+
+    /// Makes this user the owner of a socket. Linux lets sockets share a port only if they have the
+    /// same owner, and later sockets are this user's.
+    ///
+    /// # Errors
+    /// Those of `fchown(2)`.
+    pub(crate) fn give_socket(&self, socket: &OsSocket) -> io::Result<()> {
+        fchown(super::borrow(socket), self.user, self.group)
     }
 
     /// Makes the process run as this account from now on, with all of its threads: the C library's

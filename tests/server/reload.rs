@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -263,6 +264,48 @@ fn no_client_is_refused_or_reset_while_the_server_reloads() {
             assert!(client.join().unwrap() > 0);
         }
         server.stop();
+    });
+}
+
+/// From a specific address to the wildcard and back, on one port: the addresses overlap.
+#[test]
+fn a_port_moves_between_overlapping_addresses() {
+    on_both(|poller| {
+        let (held, at) = listener();
+        drop(held);
+        let text = |bind: &str| runtime(poller, 2) + &echo().replace("127.0.0.1:0", bind);
+        let mut server = Server::start(&text(&at.to_string()));
+        let session = connect(at);
+        ping(&session);
+        for bind in [format!("0.0.0.0:{}", at.port()), at.to_string()] {
+            server.reload(&text(&bind));
+            ping(&session);
+            ping(&connect(at));
+        }
+        drop(session);
+        server.stop();
+    });
+}
+
+/// The kernel lets sockets share a port only if they have the same owner.
+#[test]
+fn a_server_that_has_changed_its_user_gets_new_sockets_for_a_port() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return;
+    }
+    on_both(|poller| {
+        let text = runtime(poller, 2) + "[process]\nuser = \"nobody\"\n" + &echo();
+        let mut server = Server::start(&text);
+        let session = server.connect();
+        ping(&session);
+        fs::set_permissions(&server.directory.0, fs::Permissions::from_mode(0o755)).unwrap();
+        let line = server.reload(&(text + "socket.nodelay = false\n"));
+        assert!(line.contains("replaced=1"), "{line}");
+        ping(&session);
+        ping(&server.connect());
+        drop(session);
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0));
     });
 }
 
