@@ -3,7 +3,8 @@
 use super::error::ServerError;
 use crate::config::Control;
 use crate::control::Access;
-use crate::sys::local::{LocalError, LocalListener, user_number};
+use crate::sys::Account;
+use crate::sys::local::{LocalError, LocalListener};
 
 /// Whether the users and the folder of the socket are there, and no other file is in the way. A
 /// process that listens on the socket may be the one to be replaced.
@@ -18,7 +19,7 @@ pub(super) fn check(control: &Control) -> impl Iterator<Item = ServerError> {
 pub(super) fn access(control: &Control) -> Result<Access, ServerError> {
     let numbers = |key: &str, users: &[String]| {
         let number = |(index, user): (usize, &String)| {
-            user_number(user).ok_or_else(|| ServerError::Impossible {
+            Account::user_id(user).ok_or_else(|| ServerError::Impossible {
                 key: format!("control.{key}[{index}]"),
                 remedy: "there is no such user in /etc/passwd".to_owned(),
             })

@@ -71,10 +71,9 @@ pub(crate) fn bind_file<S: From<OwnedFd>>(path: &Path, mode: u32) -> io::Result<
     drop(socket.set_permissions(Permissions::from_mode(mode)));
     let socket = Socket::from(OwnedFd::from(socket));
     socket.bind(&SockAddr::unix(path)?)?;
-    let found = fs::symlink_metadata(path)?;
     let file = SocketFile {
         path: path.to_owned(),
-        id: (found.dev(), found.ino()),
+        id: id(&fs::symlink_metadata(path)?),
     };
     // The bind has applied the umask.
     fs::set_permissions(path, Permissions::from_mode(mode))?;
@@ -101,6 +100,29 @@ pub(crate) fn refuse(listener: SocketRef<'_>) -> io::Result<()> {
 }
 
 impl SocketFile {
+    #[cfg(not(loom))]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Renames the file, and replaces a file of that name.
+    ///
+    /// # Errors
+    /// The errors of `rename(2)`.
+    #[cfg(not(loom))]
+    pub(crate) fn move_to(&mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        path.clone_into(&mut self.path);
+        Ok(())
+    }
+
+    /// Removes the file, unless the file is a successor's. Returns whether no file of this socket
+    /// is left.
+    pub(crate) fn remove(&self) -> bool {
+        let found = fs::symlink_metadata(&self.path);
+        !found.is_ok_and(|found| id(&found) == self.id) || fs::remove_file(&self.path).is_ok()
+    }
+
     /// Changes the permissions.
     ///
     /// # Errors
@@ -120,12 +142,14 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_own = |found: fs::Metadata| (found.dev(), found.ino()) == self.id;
-        if fs::symlink_metadata(&self.path).is_ok_and(is_own) {
-            // The next start replaces the file otherwise.
-            drop(fs::remove_file(&self.path));
-        }
+        // The next start replaces a file that is left.
+        self.remove();
     }
+}
+
+/// Device and inode.
+fn id(of: &fs::Metadata) -> (u64, u64) {
+    (of.dev(), of.ino())
 }
 
 fn unix_socket() -> io::Result<Socket> {

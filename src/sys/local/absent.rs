@@ -75,11 +75,6 @@ pub(crate) fn effective_user() -> u32 {
     0
 }
 
-/// No user has a number here.
-pub(crate) fn user_number(_user: &str) -> Option<u32> {
-    None
-}
-
 /// A handle without data.
 pub(crate) fn null_file() -> io::Result<File> {
     File::open("NUL")

@@ -12,11 +12,11 @@ mod unix;
 #[cfg(any(loom, not(unix)))]
 pub(crate) use self::absent::{
     LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,
-    local_peer, null_file, user_number,
+    local_peer, null_file,
 };
 pub(crate) use self::tcp::TcpAccepting;
 #[cfg(all(unix, not(loom)))]
 pub(crate) use self::unix::{
     LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,
-    local_peer, null_file, user_number,
+    local_peer, null_file,
 };

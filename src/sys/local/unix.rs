@@ -3,11 +3,18 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::super::socket_file::{SocketFile, SocketName, bind_file, socket_name};
+
+/// Connections that may wait for an accept.
+const BACKLOG: i32 = 128;
 
 /// A connection of a local socket, in an async runtime.
 pub(super) type LocalStream = tokio::net::UnixStream;
@@ -37,9 +44,7 @@ pub(crate) enum LocalError {
 #[derive(Debug)]
 pub(crate) struct LocalListener {
     listener: UnixListener,
-    path: PathBuf,
-    /// Device and inode of the file.
-    file: (u64, u64),
+    file: SocketFile,
 }
 
 impl LocalListener {
@@ -57,40 +62,25 @@ impl LocalListener {
     /// file appears with the permissions, and with a listening socket: a rename moves the file
     /// from a name beside the path.
     pub(crate) fn bind(path: &Path, mode: u32) -> Result<Self, LocalError> {
-        match fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => return Err(LocalError::NoSocket),
-            Ok(_) if is_live(path) => return Err(LocalError::Live),
-            _ => {}
+        match socket_name(path).map_err(LocalError::System)? {
+            SocketName::OtherFile => return Err(LocalError::NoSocket),
+            SocketName::Taken(_) => return Err(LocalError::Live),
+            SocketName::Free | SocketName::LeftBehind => {}
         }
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}", process::id()));
-        let beside = PathBuf::from(name);
-        Self::bind_beside(path, &beside, mode).map_err(|error| {
-            _ = fs::remove_file(&beside);
-            LocalError::System(error)
-        })
+        Self::bind_beside(path, &PathBuf::from(name), mode).map_err(LocalError::System)
     }
 
     fn bind_beside(path: &Path, beside: &Path, mode: u32) -> io::Result<Self> {
-        // Of an earlier process with the same number.
-        match fs::remove_file(beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(beside)?;
-        listener.set_nonblocking(true)?;
-        fs::set_permissions(beside, fs::Permissions::from_mode(mode))?;
-        let file = identity(beside)?;
-        fs::rename(beside, path)?;
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-            file,
-        })
+        let (listener, mut file) = bind_file::<UnixListener>(beside, mode)?;
+        SockRef::from(&listener).listen(BACKLOG)?;
+        file.move_to(path)?;
+        Ok(Self { listener, file })
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// The socket in the async runtime of the calling thread.
@@ -102,8 +92,7 @@ impl LocalListener {
     /// Removes the file, unless the file is a successor's. Returns whether no file of this socket
     /// is left.
     pub(crate) fn remove(&self) -> bool {
-        let is_own = identity(&self.path).is_ok_and(|file| file == self.file);
-        !is_own || fs::remove_file(&self.path).is_ok()
+        self.file.remove()
     }
 }
 
@@ -135,37 +124,10 @@ pub(crate) fn connect_local(path: &Path, patience: Duration) -> io::Result<UnixS
     Ok(stream)
 }
 
-/// Whether a process listens at the path. A full backlog and a refused permission mean a process.
-fn is_live(path: &Path) -> bool {
-    match UnixStream::connect(path) {
-        Ok(_) => true,
-        Err(error) => !matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-        ),
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let found = fs::symlink_metadata(path)?;
-    Ok((found.dev(), found.ino()))
-}
-
 /// The user of this process.
 pub(crate) fn effective_user() -> u32 {
     // SAFETY: no pointers; the call does not fail.
     unsafe { libc::geteuid() }
-}
-
-/// The number of a user of this name or number, if there is such a user.
-pub(crate) fn user_number(user: &str) -> Option<u32> {
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let entries = users.lines().map(|line| line.split(':'));
-    let mut numbers = entries.filter_map(|mut entry| {
-        let is_named = entry.next() == Some(user);
-        entry.nth(1).filter(|_| is_named)?.parse().ok()
-    });
-    numbers.next().or_else(|| user.parse().ok())
 }
 
 /// A descriptor without data.
