@@ -12,7 +12,7 @@ use super::limit::Permit;
 use super::listener_context::ListenerContext;
 use super::spare::Spares;
 use crate::net::Accepted;
-use crate::runtime::{Seat, either, yield_now};
+use crate::runtime::{Bug, Seat, either, seeded, yield_now};
 
 /// Connections accepted in a row before the accept loop yields, so that a storm does not starve
 /// sessions.
@@ -43,14 +43,14 @@ pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext
     {
         let mut serving = pin!(serve(&point, &mut seats, &mut spares, &mut taken, &deliver));
         either(stopped.as_mut(), serving.as_mut()).await;
-        if listener.turn_away().is_ok() {
+        if !seeded(Bug::BacklogDropped) && listener.turn_away().is_ok() {
             let last = pin!(lane.sleep_until(lane.now() + HANDSHAKE));
             either(last, serving).await;
             point.give_way();
         }
     }
     // All connections from here on came before the stop.
-    loop {
+    while !seeded(Bug::BacklogDropped) {
         let context = point.context();
         // The session can wait for a missing socket, as long as a connect may take: a stop does not
         // wait for a client that may be gone.
@@ -89,6 +89,7 @@ async fn serve(
         if taken.is_none() {
             // No context is held while the loop waits: a context keeps a generation alive.
             let filled = spares.fill(&point.context().service);
+            let _kept = seeded(Bug::ContextKept).then(|| point.context());
             let accepted = match filled {
                 Ok(()) => point.listener.accept().await,
                 Err(error) => Err(error),

@@ -16,7 +16,7 @@ use crate::proxy::{
     AcceptPoint, Admitted, Delivery, Handed, Handoff, ListenerContext, ListenerId, SharedListener,
     accept,
 };
-use crate::runtime::Handle;
+use crate::runtime::{Bug, Handle, seeded};
 
 /// All accept loops of a lane.
 #[derive(Debug)]
@@ -27,6 +27,9 @@ pub(super) struct AcceptPoints {
     /// The points of the configuration in service. Of a point with passed sockets a lane may have
     /// several accept loops.
     points: BTreeMap<PointId, Vec<Rc<AcceptPoint>>>,
+    /// Points that serve the last clients of a backlog, each with the point in service whose
+    /// sockets took over. The clients get the listener of the latter.
+    replaced: Vec<(PointId, Weak<AcceptPoint>)>,
     /// Between this lane and the others, once the lane has accepted.
     handoff: Option<Arc<Handoff>>,
     /// The number of running accept loops, stopping accept loops included.
@@ -41,6 +44,7 @@ impl AcceptPoints {
             lane_index,
             contexts: BTreeMap::new(),
             points: BTreeMap::new(),
+            replaced: Vec::new(),
             handoff: None,
             running: Rc::default(),
         }
@@ -57,11 +61,27 @@ impl AcceptPoints {
         self.contexts
             .retain(|_, context| context.strong_count() > 0);
         let mut before = std::mem::take(&mut self.points);
+        let mut followers = std::mem::take(&mut self.replaced);
         for kept in kept.iter() {
+            // In the order of the listeners.
+            let taking_over = new.binary_search_by_key(&kept.listener, |new| new.listener);
+            let then = match taking_over {
+                Ok(at) if kept.is_replaced => new[at].point,
+                _ => kept.point,
+            };
+            for (_, follower) in followers.extract_if(.., |(of, _)| *of == kept.point) {
+                if let Some(point) = follower.upgrade() {
+                    point.switch(self.context(&listeners[kept.listener]));
+                    self.replaced.push((then, follower));
+                }
+            }
             // Missing: the point of a further lane, where lane 0 accepts for all.
             for own in before.remove(&kept.point).into_iter().flatten() {
-                own.switch(self.context(&listeners[kept.listener]));
+                if !seeded(Bug::PointNotSwitched) {
+                    own.switch(self.context(&listeners[kept.listener]));
+                }
                 if kept.is_replaced {
+                    self.replaced.push((then, Rc::downgrade(&own)));
                     own.stop_for(handoff.lanes());
                     continue;
                 }
@@ -101,7 +121,14 @@ impl AcceptPoints {
 
     /// Starts the session of a handed-over connection. Called as if in the lane's turn.
     pub(super) fn start_handed(&mut self, handed: Handed) {
-        let context = self.context(handed.listener());
+        let context = if seeded(Bug::HandedToOldest) {
+            let index = handed.listener().id.index;
+            let of_index = self.contexts.iter().filter(|(id, _)| id.index == index);
+            let oldest = of_index.filter_map(|(_, context)| context.upgrade()).next();
+            oldest.unwrap_or_else(|| self.context(handed.listener()))
+        } else {
+            self.context(handed.listener())
+        };
         handed.start(&context);
     }
 
@@ -116,6 +143,12 @@ impl AcceptPoints {
     pub(super) fn in_transit(&self) -> usize {
         let handoff = self.handoff.as_ref();
         handoff.map_or(0, |handoff| handoff.in_transit(self.lane_index))
+    }
+
+    /// The number of accept loops, stopping accept loops included.
+    #[cfg(any(feature = "sim", test))]
+    pub(super) fn accept_loops(&self) -> usize {
+        self.running.get()
     }
 
     /// This lane's context of a listener.

@@ -30,6 +30,8 @@ pub(crate) struct InService {
     /// Generations from before, as long as they have sessions.
     past: Vec<Past>,
     points: Points,
+    /// Between the lanes, once there is a configuration.
+    handoff: Option<Arc<Handoff>>,
     passed: PassedSockets,
     /// The names of paused listeners.
     paused: BTreeSet<Arc<str>>,
@@ -67,6 +69,7 @@ impl InService {
             since: Time::ZERO,
             past: Vec::new(),
             points: Points::default(),
+            handoff: None,
             passed: PassedSockets::default(),
             paused: BTreeSet::new(),
             limit: SessionLimit::new(0),
@@ -116,13 +119,19 @@ impl InService {
     /// The wanted points on ports without a socket of this process. Addresses of a port overlap,
     /// such as a wildcard and a specific address.
     fn foreign<'s>(&self, steps: &'s Steps) -> Vec<&'s WantedPoint> {
-        let own = self.points.iter().filter_map(|point| point.at.tcp());
-        let own: BTreeSet<u16> = own.map(|address| address.port()).collect();
+        let own = self.points.ports(self.is_closing());
         let is_foreign = |point: &&WantedPoint| {
             let port = point.at.tcp().map(|address| address.port());
             port.is_none_or(|port| !own.contains(&port))
         };
         steps.wanted.iter().filter(is_foreign).collect()
+    }
+
+    /// Whether a socket of an earlier configuration still serves clients.
+    pub(crate) fn is_closing(&self) -> bool {
+        let sockets = self.points.sockets();
+        let handoff = self.handoff.as_ref();
+        handoff.is_some_and(|handoff| handoff.accept_loops() > sockets)
     }
 
     /// Puts a configuration that listens into service. Returns the switch of each lane.
@@ -132,6 +141,10 @@ impl InService {
             mut steps,
             mut sockets,
         } = prepared;
+        if !self.is_closing() {
+            self.points.forget_closing();
+        }
+        self.handoff = Some(Arc::clone(handoff));
         let bound: Vec<Bind> = sockets.iter().map(|sockets| sockets.at.clone()).collect();
         self.announce(&changeable, &steps, &bound);
         let opened = bound.into_iter().zip(&mut sockets);

@@ -137,6 +137,12 @@ impl Serving {
         self.lane.sessions()
     }
 
+    /// The number of accept loops, those that stop included, for the checks of the simulator.
+    #[cfg(feature = "sim")]
+    pub(crate) fn accept_loops(&self) -> usize {
+        self.points.accept_loops()
+    }
+
     /// Serves until a command ends the lane; returns the number of reset sessions.
     pub(super) fn serve(mut self) -> io::Result<usize> {
         loop {
@@ -511,6 +517,34 @@ mod tests {
             turned.until("the old accept loop ends", |turned| {
                 turned.serving.lane.tasks() == turned.serving.lane.sessions() + 1
             });
+        }
+    }
+
+    /// The sockets of a removed listener serve the backlog for a while, on a port of this process.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_removed_listener_can_be_added_again_at_once() {
+        let mut turned = Turned::new();
+        let port = turned.configure(&echo(&["one"]))[0].port();
+        let at = |ip: &str| {
+            format!("[[listener]]\nname = \"a\"\nbind = \"{ip}:{port}\"\nservice = \"echo\"\n")
+        };
+        for text in [&at("127.0.0.1"), &echo(&["other"]), &at("127.0.0.1")] {
+            turned.configure(text);
+            turned.until("the switch", |turned| {
+                turned.serving.points.accept_loops() > 1
+            });
+        }
+        // To a wildcard and back: sockets of both are bound at the same time.
+        for ip in ["127.0.0.1", "0.0.0.0", "127.0.0.1"] {
+            turned.configure(&at(ip));
+            // A SYN to a socket that stops is repeated after a second.
+            let to = SocketAddr::from(([127, 0, 0, 1], port));
+            let connecting = std::thread::spawn(move || TcpStream::connect(to));
+            turned.until("a connection", |_| connecting.is_finished());
+            let client = connecting.join().unwrap().unwrap();
+            client.set_nonblocking(true).unwrap();
+            turned.expect_echo(&client);
         }
     }
 

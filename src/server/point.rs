@@ -136,12 +136,30 @@ impl<'p> FreePoints<'p> {
 #[derive(Debug, Default)]
 pub(crate) struct Points {
     all: Vec<Point>,
+    /// TCP ports of earlier points whose sockets may serve the backlog.
+    closing: BTreeSet<u16>,
     next: u64,
 }
 
 impl Points {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Point> {
         self.all.iter()
+    }
+
+    /// TCP ports in service; with `closing`, also earlier ports.
+    pub(super) fn ports(&self, closing: bool) -> BTreeSet<u16> {
+        let mut ports = match closing {
+            true => self.closing.clone(),
+            false => BTreeSet::new(),
+        };
+        let own = self.all.iter().filter_map(|point| point.at.tcp());
+        ports.extend(own.map(|address| address.port()));
+        ports
+    }
+
+    /// All sockets of earlier points have closed.
+    pub(super) fn forget_closing(&mut self) {
+        self.closing.clear();
     }
 
     pub(super) fn remove_files(&mut self) {
@@ -252,6 +270,9 @@ impl Points {
                 sockets,
             });
         }
+        let closed = before.into_values();
+        let ports = closed.filter_map(|point| Some(point.at.tcp()?.port()));
+        self.closing.extend(ports);
         ids
     }
 }

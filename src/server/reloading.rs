@@ -23,7 +23,7 @@ impl Server {
     /// the reload has closed still serves clients. Such a socket keeps its address from a new
     /// listener, and among three generations of sockets the kernel would choose the wrong one.
     fn must_wait(&self) -> bool {
-        let closing = || self.handoff.accept_loops() > self.reloads.service.points().sockets();
+        let closing = || self.reloads.service.is_closing();
         self.reloads.is_busy() || sys::now() < self.closing_until && closing()
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::party::{End, Ending, Party};
 use super::records::{self, Record};
+use super::versions::Versions;
 use super::violation::Violation;
 use super::world::{UPSTREAM_NAME, World};
 use crate::sys::sim::{Closed, Fault, Mark, with};
@@ -114,7 +115,8 @@ impl World {
     /// descriptor per accept loop.
     pub(super) fn check_permits(&self) -> Result<(), Violation> {
         let permits: usize = self.generations.iter().map(|g| g.limit().live()).sum();
-        let loops: usize = self.generations.iter().map(|g| 2 * g.lanes.len()).sum();
+        let lanes = self.generations.iter().flat_map(|g| &g.lanes);
+        let loops: usize = lanes.map(|lane| lane.accept_loops().max(2)).sum();
         let open = with(|kernel| kernel.accepted_open);
         if open > permits + loops {
             let what = format!("{open} clients' descriptors for {permits} permits");
@@ -229,8 +231,11 @@ fn every_end(world: &World) -> Result<(), Violation> {
 
 /// I2: two well-behaved ends get all bytes of each other, and a FIN behind them.
 fn clean_client(world: &World, index: usize, client: &Party) -> Result<(), Violation> {
-    if !client.is_innocent() || !client.is_connected || world.was_aborted {
+    if !client.is_innocent() || world.was_aborted {
         return Ok(());
+    }
+    if !client.is_connected {
+        return connected(world, index, client);
     }
     let relayed = world.is_relayed(index);
     let arrived = world.pairs.iter().find(|&(_, &from)| from == client.name);
@@ -265,6 +270,20 @@ fn clean_client(world: &World, index: usize, client: &Party) -> Result<(), Viola
     Ok(())
 }
 
+/// I7: the listener of a client that did not connect was away.
+fn connected(world: &World, index: usize, client: &Party) -> Result<(), Violation> {
+    let stays = match world.is_relayed(index) {
+        // The reset of an upstream may arrive with the answer to the connect.
+        true => every_upstream_is_innocent(world),
+        false => world.always_has_echo(),
+    };
+    if stays && world.plan.connects_all() {
+        let what = format!("client {} was not connected: {client:?}", client.name);
+        return Err(Violation::new("I7", what));
+    }
+    Ok(())
+}
+
 fn every_upstream_is_innocent(world: &World) -> bool {
     world.parties[world.plan.clients..]
         .iter()
@@ -283,6 +302,7 @@ struct Books<'a> {
     to_upstream: HashMap<(SocketAddr, SocketAddr), Vec<&'a Closed>>,
     /// The upstream's connection that received a client's bytes.
     upstreams: HashMap<u64, u64>,
+    versions: Versions,
 }
 
 /// I8 and I10: one record per session, with exact bytes, of one configuration.
@@ -308,6 +328,7 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
         clients: (0..).zip(&world.addresses).map(|(i, a)| (a.0, i)).collect(),
         to_upstream,
         upstreams: world.pairs.iter().map(|(&to, &from)| (from, to)).collect(),
+        versions: Versions::of(world),
     };
     let mut seen = HashSet::new();
     for record in records {
@@ -337,6 +358,7 @@ impl Books<'_> {
         let Some((end, client)) = found else {
             return bad("a record without a session");
         };
+        self.versions.check(self.world, record, end)?;
         // At an abort a send without an answer is not counted.
         let orderly = record.ended.ends_with("_fin");
         let fits = |taken: u64, said: u64| taken == said || !orderly && taken > said;
@@ -375,12 +397,7 @@ impl Books<'_> {
         };
         let arrival = usize::try_from(to - UPSTREAM_NAME).expect("few");
         let (local, endpoint) = self.world.arrivals[arrival];
-        let generation: usize = record.listener.ends_with("-1").into();
-        let mut endpoints = self.world.plan.endpoints(generation);
-        if !endpoints.any(|e| e == endpoint) {
-            let what = format!("{record:?} went to {endpoint}");
-            return Err(Violation::new("I10", what));
-        }
+        self.versions.reached(record, endpoint)?;
         before_reset(self.world, record, name, to, end)?;
         let all = local.and_then(|local| self.to_upstream.get(&(local, endpoint)));
         let said = record.from_client;

@@ -1,16 +1,20 @@
 //! The server of a configuration: lanes, started and stopped as by `server`.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::plan::Plan;
+use super::version::Version;
 use super::violation::Violation;
 use crate::buf::Pool;
 use crate::config::Config;
-use crate::proxy::{Handoff, SessionLimit};
+use crate::proxy::{Handoff, Service, SessionLimit, SharedListener};
 use crate::runtime::{Handle, LaneOptions, TICK, Time};
 use crate::server::{
     Bound, Changeable, Command, InService, LanePlan, LaneSenders, Reply, Serving, open,
@@ -23,6 +27,12 @@ pub(super) struct Generation {
     pub(super) lanes: Vec<LaneState>,
     service: InService,
     handoff: Arc<Handoff>,
+    /// The switches of a reload that are not sent yet, by lane.
+    unsent: Vec<VecDeque<Command>>,
+    /// Lanes that have not switched to the last configuration.
+    unswitched: Arc<AtomicUsize>,
+    /// The listeners of all configurations but the present.
+    past: Vec<Weak<SharedListener>>,
     pub(super) is_stopping: bool,
 }
 
@@ -49,8 +59,7 @@ struct Probes {
 impl Generation {
     /// Binds the listeners, opens the lanes and starts accepting.
     pub(super) fn start(plan: &Plan, number: usize) -> io::Result<Self> {
-        let text = plan.configuration(number);
-        let config = Config::parse(&text, "simulated").map_err(io::Error::other)?;
+        let version = plan.version(number, 0);
         let start = |(index, &options): (usize, &LaneOptions)| {
             LaneState::start(&LanePlan {
                 index,
@@ -65,30 +74,75 @@ impl Generation {
         let mut started = Self {
             service: InService::new(lanes.len()),
             handoff: Handoff::over(mailboxes.collect()),
+            unsent: lanes.iter().map(|_| VecDeque::new()).collect(),
+            unswitched: Arc::default(),
+            past: Vec::new(),
             lanes,
             is_stopping: false,
         };
-        started.configure(&config, plan.max_sessions)?;
+        started.reload(&version)?;
+        started.send_switches();
         Ok(started)
     }
 
-    /// Puts a configuration into service.
-    fn configure(&mut self, config: &Config, max_sessions: usize) -> io::Result<()> {
-        let changeable = Changeable::new(config, max_sessions, Bound::Configured);
+    /// Puts a configuration into service. The lanes switch when their switches are sent.
+    pub(super) fn reload(&mut self, version: &Version) -> io::Result<()> {
+        let config = Config::parse(&version.text, "simulated").map_err(io::Error::other)?;
+        let changeable = Changeable::new(&config, version.max_sessions, Bound::Configured);
         let prepared = self.service.bind(changeable, Time::ZERO, &mut |_| Ok(()));
         let prepared = prepared.map_err(io::Error::other)?;
         prepared.listen().map_err(io::Error::other)?;
+        let past = self.service.generation().listeners().iter();
+        self.past.extend(past.map(Arc::downgrade));
         let switches = self.service.apply(prepared, &self.handoff);
-        for (lane, switch) in self.lanes.iter().zip(switches) {
-            let switch = Command::Switch(switch, Reply::to(drop));
-            lane.senders.commands.send(switch);
+        self.unswitched.store(self.lanes.len(), Relaxed);
+        for (unsent, switch) in self.unsent.iter_mut().zip(switches) {
+            let unswitched = Arc::clone(&self.unswitched);
+            let reply = Reply::to(move |_| {
+                unswitched.fetch_sub(1, Relaxed);
+            });
+            unsent.push_back(Command::Switch(switch, reply));
         }
         Ok(())
+    }
+
+    /// Whether a lane has not switched to the last configuration.
+    pub(super) fn is_switching(&self) -> bool {
+        self.unswitched.load(Relaxed) > 0
+    }
+
+    /// Whether sockets of an earlier configuration are open.
+    pub(super) fn is_closing(&self) -> bool {
+        self.service.is_closing()
+    }
+
+    /// Lanes that have switched to the last configuration.
+    pub(super) fn switched_lanes(&self) -> usize {
+        self.lanes.len() - self.unswitched.load(Relaxed)
+    }
+
+    /// Sends the switch for a lane, if there is one.
+    pub(super) fn send_switch(&mut self, lane: usize) {
+        if let Some(switch) = self.unsent[lane].pop_front() {
+            self.lanes[lane].senders.commands.send(switch);
+        }
+    }
+
+    fn send_switches(&mut self) {
+        (0..self.lanes.len()).for_each(|lane| self.send_switch(lane));
+    }
+
+    /// Configurations of the past that a session or an accept loop keeps.
+    pub(super) fn past(&self) -> usize {
+        let kept = |listener: &&Weak<SharedListener>| listener.strong_count() > 0;
+        self.past.iter().filter(kept).count()
     }
 
     /// Stops accepting; the generation ends with its last session.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
+        // The main thread sends in order.
+        self.send_switches();
         self.command(|| Command::Drain);
     }
 
@@ -103,12 +157,16 @@ impl Generation {
         }
     }
 
-    /// Sessions that count for an endpoint.
+    /// Sessions that count for an endpoint, of any configuration. A session counts several times if
+    /// several configurations have its endpoint.
     pub(super) fn leases(&self) -> usize {
-        let upstreams = self.service.generation().upstreams();
-        upstreams
-            .flat_map(|upstream| upstream.live_sessions())
-            .sum()
+        let past = self.past.iter().filter_map(Weak::upgrade);
+        let present = self.service.generation().listeners().iter().cloned();
+        let leases = |listener: Arc<SharedListener>| match &listener.service {
+            Service::Proxy(upstream) => upstream.live_sessions().sum(),
+            Service::Echo => 0,
+        };
+        past.chain(present).map(leases).sum()
     }
 
     /// The limit on sessions.
@@ -139,6 +197,13 @@ impl LaneState {
             senders,
             probes,
         })
+    }
+
+    /// The accept loops, those of removed listeners included.
+    pub(super) fn accept_loops(&self) -> usize {
+        self.serving
+            .as_ref()
+            .map_or(0, |serving| serving.accept_loops())
     }
 
     /// Turns the lane; the last turn returns the number of reset sessions.

@@ -10,10 +10,13 @@ mod panics;
 mod party;
 mod plan;
 mod records;
+mod reload;
 mod run;
 mod stream;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod version;
+mod versions;
 mod violation;
 mod world;
 

@@ -1,6 +1,5 @@
 //! The decisions of a seed before the world starts: faults, server, configuration, peers.
 
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::party::{Conduct, Ending, PATIENCE, PAUSE_MAX, plain};
@@ -10,16 +9,11 @@ use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
 use crate::sys::sim::{Fault, Faults, Limits, MICRO, MILLI, Random, SECOND};
 
-/// Addresses of corelane's listeners, and the first port of upstreams.
+/// Addresses of corelane's listeners.
 pub(super) const ECHO: SocketAddr = address(7007);
 pub(super) const PROXY: SocketAddr = address(7008);
-const UPSTREAM: u16 = 9000;
-/// An endpoint without a listener.
-const DEAD: SocketAddr = address(32_769);
-/// Endpoints of each generation's upstream.
-const ENDPOINTS: u16 = 2;
 
-const fn address(port: u16) -> SocketAddr {
+pub(super) const fn address(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
@@ -43,7 +37,7 @@ impl Cut {
 /// The plan of one world.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    seed: u64,
+    pub(super) seed: u64,
     pub(super) faults: Faults,
     pub(super) limits: Limits,
     pub(super) lanes: Vec<LaneOptions>,
@@ -57,11 +51,12 @@ pub(super) struct Plan {
     pub(super) abort_after: Option<u64>,
     pub(super) reconfigure_after: Option<u64>,
     pub(super) kill_after: Option<u64>,
+    pub(super) reload_after: Vec<u64>,
     pub(super) backlog: usize,
 }
 
 /// An independent source of numbers for a part of a seed.
-fn part(seed: u64, what: u64) -> Random {
+pub(super) fn part(seed: u64, what: u64) -> Random {
     let mut random = Random::new(seed ^ what.wrapping_mul(0xD6E8_FEB8_6659_FD93));
     Random::new(random.draw())
 }
@@ -101,57 +96,13 @@ impl Plan {
             abort_after: has(Fault::GraceEnds).then(|| within(&mut random)),
             reconfigure_after: has(Fault::Reconfigured).then(|| within(&mut random)),
             kill_after: has(Fault::Killed).then(|| within(&mut random)),
+            reload_after: if has(Fault::Reloaded) {
+                reloads(seed)
+            } else {
+                Vec::new()
+            },
             backlog: if has(Fault::SmallBacklog) { 1 } else { 1024 },
         }
-    }
-
-    /// The configuration of a generation, in an operator's notation.
-    pub(super) fn configuration(&self, generation: usize) -> String {
-        let mut random = part(self.seed, 3 + generation as u64);
-        let mut timeouts = String::new();
-        if self.faults.has(Fault::ShortTimeouts) {
-            let (idle, half) = (random.between(100, 3_000), random.between(100, 3_000));
-            write!(
-                timeouts,
-                "timeouts.idle = \"{idle}ms\"\ntimeouts.half_close = \"{half}ms\"\n"
-            )
-            .expect("a string takes all");
-            if random.one_in(2) {
-                let lifetime = random.between(100, 5_000);
-                writeln!(timeouts, "timeouts.lifetime = \"{lifetime}ms\"").expect("as above");
-            }
-        }
-        let mut endpoints: Vec<String> = self
-            .endpoints(generation)
-            .map(|e| format!("\"{e}\""))
-            .collect();
-        // An endpoint without a listener, in the range of local ports.
-        let few_ports = self.faults.has(Fault::FewPorts);
-        endpoints.extend((few_ports && self.seed.is_multiple_of(2)).then(|| format!("\"{DEAD}\"")));
-        let source = if few_ports && !self.seed.is_multiple_of(2) {
-            "source = [\"127.0.0.2\", \"127.0.0.3\"]\n"
-        } else {
-            ""
-        };
-        // The simulated kernel does not delay the SYN; either behaviour must work.
-        let fast_open = if self.seed.is_multiple_of(3) {
-            "socket.fast_open = true\n"
-        } else {
-            ""
-        };
-        format!(
-            "[[listener]]\nname = \"echo-{generation}\"\nbind = \"{ECHO}\"\nservice = \"echo\"\n\
-             {timeouts}\n[[listener]]\nname = \"proxy-{generation}\"\nbind = \"{PROXY}\"\n\
-             service = \"proxy\"\nupstream = \"up\"\n{timeouts}\n[[upstream]]\nname = \"up\"\n\
-             endpoints = [{}]\n{source}{fast_open}",
-            endpoints.join(", ")
-        )
-    }
-
-    /// The endpoints of a generation's upstream.
-    pub(super) fn endpoints(&self, generation: usize) -> impl Iterator<Item = SocketAddr> + use<> {
-        let first = UPSTREAM + 100 * u16::try_from(generation).expect("two");
-        (0..ENDPOINTS).map(move |index| address(first + index))
     }
 
     /// A client's start time, destination and conduct.
@@ -251,6 +202,7 @@ impl Plan {
             Fault::DrainEarly,
             Fault::GraceEnds,
             Fault::Reconfigured,
+            Fault::Reloaded,
         ];
         causes.iter().any(|&fault| self.faults.has(fault))
     }
@@ -278,10 +230,30 @@ impl Plan {
         held && self.faults.has(Fault::FewBuffers)
     }
 
+    /// Whether no client of a listener that stays may fail to connect.
+    pub(super) fn connects_all(&self) -> bool {
+        let causes = [Fault::DrainEarly, Fault::Reconfigured, Fault::Killed];
+        !self.may_not_serve() && !causes.iter().any(|&fault| self.faults.has(fault))
+    }
+
     /// Whether a client may go unserved.
     pub(super) fn may_not_serve(&self) -> bool {
         self.may_break_off() || self.may_not_connect() || self.faults.has(Fault::LowLimit)
     }
+}
+
+/// When a server reloads; often twice at about the same time.
+fn reloads(seed: u64) -> Vec<u64> {
+    let mut random = part(seed, 9_999);
+    let mut all = Vec::new();
+    for _ in 0..random.between(1, 5) {
+        let near = all.last().copied().filter(|_| random.one_in(3));
+        all.push(match near {
+            Some(last) => last + random.below(200) as u64 * MILLI,
+            None => random.between(1, 4_000) as u64 * MILLI,
+        });
+    }
+    all
 }
 
 fn faults(seed: u64, cut: &Cut) -> Faults {

@@ -18,6 +18,8 @@ pub(super) struct Record {
     pub(super) tries: u64,
     pub(super) from_client: u64,
     pub(super) to_client: u64,
+    /// From begin to end, in microseconds, rounded down.
+    pub(super) total_us: u64,
     pub(super) ended: String,
     /// When the record was logged.
     pub(super) at: u64,
@@ -94,6 +96,7 @@ impl Visit for Reading {
         match field.name() {
             "from_client_bytes" => self.record.from_client = value,
             "to_client_bytes" => self.record.to_client = value,
+            "total_us" => self.record.total_us = value,
             "tries" => self.record.tries = value,
             _ => {}
         }

@@ -27,6 +27,9 @@ const DRAIN: u32 = OPERATOR;
 const ABORT: u32 = OPERATOR + 1;
 const RECONFIGURE: u32 = OPERATOR + 2;
 const KILL: u32 = OPERATOR + 3;
+pub(super) const RELOAD: u32 = OPERATOR + 4;
+/// The switch of the first lane; those of the other lanes follow.
+pub(super) const SWITCH: u32 = OPERATOR + 5;
 
 /// Faults of the plan as a whole: they count as struck when switched on.
 const STANDING: &[Fault] = &[
@@ -117,6 +120,8 @@ impl World {
             listeners: Vec::new(),
             arrivals: Vec::new(),
             generations: Vec::new(),
+            reloads: 0,
+            applied: Vec::new(),
             was_aborted: false,
             was_killed: false,
             pairs: HashMap::new(),
@@ -142,19 +147,29 @@ impl World {
                     kernel.wake_actor(order, after);
                 }
             }
+            for &after in &world.plan.reload_after {
+                kernel.wake_actor(RELOAD, after);
+            }
         });
         Ok(world)
     }
 
     fn start_generation(&mut self) -> Result<(), Violation> {
         let generation = self.generations.len();
-        for address in self.plan.endpoints(generation) {
+        let versions = 0..=self.plan.reload_after.len();
+        let versions = versions.map(|number| self.plan.version(generation, number));
+        for address in versions.flat_map(|version| version.endpoints) {
+            if self.listeners.iter().any(|&(_, other)| other == address) {
+                continue;
+            }
             let actor = LISTENER + number(self.listeners.len());
             let backlog = self.plan.backlog;
             let listener = with(|kernel| kernel.outside_listen(address, backlog, actor));
-            self.listeners.push(listener);
+            self.listeners.push((listener, address));
         }
+        with(|kernel| kernel.is_upgrading = generation > 0);
         let started = Generation::start(&self.plan, generation);
+        with(|kernel| kernel.is_upgrading = false);
         let started = started.map_err(|e| Violation::new("I7", format!("no start: {e}")))?;
         self.generations.push(started);
         Ok(())
@@ -164,6 +179,7 @@ impl World {
     fn live(self) -> Result<(), Violation> {
         let mut world = std::mem::ManuallyDrop::new(self);
         world.go_on()?;
+        world.check_past()?;
         world.settle()?;
         let world = std::mem::ManuallyDrop::into_inner(world);
         checks::at_the_end(world)
@@ -247,11 +263,18 @@ impl World {
         }
         let chosen = self.random.below(self.roused.len());
         let actor = self.roused.swap_remove(chosen);
+        let thaw = self.frozen_until;
+        if actor >= RELOAD && with(|kernel| kernel.wake_later(actor, thaw)) {
+            // The main thread is frozen as well.
+            return Ok(true);
+        }
         match actor {
             DRAIN => self.generations.iter_mut().for_each(Generation::stop),
             ABORT => self.abort(),
             RECONFIGURE => self.reconfigure()?,
             KILL => self.kill(),
+            RELOAD => self.reload()?,
+            switch if switch >= SWITCH => self.send_switch(switch - SWITCH),
             listener if listener >= LISTENER => self.accept(listener),
             party => self.step_party(party)?,
         }
@@ -303,7 +326,7 @@ impl World {
 
     fn accept(&mut self, actor: u32) {
         let endpoint = usize::try_from(actor - LISTENER).expect("few");
-        let listener = self.listeners[endpoint];
+        let (listener, address) = self.listeners[endpoint];
         loop {
             let party = number(self.parties.len());
             let index = self.parties.len() - self.plan.clients;
@@ -313,8 +336,6 @@ impl World {
             let conduct = self.plan.upstream(index, with(|kernel| kernel.now));
             let name = UPSTREAM_NAME + index as u64;
             let remote = with(|kernel| kernel.outside_remote(socket));
-            let mut endpoints = self.plan.endpoints(endpoint / 2);
-            let address = endpoints.nth(endpoint % 2).expect("two");
             self.arrivals.push((remote, address));
             self.parties
                 .push(Some(Party::new(name, party, conduct, socket)));
@@ -397,19 +418,22 @@ impl World {
             });
             Time::from_nanos(now)
         });
-        let generation = &mut self.generations[generation];
+        let server = generation;
+        let generation = &mut self.generations[server];
         let limit = Arc::clone(generation.limit());
+        let before = limit.live();
         let state = &mut generation.lanes[lane];
         let cut = state.turn(now)?;
         if state.stats.panics.value() > 0 {
             return Err(Violation::new("panic", last_panic()));
         }
         let (live, max) = (limit.live(), limit.max());
-        if live > max {
+        // A lowered limit leaves the sessions that there are, and lets none begin.
+        if live > max.max(before) {
             let what = format!("{live} sessions, {max} allowed");
             return Err(Violation::new("I9", what));
         }
-        if live == max {
+        if live >= max {
             with(|kernel| {
                 kernel.marks.strike(Fault::LowLimit);
                 kernel.pass(Mark::LimitReached);
@@ -425,6 +449,7 @@ impl World {
                 return Err(Violation::new("I7", "sessions were reset without an abort"));
             }
         }
+        self.note_switches(server);
         self.check_permits()
     }
 }

@@ -18,10 +18,15 @@ pub(super) struct World {
     pub(super) parties: Vec<Option<Party>>,
     /// A client's source and destination, by the client's index.
     pub(super) addresses: Vec<(SocketAddr, SocketAddr)>,
-    pub(super) listeners: Vec<SockRef>,
+    /// Of the upstreams, with their addresses.
+    pub(super) listeners: Vec<(SockRef, SocketAddr)>,
     /// Per accepted connection of an upstream: corelane's address, and the endpoint.
     pub(super) arrivals: Vec<(Option<SocketAddr>, SocketAddr)>,
     pub(super) generations: Vec<Generation>,
+    /// The number of the last reload, refused ones included.
+    pub(super) reloads: usize,
+    /// Configurations of reloads, in order.
+    pub(super) applied: Vec<Applied>,
     pub(super) was_aborted: bool,
     /// The process was killed: only the peers' observations remain to be checked.
     pub(super) was_killed: bool,
@@ -31,6 +36,17 @@ pub(super) struct World {
     pub(super) roused: Vec<u32>,
     /// The process is frozen until this time, while the network and the peers continue.
     pub(super) frozen_until: u64,
+}
+
+/// The configuration of a reload.
+#[derive(Clone, Debug)]
+pub(super) struct Applied {
+    pub(super) server: usize,
+    pub(super) number: usize,
+    /// When it was applied.
+    pub(super) at: u64,
+    /// When the last lane had switched.
+    pub(super) on_all_lanes: Option<u64>,
 }
 
 impl World {

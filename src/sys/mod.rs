@@ -136,10 +136,10 @@ pub use sim::now;
 pub(crate) use sim::{
     EventFd, OsSocket, Pipe, accept, acknowledged_total, bind_shared, bind_source, borrow, connect,
     fin_on_close, is_closed, is_connecting, is_nonblocking, is_readable, is_writable, listen,
-    local_address, prefer_listeners_from, recv, reset_on_close, send, send_room, set_congestion,
-    set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment, set_nodelay,
-    set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout, shutdown_write,
-    stream_socket, take_error, trim_heap, turn_away, unacknowledged, unread,
+    local_address, port_is_taken, prefer_listeners_from, recv, reset_on_close, send, send_room,
+    set_congestion, set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment,
+    set_nodelay, set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout,
+    shutdown_write, stream_socket, take_error, trim_heap, turn_away, unacknowledged, unread,
 };
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use socket::fin_on_close;
@@ -159,12 +159,12 @@ pub(crate) use unix::is_inherited;
 pub(crate) use unix::stream_socket;
 #[cfg(unix)]
 pub(crate) use unix::{
-    ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources, port_is_taken, shortage_remedy,
+    ConnectStart, Region, SPREADS_LISTENERS, is_out_of_resources, shortage_remedy,
 };
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use unix::{
     accept, bind_shared, bind_source, borrow, connect, is_nonblocking, is_readable, is_writable,
-    recv, send,
+    port_is_taken, recv, send,
 };
 #[cfg(windows)]
 pub use windows::file_limit;

@@ -51,6 +51,16 @@ pub(crate) enum Bug {
     ResetTakenForRefusal,
     /// The kernel closes the sockets of a killed process by FIN.
     KilledByFin,
+    /// A stopped accept loop closes its listener before the backlog is served.
+    BacklogDropped,
+    /// A raised limit wakes no task that waits for a permit.
+    RaiseForgotten,
+    /// A handed-over connection gets the oldest context of its listener's index.
+    HandedToOldest,
+    /// A listening point that stays keeps the context of the configuration before.
+    PointNotSwitched,
+    /// An accept loop that waits for a client keeps its context.
+    ContextKept,
 }
 
 #[cfg(not(feature = "sim"))]
@@ -95,6 +105,11 @@ impl Bug {
         Self::TimeBeforeInput,
         Self::ResetTakenForRefusal,
         Self::KilledByFin,
+        Self::BacklogDropped,
+        Self::RaiseForgotten,
+        Self::HandedToOldest,
+        Self::PointNotSwitched,
+        Self::ContextKept,
     ];
 
     /// Switches a defect on for this thread, or all off.

@@ -69,10 +69,23 @@ fn found(bug: Bug) -> Option<(u64, Violation)> {
     found
 }
 
-/// Whether the world of a seed may show a defect. One world in two hundred has bulk transfers.
+/// Whether the world of a seed may show a defect. One world in two hundred has bulk transfers, one
+/// in ten reloads.
 fn may_show(bug: Bug, seed: u64) -> bool {
-    let of_bulk = bug == Bug::SpliceResidueForgotten;
-    !of_bulk || Plan::new(seed, &Cut::NOTHING).faults.has(Fault::Bulk)
+    let needed = match bug {
+        Bug::SpliceResidueForgotten => Fault::Bulk,
+        Bug::BacklogDropped
+        | Bug::RaiseForgotten
+        | Bug::HandedToOldest
+        | Bug::PointNotSwitched
+        | Bug::ContextKept => Fault::Reloaded,
+        _ => return true,
+    };
+    let faults = Plan::new(seed, &Cut::NOTHING).faults;
+    // A stop would show a dropped backlog, too.
+    let stops = [Fault::DrainEarly, Fault::Reconfigured];
+    let has_stop = stops.iter().any(|&fault| faults.has(fault));
+    faults.has(needed) && !(bug == Bug::BacklogDropped && has_stop)
 }
 
 /// Makes a test of each defect.
@@ -117,4 +130,9 @@ bites! {
     finds_time_before_input: TimeBeforeInput,
     finds_a_reset_taken_for_a_refusal: ResetTakenForRefusal,
     finds_a_fin_of_a_killed_process: KilledByFin,
+    finds_a_backlog_that_is_dropped: BacklogDropped,
+    finds_a_raised_limit_that_wakes_nobody: RaiseForgotten,
+    finds_a_hand_over_to_the_oldest_context: HandedToOldest,
+    finds_a_point_that_is_not_switched: PointNotSwitched,
+    finds_a_context_that_is_kept: ContextKept,
 }

@@ -246,6 +246,14 @@ pub(crate) fn bind_shared(address: SocketAddr, freebind: bool) -> io::Result<OsS
     Ok(unix::bind_shared(address, freebind)?.into())
 }
 
+pub(crate) fn port_is_taken(address: SocketAddr, freebind: bool) -> io::Result<bool> {
+    if is_installed() {
+        let taken = with(|kernel| kernel.port_is_taken(address));
+        return taken.map_err(io::Error::from_raw_os_error);
+    }
+    unix::port_is_taken(address, freebind)
+}
+
 pub(crate) fn listen(socket: SocketRef<'_>, backlog: u32) -> io::Result<()> {
     let simulation = |kernel: &mut super::Kernel, number| {
         kernel.listen(number, backlog);

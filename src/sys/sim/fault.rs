@@ -73,6 +73,7 @@ numbered! {
         GraceEnds,
         Reconfigured,
         Killed,
+        Reloaded,
     }
 }
 
@@ -140,6 +141,10 @@ numbered! {
         DrainedInTime,
         GraceOver,
         TwoGenerations,
+        LanesApart,
+        ReloadRefused,
+        ReloadWaited,
+        EarlierGenerationEnded,
         LaneFellAsleep,
         TimerFired,
         SecondEndpointTried,
@@ -179,16 +184,15 @@ impl Faults {
 /// How often each fault has struck and each mark was passed.
 #[derive(Clone, Debug)]
 pub struct Marks {
-    struck: [u64; 64],
-    passed: [u64; 64],
+    struck: [u64; Fault::ALL.len()],
+    passed: [u64; Mark::ALL.len()],
 }
 
 impl Default for Marks {
     fn default() -> Self {
-        let none = [0; 64];
         Self {
-            struck: none,
-            passed: none,
+            struck: [0; Fault::ALL.len()],
+            passed: [0; Mark::ALL.len()],
         }
     }
 }
@@ -212,7 +216,7 @@ impl Marks {
 
     /// Adds the counts of a further world.
     pub fn add(&mut self, other: &Self) {
-        let both = |mine: &mut [u64; 64], theirs: &[u64; 64]| {
+        let both = |mine: &mut [u64], theirs: &[u64]| {
             mine.iter_mut().zip(theirs).for_each(|(m, t)| *m += t);
         };
         both(&mut self.struck, &other.struck);

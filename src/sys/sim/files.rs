@@ -57,10 +57,27 @@ impl Kernel {
 
     pub(super) fn listen_at(&mut self, index: u32, backlog: usize) {
         let sock = &mut self.socks[index as usize];
-        sock.stage = Stage::Listening;
         sock.backlog = backlog;
+        if std::mem::replace(&mut sock.stage, Stage::Listening) == Stage::Listening {
+            // listen(2) again changes the backlog.
+            return;
+        }
         let address = sock.local.expect("bound before");
         self.listeners.push((address, index));
+    }
+
+    /// The addresses that sockets listen on, in the order of listen(2).
+    pub(crate) fn listening(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().map(|&(address, _)| address)
+    }
+
+    /// Whether bind(2) without `SO_REUSEPORT` finds a listener of this address. A new process
+    /// during an upgrade gets the sockets of its predecessor, and does not ask.
+    pub(crate) fn port_is_taken(&self, address: SocketAddr) -> Result<bool> {
+        if !self.may_open(1) {
+            return Err(libc::EMFILE);
+        }
+        Ok(!self.is_upgrading && self.listening().any(|other| other == address))
     }
 
     /// accept(2).
@@ -83,6 +100,7 @@ impl Kernel {
         let index = self.socks[listener as usize].queue.pop_front()?;
         let sock = &mut self.socks[index as usize];
         (sock.is_waiting, sock.was_accepted) = (false, true);
+        sock.accepted_at = self.now;
         if sock.is_dead() {
             self.pass(Mark::AbortedInTheBacklog);
         }

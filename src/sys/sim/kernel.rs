@@ -107,6 +107,8 @@ pub(crate) struct Closed {
     /// Since when the peer had acknowledged everything; the end of time if bytes were
     /// unacknowledged or the connection was dead.
     pub(crate) acknowledged_since: u64,
+    /// When corelane accepted the connection; 0 of a connection to an upstream.
+    pub(crate) accepted_at: u64,
 }
 
 /// The kernel of a world. A thread has a single kernel at a time.
@@ -138,6 +140,8 @@ pub(crate) struct Kernel {
     order: u64,
     pub(super) outside_addresses: u32,
     pub(super) bound_ports: u16,
+    /// A second server starts, as in an upgrade.
+    pub(crate) is_upgrading: bool,
 }
 
 impl Kernel {
@@ -166,6 +170,7 @@ impl Kernel {
             order: 0,
             outside_addresses: 0,
             bound_ports: 0,
+            is_upgrading: false,
         }
     }
 
@@ -195,6 +200,15 @@ impl Kernel {
     /// Wakes a client or an upstream after a while.
     pub(crate) fn wake_actor(&mut self, actor: u32, after: u64) {
         self.at(self.now.saturating_add(after), Event::Actor(actor));
+    }
+
+    /// Wakes an actor at this time if the time is still to come.
+    pub(crate) fn wake_later(&mut self, actor: u32, at: u64) -> bool {
+        let is_later = at > self.now;
+        if is_later {
+            self.at(at, Event::Actor(actor));
+        }
+        is_later
     }
 
     /// When the next thing happens.

@@ -329,7 +329,7 @@ impl Kernel {
                 sock.local.unwrap_or(NOWHERE),
                 sock.remote.unwrap_or(NOWHERE),
             );
-            let (read, written) = (sock.read, sock.written);
+            let (read, written, accepted_at) = (sock.read, sock.written, sock.accepted_at);
             let outstanding = !sock.output.is_empty() || sock.unacknowledged > 0;
             let acknowledged_since = if outstanding || sock.is_dead() {
                 u64::MAX
@@ -345,6 +345,7 @@ impl Kernel {
                 unread: unread_bytes,
                 unread_since,
                 acknowledged_since,
+                accepted_at,
             });
         }
         let sock = &mut self.socks[index as usize];

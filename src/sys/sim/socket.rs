@@ -61,6 +61,7 @@ pub(super) struct Sock {
     pub(super) is_waiting: bool,
     /// corelane has accepted the socket.
     pub(super) was_accepted: bool,
+    pub(super) accepted_at: u64,
 
     // Written here.
     pub(super) output: VecDeque<u8>,
