@@ -523,6 +523,7 @@ mod tests {
     /// The sockets of a removed listener serve the backlog for a while, on a port of this process.
     #[cfg(target_os = "linux")]
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own thread")]
     fn a_removed_listener_can_be_added_again_at_once() {
         let mut turned = Turned::new();
         let port = turned.configure(&echo(&["one"]))[0].port();
