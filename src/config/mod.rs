@@ -59,7 +59,7 @@ pub(crate) use log::{Log, LogFormat, LogLevel, LogTarget};
 pub(crate) use on_removed::OnRemoved;
 pub(crate) use process::Process;
 pub(crate) use runtime::{Lanes, MaxSessions, Pin, PollerChoice, Runtime};
-pub(crate) use sandbox::{Sandbox, SandboxMode};
+pub(crate) use sandbox::{ConnectPorts, Sandbox, SandboxMode};
 pub(crate) use shutdown::Shutdown;
 pub(crate) use socket::{Keepalive, SocketOptions};
 pub(crate) use source::Source;

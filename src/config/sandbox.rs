@@ -16,11 +16,18 @@ use super::value::{self, Value};
 pub(crate) struct Sandbox {
     /// Whether the sandbox forbids, only logs, or is absent; `sandbox.mode`.
     pub mode: SandboxMode,
-    /// TCP ports for later configurations to bind, besides the ports of this configuration, in
-    /// ranges; `sandbox.bind_ports`.
-    pub bind_ports: Vec<RangeInclusive<u16>>,
-    /// The same for connections; `sandbox.connect_ports`.
-    pub connect_ports: Vec<RangeInclusive<u16>>,
+    /// The TCP ports to connect to; `sandbox.connect_ports`.
+    pub connect_ports: ConnectPorts,
+}
+
+/// The TCP ports to connect to, for the life of the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ConnectPorts {
+    Any,
+    /// The ports of the endpoints of the first configuration.
+    Configured,
+    /// The ports in these ranges, besides the ports of the first configuration.
+    Listed(Vec<RangeInclusive<u16>>),
 }
 
 /// How strict the sandbox is.
@@ -41,44 +48,47 @@ const MODES: &[(&str, SandboxMode)] = &[
 ];
 
 /// The form of a list of ports.
-const PORTS: &str =
-    "\"any\", a port, a range such as \"8000-8099\", or a list of them, [443, \"8000-8099\"]";
+const PORTS: &str = "\"any\", \"configured\", a port, a range such as \"8000-8099\", or a list of \
+                     them, [443, \"8000-8099\"]";
 
 impl Sandbox {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let mode = value::word("a mode", MODES);
         Self {
             mode: section.optional("mode", SandboxMode::On, mode),
-            bind_ports: section.optional("bind_ports", Vec::new(), ports),
-            connect_ports: section.optional("connect_ports", Vec::new(), ports),
+            connect_ports: section.optional("connect_ports", ConnectPorts::Any, ports),
         }
     }
 
     pub(super) fn keys(&self) -> Keys {
         let Self {
             mode,
-            bind_ports,
             connect_ports,
         } = self;
         let range = |range: &RangeInclusive<u16>| match (range.start(), range.end()) {
             (first, last) if first == last => first.to_string(),
             (first, last) => format!("{first}-{last}"),
         };
-        let ports = |ports: &[RangeInclusive<u16>]| Effective::texts(ports.iter().map(range));
+        let ports = match connect_ports {
+            ConnectPorts::Any => Effective::text("any"),
+            ConnectPorts::Configured => Effective::text("configured"),
+            ConnectPorts::Listed(ranges) => Effective::texts(ranges.iter().map(range)),
+        };
         Keys::default()
             .on_restart("mode", Effective::text(value::word_of(MODES, mode)))
-            .on_restart("bind_ports", ports(bind_ports))
-            .on_restart("connect_ports", ports(connect_ports))
+            .on_restart("connect_ports", ports)
     }
 }
 
-/// Ports and ranges of ports; a single port or range needs no list. `"any"` is all ports.
-fn ports(value: &Value<'_>) -> Result<Vec<RangeInclusive<u16>>, Reported> {
-    match (value.text(), value.number()) {
-        (Some("any"), _) => Ok(vec![0..=u16::MAX]),
+/// A word, or ports and ranges of ports; a single port or range needs no list.
+fn ports(value: &Value<'_>) -> Result<ConnectPorts, Reported> {
+    let ranges = match (value.text(), value.number()) {
+        (Some("any"), _) => return Ok(ConnectPorts::Any),
+        (Some("configured"), _) => return Ok(ConnectPorts::Configured),
         (Some(_), _) | (_, Some(_)) => value::all(slice::from_ref(value), range),
         (None, None) => value::all(&value.elements("a list of ports", PORTS)?, range),
-    }
+    };
+    ranges.map(ConnectPorts::Listed)
 }
 
 /// A port, `443`, or a range, `"8000-8099"`.

@@ -148,7 +148,8 @@ fn serve(
     change_account(&config.process, first.sockets()).map_err(|error| error.placed(config))?;
     let sandbox = Sandbox::apply(config, fixed.options.back_end);
     let options = sandbox.options(fixed.options);
-    let threads = start_lanes(&fixed, options, &sender).map_err(system(NO_THREAD))?;
+    let threads = sandbox.starting(|| start_lanes(&fixed, options, &sender));
+    let threads = threads.map_err(system(NO_THREAD))?;
 
     let reloads = Reloads::new(
         origin.clone(),
@@ -161,7 +162,11 @@ fn serve(
     let mut server = Server::new(events, sender.clone(), threads, reloads);
     server.answer_with(Answers::new());
     let pollers = server.await_start(fixed.lanes.len())?;
-    let orders = control.serve(&server.lanes, &pollers.of_lanes, sender, log.cloned());
+    let (lanes, log) = (&server.lanes, log.cloned());
+    let orders = server
+        .reloads
+        .sandbox
+        .starting(|| control.serve(lanes, &pollers.of_lanes, sender, log));
     server.orders = Some(orders.map_err(system("cannot start the control plane"))?);
     first.listen().map_err(|error| error.placed(config))?;
     server.switch(first);
@@ -174,7 +179,12 @@ fn serve(
         fixed.options.pool.buffers_max,
         server.remotes(),
     );
-    watch(server.remotes(), reached.clone(), server.bounds()).map_err(system(NO_THREAD))?;
+    let (remotes, counters, bounds) = (server.remotes(), reached.clone(), server.bounds());
+    let watching = server
+        .reloads
+        .sandbox
+        .starting(|| watch(remotes, counters, bounds));
+    watching.map_err(system(NO_THREAD))?;
     server.reloads.sandbox.close();
     let signal = server.serve()?;
     server.reloads.service.remove_files();

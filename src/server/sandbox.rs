@@ -4,15 +4,14 @@
 //! a later configuration is applied. The log names layers absent from this kernel; the server
 //! serves without these layers.
 
-use std::backtrace::Backtrace;
 use std::collections::BTreeSet;
 use std::env;
 use std::io;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::error::ServerError;
-use crate::config::{Bind, BindTo, Config, Listener, LogTarget, SandboxMode};
+use crate::config::{Bind, BindTo, Config, ConnectPorts, Listener, LogTarget, SandboxMode};
 use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
 use crate::sys::sandbox::{self, FileRight, Landlocked, Permitted, Unexpected};
@@ -20,8 +19,6 @@ use crate::sys::sandbox::{self, FileRight, Landlocked, Permitted, Unexpected};
 /// The limits of the process.
 #[derive(Debug, Default)]
 pub(super) struct Sandbox {
-    /// The permitted TCP ports to bind; `None` for all.
-    bind: Option<BTreeSet<u16>>,
     /// The permitted TCP ports to connect to; `None` for all.
     connect: Option<BTreeSet<u16>>,
     /// The fate of unexpected system calls; `None` without a filter.
@@ -32,8 +29,8 @@ pub(super) struct Sandbox {
     writable: Option<Vec<PathBuf>>,
     /// The files of unix sockets at the start.
     unix: Vec<PathBuf>,
-    /// Keeps the folders of the rules.
-    _landlock: Option<Landlocked>,
+    /// Keeps the folders of the rules, and restricts further threads.
+    landlock: Option<Landlocked>,
     /// The layers in force, and the absent layers, for the log.
     holds: Vec<String>,
     lacks: Vec<String>,
@@ -54,8 +51,6 @@ impl Sandbox {
                 "log"
             }
             SandboxMode::On => {
-                // With RUST_BACKTRACE: reads the names of functions while files are open to it.
-                drop(Backtrace::capture().to_string());
                 sandbox.privileges();
                 sandbox.rings(back_end);
                 sandbox.files_and_ports(config);
@@ -78,9 +73,37 @@ impl Sandbox {
         LaneOptions { poller, ..options }
     }
 
+    /// Runs `start` so that the threads it starts cannot bind TCP ports: only the main thread,
+    /// which reads no bytes of the network, opens listeners of later configurations.
+    pub(super) fn starting<T: Send>(
+        &self,
+        start: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        let Some(landlock) = &self.landlock else {
+            return start();
+        };
+        // A thread inherits the rules of the thread that starts it.
+        let parent = || {
+            if let Err(error) = landlock.forbid_binding() {
+                tracing::warn!(%error, "the sandbox lets more than the main thread bind TCP ports");
+            }
+            start()
+        };
+        thread::scope(|scope| {
+            let parent = thread::Builder::new()
+                .name("starting".to_owned())
+                .spawn_scoped(scope, parent)?;
+            let panicked = |_| Err(io::Error::other("a panic at the start of a thread"));
+            parent.join().unwrap_or_else(panicked)
+        })
+    }
+
     /// Gives up new threads, rings and event queues, which only the start needs. Called when every
     /// thread has opened its rings and queues.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&mut self) {
+        if let Some(landlock) = &mut self.landlock {
+            landlock.close();
+        }
         let Some(unexpected) = self.unexpected else {
             return;
         };
@@ -98,18 +121,12 @@ impl Sandbox {
                 lacks.extend(self.lacks_bind(index, listener, bind));
             }
         }
-        // A range is named once.
-        lacks.dedup_by(|(one, _), (other, _)| one == other);
         for (index, upstream) in config.upstreams.iter().enumerate() {
             for (place, endpoint) in upstream.endpoints.iter().enumerate() {
                 if !permits(self.connect.as_ref(), endpoint.port()) {
                     let key = format!("upstream[{index}].endpoints[{place}]");
-                    lacks.push((key, no_port(endpoint.port(), "connect_ports")));
+                    lacks.push((key, no_port(endpoint.port())));
                 }
-            }
-            if !upstream.source.is_empty() && !permits(self.bind.as_ref(), 0) {
-                let key = format!("upstream[{index}].source");
-                lacks.push((key, no_port(0, "bind_ports")));
             }
         }
         if log_folder(config).is_some_and(|folder| !self.permits_in(&folder)) {
@@ -124,11 +141,6 @@ impl Sandbox {
 
     /// The key and the remedy for an address of a listener.
     fn lacks_bind(&self, index: usize, of: &Listener, bind: &Bind) -> Option<(String, String)> {
-        if let Some(address) = bind.tcp() {
-            let port = address.port();
-            let remedy = || (bind.key(index), no_port(port, "bind_ports"));
-            return (!permits(self.bind.as_ref(), port)).then(remedy);
-        }
         let file = unix_file(bind)?;
         if !self.permits_in(&folder_of(file)) {
             let remedy = no_file("name a file in the folder of a present one");
@@ -174,7 +186,7 @@ impl Sandbox {
                 return self.lacks.push(lacking);
             }
         };
-        let (bind, connect) = (bind_ports(config), connect_ports(config));
+        let connect = connect_ports(config);
         let files = files(config);
         let files: Vec<_> = files
             .iter()
@@ -182,12 +194,11 @@ impl Sandbox {
             .collect();
         let permitted = Permitted {
             files: &files,
-            bind: bind.as_ref(),
             connect: connect.as_ref(),
             abstract_sockets: manager_is_abstract(),
         };
         match sandbox::landlock(abi, &permitted) {
-            Ok(landlocked) => self._landlock = Some(landlocked),
+            Ok(landlocked) => self.landlock = Some(landlocked),
             Err(error) => {
                 let lacking = format!("files and TCP ports by Landlock ABI {abi} ({error})");
                 return self.lacks.push(lacking);
@@ -201,14 +212,13 @@ impl Sandbox {
             let lacking = format!("TCP ports (Landlock ABI {first})");
             return self.lacks.push(lacking);
         }
-        let count = |ports: &Option<BTreeSet<u16>>| match ports {
+        let to_connect = match &connect {
             Some(ports) => ports.len().to_string(),
             None => "any".to_owned(),
         };
-        let (to_bind, to_connect) = (count(&bind), count(&connect));
-        let holding = format!("TCP ports (bind {to_bind}, connect {to_connect})");
+        let holding = format!("TCP ports (bind on the main thread alone, connect {to_connect})");
         self.holds.push(holding);
-        (self.bind, self.connect) = (bind, connect);
+        self.connect = connect;
     }
 
     fn calls(&mut self, unexpected: Unexpected) {
@@ -235,10 +245,10 @@ fn permits(ports: Option<&BTreeSet<u16>>, port: u16) -> bool {
     ports.is_none_or(|ports| ports.contains(&port))
 }
 
-fn no_port(port: u16, list: &str) -> String {
+fn no_port(port: u16) -> String {
     format!(
         "the sandbox of the running process does not permit port {port}; restart, and write \
-         sandbox.{list} = \"any\", or ports and ranges, to need no restart next time"
+         sandbox.connect_ports = \"any\", or ports and ranges, to need no restart next time"
     )
 }
 
@@ -252,6 +262,8 @@ fn files(config: &Config) -> Vec<(PathBuf, FileRight)> {
         .iter()
         .map(|path| (PathBuf::from(path), FileRight::Read))
         .collect();
+    // A backtrace reads the names of the functions when a panic needs them.
+    files.extend(env::current_exe().ok().map(|exe| (exe, FileRight::Read)));
     // The folder, since an editor replaces the file; for a symbolic link, the target's folder, too.
     let file = Path::new(config.source.name());
     let target = file.canonicalize().ok();
@@ -318,40 +330,23 @@ fn manager_is_abstract() -> bool {
     name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"@"))
 }
 
-fn bind_ports(config: &Config) -> Option<BTreeSet<u16>> {
-    let mut ports = written(&config.sandbox.bind_ports)?;
-    let listeners = config.listeners.iter();
-    ports.extend(
-        listeners
-            .flat_map(Listener::addresses)
-            .map(|address| address.port()),
-    );
-    // A source address is bound with a port of the system's choice.
-    let has_source = config.upstreams.iter().any(|one| !one.source.is_empty());
-    ports.extend(has_source.then_some(0));
-    Some(ports)
-}
-
+/// The permitted ports; `None` for all.
 fn connect_ports(config: &Config) -> Option<BTreeSet<u16>> {
-    let mut ports = written(&config.sandbox.connect_ports)?;
+    let listed = match &config.sandbox.connect_ports {
+        ConnectPorts::Any => return None,
+        ConnectPorts::Configured => &[][..],
+        ConnectPorts::Listed(ranges) => ranges,
+    };
     let endpoints = config.upstreams.iter().flat_map(|one| &one.endpoints);
-    ports.extend(endpoints.map(|endpoint| endpoint.port()));
-    Some(ports)
-}
-
-/// The ports of a key; `None` for all.
-fn written(ranges: &[RangeInclusive<u16>]) -> Option<BTreeSet<u16>> {
-    match ranges.contains(&(0..=u16::MAX)) {
-        true => None,
-        false => Some(ranges.iter().cloned().flatten().collect()),
-    }
+    let configured = endpoints.map(|endpoint| endpoint.port());
+    Some(listed.iter().cloned().flatten().chain(configured).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
-    use super::{Sandbox, Unexpected, bind_ports, connect_ports, unix_files, writable};
+    use super::{Sandbox, Unexpected, connect_ports, unix_files, writable};
     use crate::config::Config;
 
     const UPSTREAM: &str = "[[upstream]]\nname = 'u'\n";
@@ -365,7 +360,6 @@ mod tests {
     fn lacks(first: &str, second: &str) -> Vec<String> {
         let first = config(first);
         let sandbox = Sandbox {
-            bind: bind_ports(&first),
             connect: connect_ports(&first),
             writable: Some(writable(&first)),
             unexpected: Some(Unexpected::Refused),
@@ -382,26 +376,21 @@ mod tests {
 
     #[test]
     fn a_reload_is_told_what_it_lacks_with_the_remedy() {
+        let configured = "[sandbox]\nconnect_ports = 'configured'\n";
         let first = format!("bind = '127.0.0.1:1'\n{UPSTREAM}endpoints = ['10.0.0.1:7']");
         let second = format!(
             "bind = ['127.0.0.1:1', '127.0.0.1:2-3']\n{UPSTREAM}endpoints = ['10.0.0.1:7', \
              '10.0.0.1:8']\nsource = ['127.0.0.1']"
         );
-        let said = lacks(&first, &second);
-        assert_eq!(said.len(), 3, "{said:?}");
-        for (said, part) in said.iter().zip([
-            "t.toml:5: listener[0].bind[1] = '127.0.0.1:2-3': the sandbox of the running process \
-             does not permit port 2; restart, and write sandbox.bind_ports",
-            "upstream[0].endpoints[1] = '10.0.0.1:8': the sandbox of the running process does \
-             not permit port 8; restart, and write sandbox.connect_ports",
-            "upstream[0].source = ['127.0.0.1']: the sandbox of the running process does not \
-             permit port 0; restart, and write sandbox.bind_ports",
-        ]) {
-            assert!(said.contains(part), "{said}");
-        }
+        // Any listener, and under the default any endpoint.
+        assert!(lacks(&first, &second).is_empty());
+        let said = lacks(&format!("{first}\n{configured}"), &second);
+        let expected = "upstream[0].endpoints[1] = '10.0.0.1:8': the sandbox of the running \
+                        process does not permit port 8; restart, and write sandbox.connect_ports";
+        assert!(said.len() == 1 && said[0].contains(expected), "{said:?}");
         // New addresses at the same ports need no further right.
         let others = format!("bind = '127.0.0.2:1'\n{UPSTREAM}endpoints = ['10.0.0.2:7']");
-        assert!(lacks(&first, &others).is_empty());
+        assert!(lacks(&format!("{first}\n{configured}"), &others).is_empty());
         let log = |file: &str| format!("{first}\n[log]\ntarget = '{file}'");
         assert!(lacks(&log("/var/log/c/a"), &log("/var/log/c/b")).is_empty());
         let said = lacks(&log("/var/log/c/a"), &log("/var/log/a"));
@@ -421,8 +410,8 @@ mod tests {
         );
         let said = lacks(&unix("/run/c/a"), &owned("/run/c/b"));
         assert!(said[0].contains("listener[0].unix"), "{said:?}");
-        for ports in ["'any'", "[2, 3, 0, '8-9']"] {
-            let sandbox = format!("[sandbox]\nbind_ports = {ports}\nconnect_ports = {ports}");
+        for ports in ["'any'", "8", "['8-9', 1]"] {
+            let sandbox = format!("[sandbox]\nconnect_ports = {ports}");
             let said = lacks(&format!("{first}\n{sandbox}"), &second);
             assert!(said.is_empty(), "{said:?}");
         }

@@ -11,14 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::{
-    Server, accept, connect, dead_address, echo, listener, on_both, ping, proxy, spawn, until,
+    Server, accept, connect, dead_address, echo, listener, on_both, ping, proxy, runtime, spawn,
+    until,
 };
-
-/// The process's configuration, in which later ones may use other ports.
-fn runtime(poller: &str, lanes: usize) -> String {
-    let sandbox = "[sandbox]\nbind_ports = \"any\"\nconnect_ports = \"any\"\n";
-    sandbox.to_owned() + &crate::support::runtime(poller, lanes)
-}
 
 impl Server {
     /// Writes the file of the configuration anew, as an editor does.

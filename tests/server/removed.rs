@@ -161,8 +161,7 @@ fn sessions_of_a_removed_endpoint_stay_drain_or_are_reset() {
             ("on_removed = \"drain\"\ndrain_over = \"1s\"", true),
             ("on_removed = \"reset\"", true),
         ] {
-            let log = "log.level = \"debug\"\nsandbox.connect_ports = \"any\"\n".to_owned()
-                + &runtime(poller, 2);
+            let log = "log.level = \"debug\"\n".to_owned() + &runtime(poller, 2);
             let text = |at: &[SocketAddr]| log.clone() + &proxy(at) + rule + "\n";
             let mut server = Server::start(&text(&[first_at]));
             let old = connect(server.address("proxy"));

@@ -18,9 +18,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::{
-    Bind, BindForm, BindTo, Config, Control, DEFAULT, Keepalive, Lanes, Listener, Log, LogFormat,
-    LogLevel, LogTarget, MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime,
-    Sandbox, SandboxMode, Service, Shutdown, SocketOptions, Source, Timeouts, UnixFile, Upstream,
+    Bind, BindForm, BindTo, Config, ConnectPorts, Control, DEFAULT, Keepalive, Lanes, Listener,
+    Log, LogFormat, LogLevel, LogTarget, MaxSessions, OnRemoved, Pin, PollerChoice, Process,
+    Reason, Runtime, Sandbox, SandboxMode, Service, Shutdown, SocketOptions, Source, Timeouts,
+    UnixFile, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -127,8 +128,7 @@ fn the_default_means_what_its_comments_say() {
         },
         sandbox: Sandbox {
             mode: SandboxMode::On,
-            bind_ports: vec![],
-            connect_ports: vec![],
+            connect_ports: ConnectPorts::Any,
         },
         log: Log {
             level: LogLevel::Info,
@@ -279,15 +279,19 @@ fn the_sandbox_is_read() {
     ] {
         assert_eq!(sandbox(&format!("mode = '{word}'")).mode, mode);
     }
-    let ports = |key: &str| sandbox(&format!("bind_ports = {key}")).bind_ports;
-    assert_eq!(
-        ports("[443, '8000-8099', '0']"),
-        [443..=443, 8000..=8099, 0..=0]
-    );
-    assert_eq!(ports("'1-2'"), [1..=2]);
-    assert_eq!(ports("7"), [7..=7]);
-    assert_eq!(ports("'any'"), [0..=65535]);
-    assert_eq!(sandbox("connect_ports = [1]").connect_ports, [1..=1]);
+    let ports = |key: &str| sandbox(&format!("connect_ports = {key}")).connect_ports;
+    for (key, ranges) in [
+        (
+            "[443, '8000-8099', '0']",
+            vec![443..=443, 8000..=8099, 0..=0],
+        ),
+        ("'1-2'", vec![1..=2]),
+        ("7", vec![7..=7]),
+    ] {
+        assert_eq!(ports(key), ConnectPorts::Listed(ranges));
+    }
+    assert_eq!(ports("'any'"), ConnectPorts::Any);
+    assert_eq!(ports("'configured'"), ConnectPorts::Configured);
 }
 
 #[test]

@@ -189,16 +189,23 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "[sandbox]\nmode = true\nbind_ports = [1, '9-8', '7 - x', 65536]\nconnect_ports = false",
+        "[sandbox]\nmode = true\nconnect_ports = [1, '9-8', '7 - x', 65536]",
         &[
             "4: sandbox.mode = true: not a mode; write \"on\", \"log\" or \"off\"",
-            "5: sandbox.bind_ports[1] = '9-8': the range ends before it begins; write \"8-9\"",
-            "5: sandbox.bind_ports[2] = '7 - x': not a port or a range; write \"any\", a port, a \
-             range such as \"8000-8099\", or a list of them, [443, \"8000-8099\"]",
-            "5: sandbox.bind_ports[3] = 65536: out of range; write 0 to 65535: the ports that TCP \
-             has",
-            "6: sandbox.connect_ports = false: not a list of ports; write \"any\", a port, a range \
-             such as \"8000-8099\", or a list of them, [443, \"8000-8099\"]",
+            "5: sandbox.connect_ports[1] = '9-8': the range ends before it begins; write \"8-9\"",
+            "5: sandbox.connect_ports[2] = '7 - x': not a port or a range; write \"any\", \
+             \"configured\", a port, a range such as \"8000-8099\", or a list of them, [443, \
+             \"8000-8099\"]",
+            "5: sandbox.connect_ports[3] = 65536: out of range; write 0 to 65535: the ports that \
+             TCP has",
+        ],
+    ),
+    (
+        "[sandbox]\nconnect_ports = false",
+        &[
+            "4: sandbox.connect_ports = false: not a list of ports; write \"any\", \
+             \"configured\", a port, a range such as \"8000-8099\", or a list of them, [443, \
+             \"8000-8099\"]",
         ],
     ),
     (

@@ -22,18 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A thread's number and the error, 0 for none.
 const ANSWER_BYTES: usize = 8;
 
-/// The descriptors of the ruleset and of the answers, for the handler.
+/// The descriptors of the rulesets (-1 for none) and of the answers, for the handler.
 static RULESET: AtomicI32 = AtomicI32::new(-1);
+static OF_OTHERS: AtomicI32 = AtomicI32::new(-1);
 static ANSWERS: AtomicI32 = AtomicI32::new(-1);
 
-/// Restricts all threads, the calling thread last. Looks again for threads started meanwhile by an
-/// unrestricted thread.
+/// Restricts all threads, the calling thread last, and the other threads by `of_others` as well.
+/// Looks again for threads started meanwhile by an unrestricted thread.
 ///
 /// # Errors
 /// The first error of a thread; `TimedOut` for a thread without an answer.
-pub(super) fn restrict(ruleset: &OwnedFd) -> io::Result<()> {
+pub(super) fn restrict(ruleset: &OwnedFd, of_others: Option<&OwnedFd>) -> io::Result<()> {
     let (mut answers, sender) = io::pipe()?;
     RULESET.store(ruleset.as_raw_fd(), Release);
+    OF_OTHERS.store(of_others.map_or(-1, AsRawFd::as_raw_fd), Release);
     ANSWERS.store(sender.as_raw_fd(), Release);
     let before = handle_by(on_signal as *const () as libc::sighandler_t)?;
     let mut restricted = BTreeSet::from([thread_id()]);
@@ -53,12 +55,20 @@ pub(super) fn restrict(ruleset: &OwnedFd) -> io::Result<()> {
     handle_by(before)?;
     result?;
     // Last, since the restricted may not read the list of threads.
-    restrict_caller(ruleset.as_raw_fd())
+    forbid_new_privileges()?;
+    restrict_caller(ruleset)
 }
 
-/// Sets no_new_privs on the calling thread and restricts it. Safe in a signal handler.
-fn restrict_caller(ruleset: i32) -> io::Result<()> {
-    forbid_new_privileges()?;
+/// Restricts the calling thread, which has no_new_privs.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn restrict_caller(ruleset: &OwnedFd) -> io::Result<()> {
+    restrict_by(ruleset.as_raw_fd())
+}
+
+/// Safe in a signal handler.
+fn restrict_by(ruleset: i32) -> io::Result<()> {
     // SAFETY: no pointers.
     match unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0) } {
         0 => Ok(()),
@@ -68,7 +78,13 @@ fn restrict_caller(ruleset: i32) -> io::Result<()> {
 
 extern "C" fn on_signal(_signal: libc::c_int) {
     let before = io::Error::last_os_error();
-    let result = restrict_caller(RULESET.load(Acquire));
+    let result = forbid_new_privileges().and_then(|()| {
+        restrict_by(RULESET.load(Acquire))?;
+        match OF_OTHERS.load(Acquire) {
+            -1 => Ok(()),
+            of_others => restrict_by(of_others),
+        }
+    });
     let code = result.map_or_else(|error| error.raw_os_error().unwrap_or(-1), |()| 0);
     let mut answer = [0; ANSWER_BYTES];
     answer[..4].copy_from_slice(&thread_id().to_ne_bytes());

@@ -58,6 +58,9 @@ const ABSTRACT_SOCKETS: u64 = 1 << 0;
 /// The restriction of this process.
 #[derive(Debug)]
 pub(crate) struct Landlocked {
+    /// The further restriction of every thread but the first; `None` from a kernel without rules on
+    /// ports.
+    no_bind: Option<OwnedFd>,
     /// Descriptors of files below `/proc`. A rule is about an inode, and procfs makes a new inode
     /// for a folder once the kernel has forgotten the former inode.
     _kept: Vec<File>,
@@ -97,6 +100,7 @@ pub(crate) fn landlock_abi() -> io::Result<u32> {
 }
 
 /// Restricts every thread of this process, and sets no_new_privs on each, as the kernel requires.
+/// The calling thread alone can still bind TCP ports.
 ///
 /// # Errors
 /// The kernel's. Some threads may be restricted by then.
@@ -104,7 +108,7 @@ pub(crate) fn landlock(abi: u32, permitted: &Permitted<'_>) -> io::Result<Landlo
     let handled = RulesetAttributes {
         files: files_of(abi),
         ports: match abi >= LANDLOCK_ABI_TCP {
-            true => permitted.bind.map_or(0, |_| BIND) | permitted.connect.map_or(0, |_| CONNECT),
+            true => permitted.connect.map_or(0, |_| CONNECT),
             false => 0,
         },
         scoped: match abi >= ABI_SCOPE && !permitted.abstract_sockets {
@@ -131,21 +135,49 @@ pub(crate) fn landlock(abi: u32, permitted: &Permitted<'_>) -> io::Result<Landlo
             kept.push(folder);
         }
     }
-    for (ports, bit) in [(permitted.bind, BIND), (permitted.connect, CONNECT)] {
-        for port in ports
-            .into_iter()
-            .flatten()
-            .filter(|_| handled.ports & bit != 0)
-        {
-            let rule = PortAttributes {
-                permitted: bit,
-                port: (*port).into(),
-            };
-            add(&ruleset, PORT, &rule)?;
-        }
+    let ports = permitted.connect.into_iter().flatten();
+    for port in ports.filter(|_| handled.ports != 0) {
+        add_port(&ruleset, CONNECT, *port)?;
     }
-    every_thread::restrict(&ruleset)?;
-    Ok(Landlocked { _kept: kept })
+    let no_bind = (abi >= LANDLOCK_ABI_TCP).then(no_bind).transpose()?;
+    every_thread::restrict(&ruleset, no_bind.as_ref())?;
+    Ok(Landlocked {
+        no_bind,
+        _kept: kept,
+    })
+}
+
+impl Landlocked {
+    /// Takes the right to bind TCP ports from the calling thread and from the threads it starts.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn forbid_binding(&self) -> io::Result<()> {
+        let ruleset = self.no_bind.as_ref();
+        ruleset.map_or(Ok(()), every_thread::restrict_caller)
+    }
+
+    /// Closes the descriptor for further restrictions, once all threads run.
+    pub(crate) fn close(&mut self) {
+        self.no_bind = None;
+    }
+}
+
+/// A ruleset without TCP ports to bind. Port 0, a port of the system's choice, is for source
+/// addresses.
+fn no_bind() -> io::Result<OwnedFd> {
+    let ruleset = ruleset(&RulesetAttributes {
+        files: 0,
+        ports: BIND,
+        scoped: 0,
+    })?;
+    add_port(&ruleset, BIND, 0)?;
+    Ok(ruleset)
+}
+
+fn add_port(ruleset: &OwnedFd, permitted: u64, port: u16) -> io::Result<()> {
+    let port = port.into();
+    add(ruleset, PORT, &PortAttributes { permitted, port })
 }
 
 /// The rights on files known to this version.

@@ -18,8 +18,6 @@ pub(crate) enum FileRight {
 pub(crate) struct Permitted<'p> {
     /// Files and folders; absent paths are left out.
     pub(crate) files: &'p [(&'p Path, FileRight)],
-    /// TCP ports to bind; `None` for all.
-    pub(crate) bind: Option<&'p BTreeSet<u16>>,
     /// TCP ports to connect to; `None` for all.
     pub(crate) connect: Option<&'p BTreeSet<u16>>,
     /// Whether sends to abstract unix sockets of foreign programs are permitted.

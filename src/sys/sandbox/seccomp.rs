@@ -164,11 +164,12 @@ const OF_WAITS: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OF_WAITS: &[c_long] = &[libc::SYS_epoll_pwait, libc::SYS_ppoll];
 
-/// The calls of the start alone: threads, pollers, CPUs, this very filter. A ring of an intruder
-/// would run operations past the filters.
+/// The calls of the start alone: threads and their rules, pollers, CPUs, this very filter. A ring
+/// of an intruder would run operations past the filters.
 const START: &[c_long] = &[
     libc::SYS_clone,
     libc::SYS_io_uring_setup,
+    libc::SYS_landlock_restrict_self,
     libc::SYS_sched_setaffinity,
     libc::SYS_seccomp,
     libc::SYS_timerfd_create,

@@ -84,32 +84,34 @@ fn files_and_ports() {
     let bound = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let [known, unknown] = [bound(), bound()].map(|one| (one.local_addr().unwrap(), one));
     let connect = BTreeSet::from([known.0.port()]);
-    let bind = BTreeSet::from([0]);
+    let program = env::current_exe().unwrap();
     let files: Vec<(&Path, FileRight)> = vec![
         (&read, FileRight::Read),
         (&remove, FileRight::Remove),
         (&write, FileRight::Write),
         (Path::new("/nowhere"), FileRight::Read),
+        // For the names of functions.
+        (Path::new("/proc/self"), FileRight::Read),
+        (&program, FileRight::Read),
     ];
     // A thread that runs already.
     let (ask, asked) = channel::<PathBuf>();
     let (answer, answered) = channel();
+    let port = known.0.port();
     let earlier = thread::Builder::new().spawn(move || {
         for path in asked {
             answer.send(code(File::open(path))).unwrap();
         }
+        binds(port)
     });
 
     let permitted = Permitted {
         files: &files,
-        bind: Some(&bind),
         connect: Some(&connect),
         abstract_sockets: false,
     };
     let abi = landlock_abi().unwrap();
-    drop(Backtrace::force_capture().to_string());
     let landlocked = landlock(abi, &permitted).unwrap();
-    // The names are in memory since the first backtrace.
     let backtrace = Backtrace::force_capture().to_string();
     assert!(backtrace.contains("tests::files_and_ports"), "{backtrace}");
 
@@ -125,9 +127,6 @@ fn files_and_ports() {
     if abi >= LANDLOCK_ABI_TCP {
         drop(TcpStream::connect(known.0).unwrap());
         assert_eq!(code(TcpStream::connect(unknown.0)), libc::EACCES);
-        drop(bound());
-        let other = (Ipv4Addr::LOCALHOST, known.0.port());
-        assert_eq!(code(TcpListener::bind(other)), libc::EACCES);
     }
     // Landlock has no rules for UDP.
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -136,8 +135,25 @@ fn files_and_ports() {
         ask.send(path.join("file")).unwrap();
         assert_eq!(answered.recv().unwrap(), expected);
     }
-    drop((ask, landlocked));
-    earlier.unwrap().join().unwrap();
+    drop(ask);
+    if abi >= LANDLOCK_ABI_TCP {
+        // Bound already, but permitted.
+        assert_eq!(binds(port), [0, libc::EADDRINUSE]);
+        let others = [0, libc::EACCES];
+        assert_eq!(earlier.unwrap().join().unwrap(), others);
+        let started = || {
+            landlocked.forbid_binding().unwrap();
+            thread::scope(|scope| scope.spawn(|| binds(port)).join().unwrap())
+        };
+        let later = thread::scope(|scope| scope.spawn(started).join().unwrap());
+        assert_eq!(later, others);
+    }
+    drop(landlocked);
+}
+
+/// The errors of a bind to a port of the system's choice and to this port.
+fn binds(port: u16) -> [i32; 2] {
+    [0, port].map(|port| code(TcpListener::bind((Ipv4Addr::LOCALHOST, port))))
 }
 
 #[test]
@@ -199,6 +215,9 @@ fn calls() {
         let code_page = (libc::PROT_READ | libc::PROT_EXEC).into();
         assert_eq!(raw(libc::SYS_mmap, [0, 4096, code_page, 0]), libc::EPERM);
     }
+    // A panic reads the program for its message.
+    let backtrace = Backtrace::force_capture().to_string();
+    assert!(backtrace.contains("tests::calls"), "{backtrace}");
     // Threads and rings, until the start is over.
     let thread = || {
         code(
