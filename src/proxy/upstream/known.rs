@@ -20,7 +20,8 @@ pub struct KnownUpstreams {
 }
 
 impl KnownUpstreams {
-    /// Forgets upstreams and endpoints that no generation has any more. Looks at all of them: once a
+    /// Forgets upstreams and endpoints that no generation has any more. Looks at all of them: once
+    /// a
     /// reload, not once an upstream.
     pub(crate) fn forget_unused(&mut self) {
         self.turns.retain(|_, turns| turns.strong_count() > 0);
