@@ -6,7 +6,7 @@
 
 work=$(mktemp -d)
 machine=$work/machine
-nspawn='' children=()
+nspawn=''
 
 say() { printf '\n=== %s\n' "$*"; }
 fail() {
@@ -15,10 +15,18 @@ fail() {
     exit 1
 }
 
+# end PID...: ends children of this script that still run; the number of one that has ended may be
+# another process by now.
+end() {
+    local child
+    for child in "$@"; do
+        if [[ " $(jobs -rp | tr '\n' ' ') " == *" $child "* ]]; then kill "$child"; fi
+    done
+}
 finish() {
     local code=$? child
-    for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done
-    if [[ -n $nspawn ]]; then
+    for child in $(jobs -rp); do [[ $child == "$nspawn" ]] || end "$child"; done
+    if [[ " $(jobs -rp | tr '\n' ' ') " == *" $nspawn "* ]]; then
         # nspawn's own answer to TERM is an orderly power-off; the limit of `timeout` stands behind it.
         kill -TERM "$nspawn" 2>/dev/null || true
         wait "$nspawn" 2>/dev/null || true
