@@ -228,8 +228,13 @@ impl Listener {
             .with_descriptor(|socket| sys::listen(socket, backlog))
     }
 
-    /// Lets the later drop close the socket in order.
+    /// Ends the listening with an empty backlog, and lets the later drop close the socket in order.
     pub fn end(&self) {
+        if self.kind == ListenerKind::Tcp {
+            // io_uring closes some turns later, and until then the kernel counts the socket among
+            // the listeners of the port. Where it cannot be ended at once, the close does it.
+            drop(self.socket.with_descriptor(sys::stop_listening));
+        }
         if self.kind != ListenerKind::Inherited {
             self.socket.close_by(Close::Fin);
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::SockRef;
 
 #[cfg(not(feature = "sim"))]
-pub(crate) use super::listener_filter::{prefer_listeners_from, turn_away};
+pub(crate) use super::listener_filter::{prefer_listeners_from, stop_listening, turn_away};
 use super::system_call::{NO_SIGNAL, checked, retry};
 
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).

@@ -1,7 +1,8 @@
-//! Filters that decide which listener gets a new connection.
+//! Which listener of a port gets a new connection: filters, and the end of a listener.
 #![expect(unsafe_code, reason = "a system call")]
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::{SockFilter, SockRef};
@@ -30,6 +31,12 @@ pub(crate) fn turn_away(listener: BorrowedFd<'_>) -> io::Result<()> {
         SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX),
     ];
     SockRef::from(&listener).attach_filter(&filter)
+}
+
+/// Ends the listening at once, while the descriptor stays open (`shutdown(2)`, which resets what
+/// waits in the backlog). The address is free for another listener.
+pub(crate) fn stop_listening(listener: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&listener).shutdown(Shutdown::Read)
 }
 
 /// Makes the kernel choose among the listeners of a port at random (`SO_ATTACH_REUSEPORT_CBPF`,

@@ -101,7 +101,7 @@ pub(crate) use kqueue::Kqueue;
 pub(crate) use linux::{
     EventFd, Pipe, acknowledged_total, is_closed, is_connecting, prefer_listeners_from, send_room,
     set_congestion, set_fast_open, set_fast_open_connect, set_largest_segment, set_notsent_lowat,
-    set_user_timeout, trim_heap, turn_away, unacknowledged,
+    set_user_timeout, stop_listening, trim_heap, turn_away, unacknowledged,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
@@ -119,7 +119,7 @@ pub(crate) use not_linux::{
     is_connecting, is_listened_on, is_unix_listened_on, is_without_splice, limit_arenas,
     listen_overflows, memory_limits, monotonic_micros, prefer_listeners_from, set_fast_open,
     set_fast_open_connect, set_freebind, set_largest_segment, set_notsent_lowat, set_user_timeout,
-    thread_id, thread_progress, trim_heap, turn_away,
+    stop_listening, thread_id, thread_progress, trim_heap, turn_away,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use notify::NotifySocket;
@@ -139,7 +139,8 @@ pub(crate) use sim::{
     local_address, port_is_taken, prefer_listeners_from, recv, reset_on_close, send, send_room,
     set_congestion, set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment,
     set_nodelay, set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout,
-    shutdown_write, stream_socket, take_error, trim_heap, turn_away, unacknowledged, unread,
+    shutdown_write, stop_listening, stream_socket, take_error, trim_heap, turn_away,
+    unacknowledged, unread,
 };
 #[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use socket::fin_on_close;

@@ -152,6 +152,11 @@ pub(crate) fn turn_away(_listener: SocketRef<'_>) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// The close ends the listening.
+pub(crate) fn stop_listening(_listener: SocketRef<'_>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// These systems have no choice among the listeners of a port.
 pub(crate) fn prefer_listeners_from(_: SocketRef<'_>, _: usize, _: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())

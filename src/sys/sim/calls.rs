@@ -184,6 +184,11 @@ pub(crate) fn turn_away(listener: SocketRef<'_>) -> io::Result<()> {
     either(listener, simulation, listener_filter::turn_away)
 }
 
+pub(crate) fn stop_listening(listener: SocketRef<'_>) -> io::Result<()> {
+    let simulation = |_: &mut super::Kernel, _| Ok(());
+    either(listener, simulation, listener_filter::stop_listening)
+}
+
 /// A client whose SYN goes to a listener that turns away tries again.
 pub(crate) fn prefer_listeners_from(
     listener: SocketRef<'_>,

@@ -29,7 +29,7 @@ pub(crate) use self::calls::{
     local_address, port_is_taken, prefer_listeners_from, recv, reset_on_close, send, send_room,
     set_congestion, set_fast_open, set_fast_open_connect, set_keepalive, set_largest_segment,
     set_nodelay, set_notsent_lowat, set_receive_buffer, set_send_buffer, set_user_timeout,
-    shutdown_write, take_error, trim_heap, turn_away, unacknowledged, unread,
+    shutdown_write, stop_listening, take_error, trim_heap, turn_away, unacknowledged, unread,
 };
 pub use self::calls::{OsSocket, RealSocket, now, stream_socket};
 pub use self::fault::{Fault, Faults, Mark, Marks, Random};
