@@ -116,6 +116,11 @@ impl Generation {
         self.service.is_closing()
     }
 
+    /// Whether a socket of any configuration serves clients.
+    pub(super) fn is_accepting(&self) -> bool {
+        !self.handoff.is_over()
+    }
+
     /// Lanes that have switched to the last configuration.
     pub(super) fn switched_lanes(&self) -> usize {
         self.lanes.len() - self.unswitched.load(Relaxed)

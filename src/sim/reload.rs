@@ -34,8 +34,11 @@ impl World {
         let state =
             || with(|kernel| (kernel.listening().collect::<Vec<_>>(), kernel.descriptors()));
         let before = state();
+        // An address that the server gave up may still belong to a server that stops: its sockets
+        // serve their clients, at the limit on sessions for long.
+        let has_predecessor = self.generations[..server].iter().any(|g| g.is_accepting());
         if let Err(error) = self.generations[server].reload(&version) {
-            if !self.plan.faults.has(Fault::FewDescriptors) {
+            if !self.plan.faults.has(Fault::FewDescriptors) && !has_predecessor {
                 return Err(Violation::new("I7", format!("no reload: {error}")));
             }
             let after = state();

@@ -185,7 +185,10 @@ pub(crate) fn turn_away(listener: SocketRef<'_>) -> io::Result<()> {
 }
 
 pub(crate) fn stop_listening(listener: SocketRef<'_>) -> io::Result<()> {
-    let simulation = |_: &mut super::Kernel, _| Ok(());
+    let simulation = |kernel: &mut super::Kernel, number| {
+        kernel.stop_listening(number);
+        Ok(())
+    };
     either(listener, simulation, listener_filter::stop_listening)
 }
 

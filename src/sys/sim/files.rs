@@ -83,6 +83,9 @@ impl Kernel {
     /// accept(2).
     pub(crate) fn accept(&mut self, descriptor: i32) -> Result<(i32, SocketAddr)> {
         let listener = self.socket(descriptor);
+        if self.socks[listener as usize].stage != Stage::Listening {
+            return Err(libc::EINVAL);
+        }
         // Linux also checks the limit before the backlog.
         if !self.may_open(1) {
             self.marks.strike(Fault::FewDescriptors);
@@ -325,6 +328,12 @@ impl Kernel {
     pub(crate) fn turn_away(&mut self, descriptor: i32) {
         let index = self.socket(descriptor);
         self.socks[index as usize].turns_away = true;
+    }
+
+    /// shutdown(2) of a listener: the address is free before the descriptor is closed.
+    pub(crate) fn stop_listening(&mut self, descriptor: i32) {
+        let index = self.socket(descriptor);
+        self.end_listening(index);
     }
 
     pub(crate) fn set_reset_on_close(&mut self, descriptor: i32, resets: bool) {

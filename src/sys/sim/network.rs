@@ -350,7 +350,7 @@ impl Kernel {
         }
         let sock = &mut self.socks[index as usize];
         match sock.stage {
-            Stage::Listening => self.stop_listening(index),
+            Stage::Listening => self.end_listening(index),
             Stage::Open if unread => {
                 self.pass(Mark::ResetForUnreadInput);
                 self.reset(index);
@@ -376,7 +376,7 @@ impl Kernel {
         }
     }
 
-    fn stop_listening(&mut self, index: u32) {
+    pub(super) fn end_listening(&mut self, index: u32) {
         self.listeners.retain(|&(_, listener)| listener != index);
         while let Some(waiting) = self.socks[index as usize].queue.pop_front() {
             self.pass(Mark::BacklogResetByClose);
