@@ -12,7 +12,7 @@ use super::limit::Permit;
 use super::listener_context::ListenerContext;
 use super::spare::Spares;
 use crate::net::Accepted;
-use crate::runtime::{Bug, Seat, either, seeded, yield_now};
+use crate::runtime::{Bug, Seat, Time, either, seeded, yield_now};
 
 /// Connections accepted in a row before the accept loop yields, so that a storm does not starve
 /// sessions.
@@ -57,14 +57,18 @@ pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext
         drop(spares.fill(&context.service));
         // Before the accept, so as not to miss a session's end in between.
         let alone = context.limit.live() == 0;
-        let connection = match taken.take().map_or_else(|| listener.accept_last(), Ok) {
+        let accept_last = || listener.accept_last().map(|last| (last, point.now()));
+        let connection = match taken.take().map_or_else(accept_last, Ok) {
             Ok(connection) => Some(connection),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => match listener.seal() {
                 true => continue,
                 false => break,
             },
             Err(_) if alone || !listener.has_client() => break,
-            Err(_) => accept_later(&point, &mut seats, &mut spares, true).await,
+            Err(_) => {
+                let accepted = accept_later(&point, &mut seats, &mut spares, true).await;
+                accepted.map(|accepted| (accepted, point.now()))
+            }
         };
         if let Some(connection) = connection {
             drop(context);
@@ -80,7 +84,7 @@ async fn serve(
     point: &AcceptPoint,
     seats: &mut Seats,
     spares: &mut Spares,
-    taken: &mut Option<Accepted>,
+    taken: &mut Option<(Accepted, Time)>,
     deliver: &impl Fn(&Rc<ListenerContext>, Admitted),
 ) -> ! {
     let mut streak = 0;
@@ -97,7 +101,8 @@ async fn serve(
             *taken = match accepted {
                 Ok(accepted) => Some(accepted),
                 Err(_) => accept_later(point, seats, spares, false).await,
-            };
+            }
+            .map(|accepted| (accepted, point.now()));
         }
         point.resumed().await;
         if taken.is_some() {
@@ -120,7 +125,7 @@ async fn serve(
 /// Delivers a connection to the point's present listener.
 fn admit(
     point: &AcceptPoint,
-    connection: Accepted,
+    (connection, accepted): (Accepted, Time),
     permit: Permit,
     spares: &mut Spares,
     deliver: &impl Fn(&Rc<ListenerContext>, Admitted),
@@ -129,6 +134,7 @@ fn admit(
     let reserved = spares.reserve(&context.service);
     let admitted = Admitted {
         connection,
+        accepted,
         permit,
         reserved,
     };

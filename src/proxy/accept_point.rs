@@ -12,7 +12,7 @@ use super::limit::Permit;
 use super::listener_context::ListenerContext;
 use super::spare::Spares;
 use crate::net::Listener;
-use crate::runtime::{Latch, Seat};
+use crate::runtime::{Latch, Seat, Time};
 
 /// The common state of an accept loop and the driver of the lane.
 #[derive(Debug)]
@@ -89,6 +89,11 @@ impl AcceptPoint {
             Poll::Pending
         })
         .await;
+    }
+
+    /// The time of the lane's turn.
+    pub(super) fn now(&self) -> Time {
+        self.context.borrow().lane.now()
     }
 
     /// The listener of the next connection.

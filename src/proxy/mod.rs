@@ -12,6 +12,7 @@ mod close;
 mod close_model;
 mod deadline;
 mod end_reason;
+mod ended;
 mod handoff;
 mod limit;
 mod listener_context;

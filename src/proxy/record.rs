@@ -11,9 +11,10 @@ use std::time::Duration;
 use super::admission::Admission;
 use super::deadline::Timeouts;
 use super::end_reason::EndReason;
+use super::ended::Ended;
 use super::listener_context::ListenerContext;
 use super::upstream::Lease;
-use crate::runtime::{Description, ErrorCode, PeerAddress, SessionId, Time};
+use crate::runtime::{Description, ErrorCode, Legs, PeerAddress, SessionId, Time};
 
 /// A client's address. Every session keeps an address until its end, so the large kind is boxed.
 #[derive(Debug)]
@@ -51,8 +52,13 @@ pub(super) struct Record {
     id: SessionId,
     client: Client,
     start: Time,
+    /// Microseconds from the accept to the start: the wait for a permit and the way to another lane.
+    waited_us: u32,
     /// Microseconds from the start to the answer of an endpoint; `UNCONNECTED` without an answer.
     connect_us: Cell<u32>,
+    /// Microseconds from the start to the first byte of the endpoint for the client;
+    /// `UNCONNECTED` before.
+    first_byte_us: u32,
     /// For the endpoint of the present try, or the endpoint that has answered.
     pub(super) lease: Lease,
     /// Endpoints tried, at most 100.
@@ -108,14 +114,18 @@ impl Identity {
 const UNCONNECTED: u32 = u32::MAX;
 
 impl Record {
-    /// A session that begins now.
-    pub(super) fn new(admission: Admission, client: PeerAddress) -> Self {
+    /// A session that begins now, of a connection accepted at this time.
+    pub(super) fn new(admission: Admission, client: PeerAddress, accepted: Time) -> Self {
+        let start = admission.listener_context().lane.now();
+        let waited = start.since(accepted).as_micros();
         Self {
             id: admission.listener_context().ids.next(),
             client: client.into(),
-            start: admission.listener_context().lane.now(),
+            start,
+            waited_us: u32::try_from(waited).unwrap_or(u32::MAX),
             admission,
             connect_us: Cell::new(UNCONNECTED),
+            first_byte_us: UNCONNECTED,
             lease: Lease::none(),
             tries: Cell::new(0),
             line: Line::Due(None),
@@ -126,10 +136,14 @@ impl Record {
 
     /// The endpoint of the lease has just answered.
     pub(super) fn set_connected(&self) {
-        let took = self.age().as_micros();
-        let longest = UNCONNECTED - 1;
-        let took = u32::try_from(took).map_or(longest, |took| took.min(longest));
-        self.connect_us.set(took);
+        self.connect_us.set(self.age_us());
+    }
+
+    /// Bytes of the endpoint may have gone to the client.
+    pub(super) fn note_first_byte(&mut self) {
+        if self.first_byte_us == UNCONNECTED && self.to_client > 0 {
+            self.first_byte_us = self.age_us();
+        }
     }
 
     /// Sets the reason of the end.
@@ -178,15 +192,21 @@ impl Record {
         self.listener_context().lane.now().since(self.start)
     }
 
-    /// Logs the session, once, with the error of the connection that failed. The error is an
-    /// argument, since an idle session has no room for one.
-    pub(super) fn log(&mut self, error: Option<ErrorCode>) {
+    /// The age in microseconds, below `UNCONNECTED`.
+    fn age_us(&self) -> u32 {
+        let longest = UNCONNECTED - 1;
+        let age = u32::try_from(self.age().as_micros());
+        age.map_or(longest, |age| age.min(longest))
+    }
+
+    /// Reports the end of the session, once, with the error of the connection that failed. The error
+    /// is an argument, since an idle session has no room for one. `legs` asks the kernel for the
+    /// connections, which are still open.
+    pub(super) fn finish(&mut self, error: Option<ErrorCode>, legs: impl FnOnce() -> Legs) {
         let Line::Due(reason) = mem::replace(&mut self.line, Line::Written) else {
             return;
         };
         let context = self.admission.listener_context();
-        let connect_us = self.connect_us.get();
-        let connect_us = (connect_us != UNCONNECTED).then_some(connect_us);
         let endpoint = self.connected_endpoint();
         if let Some(upstream) = context.service.upstream() {
             self.lease.release(upstream);
@@ -197,26 +217,28 @@ impl Record {
         } else {
             EndReason::Shutdown
         };
-        tracing::debug!(
-            listener = &*context.name,
-            session = self.id.0,
-            lane = context.lane_index,
-            client = %self.client.address(),
-            endpoint = endpoint.map(tracing::field::display),
-            tries = self.tries.get(),
-            connect_us,
-            total_us = u64::try_from(self.age().as_micros()).ok(),
-            from_client_bytes = self.from_client,
-            to_client_bytes = self.to_client,
-            ended = %reason.unwrap_or(without),
-            error = error.filter(|_| reason.is_some()).map(tracing::field::display),
-            "session"
-        );
+        let known = |us: u32| (us != UNCONNECTED).then_some(us);
+        let ended = Ended {
+            context,
+            id: self.id,
+            client: self.client.address(),
+            endpoint,
+            tries: self.tries.get(),
+            waited_us: self.waited_us,
+            connect_us: known(self.connect_us.get()),
+            first_byte_us: known(self.first_byte_us),
+            total: self.age(),
+            from_client: self.from_client,
+            to_client: self.to_client,
+            reason: reason.unwrap_or(without),
+            error: error.filter(|_| reason.is_some()),
+        };
+        ended.report(legs);
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.log(None);
+        self.finish(None, Legs::default);
     }
 }

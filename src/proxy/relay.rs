@@ -48,7 +48,7 @@ const NOTHING: u64 = u64::MAX;
 const STALL_MIN: Duration = Duration::from_secs(15);
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Relay<Echo>>() <= 160 && size_of::<Relay<Proxied>>() <= 208);
+const _: () = assert!(size_of::<Relay<Echo>>() <= 168 && size_of::<Relay<Proxied>>() <= 216);
 
 /// The far end of a session, seen from the client.
 pub(super) trait Far: Unpin {
@@ -168,7 +168,9 @@ impl<F: Far> Relay<F> {
                     self.up.step(&self.client, upstream, session);
                     session.moved = &mut self.record.to_client;
                     down.step(upstream, &self.client, session);
-                    self.up.ended && down.ended
+                    let ended = self.up.ended && down.ended;
+                    self.record.note_first_byte();
+                    ended
                 }
             };
             self.note_reason();
@@ -302,6 +304,15 @@ impl<F: Far> Relay<F> {
     }
 }
 
+/// The connections in the kernel's view: a system call for each.
+fn legs(client: &Peer, far: &impl Far) -> Legs {
+    let of = |peer: &Peer| peer.stream.tcp_info();
+    Legs {
+        client: of(client),
+        upstream: far.parts().and_then(|(upstream, _)| of(upstream)),
+    }
+}
+
 impl<F: Far> Future for Relay<F> {
     type Output = ();
 
@@ -329,11 +340,7 @@ impl<F: Far> Session for Relay<F> {
     }
 
     fn legs(&self) -> Legs {
-        let of = |peer: &Peer| peer.stream.tcp_info();
-        Legs {
-            client: of(&self.client),
-            upstream: self.far.parts().and_then(|(upstream, _)| of(upstream)),
-        }
+        legs(&self.client, &self.far)
     }
 
     fn ask_to_end(mut self: Pin<&mut Self>, why: EndRequest) {
@@ -346,6 +353,13 @@ impl<F: Far> Drop for Relay<F> {
         // On every path, also when the lane drops the session halfway.
         self.timer.disarm(self.client.stream.lane());
         (self.record.from_client, self.record.to_client) = self.moved();
-        self.record.log(self.failure());
+        let failure = self.failure();
+        let Self {
+            record,
+            client,
+            far,
+            ..
+        } = self;
+        record.finish(failure, || legs(client, far));
     }
 }

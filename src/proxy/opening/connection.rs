@@ -10,6 +10,7 @@ use crate::proxy::record::Record;
 use crate::proxy::relay::{Echo, Far, Proxied, Relay};
 use crate::proxy::spare::Reserved;
 use crate::proxy::upstream::FirstBytes;
+use crate::runtime::Legs;
 
 /// A connection without a relay. Its drop resets the client: a FIN could pass for an empty answer.
 pub(super) struct Connection {
@@ -66,7 +67,7 @@ impl Connection {
     pub(super) fn finish(mut self, ended: Result<(), Failure>, opening: Option<&Context<'_>>) {
         if let Err(failure) = ended {
             self.record.end(failure.reason);
-            return self.record.log(failure.error);
+            return self.record.finish(failure.error, Legs::default);
         }
         self.record.from_client = self.first_bytes.sent.get() as u64;
         match self.upstream.take() {

@@ -9,13 +9,11 @@ use super::connection::Connection;
 use super::control::OpeningControl;
 use super::{choose, dial};
 use crate::net::Stream;
-use crate::proxy::admission::Admission;
 use crate::proxy::end_reason::Failure;
-use crate::proxy::limit::Permit;
 use crate::proxy::listener_context::ListenerContext;
 use crate::proxy::record::Record;
 use crate::proxy::spare::Reserved;
-use crate::runtime::{Either, PeerAddress, either};
+use crate::runtime::{Either, either};
 
 /// Makes `any_is_on` and `walk` of the steps.
 macro_rules! steps {
@@ -43,18 +41,13 @@ steps! {
 }
 
 /// Begins the session of a connection. `reserved` is for a service with an upstream.
-pub(in crate::proxy) fn start(
-    (client, peer): (Stream, PeerAddress),
-    permit: Permit,
-    listener_context: &Rc<ListenerContext>,
-    reserved: Option<Reserved>,
-) {
-    let admission = Admission::new(Rc::clone(listener_context), permit);
-    let connection = Connection::new(client, Record::new(admission, peer), reserved);
-    if any_is_on(listener_context) {
+pub(in crate::proxy) fn start(client: Stream, record: Record, reserved: Option<Reserved>) {
+    let is_any_on = any_is_on(record.listener_context());
+    let connection = Connection::new(client, record, reserved);
+    if is_any_on {
+        let lane = connection.client.lane().clone();
         let control = OpeningControl::new(&connection.record);
         let opening = open(connection, Rc::clone(&control));
-        let lane = &listener_context.lane;
         lane.spawn_controlled(&"opening", control, opening);
     } else {
         connection.finish(Ok(()), None);

@@ -16,7 +16,7 @@ use crate::proxy::{
     AcceptPoint, AdminState, Admitted, KnownUpstreams, ListenerContext, Service, SessionLimit,
     SharedListener, Upstream, UpstreamOptions, accept,
 };
-use crate::runtime::{Lane, LaneOptions};
+use crate::runtime::{Lane, LaneOptions, Time};
 use crate::sys;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -212,7 +212,7 @@ fn a_panic_in_a_session_releases_its_lease() {
     let context = &proxying.listener_context;
     let permit = context.limit.try_acquire().unwrap();
     let admission = Admission::new(Rc::clone(context), permit);
-    let record = Record::new(admission, endpoint.into());
+    let record = Record::new(admission, endpoint.into(), Time::ZERO);
     record.lease.take(&proxying.upstream, 0);
     assert_eq!(proxying.live(), [1]);
     proxying.lane.handle().spawn(&"session", async move {

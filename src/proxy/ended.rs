@@ -1,0 +1,62 @@
+//! A session that has ended: what the log, the metrics and the access log say about it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::end_reason::EndReason;
+use super::listener_context::ListenerContext;
+use crate::runtime::{ErrorCode, Legs, PeerAddress, SessionId};
+
+/// The facts about a session at its end. Bytes, times and the reason are final.
+#[derive(Debug)]
+pub(super) struct Ended<'c> {
+    pub(super) context: &'c ListenerContext,
+    pub(super) id: SessionId,
+    pub(super) client: PeerAddress,
+    /// The endpoint that has answered.
+    pub(super) endpoint: Option<SocketAddr>,
+    /// Endpoints tried, at most 100.
+    pub(super) tries: u8,
+    /// Microseconds from the accept to the begin of the session.
+    pub(super) waited_us: u32,
+    /// Microseconds from the begin to the answer of the endpoint.
+    pub(super) connect_us: Option<u32>,
+    /// Microseconds from the begin to the first byte of the endpoint for the client.
+    pub(super) first_byte_us: Option<u32>,
+    /// From the begin to the end.
+    pub(super) total: Duration,
+    /// Bytes from the client accepted by the kernel for the far end.
+    pub(super) from_client: u64,
+    /// Bytes accepted by the kernel for the client.
+    pub(super) to_client: u64,
+    pub(super) reason: EndReason,
+    /// The error of the connection that failed.
+    pub(super) error: Option<ErrorCode>,
+}
+
+impl Ended<'_> {
+    /// Reports to whoever wants to know. `legs` costs a system call for each connection.
+    pub(super) fn report(&self, _legs: impl FnOnce() -> Legs) {
+        self.log();
+    }
+
+    fn log(&self) {
+        tracing::debug!(
+            listener = &*self.context.name,
+            session = self.id.0,
+            lane = self.context.lane_index,
+            client = %self.client,
+            endpoint = self.endpoint.map(tracing::field::display),
+            tries = self.tries,
+            waited_us = self.waited_us,
+            connect_us = self.connect_us,
+            first_byte_us = self.first_byte_us,
+            total_us = u64::try_from(self.total.as_micros()).ok(),
+            from_client_bytes = self.from_client,
+            to_client_bytes = self.to_client,
+            ended = %self.reason,
+            error = self.error.map(tracing::field::display),
+            "session"
+        );
+    }
+}
