@@ -1,4 +1,4 @@
-//! A lane's counters. Each counter has one writer, its lane; every thread may read.
+//! A lane's counters. Each counter has one writer, its lane or the watchdog; every thread may read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,10 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds, without a locked instruction; for the counter's own lane only.
+    /// Adds, without a locked instruction; for the counter's own writer only.
     pub fn add(&self, n: u64) {
         self.0
             .store(self.value().wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Raises the value to `n` if it is lower, as [`Counter::add`] does.
+    pub fn raise_to(&self, n: u64) {
+        self.0.store(self.value().max(n), Ordering::Relaxed);
     }
 
     /// The present value.
@@ -45,6 +50,10 @@ pub struct LaneStats {
     pub received_bytes: Counter,
     /// Bytes sent.
     pub sent_bytes: Counter,
+    /// Stalls: turns of 50 ms or longer. Written by the watchdog's thread.
+    pub stalls: Counter,
+    /// The longest stall in microseconds, to within 25 ms. Written by the watchdog's thread.
+    pub stall_longest_us: Counter,
 }
 
 impl LaneStats {

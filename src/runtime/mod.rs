@@ -55,7 +55,7 @@ pub use self::task_timer::{Elapsed, Sleep, timeout, yield_now};
 #[cfg(feature = "sim")]
 pub(crate) use self::timer::TICK;
 pub(crate) use self::waitlist::{Seat, Waitlist};
-pub(crate) use self::watchdog::{Pulse, Watchdog};
+pub(crate) use self::watchdog::{Pulse, Seen, Watchdog};
 pub use crate::poller::Close;
 pub(crate) use crate::sys::{Bug, seeded};
 pub(crate) use crate::sys::{ErrorCode, PeerAddress, TcpInfo, Time};

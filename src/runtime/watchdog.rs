@@ -67,19 +67,35 @@ pub(crate) struct Stall {
     pub lasted: Duration,
 }
 
+/// What a watchdog saw of a lane that does not turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// A turn has become a stall, which goes on.
+    Began(Stall),
+    /// The stall has ended. It is the stall of the last `Began`, with its whole length to within
+    /// an interval of the looks.
+    Ended(Stall),
+}
+
 /// The state of a watchdog for one lane. Pure logic, called at intervals.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Watchdog {
     turns: u64,
     /// When this turn was first seen to last, and the CPU time that the lane had had by then.
     since: Option<(Time, Duration)>,
-    reported: bool,
+    /// The stall of this turn, as last seen.
+    stall: Option<Stall>,
 }
 
 impl Watchdog {
-    /// Checks a heartbeat; reports a stalled lane, once per stall.
-    pub(crate) fn look(&mut self, heart: &Heartbeat, now: Time) -> Option<Stall> {
+    /// Checks a heartbeat; reports the begin and the end of a stall, each once.
+    pub(crate) fn look(&mut self, heart: &Heartbeat, now: Time) -> Option<Seen> {
         self.look_with(heart, now, || sys::thread_progress(heart.thread))
+    }
+
+    /// The stall that goes on, as of the last look.
+    pub(crate) fn stall(&self) -> Option<Stall> {
+        self.stall
     }
 
     fn look_with(
@@ -87,15 +103,12 @@ impl Watchdog {
         heart: &Heartbeat,
         now: Time,
         progress: impl FnOnce() -> ThreadProgress,
-    ) -> Option<Stall> {
+    ) -> Option<Seen> {
         let turns = heart.turns.load(Acquire);
         if turns != self.turns || heart.asleep.load(Acquire) {
-            *self = Self {
-                turns,
-                since: None,
-                reported: false,
-            };
-            return None;
+            let stall = self.stall.take();
+            (self.turns, self.since) = (turns, None);
+            return stall.map(Seen::Ended);
         }
         let task = heart.task.name();
         let ThreadProgress { cpu, runnable } = progress();
@@ -106,11 +119,20 @@ impl Watchdog {
         } else {
             now.since(since)
         };
-        if self.reported || lasted < STALL || heart.turns.load(Acquire) != turns {
+        if heart.turns.load(Acquire) != turns {
             return None;
         }
-        self.reported = true;
-        Some(Stall { task, lasted })
+        if let Some(stall) = &mut self.stall {
+            // A call that blocks and then computes counts in both ways, one at a time.
+            stall.lasted = stall.lasted.max(lasted);
+            return None;
+        }
+        if lasted < STALL {
+            return None;
+        }
+        let stall = Stall { task, lasted };
+        self.stall = Some(stall);
+        Some(Seen::Began(stall))
     }
 }
 
@@ -148,11 +170,11 @@ impl Pulse {
 mod tests {
     use std::time::Duration;
 
-    use super::{Heartbeat, Pulse, STALL, Stall, Watchdog};
+    use super::{Heartbeat, Pulse, STALL, Seen, Stall, Watchdog};
     use crate::sys::{ThreadProgress, Time};
 
     /// Looks at `ms`, when the lane has had `cpu` ms of CPU time in all.
-    fn look(watchdog: &mut Watchdog, heart: &Heartbeat, ms: u64, cpu: u64) -> Option<Stall> {
+    fn look(watchdog: &mut Watchdog, heart: &Heartbeat, ms: u64, cpu: u64) -> Option<Seen> {
         look_at(watchdog, heart, ms, cpu, true)
     }
 
@@ -162,7 +184,7 @@ mod tests {
         ms: u64,
         cpu: u64,
         runnable: bool,
-    ) -> Option<Stall> {
+    ) -> Option<Seen> {
         let cpu = Duration::from_millis(cpu);
         let now = Time::ZERO + Duration::from_millis(ms);
         watchdog.look_with(heart, now, || ThreadProgress { cpu, runnable })
@@ -184,10 +206,21 @@ mod tests {
             task: Some("busy"),
             lasted: STALL,
         };
-        assert_eq!(look(&mut watchdog, &heart, 75, 75), Some(stall));
+        assert_eq!(
+            look(&mut watchdog, &heart, 75, 75),
+            Some(Seen::Began(stall))
+        );
         assert_eq!(look(&mut watchdog, &heart, 500, 500), None, "once");
         heart.leave();
         heart.beat();
+        let whole = Stall {
+            lasted: Duration::from_millis(475),
+            ..stall
+        };
+        assert_eq!(
+            look(&mut watchdog, &heart, 501, 501),
+            Some(Seen::Ended(whole))
+        );
         assert_eq!(look(&mut watchdog, &heart, 501, 501), None);
         assert_eq!(look(&mut watchdog, &heart, 525, 525), None);
         assert!(

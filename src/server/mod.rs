@@ -46,6 +46,7 @@ mod supervision;
 mod unix_socket;
 mod upstreams;
 mod wanted;
+mod watching;
 
 #[cfg(feature = "sim")]
 pub(crate) use self::changeable::{Bound, Changeable};

@@ -5,12 +5,11 @@ use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::answers::Answers;
-use super::changeable::Bound;
 use super::control::ControlSockets;
 use super::error::{ServerError, chain};
 use super::here;
@@ -28,8 +27,9 @@ use super::sandbox::Sandbox;
 use super::service::ServiceReports;
 use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
+use super::watching::watch;
 use crate::config::Config;
-use crate::runtime::{LaneOptions, LogInterval, Remote, Watchdog};
+use crate::runtime::LaneOptions;
 use crate::sys;
 
 /// The limits that may refuse a thread.
@@ -37,8 +37,6 @@ const NO_THREAD: &str = "cannot start a thread; raise the limits on processes an
                          (ulimit -u, TasksMax, MemoryMax)";
 /// How long another process may hold a port before the start fails.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often the watchdog looks at the lanes: twice per reported stall.
-const WATCHDOG_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Serves `config` until a signal, then drains. A reload reads `origin` again. The log also has the
 /// reason of a failure.
@@ -246,38 +244,6 @@ fn spawn(plan: LanePlan, to: Sender<Event>) -> io::Result<JoinHandle<()>> {
                 result,
             }));
         })
-}
-
-/// Reports reached limits and stalled lanes for the life of the process, at most once a second: a
-/// slow machine must not fill the log.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a thread that sleeps, and is no lane"
-)]
-#[expect(clippy::infinite_loop, reason = "the process ends it")]
-fn watch(lanes: Vec<Remote>, mut reached: Reached, bounds: Receiver<Bound>) -> io::Result<()> {
-    thread::Builder::new()
-        .name("watchdog".to_owned())
-        .spawn(move || {
-            let mut watchdogs = vec![Watchdog::default(); lanes.len()];
-            let interval = LogInterval::default();
-            loop {
-                thread::sleep(WATCHDOG_INTERVAL);
-                bounds.try_iter().for_each(|bound| reached.bound_by(bound));
-                reached.look(sys::now());
-                for (lane, watchdog) in watchdogs.iter_mut().enumerate() {
-                    let now = sys::now();
-                    let Some(stall) = watchdog.look(lanes[lane].heartbeat(), now) else {
-                        continue;
-                    };
-                    if let Some(times) = interval.note(now) {
-                        let (task, stalled_for) = (stall.task.unwrap_or("none"), stall.lasted);
-                        tracing::warn!(lane, task, ?stalled_for, times, "a lane does not turn");
-                    }
-                }
-            }
-        })?;
-    Ok(())
 }
 
 /// Logs the running server in a few lines.

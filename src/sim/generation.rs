@@ -48,8 +48,8 @@ pub(super) struct LaneState {
     probes: Rc<Probes>,
 }
 
-/// Sessions whose tasks all run in one turn: a turn runs at most 256 tasks, and after a freeze of the
-/// process all sessions of a lane can be due.
+/// Sessions whose tasks all run in one turn: a turn runs at most 256 tasks, and after a freeze of
+/// the process all sessions of a lane can be due.
 const RUN_IN_A_TURN: usize = 200;
 
 /// Checks a lane's timers from inside the lane.

@@ -15,7 +15,7 @@ use super::{PATIENCE, lane, lane_on, ms, on_every_back_end, run, spawn, turn_now
 use crate::poller::BackEnd;
 use crate::runtime::lane::{Lane, LaneOptions};
 use crate::runtime::remote::Remote;
-use crate::runtime::watchdog::{Heartbeat, Watchdog};
+use crate::runtime::watchdog::{Heartbeat, Seen, Watchdog};
 use crate::sys;
 
 /// A lane on a separate thread, until dropped.
@@ -236,7 +236,9 @@ fn the_watchdog_sees_a_task_that_blocks_its_lane() {
         stall = watchdog.look(lane.remote.heartbeat(), sys::now());
         stall.is_some()
     });
-    let stall = stall.unwrap();
+    let Some(Seen::Began(stall)) = stall else {
+        panic!("the begin comes first: {stall:?}");
+    };
     assert_eq!(stall.task, Some("blocks"));
     assert!(stall.lasted >= ms(50));
     release.send(()).unwrap();
@@ -245,6 +247,12 @@ fn the_watchdog_sees_a_task_that_blocks_its_lane() {
     lane.remote.call(move |_| place.store(1, Release));
     wait_until(|| done.load(Acquire) == 1);
     // The lane sleeps now, without a limit.
+    let mut end = None;
+    wait_until(|| {
+        end = watchdog.look(lane.remote.heartbeat(), sys::now());
+        end.is_some()
+    });
+    assert!(matches!(end, Some(Seen::Ended(whole)) if whole.lasted >= stall.lasted));
     wait_until(|| watchdog.look(lane.remote.heartbeat(), sys::now()).is_none());
 }
 
