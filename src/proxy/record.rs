@@ -52,7 +52,8 @@ pub(super) struct Record {
     id: SessionId,
     client: Client,
     start: Time,
-    /// Microseconds from the accept to the start: the wait for a permit and the way to another lane.
+    /// Microseconds from the accept to the start: the wait for a permit and the way to another
+    /// lane.
     waited_us: u32,
     /// Microseconds from the start to the answer of an endpoint; `UNCONNECTED` without an answer.
     connect_us: Cell<u32>,
@@ -199,9 +200,9 @@ impl Record {
         age.map_or(longest, |age| age.min(longest))
     }
 
-    /// Reports the end of the session, once, with the error of the connection that failed. The error
-    /// is an argument, since an idle session has no room for one. `legs` asks the kernel for the
-    /// connections, which are still open.
+    /// Reports the end of the session, once, with the error of the connection that failed. The
+    /// error is an argument, since an idle session has no room for one. `legs` asks the kernel for
+    /// the connections, which are still open.
     pub(super) fn finish(&mut self, error: Option<ErrorCode>, legs: impl FnOnce() -> Legs) {
         let Line::Due(reason) = mem::replace(&mut self.line, Line::Written) else {
             return;
