@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use toml::de::DeTable;
+
 use super::address;
 use super::effective::{Effective, Keys};
 use super::errors::Reported;
@@ -62,6 +64,15 @@ impl Control {
             .on_restart("operate", Effective::texts(operate))
             .on_restart("tcp", Effective::unless("off", *tcp, Effective::text))
     }
+}
+
+/// The value of `control.socket` in a text that may have mistakes elsewhere, also in its syntax: the
+/// clients of a running server find the server by it.
+pub(crate) fn socket_in(text: &str) -> Option<PathBuf> {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let control = root.get_ref().get("control")?.get_ref().get("socket")?;
+    let path = PathBuf::from(control.get_ref().as_str()?);
+    path.is_absolute().then_some(path)
 }
 
 /// An absolute path, short enough for the address of a local socket.

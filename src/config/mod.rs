@@ -51,7 +51,7 @@ pub(crate) use bind::BindForm;
 pub(crate) use bind::{Bind, BindTo};
 pub(crate) use changes::{Changes, Fate, diff};
 pub use checked::Config;
-pub(crate) use control::Control;
+pub(crate) use control::{Control, socket_in};
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub(crate) use errors::{nearest, nearest_in_words};
 pub(crate) use listener::{Listener, Service};

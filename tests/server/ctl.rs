@@ -217,3 +217,33 @@ fn another_user_does_what_its_level_allows() {
         one.server.await_line("user 65534 may not do this");
     }
 }
+
+/// Whoever has just made a mistake names the file with the mistake.
+#[test]
+fn a_file_with_a_mistake_still_names_the_socket() {
+    on_both(|poller| {
+        let one = Controlled::start(poller, "");
+        let file = one.directory.0.join("broken.toml");
+        let socket = format!("[control]\nsocket = \"{}\"\n", one.socket().display());
+        for mistake in ["[runtime]\nlane = 2\n", "[runtime\n"] {
+            fs::write(&file, format!("{socket}{mistake}")).unwrap();
+            let status = corelane()
+                .args(["ctl", "status", "--config"])
+                .arg(&file)
+                .output()
+                .unwrap();
+            assert_eq!(status.status.code(), Some(0), "{status:?}");
+            let text = String::from_utf8(status.stdout).unwrap();
+            assert!(text.contains("serving"), "{text}");
+        }
+        // Without a socket in the file the mistake is told.
+        fs::write(&file, "[runtime]\nlane = 2\n").unwrap();
+        let status = corelane()
+            .args(["ctl", "status", "--config"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let (code, error) = failure(&status);
+        assert!(code == Some(2) && error.contains("runtime.lane"), "{error}");
+    });
+}
