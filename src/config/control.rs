@@ -66,8 +66,8 @@ impl Control {
     }
 }
 
-/// The value of `control.socket` in a text that may have mistakes elsewhere, also in its syntax: the
-/// clients of a running server find the server by it.
+/// The value of `control.socket` in a text that may have mistakes elsewhere, also in its syntax:
+/// the clients of a running server find the server by it.
 pub(crate) fn socket_in(text: &str) -> Option<PathBuf> {
     let (root, _) = DeTable::parse_recoverable(text);
     let control = root.get_ref().get("control")?.get_ref().get("socket")?;
