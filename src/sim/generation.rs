@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +15,7 @@ use super::version::Version;
 use super::violation::Violation;
 use crate::buf::Pool;
 use crate::config::Config;
-use crate::proxy::{Handoff, Service, SessionLimit, SharedListener};
+use crate::proxy::{AdminState, Handoff, Service, SessionLimit, SharedListener};
 use crate::runtime::{Handle, LaneOptions, TICK, Time};
 use crate::server::{
     Bound, Changeable, Command, InService, LanePlan, LaneSenders, Reply, Serving, open,
@@ -108,6 +109,16 @@ impl Generation {
             unsent.push_back(Command::Switch(switch, reply));
         }
         Ok(())
+    }
+
+    /// Sets the state of an endpoint, as the main thread does.
+    pub(super) fn set_state(&self, endpoint: SocketAddr, state: AdminState) {
+        let now = crate::sys::now();
+        for listener in self.service.generation().listeners().iter() {
+            if let Service::Proxy(upstream) = &listener.service {
+                upstream.set_admin_state(endpoint, state, now);
+            }
+        }
     }
 
     /// Whether a lane has not switched to the last configuration.

@@ -5,7 +5,9 @@
 
 mod campaign;
 mod checks;
+mod endpoint_states;
 mod generation;
+mod outage;
 mod panics;
 mod party;
 mod plan;

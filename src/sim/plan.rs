@@ -189,6 +189,7 @@ impl Plan {
             Fault::GraceEnds,
             Fault::PeerVanishes,
             Fault::WatchRefused,
+            Fault::EndpointsOut,
         ];
         causes.iter().any(|&fault| self.faults.has(fault)) || self.may_starve()
     }

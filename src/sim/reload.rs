@@ -49,6 +49,7 @@ impl World {
             with(|kernel| kernel.pass(Mark::ReloadRefused));
             return Ok(());
         }
+        self.forget_outages(server, &version.endpoints);
         with(|kernel| {
             kernel.marks.strike(Fault::Reloaded);
             for lane in (SWITCH..).take(self.plan.lanes.len()) {

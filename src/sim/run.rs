@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::checks;
 use super::generation::Generation;
+use super::outage::Changes;
 use super::panics::last_panic;
 use super::party::{End, Party};
 use super::plan::{Cut, ECHO, Plan};
@@ -27,9 +28,10 @@ const DRAIN: u32 = OPERATOR;
 const ABORT: u32 = OPERATOR + 1;
 const RECONFIGURE: u32 = OPERATOR + 2;
 const KILL: u32 = OPERATOR + 3;
-pub(super) const RELOAD: u32 = OPERATOR + 4;
+pub(super) const STATE: u32 = OPERATOR + 4;
+pub(super) const RELOAD: u32 = OPERATOR + 5;
 /// The switch of the first lane; those of the other lanes follow.
-pub(super) const SWITCH: u32 = OPERATOR + 5;
+pub(super) const SWITCH: u32 = OPERATOR + 6;
 
 /// Faults of the plan as a whole: they count as struck when switched on.
 const STANDING: &[Fault] = &[
@@ -122,6 +124,8 @@ impl World {
             generations: Vec::new(),
             reloads: 0,
             applied: Vec::new(),
+            changes: Changes::of(&plan),
+            outages: Vec::new(),
             was_aborted: false,
             was_killed: false,
             pairs: HashMap::new(),
@@ -151,6 +155,7 @@ impl World {
                 kernel.wake_actor(RELOAD, after);
             }
         });
+        world.await_change();
         Ok(world)
     }
 
@@ -264,7 +269,7 @@ impl World {
         let chosen = self.random.below(self.roused.len());
         let actor = self.roused.swap_remove(chosen);
         let thaw = self.frozen_until;
-        if actor >= RELOAD && with(|kernel| kernel.wake_later(actor, thaw)) {
+        if actor >= STATE && with(|kernel| kernel.wake_later(actor, thaw)) {
             // The main thread is frozen as well.
             return Ok(true);
         }
@@ -273,6 +278,7 @@ impl World {
             ABORT => self.abort(),
             RECONFIGURE => self.reconfigure()?,
             KILL => self.kill(),
+            STATE => self.change_state(),
             RELOAD => self.reload()?,
             switch if switch >= SWITCH => self.send_switch(switch - SWITCH),
             listener if listener >= LISTENER => self.accept(listener),

@@ -65,6 +65,9 @@ impl Versions {
         if limit.is_some_and(|limit| lasted < limit) {
             return bad("ended before the timeout of its configuration");
         }
+        if !record.listener.starts_with("echo") {
+            world.check_outages(record, &self.of_record(record)?.endpoints)?;
+        }
         let (server, number) = Version::of_listener(&record.listener);
         let is_later = |applied: &&Applied| applied.server == server && applied.number > number;
         for later in world.applied.iter().filter(is_later) {

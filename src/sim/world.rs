@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::generation::Generation;
+use super::outage::{Changes, Outage};
 use super::party::Party;
 use super::plan::{PROXY, Plan};
 use crate::sys::sim::{Random, SockRef};
@@ -27,6 +28,9 @@ pub(super) struct World {
     pub(super) reloads: usize,
     /// Configurations of reloads, in order.
     pub(super) applied: Vec<Applied>,
+    /// Changes of endpoints' states that are still to come, and their effects.
+    pub(super) changes: Changes,
+    pub(super) outages: Vec<Outage>,
     pub(super) was_aborted: bool,
     /// The process was killed: only the peers' observations remain to be checked.
     pub(super) was_killed: bool,

@@ -61,6 +61,8 @@ pub(crate) enum Bug {
     PointNotSwitched,
     /// An accept loop that waits for a client keeps its context.
     ContextKept,
+    /// A session does not look again at the state of the endpoint of its turn.
+    StateIgnored,
 }
 
 #[cfg(not(feature = "sim"))]
@@ -110,6 +112,7 @@ impl Bug {
         Self::HandedToOldest,
         Self::PointNotSwitched,
         Self::ContextKept,
+        Self::StateIgnored,
     ];
 
     /// Switches a defect on for this thread, or all off.

@@ -4,6 +4,7 @@
 use super::connection::Connection;
 use crate::proxy::end_reason::{EndReason, Failure};
 use crate::proxy::listener_context::ListenerContext;
+use crate::runtime::{Bug, seeded};
 
 /// Where the service has an upstream.
 pub(super) fn is_on(listener_context: &ListenerContext) -> bool {
@@ -17,7 +18,9 @@ pub(super) fn is_on(listener_context: &ListenerContext) -> bool {
 pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
     let record = &connection.record;
     if let Some(upstream) = record.listener_context().service.upstream() {
-        let reserved = connection.reserved.filter(|&of| upstream.is_ready(of));
+        let reserved = connection
+            .reserved
+            .filter(|&of| seeded(Bug::StateIgnored) || upstream.is_ready(of));
         let Some(chosen) = reserved.or_else(|| upstream.choose()) else {
             upstream.report_none_ready(connection.client.lane().now());
             return Err(EndReason::NoEndpoint.into());

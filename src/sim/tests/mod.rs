@@ -79,6 +79,7 @@ fn may_show(bug: Bug, seed: u64) -> bool {
         | Bug::HandedToOldest
         | Bug::PointNotSwitched
         | Bug::ContextKept => Fault::Reloaded,
+        Bug::StateIgnored => Fault::EndpointsOut,
         _ => return true,
     };
     let faults = Plan::new(seed, &Cut::NOTHING).faults;
@@ -135,4 +136,5 @@ bites! {
     finds_a_hand_over_to_the_oldest_context: HandedToOldest,
     finds_a_point_that_is_not_switched: PointNotSwitched,
     finds_a_context_that_is_kept: ContextKept,
+    finds_a_state_that_is_ignored: StateIgnored,
 }

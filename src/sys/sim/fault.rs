@@ -74,6 +74,7 @@ numbered! {
         Reconfigured,
         Killed,
         Reloaded,
+        EndpointsOut,
     }
 }
 
@@ -136,6 +137,7 @@ numbered! {
         EndedConnectUnreachable,
         EndedLocalResources,
         EndedShutdown,
+        EndedNoEndpoint,
         // Of the server.
         LimitReached,
         DrainedInTime,
