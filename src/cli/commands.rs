@@ -12,7 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::probe::{NoAnswer, host_and_port, probe, probe_listeners};
 use crate::config::{self, Config, ConfigErrors};
-use crate::ctl::{Ctl, ReloadCommand};
+use crate::ctl::{Ctl, ReloadCommand, Top};
 use crate::server::{self, Origin, ServerError};
 
 /// The configuration file that nobody has to name.
@@ -76,6 +76,9 @@ enum Command {
     Reload(Box<ReloadCommand>),
     /// Look at a running server and change it, by its control socket
     Ctl(Box<Ctl>),
+    /// Show a running server in the terminal: listeners, upstreams, lanes, sessions; keys to drain
+    /// and end (runs corelane-top)
+    Top(Box<Top>),
     /// Show configurations
     Config {
         #[command(subcommand)]
@@ -248,6 +251,7 @@ fn execute(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fa
             return Ctl::from(*reload).run(Path::new(USUAL_FILE), load);
         }
         Command::Ctl(ctl) => return ctl.run(Path::new(USUAL_FILE), load),
+        Command::Top(top) => return top.run(Path::new(USUAL_FILE), load),
         Command::Diff { old, new, json } => return Ok(diff(&old, &new, json)),
         Command::Probe { target, config } => {
             target.iter().try_for_each(|target| probe(target))?;

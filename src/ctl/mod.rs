@@ -1,4 +1,5 @@
-//! `corelane ctl`: the client of the control socket, with tables for people and JSON for programs.
+//! `corelane ctl`: the client of the control socket, with tables for people and JSON for programs;
+//! `corelane top`, which runs the live view.
 //!
 //! Called by `cli`. Knows the API by its JSON alone, as any client does.
 
@@ -9,6 +10,7 @@ mod names;
 mod show;
 mod socket;
 mod table;
+mod top;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,6 +18,7 @@ use std::process::ExitCode;
 
 pub(crate) use self::arguments::{Ctl, ReloadCommand};
 use self::client::{Client, Failed};
+pub(crate) use self::top::Top;
 use crate::config::Config;
 
 impl Ctl {
@@ -30,10 +33,11 @@ impl Ctl {
         usual: &Path,
         load: impl Fn(&Path) -> Result<Config, E>,
     ) -> Result<ExitCode, E> {
-        let client = match socket::find(&self, usual, load)? {
-            Ok(path) => Client::new(path),
-            Err(failed) => return Ok(report(&failed)),
-        };
+        let client =
+            match socket::find(self.socket.as_deref(), self.config.as_deref(), usual, load)? {
+                Ok(path) => Client::new(path),
+                Err(failed) => return Ok(report(&failed)),
+            };
         let done = command::run(&client, &self.command, self.json);
         let done = done.and_then(|text| print(&text).map_err(Failed::Output));
         Ok(match done {

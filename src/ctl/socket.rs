@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::arguments::Ctl;
 use super::client::Failed;
 use crate::config::{Config, socket_in};
 
@@ -12,16 +11,17 @@ const PACKAGED: &str = "/run/corelane/control.sock";
 /// The largest file to look into.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// The path of the socket.
+/// The path of the socket: `socket`, or of the configuration `config`.
 pub(super) fn find<E>(
-    ctl: &Ctl,
+    socket: Option<&Path>,
+    config: Option<&Path>,
     usual: &Path,
     load: impl Fn(&Path) -> Result<Config, E>,
 ) -> Result<Result<PathBuf, Failed>, E> {
-    if let Some(socket) = &ctl.socket {
-        return Ok(Ok(socket.clone()));
+    if let Some(socket) = socket {
+        return Ok(Ok(socket.to_owned()));
     }
-    if let Some(file) = &ctl.config {
+    if let Some(file) = config {
         let config = match (load(file), in_spite_of_mistakes(file)) {
             (Err(_), Some(socket)) => return Ok(Ok(socket)),
             (config, _) => config?,

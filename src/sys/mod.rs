@@ -46,6 +46,7 @@ mod options;
 pub(crate) mod passed;
 mod peer_address;
 mod platform;
+pub(crate) mod program;
 pub(crate) mod sandbox;
 mod seeded_bugs;
 #[cfg(unix)]
