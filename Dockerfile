@@ -16,6 +16,7 @@ COPY src src
 COPY config config
 COPY bench bench
 COPY sim sim
+COPY top top
 # Static by the C library's own archive: the image needs no loader and no libraries.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 ARG PROFILE=release

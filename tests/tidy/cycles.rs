@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::source::Source;
 
 /// The crates whose folders are checked, by their source folders.
-pub(crate) const CRATES: &[&str] = &["src/", "sim/src/", "bench/src/"];
+pub(crate) const CRATES: &[&str] = &["src/", "sim/src/", "bench/src/", "top/src/"];
 
 /// A module's names from the crate's root on.
 type ModulePath = Vec<String>;

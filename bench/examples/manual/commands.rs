@@ -22,9 +22,14 @@ pub(super) fn page(command: Command, date: &str) -> io::Result<String> {
     page += &body(|to| man.render_synopsis_section(to))?;
     page += ".SH DESCRIPTION\n";
     page += &body(|to| man.render_description_section(to))?;
-    page += ".SH COMMANDS\n";
-    for command in leaves(&command) {
-        page += &section(command)?;
+    if command.has_subcommands() {
+        page += ".SH COMMANDS\n";
+        for command in leaves(&command) {
+            page += &section(command)?;
+        }
+    } else {
+        page += ".SH OPTIONS\n";
+        page += &body(|to| man.render_options_section(to))?;
     }
     if let Some(text) = command.get_after_help() {
         page += ".SH \"EXIT STATUS\"\n";
@@ -45,7 +50,7 @@ pub(super) fn page(command: Command, date: &str) -> io::Result<String> {
     }
     page += ".SH \"SEE ALSO\"\n";
     page += match command.get_name() {
-        "corelane" => ".BR corelane.toml (5),\n.BR corelane\\-bench (1)\n",
+        "corelane" => ".BR corelane.toml (5),\n.BR corelane\\-top (1),\n.BR corelane\\-bench (1)\n",
         _ => ".BR corelane (1)\n",
     };
     Ok(page)

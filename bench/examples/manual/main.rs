@@ -1,9 +1,9 @@
-//! Writes the manual pages and the shells' completions of both programs, for packages.
+//! Writes the manual pages and the shells' completions of all programs, for packages.
 //!
-//! `manual FOLDER DATE` writes `corelane.1`, `corelane-bench.1` and `corelane.toml.5`, dated DATE
-//! (YYYY-MM-DD), and the completions of bash, zsh and fish. Nothing here is written by hand twice:
-//! the commands come from the definitions behind `--help`, the configuration from
-//! `config/default.toml`. `deploy/packages/build` calls this program.
+//! `manual FOLDER DATE` writes `corelane.1`, `corelane-bench.1`, `corelane-top.1` and
+//! `corelane.toml.5`, dated DATE (YYYY-MM-DD), and the completions of bash, zsh and fish. Nothing
+//! here is written by hand twice: the commands come from the definitions behind `--help`, the
+//! configuration from `config/default.toml`. `deploy/packages/build` calls this program.
 
 mod commands;
 mod configuration;
@@ -51,8 +51,12 @@ fn write(folder: &Path, date: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn programs() -> [Command; 2] {
-    [corelane::cli::command(), corelane_bench::command()]
+fn programs() -> [Command; 3] {
+    [
+        corelane::cli::command(),
+        corelane_bench::command(),
+        corelane_top::command(),
+    ]
 }
 
 /// The manual pages with the names of their files.

@@ -1,6 +1,6 @@
 //! The page of the lanes.
 
-use super::{events, maybe, number, text, traffic, trouble};
+use super::cells::{events, maybe, number, text, traffic, trouble};
 use crate::api::Lane;
 use crate::grid::{Cell, Column, Grid, Row, Tone};
 use crate::poll::Look;

@@ -1,6 +1,6 @@
 //! The page of the listeners.
 
-use super::{events, maybe, number, percentiles, text, traffic, trouble};
+use super::cells::{events, maybe, number, percentiles, text, traffic, trouble};
 use crate::api::Listener;
 use crate::grid::{Cell, Column, Grid, Row, Tone};
 use crate::poll::Look;

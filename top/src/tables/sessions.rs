@@ -1,6 +1,6 @@
 //! The page of the sessions.
 
-use super::{number, text, traffic};
+use super::cells::{number, text, traffic};
 use crate::api::Session;
 use crate::grid::{Cell, Column, Grid, Row, Tone};
 use crate::poll::Look;

@@ -1,6 +1,6 @@
 //! The page of the upstreams: a row for each endpoint.
 
-use super::{events, number, percentiles, text, traffic, trouble};
+use super::cells::{events, number, percentiles, text, traffic, trouble};
 use crate::api::Endpoint;
 use crate::grid::{Cell, Column, Grid, Row, Tone};
 use crate::poll::Look;

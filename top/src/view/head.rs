@@ -8,7 +8,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Sparkline;
 
-use super::{Palette, cut};
+use super::palette::{Palette, cut};
 use crate::grid::Tone;
 use crate::poll::Look;
 use crate::rates::{Counter, What};

@@ -1,6 +1,7 @@
 //! The drawing: head, tabs, a table or a session, the last line. Independent of the terminal.
 
 mod head;
+mod palette;
 mod session;
 mod table;
 
@@ -8,53 +9,15 @@ use std::time::Instant;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
+pub(crate) use self::palette::Palette;
+use self::palette::cut;
 use crate::grid::Tone;
 use crate::keys::{HELP, hints};
 use crate::state::{Mode, State};
-
-/// The colours, or none.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Palette {
-    has_colors: bool,
-}
-
-impl Palette {
-    /// Without colours if `NO_COLOR` has a value (<https://no-color.org>).
-    pub(crate) fn of_environment() -> Self {
-        let is_set = |value: std::ffi::OsString| !value.is_empty();
-        Self {
-            has_colors: !std::env::var_os("NO_COLOR").is_some_and(is_set),
-        }
-    }
-
-    /// Of the sixteen colours that each terminal shows on its own background.
-    fn tone(self, tone: Tone) -> Style {
-        let style = Style::default();
-        match tone {
-            Tone::Plain => style,
-            Tone::Good => self.color(style, Color::Green),
-            Tone::Warn => self.color(style, Color::Yellow),
-            Tone::Bad => self.color(style.add_modifier(Modifier::BOLD), Color::Red),
-            Tone::Dim => style.add_modifier(Modifier::DIM),
-        }
-    }
-
-    fn accent(self) -> Style {
-        self.color(Style::default(), Color::Cyan)
-    }
-
-    fn color(self, style: Style, color: Color) -> Style {
-        if self.has_colors {
-            style.fg(color)
-        } else {
-            style
-        }
-    }
-}
 
 /// Draws as much as fits.
 pub(crate) fn draw(frame: &mut Frame<'_>, state: &mut State, palette: Palette, now: Instant) {
@@ -118,13 +81,4 @@ fn help(frame: &mut Frame<'_>, body: Rect, palette: Palette) {
     let lines: Vec<Line<'_>> = std::iter::once(title).chain(lines).collect();
     frame.render_widget(Clear, body);
     frame.render_widget(Paragraph::new(lines), body);
-}
-
-/// The text in at most `columns`, with a mark where it is cut.
-fn cut(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
-    if columns == 0 { kept } else { kept + "…" }
 }

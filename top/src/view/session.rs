@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Sparkline;
 use serde_json::{Map, Value};
 
-use super::Palette;
+use super::palette::Palette;
 use crate::api::WholeSession;
 use crate::grid::Tone;
 use crate::state::{History, Page, State};

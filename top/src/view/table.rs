@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::{Palette, cut};
+use super::palette::{Palette, cut};
 use crate::state::State;
 use crate::tables::Tab;
 

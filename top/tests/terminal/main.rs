@@ -130,7 +130,7 @@ fn sessions_are_sorted_and_filtered() {
     terminal.until_shown("1 shown: 127");
     assert!(row(&terminal, &port(&large)).is_none());
     // A mistake is named in the server's words.
-    terminal.press(&format!("{ESC}"));
+    terminal.press(ESC);
     terminal.until_shown("2 shown");
     terminal.press("/listner=alpha\r");
     terminal.until_shown("did you mean listener?");

@@ -32,10 +32,9 @@ impl Server {
         fs::create_dir(&folder).unwrap();
         let config = format!(
             "control.socket = \"{}\"\nruntime = {{ lanes = 2, pin = false }}\n\
-             listener = [\n\
-             {{ name = \"alpha\", bind = \"127.0.0.1:0\", service = \"echo\" }},\n\
-             {{ name = \"beta\", bind = \"127.0.0.1:0\", service = \"proxy\", upstream = \"up\" }},\n\
-             ]\nupstream = [{{ name = \"up\", endpoints = [\"127.0.0.1:9\"] }}]\n",
+             [[listener]]\nname = \"alpha\"\nbind = \"127.0.0.1:0\"\nservice = \"echo\"\n\
+             [[listener]]\nname = \"beta\"\nbind = \"127.0.0.1:0\"\nservice = \"proxy\"\n\
+             upstream = \"up\"\n[[upstream]]\nname = \"up\"\nendpoints = [\"127.0.0.1:9\"]\n",
             folder.join("control.sock").display()
         );
         let file = folder.join("corelane.toml");
