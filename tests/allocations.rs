@@ -25,6 +25,7 @@ use corelane::proxy::{
     SharedListener, Timeouts, Upstream, UpstreamOptions, accept,
 };
 use corelane::runtime::{Lane, LaneOptions, LogInterval, Remote};
+use corelane::stats::PerLane;
 use corelane::sys;
 
 use support::{PATIENCE, connect, expect_pattern, on_both, pattern, ping, spawn};
@@ -157,7 +158,7 @@ impl Served {
                 };
                 let proxy = listen(
                     &lane,
-                    Service::Proxy(Upstream::new(upstream, &mut KnownUpstreams::default())),
+                    Service::Proxy(Upstream::new(upstream, &mut KnownUpstreams::new(1))),
                 );
                 let address = if to_proxy { proxy } else { echo };
                 started
@@ -235,6 +236,7 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
             lifetime_jitter_percent: 0,
         },
         failures: LogInterval::default(),
+        stats: Arc::new(PerLane::new(1)),
     });
     let point = AcceptPoint::new(listener, ListenerContext::new(&shared, &lane.handle(), 0));
     let task = accept(point, |context, admitted| admitted.start(context));

@@ -26,7 +26,7 @@ pub(crate) struct Control {
     pub read: Vec<String>,
     /// Users with permission to read and operate, by name or number; `control.operate`.
     pub operate: Vec<String>,
-    /// Where /healthz and /readyz are answered; `None` for nowhere; `control.tcp`.
+    /// Where /healthz, /readyz and /metrics are answered; `None` for nowhere; `control.tcp`.
     pub tcp: Option<SocketAddr>,
 }
 

@@ -9,17 +9,19 @@ use super::asking::{Asking, Place};
 use super::endpoint_change::{AdminState, EndpointAsk};
 use super::ends::{EndAsk, Spreads, end_now, end_sessions};
 use super::filter::{Filter, read, unknown_key};
-use super::lanes::{Found, ToLane};
+use super::lanes::{Found, Lane, ToLane};
+use super::metrics::{self, Families, Format, LaneFacts};
 use super::parts::Parts;
 use super::refusal::Refusal;
 use super::reload_view::ReloadView;
 use super::removal::count;
 use super::route::{OPEN_API, Route};
 use super::view::{
-    ChangedEndpointView, EndedView, ListenerView, LogView, PageView, ProcessView, SessionView,
-    State, StatusView, StopView, WholeSessionView,
+    ChangedEndpointView, EndedView, LanesView, ListenerView, LogView, PageView, ProcessView,
+    SessionView, State, StatusView, StopView, WholeSessionView,
 };
 use crate::runtime::{EndRequest, Legs};
+use crate::stats::nanos;
 use crate::sys;
 
 /// Sessions of a page without `limit`, and the most.
@@ -61,8 +63,13 @@ impl Answering {
         self.asking.process().await
     }
 
-    /// The JSON of an answer.
-    pub(super) async fn answer(&self, route: Route, pairs: &Pairs) -> Result<Vec<u8>, Refusal> {
+    /// The text of an answer: JSON, or a page of metrics in this format.
+    pub(super) async fn answer(
+        &self,
+        route: Route,
+        pairs: &Pairs,
+        format: Format,
+    ) -> Result<Vec<u8>, Refusal> {
         if route != Route::Sessions && !matches!(route, Route::Session(_) | Route::EndSession(_)) {
             no_keys(&pairs.query)?;
         }
@@ -75,6 +82,7 @@ impl Answering {
             Route::Generations => json(&self.asking.ask(Ask::Generations).await?),
             Route::Listeners => json(&self.asking.ask(Ask::Listeners).await?),
             Route::Upstreams => json(&self.asking.ask(Ask::Upstreams).await?),
+            Route::Lanes => json(&LanesView::new(&self.parts().lanes)),
             Route::Sessions => json(&self.sessions(&pairs.query).await?),
             Route::Session(id) => json(&self.session(id, &pairs.query).await?),
             Route::EndSession(id) => json(&self.end_session(id, &pairs.query).await?),
@@ -97,8 +105,27 @@ impl Answering {
                 level: (self.parts().log_level)(),
             }),
             Route::SetLog => json(&self.set_log(&pairs.body)?),
+            Route::Metrics => self.metrics(format).await,
             Route::OpenApi => Ok(OPEN_API.into()),
         }
+    }
+
+    /// A page of metrics.
+    pub(super) async fn metrics(&self, format: Format) -> Result<Vec<u8>, Refusal> {
+        let facts = self.asking.ask(Ask::Metrics).await?;
+        let lane = |lane: &Lane| LaneFacts {
+            stats: Arc::clone(&lane.stats),
+            buffers_max: lane.buffers_max,
+            cpu_ns: nanos((lane.busy)()),
+        };
+        let families = Families {
+            facts,
+            lanes: self.parts().lanes.iter().map(lane).collect(),
+            listen_overflows: sys::listen_overflows(),
+        };
+        let page = metrics::write(families, format);
+        let page = page.map_err(|error| Refusal::conflict(error.to_string()))?;
+        Ok(page.into_bytes())
     }
 
     async fn sessions(&self, query: &[(String, String)]) -> Result<PageView, Refusal> {

@@ -1,6 +1,7 @@
 //! Questions of the control thread to the main thread, each with the way of the answer.
 
 use super::endpoint_change::EndpointChange;
+use super::metrics::MetricFacts;
 use super::reload_view::Reloaded;
 use super::reply::Reply;
 use super::view::{EndpointView, GenerationView, ListenerView, ProcessView, UpstreamView};
@@ -18,6 +19,8 @@ pub(crate) enum Ask {
     Listeners(Reply<Vec<ListenerView>>),
     /// The upstreams, in the order of the configuration.
     Upstreams(Reply<Vec<UpstreamView>>),
+    /// The values of a page of metrics.
+    Metrics(Reply<MetricFacts>),
     /// Read the configuration again, and put it into service unless `dry_run`. The answer says why
     /// nothing has changed, if so.
     Reload {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::access::Level;
 use super::answering::{Answering, Pairs};
+use super::metrics::Format;
 use super::parts::Limits;
 use super::refusal::Refusal;
 use super::route::Route;
@@ -43,7 +44,7 @@ pub(super) async fn serve_admin(
     _ = timeout(limits.connection, connection).await;
 }
 
-/// Serves `/healthz` and `/readyz` until the connection ends or the time is over.
+/// Serves `/healthz`, `/readyz` and `/metrics` until the connection ends or the time is over.
 pub(super) async fn serve_health(
     answering: Arc<Answering>,
     io: impl AsyncRead + AsyncWrite + Unpin,
@@ -101,8 +102,18 @@ async fn admin(
         query: query_pairs(head.uri.query().unwrap_or_default()),
         body: body_pairs(&body)?,
     };
-    let json = answering.answer(route, &pairs).await?;
-    Ok(response(StatusCode::OK, "application/json", json))
+    let format = Format::of(accepted(&head.headers));
+    let kind = match route {
+        Route::Metrics => format.content_type(),
+        _ => "application/json",
+    };
+    let body = answering.answer(route, &pairs, format).await?;
+    Ok(response(StatusCode::OK, kind, body))
+}
+
+/// The Accept header.
+fn accepted(headers: &HeaderMap) -> Option<&str> {
+    headers.get(ACCEPT).and_then(|accept| accept.to_str().ok())
 }
 
 /// A browser sends these headers for requests of any page.
@@ -179,13 +190,23 @@ fn decode(text: &str) -> String {
 async fn health(answering: &Answering, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let text = |status, text: &str| response(status, "text/plain", format!("{text}\n").into());
     let path = request.uri().path();
-    if !["/healthz", "/readyz"].contains(&path) {
-        return text(StatusCode::NOT_FOUND, "there are /healthz and /readyz");
+    if !["/healthz", "/readyz", "/metrics"].contains(&path) {
+        return text(
+            StatusCode::NOT_FOUND,
+            "there are /healthz, /readyz and /metrics",
+        );
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "this path has GET");
     }
     let unwell = |why: &str| text(StatusCode::SERVICE_UNAVAILABLE, why);
+    if path == "/metrics" {
+        let format = Format::of(accepted(request.headers()));
+        return match answering.metrics(format).await {
+            Ok(page) => response(StatusCode::OK, format.content_type(), page),
+            Err(refusal) => unwell(&refusal.message),
+        };
+    }
     match answering.process().await {
         Err(refusal) => unwell(&refusal.message),
         Ok(process) if path == "/readyz" && process.state != State::Serving => {

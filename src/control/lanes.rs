@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::filter::Filter;
 use super::reply::Reply;
@@ -17,6 +18,11 @@ pub(crate) const SLOTS_MAX: usize = 1024;
 /// A lane, seen from the control thread.
 pub(crate) struct Lane {
     pub(crate) poller: &'static str,
+    /// Pinned to this CPU.
+    pub(crate) cpu: Option<usize>,
+    pub(crate) buffers_max: usize,
+    /// The CPU time of the lane's thread.
+    pub(crate) busy: Box<dyn Fn() -> Duration + Send + Sync>,
     pub(crate) stats: Arc<LaneStats>,
     /// Sends a command. The command is dropped if the lane has ended.
     pub(crate) send: Box<dyn Fn(ToLane) + Send + Sync>,

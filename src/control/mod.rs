@@ -1,4 +1,4 @@
-//! The control plane: the admin API on a local socket, and health on a TCP port.
+//! The control plane: the admin API on a local socket, and health and metrics on a TCP port.
 //!
 //! One thread, `control`, with an ordinary async runtime. The server starts the thread with plain
 //! values and ways to ask (`parts.rs`): lanes answer between two turns, the main thread answers
@@ -19,6 +19,7 @@ mod filter;
 mod http;
 mod lanes;
 mod listening;
+mod metrics;
 mod orders;
 mod parts;
 mod refusal;
@@ -28,6 +29,7 @@ mod removed;
 mod reply;
 mod reserve;
 mod route;
+mod stats_view;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -37,11 +39,13 @@ pub(crate) use self::access::Access;
 pub(crate) use self::ask::Ask;
 pub(crate) use self::endpoint_change::{AdminState, EndpointChange};
 pub(crate) use self::lanes::{Found, Lane, Page, SLOTS_MAX, Shown, ToLane};
+pub(crate) use self::metrics::{EndpointHealth, MetricFacts};
 pub(crate) use self::orders::{Order, Orders};
 pub(crate) use self::parts::{Limits, Parts, Sockets};
 pub(crate) use self::reload_view::{Addresses, Reloaded};
 pub(crate) use self::removed::{Removal, Removed};
 pub(crate) use self::reply::Reply;
+pub(crate) use self::stats_view::{EndpointFacts, ListenerFacts};
 pub(crate) use self::thread::start;
 pub(crate) use self::view::{
     EndpointView, GenerationView, ListenerView, ProcessView, State, UpstreamView,

@@ -14,6 +14,7 @@ pub(super) enum Route {
     Generations,
     Listeners,
     Upstreams,
+    Lanes,
     Sessions,
     Session(u64),
     EndSession(u64),
@@ -26,6 +27,7 @@ pub(super) enum Route {
     Stop,
     Log,
     SetLog,
+    Metrics,
     OpenApi,
 }
 
@@ -34,12 +36,13 @@ pub(super) const OPEN_API: &str = include_str!("../../docs/openapi.json");
 
 impl Route {
     /// All routes, with any value in place of an id.
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Status,
         Self::Config,
         Self::Generations,
         Self::Listeners,
         Self::Upstreams,
+        Self::Lanes,
         Self::Sessions,
         Self::Session(0),
         Self::EndSession(0),
@@ -52,6 +55,7 @@ impl Route {
         Self::Stop,
         Self::Log,
         Self::SetLog,
+        Self::Metrics,
         Self::OpenApi,
     ];
 
@@ -63,6 +67,7 @@ impl Route {
             Self::Generations => (Method::GET, "/v1/generations"),
             Self::Listeners => (Method::GET, "/v1/listeners"),
             Self::Upstreams => (Method::GET, "/v1/upstreams"),
+            Self::Lanes => (Method::GET, "/v1/lanes"),
             Self::Sessions => (Method::GET, "/v1/sessions"),
             Self::Session(_) => (Method::GET, "/v1/sessions/{id}"),
             Self::EndSession(_) => (Method::DELETE, "/v1/sessions/{id}"),
@@ -75,6 +80,7 @@ impl Route {
             Self::Stop => (Method::POST, "/v1/stop"),
             Self::Log => (Method::GET, "/v1/log"),
             Self::SetLog => (Method::PUT, "/v1/log"),
+            Self::Metrics => (Method::GET, "/v1/metrics"),
             Self::OpenApi => (Method::GET, "/v1/openapi.json"),
         }
     }

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::lanes::{Found, Lane};
+use super::stats_view::{EndpointFacts, ListenerFacts, Nanos};
 use crate::runtime::{Description, TcpInfo, Time};
+use crate::stats::nanos;
 
 /// How far the life of the process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +58,9 @@ struct SessionsView {
 struct LaneView {
     lane: usize,
     poller: &'static str,
+    cpu: Option<usize>,
+    busy_ns: u64,
+    run_queue: u64,
     sessions: u64,
     sessions_begun: u64,
     sessions_ended: u64,
@@ -65,8 +70,30 @@ struct LaneView {
     accept_failures: u64,
     permit_waits: u64,
     buffer_waits: u64,
+    buffers_in_use: u64,
+    buffers_max: usize,
     received_bytes: u64,
     sent_bytes: u64,
+    stalls: u64,
+    stall_longest_us: u64,
+    stall: Nanos,
+    turn: Nanos,
+    queue_delay: Nanos,
+    switch_pause: Nanos,
+}
+
+/// `GET /v1/lanes`
+#[derive(Debug, Serialize)]
+pub(super) struct LanesView {
+    lanes: Vec<LaneView>,
+}
+
+impl LanesView {
+    pub(super) fn new(lanes: &[Lane]) -> Self {
+        Self {
+            lanes: lanes.iter().enumerate().map(LaneView::new).collect(),
+        }
+    }
 }
 
 impl StatusView {
@@ -94,6 +121,9 @@ impl LaneView {
         Self {
             lane,
             poller: of.poller,
+            cpu: of.cpu,
+            busy_ns: nanos((of.busy)()),
+            run_queue: stats.run_queue.value(),
             sessions: stats.sessions(),
             sessions_begun: stats.begun.value(),
             sessions_ended: stats.ended.value(),
@@ -105,6 +135,14 @@ impl LaneView {
             buffer_waits: stats.buffer_waits.value(),
             received_bytes: stats.received_bytes.value(),
             sent_bytes: stats.sent_bytes.value(),
+            buffers_in_use: stats.buffers.value(),
+            buffers_max: of.buffers_max,
+            stalls: stats.stalls.value(),
+            stall_longest_us: stats.stall_longest_us.value(),
+            stall: Nanos::from(&stats.stall),
+            turn: Nanos::from(&stats.turn),
+            queue_delay: Nanos::from(&stats.queue_delay),
+            switch_pause: Nanos::from(&stats.switch_pause),
         }
     }
 }
@@ -131,6 +169,8 @@ pub(crate) struct ListenerView {
     pub(crate) addresses: Vec<String>,
     /// "accepting", "paused" or "stopped".
     pub(crate) state: &'static str,
+    #[serde(flatten)]
+    pub(crate) facts: ListenerFacts,
 }
 
 /// An upstream of the current generation.
@@ -153,6 +193,8 @@ pub(crate) struct EndpointView {
     /// Failures since the last answer, and the time since the first failure.
     pub(crate) failures: u64,
     pub(crate) failing_ms: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) facts: EndpointFacts,
 }
 
 /// `POST /v1/upstreams/endpoint`

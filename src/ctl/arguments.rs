@@ -33,10 +33,14 @@ pub(super) enum Command {
     Config,
     /// The configurations that new and old sessions have
     Generations,
-    /// The listeners and their addresses
+    /// The listeners: addresses, sessions, bytes
     Listeners,
-    /// The upstreams, with the sessions and failures of each endpoint
+    /// The upstreams, with the sessions, bytes and failures of each endpoint
     Upstreams,
+    /// The metrics, as Prometheus reads them
+    Metrics,
+    /// The lanes: load, queue, length of turns, stalls
+    Lanes,
     /// Show an endpoint, or set its administrative state, which outlasts reloads
     Endpoint {
         /// The name of the upstream

@@ -53,7 +53,7 @@ impl Client {
         self.call("GET", path, None)
     }
 
-    /// The JSON of an answer.
+    /// The JSON of an answer; an answer of plain text as a JSON string.
     pub(super) fn call(
         &self,
         method: &str,
@@ -100,7 +100,7 @@ impl Client {
     }
 }
 
-/// The JSON of an answer of HTTP, whose body has a length.
+/// The JSON or the text of an answer of HTTP, whose body has a length.
 fn parse(answer: &[u8]) -> Result<Value, Failed> {
     let broken = || Failed::Broken("the answer is not that of a control socket".to_owned());
     let text = std::str::from_utf8(answer).map_err(|_| broken())?;
@@ -110,16 +110,20 @@ fn parse(answer: &[u8]) -> Result<Value, Failed> {
     let status: u16 = status
         .and_then(|status| status.parse().ok())
         .ok_or_else(broken)?;
-    let length = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        let is_length = name.eq_ignore_ascii_case("content-length");
-        is_length.then(|| value.trim().parse::<usize>().ok())?
-    });
+    let header = |wanted: &str| {
+        lines.clone().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(wanted).then(|| value.trim())
+        })
+    };
+    let length = header("content-length").and_then(|length| length.parse().ok());
     if length != Some(body.len()) {
         return Err(Failed::Broken("the answer is cut off".to_owned()));
     }
+    let is_text = header("content-type").is_some_and(|kind| kind.starts_with("text/"));
     let json: Value = match body.is_empty() {
         true => Value::Null,
+        false if is_text => Value::from(body),
         false => serde_json::from_str(body).map_err(|_| broken())?,
     };
     match status {

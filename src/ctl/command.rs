@@ -22,6 +22,8 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
         Command::Generations => (client.get("/v1/generations")?, show::generations),
         Command::Listeners => (client.get("/v1/listeners")?, show::listeners),
         Command::Upstreams => (client.get("/v1/upstreams")?, show::upstreams),
+        Command::Metrics => (client.get("/v1/metrics")?, show::metrics),
+        Command::Lanes => (client.get("/v1/lanes")?, show::lanes),
         Command::Endpoint {
             upstream,
             endpoint,

@@ -93,7 +93,17 @@ pub(super) fn generations(of: &Value) -> String {
 
 /// `GET /v1/listeners`
 pub(super) fn listeners(of: &Value) -> String {
-    let mut table = Table::new(&["NAME", "STATE", "SERVICE", "UPSTREAM", "ADDRESSES"]);
+    let mut table = Table::new(&[
+        "NAME",
+        "STATE",
+        "SERVICE",
+        "UPSTREAM",
+        "SESSIONS",
+        "BEGUN",
+        "FROM CLIENT",
+        "TO CLIENT",
+        "ADDRESSES",
+    ]);
     for one in list(of) {
         let addresses: Vec<String> = list(&one["addresses"]).map(cell).collect();
         table.row([
@@ -101,6 +111,10 @@ pub(super) fn listeners(of: &Value) -> String {
             cell(&one["state"]),
             cell(&one["service"]),
             cell(&one["upstream"]),
+            cell(&one["sessions_live"]),
+            cell(&one["sessions_begun"]),
+            bytes(number(&one["from_client_bytes"])),
+            bytes(number(&one["to_client_bytes"])),
             addresses.join(" "),
         ]);
     }
@@ -168,7 +182,17 @@ pub(super) fn reload(of: &Value) -> String {
 /// `GET /v1/upstreams`: a line for each endpoint.
 pub(super) fn upstreams(of: &Value) -> String {
     let mut table = Table::new(&[
-        "NAME", "ENDPOINT", "ADMIN", "SESSIONS", "STATE", "FAILURES", "FOR",
+        "NAME",
+        "ENDPOINT",
+        "ADMIN",
+        "SESSIONS",
+        "BEGUN",
+        "FROM CLIENT",
+        "TO CLIENT",
+        "CONNECT P99",
+        "STATE",
+        "FAILURES",
+        "FOR",
     ]);
     for upstream in list(of) {
         for one in list(&upstream["endpoints"]) {
@@ -177,6 +201,10 @@ pub(super) fn upstreams(of: &Value) -> String {
                 cell(&one["address"]),
                 cell(&one["admin_state"]),
                 cell(&one["sessions"]),
+                cell(&one["sessions_begun"]),
+                bytes(number(&one["from_client_bytes"])),
+                bytes(number(&one["to_client_bytes"])),
+                quantile(&one["connect"], "p99_us", 1000),
                 cell(&one["state"]),
                 cell(&one["failures"]),
                 one["failing_ms"]
@@ -186,6 +214,59 @@ pub(super) fn upstreams(of: &Value) -> String {
         }
     }
     table.lines()
+}
+
+/// `GET /v1/metrics`
+pub(super) fn metrics(of: &Value) -> String {
+    of.as_str().unwrap_or_default().to_owned()
+}
+
+/// `GET /v1/lanes`
+pub(super) fn lanes(of: &Value) -> String {
+    let mut table = Table::new(&[
+        "LANE",
+        "POLLER",
+        "CPU",
+        "SESSIONS",
+        "QUEUE",
+        "BUSY",
+        "TURNS",
+        "TURN P99",
+        "QUEUED P99",
+        "STALLS",
+        "RECEIVED",
+        "SENT",
+    ]);
+    for lane in list(&of["lanes"]) {
+        table.row([
+            cell(&lane["lane"]),
+            cell(&lane["poller"]),
+            cell(&lane["cpu"]),
+            cell(&lane["sessions"]),
+            cell(&lane["run_queue"]),
+            time(number(&lane["busy_ns"]) / 1_000_000),
+            cell(&lane["turns"]),
+            quantile(&lane["turn"], "p99_ns", 1),
+            quantile(&lane["queue_delay"], "p99_ns", 1),
+            cell(&lane["stalls"]),
+            bytes(number(&lane["received_bytes"])),
+            bytes(number(&lane["sent_bytes"])),
+        ]);
+    }
+    table.lines()
+}
+
+/// A quantile of times that are so many nanoseconds each; a dash without a time.
+fn quantile(of: &Value, key: &str, unit_ns: u64) -> String {
+    if number(&of["count"]) == 0 {
+        return "-".to_owned();
+    }
+    let ns = number(&of[key]).saturating_mul(unit_ns);
+    match ns {
+        0..10_000 => format!("{ns}ns"),
+        10_000..10_000_000 => format!("{}us", ns / 1000),
+        _ => time(ns / 1_000_000),
+    }
 }
 
 /// `POST /v1/upstreams/endpoint`, or an endpoint of `GET /v1/upstreams`

@@ -57,7 +57,7 @@ pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext
         drop(spares.fill(&context.service));
         // Before the accept, so as not to miss a session's end in between.
         let alone = context.limit.live() == 0;
-        let accept_last = || listener.accept_last().map(|last| (last, point.now()));
+        let accept_last = || listener.accept_last().map(|last| point.accepted(last));
         let connection = match taken.take().map_or_else(accept_last, Ok) {
             Ok(connection) => Some(connection),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => match listener.seal() {
@@ -67,7 +67,7 @@ pub async fn accept(point: Rc<AcceptPoint>, deliver: impl Fn(&Rc<ListenerContext
             Err(_) if alone || !listener.has_client() => break,
             Err(_) => {
                 let accepted = accept_later(&point, &mut seats, &mut spares, true).await;
-                accepted.map(|accepted| (accepted, point.now()))
+                accepted.map(|accepted| point.accepted(accepted))
             }
         };
         if let Some(connection) = connection {
@@ -102,7 +102,7 @@ async fn serve(
                 Ok(accepted) => Some(accepted),
                 Err(_) => accept_later(point, seats, spares, false).await,
             }
-            .map(|accepted| (accepted, point.now()));
+            .map(|accepted| point.accepted(accepted));
         }
         point.resumed().await;
         if taken.is_some() {

@@ -11,8 +11,9 @@ use std::task::{Poll, Waker};
 use super::limit::Permit;
 use super::listener_context::ListenerContext;
 use super::spare::Spares;
-use crate::net::Listener;
+use crate::net::{Accepted, Listener};
 use crate::runtime::{Latch, Seat, Time};
+use crate::stats::ListenerStats;
 
 /// The common state of an accept loop and the driver of the lane.
 #[derive(Debug)]
@@ -67,13 +68,13 @@ impl AcceptPoint {
     /// A permit for a session. Waits until there is a free permit, without a context: a context
     /// keeps a generation alive.
     pub(super) async fn permit(&self, seat: &mut Option<Seat>) -> Permit {
-        let limit = {
+        let (limit, _queued) = {
             let context = self.context();
             if let Some(permit) = context.limit.try_acquire() {
                 return permit;
             }
             context.lane.stats().permit_waits.add(1);
-            Arc::clone(&context.limit)
+            (Arc::clone(&context.limit), Queued::new(&context.stats))
         };
         let seat = seat.get_or_insert_with(|| limit.seat());
         limit.acquire(seat).await
@@ -91,9 +92,12 @@ impl AcceptPoint {
         .await;
     }
 
-    /// The time of the lane's turn.
-    pub(super) fn now(&self) -> Time {
-        self.context.borrow().lane.now()
+    /// Counts a connection that the listener has just accepted; returns it with the time of the
+    /// lane's turn.
+    pub(super) fn accepted(&self, connection: Accepted) -> (Accepted, Time) {
+        let context = self.context.borrow();
+        context.stats.accepted.add(1);
+        (connection, context.lane.now())
     }
 
     /// The listener of the next connection.
@@ -135,5 +139,22 @@ impl AcceptPoint {
             // Otherwise a client may find this socket, and try again a second later.
             drop(self.listener.prefer_first_successor(successors));
         }
+    }
+}
+
+/// Counts an accepted connection that waits for a permit, until dropped. Holds no context: a
+/// context keeps a generation alive.
+struct Queued(Arc<ListenerStats>);
+
+impl Queued {
+    fn new(stats: &Arc<ListenerStats>) -> Self {
+        stats.permit_waits.add(1);
+        Self(Arc::clone(stats))
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.permit_waits_ended.add(1);
     }
 }

@@ -21,6 +21,7 @@ impl Admission {
         debug_assert!(permit.is_of(&listener_context.limit), "of this limit");
         permit.keep();
         listener_context.lane.stats().begun.add(1);
+        listener_context.stats.begun.add(1);
         Self { listener_context }
     }
 

@@ -54,6 +54,73 @@ pub(super) enum EndReason {
 }
 
 impl EndReason {
+    /// All reasons, in the order of the type.
+    const ALL: [Self; 18] = [
+        Self::ClientFin,
+        Self::UpstreamFin,
+        Self::ClientRst,
+        Self::UpstreamRst,
+        Self::ClientTimeout,
+        Self::UpstreamTimeout,
+        Self::IdleTimeout,
+        Self::HalfCloseTimeout,
+        Self::Lifetime,
+        Self::ConnectRefused,
+        Self::ConnectTimeout,
+        Self::ConnectUnreachable,
+        Self::NoEndpoint,
+        Self::LocalResources,
+        Self::Shutdown,
+        Self::Operator,
+        Self::Removed,
+        Self::Internal,
+    ];
+    /// The words of all reasons, by [`Self::index`].
+    pub(super) const WORDS: [&'static str; Self::ALL.len()] = words(Self::ALL);
+    /// The causes of a failed connect.
+    const CAUSES: [Self; 4] = [
+        Self::ConnectRefused,
+        Self::ConnectTimeout,
+        Self::ConnectUnreachable,
+        Self::LocalResources,
+    ];
+    /// The words of the causes of a failed connect, by [`Self::cause_index`].
+    pub(super) const CAUSE_WORDS: [&'static str; Self::CAUSES.len()] = words(Self::CAUSES);
+
+    /// The place of the word in [`Self::WORDS`].
+    pub(super) fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The place of the word in [`Self::CAUSE_WORDS`]; `None` if no connect fails for the reason.
+    pub(super) fn cause_index(self) -> Option<usize> {
+        Self::CAUSES.iter().position(|cause| *cause == self)
+    }
+
+    /// The word in the log and in metrics.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::ClientFin => "client_fin",
+            Self::UpstreamFin => "upstream_fin",
+            Self::ClientRst => "client_rst",
+            Self::UpstreamRst => "upstream_rst",
+            Self::ClientTimeout => "client_timeout",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::HalfCloseTimeout => "half_close_timeout",
+            Self::Lifetime => "lifetime",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::ConnectUnreachable => "connect_unreachable",
+            Self::NoEndpoint => "no_endpoint",
+            Self::LocalResources => "local_resources",
+            Self::Shutdown => "shutdown",
+            Self::Operator => "operator",
+            Self::Removed => "removed",
+            Self::Internal => "internal",
+        }
+    }
+
     /// A side sent its FIN first.
     pub(super) fn of_fin(side: Side) -> Self {
         match side {
@@ -129,27 +196,19 @@ impl From<EndReason> for Failure {
 
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ClientFin => "client_fin",
-            Self::UpstreamFin => "upstream_fin",
-            Self::ClientRst => "client_rst",
-            Self::UpstreamRst => "upstream_rst",
-            Self::ClientTimeout => "client_timeout",
-            Self::UpstreamTimeout => "upstream_timeout",
-            Self::IdleTimeout => "idle_timeout",
-            Self::HalfCloseTimeout => "half_close_timeout",
-            Self::Lifetime => "lifetime",
-            Self::ConnectRefused => "connect_refused",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::ConnectUnreachable => "connect_unreachable",
-            Self::NoEndpoint => "no_endpoint",
-            Self::LocalResources => "local_resources",
-            Self::Shutdown => "shutdown",
-            Self::Operator => "operator",
-            Self::Removed => "removed",
-            Self::Internal => "internal",
-        })
+        f.write_str(self.word())
     }
+}
+
+/// The words of these reasons.
+const fn words<const N: usize>(reasons: [EndReason; N]) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut at = 0;
+    while at < N {
+        words[at] = reasons[at].word();
+        at += 1;
+    }
+    words
 }
 
 #[cfg(test)]
@@ -195,8 +254,12 @@ mod tests {
         };
         let mut documented: Vec<String> = section.lines().filter_map(word).collect();
         let reasons = std::iter::successors(after(None), |reason| after(Some(*reason)));
-        let mut words: Vec<String> = reasons.map(|reason| reason.to_string()).collect();
-        assert!(words.len() > 10, "{words:?}");
+        let reasons: Vec<EndReason> = reasons.collect();
+        assert_eq!(reasons, EndReason::ALL);
+        for (at, reason) in reasons.iter().enumerate() {
+            assert_eq!((reason.index(), EndReason::WORDS[at]), (at, reason.word()));
+        }
+        let mut words: Vec<String> = reasons.iter().map(EndReason::to_string).collect();
         documented.sort();
         words.sort();
         assert_eq!(documented, words);

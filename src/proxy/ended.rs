@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::end_reason::EndReason;
 use super::listener_context::ListenerContext;
 use crate::runtime::{ErrorCode, Legs, PeerAddress, SessionId};
+use crate::stats::{EndpointStats, micros};
 
 /// The facts about a session at its end. Bytes, times and the reason are final.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(super) struct Ended<'c> {
     pub(super) client: PeerAddress,
     /// The endpoint that has answered.
     pub(super) endpoint: Option<SocketAddr>,
+    /// The counters of this endpoint.
+    pub(super) endpoint_stats: Option<&'c EndpointStats>,
     /// Endpoints tried, at most 100.
     pub(super) tries: u8,
     /// Microseconds from the accept to the begin of the session.
@@ -37,7 +40,19 @@ pub(super) struct Ended<'c> {
 impl Ended<'_> {
     /// Reports to whoever wants to know. `legs` costs a system call for each connection.
     pub(super) fn report(&self, _legs: impl FnOnce() -> Legs) {
+        self.count();
         self.log();
+    }
+
+    fn count(&self) {
+        let (stats, reason) = (&self.context.stats, self.reason.index());
+        stats.ended.count(reason);
+        stats.life.record(micros(self.total));
+        stats.session_from_client.record(self.from_client);
+        stats.session_to_client.record(self.to_client);
+        if let Some(endpoint) = self.endpoint_stats {
+            endpoint.ended.count(reason);
+        }
     }
 
     fn log(&self) {

@@ -8,11 +8,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::deadline::Timeouts;
+use super::end_reason::EndReason;
 use super::limit::SessionLimit;
 use super::service::Service;
 use super::session_ids::SessionIds;
 use crate::net::Listener;
 use crate::runtime::{Handle, LogInterval};
+use crate::stats::{ListenerStats, PerLane};
 
 /// A listener of a generation, shared by all lanes.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct SharedListener {
     pub timeouts: Timeouts,
     /// Limits log lines about failed accepts.
     pub failures: LogInterval,
+    /// The counters of each lane, of all generations with a listener of this name.
+    pub stats: Arc<PerLane<ListenerStats>>,
 }
 
 /// A listener, as its accept loops and its sessions on a lane need it.
@@ -42,6 +46,8 @@ pub struct ListenerContext {
     pub lane: Handle,
     /// The lane's index.
     pub lane_index: usize,
+    /// The counters of the listener on this lane.
+    pub(super) stats: Arc<ListenerStats>,
 }
 
 impl Deref for ListenerContext {
@@ -65,7 +71,11 @@ impl ListenerContext {
     /// The context of a listener on a lane.
     #[must_use]
     pub fn new(shared: &Arc<SharedListener>, lane: &Handle, lane_index: usize) -> Rc<Self> {
+        let stats = shared
+            .stats
+            .of(lane_index, || ListenerStats::new(&EndReason::WORDS));
         Rc::new(Self {
+            stats: Arc::clone(stats),
             shared: Arc::clone(shared),
             lane: lane.clone(),
             lane_index,
@@ -75,6 +85,7 @@ impl ListenerContext {
     /// An accept has failed for lack of descriptors or memory.
     pub(super) fn report_failure(&self, error: &io::Error) {
         self.lane.stats().accept_failures.add(1);
+        self.stats.accept_failures.add(1);
         if let Some(times) = self.failures.note(self.lane.now()) {
             tracing::warn!(
                 listener = &*self.name,
@@ -99,6 +110,7 @@ impl SharedListener {
             ids: Arc::default(),
             timeouts: Timeouts::LONG,
             failures: LogInterval::default(),
+            stats: Arc::new(PerLane::new(8)),
         })
     }
 }

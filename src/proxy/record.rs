@@ -15,6 +15,7 @@ use super::ended::Ended;
 use super::listener_context::ListenerContext;
 use super::upstream::Lease;
 use crate::runtime::{Description, ErrorCode, Legs, PeerAddress, SessionId, Time};
+use crate::stats::{EndpointStats, micros};
 
 /// A client's address. Every session keeps an address until its end, so the large kind is boxed.
 #[derive(Debug)]
@@ -118,7 +119,8 @@ impl Record {
     /// A session that begins now, of a connection accepted at this time.
     pub(super) fn new(admission: Admission, client: PeerAddress, accepted: Time) -> Self {
         let start = admission.listener_context().lane.now();
-        let waited = start.since(accepted).as_micros();
+        let waited = micros(start.since(accepted));
+        admission.listener_context().stats.waited.record(waited);
         Self {
             id: admission.listener_context().ids.next(),
             client: client.into(),
@@ -138,13 +140,49 @@ impl Record {
     /// The endpoint of the lease has just answered.
     pub(super) fn set_connected(&self) {
         self.connect_us.set(self.age_us());
+        let connect = self.connect_us.get().into();
+        self.listener_context().stats.connect.record(connect);
+        if let Some(endpoint) = self.endpoint_stats() {
+            endpoint.begun.add(1);
+        }
     }
 
     /// Bytes of the endpoint may have gone to the client.
     pub(super) fn note_first_byte(&mut self) {
         if self.first_byte_us == UNCONNECTED && self.to_client > 0 {
             self.first_byte_us = self.age_us();
+            let first_byte = self.first_byte_us.into();
+            self.listener_context().stats.first_byte.record(first_byte);
+            if let Some(endpoint) = self.endpoint_stats() {
+                let connect = self.connect_us.get().into();
+                endpoint
+                    .first_byte
+                    .record(first_byte.saturating_sub(connect));
+            }
         }
+    }
+
+    /// Counts bytes that have moved while the numbers of both directions, from the client and to
+    /// the client, went from `before` to `after`.
+    pub(super) fn count_moved(&self, before: (u64, u64), after: (u64, u64)) {
+        let (from_client, to_client) = (after.0 - before.0, after.1 - before.1);
+        let stats = &self.listener_context().stats;
+        // Without a look at the numbers: a store costs less than a branch that is often wrong.
+        stats.from_client.add(from_client);
+        stats.to_client.add(to_client);
+        if let Some(stats) = self.endpoint_stats() {
+            stats.from_client.add(from_client);
+            stats.to_client.add(to_client);
+        }
+    }
+
+    /// The counters of the endpoint, if the session is connected.
+    fn endpoint_stats(&self) -> Option<&EndpointStats> {
+        let context = self.listener_context();
+        let upstream = context.service.upstream()?;
+        let is_connected = self.connect_us.get() != UNCONNECTED;
+        let connected = self.lease.endpoint().filter(|_| is_connected)?;
+        Some(upstream.endpoint_stats(connected, context.lane_index))
     }
 
     /// Sets the reason of the end.
@@ -209,6 +247,7 @@ impl Record {
         };
         let context = self.admission.listener_context();
         let endpoint = self.connected_endpoint();
+        let endpoint_stats = self.endpoint_stats();
         if let Some(upstream) = context.service.upstream() {
             self.lease.release(upstream);
         }
@@ -224,6 +263,7 @@ impl Record {
             id: self.id,
             client: self.client.address(),
             endpoint,
+            endpoint_stats,
             tries: self.tries.get(),
             waited_us: self.waited_us,
             connect_us: known(self.connect_us.get()),

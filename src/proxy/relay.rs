@@ -105,6 +105,7 @@ impl<F: Far> Relay<F> {
     pub(super) fn new(client: Stream, far: F, record: Record) -> Self {
         let lane = client.lane();
         let deadline = Deadline::new(record.timeouts(), lane.now(), lane.random());
+        record.listener_context().stats.relays_begun.add(1);
         Self {
             client: Peer::new(client, Side::Client),
             up: Pump::default(),
@@ -290,6 +291,12 @@ impl<F: Far> Relay<F> {
         }
     }
 
+    /// The bytes of both directions that the counters have, or are about to have.
+    fn counted(&self) -> (u64, u64) {
+        let (up, down) = (self.record.from_client, self.record.to_client);
+        (up, self.far.parts().map_or(up, |_| down))
+    }
+
     /// The session's sockets.
     fn peers(&self) -> impl Iterator<Item = &Peer> {
         let upstream = self.far.parts().map(|(upstream, _)| upstream);
@@ -318,7 +325,10 @@ impl<F: Far> Future for Relay<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let (of_client, of_upstream) = ready!(this.go_on(context));
+        let before = this.counted();
+        let polled = this.go_on(context);
+        this.record.count_moved(before, this.counted());
+        let (of_client, of_upstream) = ready!(polled);
         this.record.end(this.reason.unwrap_or(EndReason::Internal));
         this.client.stream.close_by(of_client);
         if let Some((upstream, _)) = this.far.parts() {
@@ -352,7 +362,11 @@ impl<F: Far> Drop for Relay<F> {
     fn drop(&mut self) {
         // On every path, also when the lane drops the session halfway.
         self.timer.disarm(self.client.stream.lane());
+        let before = self.counted();
         (self.record.from_client, self.record.to_client) = self.moved();
+        let moved = (self.record.from_client, self.record.to_client);
+        self.record.count_moved(before, moved);
+        self.record.listener_context().stats.relays_ended.add(1);
         let failure = self.failure();
         let Self {
             record,

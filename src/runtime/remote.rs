@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::inbox::Sender;
 #[cfg(all(test, loom))]
@@ -80,6 +81,12 @@ impl Remote {
     #[must_use]
     pub fn stats(&self) -> &Arc<LaneStats> {
         &self.0.stats
+    }
+
+    /// The CPU time of the lane's thread so far, from the system.
+    #[must_use]
+    pub(crate) fn cpu_time(&self) -> Duration {
+        self.0.heartbeat.cpu_time()
     }
 
     /// The lane's heartbeat, for a watchdog.

@@ -70,7 +70,6 @@ impl<T> RunQueue<T> {
         self.next.is_none() && self.ring.is_empty()
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         usize::from(self.next.is_some()) + self.ring.len() + self.overflow.len()
     }

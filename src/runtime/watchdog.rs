@@ -34,6 +34,11 @@ impl Heartbeat {
         }
     }
 
+    /// The CPU time of the lane's thread.
+    pub(super) fn cpu_time(&self) -> Duration {
+        sys::thread_progress(self.thread).cpu
+    }
+
     pub(super) fn beat(&self) {
         // One writer: no read-modify-write needed.
         self.turns

@@ -2,14 +2,17 @@
 //!
 //! Owned by the server's supervision, and used between two events.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::changeable::ListenerPlan;
 use super::in_service::InService;
+use super::metric_facts;
 use super::reload::Reloads;
 use super::upstreams;
 use crate::config::{Config, Service};
-use crate::control::{Ask, ListenerView, ProcessView, State};
+use crate::control::{Ask, ListenerFacts, ListenerView, ProcessView, State};
+use crate::proxy::SharedListener;
 use crate::sys::{self, Time};
 
 /// The state behind the answers.
@@ -42,6 +45,7 @@ impl Answers {
             Ask::Generations(reply) => reply.send(of.service.generations()),
             Ask::Listeners(reply) => reply.send(self.listeners(&of.service)),
             Ask::Upstreams(reply) => reply.send(upstreams::views(&of.service)),
+            Ask::Metrics(reply) => reply.send(metric_facts::facts(&self.process(of), &of.service)),
             request => return Some(request),
         }
         None
@@ -62,7 +66,7 @@ impl Answers {
 
     fn listeners(&self, service: &InService) -> Vec<ListenerView> {
         let changeable = service.changeable();
-        let view = |listener: &ListenerPlan| {
+        let view = |(listener, shared): (&ListenerPlan, &Arc<SharedListener>)| {
             let (kind, upstream) = match listener.service {
                 Service::Echo => ("echo", None),
                 Service::Proxy { upstream } => {
@@ -84,9 +88,12 @@ impl Answers {
                     _ if service.is_paused(&listener.name) => "paused",
                     State::Starting | State::Serving => "accepting",
                 },
+                facts: ListenerFacts(Arc::clone(&shared.stats)),
             }
         };
-        changeable.listeners.iter().map(view).collect()
+        // By their index in the configuration.
+        let shared = service.generation().listeners().iter();
+        changeable.listeners.iter().zip(shared).map(view).collect()
     }
 }
 

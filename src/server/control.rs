@@ -12,6 +12,7 @@ use super::command::{Command, LaneSenders};
 use super::control_checks::{access, impossible, refusal};
 use super::error::ServerError;
 use super::log_control::LogControl;
+use super::plan::Fixed;
 use super::process;
 use super::supervision::Event;
 use crate::config::{Bind, Config, LogLevel};
@@ -60,7 +61,7 @@ impl ControlSockets {
             tracing::info!(socket = %socket.path().display(), "the control socket listens");
         }
         if let Some(Ok(address)) = self.health.as_ref().map(TcpListener::local_addr) {
-            tracing::info!(%address, "health checks are answered");
+            tracing::info!(%address, "health checks and metrics are answered");
         }
     }
 
@@ -70,14 +71,20 @@ impl ControlSockets {
         &self,
         lanes: &[LaneSenders],
         pollers: &[BackEnd],
+        fixed: &Fixed,
         to_main: Sender<Event>,
         log: Option<LogControl>,
     ) -> io::Result<Orders> {
-        let lanes = lanes.iter().zip(pollers).map(|(senders, poller)| {
+        let lanes = lanes.iter().zip(pollers).zip(&fixed.lanes);
+        let lanes = lanes.map(|((senders, poller), &cpu)| {
             let commands = senders.commands.clone();
+            let remote = senders.remote().clone();
             Lane {
                 poller: poller.name(),
-                stats: Arc::clone(senders.remote().stats()),
+                cpu,
+                buffers_max: fixed.options.pool.buffers_max,
+                stats: Arc::clone(remote.stats()),
+                busy: Box::new(move || remote.cpu_time()),
                 send: Box::new(move |command| commands.send(Command::Sessions(command))),
             }
         });

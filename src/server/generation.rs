@@ -9,9 +9,28 @@ use std::sync::Arc;
 use super::changeable::{Changeable, ListenerPlan};
 use crate::config::Service as Configured;
 use crate::proxy::{
-    KnownUpstreams, ListenerId, Service, SessionIds, SessionLimit, SharedListener, Upstream,
+    KnownStats, KnownUpstreams, ListenerId, Service, SessionIds, SessionLimit, SharedListener,
+    Upstream,
 };
-use crate::runtime::LogInterval;
+use crate::runtime::{LogInterval, Time};
+use crate::stats::ListenerStats;
+
+/// The state by name that outlives a generation.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) upstreams: KnownUpstreams,
+    pub(crate) listeners: KnownStats<Arc<str>, ListenerStats>,
+}
+
+impl Known {
+    /// Nothing yet, on so many lanes.
+    pub(crate) fn new(lanes: usize) -> Self {
+        Self {
+            upstreams: KnownUpstreams::new(lanes),
+            listeners: KnownStats::new(lanes),
+        }
+    }
+}
 
 /// The shared state of the listeners of a configuration.
 #[derive(Debug, Default)]
@@ -30,14 +49,17 @@ impl Generation {
         of: &Changeable,
         limit: &Arc<SessionLimit>,
         ids: &Arc<SessionIds>,
-        known: &mut KnownUpstreams,
+        known: &mut Known,
+        now: Time,
     ) -> Self {
-        known.forget_unused();
+        known.upstreams.forget_unused(now);
+        known.listeners.forget_old(now);
         let upstreams = of.upstreams.iter().cloned();
         let upstreams: Vec<Arc<Upstream>> = upstreams
-            .map(|options| Upstream::new(options, known))
+            .map(|options| Upstream::new(options, &mut known.upstreams))
             .collect();
-        Upstream::forget_states_except(&upstreams, known);
+        Upstream::forget_states_except(&upstreams, &known.upstreams);
+        let listeners = &mut known.listeners;
         let shared = |(index, listener): (usize, &ListenerPlan)| {
             let service = match listener.service {
                 Configured::Echo => Service::Echo,
@@ -55,6 +77,7 @@ impl Generation {
                 ids: Arc::clone(ids),
                 timeouts: listener.timeouts,
                 failures: LogInterval::default(),
+                stats: listeners.find(Arc::clone(&listener.name)),
             })
         };
         let listeners = of.listeners.iter().enumerate().map(shared).collect();

@@ -9,12 +9,12 @@ use super::bind::{Sockets, await_ports, bind, in_words, listen};
 use super::changeable::Changeable;
 use super::command::{NewPoint, Switch};
 use super::error::ServerError;
-use super::generation::Generation;
+use super::generation::{Generation, Known};
 use super::here::Pause;
 use super::point::{Opened, PointId, Points, Steps, WantedPoint};
 use crate::config::{Bind, BindTo, Service};
 use crate::control::GenerationView;
-use crate::proxy::{Handoff, KnownUpstreams, SessionIds, SessionLimit, SharedListener};
+use crate::proxy::{Handoff, SessionIds, SessionLimit, SharedListener};
 use crate::sys::{self, OsSocket, Time};
 
 /// The configuration in service, and the lasting state of the process.
@@ -37,7 +37,7 @@ pub(crate) struct InService {
     paused: BTreeSet<Arc<str>>,
     limit: Arc<SessionLimit>,
     ids: Arc<SessionIds>,
-    known: KnownUpstreams,
+    known: Known,
 }
 
 /// A generation without new connections.
@@ -74,7 +74,7 @@ impl InService {
             paused: BTreeSet::new(),
             limit: SessionLimit::new(0),
             ids: Arc::default(),
-            known: KnownUpstreams::default(),
+            known: Known::new(lanes),
         }
     }
 
@@ -159,8 +159,9 @@ impl InService {
         self.limit.set_max(changeable.max_sessions);
         self.remember();
         let (limit, own) = (&self.limit, &self.ids);
-        self.generation = Generation::new(self.applied, &changeable, limit, own, &mut self.known);
         self.since = sys::now();
+        let (number, known) = (self.applied, &mut self.known);
+        self.generation = Generation::new(number, &changeable, limit, own, known, self.since);
         self.applied += 1;
         self.forget_pauses(&changeable);
         for kept in &mut steps.kept {
@@ -312,6 +313,11 @@ impl InService {
     /// The addresses that clients can connect to.
     pub(super) fn points(&self) -> &Points {
         &self.points
+    }
+
+    /// The state by name.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// The limit on sessions of all generations.

@@ -10,6 +10,7 @@ use super::lane_sessions;
 use crate::poller::BackEnd;
 use crate::proxy::Handed;
 use crate::runtime::{Cursor, Description, EndRequest, Lane, LaneOptions, Mailbox};
+use crate::stats::nanos;
 use crate::sys::{self, Time};
 
 /// Slots of the lane's table per visit of the sessions.
@@ -170,9 +171,9 @@ impl Serving {
                 Command::Switch(switch, reply) => {
                     let (points, began) = (&mut self.points, sys::now());
                     self.lane.enter(|| points.switch(switch));
-                    reply.send(Switched {
-                        pause: sys::now().since(began),
-                    });
+                    let pause = sys::now().since(began);
+                    self.lane.handle().stats().switch_pause.record(nanos(pause));
+                    reply.send(Switched { pause });
                 }
                 Command::Pause { points, is_paused } => {
                     self.lane.enter(|| self.points.pause(&points, is_paused));

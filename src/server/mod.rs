@@ -29,6 +29,7 @@ mod log_queue;
 mod log_target;
 mod log_text;
 mod memory;
+mod metric_facts;
 mod options;
 mod plan;
 mod point;

@@ -164,7 +164,7 @@ fn serve(
     let orders = server
         .reloads
         .sandbox
-        .starting(|| control.serve(lanes, &pollers.of_lanes, sender, log));
+        .starting(|| control.serve(lanes, &pollers.of_lanes, &fixed, sender, log));
     server.orders = Some(orders.map_err(system("cannot start the control plane"))?);
     first.listen().map_err(|error| error.placed(config))?;
     server.switch(first);

@@ -3,7 +3,7 @@
 
 use super::in_service::InService;
 use crate::config::nearest_in_words;
-use crate::control::{AdminState, EndpointChange, EndpointView, UpstreamView};
+use crate::control::{AdminState, EndpointChange, EndpointFacts, EndpointView, UpstreamView};
 use crate::proxy::{self, EndpointState, Upstream};
 use crate::sys;
 
@@ -66,6 +66,7 @@ fn endpoint(of: EndpointState) -> EndpointView {
         failing_ms: of
             .failing
             .and_then(|time| u64::try_from(time.as_millis()).ok()),
+        facts: EndpointFacts(of.stats),
     }
 }
 

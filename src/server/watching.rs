@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::changeable::Bound;
 use super::reached::Reached;
 use crate::runtime::{LogInterval, Remote, Seen, Watchdog};
+use crate::stats::nanos;
 use crate::sys;
 
 /// How often the watchdog looks at the lanes: twice per reported stall.
@@ -81,6 +82,7 @@ impl Watched {
         };
         let (task, stalled_for) = (stall.task.unwrap_or("none"), stall.lasted);
         if !began {
+            stats.stall.record(nanos(stalled_for));
             if std::mem::take(&mut self.is_logged) {
                 tracing::warn!(lane, task, ?stalled_for, "a lane turns again");
             }

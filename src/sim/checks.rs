@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
+use super::counters::every_counter;
 use super::party::{End, Ending, Party};
 use super::records::{self, Record};
 use super::versions::Versions;
@@ -345,7 +346,7 @@ fn every_record(world: &World, records: &[Record]) -> Result<(), Violation> {
         let what = format!("{} records of {sessions} sessions", records.len());
         return Err(Violation::new("I8", what));
     }
-    Ok(())
+    every_counter(world, records)
 }
 
 impl Books<'_> {

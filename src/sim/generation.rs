@@ -20,7 +20,7 @@ use crate::runtime::{Handle, LaneOptions, TICK, Time};
 use crate::server::{
     Bound, Changeable, Command, InService, LanePlan, LaneSenders, Reply, Serving, open,
 };
-use crate::stats::LaneStats;
+use crate::stats::{EndpointStats, LaneStats, ListenerStats, PerLane};
 use crate::sys::sim::{Mark, Random, with};
 
 /// The lanes of a configuration.
@@ -34,7 +34,31 @@ pub(super) struct Generation {
     unswitched: Arc<AtomicUsize>,
     /// The listeners of all configurations but the present.
     past: Vec<Weak<SharedListener>>,
+    counters: Counters,
     pub(super) is_stopping: bool,
+}
+
+/// The counters of all configurations, each once.
+#[derive(Default)]
+struct Counters {
+    listeners: Vec<Arc<PerLane<ListenerStats>>>,
+    endpoints: Vec<Arc<PerLane<EndpointStats>>>,
+}
+
+/// Ended sessions and their bytes from and to clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub(super) sessions: u64,
+    pub(super) from_client: u64,
+    pub(super) to_client: u64,
+}
+
+impl Counted {
+    pub(super) fn add(&mut self, sessions: u64, from_client: u64, to_client: u64) {
+        self.sessions += sessions;
+        self.from_client += from_client;
+        self.to_client += to_client;
+    }
 }
 
 /// A lane, and its state visible from outside.
@@ -82,6 +106,7 @@ impl Generation {
             unsent: lanes.iter().map(|_| VecDeque::new()).collect(),
             unswitched: Arc::default(),
             past: Vec::new(),
+            counters: Counters::default(),
             lanes,
             is_stopping: false,
         };
@@ -100,6 +125,15 @@ impl Generation {
         let past = self.service.generation().listeners().iter();
         self.past.extend(past.map(Arc::downgrade));
         let switches = self.service.apply(prepared, &self.handoff);
+        let known = self.service.known();
+        keep_new(
+            &mut self.counters.listeners,
+            known.listeners.iter(Time::ZERO),
+        );
+        keep_new(
+            &mut self.counters.endpoints,
+            known.upstreams.stats(Time::ZERO),
+        );
         self.unswitched.store(self.lanes.len(), Relaxed);
         for (unsent, switch) in self.unsent.iter_mut().zip(switches) {
             let unswitched = Arc::clone(&self.unswitched);
@@ -189,6 +223,20 @@ impl Generation {
         past.chain(present).map(leases).sum()
     }
 
+    /// The counters of all listeners, and of all endpoints.
+    pub(super) fn counted(&self) -> [Counted; 2] {
+        let mut sums = [Counted::default(); 2];
+        for lane in self.counters.listeners.iter().flat_map(|of| of.iter()) {
+            let (from_client, to_client) = (lane.from_client.value(), lane.to_client.value());
+            sums[0].add(lane.ended.sum(), from_client, to_client);
+        }
+        for lane in self.counters.endpoints.iter().flat_map(|of| of.iter()) {
+            let (from_client, to_client) = (lane.from_client.value(), lane.to_client.value());
+            sums[1].add(lane.ended.sum(), from_client, to_client);
+        }
+        sums
+    }
+
     /// The limit on sessions.
     pub(super) fn limit(&self) -> &Arc<SessionLimit> {
         self.service.limit()
@@ -250,6 +298,18 @@ impl LaneState {
             self.serving = None;
         }
         Ok(over)
+    }
+}
+
+/// Adds the counters that are not kept yet.
+fn keep_new<'k, K: 'k, B: 'k>(
+    kept: &mut Vec<Arc<PerLane<B>>>,
+    known: impl Iterator<Item = (K, &'k Arc<PerLane<B>>)>,
+) {
+    for (_, of) in known {
+        if !kept.iter().any(|one| Arc::ptr_eq(one, of)) {
+            kept.push(Arc::clone(of));
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod campaign;
 mod checks;
+mod counters;
 mod endpoint_states;
 mod generation;
 mod outage;

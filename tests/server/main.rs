@@ -22,6 +22,7 @@ mod limits;
 mod log_file;
 mod logging;
 mod memory;
+mod metrics;
 mod parent;
 mod proxy;
 mod reload;

@@ -70,6 +70,8 @@ impl Connection {
             return self.record.finish(failure.error, Legs::default);
         }
         self.record.from_client = self.first_bytes.sent.get() as u64;
+        self.record
+            .count_moved((0, 0), (self.record.from_client, 0));
         match self.upstream.take() {
             None => start(Relay::new(self.client, Echo, self.record), opening),
             Some(upstream) => {

@@ -48,7 +48,7 @@ impl Proxying {
             source: Vec::new(),
             socket: SocketOptions::default(),
         };
-        let upstream = Upstream::new(options, &mut KnownUpstreams::default());
+        let upstream = Upstream::new(options, &mut KnownUpstreams::new(1));
         let service = Service::Proxy(Arc::clone(&upstream));
         let shared = SharedListener::of_test(service, &SessionLimit::new(10));
         let listener_context = ListenerContext::new(&shared, &lane.handle(), 0);

@@ -14,6 +14,7 @@ use crate::net::{self, Stream, Unconnected};
 use crate::proxy::deadline::Timeouts;
 use crate::proxy::end_reason::{EndReason, Failure};
 use crate::runtime::{ErrorCode, Time, either, timeout};
+use crate::stats::micros;
 
 /// How long a connect by fast open waits for the client's first bytes. A client that speaks first
 /// sends its bytes right behind the last segment of its handshake, so the delay is the difference
@@ -26,6 +27,8 @@ const RETRY: Duration = Duration::from_millis(20);
 /// A session without an upstream connection, as the upstream sees the session.
 pub(in crate::proxy) struct Dialling<'a> {
     pub(in crate::proxy) client: &'a Stream,
+    /// The index of the session's lane.
+    pub(in crate::proxy) lane: usize,
     pub(in crate::proxy) timeouts: &'a Timeouts,
     /// For the endpoint of the present try.
     pub(in crate::proxy) lease: &'a Lease,
@@ -73,11 +76,16 @@ impl Upstream {
         while lane.now() < end {
             let tries = u8::try_from(tried.len() + 1).unwrap_or(u8::MAX);
             dialling.tries.set(tries);
-            let limit = lane.sleep_until(end.min(lane.now() + timeouts.connect));
+            let stats = self.endpoint_stats(index, dialling.lane);
+            stats.attempts.add(1);
+            let begun = lane.now();
+            let limit = lane.sleep_until(end.min(begun + timeouts.connect));
             let dialled = timeout(limit, pin!(self.dial(dialling, index))).await;
             dialling.first_bytes.are_on_the_way.set(false);
             let error = match dialled {
                 Ok(Ok(stream)) => {
+                    let took = lane.now().since(begun);
+                    stats.connect.record(micros(took));
                     self.answered(index, lane.now());
                     return Ok(stream);
                 }
@@ -85,6 +93,10 @@ impl Upstream {
                 Err(elapsed) => io::Error::new(io::ErrorKind::TimedOut, elapsed),
             };
             cause = cause_of(&error);
+            cause
+                .cause_index()
+                .into_iter()
+                .for_each(|cause| stats.failures.count(cause));
             last = error.raw_os_error().map(|_| ErrorCode::of(&error));
             self.failed(index, &error, cause, lane.now());
             if cause == EndReason::LocalResources && !net::is_out_of_ports(&error) {

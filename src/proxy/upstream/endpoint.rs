@@ -2,12 +2,15 @@
 //! sessions, failures and health. Chooses nothing and logs nothing.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use super::admin_state::{AdminState, SharedAdminState};
+use crate::proxy::end_reason::EndReason;
 use crate::runtime::{LogInterval, Time};
+use crate::stats::{EndpointStats, PerLane};
 
 /// One address of an upstream.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
     /// Limits log lines about its failures.
     pub(super) log: LogInterval,
+    /// The counters of each lane.
+    pub(super) stats: Arc<PerLane<EndpointStats>>,
     shared: Atomics,
 }
 
@@ -47,12 +52,19 @@ pub(super) struct Outage {
 }
 
 impl Endpoint {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(address: SocketAddr, stats: Arc<PerLane<EndpointStats>>) -> Self {
         Self {
             address,
             log: LogInterval::default(),
+            stats,
             shared: Atomics::default(),
         }
+    }
+
+    /// The counters of a lane, for the lane itself.
+    pub(super) fn stats_of(&self, lane: usize) -> &EndpointStats {
+        let new = || EndpointStats::new(&EndReason::WORDS, &EndReason::CAUSE_WORDS);
+        self.stats.of(lane, new)
     }
 
     pub(super) fn admin_state(&self) -> AdminState {
@@ -130,14 +142,17 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::{Endpoint, Outage};
     use crate::runtime::Time;
+    use crate::stats::PerLane;
 
     #[test]
     fn an_outage_lasts_from_the_first_failure_to_the_next_answer() {
-        let endpoint = Endpoint::new("127.0.0.1:1".parse().unwrap());
+        let stats = Arc::new(PerLane::new(1));
+        let endpoint = Endpoint::new("127.0.0.1:1".parse().unwrap(), stats);
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
         assert_eq!(endpoint.set_answered(at(1)), None);
         endpoint.set_failed(at(2), false);

@@ -9,21 +9,44 @@ use std::sync::{Arc, Weak};
 use super::admin_state::AdminState;
 use super::endpoint::Endpoint;
 use super::turns::Turns;
+use crate::proxy::known_stats::KnownStats;
+use crate::runtime::Time;
+use crate::stats::{EndpointStats, PerLane};
 
 /// The upstreams of the process. A new generation with an upstream of the same name continues the
 /// turns of the upstream, and the session counts, the health and the administrative states of
 /// endpoints that stay.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct KnownUpstreams {
     turns: HashMap<String, Weak<Turns>>,
     endpoints: HashMap<String, HashMap<SocketAddr, Weak<Endpoint>>>,
+    /// By upstream and address.
+    stats: KnownStats<(Arc<str>, SocketAddr), EndpointStats>,
 }
 
 impl KnownUpstreams {
-    /// Forgets upstreams and endpoints that no generation has any more. Looks at all of them: once
-    /// a
-    /// reload, not once an upstream.
-    pub(crate) fn forget_unused(&mut self) {
+    /// No upstream yet, on so many lanes.
+    #[must_use]
+    pub fn new(lanes: usize) -> Self {
+        Self {
+            turns: HashMap::new(),
+            endpoints: HashMap::new(),
+            stats: KnownStats::new(lanes),
+        }
+    }
+
+    /// The counters of all endpoints, with the upstream and the address.
+    pub(crate) fn stats(
+        &self,
+        now: Time,
+    ) -> impl Iterator<Item = (&(Arc<str>, SocketAddr), &Arc<PerLane<EndpointStats>>)> {
+        self.stats.iter(now)
+    }
+
+    /// Forgets upstreams and endpoints that no generation has any more, and counters that are old.
+    /// Looks at all of them: once a reload, not once an upstream.
+    pub(crate) fn forget_unused(&mut self, now: Time) {
+        self.stats.forget_old(now);
         self.turns.retain(|_, turns| turns.strong_count() > 0);
         self.endpoints.retain(|_, of_name| {
             of_name.retain(|_, endpoint| endpoint.strong_count() > 0);
@@ -35,13 +58,20 @@ impl KnownUpstreams {
     /// them.
     pub(super) fn find(
         &mut self,
-        name: &str,
+        name: &Arc<str>,
         addresses: &[SocketAddr],
     ) -> (Arc<Turns>, Vec<Arc<Endpoint>>) {
-        let Self { turns, endpoints } = self;
-        let turns = find_or_insert(turns, name.to_owned(), Turns::default);
-        let endpoints = endpoints.entry(name.to_owned()).or_default();
-        let endpoint = |&at: &SocketAddr| find_or_insert(endpoints, at, || Endpoint::new(at));
+        let Self {
+            turns,
+            endpoints,
+            stats,
+        } = self;
+        let turns = find_or_insert(turns, name.to_string(), Turns::default);
+        let endpoints = endpoints.entry(name.to_string()).or_default();
+        let endpoint = |&at: &SocketAddr| {
+            let new = || Endpoint::new(at, stats.find((Arc::clone(name), at)));
+            find_or_insert(endpoints, at, new)
+        };
         (turns, addresses.iter().map(endpoint).collect())
     }
 
@@ -86,28 +116,28 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_found_by_the_name_of_its_upstream_and_its_address() {
-        let mut known = KnownUpstreams::default();
-        let (turns, endpoints) = known.find("a", &[at(1), at(2)]);
+        let mut known = KnownUpstreams::new(1);
+        let (turns, endpoints) = known.find(&"a".into(), &[at(1), at(2)]);
         endpoints[1].add_session();
         // The next configuration has a new order, an endpoint less and an endpoint more.
-        let (turns_after, endpoints_after) = known.find("a", &[at(3), at(2)]);
+        let (turns_after, endpoints_after) = known.find(&"a".into(), &[at(3), at(2)]);
         assert!(Arc::ptr_eq(&turns, &turns_after), "the turns continue");
         assert!(Arc::ptr_eq(&endpoints[1], &endpoints_after[1]));
         assert_eq!(endpoints_after[1].live_sessions(), 1);
         assert_eq!(endpoints_after[0].live_sessions(), 0);
-        let (other_turns, others) = known.find("b", &[at(2)]);
+        let (other_turns, others) = known.find(&"b".into(), &[at(2)]);
         assert!(!Arc::ptr_eq(&turns, &other_turns), "of another upstream");
         assert_eq!(others[0].live_sessions(), 0, "of another upstream");
     }
 
     #[test]
     fn nothing_is_kept_for_a_generation_that_has_ended() {
-        let mut known = KnownUpstreams::default();
-        let (turns, endpoints) = known.find("a", &[at(1)]);
+        let mut known = KnownUpstreams::new(1);
+        let (turns, endpoints) = known.find(&"a".into(), &[at(1)]);
         endpoints[0].add_session();
         turns.take();
         drop((turns, endpoints));
-        let (turns, endpoints) = known.find("a", &[at(1)]);
+        let (turns, endpoints) = known.find(&"a".into(), &[at(1)]);
         assert_eq!((turns.take(), endpoints[0].live_sessions()), (0, 0));
     }
 }

@@ -13,6 +13,7 @@ use super::log;
 use super::turns::Turns;
 use crate::net::{SocketOptions, Unconnected};
 use crate::runtime::{LogInterval, Time};
+use crate::stats::{EndpointStats, PerLane};
 
 /// The configuration of an upstream.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub struct UpstreamOptions {
 }
 
 /// An endpoint at a moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EndpointState {
     pub(crate) address: SocketAddr,
     pub(crate) admin: AdminState,
@@ -40,6 +41,8 @@ pub(crate) struct EndpointState {
     pub(crate) failures: u64,
     /// The time since the first of these failures; `None` while the endpoint answers.
     pub(crate) failing: Option<Duration>,
+    /// The counters of each lane.
+    pub(crate) stats: Arc<PerLane<EndpointStats>>,
 }
 
 impl EndpointState {
@@ -50,6 +53,7 @@ impl EndpointState {
             sessions: endpoint.live_sessions(),
             failures: endpoint.failures(),
             failing: endpoint.failing(now),
+            stats: Arc::clone(&endpoint.stats),
         }
     }
 }
@@ -89,9 +93,10 @@ impl Upstream {
         );
         let of_family = |is_ipv6| endpoints.iter().copied().find(|at| at.is_ipv6() == is_ipv6);
         let families = [of_family(false), of_family(true)];
-        let (turns, endpoints) = known.find(&options.name, endpoints);
+        let name = options.name.as_str().into();
+        let (turns, endpoints) = known.find(&name, endpoints);
         Arc::new(Self {
-            name: options.name.as_str().into(),
+            name,
             families,
             endpoints,
             turns,
@@ -144,6 +149,11 @@ impl Upstream {
     /// The address of an endpoint.
     pub(in crate::proxy) fn address(&self, endpoint: usize) -> SocketAddr {
         self.endpoints[endpoint].address
+    }
+
+    /// The counters of an endpoint on a lane, for the lane itself.
+    pub(in crate::proxy) fn endpoint_stats(&self, endpoint: usize, lane: usize) -> &EndpointStats {
+        self.endpoints[endpoint].stats_of(lane)
     }
 
     /// The ready endpoint whose turn it is; `None` if no endpoint is ready.

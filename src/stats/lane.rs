@@ -1,29 +1,7 @@
-//! A lane's counters. Each counter has one writer, its lane or the watchdog; every thread may read.
+//! A lane's counters. Each has one writer: the lane, or the watchdog where noted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A number with one writing thread and any number of readers.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds, without a locked instruction; for the counter's own writer only.
-    pub fn add(&self, n: u64) {
-        self.0
-            .store(self.value().wrapping_add(n), Ordering::Relaxed);
-    }
-
-    /// Raises the value to `n` if it is lower, as [`Counter::add`] does.
-    pub fn raise_to(&self, n: u64) {
-        self.0.store(self.value().max(n), Ordering::Relaxed);
-    }
-
-    /// The present value.
-    #[must_use]
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use super::counter::Counter;
+use super::histogram::Histogram;
 
 /// The counters of one lane.
 #[derive(Debug, Default)]
@@ -54,6 +32,18 @@ pub struct LaneStats {
     pub stalls: Counter,
     /// The longest stall in microseconds, to within 25 ms. Written by the watchdog's thread.
     pub stall_longest_us: Counter,
+    /// Nanoseconds of ended stalls. Written by the watchdog's thread.
+    pub stall: Histogram,
+    /// Tasks that waited at the start of the last turn.
+    pub run_queue: Counter,
+    /// Buffers in use at the end of the last turn.
+    pub buffers: Counter,
+    /// Nanoseconds from the start of a turn to its wait for completions; of some turns.
+    pub turn: Histogram,
+    /// Nanoseconds that a task waited to run; of one task in each of these turns.
+    pub queue_delay: Histogram,
+    /// Nanoseconds that a switch to a new configuration held the lane.
+    pub switch_pause: Histogram,
 }
 
 impl LaneStats {
