@@ -91,16 +91,8 @@ struct Words(Vec<(&'static str, u64)>);
 
 impl Words {
     fn of<'w>(lanes: impl Iterator<Item = &'w PerWord>) -> Self {
-        let mut all: Vec<(&str, u64)> = Vec::new();
-        for (word, count) in lanes
-            .flat_map(PerWord::iter)
-            .filter(|(_, count)| *count > 0)
-        {
-            match all.iter_mut().find(|(of, _)| *of == word) {
-                Some((_, sum)) => *sum += count,
-                None => all.push((word, count)),
-            }
-        }
+        let mut all = PerWord::together(lanes);
+        all.retain(|(_, count)| *count > 0);
         Self(all)
     }
 }

@@ -35,4 +35,21 @@ impl PerWord {
     pub fn sum(&self) -> u64 {
         self.counts.iter().map(Counter::value).sum()
     }
+
+    /// The counts of several together; nothing of none.
+    pub(crate) fn together<'w>(all: impl Iterator<Item = &'w Self>) -> Vec<(&'static str, u64)> {
+        let mut sums: Vec<(&str, u64)> = Vec::new();
+        for one in all {
+            if sums.is_empty() {
+                sums.extend(one.iter());
+            } else {
+                debug_assert_eq!(sums.len(), one.words.len(), "of one list of words");
+                let counts = one.counts.iter().map(Counter::value);
+                sums.iter_mut()
+                    .zip(counts)
+                    .for_each(|((_, sum), count)| *sum += count);
+            }
+        }
+        sums
+    }
 }
