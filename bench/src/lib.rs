@@ -6,7 +6,7 @@
 //! `args` (the command line as written) → `plan` (what the arguments mean, checked) → `measure`
 //! (the main thread: engine, series, verdict, sweep, duel) → `load` (the lanes and their
 //! connections) → `outcome` (the document) → `text` and `show`. Each folder imports only folders
-//! below it: `outcome`, `args`, `text` and `procfs`, `load`, `plan`, `measure`, `show`.
+//! below it: `outcome`, `args`, `text`, `procfs` and `scrape`, `load`, `plan`, `measure`, `show`.
 
 mod args;
 mod load;
@@ -14,6 +14,7 @@ mod measure;
 pub mod outcome;
 mod plan;
 mod procfs;
+mod scrape;
 mod show;
 pub mod stats;
 mod text;

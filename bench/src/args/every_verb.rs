@@ -7,6 +7,7 @@ use clap::Args;
 use super::choices::{PollerChoice, ProxyVersion};
 use super::condition::Condition;
 use super::values::{Sources, sources};
+use crate::scrape::Url;
 
 #[derive(Debug, Args)]
 pub(crate) struct TargetArguments {
@@ -16,6 +17,10 @@ pub(crate) struct TargetArguments {
     /// Process ID of the server on this machine: report its CPU time and memory
     #[arg(long, value_name = "PID")]
     pub(crate) server_pid: Option<u32>,
+    /// Page of metrics of a corelane server (its control.tcp): show the server's own times of the
+    /// load, and where the time of a message went
+    #[arg(long, value_name = "URL", value_parser = Url::parse)]
+    pub(crate) metrics: Option<Url>,
 }
 
 #[derive(Debug, Args)]

@@ -60,6 +60,7 @@ pub(crate) fn outcome(invocation: &Invocation, plan: &Plan, results: &Results) -
             .pid
             .zip(results.costs.as_ref())
             .map(|(pid, costs)| server(pid, costs, plan, recorder)),
+        server_metrics: results.server_metrics.clone().and_then(Result::ok),
         generator: generator(results),
         system: results.system.clone(),
         errors: recorder.errors.summary(),
@@ -77,6 +78,11 @@ pub(crate) fn outcome(invocation: &Invocation, plan: &Plan, results: &Results) -
         },
     );
     outcome.verdict.notes.extend(plan.remarks.iter().cloned());
+    let unread = results
+        .server_metrics
+        .iter()
+        .filter_map(|read| read.as_ref().err());
+    outcome.verdict.notes.extend(unread.cloned());
     outcome
 }
 

@@ -24,6 +24,7 @@ use crate::outcome;
 use crate::plan::build::Plan;
 use crate::procfs::server_process::{Cost, ServerProcess};
 use crate::procfs::system_counters::SystemCounters;
+use crate::scrape;
 
 /// Longer than any load, but sums stay within 64 bits: 292 years.
 const FOR_EVER: Duration = Duration::from_nanos(u64::MAX / 2);
@@ -37,6 +38,8 @@ pub(crate) enum RunError {
     System(io::Error),
     /// A lane could not be opened, or its poller failed.
     Lane(io::Error),
+    /// The page of `--metrics` cannot be read.
+    Metrics(String),
     /// A second signal arrived.
     Cut,
 }
@@ -46,6 +49,7 @@ impl fmt::Display for RunError {
         match self {
             Self::System(error) => write!(f, "cannot start: {error}"),
             Self::Lane(error) => write!(f, "a lane failed: {error}"),
+            Self::Metrics(why) => write!(f, "--metrics: {why}"),
             Self::Cut => f.write_str("stopped at once by a second signal: no results"),
         }
     }
@@ -65,6 +69,8 @@ pub(crate) struct Results {
     /// One entry for each measured lane.
     pub(crate) usage: Vec<Usage>,
     pub(crate) system: outcome::System,
+    /// What the server counted; why it could not be read.
+    pub(crate) server_metrics: Option<Result<outcome::ServerMetrics, String>>,
 }
 
 /// The server's resource use at four times; `None` after a failed read.
@@ -116,6 +122,8 @@ impl Engine {
 
     /// Runs a planned load. `part` names a sweep's step or a duel's slice.
     pub(crate) fn run(&mut self, plan: &Plan, part: Option<String>) -> Result<Results, RunError> {
+        let first = plan.metrics.as_ref().map(scrape::read).transpose();
+        let first = first.map_err(RunError::Metrics)?;
         let machine = SystemCounters::now();
         let mut server = plan.target.pid.map(ServerProcess::new);
         let before = server.as_mut().and_then(|server| server.cost().ok());
@@ -162,6 +170,10 @@ impl Engine {
             recorder: load.recorder,
             usage: load.usage,
             system: SystemCounters::now().since(&machine),
+            server_metrics: plan.metrics.as_ref().zip(first).map(|(url, first)| {
+                let last = scrape::read(url)?;
+                Ok(scrape::difference(&url.text, &first, &last))
+            }),
         })
     }
 }

@@ -12,6 +12,7 @@ use super::distribution::Distribution;
 use super::environment::Environment;
 use super::judgement::{Threshold, Verdict};
 use super::measures::{Errors, Generator, Latencies, Second, Server, System, Totals};
+use super::server_metrics::ServerMetrics;
 use super::shape::{Shape, Target};
 
 /// The version of the document. Readers refuse later versions.
@@ -49,6 +50,8 @@ pub struct Outcome {
     pub first_reply: Option<String>,
     /// Resource use of the server's process.
     pub server: Option<Server>,
+    /// What the server counted, with `--metrics`.
+    pub server_metrics: Option<ServerMetrics>,
     /// Resource use of this program.
     pub generator: Generator,
     /// Counters of the whole machine.

@@ -14,6 +14,7 @@ mod judgement;
 mod measures;
 #[cfg(test)]
 pub(crate) mod sample;
+mod server_metrics;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -27,4 +28,5 @@ pub use self::document::{Outcome, ReadError, SCHEMA};
 pub use self::environment::Environment;
 pub use self::judgement::{Doubt, Reason, Threshold, Verdict};
 pub use self::measures::{Errors, Generator, Latencies, Second, Server, System, Totals};
+pub use self::server_metrics::{ServerMetrics, ServerTimes};
 pub use self::shape::{Loop, Shape, Target};

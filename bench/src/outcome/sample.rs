@@ -57,6 +57,7 @@ pub(crate) fn outcome() -> Outcome {
         series: Vec::new(),
         first_reply: None,
         server: None,
+        server_metrics: None,
         generator: Generator::default(),
         system: System::default(),
         errors: Errors::default(),

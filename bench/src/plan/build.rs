@@ -24,6 +24,7 @@ use crate::load::script::{Delimiter, Reply, Request, Script};
 use crate::load::work::{Length, Load, Work};
 use crate::outcome;
 use crate::procfs::socket_owner;
+use crate::scrape::Url;
 
 const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_secs(1);
@@ -51,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) conditions: Vec<Condition>,
     /// The objective of a sweep's steps.
     pub(crate) objective: Option<Condition>,
+    /// The page of `--metrics`.
+    pub(crate) metrics: Option<Url>,
     /// Notes for the reader of the results, known before the load.
     pub(crate) remarks: Vec<String>,
 }
@@ -60,6 +63,7 @@ struct Outline<'a> {
     verb: &'static str,
     target: &'a str,
     pid: Option<u32>,
+    metrics: Option<Url>,
     name: Option<String>,
     work: Work,
     sizes: Sizes,
@@ -77,6 +81,7 @@ impl<'a> Outline<'a> {
             verb,
             target: &target.target,
             pid: target.server_pid,
+            metrics: target.metrics.clone(),
             name: None,
             work,
             sizes: Sizes::Fixed(64),
@@ -202,6 +207,7 @@ impl Plan {
             let target = TargetArguments {
                 target: of.target.clone(),
                 server_pid: of.pid,
+                metrics: None,
             };
             let length = Length::For(arguments.slice);
             let outline = Outline::new("duel", &target, Work::Exchange, length);
@@ -277,6 +283,7 @@ impl Plan {
             source: sources.map(|sources| sources.text.clone()),
             conditions: common.fail_if.clone(),
             objective: None,
+            metrics: outline.metrics,
             remarks: remarks.into_iter().collect(),
         })
     }

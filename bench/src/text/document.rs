@@ -6,6 +6,7 @@ use super::comparison;
 use super::figures::{
     asked, cores, grouped, maybe, memory, number, rate, seconds, throughput, time,
 };
+use super::server_metrics::server_metrics;
 use super::table::{line, row, table};
 use super::wrap::wrapped;
 use crate::outcome::{Distribution, Latencies, Loop, Outcome, Server, Shape, Threshold};
@@ -33,6 +34,13 @@ impl Display for Text<'_> {
         }
         if let Some(server) = outcome.server.as_ref().filter(|_| outcome.duel.is_none()) {
             server_process(&mut text, server, outcome);
+        }
+        if let Some(metrics) = outcome
+            .server_metrics
+            .as_ref()
+            .filter(|_| outcome.duel.is_none())
+        {
+            server_metrics(&mut text, metrics, outcome);
         }
         client(&mut text, outcome);
         errors(&mut text, outcome);
