@@ -82,7 +82,7 @@ fn times(name: &str, before: &Page, after: &Page) -> Option<ServerTimes> {
 )]
 fn whole(value: f64) -> u64 {
     match value.round() {
-        value if value >= 0.0 && value < 1e18 => value as u64,
+        value if (0.0..1e18).contains(&value) => value as u64,
         _ => 0,
     }
 }

@@ -7,4 +7,3 @@ mod page;
 
 pub(crate) use self::difference::difference;
 pub(crate) use self::http::{Url, read};
-pub(crate) use self::page::Page;
