@@ -139,6 +139,7 @@ pub(crate) fn run(target: &str, middle: f64) -> Outcome {
         series: measured.series,
         first_reply: None,
         server: Some(server(4711)),
+        server_metrics: None,
         generator: Generator {
             cpu_ns: Some(5 * SECOND),
             spin_ns: Some(SECOND),
