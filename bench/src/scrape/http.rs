@@ -75,7 +75,8 @@ fn exchange(mut stream: TcpStream, url: &Url) -> io::Result<String> {
         authority, path, ..
     } = url;
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: text/plain\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: text/plain\r\n\
+         Connection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();

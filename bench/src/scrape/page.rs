@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Page {
     /// By the name of the row.
     pub(super) sums: BTreeMap<String, f64>,
-    /// Of each histogram the values up to each bound, in seconds or bytes, in the order of the page.
+    /// Of each histogram the values up to each bound, in the order of the page.
     pub(super) buckets: BTreeMap<String, Vec<(f64, f64)>>,
     /// Ended sessions by reason.
     pub(super) ended: BTreeMap<String, f64>,

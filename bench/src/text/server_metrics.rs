@@ -44,8 +44,8 @@ pub(super) fn server_metrics(text: &mut String, of: &ServerMetrics, outcome: &Ou
     }
 }
 
-/// Where the time of a message went. The server's parts are means over all messages and connects, so
-/// the rest is what neither the server nor its run queue explains.
+/// Where the time of a message went. The server's parts are means over all messages and connects;
+/// neither the server nor its run queue explains the rest.
 fn whereabouts(of: &ServerMetrics, outcome: &Outcome) -> Option<String> {
     let service = outcome.latency.service.as_ref()?.mean?;
     let messages = float(outcome.totals.messages);

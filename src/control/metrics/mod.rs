@@ -1,9 +1,9 @@
 //! The counters for Prometheus: a page of metrics in the text format or in OpenMetrics.
 //!
 //! `facts` are the values of the main thread. `families` has the metrics of the process, and
-//! `of_listeners`, `of_endpoints` and `of_lanes` the others, with names and help texts. `page` writes
-//! families of one kind, `format` chooses the format by the Accept header. The lanes do nothing for a
-//! page: the control thread reads their counters.
+//! `of_listeners`, `of_endpoints` and `of_lanes` the others, with names and help texts. `page`
+//! writes families of one kind, `format` chooses the format by the Accept header. The lanes do
+//! nothing for a page: the control thread reads their counters.
 
 mod facts;
 mod families;
