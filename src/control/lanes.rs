@@ -1,4 +1,4 @@
-//! The commands of the control plane to the lanes: pages of sessions, a session, ends.
+//! The commands of the control plane to the lanes: pages of sessions, a session, ends, recordings.
 //!
 //! A lane answers between two turns. A command visits at most [`SLOTS_MAX`] slots of the lane's
 //! table of tasks.
@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::filter::Filter;
 use super::reply::Reply;
-use crate::runtime::{Cursor, Description, EndRequest, Legs, SessionId};
+use crate::runtime::{
+    Cursor, Description, EndRequest, Event, Legs, NamedTasks, Recording, SessionId,
+};
 use crate::stats::LaneStats;
 
 /// The most slots of a visit by a lane: some 50 us.
@@ -36,7 +38,7 @@ impl fmt::Debug for Lane {
     }
 }
 
-/// A command to a lane about sessions.
+/// A command to a lane about sessions or about a recording.
 #[derive(Debug)]
 pub(crate) enum ToLane {
     /// The sessions of the next slots, by a filter.
@@ -60,6 +62,18 @@ pub(crate) enum ToLane {
         why: EndRequest,
         reply: Reply<usize>,
     },
+    /// Records what the lane does, from now on, into this memory.
+    StartRecording {
+        memory: Vec<Event>,
+        reply: Reply<()>,
+    },
+    /// Names the tasks of the next slots, at most [`SLOTS_MAX`].
+    NameTasks {
+        from: Cursor,
+        reply: Reply<NamedTasks>,
+    },
+    /// Ends the recording, and replies with it.
+    StopRecording { reply: Reply<Recording> },
 }
 
 /// Sessions of a lane.

@@ -194,6 +194,7 @@ impl Delivery {
         if to == own {
             admitted.start(context);
         } else {
+            context.lane.record_hand_over(to);
             self.handoff.hand(to, Arc::clone(&context.shared), admitted);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::thread;
 
+use super::recorder::What;
 use super::release::Release;
 use super::remote::{Message, Remote, Task};
 use super::session::{Control, Session};
@@ -117,6 +118,12 @@ impl Handle {
     /// Releases `what` after the sockets that the lane closes in this turn are closed.
     pub(crate) fn release_after_close(&self, what: Arc<dyn Release>) {
         self.0.releases.push(what);
+    }
+
+    /// Tells a recording that a connection goes to another lane.
+    pub(crate) fn record_hand_over(&self, to: usize) {
+        let to = u32::try_from(to).unwrap_or(u32::MAX);
+        self.0.scheduler.recorder.record(What::HandOver { to });
     }
 
     /// Whether the present drops follow the panic of a task. The panic may be over by then: a

@@ -9,9 +9,10 @@ use std::time::Duration;
 use super::handle::Handle;
 use super::idle_trim::IdleTrim;
 use super::inbox::{Receiver, inbox};
+use super::recorder::{Event, Recording, What};
 use super::release::PendingReleases;
 use super::remote::{Message, Remote, Task};
-use super::scheduler::{Current, Scheduler, Visited, schedule};
+use super::scheduler::{Current, NamedTasks, Scheduler, Visited, schedule};
 use super::session::Cursor;
 use super::shared::Shared;
 use super::socket_table::Sockets;
@@ -147,6 +148,26 @@ impl Lane {
         self.scheduler.visit_sessions(from, slots, visit)
     }
 
+    /// Starts a recording of the lane's events into `memory`, as far as the capacity goes.
+    pub(crate) fn start_recording(&mut self, memory: Vec<Event>) {
+        self.scheduler.recorder.start(memory);
+    }
+
+    /// Ends the recording and returns its events; none without a recording.
+    pub(crate) fn stop_recording(&mut self) -> Recording {
+        self.scheduler.recorder.stop()
+    }
+
+    /// Names the tasks in at most `slots` slots of the table, from the cursor on.
+    pub(crate) fn name_tasks(&mut self, from: Cursor, slots: usize) -> NamedTasks {
+        self.scheduler.name_tasks(from, slots)
+    }
+
+    /// Records that a connection of another lane has arrived.
+    pub(crate) fn record_handed_over(&self) {
+        self.scheduler.recorder.record_now(What::HandedOver);
+    }
+
     /// Turns, reading the clock, until `done` returns `true`. Calls `done` after every turn.
     ///
     /// # Errors
@@ -182,6 +203,7 @@ impl Lane {
         self.shared.stats.turns.add(1);
         self.scheduler.remote.heartbeat().beat();
         self.spin.learn(now);
+        self.scheduler.recorder.record_now(What::Turn);
         // At the start of a turn and not behind the wait, so that a lane sleeps from turn to turn
         // when a test turns the lane by hand.
         self.receiver.wake_up();
@@ -189,6 +211,8 @@ impl Lane {
         self.read_inbox();
         let waiting = self.scheduler.queue.borrow().len();
         self.shared.stats.run_queue.set(waiting as u64);
+        let queued = u32::try_from(waiting).unwrap_or(u32::MAX);
+        self.scheduler.recorder.record(What::Run { queued });
         if self.shared.stats.turns.value().is_multiple_of(SAMPLED) {
             self.run_measured(now, waiting);
         } else {
@@ -202,13 +226,20 @@ impl Lane {
             .set(self.shared.pool.in_use() as u64);
         self.idle_trim.turn(now, &self.shared);
         let wait = self.fall_asleep(now, limit);
-        let result = self
-            .shared
-            .poller
-            .borrow_mut()
-            .wait(wait, &mut self.completions);
+        let result = self.wait(wait);
         self.scheduler.remote.heartbeat().wake_up();
         self.complete();
+        result
+    }
+
+    fn wait(&mut self, wait: Wait) -> io::Result<()> {
+        let recorder = &self.scheduler.recorder;
+        let may_sleep = wait.timeout != Some(Duration::ZERO);
+        recorder.record_now(What::Wait { may_sleep });
+        let mut poller = self.shared.poller.borrow_mut();
+        let result = poller.wait(wait, &mut self.completions);
+        let completions = u32::try_from(self.completions.len()).unwrap_or(u32::MAX);
+        recorder.record_now(What::Waited { completions });
         result
     }
 
@@ -270,6 +301,8 @@ impl Lane {
         self.shared.delivered_until.set(now);
         // Ahead of the tasks that the input wakes; no task runs before all input is delivered.
         for task in self.fired.drain(..) {
+            let slot = task.slot();
+            self.scheduler.recorder.record(What::Timer { slot });
             schedule(&task);
         }
         if seeded(Bug::TimeBeforeInput) {
@@ -294,12 +327,17 @@ impl Lane {
     fn read_inbox(&mut self) {
         for _ in 0..INBOX {
             match self.receiver.receive() {
-                Some(Message::Wake(task)) => self.scheduler.queue.borrow_mut().push(task),
+                Some(Message::Wake(task)) => {
+                    let slot = task.slot();
+                    self.scheduler.recorder.record(What::RemoteWake { slot });
+                    self.scheduler.queue.borrow_mut().push(task);
+                }
                 Some(Message::Rouse) => self.scheduler.stay_awake.set(true),
                 Some(Message::Call(call)) => {
                     // Often a call changes the conditions of the driver, which checks them between
                     // turns: a sleep in this turn would delay the check.
                     self.scheduler.stay_awake.set(true);
+                    self.scheduler.recorder.record(What::Call);
                     call(&self.handle());
                 }
                 None => return,

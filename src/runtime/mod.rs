@@ -15,6 +15,7 @@ mod loom_models;
 #[cfg(all(test, loom))]
 mod loom_rig;
 mod mailbox;
+mod recorder;
 mod release;
 mod remote;
 mod run_queue;
@@ -40,9 +41,10 @@ pub use self::lane::{Lane, LaneOptions};
 pub use self::latch::{Either, Latch, both, either};
 pub use self::log_interval::LogInterval;
 pub(crate) use self::mailbox::{MailSender, Mailbox};
+pub(crate) use self::recorder::{Completed, Event, Recording, What};
 pub(crate) use self::release::Release;
 pub use self::remote::Remote;
-pub(crate) use self::scheduler::Visited;
+pub(crate) use self::scheduler::{NamedTasks, Visited};
 pub(crate) use self::semaphore::Semaphore;
 pub(crate) use self::session::{
     Control, Cursor, Description, EndRequest, Legs, Session, SessionId,

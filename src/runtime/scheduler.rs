@@ -11,9 +11,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, RawWakerVTable};
 
+use super::recorder::{Recorder, What};
 use super::remote::{Message, Remote, Task};
 use super::run_queue::RunQueue;
-use super::session::{Cursor, Description, EndRequest, Legs, Session};
+use super::session::{Cursor, Description, EndRequest, Legs, Session, SessionId};
 use super::task::{self, Schedule, TaskId, TaskName};
 use crate::stats::LaneStats;
 
@@ -37,6 +38,7 @@ pub(super) struct Scheduler {
     tasks: RefCell<Tasks>,
     /// A task that has panicked is being dropped.
     pub(super) panicked: Cell<bool>,
+    pub(super) recorder: Recorder,
 }
 
 /// The lane's own references to its tasks: as long as there is one, the future is alive.
@@ -46,6 +48,17 @@ pub(super) struct Tasks {
     free: Vec<u32>,
     /// The number of sessions among the tasks.
     sessions: usize,
+}
+
+/// Tasks of a lane, for a recording.
+#[derive(Debug, Default)]
+pub(crate) struct NamedTasks {
+    /// The slot, the name, and the id of a session.
+    pub tasks: Vec<(u32, TaskName, Option<SessionId>)>,
+    /// The number of events that the recording had by then.
+    pub events: usize,
+    /// Where the table goes on.
+    pub next: Option<Cursor>,
 }
 
 /// A session of a lane, between two turns.
@@ -92,6 +105,7 @@ impl Scheduler {
             running: Cell::new(None),
             tasks: RefCell::new(Tasks::default()),
             panicked: Cell::new(false),
+            recorder: Recorder::new(),
         }
     }
 
@@ -148,8 +162,22 @@ impl Scheduler {
         let before = self.tasks.borrow_mut().slots[slot as usize].replace(task.clone());
         drop(before);
         self.stats.spawned.add(1);
+        if self.recorder.is_on() {
+            self.record_spawn(slot, &task);
+        }
         task.claim();
         self.queue.borrow_mut().push(task);
+    }
+
+    #[cold]
+    fn record_spawn(&self, slot: u32, task: &Task) {
+        let name = task.name();
+        self.recorder.record(What::Spawn { slot, name });
+        // No poll of the new task has begun.
+        if let Some(session) = task.describe() {
+            let id = session.id;
+            self.recorder.record(What::Session { slot, id });
+        }
     }
 
     /// Whether the slot of the task is the task's own.
@@ -180,6 +208,25 @@ impl Scheduler {
             visit(&Visited { task, slot });
         }
         Some(Cursor(end))
+    }
+
+    /// Names the tasks in at most `slots` slots from the cursor on. Called between two turns.
+    pub(super) fn name_tasks(&self, from: Cursor, slots: usize) -> NamedTasks {
+        assert_eq!(self.running.get(), None, "between two turns");
+        let end = from.0.saturating_add(slots);
+        let tasks = self.tasks.borrow();
+        let named = |slot: usize| {
+            let task = tasks.slots.get(slot)?.as_ref()?;
+            let session = task.describe().map(|session| session.id);
+            Some((task.slot(), task.name(), session))
+        };
+        NamedTasks {
+            tasks: (from.0..end.min(tasks.slots.len()))
+                .filter_map(named)
+                .collect(),
+            events: self.recorder.len(),
+            next: (end < tasks.slots.len()).then_some(Cursor(end)),
+        }
     }
 
     /// Drops all tasks and their futures; returns their number.
@@ -218,6 +265,8 @@ impl Scheduler {
     pub(super) fn run(&self, task: &Task) {
         self.running.set(Some(task.id()));
         self.stats.polls.add(1);
+        let slot = task.slot();
+        self.recorder.record(What::Poll { slot });
         self.remote.heartbeat().enter(task.name());
         let result = panic::catch_unwind(AssertUnwindSafe(|| task.poll()));
         match result {
@@ -238,6 +287,7 @@ impl Scheduler {
         }
         self.remote.heartbeat().leave();
         self.running.set(None);
+        self.recorder.record_now(What::Polled);
     }
 
     fn end(&self, task: &Task) {
@@ -249,8 +299,10 @@ impl Scheduler {
             return;
         }
         let mut tasks = self.tasks.borrow_mut();
-        let last = tasks.slots[task.slot() as usize].take();
-        tasks.free.push(task.slot());
+        let slot = task.slot();
+        self.recorder.record(What::End { slot });
+        let last = tasks.slots[slot as usize].take();
+        tasks.free.push(slot);
         tasks.sessions -= usize::from(task.is_session());
         // The driver may have waited for the last task.
         if tasks.free.len() == tasks.slots.len() {
@@ -290,6 +342,7 @@ pub(super) fn schedule(task: &Task) {
         let own = current.as_ref().filter(|lane| task.lane().is(&lane.remote));
         own.map(|lane| {
             let mut queue = lane.queue.borrow_mut();
+            lane.recorder.record_wake(task.slot());
             match lane.running.get() {
                 // One that wakes itself yields, to the lane's sockets and timers too: run again in
                 // the same turn, one that moves a MiB each time would keep them waiting for long.

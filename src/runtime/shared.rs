@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::recorder::{Completed, What};
 use super::release::PendingReleases;
 use super::remote::Task;
 use super::scheduler::Scheduler;
@@ -11,7 +12,7 @@ use super::socket_table::Sockets;
 use super::splice::Splice;
 use super::timer::Timers;
 use crate::buf::Pool;
-use crate::poller::{Completion, Poller};
+use crate::poller::{Completion, Event, Poller};
 use crate::stats::LaneStats;
 use crate::sys::{Bug, Time, seeded};
 
@@ -41,8 +42,25 @@ impl Shared {
 
     /// Hands a completion to its socket, and wakes the task that waits for it.
     pub(super) fn complete(&self, completion: Completion) {
+        if self.scheduler.recorder.is_on() {
+            self.record(&completion);
+        }
         let mut sockets = self.sockets.borrow_mut();
         sockets.complete(completion, &self.poller, &self.stats);
+    }
+
+    #[cold]
+    fn record(&self, completion: &Completion) {
+        let of = match completion.event {
+            Event::Accepted(_) => Completed::Accept,
+            Event::Connected(_) => Completed::Connect,
+            Event::Received(_) | Event::RecvEnded(_) | Event::RecvCancelled => Completed::Receive,
+            Event::Sent(..) | Event::SentLazily(_) => Completed::Send,
+            Event::ReadReady(_) | Event::WriteReady(_) => Completed::Readiness,
+        };
+        let socket = u32::try_from(completion.socket.slot()).unwrap_or(u32::MAX);
+        let recorder = &self.scheduler.recorder;
+        recorder.record(What::Completion { socket, of });
     }
 
     /// Releases as many permits as descriptors are closed, and keeps as many as are being closed.

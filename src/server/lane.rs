@@ -157,8 +157,10 @@ impl Serving {
     fn start_handed(&mut self, now: Time) {
         if let Some(first) = self.handed.receive() {
             self.lane.enter_at(now, || {
+                self.lane.record_handed_over();
                 self.points.start_handed(first);
                 while let Some(handed) = self.handed.receive() {
+                    self.lane.record_handed_over();
                     self.points.start_handed(handed);
                 }
             });

@@ -1,4 +1,4 @@
-//! A lane's answers to the control plane about sessions, between two turns.
+//! A lane's answers to the control plane about sessions and recordings, between two turns.
 //!
 //! Called by `Serving::obey`. A command visits a bounded part of the table of tasks.
 
@@ -56,6 +56,12 @@ pub(super) fn obey(lane: &mut Lane, command: ToLane) {
             }
             reply.send(ended);
         }
+        ToLane::StartRecording { memory, reply } => {
+            lane.start_recording(memory);
+            reply.send(());
+        }
+        ToLane::NameTasks { from, reply } => reply.send(lane.name_tasks(from, SLOTS_MAX)),
+        ToLane::StopRecording { reply } => reply.send(lane.stop_recording()),
     }
 }
 

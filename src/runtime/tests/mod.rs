@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod closing;
+mod recording;
 mod rounds;
 mod sessions;
 mod sockets;

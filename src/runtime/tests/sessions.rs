@@ -20,7 +20,7 @@ struct Lasting {
     ends: bool,
 }
 
-fn description(id: u64, stage: &'static str) -> Description {
+pub(super) fn description(id: u64, stage: &'static str) -> Description {
     Description {
         id: SessionId(id),
         kind: "test",
