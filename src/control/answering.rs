@@ -1,6 +1,7 @@
 //! The answer to each route: asks the main thread and the lanes, and waits no longer than a limit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -16,6 +17,7 @@ use super::refusal::Refusal;
 use super::reload_view::ReloadView;
 use super::removal::count;
 use super::route::{OPEN_API, Route};
+use super::trace::{Recordings, TraceAsk};
 use super::view::{
     ChangedEndpointView, EndedView, LanesView, ListenerView, LogView, PageView, ProcessView,
     SessionView, State, StatusView, StopView, WholeSessionView,
@@ -33,6 +35,7 @@ const PAGE_MAX: usize = 1000;
 pub(super) struct Answering {
     asking: Arc<Asking>,
     spreads: Spreads,
+    recordings: Recordings,
 }
 
 /// A checked request: the pairs of the query and of the body.
@@ -47,6 +50,7 @@ impl Answering {
         Self {
             asking: Arc::new(Asking(parts)),
             spreads: Spreads::default(),
+            recordings: Recordings::default(),
         }
     }
 
@@ -63,7 +67,15 @@ impl Answering {
         self.asking.process().await
     }
 
-    /// The text of an answer: JSON, or a page of metrics in this format.
+    /// The time that an answer takes on purpose.
+    pub(super) fn takes(&self, route: Route, pairs: &Pairs) -> Result<Duration, Refusal> {
+        match route {
+            Route::Trace => Ok(TraceAsk::read(&pairs.body)?.time()),
+            _ => Ok(Duration::ZERO),
+        }
+    }
+
+    /// The body of an answer: JSON, a trace, or a page of metrics in this format.
     pub(super) async fn answer(
         &self,
         route: Route,
@@ -106,6 +118,10 @@ impl Answering {
             }),
             Route::SetLog => json(&self.set_log(&pairs.body)?),
             Route::Metrics => self.metrics(format).await,
+            Route::Trace => {
+                let ask = TraceAsk::read(&pairs.body)?;
+                self.recordings.record(&self.asking, ask).await
+            }
             Route::OpenApi => Ok(OPEN_API.into()),
         }
     }

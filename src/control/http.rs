@@ -1,7 +1,11 @@
 //! HTTP/1.1 on a connection of the control plane: bounds, refused browsers, JSON in and out.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -32,16 +36,39 @@ pub(super) async fn serve_admin(
     io: impl AsyncRead + AsyncWrite + Unpin,
 ) {
     let limits = answering.parts().limits;
+    let extra = Extra::default();
     let service = service_fn(|request| {
         let answering = Arc::clone(&answering);
+        let extra = &extra;
         async move {
-            let answer = admin(&answering, peer, request).await;
+            let answer = admin(&answering, peer, request, extra).await;
             Ok::<_, Infallible>(answer.unwrap_or_else(|refusal| refused(&refusal)))
         }
     });
-    let connection = builder(&limits).serve_connection(TokioIo::new(io), service);
+    let mut connection = pin!(builder(&limits).serve_connection(TokioIo::new(io), service));
+    let mut time = limits.connection;
     // Errors are the client's: an end in the middle, a late header.
-    _ = timeout(limits.connection, connection).await;
+    while timeout(time, &mut connection).await.is_err() {
+        time = extra.take();
+        if time.is_zero() {
+            return;
+        }
+    }
+}
+
+/// The time that an answer of a connection takes beyond the usual.
+#[derive(Debug, Default)]
+struct Extra(AtomicU64);
+
+impl Extra {
+    fn add(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_add(ms, Relaxed);
+    }
+
+    fn take(&self) -> Duration {
+        Duration::from_millis(self.0.swap(0, Relaxed))
+    }
 }
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until the connection ends or the time is over.
@@ -76,6 +103,7 @@ async fn admin(
     answering: &Arc<Answering>,
     peer: LocalPeer,
     request: Request<Incoming>,
+    extra: &Extra,
 ) -> Result<Response<Full<Bytes>>, Refusal> {
     refuse_browsers(request.headers())?;
     let route = Route::find(request.method(), request.uri().path())?;
@@ -105,8 +133,10 @@ async fn admin(
     let format = Format::of(accepted(&head.headers));
     let kind = match route {
         Route::Metrics => format.content_type(),
+        Route::Trace => "application/octet-stream",
         _ => "application/json",
     };
+    extra.add(answering.takes(route, &pairs)?);
     let body = answering.answer(route, &pairs, format).await?;
     Ok(response(StatusCode::OK, kind, body))
 }

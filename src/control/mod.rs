@@ -33,6 +33,7 @@ mod stats_view;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod trace;
 mod view;
 
 pub(crate) use self::access::Access;

@@ -28,6 +28,7 @@ pub(super) enum Route {
     Log,
     SetLog,
     Metrics,
+    Trace,
     OpenApi,
 }
 
@@ -36,7 +37,7 @@ pub(super) const OPEN_API: &str = include_str!("../../docs/openapi.json");
 
 impl Route {
     /// All routes, with any value in place of an id.
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Status,
         Self::Config,
         Self::Generations,
@@ -56,6 +57,7 @@ impl Route {
         Self::Log,
         Self::SetLog,
         Self::Metrics,
+        Self::Trace,
         Self::OpenApi,
     ];
 
@@ -81,6 +83,7 @@ impl Route {
             Self::Log => (Method::GET, "/v1/log"),
             Self::SetLog => (Method::PUT, "/v1/log"),
             Self::Metrics => (Method::GET, "/v1/metrics"),
+            Self::Trace => (Method::POST, "/v1/trace"),
             Self::OpenApi => (Method::GET, "/v1/openapi.json"),
         }
     }

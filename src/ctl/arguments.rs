@@ -118,6 +118,14 @@ pub(super) enum Command {
         #[arg(long, value_name = "TIME")]
         over: Option<String>,
     },
+    /// Record what the lanes do, and write the trace to standard output, for ui.perfetto.dev
+    #[command(args_conflicts_with_subcommands = true)]
+    Trace {
+        #[command(flatten)]
+        record: Record,
+        #[command(subcommand)]
+        read: Option<ReadTrace>,
+    },
     /// Stop as by a signal: sessions may end within shutdown.grace; again, a second later: at once
     Stop,
 }
@@ -163,6 +171,38 @@ pub(super) struct Reload {
     /// Only say what a reload would do
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+/// How to record a trace.
+#[derive(Debug, Args)]
+pub(super) struct Record {
+    /// The time to record, in seconds: 1 to 60
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub(super) seconds: Option<u64>,
+    /// Memory of the server for the events of all lanes, in MiB: 1 to 1024; a lane whose part is
+    /// full ends its recording early
+    #[arg(long, value_name = "MIB", default_value_t = 64,
+          value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(super) mib: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReadTrace {
+    /// Who waited for a lane, and behind whom: from a trace, or recorded now with --seconds
+    #[command(group = ArgGroup::new("from").required(true).args(["file", "seconds"]))]
+    Summary {
+        /// A file of `corelane ctl trace`
+        #[arg(value_name = "TRACE")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        record: Record,
+        /// The waits of this session
+        #[arg(long, value_name = "ID")]
+        session: Option<u64>,
+        /// Rows of each list
+        #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+        top: usize,
+    },
 }
 
 /// The arguments of [`Filter`].

@@ -23,6 +23,8 @@ pub(super) enum Failed {
     Refused(String),
     /// The answer is no answer of a control socket.
     Broken(String),
+    /// The arguments do not fit a file or standard output.
+    Unusable(String),
     /// Standard output takes no more.
     Output(io::Error),
 }
@@ -31,7 +33,10 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // The mistakes of a configuration have a line each.
-            Self::NoConnection(why) | Self::Refused(why) | Self::Broken(why) => {
+            Self::NoConnection(why)
+            | Self::Refused(why)
+            | Self::Broken(why)
+            | Self::Unusable(why) => {
                 let lines: Vec<String> = why.lines().map(escape).collect();
                 f.write_str(&lines.join("\n"))
             }
@@ -60,9 +65,37 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failed> {
+        let answer = self.exchange([method, path], body, PATIENCE, ANSWER_BYTES_MAX)?;
+        json(body_of(&answer)?)
+    }
+
+    /// The body of an answer that is no JSON, of at most `most` bytes, and takes `time` longer than
+    /// usual.
+    pub(super) fn fetch(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        time: Duration,
+        most: u64,
+    ) -> Result<Vec<u8>, Failed> {
+        let mut answer = self.exchange([method, path], Some(body), PATIENCE + time, most)?;
+        let bytes = body_of(&answer)?.bytes.len();
+        Ok(answer.split_off(answer.len() - bytes))
+    }
+
+    /// The whole answer to a request: `line` is the method and the path.
+    fn exchange(
+        &self,
+        line: [&str; 2],
+        body: Option<&Value>,
+        patience: Duration,
+        most: u64,
+    ) -> Result<Vec<u8>, Failed> {
         let mut stream =
-            connect_local(&self.0, PATIENCE).map_err(|error| self.no_connection(&error))?;
+            connect_local(&self.0, patience).map_err(|error| self.no_connection(&error))?;
         let body = body.map(Value::to_string).unwrap_or_default();
+        let [method, path] = line;
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: corelane\r\nConnection: close\r\n\
              Content-Length: {}\r\n\r\n{body}",
@@ -71,9 +104,9 @@ impl Client {
         let mut answer = Vec::new();
         let sent = stream.write_all(request.as_bytes());
         // A server that refuses a request early has said why.
-        let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+        let read = stream.take(most).read_to_end(&mut answer);
         match read.and(if answer.is_empty() { sent } else { Ok(()) }) {
-            Ok(()) => parse(&answer),
+            Ok(()) => Ok(answer),
             Err(error) => Err(Failed::Broken(format!(
                 "no answer at {}: {error}",
                 self.0.display()
@@ -100,11 +133,19 @@ impl Client {
     }
 }
 
-/// The JSON or the text of an answer of HTTP, whose body has a length.
-fn parse(answer: &[u8]) -> Result<Value, Failed> {
-    let broken = || Failed::Broken("the answer is not that of a control socket".to_owned());
-    let text = std::str::from_utf8(answer).map_err(|_| broken())?;
-    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(broken)?;
+/// The body of an answer, by its type.
+#[derive(Clone, Copy, Debug)]
+struct Body<'a> {
+    is_text: bool,
+    bytes: &'a [u8],
+}
+
+/// The body of an answer of HTTP, which has a length; the server's words if the answer is a
+/// refusal.
+fn body_of(answer: &[u8]) -> Result<Body<'_>, Failed> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let (head, body) = answer.split_at(end.ok_or_else(broken)?);
+    let (head, body) = (std::str::from_utf8(head).map_err(|_| broken())?, &body[4..]);
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1));
     let status: u16 = status
@@ -121,24 +162,45 @@ fn parse(answer: &[u8]) -> Result<Value, Failed> {
         return Err(Failed::Broken("the answer is cut off".to_owned()));
     }
     let is_text = header("content-type").is_some_and(|kind| kind.starts_with("text/"));
-    let json: Value = match body.is_empty() {
-        true => Value::Null,
-        false if is_text => Value::from(body),
-        false => serde_json::from_str(body).map_err(|_| broken())?,
+    let body = Body {
+        is_text,
+        bytes: body,
     };
     match status {
-        200..300 => Ok(json),
+        200..300 => Ok(body),
         _ => Err(Failed::Refused(
-            json["error"]["message"]
+            json(body)?["error"]["message"]
                 .as_str()
                 .map_or_else(|| format!("HTTP status {status}"), str::to_owned),
         )),
     }
 }
 
+/// The JSON or the text of a body.
+fn json(body: Body<'_>) -> Result<Value, Failed> {
+    match body.bytes {
+        [] => Ok(Value::Null),
+        bytes if body.is_text => {
+            let text = std::str::from_utf8(bytes).map_err(|_| broken())?;
+            Ok(Value::from(text))
+        }
+        bytes => serde_json::from_slice(bytes).map_err(|_| broken()),
+    }
+}
+
+fn broken() -> Failed {
+    Failed::Broken("the answer is not that of a control socket".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Failed, parse};
+    use serde_json::Value;
+
+    use super::{Failed, body_of, json};
+
+    fn parse(answer: &[u8]) -> Result<Value, Failed> {
+        json(body_of(answer)?)
+    }
 
     fn answer(status: &str, body: &str) -> String {
         let length = body.len();

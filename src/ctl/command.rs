@@ -60,11 +60,7 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
             }
             (ended, show::ended)
         }
-        Command::LogLevel { level: None } => (client.get("/v1/log")?, show::log_level),
-        Command::LogLevel { level: Some(level) } => {
-            let body = json!({ "level": level });
-            (client.call("PUT", "/v1/log", Some(&body))?, show::log_level)
-        }
+        Command::LogLevel { level } => (log_level(client, level.as_deref())?, show::log_level),
         Command::Reload { how } => {
             let body = json!({ "dry_run": how.dry_run });
             let done = client.call("POST", "/v1/reload", Some(&body))?;
@@ -80,6 +76,7 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
             let done = client.call("POST", "/v1/listeners/drain", Some(&body));
             (names::hint(client, listener, done)?, show::ended)
         }
+        Command::Trace { .. } => unreachable!("a trace is no JSON"),
         Command::Stop => (client.call("POST", "/v1/stop", None)?, show::stop),
     };
     Ok(match as_json {
@@ -134,6 +131,14 @@ fn sessions(client: &Client, filter: &Filter, limit: usize) -> Result<Value, Fai
         names::check(client, filter)?;
     }
     Ok(json!({ "sessions": all, "cursor": cursor }))
+}
+
+/// The level of the log, after a change if there is one.
+fn log_level(client: &Client, new: Option<&str>) -> Result<Value, Failed> {
+    match new {
+        None => client.get("/v1/log"),
+        Some(level) => client.call("PUT", "/v1/log", Some(&json!({ "level": level }))),
+    }
 }
 
 fn object(filter: &Filter) -> Map<String, Value> {

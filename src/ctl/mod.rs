@@ -11,11 +11,13 @@ mod show;
 mod socket;
 mod table;
 mod top;
+mod trace;
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use self::arguments::Command;
 pub(crate) use self::arguments::{Ctl, ReloadCommand};
 use self::client::{Client, Failed};
 pub(crate) use self::top::Top;
@@ -33,17 +35,33 @@ impl Ctl {
         usual: &Path,
         load: impl Fn(&Path) -> Result<Config, E>,
     ) -> Result<ExitCode, E> {
+        if let Command::Trace {
+            read: Some(read), ..
+        } = &self.command
+            && let Some(done) = trace::read_file(read, self.json)
+        {
+            return Ok(ended(done));
+        }
         let client =
             match socket::find(self.socket.as_deref(), self.config.as_deref(), usual, load)? {
                 Ok(path) => Client::new(path),
                 Err(failed) => return Ok(report(&failed)),
             };
-        let done = command::run(&client, &self.command, self.json);
-        let done = done.and_then(|text| print(&text).map_err(Failed::Output));
-        Ok(match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failed) => report(&failed),
-        })
+        Ok(ended(match &self.command {
+            Command::Trace { record, read } => {
+                trace::run(&client, record, read.as_ref(), self.json)
+            }
+            command => command::run(&client, command, self.json).map(String::into_bytes),
+        }))
+    }
+}
+
+/// Prints what a command answers, or reports why not.
+fn ended(done: Result<Vec<u8>, Failed>) -> ExitCode {
+    let done = done.and_then(|answer| print(&answer).map_err(Failed::Output));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => report(&failed),
     }
 }
 
@@ -52,18 +70,15 @@ fn report(failed: &Failed) -> ExitCode {
     // Without a standard error there is no way to report.
     _ = writeln!(io::stderr(), "corelane: {failed}");
     match failed {
-        Failed::NoConnection(_) => 2.into(),
+        Failed::NoConnection(_) | Failed::Unusable(_) => 2.into(),
         Failed::Refused(_) | Failed::Broken(_) | Failed::Output(_) => 1.into(),
     }
 }
 
 /// Writes to standard output. A closed pipe is no failure: the reader has read enough.
-fn print(text: &str) -> io::Result<()> {
+fn print(answer: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(answer).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }

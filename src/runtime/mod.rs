@@ -52,6 +52,7 @@ pub(crate) use self::session::{
 pub use self::socket::LaneSocket;
 pub(crate) use self::socket_table::Sent;
 pub(crate) use self::splice::{SourceState, Spliced};
+pub(crate) use self::task::TaskName;
 pub(crate) use self::task_timer::Timer;
 pub use self::task_timer::{Elapsed, Sleep, timeout, yield_now};
 #[cfg(feature = "sim")]

@@ -52,10 +52,10 @@ pub(crate) enum What {
     HandOver { to: u32 },
     /// A connection of another lane arrives.
     HandedOver,
+    /// The task that begins next, in this slot, is this session.
+    Session { slot: u32, id: SessionId },
     /// A task begins in this slot, and gets into the run queue. Ends the task before, if any.
     Spawn { slot: u32, name: TaskName },
-    /// The task in this slot is this session.
-    Session { slot: u32, id: SessionId },
     /// The task in this slot has ended.
     End { slot: u32 },
 }
@@ -77,6 +77,8 @@ pub(crate) struct Recording {
     pub events: Vec<Event>,
     /// The capacity was too small for all events: the recording ended early.
     pub is_cut: bool,
+    /// The lane's thread, by the operating system's number.
+    pub thread: u32,
 }
 
 /// Records while a recording is on.
@@ -106,6 +108,7 @@ impl Recorder {
         self.recording.replace(Recording {
             events: memory,
             is_cut: false,
+            thread: sys::thread_id(),
         });
         self.is_on.set(true);
         self.polled.set(None);
@@ -182,6 +185,7 @@ impl Recording {
         Self {
             events: Vec::new(),
             is_cut: false,
+            thread: 0,
         }
     }
 }

@@ -171,13 +171,13 @@ impl Scheduler {
 
     #[cold]
     fn record_spawn(&self, slot: u32, task: &Task) {
-        let name = task.name();
-        self.recorder.record(What::Spawn { slot, name });
         // No poll of the new task has begun.
         if let Some(session) = task.describe() {
             let id = session.id;
             self.recorder.record(What::Session { slot, id });
         }
+        let name = task.name();
+        self.recorder.record(What::Spawn { slot, name });
     }
 
     /// Whether the slot of the task is the task's own.

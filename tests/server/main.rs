@@ -33,4 +33,5 @@ mod shapes;
 mod start;
 mod stop;
 mod support;
+mod trace;
 mod unix;

@@ -65,13 +65,8 @@ fn a_session_is_recorded_from_its_begin_to_its_end() {
         let last = [What::Wait { may_sleep }, What::Waited { completions: 0 }];
         [&first, polled, &[What::Polled], &last].concat()
     };
-    let spawned = [
-        What::Spawn {
-            slot,
-            name: &"session",
-        },
-        What::Session { slot, id },
-    ];
+    let name = &"session";
+    let spawned = [What::Session { slot, id }, What::Spawn { slot, name }];
     let first = turn(1, &[What::Wake { slot, by }]);
     let second = turn(1, &[What::Wake { slot, by }, What::End { slot }]);
     assert_eq!(what(&recording), [&spawned[..], &first, &second].concat());
