@@ -237,6 +237,7 @@ fn listen(lane: &Lane, service: Service) -> SocketAddr {
         },
         failures: LogInterval::default(),
         stats: Arc::new(PerLane::new(1)),
+        access: None,
     });
     let point = AcceptPoint::new(listener, ListenerContext::new(&shared, &lane.handle(), 0));
     let task = accept(point, |context, admitted| admitted.start(context));

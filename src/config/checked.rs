@@ -1,5 +1,6 @@
 //! The checked configuration, as the server reads it.
 
+use super::access_log::AccessLog;
 use super::control::Control;
 use super::effective::Keys;
 use super::listener::Listener;
@@ -24,6 +25,8 @@ pub struct Config {
     pub(crate) sandbox: Sandbox,
     /// What is logged and how; `[log]`.
     pub(crate) log: Log,
+    /// A line for each session; `[access_log]`.
+    pub(crate) access_log: AccessLog,
     /// How sessions end; `[shutdown]`.
     pub(crate) shutdown: Shutdown,
     /// Where clients connect to, in the order of the file, at least one; `[[listener]]`.
@@ -66,6 +69,7 @@ impl Config {
             control,
             sandbox,
             log,
+            access_log,
             shutdown,
             listeners: _,
             upstreams: _,
@@ -77,6 +81,7 @@ impl Config {
             .table("control", control.keys())
             .table("sandbox", sandbox.keys())
             .table("log", log.keys())
+            .table("access_log", access_log.keys())
             .table("shutdown", shutdown.keys())
     }
 }

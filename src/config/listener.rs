@@ -30,6 +30,8 @@ pub(crate) struct Listener {
     /// How many connections the kernel may hold for each lane and address until they are
     /// accepted, 1 to 65,535; the kernel may have a lower limit; `listener[].backlog`.
     pub backlog: u32,
+    /// Whether its sessions have lines in the access log; `listener[].access_log`.
+    pub access_log: bool,
     /// What becomes of its sessions when a reload removes it; `listener[].on_removed` and
     /// `listener[].drain_over`.
     pub on_removed: OnRemoved,
@@ -95,6 +97,7 @@ pub(super) fn read_all(
         let service = service(kind, section, upstream_names);
         let backlog = value::integer(1..=BACKLOG_MAX, "the kernel counts no further");
         let backlog = section.optional("backlog", 4096, backlog);
+        let access_log = section.optional("access_log", true, value::boolean);
         let on_removed = OnRemoved::read(section);
         let connects = !matches!(kind, Ok(Kind::Echo));
         let timeouts = section.table("timeouts", timeouts::WRITE, |timeouts| {
@@ -109,6 +112,7 @@ pub(super) fn read_all(
             bind: bind?,
             service: service?,
             backlog,
+            access_log,
             on_removed,
             timeouts,
             socket,
@@ -129,6 +133,7 @@ impl Listener {
             bind,
             service,
             backlog,
+            access_log,
             on_removed,
             timeouts,
             socket,
@@ -146,7 +151,9 @@ impl Listener {
             Some(upstream) => keys.on_reload("upstream", Effective::text(&upstream.name)),
             None => keys,
         };
-        let keys = keys.on_reload("backlog", Effective::number(*backlog));
+        let keys = keys
+            .on_reload("backlog", Effective::number(*backlog))
+            .on_reload("access_log", Effective::Boolean(*access_log));
         on_removed
             .write(keys)
             .table("timeouts", timeouts.keys(kind == Kind::Proxy))

@@ -14,6 +14,8 @@
 // To add a table: add a file like `shutdown.rs` and a line in `Config::parse`. For a table inside a
 // table: a file like `timeouts.rs` and a line in the outer table's `read`.
 
+mod access_field;
+mod access_log;
 mod address;
 mod bind;
 mod changes;
@@ -46,6 +48,8 @@ mod unix_file;
 mod upstream;
 mod value;
 
+pub(crate) use access_field::{AccessField, TemplatePart};
+pub(crate) use access_log::{AccessFormat, AccessLog, AccessTarget};
 #[cfg(test)]
 pub(crate) use bind::BindForm;
 pub(crate) use bind::{Bind, BindTo};
@@ -89,6 +93,7 @@ impl Config {
             let control = root.table("control", "[control]", Control::read);
             let sandbox = root.table("sandbox", "[sandbox]", Sandbox::read);
             let log = root.table("log", "[log]", Log::read);
+            let access_log = root.table("access_log", "[access_log]", AccessLog::read);
             let shutdown = root.table("shutdown", "[shutdown]", Shutdown::read);
             let (upstreams, names) = upstream::read_all(root);
             let listeners = listener::read_all(root, &names);
@@ -99,6 +104,7 @@ impl Config {
                 control,
                 sandbox,
                 log,
+                access_log,
                 shutdown,
                 listeners: listeners.into_iter().collect::<Result<_, _>>()?,
                 upstreams: upstreams.into_iter().collect::<Result<_, _>>()?,

@@ -55,6 +55,14 @@ impl Filter {
         }
     }
 
+    /// Sessions of at least this age.
+    pub(crate) fn older_than(age: Duration) -> Self {
+        Self {
+            age_min: Some(age),
+            ..Self::default()
+        }
+    }
+
     /// Sessions of a listener.
     pub(super) fn of_listener(name: &str) -> Self {
         Self {

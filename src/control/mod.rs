@@ -39,6 +39,7 @@ mod view;
 pub(crate) use self::access::Access;
 pub(crate) use self::ask::Ask;
 pub(crate) use self::endpoint_change::{AdminState, EndpointChange};
+pub(crate) use self::filter::Filter;
 pub(crate) use self::lanes::{Found, Lane, Page, SLOTS_MAX, Shown, ToLane};
 pub(crate) use self::metrics::{EndpointHealth, MetricFacts};
 pub(crate) use self::orders::{Order, Orders};
@@ -49,5 +50,5 @@ pub(crate) use self::reply::Reply;
 pub(crate) use self::stats_view::{EndpointFacts, ListenerFacts};
 pub(crate) use self::thread::start;
 pub(crate) use self::view::{
-    EndpointView, GenerationView, ListenerView, ProcessView, State, UpstreamView,
+    AccessLogView, EndpointView, GenerationView, ListenerView, ProcessView, State, UpstreamView,
 };

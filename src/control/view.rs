@@ -31,6 +31,15 @@ pub(crate) struct ProcessView {
     pub(crate) configuration: String,
     pub(crate) sessions_live: usize,
     pub(crate) sessions_max: usize,
+    pub(crate) access_log: AccessLogView,
+}
+
+/// The access log, with the counts of lines since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct AccessLogView {
+    pub(crate) is_on: bool,
+    pub(crate) written: u64,
+    pub(crate) dropped: u64,
 }
 
 /// `GET /v1/status`
@@ -44,6 +53,7 @@ pub(super) struct StatusView {
     configuration: String,
     generation: u32,
     sessions: SessionsView,
+    access_log: AccessLogView,
     lanes: Vec<LaneView>,
 }
 
@@ -110,6 +120,7 @@ impl StatusView {
                 live: process.sessions_live,
                 max: process.sessions_max,
             },
+            access_log: process.access_log,
             lanes: lanes.iter().enumerate().map(LaneView::new).collect(),
         }
     }

@@ -32,6 +32,7 @@ pub(super) fn status(of: &Value) -> String {
                 cell(&of["sessions"]["max"])
             ),
         ),
+        ("access log", access_log(&of["access_log"])),
     ] {
         _ = writeln!(text, "{name:<14} {value}");
     }
@@ -51,6 +52,14 @@ pub(super) fn status(of: &Value) -> String {
         ]);
     }
     text + &table.lines()
+}
+
+/// The counts of the access log. A log that was switched off has counts, too.
+fn access_log(of: &Value) -> String {
+    let (written, dropped) = (cell(&of["written"]), cell(&of["dropped"]));
+    let is_on = of["is_on"] == true;
+    let word = if is_on { "on" } else { "off" };
+    format!("{word}, {written} lines written, {dropped} dropped")
 }
 
 /// `GET /v1/config`: a line for each key.

@@ -14,7 +14,7 @@ pub(super) enum Side {
 
 /// Why a session ended; the word in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum EndReason {
+pub(crate) enum EndReason {
     /// The client's FIN came first, the upstream's followed.
     ClientFin,
     /// The upstream's FIN came first, the client's followed.
@@ -55,7 +55,7 @@ pub(super) enum EndReason {
 
 impl EndReason {
     /// All reasons, in the order of the type.
-    const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::ClientFin,
         Self::UpstreamFin,
         Self::ClientRst,
@@ -98,7 +98,7 @@ impl EndReason {
     }
 
     /// The word in the log and in metrics.
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::ClientFin => "client_fin",
             Self::UpstreamFin => "upstream_fin",
@@ -151,7 +151,7 @@ impl EndReason {
     }
 
     /// Whether both ends were closed by FIN, each as it wished.
-    pub(super) fn is_orderly(self) -> bool {
+    pub(crate) fn is_orderly(self) -> bool {
         matches!(self, Self::ClientFin | Self::UpstreamFin)
     }
 }
@@ -191,6 +191,54 @@ impl From<EndReason> for Failure {
     fn from(reason: EndReason) -> Self {
         let error = None;
         Self { reason, error }
+    }
+}
+
+impl EndReason {
+    /// The bit of this reason in a set of reasons.
+    pub(super) fn bit(self) -> u32 {
+        1 << self.index()
+    }
+
+    /// Who ended the session: "client", "upstream", "corelane" or "operator".
+    pub(crate) fn by(self) -> &'static str {
+        match self {
+            Self::ClientFin | Self::ClientRst | Self::ClientTimeout => "client",
+            Self::UpstreamFin
+            | Self::UpstreamRst
+            | Self::UpstreamTimeout
+            | Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::ConnectUnreachable => "upstream",
+            Self::IdleTimeout
+            | Self::HalfCloseTimeout
+            | Self::Lifetime
+            | Self::LocalResources
+            | Self::Internal => "corelane",
+            Self::NoEndpoint | Self::Shutdown | Self::Operator | Self::Removed => "operator",
+        }
+    }
+
+    /// How the session ended, from either side.
+    pub(crate) fn how(self) -> &'static str {
+        match self {
+            Self::ClientFin | Self::UpstreamFin => "fin",
+            Self::ClientTimeout
+            | Self::UpstreamTimeout
+            | Self::IdleTimeout
+            | Self::HalfCloseTimeout
+            | Self::Lifetime
+            | Self::ConnectTimeout => "timeout",
+            Self::ConnectRefused | Self::NoEndpoint => "refused",
+            Self::ConnectUnreachable => "unreachable",
+            Self::LocalResources => "resources",
+            Self::Internal => "defect",
+            Self::ClientRst
+            | Self::UpstreamRst
+            | Self::Shutdown
+            | Self::Operator
+            | Self::Removed => "reset",
+        }
     }
 }
 

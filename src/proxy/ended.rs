@@ -1,10 +1,12 @@
 //! A session that has ended: what the log, the metrics and the access log say about it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::{AccessRecord, Ending, LegFacts, Moment};
 use super::end_reason::EndReason;
-use super::listener_context::ListenerContext;
+use super::listener_context::{Access, ListenerContext};
 use crate::runtime::{ErrorCode, Legs, PeerAddress, SessionId};
 use crate::stats::{EndpointStats, micros};
 
@@ -39,9 +41,42 @@ pub(super) struct Ended<'c> {
 
 impl Ended<'_> {
     /// Reports to whoever wants to know. `legs` costs a system call for each connection.
-    pub(super) fn report(&self, _legs: impl FnOnce() -> Legs) {
+    pub(super) fn report(&self, legs: impl FnOnce() -> Legs) {
         self.count();
         self.log();
+        if let Some(access) = &self.context.access
+            && access.log.wants_end(self.id, self.reason, self.total)
+        {
+            self.record(access, legs);
+        }
+    }
+
+    fn record(&self, access: &Access, legs: impl FnOnce() -> Legs) {
+        let legs = match access.log.wants_legs() {
+            true => LegFacts::of(&legs()),
+            false => [None; 2],
+        };
+        access.log.push(AccessRecord {
+            names: Arc::clone(&access.names),
+            session: self.id,
+            lane: self.context.lane_index,
+            client: self.client,
+            waited_us: self.waited_us,
+            at: self.context.lane.now(),
+            moment: Moment::End(Ending {
+                endpoint: self.endpoint,
+                tries: self.tries,
+                connect_us: self.connect_us,
+                first_byte_us: self.first_byte_us,
+                total: self.total,
+                from_client: self.from_client,
+                to_client: self.to_client,
+                reason: self.reason,
+                is_relayed: self.connect_us.is_some() || access.names.upstream.is_none(),
+                error: self.error,
+                legs,
+            }),
+        });
     }
 
     fn count(&self) {

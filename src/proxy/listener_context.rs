@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::access::{AccessLog, AccessNames};
 use super::deadline::Timeouts;
 use super::end_reason::EndReason;
 use super::limit::SessionLimit;
@@ -35,6 +36,36 @@ pub struct SharedListener {
     pub failures: LogInterval,
     /// The counters of each lane, of all generations with a listener of this name.
     pub stats: Arc<PerLane<ListenerStats>>,
+    /// `None` if its sessions have no lines in the access log.
+    pub access: Option<Access>,
+}
+
+/// The access log of the process, and the names for this listener's lines.
+#[derive(Debug)]
+pub struct Access {
+    pub(crate) log: Arc<AccessLog>,
+    pub(crate) names: Arc<AccessNames>,
+}
+
+impl Access {
+    /// The lines of a listener.
+    pub(crate) fn new(
+        log: &Arc<AccessLog>,
+        id: ListenerId,
+        name: &Arc<str>,
+        service: &Service,
+    ) -> Self {
+        let names = AccessNames {
+            generation: id.generation,
+            listener: Arc::clone(name),
+            service: service.kind(),
+            upstream: service.upstream().map(|of| Arc::clone(of.name())),
+        };
+        Self {
+            log: Arc::clone(log),
+            names: Arc::new(names),
+        }
+    }
 }
 
 /// A listener, as its accept loops and its sessions on a lane need it.
@@ -111,6 +142,7 @@ impl SharedListener {
             timeouts: Timeouts::LONG,
             failures: LogInterval::default(),
             stats: Arc::new(PerLane::new(8)),
+            access: None,
         })
     }
 }

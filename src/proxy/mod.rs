@@ -5,6 +5,7 @@
 
 mod accept;
 mod accept_point;
+mod access;
 mod admission;
 mod admitted;
 mod close;
@@ -30,12 +31,16 @@ mod upstream;
 
 pub use self::accept::accept;
 pub use self::accept_point::AcceptPoint;
+pub(crate) use self::access::{AccessFilter, AccessLog, AccessRecord, Ending, LegFacts, Moment};
 pub use self::admitted::Admitted;
 pub use self::deadline::Timeouts;
+#[cfg(test)]
+pub(crate) use self::end_reason::EndReason;
 pub(crate) use self::handoff::{Delivery, Handed, Handoff};
 pub(crate) use self::known_stats::KnownStats;
 pub use self::limit::SessionLimit;
-pub use self::listener_context::{ListenerContext, ListenerId, SharedListener};
+
+pub use self::listener_context::{Access, ListenerContext, ListenerId, SharedListener};
 pub use self::service::Service;
 pub use self::session_ids::SessionIds;
 pub(crate) use self::upstream::{AdminState, EndpointState};

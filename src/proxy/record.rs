@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::{AccessRecord, Moment};
 use super::admission::Admission;
 use super::deadline::Timeouts;
 use super::end_reason::EndReason;
@@ -121,7 +122,7 @@ impl Record {
         let start = admission.listener_context().lane.now();
         let waited = micros(start.since(accepted));
         admission.listener_context().stats.waited.record(waited);
-        Self {
+        let record = Self {
             id: admission.listener_context().ids.next(),
             client: client.into(),
             start,
@@ -134,6 +135,26 @@ impl Record {
             line: Line::Due(None),
             from_client: 0,
             to_client: 0,
+        };
+        record.report_start(client);
+        record
+    }
+
+    /// Adds the line of the start to the access log.
+    fn report_start(&self, client: PeerAddress) {
+        let context = self.listener_context();
+        if let Some(access) = &context.access
+            && access.log.wants_start(self.id)
+        {
+            access.log.push(AccessRecord {
+                names: Arc::clone(&access.names),
+                session: self.id,
+                lane: context.lane_index,
+                client,
+                waited_us: self.waited_us,
+                at: self.start,
+                moment: Moment::Start,
+            });
         }
     }
 

@@ -11,7 +11,7 @@ use super::metric_facts;
 use super::reload::Reloads;
 use super::upstreams;
 use crate::config::{Config, Service};
-use crate::control::{Ask, ListenerFacts, ListenerView, ProcessView, State};
+use crate::control::{AccessLogView, Ask, ListenerFacts, ListenerView, ProcessView, State};
 use crate::proxy::SharedListener;
 use crate::sys::{self, Time};
 
@@ -52,7 +52,7 @@ impl Answers {
     }
 
     fn process(&self, of: &Reloads) -> ProcessView {
-        let (service, limit) = (&of.service, of.service.limit());
+        let (service, limit, access) = (&of.service, of.service.limit(), of.service.access());
         ProcessView {
             state: self.state,
             started: self.started,
@@ -61,6 +61,11 @@ impl Answers {
             configuration: of.origin().to_string(),
             sessions_live: limit.live(),
             sessions_max: limit.max(),
+            access_log: AccessLogView {
+                is_on: access.is_on(),
+                written: access.written(),
+                dropped: access.dropped(),
+            },
         }
     }
 

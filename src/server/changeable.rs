@@ -37,6 +37,8 @@ pub(crate) struct ListenerPlan {
     /// An upstream is named by its index.
     pub(crate) service: config::Service,
     pub(crate) timeouts: Timeouts,
+    /// Whether its sessions have lines in the access log.
+    pub(crate) access_log: bool,
     /// What becomes of its sessions without the listener.
     #[expect(dead_code, reason = "a reload will read it")]
     pub(crate) on_removed: OnRemoved,
@@ -83,6 +85,7 @@ impl Changeable {
             unix: written.unix.clone(),
             service: written.service,
             timeouts: options::timeouts(&written.timeouts),
+            access_log: written.access_log,
             on_removed: written.on_removed,
         };
         Self {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::changeable::{Changeable, ListenerPlan};
 use crate::config::Service as Configured;
 use crate::proxy::{
-    KnownStats, KnownUpstreams, ListenerId, Service, SessionIds, SessionLimit, SharedListener,
-    Upstream,
+    Access, AccessLog, KnownStats, KnownUpstreams, ListenerId, Service, SessionIds, SessionLimit,
+    SharedListener, Upstream,
 };
 use crate::runtime::{LogInterval, Time};
 use crate::stats::ListenerStats;
@@ -49,6 +49,7 @@ impl Generation {
         of: &Changeable,
         limit: &Arc<SessionLimit>,
         ids: &Arc<SessionIds>,
+        access: &Arc<AccessLog>,
         known: &mut Known,
         now: Time,
     ) -> Self {
@@ -66,11 +67,14 @@ impl Generation {
                 Configured::Proxy { upstream } => Service::Proxy(Arc::clone(&upstreams[upstream])),
             };
             let index = u32::try_from(index).expect("a configuration has no 2^32 listeners");
+            let id = ListenerId {
+                generation: number,
+                index,
+            };
+            let access = || Access::new(access, id, &listener.name, &service);
+            let access = listener.access_log.then(access);
             Arc::new(SharedListener {
-                id: ListenerId {
-                    generation: number,
-                    index,
-                },
+                id,
                 name: Arc::clone(&listener.name),
                 service,
                 limit: Arc::clone(limit),
@@ -78,6 +82,7 @@ impl Generation {
                 timeouts: listener.timeouts,
                 failures: LogInterval::default(),
                 stats: listeners.find(Arc::clone(&listener.name)),
+                access,
             })
         };
         let listeners = of.listeners.iter().enumerate().map(shared).collect();

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
+use super::access::AccessSettings;
 use super::activation;
 use super::changeable::Changeable;
 use super::control_checks;
@@ -125,6 +126,7 @@ fn look<P>(
         here.lanes();
     }
     here.errors.extend(log::check(&config.log).err());
+    here.errors.extend(AccessSettings::of(config).check().err());
     here.listeners(looks.ports);
     here.upstreams();
     here.loops();

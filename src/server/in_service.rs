@@ -14,7 +14,7 @@ use super::here::Pause;
 use super::point::{Opened, PointId, Points, Steps, WantedPoint};
 use crate::config::{Bind, BindTo, Service};
 use crate::control::GenerationView;
-use crate::proxy::{Handoff, SessionIds, SessionLimit, SharedListener};
+use crate::proxy::{AccessLog, Handoff, SessionIds, SessionLimit, SharedListener};
 use crate::sys::{self, OsSocket, Time};
 
 /// The configuration in service, and the lasting state of the process.
@@ -38,6 +38,7 @@ pub(crate) struct InService {
     limit: Arc<SessionLimit>,
     ids: Arc<SessionIds>,
     known: Known,
+    access: Arc<AccessLog>,
 }
 
 /// A generation without new connections.
@@ -75,7 +76,13 @@ impl InService {
             limit: SessionLimit::new(0),
             ids: Arc::default(),
             known: Known::new(lanes),
+            access: AccessLog::new(lanes),
         }
+    }
+
+    /// The access log of all lanes.
+    pub(super) fn access(&self) -> &Arc<AccessLog> {
+        &self.access
     }
 
     /// Gives the sockets of a service manager to listeners that name them.
@@ -158,10 +165,11 @@ impl InService {
         // Before the lanes start sessions of the configuration.
         self.limit.set_max(changeable.max_sessions);
         self.remember();
-        let (limit, own) = (&self.limit, &self.ids);
+        let (limit, own, access) = (&self.limit, &self.ids, &self.access);
         self.since = sys::now();
         let (number, known) = (self.applied, &mut self.known);
-        self.generation = Generation::new(number, &changeable, limit, own, known, self.since);
+        self.generation =
+            Generation::new(number, &changeable, limit, own, access, known, self.since);
         self.applied += 1;
         self.forget_pauses(&changeable);
         for kept in &mut steps.kept {

@@ -55,7 +55,7 @@ pub(super) fn start(
 pub(super) fn check(log: &Log) -> Result<(), ServerError> {
     match &log.target {
         LogTarget::StandardError => Ok(()),
-        LogTarget::File(path) => log_file::check(path),
+        LogTarget::File(path) => log_file::check(log_file::KEY, path),
     }
 }
 

@@ -154,6 +154,11 @@ impl LogControl {
         has_file
     }
 
+    /// Queues a line that is no event, if there is room: false tells the caller to wait.
+    pub(super) fn offer(&self, text: Text) -> bool {
+        self.queue.offer(text, true)
+    }
+
     /// Whether lines go to a file, and not to standard error.
     pub(super) fn has_file(&self) -> bool {
         self.settings.has_file.load(Acquire)

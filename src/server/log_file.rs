@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use super::error::ServerError;
 use crate::sys;
 
+/// The key of the log file.
+pub(super) const KEY: &str = "log.target";
+
 /// An open log file.
 #[derive(Debug)]
 pub(super) struct LogFile {
@@ -28,7 +31,7 @@ impl LogFile {
                 path: path.to_owned(),
                 file,
             }),
-            Err(error) => Err(refused(&error)),
+            Err(error) => Err(refused(KEY, &error)),
         }
     }
 
@@ -52,19 +55,20 @@ impl LogFile {
     }
 }
 
-/// Whether the file could be opened, without creating the file.
-pub(super) fn check(path: &Path) -> Result<(), ServerError> {
+/// Whether the file of a key could be opened, without creating the file.
+pub(super) fn check(key: &str, path: &Path) -> Result<(), ServerError> {
     if fs::symlink_metadata(path).is_ok() {
         let opened = sys::open_to_append(path, false);
-        return opened.map(drop).map_err(|error| refused(&error));
+        return opened.map(drop).map_err(|error| refused(key, &error));
     }
     match path.parent().is_none_or(Path::is_dir) {
         true => Ok(()),
-        false => Err(refused(&io::ErrorKind::NotFound.into())),
+        false => Err(refused(key, &io::ErrorKind::NotFound.into())),
     }
 }
 
-fn refused(error: &io::Error) -> ServerError {
+/// The mistake of a key whose file cannot be opened.
+pub(super) fn refused(key: &str, error: &io::Error) -> ServerError {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => {
             "its folder does not exist; create it (systemd: LogsDirectory=), or write \"stderr\""
@@ -83,7 +87,7 @@ fn refused(error: &io::Error) -> ServerError {
         _ => format!("it cannot be opened: {error}; name a file that can, or write \"stderr\""),
     };
     ServerError::Impossible {
-        key: "log.target".to_owned(),
+        key: key.to_owned(),
         remedy,
     }
 }

@@ -107,6 +107,13 @@ pub(super) struct Queue {
 impl Queue {
     /// Queues a line, or drops and counts it. A detail leaves a quarter of the queue free.
     pub(super) fn push(&self, text: Text, is_detail: bool) {
+        if !self.offer(text, is_detail) {
+            self.state.dropped.fetch_add(1, AcqRel);
+        }
+    }
+
+    /// Queues a line if there is room.
+    pub(super) fn offer(&self, text: Text, is_detail: bool) -> bool {
         let kept = if is_detail { KEPT } else { usize::MAX };
         let bytes = text.text.len();
         let lines = self.state.lines.fetch_add(1, AcqRel);
@@ -115,18 +122,19 @@ impl Queue {
             && queued.saturating_add(bytes) <= BYTES_MAX - BYTES_MAX / kept;
         if !has_room {
             self.state.give_back(bytes);
-            self.state.dropped.fetch_add(1, AcqRel);
-            return;
+            return false;
         }
         let dropped_before = self.state.dropped.swap(0, AcqRel);
         let line = Line {
             text,
             dropped_before,
         };
-        if self.lines.try_send(line).is_err() {
+        let is_queued = self.lines.try_send(line).is_ok();
+        if !is_queued {
             self.state.give_back(bytes);
-            self.state.dropped.fetch_add(dropped_before + 1, AcqRel);
+            self.state.dropped.fetch_add(dropped_before, AcqRel);
         }
+        is_queued
     }
 
     /// Has the writing thread change the sink before the next line.

@@ -6,6 +6,7 @@
 //! period → stop.
 
 mod accept_points;
+mod access;
 mod activation;
 mod answers;
 mod bind;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use super::access::{AccessChange, AccessControl, AccessSettings};
 use super::changeable::Changeable;
 use super::command::{Command, LaneSenders, Switched};
 use super::config_file::read_config_again;
@@ -90,6 +91,8 @@ pub(super) struct Next {
     prepared: Prepared,
     /// `None` if the log stays as it is.
     log: Option<LogChange>,
+    /// `None` if the access log stays as it is.
+    access: Option<AccessChange>,
     result: Reloaded,
 }
 
@@ -101,6 +104,7 @@ impl Next {
             config,
             prepared,
             log: None,
+            access: None,
         }
     }
 
@@ -143,6 +147,8 @@ pub(super) struct Reloads {
     given: Given,
     config: Config,
     log: Option<LogControl>,
+    /// Once the writing thread runs.
+    pub(super) access: Option<AccessControl>,
     pub(super) service: InService,
     /// The limits of the process, within which later configurations stay.
     pub(super) sandbox: Sandbox,
@@ -164,6 +170,7 @@ impl Reloads {
             given,
             config,
             log,
+            access: None,
             service,
             sandbox,
             switching: None,
@@ -202,11 +209,16 @@ impl Reloads {
         let prepared = prepared.map_err(refused)?;
         let log = (config.log != self.config.log).then(|| LogChange::prepare(&config.log));
         let log = log.transpose().map_err(refused)?;
+        let settings = AccessSettings::of(&config);
+        let is_changed = settings != AccessSettings::of(&self.config);
+        let access = is_changed.then(|| AccessChange::prepare(&settings, self.log.as_ref()));
+        let access = access.transpose().map_err(refused)?;
         let result = self.result(&changes, prepared.steps());
         Ok(Next {
             config,
             prepared,
             log,
+            access,
             result,
         })
     }
@@ -292,9 +304,13 @@ impl Reloads {
             config,
             prepared,
             log,
+            access,
             result,
         } = next;
         if let (Some(control), Some(change)) = (&self.log, log) {
+            control.apply(change);
+        }
+        if let (Some(control), Some(change)) = (&self.access, access) {
             control.apply(change);
         }
         let switches = self.service.apply(prepared, handoff);

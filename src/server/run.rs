@@ -4,12 +4,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::access::{self, AccessChange, AccessControl, AccessEnd, AccessSettings};
 use super::answers::Answers;
+use super::command::{Command, LaneSenders};
 use super::control::ControlSockets;
 use super::error::{ServerError, chain};
 use super::here;
@@ -29,6 +31,7 @@ use super::signals;
 use super::supervision::{Event, Events, Pollers, Server};
 use super::watching::watch;
 use crate::config::Config;
+use crate::control::ToLane;
 use crate::runtime::LaneOptions;
 use crate::sys;
 
@@ -123,8 +126,14 @@ fn serve(
 ) -> Result<(), ServerError> {
     // Before the first wait, so that every wait obeys a stop.
     let (sender, events) = channel();
-    signals::forward(sender.clone(), Event::Request, log.cloned())
-        .map_err(system("cannot take signals"))?;
+    let signalled = Arc::default();
+    signals::forward(
+        sender.clone(),
+        Event::Request,
+        log.cloned(),
+        Arc::clone(&signalled),
+    )
+    .map_err(system("cannot take signals"))?;
     let mut events = Events::new(events);
     let mut pause = |time| events.pause(time);
     let given = inherited.given();
@@ -140,6 +149,8 @@ fn serve(
     let prepared = service.bind(changeable, sys::now() + PATIENCE, &mut pause);
     let prepared = prepared.map_err(|error| error.placed(config))?;
     let first = Next::first(config.clone(), prepared);
+    let access = AccessChange::prepare(&AccessSettings::of(config), log);
+    let access = access.map_err(|error| error.placed(config))?;
     let _pid_file = PidFile::create(&config.process).map_err(|error| error.placed(config))?;
     let control = ControlSockets::open(config).map_err(|error| error.placed(config))?;
     // Before a lane starts, so that every ring and descriptor belongs to the new user.
@@ -166,30 +177,62 @@ fn serve(
         .sandbox
         .starting(|| control.serve(lanes, &pollers.of_lanes, &fixed, sender, log));
     server.orders = Some(orders.map_err(system("cannot start the control plane"))?);
+    let access = start_access(&mut server, access, &signalled).map_err(system(NO_THREAD))?;
     first.listen().map_err(|error| error.placed(config))?;
     server.switch(first);
     server.await_switch()?;
     announce(&fixed, &server.reloads.service, &pollers);
     server.report_to(ServiceReports::from_environment());
-    let mut reached = Reached::new(
-        Arc::clone(server.reloads.service.limit()),
-        server.reloads.service.changeable().bound.clone(),
-        fixed.options.pool.buffers_max,
-        server.remotes(),
-    );
-    let (remotes, counters, bounds) = (server.remotes(), reached.clone(), server.bounds());
-    let watching = server
-        .reloads
-        .sandbox
-        .starting(|| watch(remotes, counters, bounds));
-    watching.map_err(system(NO_THREAD))?;
+    let reached = start_watching(&mut server, fixed.options.pool.buffers_max);
+    let mut reached = reached.map_err(system(NO_THREAD))?;
     server.reloads.sandbox.close();
     let signal = server.serve()?;
     server.reloads.service.remove_files();
     let drained = server.drain(signal);
     reached.sum_up();
+    // What the last sessions have pushed.
+    drop(access);
     drained?.announce();
     Ok(())
+}
+
+/// Starts the thread of the watchdog.
+fn start_watching(server: &mut Server, buffers_max: usize) -> io::Result<Reached> {
+    let (limit, bound) = {
+        let service = &server.reloads.service;
+        (
+            Arc::clone(service.limit()),
+            service.changeable().bound.clone(),
+        )
+    };
+    let reached = Reached::new(limit, bound, buffers_max, server.remotes());
+    let (remotes, counters, bounds) = (server.remotes(), reached.clone(), server.bounds());
+    let start = || watch(remotes, counters, bounds);
+    server.reloads.sandbox.starting(start)?;
+    Ok(reached)
+}
+
+/// Starts the thread of the access log, even without one: a reload may switch it on.
+fn start_access(
+    server: &mut Server,
+    change: AccessChange,
+    signalled: &OnceLock<AccessControl>,
+) -> io::Result<AccessEnd> {
+    let send = |senders: &LaneSenders| -> Box<dyn Fn(ToLane) + Send> {
+        let commands = senders.commands.clone();
+        Box::new(move |command| commands.send(Command::Sessions(command)))
+    };
+    let lanes = access::Lanes(server.lanes.iter().map(send).collect());
+    let log = server.reloads.service.access();
+    let access = server
+        .reloads
+        .sandbox
+        .starting(|| access::start(log, lanes))?;
+    let control = access.control();
+    _ = signalled.set(control.clone());
+    control.apply(change);
+    server.reloads.access = Some(control.clone());
+    Ok(access)
 }
 
 /// Starts the lanes' threads.

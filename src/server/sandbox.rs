@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::error::ServerError;
-use crate::config::{Bind, BindTo, Config, ConnectPorts, Listener, LogTarget, SandboxMode};
+use crate::config::{
+    AccessTarget, Bind, BindTo, Config, ConnectPorts, Listener, LogTarget, SandboxMode,
+};
 use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
 use crate::sys::sandbox::{self, FileRight, Landlocked, Permitted, Unexpected};
@@ -129,9 +131,11 @@ impl Sandbox {
                 }
             }
         }
-        if log_folder(config).is_some_and(|folder| !self.permits_in(&folder)) {
-            let remedy = no_file("name a file in the folder of the present one");
-            lacks.push(("log.target".to_owned(), remedy));
+        for (key, folder) in log_folders(config) {
+            if !self.permits_in(&folder) {
+                let remedy = no_file("name a file in the folder of the present one");
+                lacks.push((key.to_owned(), remedy));
+            }
         }
         let lacks = lacks.into_iter();
         lacks
@@ -292,7 +296,8 @@ fn files(config: &Config) -> Vec<(PathBuf, FileRight)> {
 /// such a path.
 fn writable(config: &Config) -> Vec<PathBuf> {
     let of_sockets = unix_files(config).map(folder_of);
-    log_folder(config).into_iter().chain(of_sockets).collect()
+    let of_logs = log_folders(config).map(|(_, folder)| folder);
+    of_logs.chain(of_sockets).collect()
 }
 
 /// The files of the unix sockets to listen on.
@@ -308,12 +313,17 @@ fn unix_file(bind: &Bind) -> Option<&Path> {
     }
 }
 
-/// The folder of the log file, if there is one.
-fn log_folder(config: &Config) -> Option<PathBuf> {
-    match &config.log.target {
-        LogTarget::File(file) => Some(folder_of(file)),
+/// The keys with a log file, and the folders.
+fn log_folders(config: &Config) -> impl Iterator<Item = (&'static str, PathBuf)> {
+    let log = match &config.log.target {
+        LogTarget::File(file) => Some(("log.target", folder_of(file))),
         LogTarget::StandardError => None,
-    }
+    };
+    let access = match &config.access_log.target {
+        Some(AccessTarget::File(file)) => Some(("access_log.target", folder_of(file))),
+        _ => None,
+    };
+    log.into_iter().chain(access)
 }
 
 fn folder_of(file: &Path) -> PathBuf {

@@ -45,11 +45,11 @@ impl Account {
         let account = Self::find_in(&users, &groups, user, group)?;
         // SAFETY: no pointers; the call does not fail.
         let own = unsafe { libc::geteuid() };
-        // SAFETY: the same.
-        let own_group = unsafe { libc::getegid() };
-        let is_own = account.user.is_none_or(|user| user == own)
-            && account.group.is_none_or(|group| group == own_group);
-        match own == 0 || is_own {
+        let is_own = || {
+            account.user.is_none_or(|user| user == own)
+                && account.group.is_none_or(|group| own_group() == Some(group))
+        };
+        match own == 0 || is_own() {
             true => Ok(account),
             false => Err(NoAccount::Permission),
         }
@@ -217,6 +217,22 @@ pub(crate) fn is_file_at(file: &File, path: &Path) -> bool {
     both.is_ok_and(|(at_path, own)| (at_path.dev(), at_path.ino()) == (own.dev(), own.ino()))
 }
 
+/// The group of this process, without the system call, which the sandbox does not permit.
+#[cfg(target_os = "linux")]
+fn own_group() -> Option<u32> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let ids = status.lines().find_map(|line| line.strip_prefix("Gid:"))?;
+    // Real, effective, saved, of files (proc_pid_status(5)).
+    ids.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The group of this process.
+#[cfg(not(target_os = "linux"))]
+fn own_group() -> Option<u32> {
+    // SAFETY: no pointers; the call does not fail.
+    Some(unsafe { libc::getegid() })
+}
+
 /// A count in the type of setgroups(2), which differs between systems.
 fn count<N: TryFrom<usize>>(count: usize) -> io::Result<N> {
     N::try_from(count).map_err(|_| io::ErrorKind::InvalidInput.into())
@@ -224,7 +240,14 @@ fn count<N: TryFrom<usize>>(count: usize) -> io::Result<N> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, NoAccount};
+    use super::{Account, NoAccount, own_group};
+
+    #[test]
+    #[expect(unsafe_code, reason = "a system call")]
+    fn the_own_group_is_that_of_the_system_call() {
+        // SAFETY: no pointers; the call does not fail.
+        assert_eq!(own_group(), Some(unsafe { libc::getegid() }));
+    }
 
     const USERS: &str = "root:x:0:0:root:/root:/bin/bash\n# broken\n_web:x:33:34::/:/bin/false\n";
     const GROUPS: &str = "root:x:0:\nweb:x:34:\ntls:x:50:bob,_web\nstaff:x:51:bob\n";

@@ -1,6 +1,7 @@
-//! systemd's journal, where standard error leads to it (systemd.exec(5), `JOURNAL_STREAM`).
+//! Datagrams to systemd's journal, for one where standard error leads to it (systemd.exec(5),
+//! `JOURNAL_STREAM`), and to a syslog daemon.
 //!
-//! The writer's thread of the log alone sends.
+//! Only the writing threads of the log and of the access log send.
 
 use std::env;
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::time::Duration;
 
 /// The journal's socket for entries with fields (systemd's JOURNAL_NATIVE_PROTOCOL).
@@ -31,12 +33,25 @@ impl JournalSocket {
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().ok()?);
         let stderr = stderr.metadata().ok()?;
         let is_journal = stream == format!("{}:{}", stderr.dev(), stderr.ino());
-        // An entry without a field: the journal drops it, and its absence is an error.
-        let journal = is_journal.then(|| Self::open(SOCKET).ok())??;
-        journal.send(b"").is_ok().then_some(journal)
+        is_journal.then(|| Self::of_system().ok())?
     }
 
-    fn open(path: &str) -> io::Result<Self> {
+    /// The journal of this system.
+    ///
+    /// # Errors
+    /// No journal takes entries.
+    pub(crate) fn of_system() -> io::Result<Self> {
+        let journal = Self::open(Path::new(SOCKET))?;
+        // An entry without a field: the journal drops it, and its absence is an error.
+        journal.send(b"")?;
+        Ok(journal)
+    }
+
+    /// A daemon that receives at this path; it need not be there yet.
+    ///
+    /// # Errors
+    /// What socket(2) says.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let journal = SocketAddr::from_pathname(path)?;
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(SEND_PATIENCE))?;
@@ -71,7 +86,7 @@ mod tests {
     fn an_entry_that_is_too_long_keeps_its_first_fields() {
         let path = env::temp_dir().join(format!("corelane-journal-{}", process::id()));
         let journal = UnixDatagram::bind(&path).unwrap();
-        let socket = JournalSocket::open(path.to_str().unwrap()).unwrap();
+        let socket = JournalSocket::open(&path).unwrap();
         let entry = format!("PRIORITY=3\nMESSAGE=first\nLONG={}\n", "x".repeat(1 << 20));
         socket.send(entry.as_bytes()).unwrap();
         let mut bytes = vec![0; CUT_BYTES];

@@ -5,6 +5,8 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod access;
+mod access_targets;
 mod activation;
 mod bind;
 mod calls;

@@ -19,7 +19,7 @@ fn status(server: &Server, key: &str) -> Vec<String> {
 
 /// The threads of a server with two lanes.
 const OF_TWO_LANES: &[&str] = &[
-    "control", "corelane", "lane-0", "lane-1", "log", "signals", "watchdog",
+    "access", "control", "corelane", "lane-0", "lane-1", "log", "signals", "watchdog",
 ];
 
 #[test]

@@ -288,6 +288,8 @@ fn candidates(schema: &Json) -> Vec<String> {
                 "['127.0.0.1:11']",
                 "['127.0.0.1:12']",
                 "['127.0.0.9']",
+                "['abnormal']",
+                "['client_rst']",
             ],
             _ => &[],
         };

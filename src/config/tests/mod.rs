@@ -18,10 +18,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::{
-    Bind, BindForm, BindTo, Config, ConnectPorts, Control, DEFAULT, Keepalive, Lanes, Listener,
-    Log, LogFormat, LogLevel, LogTarget, MaxSessions, OnRemoved, Pin, PollerChoice, Process,
-    Reason, Runtime, Sandbox, SandboxMode, Service, Shutdown, SocketOptions, Source, Timeouts,
-    UnixFile, Upstream,
+    AccessFormat, AccessLog, Bind, BindForm, BindTo, Config, ConnectPorts, Control, DEFAULT,
+    Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, LogTarget, MaxSessions, OnRemoved, Pin,
+    PollerChoice, Process, Reason, Runtime, Sandbox, SandboxMode, Service, Shutdown, SocketOptions,
+    Source, Timeouts, UnixFile, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -103,6 +103,21 @@ const SOCKET: SocketOptions = SocketOptions {
     freebind: false,
 };
 
+fn access_log() -> AccessLog {
+    AccessLog {
+        target: None,
+        syslog_socket: "/dev/log".into(),
+        format: AccessFormat::Json,
+        start: false,
+        every: None,
+        only: Vec::new(),
+        longer_than: None,
+        sample: 100,
+        rotate: None,
+        keep: 5,
+    }
+}
+
 #[test]
 fn the_default_means_what_its_comments_say() {
     let expected = Config {
@@ -135,6 +150,7 @@ fn the_default_means_what_its_comments_say() {
             format: LogFormat::Text,
             target: LogTarget::StandardError,
         },
+        access_log: access_log(),
         shutdown: Shutdown {
             grace: Duration::from_secs(2),
         },
@@ -144,6 +160,7 @@ fn the_default_means_what_its_comments_say() {
                 bind: vec![bound("127.0.0.1:7007")],
                 service: Service::Echo,
                 backlog: 4096,
+                access_log: true,
                 on_removed: OnRemoved::Keep,
                 timeouts: TIMEOUTS,
                 socket: SOCKET,
@@ -154,6 +171,7 @@ fn the_default_means_what_its_comments_say() {
                 bind: vec![bound("127.0.0.1:7008")],
                 service: Service::Proxy { upstream: 0 },
                 backlog: 4096,
+                access_log: true,
                 on_removed: OnRemoved::Keep,
                 timeouts: TIMEOUTS,
                 socket: SOCKET,
@@ -200,6 +218,7 @@ fn the_default_shows_every_key() {
         ("[process]\n", "x"),
         ("[control]\n", "x"),
         ("[log]\n", "x"),
+        ("[access_log]\n", "x"),
         ("[shutdown]\n", "x"),
         ("[[listener]]\n", "x"),
         ("[[listener]]\n", "timeouts.x"),
@@ -222,7 +241,7 @@ fn the_default_shows_every_key() {
             }
         }
     }
-    assert_eq!(tables, 11);
+    assert_eq!(tables, 12);
 }
 
 #[test]

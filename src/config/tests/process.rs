@@ -244,7 +244,8 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "[tls]",
         &[
-            "3: tls: unknown key; known here: runtime, process, control, sandbox, log, shutdown, \
+            "3: tls: unknown key; known here: runtime, process, control, sandbox, log, \
+             access_log, shutdown, \
              upstream, listener",
         ],
     ),
@@ -252,6 +253,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         "grace = '3s'",
         &[
             "3: grace = '3s': unknown key; known here: runtime, process, control, sandbox, log, \
+             access_log, \
              shutdown, upstream, listener",
         ],
     ),

@@ -66,7 +66,7 @@ const LISTENERS: &[(&str, &[&str])] = &[
         &[
             "5: listener[0].backlog = '1k': not a whole number; write 1 to 65535, without quotes",
             "6: listener[0].blog = 0: unknown key; known here: name, bind, service, upstream, \
-             backlog, on_removed, drain_over, timeouts, socket, unix",
+             backlog, access_log, on_removed, drain_over, timeouts, socket, unix",
         ],
     ),
 ];

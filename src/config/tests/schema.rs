@@ -316,7 +316,8 @@ impl Table<'_> {
             "a size" => pattern(SIZE),
             "a percentage" => pattern(PERCENTAGE),
             "a name" => pattern(NAME),
-            // An address, ports, a name of a congestion control or an account, a path, a file mode.
+            // An address, ports, a name of a congestion control or an account, a path, a file mode,
+            // a template.
             _ if [
                 "'127.0.0.1:1'",
                 "'127.0.0.1'",
@@ -324,6 +325,7 @@ impl Table<'_> {
                 "'cubic'",
                 "'/run/x'",
                 "'0600'",
+                "'{client}'",
             ]
             .iter()
             .any(|value| self.accepts(key, value)) =>
@@ -355,8 +357,9 @@ impl Table<'_> {
                 ("maximum", Json::Number(max.parse().unwrap())),
             ]));
         }
-        let texts = ["['127.0.0.1:1']", "['127.0.0.1']", "['1-2']"];
-        if texts.iter().any(|list| self.accepts(key, list)) {
+        let texts = ["127.0.0.1:1", "127.0.0.1", "1-2", "abnormal"];
+        let is_one = |text: &&str| self.accepts(key, &format!("['{text}']"));
+        if texts.iter().any(is_one) {
             kinds.push(object([
                 ("type", text("string")),
                 ("minLength", Json::Number(1)),
@@ -427,9 +430,13 @@ fn default(table: Table<'_>, key: &str) -> Option<Json> {
     // The one key that the default configuration does not leave at its default.
     let value = match (table.header, key) {
         ("shutdown", "grace") => "\"30s\"",
-        _ => full
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("{name} = ")))?,
+        // What is not below the key's own header is shown once, for listeners and upstreams.
+        _ => {
+            let own = full.split_once(&format!("\n[{}]\n", table.header));
+            let lines = own.into_iter().flat_map(|(_, own)| own.lines());
+            let mut lines = lines.chain(full.lines());
+            lines.find_map(|line| line.strip_prefix(&format!("{name} = ")))?
+        }
     };
     Some(
         match value

@@ -57,7 +57,6 @@ const SERVICE: &[Feature] = &[
             libc::SYS_exit,
             libc::SYS_exit_group,
             libc::SYS_futex,
-            libc::SYS_getegid,
             libc::SYS_geteuid,
             libc::SYS_gettid,
             libc::SYS_prctl,
@@ -89,7 +88,7 @@ const SERVICE: &[Feature] = &[
     ),
     ("random numbers", &[libc::SYS_getrandom]),
     (
-        "files: configuration, counters of the kernel, PID file, log",
+        "files: configuration, counters of the kernel, PID file, logs and their rotation",
         &[
             libc::SYS_close,
             libc::SYS_fcntl,
@@ -145,6 +144,7 @@ const SERVICE: &[Feature] = &[
 #[cfg(target_arch = "x86_64")]
 const OF_FILES: &[c_long] = &[
     libc::SYS_chmod,
+    libc::SYS_rename,
     libc::SYS_unlink,
     #[cfg(not(target_env = "gnu"))]
     libc::SYS_lstat,
@@ -152,7 +152,7 @@ const OF_FILES: &[c_long] = &[
     libc::SYS_stat,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const OF_FILES: &[c_long] = &[libc::SYS_fchmodat, libc::SYS_unlinkat];
+const OF_FILES: &[c_long] = &[libc::SYS_fchmodat, libc::SYS_renameat, libc::SYS_unlinkat];
 
 #[cfg(target_arch = "x86_64")]
 const OF_WAITS: &[c_long] = &[

@@ -1,0 +1,144 @@
+//! The file of the access log: appended to, reopened, and rotated by size.
+//!
+//! A rotation renames the file to `NAME.1`, after `NAME.1` to `NAME.2` and on; the oldest is
+//! replaced. Whatever fails, lines go on to the open file.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::batch::Batch;
+use crate::config::AccessLog;
+use crate::sys;
+
+/// An open file with the rules for rotation.
+#[derive(Debug)]
+pub(super) struct AccessFile {
+    path: PathBuf,
+    file: File,
+    /// Bytes in the file, as long as only this process writes.
+    bytes: u64,
+    /// The rotation, for a regular file.
+    rotation: Option<Rotation>,
+}
+
+#[derive(Debug)]
+struct Rotation {
+    most_bytes: u64,
+    keep: u32,
+    is_failing: bool,
+}
+
+impl AccessFile {
+    /// Opens the file for appending, and creates it if there is none.
+    pub(super) fn open(path: &Path, of: &AccessLog) -> io::Result<Self> {
+        let file = sys::open_to_append(path, true)?;
+        let about = file.metadata()?;
+        let rotation = of
+            .rotate
+            .filter(|_| about.is_file())
+            .map(|most_bytes| Rotation {
+                most_bytes,
+                keep: of.keep,
+                is_failing: false,
+            });
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: about.len(),
+            file,
+            rotation,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Opens the path again. After an error the open file stays.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        let file = sys::open_to_append(&self.path, true)?;
+        self.bytes = file.metadata()?.len();
+        self.file = file;
+        Ok(())
+    }
+
+    /// Whether the next line needs a new file: a rotation is due.
+    pub(super) fn is_full(&self, batch: &Batch, at: usize) -> bool {
+        let is_begin = batch.begin_of_line(at) == at;
+        let full = |rotation: &Rotation| {
+            self.bytes > 0 && self.bytes + batch.line_from(at).len() as u64 > rotation.most_bytes
+        };
+        is_begin && self.rotation.as_ref().is_some_and(full)
+    }
+
+    /// Takes some bytes from a position of a batch: whole lines up to the size of a file, if the
+    /// file is to be rotated.
+    pub(super) fn write(&mut self, batch: &Batch, at: usize) -> io::Result<usize> {
+        let bytes = match &self.rotation {
+            None => batch.from(at),
+            Some(rotation) => {
+                let room = rotation.most_bytes.saturating_sub(self.bytes);
+                let lines = batch.lines_within(at, room);
+                // A line longer than a file, the rest of a line, or a failing rotation.
+                if lines.is_empty() {
+                    batch.line_from(at)
+                } else {
+                    lines
+                }
+            }
+        };
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    /// Renames the file and begins a new file.
+    ///
+    /// # Errors
+    /// The path of the failed rename or open; lines go on to the open file. The first failure
+    /// of a row has `true`.
+    pub(super) fn rotate(&mut self) -> Result<(), (bool, PathBuf, io::Error)> {
+        let result = self.rename().and_then(|()| {
+            let reopened = self.reopen();
+            reopened.map_err(|error| (self.path.clone(), error))
+        });
+        let Some(rotation) = &mut self.rotation else {
+            return Ok(());
+        };
+        let is_first = !rotation.is_failing;
+        rotation.is_failing = result.is_err();
+        result.map_err(|(path, error)| (is_first, path, error))
+    }
+
+    fn rename(&self) -> Result<(), (PathBuf, io::Error)> {
+        let keep = self.rotation.as_ref().map_or(1, |rotation| rotation.keep);
+        // Renamed by logrotate, or by a rotation without a new file.
+        if !sys::is_file_at(&self.file, &self.path) {
+            return Ok(());
+        }
+        for number in (1..keep).rev() {
+            rename(self.numbered(number), &self.numbered(number + 1))?;
+        }
+        rename(self.path.clone(), &self.numbered(1))
+    }
+
+    /// The name of an earlier file, 1 being the latest.
+    fn numbered(&self, number: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+/// Renames a file, if present: there may be fewer earlier files, and logrotate may have just
+/// renamed the present file.
+fn rename(from: PathBuf, to: &Path) -> Result<(), (PathBuf, io::Error)> {
+    match fs::rename(&from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err((from, error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,309 @@
+//! The writing thread: takes records from the rings, formats them, and writes many lines at a time.
+//!
+//! Asleep until a lane wakes it. Under load the thread empties the rings every few milliseconds:
+//! lanes need no wake-up, and a system call writes many lines. A failed target is tried again each
+//! second; meanwhile the rings fill, and the lanes drop and count.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::batch::Batch;
+use super::change::{AccessChange, Order};
+use super::format::Formatter;
+use super::lanes::Lanes;
+use super::line::{Clock, Line};
+use super::live::{Listed, Round, Rounds};
+use super::sink::Sink;
+use crate::config::AccessFormat;
+use crate::proxy::AccessLog;
+use crate::sys::{self, Time};
+
+/// How long records gather under load: at 100,000 sessions a second a lane's ring is an eighth
+/// full.
+const PACE: Duration = Duration::from_millis(5);
+/// How long the writer waits before it tries a failed target again, and the interval between
+/// reports of dropped lines.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Records of a lane at a time, since the lanes take turns.
+const OF_LANE_MAX: usize = 512;
+
+/// The state of the writing thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    log: Arc<AccessLog>,
+    orders: Receiver<Order>,
+    lanes: Lanes,
+    sink: Option<Sink>,
+    formatter: Formatter,
+    batch: Batch,
+    rounds: Rounds,
+    /// The names of listeners without lines.
+    silent: Vec<String>,
+    /// Dropped lines in the log's reports, and the time of the last report.
+    told: u64,
+    told_at: Option<Time>,
+    /// The target's error since the last report.
+    error: Option<io::Error>,
+    /// No rotation before this time, after a failed rotation.
+    rotation_due: Time,
+    /// Present at the end of the process: told after the last line.
+    closing: Option<Sender<()>>,
+    /// The process ends and the target fails: the remaining lines are not written.
+    is_given_up: bool,
+}
+
+impl Writer {
+    pub(super) fn new(log: Arc<AccessLog>, orders: Receiver<Order>, lanes: Lanes) -> Self {
+        Self {
+            log,
+            orders,
+            lanes,
+            sink: None,
+            formatter: Formatter::new(AccessFormat::Json),
+            batch: Batch::new(),
+            rounds: Rounds::default(),
+            silent: Vec::new(),
+            told: 0,
+            told_at: None,
+            error: None,
+            rotation_due: Time::ZERO,
+            closing: None,
+            is_given_up: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        self.log.serve_here();
+        loop {
+            while let Ok(order) = self.orders.try_recv() {
+                if let Order::Switch(change) = &order
+                    && change.sink.is_none()
+                {
+                    // For the target until now.
+                    while self.pump() {}
+                }
+                self.obey(order);
+            }
+            let has_written = self.pump();
+            let until_told = self.tell_dropped();
+            match (&self.closing, has_written) {
+                (Some(_), true) => {}
+                (Some(waiting), false) => {
+                    // The end of the process waits for this message, or no longer does.
+                    let _is_heard = waiting.send(()).is_ok();
+                    return;
+                }
+                (None, true) => thread::park_timeout(PACE),
+                (None, false) => {
+                    self.list_sessions();
+                    let due = self.rounds.until_due();
+                    let most = due.into_iter().chain(until_told).min();
+                    self.log.sleep(most);
+                }
+            }
+        }
+    }
+
+    /// Writes the records of the rings; whether there were any.
+    fn pump(&mut self) -> bool {
+        let clock = Clock::new(sys::now(), SystemTime::now());
+        let mut records = 0;
+        for lane in 0..self.log.lanes() {
+            for _ in 0..OF_LANE_MAX {
+                let Some(record) = self.log.pop(lane) else {
+                    break;
+                };
+                records += 1;
+                self.add(&Line::of_record(&record, &clock));
+            }
+        }
+        self.flush();
+        records > 0
+    }
+
+    /// Adds a line to the batch, and writes a full batch.
+    fn add(&mut self, line: &Line<'_>) {
+        match &self.sink {
+            Some(sink) => {
+                let formatter = &mut self.formatter;
+                self.batch.add(|out| sink.format(formatter, line, out));
+            }
+            // Its session ended while the log was switched off.
+            None => self.log.note_lost(1),
+        }
+        if self.batch.is_full() {
+            self.flush();
+        }
+    }
+
+    /// Writes the batch, however long the target takes.
+    fn flush(&mut self) {
+        let mut at = 0;
+        while at < self.batch.len() && !self.is_given_up {
+            self.rotate(at);
+            let Some(sink) = &mut self.sink else {
+                break;
+            };
+            let error = match sink.write(&self.batch, at) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(bytes) => {
+                    at += bytes;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => sink.await_room(),
+                // A disk may get room again, and a daemon start anew.
+                _ => {
+                    self.error = Some(error);
+                    match self.closing.is_some() {
+                        true => self.is_given_up = true,
+                        false => thread::park_timeout(INTERVAL),
+                    }
+                }
+            }
+            let mut is_changed = false;
+            while let Ok(order) = self.orders.try_recv() {
+                is_changed |= !matches!(order, Order::Close(_));
+                self.obey(order);
+            }
+            if is_changed {
+                // A line is whole at a new target.
+                at = self.batch.begin_of_line(at);
+            }
+        }
+        let lost = self.batch.lines_behind(at);
+        let lines = self.batch.lines_behind(0) - lost;
+        self.log.note_written(lines);
+        self.log.note_lost(lost);
+        self.batch.clear();
+    }
+
+    /// Begins a new file if the next line exceeds the size.
+    fn rotate(&mut self, at: usize) {
+        let Some(Sink::File(file)) = &mut self.sink else {
+            return;
+        };
+        if !file.is_full(&self.batch, at) || sys::now() < self.rotation_due {
+            return;
+        }
+        match file.rotate() {
+            Ok(()) => {}
+            Err((is_first, path, error)) => {
+                self.rotation_due = sys::now() + INTERVAL;
+                if is_first {
+                    let path = path.display();
+                    tracing::warn!(
+                        %path, %error,
+                        "the access log cannot be rotated; lines go on to the present file"
+                    );
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Switch(change) => self.switch(*change),
+            Order::Reopen => self.reopen(),
+            Order::Close(waiting) => self.closing = Some(waiting),
+        }
+    }
+
+    fn switch(&mut self, change: AccessChange) {
+        let AccessChange {
+            sink,
+            format,
+            every,
+            silent,
+            ..
+        } = change;
+        match (&self.sink, &sink) {
+            (_, Some(sink)) => tracing::info!(target = sink.name(), "the access log is on"),
+            (Some(_), None) => tracing::info!("the access log is off"),
+            (None, None) => {}
+        }
+        self.rounds.set(every.filter(|_| sink.is_some()));
+        self.formatter = Formatter::new(format);
+        self.silent = silent;
+        self.sink = sink;
+        self.rotation_due = Time::ZERO;
+    }
+
+    fn reopen(&mut self) {
+        let Some(Sink::File(file)) = &mut self.sink else {
+            return;
+        };
+        let reopened = file.reopen();
+        let path = file.path().display();
+        match reopened {
+            Ok(()) => tracing::info!(%path, "SIGUSR1: the access log is open anew"),
+            Err(error) => tracing::error!(
+                %path, %error,
+                "SIGUSR1: the access log cannot be opened anew; lines go to the old file"
+            ),
+        }
+    }
+
+    /// Logs the number of dropped lines, at most once a second. Returns the time until a report
+    /// that is not due yet.
+    fn tell_dropped(&mut self) -> Option<Duration> {
+        let dropped = self.log.dropped();
+        let lines = dropped - self.told;
+        if lines == 0 {
+            return None;
+        }
+        let now = sys::now();
+        let ago = self.told_at.map(|at| now.since(at));
+        let until_due = ago.map_or(Duration::ZERO, |ago| INTERVAL.saturating_sub(ago));
+        if !until_due.is_zero() && self.closing.is_none() {
+            return Some(until_due);
+        }
+        (self.told, self.told_at) = (dropped, Some(now));
+        let error = self.error.take();
+        let error = error.as_ref().map(tracing::field::display);
+        let target = self
+            .sink
+            .as_ref()
+            .map_or_else(|| "nowhere".to_owned(), Sink::name);
+        tracing::warn!(
+            lines,
+            error,
+            "access log lines dropped: {target} did not take them in time"
+        );
+        None
+    }
+
+    /// Adds a line for each long session, if a round is due.
+    fn list_sessions(&mut self) {
+        let Some(mut round) = self.rounds.begin(self.lanes.len()) else {
+            return;
+        };
+        while self.list_page(&mut round) && self.closing.is_none() {
+            // The rings fill meanwhile.
+            self.pump();
+        }
+        self.flush();
+    }
+
+    /// Whether there was a page.
+    fn list_page(&mut self, round: &mut Round) -> bool {
+        let Some(Listed { lane, sessions }) = round.next(&mut self.rounds, &self.lanes) else {
+            return false;
+        };
+        let clock = Clock::new(sys::now(), SystemTime::now());
+        for (found, deltas) in &sessions {
+            let session = &found.session;
+            let is_silent = self.silent.iter().any(|name| **name == *session.listener);
+            if !is_silent && self.log.is_sampled(session.id) {
+                self.add(&Line::of_session(session, lane, *deltas, &clock));
+            }
+        }
+        true
+    }
+}
