@@ -2,6 +2,8 @@
 //!
 //! A blocked server blocks this thread only, so that keys keep working.
 
+use std::io::{self, IsTerminal};
+use std::process;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -91,6 +93,15 @@ pub(crate) fn start(
     (asks, told)
 }
 
+/// Ends the process once the terminal has gone, where SIGHUP does not: the main thread may wait in
+/// the reader of keys, which does not return then.
+#[expect(clippy::exit, reason = "the main thread cannot be told")]
+fn end_without_terminal() {
+    if !io::stdout().is_terminal() {
+        process::exit(1);
+    }
+}
+
 struct Eye {
     client: Client,
     interval: Duration,
@@ -105,6 +116,7 @@ impl Eye {
     fn work(mut self, asked: &Receiver<Ask>, tell: &Sender<Told>) {
         loop {
             let began = now();
+            end_without_terminal();
             let told = match self.look() {
                 Ok(look) => Told::Look(Box::new(look)),
                 Err(failed) => Told::Lost(failed),

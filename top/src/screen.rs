@@ -13,7 +13,7 @@ use ratatui::crossterm::terminal::{
     disable_raw_mode, enable_raw_mode,
 };
 use ratatui::{Frame, Terminal};
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::consts::signal::{SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -31,7 +31,8 @@ impl Screen {
     /// Takes the terminal.
     pub(crate) fn open() -> io::Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGHUP, SIGINT] {
+        // SIGHUP ends the process: there is no terminal to give back.
+        for signal in [SIGTERM, SIGINT] {
             flag::register(signal, Arc::clone(&ended))?;
         }
         restore_on_panic();

@@ -8,6 +8,7 @@ mod server;
 
 use std::io::Read;
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 use pty::Terminal;
@@ -387,4 +388,18 @@ fn corelane_top_becomes_the_program_beside_it() {
     }
     terminal.press("q");
     assert!(terminal.wait().success());
+}
+
+/// A closed window, or a lost connection to another machine.
+#[test]
+fn a_terminal_that_goes_away_ends_the_view() {
+    let server = Server::start();
+    let hung_up = pty::hang_up_after(&command(&server, &[]), "alpha");
+    assert_eq!(hung_up.signal(), Some(1));
+    // As below nohup.
+    let mut deaf = Command::new("sh");
+    deaf.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
+    let view = command(&server, &[]);
+    deaf.arg(view.get_program()).args(view.get_args());
+    assert_eq!(pty::hang_up_after(&deaf, "alpha").code(), Some(1));
 }

@@ -32,31 +32,9 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Runs `program` on a terminal of this size, as the leader of its session.
     pub(crate) fn start(program: &mut Command, [rows, columns]: [u16; 2]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let path = Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()));
-        let mut open = OpenOptions::new();
-        let line = open.read(true).write(true).open(path).unwrap();
-        tcsetwinsize(&line, size(rows, columns)).unwrap();
+        let (keyboard, line) = open([rows, columns]);
         let before = tcgetattr(&line).unwrap();
-        // SIGWINCH comes to programs with a controlling terminal.
-        let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(program.get_program());
-        command
-            .args(program.get_args())
-            .env("TERM", "xterm-256color");
-        command.env_remove("NO_COLOR");
-        for (name, value) in program.get_envs() {
-            command.env(name, value.unwrap());
-        }
-        let stdio = || Stdio::from(OwnedFd::from(line.try_clone().unwrap()));
-        let child = command.stdin(stdio()).stdout(stdio()).stderr(stdio());
-        let child = child.spawn().unwrap();
-        // The copies of the line in `command` would hide the end of the program.
-        drop(command);
-        let keyboard = File::from(master);
+        let child = spawn(program, &line);
         let bytes = read_on(keyboard.try_clone().unwrap());
         Self {
             child,
@@ -162,6 +140,66 @@ impl Terminal {
         assert_eq!(screen.fgcolor(), vt100::Color::Default);
         assert!(!screen.bold() && !screen.inverse());
     }
+}
+
+/// Runs `program` on a terminal that hangs up once the program has written `shown`.
+pub(crate) fn hang_up_after(program: &Command, shown: &str) -> ExitStatus {
+    let (mut keyboard, line) = open([24, 80]);
+    let mut child = spawn(program, &line);
+    drop(line);
+    let (mut written, mut buffer) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&written).contains(shown) {
+        let count = keyboard.read(&mut buffer).unwrap();
+        written.extend_from_slice(&buffer[..count]);
+    }
+    drop(keyboard);
+    let end = now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if now() > end {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the program outlives its terminal");
+        }
+        thread::yield_now();
+    }
+}
+
+/// A terminal of this size: the keyboard and screen, and the program's side.
+fn open([rows, columns]: [u16; 2]) -> (File, File) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let path = Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()));
+    let mut open = OpenOptions::new();
+    let line = open.read(true).write(true).open(path).unwrap();
+    tcsetwinsize(&line, size(rows, columns)).unwrap();
+    (File::from(master), line)
+}
+
+/// Starts a program as the leader of a session with this terminal.
+fn spawn(program: &Command, line: &File) -> Child {
+    // SIGWINCH comes to programs with a controlling terminal.
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").arg(program.get_program());
+    command
+        .args(program.get_args())
+        .env("TERM", "xterm-256color");
+    command.env_remove("NO_COLOR");
+    for (name, value) in program.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    let stdio = || Stdio::from(OwnedFd::from(line.try_clone().unwrap()));
+    // The copies of the line in `command` would hide the end of the program: they end here.
+    command
+        .stdin(stdio())
+        .stdout(stdio())
+        .stderr(stdio())
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Terminal {
