@@ -2,6 +2,7 @@
 
 use super::access_log::AccessLog;
 use super::control::Control;
+use super::dashboard::Dashboard;
 use super::effective::Keys;
 use super::listener::Listener;
 use super::log::Log;
@@ -21,6 +22,8 @@ pub struct Config {
     pub(crate) process: Process,
     /// The control socket and health checks; `[control]`.
     pub(crate) control: Control,
+    /// The dashboard's address and token; `[dashboard]`.
+    pub(crate) dashboard: Dashboard,
     /// What the server can do once it serves; `[sandbox]`.
     pub(crate) sandbox: Sandbox,
     /// What is logged and how; `[log]`.
@@ -57,6 +60,7 @@ impl Config {
         };
         self.process = running.process.clone();
         self.control = running.control.clone();
+        self.dashboard = running.dashboard.clone();
         self.sandbox = running.sandbox.clone();
     }
 
@@ -67,6 +71,7 @@ impl Config {
             runtime,
             process,
             control,
+            dashboard,
             sandbox,
             log,
             access_log,
@@ -79,6 +84,7 @@ impl Config {
             .table("runtime", runtime.keys())
             .table("process", process.keys())
             .table("control", control.keys())
+            .table("dashboard", dashboard.keys())
             .table("sandbox", sandbox.keys())
             .table("log", log.keys())
             .table("access_log", access_log.keys())

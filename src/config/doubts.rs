@@ -13,7 +13,7 @@ use super::file::File;
 use super::listener::{Listener, Service};
 use super::units;
 use super::upstream::Upstream;
-use super::{Config, Control, OnRemoved, SocketOptions};
+use super::{Config, Control, Dashboard, OnRemoved, SocketOptions};
 
 /// A key of the control socket without effect: key, reason and remedy.
 fn control(
@@ -37,12 +37,34 @@ fn control(
     (!admits_others).then_some((key, why, "control.mode = \"0666\", too, or leave it out"))
 }
 
+/// A dashboard for nobody or for everybody: key, reason and remedy.
+fn dashboard(
+    dashboard: &Dashboard,
+    file: &File<'_>,
+) -> Option<(&'static str, &'static str, &'static str)> {
+    if dashboard.bind.is_none() {
+        let key = "dashboard.token_file";
+        let has_key = file.has(key) && dashboard.token_file.is_some();
+        let why = "there is no dashboard";
+        return has_key.then_some((key, why, "dashboard.bind, too, or leave it out"));
+    }
+    let why = "whoever reaches this address sees all clients, and the token crosses the network \
+               as it is";
+    let write = "a loopback address, and reach it by ssh -L or behind a proxy with TLS";
+    dashboard
+        .is_exposed()
+        .then_some(("dashboard.bind", why, write))
+}
+
 /// Adds every warning to the list of `file`, which is the text of `config`.
 pub(super) fn find(config: &Config, file: &File<'_>) {
     let doubt = |key: String, why: &'static str, write: String| {
         file.refuse(&key, Reason::Senseless { why, write });
     };
     if let Some((key, why, write)) = control(&config.control, file) {
+        doubt(key.to_owned(), why, write.to_owned());
+    }
+    if let Some((key, why, write)) = dashboard(&config.dashboard, file) {
         doubt(key.to_owned(), why, write.to_owned());
     }
     for (index, listener) in config.listeners.iter().enumerate() {

@@ -21,6 +21,7 @@ mod bind;
 mod changes;
 mod checked;
 mod control;
+mod dashboard;
 mod doubts;
 mod effective;
 mod errors;
@@ -56,6 +57,7 @@ pub(crate) use bind::{Bind, BindTo};
 pub(crate) use changes::{Changes, Fate, diff};
 pub use checked::Config;
 pub(crate) use control::{Control, socket_in};
+pub(crate) use dashboard::Dashboard;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub(crate) use errors::{nearest, nearest_in_words};
 pub(crate) use listener::{Listener, Service};
@@ -91,6 +93,7 @@ impl Config {
             let runtime = root.table("runtime", "[runtime]", Runtime::read);
             let process = root.table("process", "[process]", Process::read);
             let control = root.table("control", "[control]", Control::read);
+            let dashboard = root.table("dashboard", "[dashboard]", Dashboard::read);
             let sandbox = root.table("sandbox", "[sandbox]", Sandbox::read);
             let log = root.table("log", "[log]", Log::read);
             let access_log = root.table("access_log", "[access_log]", AccessLog::read);
@@ -102,6 +105,7 @@ impl Config {
                 runtime,
                 process,
                 control,
+                dashboard,
                 sandbox,
                 log,
                 access_log,

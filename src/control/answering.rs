@@ -22,7 +22,7 @@ use super::view::{
     ChangedEndpointView, EndedView, LanesView, ListenerView, LogView, PageView, ProcessView,
     SessionView, State, StatusView, StopView, WholeSessionView,
 };
-use crate::runtime::{EndRequest, Legs};
+use crate::runtime::{EndRequest, Legs, LogInterval};
 use crate::stats::nanos;
 use crate::sys;
 
@@ -36,6 +36,7 @@ pub(super) struct Answering {
     asking: Arc<Asking>,
     spreads: Spreads,
     recordings: Recordings,
+    refused_actions: LogInterval,
 }
 
 /// A checked request: the pairs of the query and of the body.
@@ -51,11 +52,17 @@ impl Answering {
             asking: Arc::new(Asking(parts)),
             spreads: Spreads::default(),
             recordings: Recordings::default(),
+            refused_actions: LogInterval::default(),
         }
     }
 
     pub(super) fn asking(&self) -> &Arc<Asking> {
         &self.asking
+    }
+
+    /// Bounds the log of refused actions of the dashboard.
+    pub(super) fn refused_actions(&self) -> &LogInterval {
+        &self.refused_actions
     }
 
     pub(super) fn parts(&self) -> &Parts {

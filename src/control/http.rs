@@ -85,7 +85,7 @@ pub(super) async fn serve_health(
     _ = timeout(limits.connection, connection).await;
 }
 
-fn builder(limits: &Limits) -> http1::Builder {
+pub(super) fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         // A client may send a FIN behind the request.
@@ -159,7 +159,7 @@ fn refuse_browsers(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-async fn read_body(body: Incoming, limits: &Limits) -> Result<Bytes, Refusal> {
+pub(super) async fn read_body(body: Incoming, limits: &Limits) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::body_too_large(limits.body_bytes);
     // Said before the body comes, where the client has said the length.
     let announced = hyper::body::Body::size_hint(&body).lower();
@@ -175,7 +175,7 @@ async fn read_body(body: Incoming, limits: &Limits) -> Result<Bytes, Refusal> {
 }
 
 /// The pairs of an object with texts, numbers or booleans; none for an empty body.
-fn body_pairs(body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+pub(super) fn body_pairs(body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Vec::new());
     }
@@ -192,7 +192,7 @@ fn body_pairs(body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
 }
 
 /// The pairs of a query, decoded (RFC 3986, 2.1).
-fn query_pairs(query: &str) -> Vec<(String, String)> {
+pub(super) fn query_pairs(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let decoded = pairs.map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -250,7 +250,7 @@ async fn health(answering: &Answering, request: &Request<Incoming>) -> Response<
     }
 }
 
-fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
+pub(super) fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
     let body = serde_json::to_vec(&refusal.body()).unwrap_or_default();
     let mut answer = response(refusal.status, "application/json", body);
     let allow = refusal.allow.as_deref().map(HeaderValue::from_str);
@@ -260,7 +260,11 @@ fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
     answer
 }
 
-fn response(status: StatusCode, kind: &'static str, mut body: Vec<u8>) -> Response<Full<Bytes>> {
+pub(super) fn response(
+    status: StatusCode,
+    kind: &'static str,
+    mut body: Vec<u8>,
+) -> Response<Full<Bytes>> {
     if kind == "application/json" {
         body.push(b'\n');
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::answering::Answering;
+use super::dashboard::serve_dashboard;
 use super::http::{serve_admin, serve_health};
 use super::orders::{Order, obey};
 use super::reserve::Reserve;
@@ -30,7 +31,9 @@ pub(super) async fn listen(
     let sockets = &answering.parts().sockets;
     let admin = sockets.admin.as_deref().map(|socket| socket.accepting());
     let health = sockets.health.as_ref().map(TcpAccepting::new);
+    let dashboard = sockets.dashboard.as_ref().map(TcpAccepting::new);
     let (admin, health) = (admin.transpose()?, health.transpose()?);
+    let dashboard = dashboard.transpose()?;
     let admin = pin!(async {
         if let Some(socket) = admin {
             accept_admin(answering, socket).await;
@@ -43,11 +46,18 @@ pub(super) async fn listen(
         }
         Ok(())
     });
+    let dashboard = pin!(async {
+        if let Some(socket) = dashboard {
+            accept_dashboard(answering, socket).await;
+        }
+        Ok(())
+    });
     let orders = pin!(async {
         obey(answering.asking(), orders).await;
         Ok(())
     });
-    both(pin!(both(admin, health)), orders).await
+    let tcp = pin!(both(health, dashboard));
+    both(pin!(both(admin, tcp)), orders).await
 }
 
 #[expect(clippy::infinite_loop, reason = "the process ends it")]
@@ -72,10 +82,24 @@ async fn accept_health(answering: &Arc<Answering>, socket: TcpAccepting) {
     let limits = answering.parts().limits;
     let accepting = Accepting::new(limits.health_connections, 1);
     loop {
-        let (place, stream) = accepting.next(|| socket.accept()).await;
+        let (place, (stream, _)) = accepting.next(|| socket.accept()).await;
         let answering = Arc::clone(answering);
         tokio::spawn(async move {
             serve_health(answering, stream).await;
+            drop(place);
+        });
+    }
+}
+
+#[expect(clippy::infinite_loop, reason = "the process ends it")]
+async fn accept_dashboard(answering: &Arc<Answering>, socket: TcpAccepting) {
+    let limits = answering.parts().limits;
+    let accepting = Accepting::new(limits.dashboard_connections, 1);
+    loop {
+        let (place, (stream, peer)) = accepting.next(|| socket.accept()).await;
+        let answering = Arc::clone(answering);
+        tokio::spawn(async move {
+            serve_dashboard(answering, peer, stream).await;
             drop(place);
         });
     }

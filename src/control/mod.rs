@@ -1,4 +1,5 @@
-//! The control plane: the admin API on a local socket, and health and metrics on a TCP port.
+//! The control plane: the admin API on a local socket, health and metrics on a TCP port, and the
+//! dashboard on another.
 //!
 //! One thread, `control`, with an ordinary async runtime. The server starts the thread with plain
 //! values and ways to ask (`parts.rs`): lanes answer between two turns, the main thread answers
@@ -13,6 +14,7 @@ mod access;
 mod answering;
 mod ask;
 mod asking;
+mod dashboard;
 mod endpoint_change;
 mod ends;
 mod filter;
@@ -33,6 +35,7 @@ mod stats_view;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod token;
 mod trace;
 mod view;
 
@@ -49,6 +52,7 @@ pub(crate) use self::removed::{Removal, Removed};
 pub(crate) use self::reply::Reply;
 pub(crate) use self::stats_view::{EndpointFacts, ListenerFacts};
 pub(crate) use self::thread::start;
+pub(crate) use self::token::Token;
 pub(crate) use self::view::{
     AccessLogView, EndpointView, GenerationView, ListenerView, ProcessView, State, UpstreamView,
 };

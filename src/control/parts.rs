@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::access::Access;
 use super::ask::Ask;
 use super::lanes::Lane;
+use super::token::Token;
 use crate::sys::local::LocalListener;
 
 /// The sockets of the control plane, bound.
@@ -15,12 +16,15 @@ use crate::sys::local::LocalListener;
 pub(crate) struct Sockets {
     pub(crate) admin: Option<Arc<LocalListener>>,
     pub(crate) health: Option<TcpListener>,
+    pub(crate) dashboard: Option<TcpListener>,
 }
 
 /// The control thread's view of the server.
 pub(crate) struct Parts {
     pub(crate) sockets: Sockets,
     pub(crate) access: Access,
+    /// For the actions of the dashboard; without it there are none.
+    pub(crate) token: Option<Token>,
     pub(crate) limits: Limits,
     /// By index.
     pub(crate) lanes: Vec<Lane>,
@@ -57,6 +61,8 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// The same for health checks.
     pub(crate) health_connections: usize,
+    /// The same for the dashboard, whose connections have one request each.
+    pub(crate) dashboard_connections: usize,
     /// For a request's header, also between two requests of a connection.
     pub(crate) header: Duration,
     /// For a request's body.
@@ -74,9 +80,10 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // With the sockets and the reserve some 55 descriptors, of the 64 kept by the plan.
+            // With the sockets and the reserve some 63 descriptors, of the 64 kept by the plan.
             connections: 32,
             health_connections: 8,
+            dashboard_connections: 4,
             header: Duration::from_secs(5),
             body: Duration::from_secs(5),
             answer: Duration::from_secs(10),

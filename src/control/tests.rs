@@ -40,6 +40,7 @@ where
     let (kept, _unanswered) = channel();
     let answering = Answering::new(Parts {
         sockets: Sockets::default(),
+        token: None,
         access: Access {
             own: 100,
             read: vec![5],

@@ -10,13 +10,14 @@ use std::sync::mpsc::Sender;
 
 use super::command::{Command, LaneSenders};
 use super::control_checks::{access, impossible, refusal};
+use super::dashboard;
 use super::error::ServerError;
 use super::log_control::LogControl;
 use super::plan::Fixed;
 use super::process;
 use super::supervision::Event;
 use crate::config::{Bind, Config, LogLevel};
-use crate::control::{self, Access, Lane, Limits, Orders, Parts, Sockets};
+use crate::control::{self, Access, Lane, Limits, Orders, Parts, Sockets, Token};
 use crate::poller::BackEnd;
 use crate::sys::local::{LocalListener, effective_user};
 
@@ -25,6 +26,8 @@ use crate::sys::local::{LocalListener, effective_user};
 pub(super) struct ControlSockets {
     admin: Option<Arc<LocalListener>>,
     health: Option<TcpListener>,
+    dashboard: Option<TcpListener>,
+    token: Option<Token>,
     /// Without the server's own user: the user may still change.
     access: Access,
 }
@@ -50,6 +53,8 @@ impl ControlSockets {
         let sockets = Self {
             admin,
             health: health.transpose()?,
+            token: dashboard::token(&config.dashboard)?,
+            dashboard: dashboard::listen(&config.dashboard)?,
             access,
         };
         sockets.announce();
@@ -62,6 +67,10 @@ impl ControlSockets {
         }
         if let Some(Ok(address)) = self.health.as_ref().map(TcpListener::local_addr) {
             tracing::info!(%address, "health checks and metrics are answered");
+        }
+        if let Some(Ok(address)) = self.dashboard.as_ref().map(TcpListener::local_addr) {
+            let may_act = self.token.is_some();
+            tracing::info!(%address, may_act, "the dashboard is served");
         }
     }
 
@@ -89,15 +98,17 @@ impl ControlSockets {
             }
         });
         let shown = log.clone();
+        let again = |socket: &Option<TcpListener>| {
+            let socket = socket.as_ref().map(TcpListener::try_clone);
+            socket.transpose()
+        };
         control::start(Parts {
             sockets: Sockets {
                 admin: self.admin.clone(),
-                health: self
-                    .health
-                    .as_ref()
-                    .map(TcpListener::try_clone)
-                    .transpose()?,
+                health: again(&self.health)?,
+                dashboard: again(&self.dashboard)?,
             },
+            token: self.token.clone(),
             access: Access {
                 own: effective_user(),
                 ..self.access.clone()

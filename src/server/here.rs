@@ -14,6 +14,7 @@ use super::access::AccessSettings;
 use super::activation;
 use super::changeable::Changeable;
 use super::control_checks;
+use super::dashboard;
 use super::error::ServerError;
 use super::inherited::Given;
 use super::log;
@@ -123,6 +124,8 @@ fn look<P>(
         here.errors
             .extend(process::check_pid_file(&config.process).err());
         here.errors.extend(control_checks::check(&config.control));
+        here.errors
+            .extend(dashboard::check(&config.dashboard).err());
         here.lanes();
     }
     here.errors.extend(log::check(&config.log).err());

@@ -15,6 +15,7 @@ mod command;
 mod config_file;
 mod control;
 mod control_checks;
+mod dashboard;
 mod error;
 mod generation;
 mod here;

@@ -48,6 +48,7 @@ mod peer_address;
 mod platform;
 pub(crate) mod program;
 pub(crate) mod sandbox;
+pub(crate) mod secret_file;
 mod seeded_bugs;
 #[cfg(unix)]
 mod signals;

@@ -13,6 +13,7 @@ mod calls;
 mod control;
 mod ctl;
 mod daemon;
+mod dashboard;
 mod echo;
 mod endpoint_states;
 mod endpoints;

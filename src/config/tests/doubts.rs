@@ -159,6 +159,34 @@ fn doubts_a_control_socket_for_nobody() {
 }
 
 #[test]
+fn doubts_a_dashboard_for_nobody_or_for_everybody() {
+    for (lines, expected) in [
+        (
+            "dashboard.token_file = '/run/t'",
+            "3: dashboard.token_file = '/run/t': there is no dashboard; write dashboard.bind, \
+             too, or leave it out",
+        ),
+        (
+            "dashboard.bind = '0.0.0.0:9900'",
+            "3: dashboard.bind = '0.0.0.0:9900': whoever reaches this address sees all clients, \
+             and the token crosses the network as it is; write a loopback address, and reach it \
+             by ssh -L or behind a proxy with TLS",
+        ),
+        ("dashboard.bind = '[::1]:9900'", ""),
+        (
+            "dashboard = { bind = '127.0.0.1:9900', token_file = '/run/t' }",
+            "",
+        ),
+    ] {
+        assert_eq!(
+            doubts(&format!("{ECHO}{lines}")).concat(),
+            expected,
+            "{lines}"
+        );
+    }
+}
+
+#[test]
 fn does_not_doubt_the_default_or_the_least() {
     assert_eq!(doubts(DEFAULT), [""; 0]);
     assert_eq!(doubts(ECHO), [""; 0]);

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use super::{
     AccessFormat, AccessLog, Bind, BindForm, BindTo, Config, ConnectPorts, Control, DEFAULT,
-    Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, LogTarget, MaxSessions, OnRemoved, Pin,
-    PollerChoice, Process, Reason, Runtime, Sandbox, SandboxMode, Service, Shutdown, SocketOptions,
-    Source, Timeouts, UnixFile, Upstream,
+    Dashboard, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, LogTarget, MaxSessions,
+    OnRemoved, Pin, PollerChoice, Process, Reason, Runtime, Sandbox, SandboxMode, Service,
+    Shutdown, SocketOptions, Source, Timeouts, UnixFile, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -140,6 +140,10 @@ fn the_default_means_what_its_comments_say() {
             read: Vec::new(),
             operate: Vec::new(),
             tcp: None,
+        },
+        dashboard: Dashboard {
+            bind: None,
+            token_file: None,
         },
         sandbox: Sandbox {
             mode: SandboxMode::On,
@@ -359,6 +363,13 @@ fn every_word_and_limit_is_read() {
     let tcp = control("tcp = '[::ffff:127.0.0.1]:9100'").tcp;
     assert_eq!(tcp, Some(([127, 0, 0, 1], 9100).into()));
     assert_eq!(control("tcp = 'off'").tcp, None);
+
+    let dashboard = |key: &str| parse(&format!("{ECHO}[dashboard]\n{key}")).dashboard;
+    let bind = dashboard("bind = '127.0.0.1:9900'").bind;
+    assert_eq!(bind, Some(([127, 0, 0, 1], 9900).into()));
+    assert_eq!(dashboard("bind = 'off'").bind, None);
+    let token_file = dashboard("token_file = '/run/t'").token_file;
+    assert_eq!(token_file, Some("/run/t".into()));
 
     let log = |key: &str| parse(&format!("{ECHO}[log]\n{key}")).log;
     for (word, level) in [

@@ -189,6 +189,16 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "[dashboard]\nbind = 'localhost:9900'\ntoken_file = 'token'\ntoken = 'x'",
+        &[
+            "4: dashboard.bind = 'localhost:9900': host names are not looked up in this version; \
+             write \"127.0.0.1:9900\" or \"[::1]:9900\"",
+            "5: dashboard.token_file = 'token': not a path; write \"off\", or an absolute one, \
+             in quotes",
+            "6: dashboard.token = 'x': unknown key; known here: bind, token_file",
+        ],
+    ),
+    (
         "[sandbox]\nmode = true\nconnect_ports = [1, '9-8', '7 - x', 65536]",
         &[
             "4: sandbox.mode = true: not a mode; write \"on\", \"log\" or \"off\"",
@@ -244,17 +254,15 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "[tls]",
         &[
-            "3: tls: unknown key; known here: runtime, process, control, sandbox, log, \
-             access_log, shutdown, \
-             upstream, listener",
+            "3: tls: unknown key; known here: runtime, process, control, dashboard, sandbox, log, \
+             access_log, shutdown, upstream, listener",
         ],
     ),
     (
         "grace = '3s'",
         &[
-            "3: grace = '3s': unknown key; known here: runtime, process, control, sandbox, log, \
-             access_log, \
-             shutdown, upstream, listener",
+            "3: grace = '3s': unknown key; known here: runtime, process, control, dashboard, \
+             sandbox, log, access_log, shutdown, upstream, listener",
         ],
     ),
     (

@@ -2,7 +2,7 @@
 //! has no sockets: there the socket is never opened.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 #[cfg(loom)]
 type Listener = std::convert::Infallible;
@@ -31,13 +31,12 @@ impl TcpAccepting {
     }
 
     #[cfg(loom)]
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         match self.0 {}
     }
 
     #[cfg(not(loom))]
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
-        let (stream, _) = self.0.accept().await?;
-        Ok(stream)
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        self.0.accept().await
     }
 }
