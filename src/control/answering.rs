@@ -74,6 +74,11 @@ impl Answering {
         self.asking.process().await
     }
 
+    /// The JSON of an answer.
+    pub(super) async fn json(&self, route: Route, pairs: &Pairs) -> Result<Vec<u8>, Refusal> {
+        self.answer(route, pairs, Format::Prometheus).await
+    }
+
     /// The time that an answer takes on purpose.
     pub(super) fn takes(&self, route: Route, pairs: &Pairs) -> Result<Duration, Refusal> {
         match route {

@@ -7,6 +7,10 @@ use serde::{Serialize, Serializer};
 
 use crate::stats::{Distribution, EndpointStats, Histogram, ListenerStats, PerLane, PerWord};
 
+/// The powers of four that bound the buckets of times: 16 us to 12 days, and 256 ns to 18 minutes.
+const MICROS: (u32, u32) = (2, 20);
+const NANOS: (u32, u32) = (4, 20);
+
 /// The counters of a listener.
 #[derive(Clone, Debug)]
 pub(crate) struct ListenerFacts(pub(crate) Arc<PerLane<ListenerStats>>);
@@ -112,6 +116,7 @@ struct Micros {
     p90_us: u64,
     p99_us: u64,
     max_us: u64,
+    buckets: Vec<u64>,
 }
 
 impl Micros {
@@ -124,6 +129,7 @@ impl Micros {
             p90_us: all.quantile(900),
             p99_us: all.quantile(990),
             max_us: all.max(),
+            buckets: all.by_powers_of_four(MICROS.0, MICROS.1),
         }
     }
 }
@@ -137,6 +143,7 @@ pub(super) struct Nanos {
     p90_ns: u64,
     p99_ns: u64,
     max_ns: u64,
+    buckets: Vec<u64>,
 }
 
 impl From<&Histogram> for Nanos {
@@ -149,6 +156,7 @@ impl From<&Histogram> for Nanos {
             p90_ns: all.quantile(900),
             p99_ns: all.quantile(990),
             max_ns: all.max(),
+            buckets: all.by_powers_of_four(NANOS.0, NANOS.1),
         }
     }
 }

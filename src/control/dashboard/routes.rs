@@ -63,7 +63,7 @@ pub(super) async fn answer(
             let query = query_pairs(request.uri().query().unwrap_or_default());
             let body = Vec::new();
             answering
-                .answer(Route::Sessions, &Pairs { query, body })
+                .json(Route::Sessions, &Pairs { query, body })
                 .await?
         }
         _ => act(answering, peer, request).await?,
@@ -77,11 +77,12 @@ async fn data(answering: &Answering) -> Result<Vec<u8>, Refusal> {
     let mut document = format!("{{\"can_act\":{can_act}").into_bytes();
     for (name, route) in [
         ("status", Route::Status),
+        ("lanes", Route::Lanes),
         ("listeners", Route::Listeners),
         ("upstreams", Route::Upstreams),
     ] {
         document.extend(format!(",\"{name}\":").bytes());
-        document.extend(answering.answer(route, &Pairs::default()).await?);
+        document.extend(answering.json(route, &Pairs::default()).await?);
     }
     document.push(b'}');
     Ok(document)
@@ -133,7 +134,7 @@ async fn act(
     };
     tracing::info!(%peer, what, with, "told by the dashboard");
     let query = Vec::new();
-    answering.answer(route, &Pairs { query, body: pairs }).await
+    answering.json(route, &Pairs { query, body: pairs }).await
 }
 
 /// Logs a refused action, at most once a second.
