@@ -118,6 +118,13 @@ fn access_log() -> AccessLog {
     }
 }
 
+fn no_dashboard() -> Dashboard {
+    Dashboard {
+        bind: None,
+        token_file: None,
+    }
+}
+
 #[test]
 fn the_default_means_what_its_comments_say() {
     let expected = Config {
@@ -141,10 +148,7 @@ fn the_default_means_what_its_comments_say() {
             operate: Vec::new(),
             tcp: None,
         },
-        dashboard: Dashboard {
-            bind: None,
-            token_file: None,
-        },
+        dashboard: no_dashboard(),
         sandbox: Sandbox {
             mode: SandboxMode::On,
             connect_ports: ConnectPorts::Any,
