@@ -90,6 +90,10 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
+
     /// A session without an endpoint that has moved nothing.
     pub(super) fn describe(&self, stage: &'static str) -> Description {
         let context = &self.listener_context;
@@ -219,6 +223,10 @@ impl Record {
             to_client: self.to_client,
             ..self.identity().describe(stage)
         }
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.id
     }
 
     /// The facts that the session has from its start.

@@ -16,7 +16,7 @@ use super::pump::{Peer, Pump, PumpContext};
 use super::record::Record;
 use crate::net::Stream;
 use crate::runtime::{
-    Close, Description, EndRequest, ErrorCode, Handle, Legs, Session, Time, Timer,
+    Close, Description, EndRequest, ErrorCode, Handle, Legs, Session, SessionId, Time, Timer,
 };
 
 /// A session that relays: the future of its task, and all memory of an idle session besides its
@@ -339,6 +339,10 @@ impl<F: Far> Future for Relay<F> {
 }
 
 impl<F: Far> Session for Relay<F> {
+    fn id(&self) -> SessionId {
+        self.record.id()
+    }
+
     fn describe(&self) -> Description {
         let mut description = Description {
             active: self.deadline.last_active(),

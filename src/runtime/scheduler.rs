@@ -171,9 +171,7 @@ impl Scheduler {
 
     #[cold]
     fn record_spawn(&self, slot: u32, task: &Task) {
-        // No poll of the new task has begun.
-        if let Some(session) = task.describe() {
-            let id = session.id;
+        if let Some(id) = task.session_id() {
             self.recorder.record(What::Session { slot, id });
         }
         let name = task.name();
@@ -217,8 +215,7 @@ impl Scheduler {
         let tasks = self.tasks.borrow();
         let named = |slot: usize| {
             let task = tasks.slots.get(slot)?.as_ref()?;
-            let session = task.describe().map(|session| session.id);
-            Some((task.slot(), task.name(), session))
+            Some((task.slot(), task.name(), task.session_id()))
         };
         NamedTasks {
             tasks: (from.0..end.min(tasks.slots.len()))
@@ -267,7 +264,9 @@ impl Scheduler {
         self.stats.polls.add(1);
         let slot = task.slot();
         self.recorder.record(What::Poll { slot });
-        self.remote.heartbeat().enter(task.name());
+        self.remote
+            .heartbeat()
+            .enter(task.name(), task.session_id());
         let result = panic::catch_unwind(AssertUnwindSafe(|| task.poll()));
         match result {
             Ok(Poll::Pending) => debug_assert!(self.owns(task), "ends when it is continued"),

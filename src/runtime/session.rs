@@ -75,6 +75,11 @@ pub(crate) struct Legs {
 
 /// The future of a session.
 pub(crate) trait Session: Future<Output = ()> {
+    /// The session, the same for life. Ids begin at 1.
+    fn id(&self) -> SessionId {
+        self.describe().id
+    }
+
     /// The present state of the session.
     fn describe(&self) -> Description;
 
@@ -89,6 +94,11 @@ pub(crate) trait Session: Future<Output = ()> {
 
 /// Answers for a session with an opaque future, such as an `async fn`.
 pub(crate) trait Control {
+    /// As [`Session::id`].
+    fn id(&self) -> SessionId {
+        self.describe().id
+    }
+
     /// As [`Session::describe`].
     fn describe(&self) -> Description;
 

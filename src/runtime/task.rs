@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::session::{Control, Description, EndRequest, Legs, Session};
+use super::session::{Control, Description, EndRequest, Legs, Session, SessionId};
 use crate::sys::{AtomicU32, fence};
 
 /// What a task is called in logs: a reference to a literal, so that it costs one word.
@@ -49,6 +49,9 @@ struct Header<L: 'static> {
     /// Where the lane keeps it. Used by the lane only.
     slot: Cell<u32>,
     name: TaskName,
+    /// The id of a session, 0 for a task in the background. In the header for the watchdog, which
+    /// may not ask a task that runs.
+    session: u64,
     lane: L,
     vtable: &'static Vtable<L>,
 }
@@ -100,7 +103,7 @@ impl<L> Task<L> {
             free: free::<L, F>,
             session: None,
         };
-        Self::with_vtable(name, lane, future, vtable)
+        Self::with_vtable(name, 0, lane, future, vtable)
     }
 
     /// A session, not scheduled.
@@ -115,16 +118,23 @@ impl<L> Task<L> {
                 ask_to_end: ask_to_end::<L, S>,
             }),
         };
-        Self::with_vtable(name, lane, session, vtable)
+        Self::with_vtable(name, session.id().0, lane, session, vtable)
     }
 
     /// The functions of the vtable are those of `F`.
-    fn with_vtable<F>(name: TaskName, lane: L, future: F, vtable: &'static Vtable<L>) -> Self {
+    fn with_vtable<F>(
+        name: TaskName,
+        session: u64,
+        lane: L,
+        future: F,
+        vtable: &'static Vtable<L>,
+    ) -> Self {
         let whole = Box::new(Whole {
             header: Header {
                 state: AtomicU32::new(REFERENCE),
                 slot: Cell::new(0),
                 name,
+                session,
                 lane,
                 vtable,
             },
@@ -178,6 +188,12 @@ impl<L> Task<L> {
 
     pub(super) fn name(&self) -> TaskName {
         self.header().name
+    }
+
+    /// The session that the task is; `None` for a task in the background.
+    pub(super) fn session_id(&self) -> Option<SessionId> {
+        let id = self.header().session;
+        (id > 0).then_some(SessionId(id))
     }
 
     pub(super) fn slot(&self) -> u32 {
@@ -392,6 +408,10 @@ impl<C, F: Future<Output = ()>> Future for Controlled<C, F> {
 }
 
 impl<C: Control, F: Future<Output = ()>> Session for Controlled<C, F> {
+    fn id(&self) -> SessionId {
+        self.control.id()
+    }
+
     fn describe(&self) -> Description {
         self.control.describe()
     }

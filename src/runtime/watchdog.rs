@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use super::session::SessionId;
 use super::task::{NameCell, TaskName};
 use crate::sys::{self, ThreadProgress, Time};
 
@@ -21,6 +22,8 @@ pub(crate) struct Heartbeat {
     turns: AtomicU64,
     asleep: AtomicBool,
     task: NameCell,
+    /// The id of the session that the task is; 0 for a task in the background.
+    session: AtomicU64,
 }
 
 impl Heartbeat {
@@ -31,7 +34,14 @@ impl Heartbeat {
             turns: AtomicU64::new(0),
             asleep: AtomicBool::new(true),
             task: NameCell::new(),
+            session: AtomicU64::new(0),
         }
+    }
+
+    /// The system call in which the lane's thread waits; `None` while it runs, or where the system
+    /// does not say.
+    pub(crate) fn system_call(&self) -> Option<String> {
+        sys::thread_call(self.thread)
     }
 
     /// The CPU time of the lane's thread.
@@ -54,7 +64,8 @@ impl Heartbeat {
         self.beat();
     }
 
-    pub(super) fn enter(&self, task: TaskName) {
+    pub(super) fn enter(&self, task: TaskName, session: Option<SessionId>) {
+        self.session.store(session.map_or(0, |id| id.0), Relaxed);
         self.task.set(Some(task));
     }
 
@@ -68,6 +79,8 @@ impl Heartbeat {
 pub(crate) struct Stall {
     /// The task that it was running; `None` outside tasks.
     pub task: Option<&'static str>,
+    /// The session that the task is; `None` for a task in the background.
+    pub session: Option<SessionId>,
     /// For how long at least, without the time that it waited for a CPU.
     pub lasted: Duration,
 }
@@ -116,6 +129,10 @@ impl Watchdog {
             return stall.map(Seen::Ended);
         }
         let task = heart.task.name();
+        let session = heart.session.load(Relaxed);
+        let session = task
+            .is_some_and(|_| session > 0)
+            .then_some(SessionId(session));
         let ThreadProgress { cpu, runnable } = progress();
         let (since, cpu_before) = *self.since.get_or_insert((now, cpu));
         // One that waits in the kernel is stalled by a call that blocks.
@@ -135,7 +152,11 @@ impl Watchdog {
         if lasted < STALL {
             return None;
         }
-        let stall = Stall { task, lasted };
+        let stall = Stall {
+            task,
+            session,
+            lasted,
+        };
         self.stall = Some(stall);
         Some(Seen::Began(stall))
     }
@@ -175,7 +196,7 @@ impl Pulse {
 mod tests {
     use std::time::Duration;
 
-    use super::{Heartbeat, Pulse, STALL, Seen, Stall, Watchdog};
+    use super::{Heartbeat, Pulse, STALL, Seen, SessionId, Stall, Watchdog};
     use crate::sys::{ThreadProgress, Time};
 
     /// Looks at `ms`, when the lane has had `cpu` ms of CPU time in all.
@@ -199,7 +220,7 @@ mod tests {
     fn reports_a_stall_once_with_the_task() {
         let (heart, mut watchdog) = (Heartbeat::new(), Watchdog::default());
         heart.beat();
-        heart.enter(&"busy");
+        heart.enter(&"busy", Some(SessionId(42)));
         assert_eq!(look(&mut watchdog, &heart, 0, 0), None, "a new turn");
         assert_eq!(
             look(&mut watchdog, &heart, 25, 25),
@@ -209,6 +230,7 @@ mod tests {
         assert_eq!(look(&mut watchdog, &heart, 74, 74), None);
         let stall = Stall {
             task: Some("busy"),
+            session: Some(SessionId(42)),
             lasted: STALL,
         };
         assert_eq!(

@@ -81,17 +81,27 @@ impl Watched {
             Some(Seen::Ended(stall)) => (false, stall),
         };
         let (task, stalled_for) = (stall.task.unwrap_or("none"), stall.lasted);
+        let session = stall.session.map(|session| session.0);
         if !began {
             stats.stall.record(nanos(stalled_for));
             if std::mem::take(&mut self.is_logged) {
-                tracing::warn!(lane, task, ?stalled_for, "a lane turns again");
+                tracing::warn!(lane, task, session, ?stalled_for, "a lane turns again");
             }
             return;
         }
         stats.stalls.add(1);
         if let Some(times) = interval.note(now) {
             self.is_logged = true;
-            tracing::warn!(lane, task, ?stalled_for, times, "a lane does not turn");
+            let system_call = self.remote.heartbeat().system_call();
+            tracing::warn!(
+                lane,
+                task,
+                session,
+                ?stalled_for,
+                system_call,
+                times,
+                "a lane does not turn"
+            );
         }
     }
 }

@@ -63,6 +63,8 @@ mod sync;
 #[cfg(unix)]
 mod system_call;
 mod tcp_info;
+#[cfg(target_os = "linux")]
+mod thread_call;
 #[cfg(unix)]
 #[cfg_attr(
     feature = "sim",
@@ -121,7 +123,7 @@ pub(crate) use not_linux::{
     is_connecting, is_listened_on, is_unix_listened_on, is_without_splice, limit_arenas,
     listen_overflows, memory_limits, monotonic_micros, prefer_listeners_from, set_fast_open,
     set_fast_open_connect, set_freebind, set_largest_segment, set_notsent_lowat, set_user_timeout,
-    stop_listening, thread_id, thread_progress, trim_heap, turn_away,
+    stop_listening, thread_call, thread_id, thread_progress, trim_heap, turn_away,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use notify::NotifySocket;
@@ -154,6 +156,8 @@ pub(crate) use socket::{listen, local_address, reset_on_close, shutdown_write, t
 pub(crate) use stderr::{await_room, await_stderr, write_to_stderr};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};
 pub(crate) use tcp_info::{TcpInfo, tcp_info};
+#[cfg(target_os = "linux")]
+pub(crate) use thread_call::thread_call;
 #[cfg(unix)]
 pub use unix::file_limit;
 #[cfg(all(test, unix, not(feature = "sim")))]

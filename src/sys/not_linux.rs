@@ -190,6 +190,11 @@ pub(crate) struct ThreadProgress {
     pub(crate) runnable: bool,
 }
 
+/// Unknown for another thread.
+pub(crate) fn thread_call(_thread: u32) -> Option<String> {
+    None
+}
+
 /// Unknown for another thread. The thread counts as waiting, so the watchdog uses wall time.
 pub(crate) fn thread_progress(_thread: u32) -> ThreadProgress {
     ThreadProgress {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::proxy::end_reason::EndReason;
 use crate::proxy::record::{Identity, Record};
-use crate::runtime::{Control, Description, EndRequest};
+use crate::runtime::{Control, Description, EndRequest, SessionId};
 
 /// Shared by the opening and the session table of its lane.
 pub(super) struct OpeningControl {
@@ -28,6 +28,10 @@ impl OpeningControl {
 }
 
 impl Control for Rc<OpeningControl> {
+    fn id(&self) -> SessionId {
+        self.identity.id()
+    }
+
     fn describe(&self) -> Description {
         self.identity.describe("opening")
     }

@@ -240,6 +240,9 @@ fn the_watchdog_sees_a_task_that_blocks_its_lane() {
         panic!("the begin comes first: {stall:?}");
     };
     assert_eq!(stall.task, Some("blocks"));
+    // A channel waits by a futex.
+    let call = lane.remote.heartbeat().system_call();
+    assert!(call.is_none_or(|call| call == "futex"), "a wrong call");
     assert!(stall.lasted >= ms(50));
     release.send(()).unwrap();
     let done = Arc::new(AtomicU64::new(0));
