@@ -31,6 +31,7 @@ pub(super) fn facts(process: &ProcessView, service: &InService) -> MetricFacts {
         generation: process.generation,
         generation_age_s: generations.last().map_or(0, |present| present.age_s),
         generations_past: generations.len().saturating_sub(1),
+        access_log: process.access_log,
         listeners: listeners
             .map(|(name, of)| (Arc::clone(name), Arc::clone(of)))
             .collect(),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::control::view::AccessLogView;
 use crate::stats::{EndpointStats, ListenerStats, PerLane};
 
 /// An upstream and an address.
@@ -19,6 +20,7 @@ pub(crate) struct MetricFacts {
     pub(crate) generation_age_s: u64,
     /// Earlier generations with sessions.
     pub(crate) generations_past: usize,
+    pub(crate) access_log: AccessLogView,
     /// Listeners of the present and of earlier configurations.
     pub(crate) listeners: Vec<(Arc<str>, Arc<PerLane<ListenerStats>>)>,
     /// Endpoints of the present and of earlier configurations.

@@ -48,6 +48,16 @@ impl Collector for Families {
 const ALONE: [(&str, &str); 0] = [];
 
 impl Families {
+    fn access_log(&self, page: &mut Page<'_>) -> fmt::Result {
+        let of = self.facts.access_log;
+        let lines = [(ALONE, of.written)].into_iter();
+        let help = "Written lines of the access log";
+        page.counter(("corelane_access_log_lines", None), help, lines)?;
+        let dropped = [(ALONE, of.dropped)].into_iter();
+        let help = "Lines of the access log that found no room, or no target";
+        page.counter(("corelane_access_log_dropped", None), help, dropped)
+    }
+
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {
         let MetricFacts {
             started,
@@ -102,6 +112,7 @@ impl Families {
         ] {
             page.gauge((name, unit), help, [(ALONE, value)].into_iter())?;
         }
+        self.access_log(page)?;
         let overflows = self.listen_overflows.map(|count| (ALONE, count));
         page.counter(
             ("corelane_listen_overflows", None),

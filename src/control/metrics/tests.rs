@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use std::{env, fs};
 
 use super::{EndpointHealth, Families, Format, LaneFacts, MetricFacts, write};
+use crate::control::view::AccessLogView;
 use crate::stats::{EndpointStats, LaneStats, ListenerStats, PerLane};
 use crate::sys;
 
@@ -67,6 +68,11 @@ fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
             generation: 3,
             generation_age_s: 4,
             generations_past: 0,
+            access_log: AccessLogView {
+                is_on: true,
+                written: 7,
+                dropped: 8,
+            },
             listeners: (0..listeners).map(listener).collect(),
             health: endpoints.iter().map(health).collect(),
             endpoints,
@@ -205,6 +211,8 @@ fn values_are_those_of_all_lanes_together() {
             1.5,
         ),
         ("corelane_listen_overflows_total".to_owned(), 5.0),
+        ("corelane_access_log_lines_total".to_owned(), 7.0),
+        ("corelane_access_log_dropped_total".to_owned(), 8.0),
     ] {
         let found = rows.get(row.as_str());
         assert_eq!(found, Some(&value), "{row} in\n{page}");
