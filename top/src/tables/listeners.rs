@@ -1,6 +1,6 @@
 //! The page of the listeners.
 
-use super::cells::{events, maybe, number, percentiles, text, traffic, trouble};
+use super::cells::{events, maybe, number, percentiles, text, traffic};
 use crate::api::Listener;
 use crate::grid::{Cell, Column, Grid, Row, Tone};
 use crate::poll::Look;
@@ -14,11 +14,12 @@ pub(super) const COLUMNS: &[Column] = &[
     number("NEW/s", 1),
     number("IN/s", 2),
     number("OUT/s", 2),
-    number("FAILED", 4),
-    number("1ST BYTE p50 p99", 5),
-    number("LIFE p50 p99", 6),
-    text("SERVICE", 3),
-    text("UPSTREAM", 3),
+    number("QUEUED", 3),
+    number("WAITED p50 p99", 5),
+    number("1ST BYTE p50 p99", 4),
+    number("LIFE p50 p99", 5),
+    text("SERVICE", 6),
+    text("UPSTREAM", 1),
     text("ADDRESSES", 1),
 ];
 
@@ -40,7 +41,6 @@ fn cells(look: &Look, of: &Listener) -> Vec<Cell> {
         "paused" => Tone::Warn,
         _ => Tone::Bad,
     };
-    let failures = of.flow.connect_failures.as_ref();
     let upstream = of.upstream.as_ref();
     vec![
         Cell::text(&of.name),
@@ -49,7 +49,8 @@ fn cells(look: &Look, of: &Listener) -> Vec<Cell> {
         events(look, &counter(What::Begun)),
         traffic(look, &counter(What::In)),
         traffic(look, &counter(What::Out)),
-        failures.map_or_else(Cell::none, |causes| trouble(causes.values().sum())),
+        maybe(of.flow.queued, grouped),
+        percentiles(of.flow.waited),
         percentiles(of.flow.first_byte),
         percentiles(of.flow.life),
         Cell::text(&of.service),

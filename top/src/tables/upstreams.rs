@@ -18,6 +18,7 @@ pub(super) const COLUMNS: &[Column] = &[
     number("NEW/s", 2),
     number("IN/s", 3),
     number("OUT/s", 3),
+    number("CONNECTS FAILED", 4),
     number("CONNECT p50 p99", 4),
     number("1ST BYTE p50 p99", 5),
 ];
@@ -52,6 +53,7 @@ fn cells(look: &Look, upstream: &str, of: &Endpoint) -> Vec<Cell> {
     let failing = of
         .failing_ms
         .map(|ms| Cell::count(ms, time).tone(Tone::Bad));
+    let refused = of.flow.connect_failures.as_ref();
     vec![
         Cell::text(upstream),
         Cell::text(&of.address),
@@ -63,6 +65,7 @@ fn cells(look: &Look, upstream: &str, of: &Endpoint) -> Vec<Cell> {
         events(look, &counter(What::Begun)),
         traffic(look, &counter(What::In)),
         traffic(look, &counter(What::Out)),
+        refused.map_or_else(Cell::none, |causes| trouble(causes.values().sum())),
         percentiles(of.flow.connect),
         percentiles(of.flow.first_byte),
     ]

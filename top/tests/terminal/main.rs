@@ -66,6 +66,8 @@ fn the_pages_show_the_names_and_counts_of_the_server() {
         "{alpha}"
     );
     assert!(terminal.line_with("beta").contains("up"));
+    let counts: Vec<&str> = alpha.split_whitespace().collect();
+    assert_eq!(counts[1..3], ["accepting", "3"], "{alpha}");
     terminal.press("2");
     terminal.until_shown("127.0.0.1:9");
     let endpoint = terminal.line_with("127.0.0.1:9");
@@ -75,6 +77,8 @@ fn the_pages_show_the_names_and_counts_of_the_server() {
     );
     terminal.press("3");
     terminal.until_shown("POLLER");
+    // Of two looks, as all rates.
+    terminal.until_shown("%");
     let lanes = terminal.lines();
     let lanes: Vec<&String> = lanes
         .iter()
