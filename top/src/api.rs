@@ -98,8 +98,10 @@ pub(crate) struct Endpoint {
 pub(crate) struct Flow {
     pub(crate) sessions_live: Option<u64>,
     pub(crate) sessions_begun: Option<u64>,
-    /// Clients in the backlog.
+    /// Accepted connections that wait for a place.
     pub(crate) queued: Option<u64>,
+    /// By the word of the end.
+    pub(crate) sessions_ended: BTreeMap<String, u64>,
     pub(crate) from_client_bytes: Option<u64>,
     pub(crate) to_client_bytes: Option<u64>,
     /// By the cause.

@@ -6,13 +6,17 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::palette::{Palette, cut};
+use crate::grid::Tone;
 use crate::state::State;
-use crate::tables::Tab;
+use crate::tables::{Tab, ends};
 
 /// Columns between two cells.
 const GAP: usize = 1;
+/// A lower table is all rows.
+const ROWS_MIN: u16 = 5;
 
 pub(super) fn draw(frame: &mut Frame<'_>, place: Rect, state: &mut State, palette: Palette) {
+    let place = ends_below(frame, place, state, palette);
     if place.height == 0 {
         return;
     }
@@ -73,10 +77,29 @@ pub(super) fn draw(frame: &mut Frame<'_>, place: Rect, state: &mut State, palett
     }
     if grid.rows.is_empty() && rows > 0 {
         frame.render_widget(
-            Line::styled(nothing(state), palette.tone(crate::grid::Tone::Dim)),
+            Line::styled(nothing(state), palette.tone(Tone::Dim)),
             line(1),
         );
     }
+}
+
+/// The ends of the chosen row in the last line, where there is room; returns the place above.
+fn ends_below(frame: &mut Frame<'_>, place: Rect, state: &State, palette: Palette) -> Rect {
+    let look = state.latest.as_ref().filter(|_| place.height >= ROWS_MIN);
+    let said = look.and_then(|look| ends(state.tab, look, state.chosen()?));
+    let Some(said) = said else {
+        return place;
+    };
+    let y = place.bottom() - 1;
+    let line = Rect {
+        y,
+        height: 1,
+        ..place
+    };
+    let said = cut(&said, usize::from(place.width));
+    frame.render_widget(Line::styled(said, palette.tone(Tone::Dim)), line);
+    let height = place.height - 1;
+    Rect { height, ..place }
 }
 
 /// Why there is no row.

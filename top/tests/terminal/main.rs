@@ -68,6 +68,9 @@ fn the_pages_show_the_names_and_counts_of_the_server() {
     assert!(terminal.line_with("beta").contains("up"));
     let counts: Vec<&str> = alpha.split_whitespace().collect();
     assert_eq!(counts[1..3], ["accepting", "3"], "{alpha}");
+    // Why sessions of the chosen row have ended.
+    terminal.press("j");
+    terminal.until_shown("ended: connect_refused 1");
     terminal.press("2");
     terminal.until_shown("127.0.0.1:9");
     let endpoint = terminal.line_with("127.0.0.1:9");
@@ -75,6 +78,7 @@ fn the_pages_show_the_names_and_counts_of_the_server() {
         endpoint.contains("ready") && endpoint.contains("failing"),
         "{endpoint}"
     );
+    terminal.until_shown("connects failed: connect_refused 1");
     terminal.press("3");
     terminal.until_shown("POLLER");
     // Of two looks, as all rates.
