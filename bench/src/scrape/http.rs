@@ -48,7 +48,13 @@ impl Url {
 /// # Errors
 /// Why there is no page, in words.
 pub(crate) fn read(url: &Url) -> Result<Page, String> {
-    let answer = answer(url).map_err(|error| format!("cannot read {}: {error}", url.text))?;
+    let answer = answer(url).map_err(|error| match error.kind() {
+        // A read or a write that has waited for `PATIENCE`.
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("no answer of {} within {PATIENCE:?}", url.text)
+        }
+        _ => format!("cannot read {}: {error}", url.text),
+    })?;
     let page = body(&answer).map_err(|why| format!("cannot read {}: {why}", url.text))?;
     let page = Page::parse(page);
     match page.is_empty() {

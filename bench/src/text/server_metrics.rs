@@ -86,3 +86,41 @@ fn whereabouts(of: &ServerMetrics, outcome: &Outcome) -> Option<String> {
         shown.join(", ")
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::server_metrics;
+    use crate::outcome::{ServerMetrics, ServerTimes, sample};
+
+    #[test]
+    fn the_table_ends_with_the_rest() {
+        let times = |metric: &str, mean_ns| ServerTimes {
+            metric: metric.to_owned(),
+            count: 1234,
+            mean_ns,
+            p50_max_ns: Some(4096),
+            p90_max_ns: Some(16_384),
+            p99_max_ns: None,
+        };
+        let of = ServerMetrics {
+            cpu_ns: Some(20_000_000),
+            times: vec![
+                times("corelane_lane_queue_delay_seconds", 5000.0),
+                times("corelane_lane_turn_seconds", 9000.0),
+            ],
+            ..ServerMetrics::default()
+        };
+        let mut text = String::new();
+        // 1000 messages with a mean service time of 250 us.
+        server_metrics(&mut text, &of, &sample::outcome());
+        assert!(
+            text.contains("wait in the run queue  1,234  5.00 µs"),
+            "{text}"
+        );
+        assert!(
+            text.contains("5.00 µs in the server's run queue, 20.0 µs is the"),
+            "{text}"
+        );
+        assert!(text.contains("225 µs in the kernels"), "{text}");
+    }
+}
