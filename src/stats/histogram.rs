@@ -130,12 +130,13 @@ impl Distribution {
     /// The numbers of values between two powers of four: up to `4^first`, up to each further power,
     /// and above `4^last`.
     pub(crate) fn by_powers_of_four(&self, first: u32, last: u32) -> Vec<u64> {
-        let mut counts = vec![0; (last - first + 2) as usize];
-        for (bucket, count) in self.counts.iter().enumerate() {
-            let powers = (first..=last)
-                .take_while(|power| edge(bucket).is_none_or(|of| of > 4u64.pow(*power)));
-            counts[powers.count()] += count;
+        let (mut counts, mut begin) = (Vec::new(), 0);
+        for power in first..=last {
+            let end = bucket(4u64.pow(power)) + 1;
+            counts.push(self.counts[begin..end].iter().sum());
+            begin = end;
         }
+        counts.push(self.counts[begin..].iter().sum());
         counts
     }
 }
