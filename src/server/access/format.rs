@@ -3,15 +3,19 @@
 //! No content of a value ends a line or begins a field.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
 use super::super::log_text::hidden;
 use super::line::{Line, Value};
 use crate::config::{AccessField, AccessFormat, TemplatePart};
+use crate::runtime::PeerAddress;
 
 /// Writes lines in a form. Keeps the text of the present second.
 #[derive(Debug)]
 pub(super) struct Formatter {
     format: AccessFormat,
+    /// The fields with the text in front of each value.
+    keys: Vec<(String, AccessField)>,
     clock: Second,
     /// A value before its characters are escaped.
     text: Vec<u8>,
@@ -19,8 +23,15 @@ pub(super) struct Formatter {
 
 impl Formatter {
     pub(super) fn new(format: AccessFormat) -> Self {
+        let key = |name: &str| match format {
+            AccessFormat::Json => format!("\"{name}\":"),
+            AccessFormat::Logfmt | AccessFormat::Template(_) => format!("{name}="),
+        };
+        let fields = AccessField::all().iter();
+        let keys = fields.map(|(name, field)| (key(name), *field)).collect();
         Self {
             format,
+            keys,
             clock: Second::default(),
             text: Vec::new(),
         }
@@ -34,12 +45,13 @@ impl Formatter {
     pub(super) fn write(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
         let Self {
             format,
+            keys,
             clock,
             text,
         } = self;
         match format {
-            AccessFormat::Json => json(line, clock, text, out),
-            AccessFormat::Logfmt => logfmt(line, clock, text, out),
+            AccessFormat::Json => json(line, keys, clock, text, out),
+            AccessFormat::Logfmt => logfmt(line, keys, clock, text, out),
             AccessFormat::Template(template) => {
                 for part in template.parts() {
                     match part {
@@ -71,17 +83,21 @@ impl Formatter {
     }
 }
 
-fn json(line: &Line<'_>, clock: &mut Second, text: &mut Vec<u8>, out: &mut Vec<u8>) {
+fn json(
+    line: &Line<'_>,
+    keys: &[(String, AccessField)],
+    clock: &mut Second,
+    text: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
     let mut before = b'{';
-    for (name, field) in AccessField::all() {
+    for (key, field) in keys {
         let Some(value) = line.value(*field) else {
             continue;
         };
         out.push(before);
         before = b',';
-        out.push(b'"');
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\":");
+        out.extend_from_slice(key.as_bytes());
         if let Value::Number(number) = value {
             digits(number, out);
             continue;
@@ -93,9 +109,15 @@ fn json(line: &Line<'_>, clock: &mut Second, text: &mut Vec<u8>, out: &mut Vec<u
     out.push(b'}');
 }
 
-fn logfmt(line: &Line<'_>, clock: &mut Second, text: &mut Vec<u8>, out: &mut Vec<u8>) {
+fn logfmt(
+    line: &Line<'_>,
+    keys: &[(String, AccessField)],
+    clock: &mut Second,
+    text: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
     let mut is_first = true;
-    for (name, field) in AccessField::all() {
+    for (key, field) in keys {
         let Some(value) = line.value(*field) else {
             continue;
         };
@@ -103,8 +125,7 @@ fn logfmt(line: &Line<'_>, clock: &mut Second, text: &mut Vec<u8>, out: &mut Vec
             out.push(b' ');
         }
         is_first = false;
-        out.extend_from_slice(name.as_bytes());
-        out.push(b'=');
+        out.extend_from_slice(key.as_bytes());
         if let Value::Number(number) = value {
             digits(number, out);
             continue;
@@ -133,12 +154,29 @@ fn shown<'t>(value: Value<'t>, clock: &mut Second, buffer: &'t mut Vec<u8>) -> &
         Value::Text(text) => return text,
         Value::Time(time_us) => clock.write(time_us, buffer),
         Value::Number(number) => digits(number, buffer),
+        Value::Peer(PeerAddress::Inet(at)) => address(at, buffer),
+        Value::Address(at) => address(at, buffer),
         // Writing to memory does not fail.
         Value::Peer(peer) => _ = write!(buffer, "{peer}"),
-        Value::Address(address) => _ = write!(buffer, "{address}"),
         Value::Error(error) => _ = write!(buffer, "{error}"),
     }
     str::from_utf8(buffer).unwrap_or_default()
+}
+
+/// Adds an address. The standard library formats IPv4 for padding first, in a second buffer.
+fn address(at: SocketAddr, out: &mut Vec<u8>) {
+    let SocketAddr::V4(v4) = at else {
+        _ = write!(out, "{at}");
+        return;
+    };
+    for (place, octet) in v4.ip().octets().into_iter().enumerate() {
+        if place > 0 {
+            out.push(b'.');
+        }
+        digits(octet.into(), out);
+    }
+    out.push(b':');
+    digits(v4.port().into(), out);
 }
 
 /// Which characters have a meaning where a text stands.

@@ -21,9 +21,9 @@ use crate::config::AccessFormat;
 use crate::proxy::AccessLog;
 use crate::sys::{self, Time};
 
-/// How long records gather under load: at 100,000 sessions a second a lane's ring is an eighth
+/// How long records gather under load: at 100,000 sessions a second a lane's ring is a quarter
 /// full.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(10);
 /// How long the writer waits before it tries a failed target again, and the interval between
 /// reports of dropped lines.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -353,8 +353,20 @@ fn the_documents_have_every_field() {
 
 #[test]
 fn an_address_is_shown_as_it_is_written() {
+    for text in [
+        "[::1]:7",
+        "[fe80::1%3]:65535",
+        "10.0.0.255:80",
+        "0.0.0.0:0",
+        "255.255.255.255:65535",
+    ] {
+        assert_eq!(shown_endpoint(text.parse().unwrap()), text);
+    }
+}
+
+fn shown_endpoint(endpoint: SocketAddr) -> String {
     let ending = Ending {
-        endpoint: Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 7))),
+        endpoint: Some(endpoint),
         ..ending()
     };
     let AccessLog { format, .. } = table("format = '{endpoint}'");
@@ -366,5 +378,5 @@ fn an_address_is_shown_as_it_is_written() {
             ending: &ending,
         },
     );
-    assert_eq!(written(format, &line), "[::1]:7");
+    written(format, &line)
 }
