@@ -408,6 +408,13 @@ mod tests {
             said[0].contains("log.target = '/var/log/a': the sandbox"),
             "{said:?}"
         );
+        let access = |file: &str| format!("{first}\n[access_log]\ntarget = '{file}'");
+        assert!(lacks(&log("/var/log/c/a"), &access("/var/log/c/b")).is_empty());
+        let said = lacks(&access("/var/log/c/a"), &access("/var/log/a"));
+        assert!(
+            said[0].contains("access_log.target = '/var/log/a': the sandbox"),
+            "{said:?}"
+        );
         let unix =
             |file: &str| format!("bind = 'unix:{file}'\n{UPSTREAM}endpoints = ['10.0.0.1:7']");
         let owned = |file: &str| format!("unix = {{ owner = 'www' }}\n{}", unix(file));
