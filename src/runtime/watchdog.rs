@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::session::SessionId;
 use super::task::{NameCell, TaskName};
-use crate::sys::{self, ThreadProgress, Time};
+use crate::sys::{self, StackReader, ThreadProgress, Time};
 
 /// A lane that has had this long without turning is stalled: 2,500 times a long turn. Time
 /// that it waited for a CPU does not count: a busy machine is no fault of a task.
@@ -19,6 +19,8 @@ pub(super) const STALL: Duration = Duration::from_millis(50);
 pub(crate) struct Heartbeat {
     /// The lane's thread, by the operating system's number.
     thread: u32,
+    /// The end of the thread's stack.
+    stack_end: u64,
     turns: AtomicU64,
     asleep: AtomicBool,
     task: NameCell,
@@ -31,6 +33,7 @@ impl Heartbeat {
     pub(super) fn new() -> Self {
         Self {
             thread: sys::thread_id(),
+            stack_end: sys::stack_end(),
             turns: AtomicU64::new(0),
             asleep: AtomicBool::new(true),
             task: NameCell::new(),
@@ -42,6 +45,11 @@ impl Heartbeat {
     /// does not say.
     pub(crate) fn system_call(&self) -> Option<String> {
         sys::thread_call(self.thread)
+    }
+
+    /// The functions on the stack of the lane's thread, the innermost first.
+    pub(crate) fn stack(&self, reader: &StackReader) -> Vec<String> {
+        reader.read(self.thread, self.stack_end)
     }
 
     /// The CPU time of the lane's thread.

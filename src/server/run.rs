@@ -33,7 +33,7 @@ use super::watching::watch;
 use crate::config::Config;
 use crate::control::ToLane;
 use crate::runtime::LaneOptions;
-use crate::sys;
+use crate::sys::{self, StackReader};
 
 /// The limits that may refuse a thread.
 const NO_THREAD: &str = "cannot start a thread; raise the limits on processes and memory \
@@ -153,6 +153,8 @@ fn serve(
     let access = access.map_err(|error| error.placed(config))?;
     let _pid_file = PidFile::create(&config.process).map_err(|error| error.placed(config))?;
     let control = ControlSockets::open(config).map_err(|error| error.placed(config))?;
+    // Without stacks, stalls are told all the same.
+    let stacks = StackReader::new().ok();
     // Before a lane starts, so that every ring and descriptor belongs to the new user.
     change_account(&config.process, first.sockets()).map_err(|error| error.placed(config))?;
     let sandbox = Sandbox::apply(config, fixed.options.back_end);
@@ -183,7 +185,7 @@ fn serve(
     server.await_switch()?;
     announce(&fixed, &server.reloads.service, &pollers);
     server.report_to(ServiceReports::from_environment());
-    let reached = start_watching(&mut server, fixed.options.pool.buffers_max);
+    let reached = start_watching(&mut server, fixed.options.pool.buffers_max, stacks);
     let mut reached = reached.map_err(system(NO_THREAD))?;
     server.reloads.sandbox.close();
     let signal = server.serve()?;
@@ -197,7 +199,11 @@ fn serve(
 }
 
 /// Starts the thread of the watchdog.
-fn start_watching(server: &mut Server, buffers_max: usize) -> io::Result<Reached> {
+fn start_watching(
+    server: &mut Server,
+    buffers_max: usize,
+    stacks: Option<StackReader>,
+) -> io::Result<Reached> {
     let (limit, bound) = {
         let service = &server.reloads.service;
         (
@@ -207,7 +213,7 @@ fn start_watching(server: &mut Server, buffers_max: usize) -> io::Result<Reached
     };
     let reached = Reached::new(limit, bound, buffers_max, server.remotes());
     let (remotes, counters, bounds) = (server.remotes(), reached.clone(), server.bounds());
-    let start = || watch(remotes, counters, bounds);
+    let start = || watch(remotes, counters, bounds, stacks);
     server.reloads.sandbox.starting(start)?;
     Ok(reached)
 }

@@ -11,12 +11,12 @@ use super::changeable::Bound;
 use super::reached::Reached;
 use crate::runtime::{LogInterval, Remote, Seen, Watchdog};
 use crate::stats::nanos;
-use crate::sys;
+use crate::sys::{self, StackReader};
 
 /// How often the watchdog looks at the lanes: twice per reported stall.
 const INTERVAL: Duration = Duration::from_millis(25);
 
-/// Starts the thread.
+/// Starts the thread. `stacks` was opened before the sandbox.
 ///
 /// # Errors
 /// The system refuses a thread.
@@ -29,6 +29,7 @@ pub(super) fn watch(
     lanes: Vec<Remote>,
     mut reached: Reached,
     bounds: Receiver<Bound>,
+    stacks: Option<StackReader>,
 ) -> io::Result<()> {
     thread::Builder::new()
         .name("watchdog".to_owned())
@@ -40,7 +41,7 @@ pub(super) fn watch(
                 bounds.try_iter().for_each(|bound| reached.bound_by(bound));
                 reached.look(sys::now());
                 for (lane, watched) in watched.iter_mut().enumerate() {
-                    watched.look(lane, &interval);
+                    watched.look(lane, &interval, stacks.as_ref());
                 }
             }
         })?;
@@ -67,7 +68,7 @@ impl Watched {
 
     /// Counts a stall of the lane and logs it: at most one stall a second, over all lanes, since a
     /// slow machine must not fill the log.
-    fn look(&mut self, lane: usize, interval: &LogInterval) {
+    fn look(&mut self, lane: usize, interval: &LogInterval, stacks: Option<&StackReader>) {
         let now = sys::now();
         let seen = self.watchdog.look(self.remote.heartbeat(), now);
         let stats = self.remote.stats();
@@ -92,13 +93,18 @@ impl Watched {
         stats.stalls.add(1);
         if let Some(times) = interval.note(now) {
             self.is_logged = true;
-            let system_call = self.remote.heartbeat().system_call();
+            let heartbeat = self.remote.heartbeat();
+            let system_call = heartbeat.system_call();
+            let frames = stacks.map(|reader| heartbeat.stack(reader));
+            let stack = frames.filter(|frames| !frames.is_empty());
+            let stack = stack.map(|frames| frames.join(" < "));
             tracing::warn!(
                 lane,
                 task,
                 session,
                 ?stalled_for,
                 system_call,
+                stack,
                 times,
                 "a lane does not turn"
             );

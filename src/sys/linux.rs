@@ -12,6 +12,7 @@ use socket2::SockRef;
 #[cfg(not(feature = "sim"))]
 pub(crate) use super::listener_filter::{prefer_listeners_from, stop_listening, turn_away};
 use super::system_call::{NO_SIGNAL, checked, retry};
+pub(crate) use super::thread_call::thread_call;
 
 /// The CPUs that this process may use, ascending (`sched_getaffinity(2)`).
 ///

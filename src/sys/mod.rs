@@ -65,6 +65,7 @@ mod system_call;
 mod tcp_info;
 #[cfg(target_os = "linux")]
 mod thread_call;
+mod thread_stack;
 #[cfg(unix)]
 #[cfg_attr(
     feature = "sim",
@@ -110,7 +111,7 @@ pub(crate) use linux::{
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     ThreadProgress, TimerFd, cpus, io_uring_disabled, is_without_splice, listen_overflows,
-    monotonic_micros, pin_to, set_freebind, thread_id, thread_progress, timespec,
+    monotonic_micros, pin_to, set_freebind, thread_call, thread_id, thread_progress, timespec,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use listening::{holder_of, is_listened_on, is_unix_listened_on};
@@ -156,8 +157,7 @@ pub(crate) use socket::{listen, local_address, reset_on_close, shutdown_write, t
 pub(crate) use stderr::{await_room, await_stderr, write_to_stderr};
 pub(crate) use sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence};
 pub(crate) use tcp_info::{TcpInfo, tcp_info};
-#[cfg(target_os = "linux")]
-pub(crate) use thread_call::thread_call;
+pub(crate) use thread_stack::{StackReader, stack_end};
 #[cfg(unix)]
 pub use unix::file_limit;
 #[cfg(all(test, unix, not(feature = "sim")))]

@@ -50,12 +50,17 @@ fn name(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
     use std::sync::mpsc::channel;
     use std::thread;
 
-    use super::super::thread_id;
     use super::{name, thread_call};
+
+    fn thread_id() -> u32 {
+        let own = fs::read_link("/proc/thread-self").unwrap();
+        own.file_name().unwrap().to_str().unwrap().parse().unwrap()
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test's own thread")]
