@@ -1,7 +1,8 @@
 //! The file of the access log: appended to, reopened, and rotated by size.
 //!
-//! A rotation renames the file to `NAME.1`, after `NAME.1` to `NAME.2` and on; the oldest is
-//! replaced. Whatever fails, lines go on to the open file.
+//! A rotation renames the file to `NAME.rotating`, then `NAME.1` to `NAME.2` and on, then
+//! `NAME.rotating` to `NAME.1`, and removes the oldest. If a rename fails, all before it are taken
+//! back: retries cost no earlier file. Whatever fails, lines go on to the open file.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,6 +11,9 @@ use std::path::{Path, PathBuf};
 use super::batch::Batch;
 use crate::config::AccessLog;
 use crate::sys;
+
+/// Surplus files that a rotation removes, at most.
+const SURPLUS_MAX: usize = 100;
 
 /// An open file with the rules for rotation.
 #[derive(Debug)]
@@ -114,31 +118,84 @@ impl AccessFile {
         result.map_err(|(path, error)| (is_first, path, error))
     }
 
-    fn rename(&self) -> Result<(), (PathBuf, io::Error)> {
-        let keep = self.rotation.as_ref().map_or(1, |rotation| rotation.keep);
+    fn rename(&self) -> Result<(), Failed> {
+        let aside = self.named("rotating");
+        // Of a rotation that the process's end cut short.
+        if is_present(&aside) {
+            self.shift(&aside)?;
+        }
         // Renamed by logrotate, or by a rotation without a new file.
         if !sys::is_file_at(&self.file, &self.path) {
             return Ok(());
         }
-        for number in (1..keep).rev() {
-            rename(self.numbered(number), &self.numbered(number + 1))?;
+        // The file itself comes first: without its rename the earlier files stay as they are.
+        rename(&self.path, &aside)?;
+        self.shift(&aside).inspect_err(|_| {
+            // Otherwise the next rotation finds the file under its temporary name.
+            _ = fs::rename(&aside, &self.path);
+        })
+    }
+
+    /// Makes this file the latest of the earlier files; or changes nothing.
+    fn shift(&self, aside: &Path) -> Result<(), Failed> {
+        let keep = self.rotation.as_ref().map_or(1, |rotation| rotation.keep);
+        // A gap takes the files before it.
+        let free = (1..=keep).find(|number| !is_present(&self.numbered(*number)));
+        let free = free.unwrap_or(keep + 1);
+        let mut earlier = (1..free).map(|number| self.numbered(number));
+        if let Some(folder) = earlier.find(|path| path.is_dir()) {
+            return Err((folder, io::ErrorKind::IsADirectory.into()));
         }
-        rename(self.path.clone(), &self.numbered(1))
+        let mut number = free;
+        let mut result = Ok(());
+        while number > 1 && result.is_ok() {
+            result = rename(&self.numbered(number - 1), &self.numbered(number));
+            if result.is_ok() {
+                number -= 1;
+            }
+        }
+        if result.is_ok() {
+            result = rename(aside, &self.numbered(1));
+        }
+        if result.is_err() {
+            for number in number..free {
+                _ = fs::rename(self.numbered(number + 1), self.numbered(number));
+            }
+            return result;
+        }
+        // The oldest, and those of a greater `keep` before a reload.
+        for number in (keep + 1..).take(SURPLUS_MAX) {
+            if fs::remove_file(self.numbered(number)).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The name of an earlier file, 1 being the latest.
     fn numbered(&self, number: u32) -> PathBuf {
+        self.named(&number.to_string())
+    }
+
+    fn named(&self, ending: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}"));
+        name.push(".");
+        name.push(ending);
         name.into()
     }
 }
 
-/// Renames a file, if present: there may be fewer earlier files, and logrotate may have just
-/// renamed the present file.
-fn rename(from: PathBuf, to: &Path) -> Result<(), (PathBuf, io::Error)> {
-    match fs::rename(&from, to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err((from, error)),
+/// The path of a failed rename, with the error.
+type Failed = (PathBuf, io::Error);
+
+fn is_present(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Renames a file, if present: logrotate may have just renamed it.
+fn rename(from: &Path, to: &Path) -> Result<(), Failed> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err((from.to_owned(), error)),
         _ => Ok(()),
     }
 }

@@ -90,7 +90,7 @@ fn a_rotation_that_fails_loses_no_line() {
     let lines = ["123456789\n", "b\n", "c\n"];
     assert_eq!(write_all(&mut file, &lines), [false; 2]);
     let (is_first, path, _) = file.rotate().unwrap_err();
-    assert!(!is_first && path == scratch.0.join("a"), "{path:?}");
+    assert!(!is_first && path == scratch.0.join("a.1"), "{path:?}");
     assert_eq!(
         fs::read_to_string(scratch.0.join("a")).unwrap(),
         lines.concat()
@@ -98,4 +98,65 @@ fn a_rotation_that_fails_loses_no_line() {
     fs::remove_dir_all(scratch.0.join("a.1")).unwrap();
     assert_eq!(write_all(&mut file, &["d\n"]), [true]);
     assert_eq!(fs::read_to_string(scratch.0.join("a")).unwrap(), "d\n");
+}
+
+/// The names and texts in the folder.
+fn files(scratch: &Scratch) -> Vec<(String, String)> {
+    let entries = fs::read_dir(&scratch.0).unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        (entry.file_name().into_string().unwrap(), text)
+    });
+    let mut files: Vec<_> = entries.collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn retries_of_a_rotation_cost_no_earlier_file() {
+    let scratch = Scratch::new("history");
+    let (_, mut file) = rotated(&scratch, 3);
+    write_all(&mut file, &["live\n"]);
+    for (name, text) in [("a.2", "two\n"), ("a.3", "three\n")] {
+        fs::write(scratch.0.join(name), text).unwrap();
+    }
+    // A folder cannot replace a file, nor a file a folder.
+    fs::create_dir_all(scratch.0.join("a.1/in")).unwrap();
+    fs::create_dir_all(scratch.0.join("a.4/in")).unwrap();
+    let before = files(&scratch);
+    for _ in 0..5 {
+        file.rotate().unwrap_err();
+        assert_eq!(files(&scratch), before);
+    }
+    // The file itself cannot be renamed.
+    fs::remove_dir_all(scratch.0.join("a.1")).unwrap();
+    fs::remove_dir_all(scratch.0.join("a.4")).unwrap();
+    fs::write(scratch.0.join("a.1"), "one\n").unwrap();
+    fs::create_dir_all(scratch.0.join("a.rotating/in")).unwrap();
+    fs::create_dir_all(scratch.0.join("a.4/in")).unwrap();
+    let before = files(&scratch);
+    for _ in 0..5 {
+        file.rotate().unwrap_err();
+        assert_eq!(files(&scratch), before);
+    }
+}
+
+#[test]
+fn a_rotation_finishes_the_one_before_and_removes_the_surplus() {
+    let scratch = Scratch::new("surplus");
+    for number in 1..=5 {
+        fs::write(scratch.0.join(format!("a.{number}")), number.to_string()).unwrap();
+    }
+    fs::write(scratch.0.join("a.rotating"), "cut short\n").unwrap();
+    let (_, mut file) = rotated(&scratch, 3);
+    write_all(&mut file, &["live\n"]);
+    file.rotate().unwrap();
+    let expected = [
+        ("a", ""),
+        ("a.1", "live\n"),
+        ("a.2", "cut short\n"),
+        ("a.3", "1"),
+    ];
+    let expected = expected.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    assert_eq!(files(&scratch), expected);
 }
