@@ -115,6 +115,11 @@ fn a_full_disk_is_told_with_its_error() {
         let lasting = server.connect();
         sessions(server.address("echo"), SESSIONS);
         ping(&lasting);
+        let line = server.await_line("the access log's target fails");
+        assert!(
+            line.contains("/dev/full") && line.contains("No space left on device"),
+            "{line}"
+        );
         // Another target is another chance.
         let directory = Directory::new();
         let path = directory.0.join("access");

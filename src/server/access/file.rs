@@ -62,12 +62,13 @@ impl AccessFile {
         &self.file
     }
 
-    /// Opens the path again. After an error the open file stays.
-    pub(super) fn reopen(&mut self) -> io::Result<()> {
+    /// Opens the path again; whether another file is there. After an error the open file stays.
+    pub(super) fn reopen(&mut self) -> io::Result<bool> {
         let file = sys::open_to_append(&self.path, true)?;
         self.bytes = file.metadata()?.len();
+        let is_other = !sys::is_file_at(&self.file, &self.path);
         self.file = file;
-        Ok(())
+        Ok(is_other)
     }
 
     /// Whether the next line needs a new file: a rotation is due.
@@ -107,7 +108,7 @@ impl AccessFile {
     /// of a row has `true`.
     pub(super) fn rotate(&mut self) -> Result<(), (bool, PathBuf, io::Error)> {
         let result = self.rename().and_then(|()| {
-            let reopened = self.reopen();
+            let reopened = self.reopen().map(drop);
             reopened.map_err(|error| (self.path.clone(), error))
         });
         let Some(rotation) = &mut self.rotation else {

@@ -45,8 +45,12 @@ pub(super) struct Writer {
     /// Dropped lines in the log's reports, and the time of the last report.
     told: u64,
     told_at: Option<Time>,
-    /// The target's error since the last report.
-    error: Option<io::Error>,
+    /// The target that failed or blocked since the last report, and its error.
+    blamed: Option<(String, io::Error)>,
+    /// Whether the log has said that the target fails.
+    is_failing: bool,
+    /// An order to obey before those in the channel.
+    held: Option<Order>,
     /// No rotation before this time, after a failed rotation.
     rotation_due: Time,
     /// Present at the end of the process: told after the last line.
@@ -68,7 +72,9 @@ impl Writer {
             silent: Vec::new(),
             told: 0,
             told_at: None,
-            error: None,
+            blamed: None,
+            is_failing: false,
+            held: None,
             rotation_due: Time::ZERO,
             closing: None,
             is_given_up: false,
@@ -78,17 +84,27 @@ impl Writer {
     pub(super) fn run(mut self) {
         self.log.serve_here();
         loop {
-            while let Ok(order) = self.orders.try_recv() {
+            while let Some(order) = self.next_order() {
                 if let Order::Switch(change) = &order
                     && change.sink.is_none()
                 {
-                    // For the target until now.
-                    while self.pump() {}
+                    // The records are for the target until now. If the target fails, the order is
+                    // obeyed meanwhile, before later ones.
+                    self.held = Some(order);
+                    while self.held.is_some() && self.pump() {}
+                    let Some(order) = self.held.take() else {
+                        continue;
+                    };
+                    self.obey(order);
+                    continue;
                 }
                 self.obey(order);
             }
             let has_written = self.pump();
             let until_told = self.tell_dropped();
+            if self.closing.is_none() {
+                self.list_sessions();
+            }
             match (&self.closing, has_written) {
                 (Some(_), true) => {}
                 (Some(waiting), false) => {
@@ -98,13 +114,16 @@ impl Writer {
                 }
                 (None, true) => thread::park_timeout(PACE),
                 (None, false) => {
-                    self.list_sessions();
                     let due = self.rounds.until_due();
                     let most = due.into_iter().chain(until_told).min();
                     self.log.sleep(most);
                 }
             }
         }
+    }
+
+    fn next_order(&mut self) -> Option<Order> {
+        self.held.take().or_else(|| self.orders.try_recv().ok())
     }
 
     /// Writes the records of the rings; whether there were any.
@@ -139,42 +158,39 @@ impl Writer {
         }
     }
 
-    /// Writes the batch, however long the target takes.
+    /// Writes the batch, however long the target takes. A switch of the target or its form ends
+    /// the wait: lines for the old target are dropped.
     fn flush(&mut self) {
         let mut at = 0;
+        let mut switch = None;
         while at < self.batch.len() && !self.is_given_up {
             self.rotate(at);
             let Some(sink) = &mut self.sink else {
                 break;
             };
-            let error = match sink.write(&self.batch, at) {
-                Ok(0) => io::ErrorKind::WriteZero.into(),
+            match sink.write(&self.batch, at) {
+                Ok(0) => self.wait(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => {
                     at += bytes;
+                    self.tell_success();
                     continue;
                 }
-                Err(error) => error,
-            };
-            match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock => sink.await_room(),
-                // A disk may get room again, and a daemon start anew.
-                _ => {
-                    self.error = Some(error);
-                    match self.closing.is_some() {
-                        true => self.is_given_up = true,
-                        false => thread::park_timeout(INTERVAL),
-                    }
+                Err(error) => self.wait(error),
+            }
+            self.tell_dropped();
+            while let Some(order) = self.next_order() {
+                if matches!(order, Order::Switch(_)) {
+                    switch = Some(order);
+                    break;
+                }
+                if self.obey(order) {
+                    // A line is whole in another file.
+                    at = self.batch.begin_of_line(at);
                 }
             }
-            let mut is_changed = false;
-            while let Ok(order) = self.orders.try_recv() {
-                is_changed |= !matches!(order, Order::Close(_));
-                self.obey(order);
-            }
-            if is_changed {
-                // A line is whole at a new target.
-                at = self.batch.begin_of_line(at);
+            if switch.is_some() {
+                at = self.finish_line(at);
+                break;
             }
         }
         let lost = self.batch.lines_behind(at);
@@ -182,6 +198,57 @@ impl Writer {
         self.log.note_written(lines);
         self.log.note_lost(lost);
         self.batch.clear();
+        if let Some(order) = switch {
+            self.obey(order);
+        }
+    }
+
+    /// Tries once to write the rest of a line in part. Returns the new position.
+    fn finish_line(&mut self, at: usize) -> usize {
+        let is_begin = self.batch.begin_of_line(at) == at;
+        let sink = self.sink.as_mut().filter(|_| !is_begin);
+        let written = sink.and_then(|sink| sink.write(&self.batch, at).ok());
+        at + written.unwrap_or(0)
+    }
+
+    /// Waits after an error of the target.
+    fn wait(&mut self, error: io::Error) {
+        let Some(sink) = &self.sink else {
+            return;
+        };
+        match error.kind() {
+            io::ErrorKind::Interrupted => return,
+            io::ErrorKind::WouldBlock => {
+                sink.await_room();
+                self.blamed = Some((sink.name(), error));
+                return;
+            }
+            _ => {}
+        }
+        let target = sink.name();
+        if !self.is_failing {
+            self.is_failing = true;
+            tracing::warn!(
+                target, %error,
+                "the access log's target fails: lines wait, then are dropped; make room or start \
+                 the target's reader, or change access_log.target and reload"
+            );
+        }
+        self.blamed = Some((target, error));
+        // A disk may get room again, and a daemon start anew.
+        match self.closing.is_some() {
+            true => self.is_given_up = true,
+            false => thread::park_timeout(INTERVAL),
+        }
+    }
+
+    fn tell_success(&mut self) {
+        if self.is_failing
+            && let Some(sink) = &self.sink
+        {
+            self.is_failing = false;
+            tracing::info!(target = sink.name(), "the access log goes on");
+        }
     }
 
     /// Begins a new file if the next line exceeds the size.
@@ -207,12 +274,14 @@ impl Writer {
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    /// Obeys an order; whether another file is open by SIGUSR1.
+    fn obey(&mut self, order: Order) -> bool {
         match order {
             Order::Switch(change) => self.switch(*change),
-            Order::Reopen => self.reopen(),
+            Order::Reopen => return self.reopen(),
             Order::Close(waiting) => self.closing = Some(waiting),
         }
+        false
     }
 
     fn switch(&mut self, change: AccessChange) {
@@ -233,21 +302,23 @@ impl Writer {
         self.silent = silent;
         self.sink = sink;
         self.rotation_due = Time::ZERO;
+        self.is_failing = false;
     }
 
-    fn reopen(&mut self) {
+    fn reopen(&mut self) -> bool {
         let Some(Sink::File(file)) = &mut self.sink else {
-            return;
+            return false;
         };
         let reopened = file.reopen();
         let path = file.path().display();
-        match reopened {
-            Ok(()) => tracing::info!(%path, "SIGUSR1: the access log is open anew"),
+        match &reopened {
+            Ok(_) => tracing::info!(%path, "SIGUSR1: the access log is open anew"),
             Err(error) => tracing::error!(
                 %path, %error,
                 "SIGUSR1: the access log cannot be opened anew; lines go to the old file"
             ),
         }
+        reopened.unwrap_or(false)
     }
 
     /// Logs the number of dropped lines, at most once a second. Returns the time until a report
@@ -265,12 +336,11 @@ impl Writer {
             return Some(until_due);
         }
         (self.told, self.told_at) = (dropped, Some(now));
-        let error = self.error.take();
+        let (target, error) = self.blamed.take().unzip();
         let error = error.as_ref().map(tracing::field::display);
-        let target = self
-            .sink
-            .as_ref()
-            .map_or_else(|| "nowhere".to_owned(), Sink::name);
+        let present = || self.sink.as_ref().map(Sink::name);
+        let target = target.or_else(present);
+        let target = target.unwrap_or_else(|| "nowhere".to_owned());
         tracing::warn!(
             lines,
             error,
