@@ -14,6 +14,8 @@ ENV CARGO_HOME=/cargo
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY config config
+# The binary has the description of the admin API.
+COPY docs/openapi.json docs/openapi.json
 COPY bench bench
 COPY sim sim
 COPY top top

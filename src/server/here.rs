@@ -93,7 +93,8 @@ pub(super) fn plan_again(
 struct Looks {
     /// Ports in use are mistakes.
     ports: bool,
-    /// The user and the PID file, which a running process keeps.
+    /// The user, the PID file and the logs, which a running process has: a reload looks at what it
+    /// changes.
     process: bool,
     /// How long an address may take to become usable.
     patience: Duration,
@@ -127,9 +128,9 @@ fn look<P>(
         here.errors
             .extend(dashboard::check(&config.dashboard).err());
         here.lanes();
+        here.errors.extend(log::check(&config.log).err());
+        here.errors.extend(AccessSettings::of(config).check().err());
     }
-    here.errors.extend(log::check(&config.log).err());
-    here.errors.extend(AccessSettings::of(config).check().err());
     here.listeners(looks.ports);
     here.upstreams();
     here.loops();

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process;
 
 use super::error::ServerError;
-use crate::config::Process;
+use crate::config::{AccessTarget, Config, LogTarget, Process};
 use crate::sys::{self, Account, NoAccount, OsSocket};
 
 /// A process ID, a line end, and room.
@@ -79,6 +79,25 @@ pub(super) fn change_account<'s>(
     let (user, group) = (&process.user, &process.group);
     tracing::info!(user, group, "changed the user of the process");
     Ok(())
+}
+
+/// Creates the missing files of both logs for the later user of the process, who opens them again
+/// at a rotation. Whatever fails is told later: by the checks, or by the opening of the file.
+pub(super) fn create_logs(config: &Config) {
+    let Ok(Some(account)) = account(&config.process) else {
+        return;
+    };
+    let of_process = match &config.log.target {
+        LogTarget::File(path) => Some(path),
+        LogTarget::StandardError => None,
+    };
+    let of_sessions = match &config.access_log.target {
+        Some(AccessTarget::File(path)) => Some(path),
+        _ => None,
+    };
+    for path in of_process.into_iter().chain(of_sessions) {
+        drop(account.create(path));
+    }
 }
 
 /// The file with the process ID. Its drop removes the file, or empties the file where the new user

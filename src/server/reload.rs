@@ -19,6 +19,7 @@ use super::error::ServerError;
 use super::here;
 use super::in_service::{InService, Prepared};
 use super::inherited::Given;
+use super::log;
 use super::log_control::{LogChange, LogControl};
 use super::point::Steps;
 use super::sandbox::Sandbox;
@@ -261,6 +262,14 @@ impl Reloads {
     fn plan(&self, config: &Config) -> Result<Changeable, ServerError> {
         let lanes = self.service.lanes();
         let (changeable, warnings) = here::plan_again(config, lanes, &self.given)?;
+        // The present targets may have a passing fault, which is no reason to refuse other changes.
+        if config.log != self.config.log {
+            log::check(&config.log)?;
+        }
+        let (present, next) = (AccessSettings::of(&self.config), AccessSettings::of(config));
+        if !next.has_target_of(&present) {
+            next.check()?;
+        }
         for warning in warnings {
             tracing::warn!(at = warning.place(), "{}", warning.text());
         }

@@ -22,7 +22,7 @@ use super::log::{self, LogEnd};
 use super::log_control::LogControl;
 use super::memory::arenas;
 use super::plan::{Fixed, Plan};
-use super::process::{PidFile, change_account};
+use super::process::{PidFile, change_account, create_logs};
 use super::reached::Reached;
 use super::reload::{Next, Origin, Reloads};
 use super::sandbox::Sandbox;
@@ -110,6 +110,7 @@ fn prepare(config: &Config) -> Result<(Inherited, Option<LogEnd>), ServerError> 
     if let Some(arenas) = arenas(&inherited.given().memory) {
         sys::limit_arenas(arenas);
     }
+    create_logs(config);
     let log = log::start(&config.log, system(NO_THREAD)).map_err(|error| error.placed(config))?;
     Ok((inherited, log))
 }

@@ -137,6 +137,20 @@ impl Account {
         chown(path, self.user, self.group)
     }
 
+    /// Creates a file to append to, which belongs to the account. An existing file stays as it is.
+    ///
+    /// # Errors
+    /// What open(2) and fchown(2) say; `AlreadyExists` for an existing file.
+    pub(crate) fn create(&self, path: &Path) -> io::Result<()> {
+        let mut options = File::options();
+        let file = options
+            .append(true)
+            .create_new(true)
+            .mode(0o640)
+            .open(path)?;
+        fchown(file, self.user, self.group)
+    }
+
     /// Makes this user the owner of a socket. Linux lets sockets share a port only if they have the
     /// same owner, and later sockets are this user's.
     ///

@@ -1,9 +1,10 @@
 //! `log.target` as a file: rotation by a rename and SIGUSR1, files that cannot be opened, and what
 //! standard error is told.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::{Directory, Server, corelane, echo, on_both, ping, runtime, until};
 
@@ -120,5 +121,62 @@ fn a_start_that_fails_is_on_standard_error_too() {
         assert_eq!(server.wait(), Some(2));
         let said = fs::read_to_string(&path).unwrap();
         assert_eq!(lines(&said, "none-such"), 1, "{said}");
+    });
+}
+
+/// The later user opens the files again: at a rotation, and at a reload that names others.
+#[test]
+fn new_files_belong_to_the_user_of_the_process() {
+    let directory = Directory::new();
+    // Only root gives files away.
+    if fs::metadata(&directory.0).unwrap().uid() != 0 {
+        return;
+    }
+    let folder = directory.0.join("logs");
+    fs::create_dir(&folder).unwrap();
+    chown(&folder, Some(65533), Some(65532)).unwrap();
+    let [log, access] = ["log", "access"].map(|name| folder.join(name));
+    let present = folder.join("present");
+    fs::write(&present, "").unwrap();
+    let config = |idle: &str| {
+        format!(
+            "[process]\nuser = \"65533\"\ngroup = \"65532\"\n[log]\ntarget = {log:?}\n\
+             [access_log]\ntarget = {access:?}\n{}timeouts.idle = \"{idle}\"\n",
+            echo()
+        )
+    };
+    let server = Server::spawn(corelane(), &config("1h"));
+    await_line(&log, "ready");
+    let owner = |path: &Path| fs::metadata(path).map(|of| (of.uid(), of.gid())).unwrap();
+    assert_eq!(
+        (owner(&log), owner(&access)),
+        ((65533, 65532), (65533, 65532))
+    );
+    assert_eq!(owner(&present), (0, 0), "an existing file stays as it is");
+    server.write_config(&config("2h"));
+    server.signal("HUP");
+    let said = await_line(&log, "reloaded ");
+    assert!(!said.contains("not reloaded"), "{said}");
+}
+
+/// A reader that is away is no mistake of the new configuration.
+#[test]
+fn a_fault_of_a_present_target_refuses_no_other_change() {
+    on_both(|poller| {
+        let directory = Directory::new();
+        let path = directory.0.join("pipe");
+        let made = Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let mut reader = OpenOptions::new();
+        let reader = reader.read(true).custom_flags(libc::O_NONBLOCK);
+        let reader = reader.open(&path).unwrap();
+        let config = |idle: &str| {
+            let table = format!("[access_log]\ntarget = {path:?}\n");
+            runtime(poller, 1) + &table + &echo() + &format!("timeouts.idle = \"{idle}\"\n")
+        };
+        let mut server = Server::start(&config("1h"));
+        drop(reader);
+        let line = server.reload(&config("2h"));
+        assert!(line.contains("generation=1"), "{line}");
     });
 }

@@ -39,6 +39,12 @@ impl AccessSettings {
         }
     }
 
+    /// Whether both have the same target.
+    pub(in crate::server) fn has_target_of(&self, other: &Self) -> bool {
+        self.table.target == other.table.target
+            && self.table.syslog_socket == other.table.syslog_socket
+    }
+
     /// Whether the target could be opened; creates nothing.
     pub(in crate::server) fn check(&self) -> Result<(), ServerError> {
         match &self.table.target {
