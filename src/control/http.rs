@@ -23,6 +23,7 @@ use super::metrics::Format;
 use super::parts::Limits;
 use super::refusal::Refusal;
 use super::route::Route;
+use super::seat::Seat;
 use super::view::State;
 use crate::sys::local::LocalPeer;
 
@@ -71,17 +72,22 @@ impl Extra {
     }
 }
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until the connection ends or the time is over.
+/// Serves a request of `/healthz`, `/readyz` or `/metrics`. Each connection has one: an idle client
+/// holds no place.
 pub(super) async fn serve_health(
     answering: Arc<Answering>,
+    seat: Arc<Seat>,
     io: impl AsyncRead + AsyncWrite + Unpin,
 ) {
     let limits = answering.parts().limits;
     let service = service_fn(|request: Request<Incoming>| {
-        let answering = Arc::clone(&answering);
-        async move { Ok::<_, Infallible>(health(&answering, &request).await) }
+        let (answering, seat) = (Arc::clone(&answering), Arc::clone(&seat));
+        async move { Ok::<_, Infallible>(seat.answer(health(&answering, &request)).await) }
     });
-    let connection = builder(&limits).serve_connection(TokioIo::new(io), service);
+    let mut http = builder(&limits);
+    let connection = http
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(io), service);
     _ = timeout(limits.connection, connection).await;
 }
 

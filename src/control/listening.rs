@@ -4,23 +4,25 @@
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::answering::Answering;
 use super::dashboard::serve_dashboard;
 use super::http::{serve_admin, serve_health};
 use super::orders::{Order, obey};
 use super::reserve::Reserve;
+use super::seat::{Seat, Seated};
 use crate::runtime::{LogInterval, both};
 use crate::sys;
 use crate::sys::local::{LocalAccepting, TcpAccepting, local_peer};
 
-/// The pause after a failed accept with an empty reserve.
+/// The pause after a failed accept with an empty reserve, and the longest wait for a place that a
+/// connection gives up.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts on the sockets of the control plane and obeys the main thread, for ever.
@@ -81,11 +83,14 @@ async fn accept_admin(answering: &Arc<Answering>, socket: LocalAccepting) {
 async fn accept_health(answering: &Arc<Answering>, socket: TcpAccepting) {
     let limits = answering.parts().limits;
     let accepting = Accepting::new(limits.health_connections, 1);
+    let mut seats = Seats::new("control.tcp");
     loop {
-        let (place, (stream, _)) = accepting.next(|| socket.accept()).await;
+        let (place, seat, (stream, _)) = seats.next(&accepting, || socket.accept()).await;
         let answering = Arc::clone(answering);
         tokio::spawn(async move {
-            serve_health(answering, stream).await;
+            let stream = Seated::new(stream, Arc::clone(&seat), limits.write);
+            seat.serve(serve_health(answering, Arc::clone(&seat), stream))
+                .await;
             drop(place);
         });
     }
@@ -95,13 +100,77 @@ async fn accept_health(answering: &Arc<Answering>, socket: TcpAccepting) {
 async fn accept_dashboard(answering: &Arc<Answering>, socket: TcpAccepting) {
     let limits = answering.parts().limits;
     let accepting = Accepting::new(limits.dashboard_connections, 1);
+    let mut seats = Seats::new("dashboard.bind");
     loop {
-        let (place, (stream, peer)) = accepting.next(|| socket.accept()).await;
+        let (place, seat, (stream, peer)) = seats.next(&accepting, || socket.accept()).await;
         let answering = Arc::clone(answering);
         tokio::spawn(async move {
-            serve_dashboard(answering, peer, stream).await;
+            let stream = Seated::new(stream, Arc::clone(&seat), limits.write);
+            seat.serve(serve_dashboard(answering, Arc::clone(&seat), peer, stream))
+                .await;
             drop(place);
         });
+    }
+}
+
+/// The connections of a TCP socket. A new connection gets the place of an idle one.
+struct Seats {
+    /// The configuration's name of the socket.
+    socket: &'static str,
+    taken: Vec<Weak<Seat>>,
+    full: LogInterval,
+}
+
+impl Seats {
+    fn new(socket: &'static str) -> Self {
+        Self {
+            socket,
+            taken: Vec::new(),
+            full: LogInterval::default(),
+        }
+    }
+
+    /// The next connection. It is accepted before there is a place, to know that one is wanted.
+    async fn next<S, F>(
+        &mut self,
+        accepting: &Accepting,
+        accept: impl Fn() -> F,
+    ) -> (Place, Arc<Seat>, S)
+    where
+        F: Future<Output = io::Result<S>>,
+    {
+        let stream = accepting.stream(accept).await;
+        let seat = Arc::new(Seat::new());
+        let place = loop {
+            // Places are given back by tasks of this thread: the first may be free by now.
+            if let Ok(place) = timeout(Duration::ZERO, accepting.place()).await {
+                break place;
+            }
+            self.make_room();
+            if let Ok(place) = timeout(PAUSE, accepting.place()).await {
+                break place;
+            }
+        };
+        self.taken.retain(|taken| taken.strong_count() > 0);
+        self.taken.push(Arc::downgrade(&seat));
+        (place, seat, stream)
+    }
+
+    /// Ends the connection that is idle, or does not read, for the longest time.
+    fn make_room(&self) {
+        let taken = self.taken.iter().filter_map(Weak::upgrade);
+        let idle = taken.filter_map(|seat| Some((seat.idle_since()?, seat)));
+        if let Some((_, seat)) = idle.min_by_key(|(since, _)| *since) {
+            seat.leave();
+        }
+        if let Some(times) = self.full.note(sys::now()) {
+            tracing::warn!(
+                places = self.taken.len(),
+                times,
+                "{}: all places are taken; the connection that is idle the longest gives way",
+                self.socket
+            );
+        }
     }
 }
 
@@ -138,18 +207,27 @@ impl Accepting {
     where
         F: Future<Output = io::Result<S>>,
     {
+        let place = self.place().await;
+        (place, self.stream(accept).await)
+    }
+
+    /// A place, once there is one.
+    async fn place(&self) -> Place {
         let permit = Arc::clone(&self.places).acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
+        Place {
+            reserve: Arc::clone(&self.reserve),
+            _permit: permit.expect("the semaphore is never closed"),
+        }
+    }
+
+    /// Accepts, for as long as it takes.
+    async fn stream<S, F>(&self, accept: impl Fn() -> F) -> S
+    where
+        F: Future<Output = io::Result<S>>,
+    {
         loop {
             let error = match accept().await {
-                Ok(stream) => {
-                    let reserve = Arc::clone(&self.reserve);
-                    let place = Place {
-                        reserve,
-                        _permit: permit,
-                    };
-                    return (place, stream);
-                }
+                Ok(stream) => return stream,
                 Err(error) => error,
             };
             if sys::is_out_of_resources(&error) && give_up(&self.reserve) {

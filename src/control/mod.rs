@@ -31,6 +31,7 @@ mod removed;
 mod reply;
 mod reserve;
 mod route;
+mod seat;
 mod stats_view;
 #[cfg(test)]
 mod tests;

@@ -59,9 +59,9 @@ impl fmt::Debug for Parts {
 pub(crate) struct Limits {
     /// Connections of the admin API at a time. Further connections wait in the backlog.
     pub(crate) connections: usize,
-    /// The same for health checks.
+    /// The same for health checks. A further connection gets the place of an idle one.
     pub(crate) health_connections: usize,
-    /// The same for the dashboard, whose connections have one request each.
+    /// The same for the dashboard.
     pub(crate) dashboard_connections: usize,
     /// For a request's header, also between two requests of a connection.
     pub(crate) header: Duration,
@@ -71,6 +71,8 @@ pub(crate) struct Limits {
     pub(crate) answer: Duration,
     /// For a connection in all: the most for a client without a read.
     pub(crate) connection: Duration,
+    /// For a client that takes nothing of an answer of a TCP port.
+    pub(crate) write: Duration,
     pub(crate) header_bytes: usize,
     pub(crate) body_bytes: usize,
     /// Descriptors kept for connections while the process has none left.
@@ -80,14 +82,15 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // With the sockets and the reserve some 63 descriptors, of the 64 kept by the plan.
+            // With the sockets and the reserve some 93 descriptors, of the 96 kept by the plan.
             connections: 32,
-            health_connections: 8,
-            dashboard_connections: 4,
+            health_connections: 32,
+            dashboard_connections: 8,
             header: Duration::from_secs(5),
             body: Duration::from_secs(5),
             answer: Duration::from_secs(10),
             connection: Duration::from_secs(60),
+            write: Duration::from_secs(5),
             header_bytes: 16 << 10,
             body_bytes: 64 << 10,
             reserve: 4,

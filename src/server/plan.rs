@@ -16,7 +16,7 @@ use crate::sys::{self, MemoryLimits};
 
 /// Descriptors kept back: standard streams, configuration and log files, connections to the
 /// control plane.
-const SPARE_DESCRIPTORS: usize = 64;
+const SPARE_DESCRIPTORS: usize = 96;
 /// Descriptors of a lane besides its listeners: ring or epoll, and the notifier.
 const LANE_DESCRIPTORS: usize = 3;
 /// Buffers that a poller fills for one direction before a cancel reaches the kernel, on average.

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use crate::support::{
-    PATIENCE, Server, accept, connect, dead_address, echo, expect_pattern, listener, on_both,
+    PATIENCE, Server, accept, connect, dead_address, echo, expect_pattern, listener, now, on_both,
     patient, pattern, ping, proxy, reset, runtime, until,
 };
 
@@ -282,4 +283,49 @@ fn counters_are_the_sums_of_the_records() {
             "corelane_endpoint_failing{{upstream=\"up\",endpoint=\"{endpoint}\"}}"
         )));
     });
+}
+
+#[test]
+fn clients_that_hold_connections_stop_no_health_check() {
+    let mut one = Scraped::start(&echo());
+    let held: Vec<TcpStream> = (0..200)
+        .map(|index| {
+            let mut stream = connect(one.port);
+            if index % 2 == 0 {
+                // Asks often, and never reads. The server may have ended the connection.
+                let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+                _ = stream.write_all(request.as_bytes());
+            }
+            stream
+        })
+        .collect();
+    let begin = now();
+    assert!(!one.rows().is_empty());
+    // Before any held connection ends by its own deadline.
+    assert!(
+        begin.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begin.elapsed()
+    );
+    drop(held);
+    one.server.read_log();
+    let full = |line: &&String| line.contains("control.tcp: all places are taken");
+    assert!(
+        one.server.log.iter().any(|line| full(&line)),
+        "{:?}",
+        one.server.log
+    );
+}
+
+#[test]
+fn a_connection_has_one_health_check() {
+    let one = Scraped::start(&echo());
+    let mut stream = connect(one.port);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("connection: close"), "{answer}");
 }

@@ -18,20 +18,23 @@ use tokio::time::timeout;
 
 use super::answering::Answering;
 use super::http::{builder, refused};
+use super::seat::Seat;
 
 /// Serves a request of a browser. Each connection has one, so that few connections serve many
 /// pages.
 pub(super) async fn serve_dashboard(
     answering: Arc<Answering>,
+    seat: Arc<Seat>,
     peer: SocketAddr,
     io: impl AsyncRead + AsyncWrite + Unpin,
 ) {
     let limits = answering.parts().limits;
     let service = service_fn(|request| {
-        let answering = Arc::clone(&answering);
+        let (answering, seat) = (Arc::clone(&answering), Arc::clone(&seat));
         async move {
             let nonce = guard::nonce();
-            let answer = routes::answer(&answering, peer, request, &nonce).await;
+            let answer = routes::answer(&answering, peer, request, &nonce);
+            let answer = seat.answer(answer).await;
             let answer = answer.unwrap_or_else(|refusal| refused(&refusal));
             Ok::<_, Infallible>(guard::secured(answer, &nonce))
         }
