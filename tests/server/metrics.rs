@@ -255,7 +255,7 @@ fn counters_are_the_sums_of_the_records() {
         // Without the endpoint, and with one that refuses.
         one.server.reload(&config("new", &[dead]));
         // The reset may come before the connect returns.
-        drop(std::net::TcpStream::connect(one.server.address("new")));
+        drop(TcpStream::connect(one.server.address("new")));
         let refused = format!(
             "corelane_endpoint_connect_failures_total{{upstream=\"up\",endpoint=\"{dead}\",\
              reason=\"connect_refused\"}}"
