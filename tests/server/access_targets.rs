@@ -2,16 +2,15 @@
 //! the same, lines stay whole, and lost lines are counted.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
 
 use crate::access::{all_dropped, await_lines, objects, sessions, table, text_of, to_file};
+use crate::log_file::named_pipe;
 use crate::support::{Directory, PATIENCE, Server, corelane, echo, on_both, ping, runtime, until};
 
 /// More sessions than the rings of two lanes and a full pipe have room for lines.
@@ -23,16 +22,7 @@ fn a_stuck_reader_holds_nobody_up_and_learns_what_it_missed() {
     on_both(|poller| {
         let directory = Directory::new();
         let path = directory.0.join("pipe");
-        assert!(
-            Command::new("mkfifo")
-                .arg(&path)
-                .status()
-                .unwrap()
-                .success()
-        );
-        let mut reader = OpenOptions::new();
-        let reader = reader.read(true).custom_flags(libc::O_NONBLOCK).open(&path);
-        let mut reader = reader.unwrap();
+        let mut reader = named_pipe(&path);
         let config = runtime(poller, 2) + &table(&to_file(&path)) + &echo();
         let mut server = Server::start(&config);
         let lasting = server.connect();
@@ -81,19 +71,7 @@ fn a_stuck_reader_does_not_hold_up_a_stop() {
     on_both(|poller| {
         let directory = Directory::new();
         let path = directory.0.join("pipe");
-        assert!(
-            Command::new("mkfifo")
-                .arg(&path)
-                .status()
-                .unwrap()
-                .success()
-        );
-        let mut reader = OpenOptions::new();
-        let _reader = reader
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(&path)
-            .unwrap();
+        let _reader = named_pipe(&path);
         let config = runtime(poller, 1) + &table(&to_file(&path)) + &echo();
         let mut server = Server::start(&config);
         sessions(server.address("echo"), 1000);

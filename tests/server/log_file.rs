@@ -1,12 +1,21 @@
 //! `log.target` as a file: rotation by a rename and SIGUSR1, files that cannot be opened, and what
 //! standard error is told.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::{Directory, Server, corelane, echo, on_both, ping, runtime, until};
+
+/// A new named pipe, and its reading end.
+pub(crate) fn named_pipe(path: &Path) -> File {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+    let mut reader = OpenOptions::new();
+    let reader = reader.read(true).custom_flags(libc::O_NONBLOCK);
+    reader.open(path).unwrap()
+}
 
 fn config(poller: &str, target: &Path) -> String {
     let target = target.display();
@@ -165,11 +174,7 @@ fn a_fault_of_a_present_target_refuses_no_other_change() {
     on_both(|poller| {
         let directory = Directory::new();
         let path = directory.0.join("pipe");
-        let made = Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(made.success());
-        let mut reader = OpenOptions::new();
-        let reader = reader.read(true).custom_flags(libc::O_NONBLOCK);
-        let reader = reader.open(&path).unwrap();
+        let reader = named_pipe(&path);
         let config = |idle: &str| {
             let table = format!("[access_log]\ntarget = {path:?}\n");
             runtime(poller, 1) + &table + &echo() + &format!("timeouts.idle = \"{idle}\"\n")

@@ -303,6 +303,10 @@ impl Writer {
         self.sink = sink;
         self.rotation_due = Time::ZERO;
         self.is_failing = false;
+        if self.log.dropped() == self.told {
+            // The target before has cost no line.
+            self.blamed = None;
+        }
     }
 
     fn reopen(&mut self) -> bool {
