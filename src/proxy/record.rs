@@ -172,9 +172,9 @@ impl Record {
         }
     }
 
-    /// Bytes of the endpoint may have gone to the client.
-    pub(super) fn note_first_byte(&mut self) {
-        if self.first_byte_us == UNCONNECTED && self.to_client > 0 {
+    /// Bytes of the endpoint may have gone to the client, or go at the end of this turn.
+    pub(super) fn note_first_byte(&mut self, is_sending: bool) {
+        if self.first_byte_us == UNCONNECTED && (is_sending || self.to_client > 0) {
             self.first_byte_us = self.age_us();
             let first_byte = self.first_byte_us.into();
             self.listener_context().stats.first_byte.record(first_byte);

@@ -170,7 +170,7 @@ impl<F: Far> Relay<F> {
                     session.moved = &mut self.record.to_client;
                     down.step(upstream, &self.client, session);
                     let ended = self.up.ended && down.ended;
-                    self.record.note_first_byte();
+                    self.record.note_first_byte(down.sending);
                     ended
                 }
             };

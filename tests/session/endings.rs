@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
 
 use crate::rig::{Rig, drain, queues};
-use crate::support::{End, accept, expect_pattern, fill, on_both, pattern, reset, signal, until};
+use crate::support::{
+    End, accept, expect_pattern, fill, now, on_both, pattern, reset, signal, until,
+};
 
 /// More than a client with a small buffer takes, less than a socket's send buffer.
 const REPLY: usize = 300_000;
@@ -257,4 +260,31 @@ fn cut(rig: &mut Rig, read: usize, end: &str) {
     let least = read + waiting;
     assert!(counted >= least, "{counted} counted, {least} at the client");
     assert!(counted <= sent, "{counted} counted, {sent} sent");
+}
+
+/// The first byte counts when it leaves for the client. A lane without other work sleeps behind a
+/// send, and learns of its success much later.
+#[test]
+fn the_first_byte_counts_when_it_leaves() {
+    on_both(|poller| {
+        let mut rig = Rig::new(poller);
+        let began = now();
+        let (mut client, mut upstream) = rig.pair();
+        client.write_all(b"question").unwrap();
+        upstream.read_exact(&mut [0; 8]).unwrap();
+        upstream.write_all(b"answer").unwrap();
+        client.read_exact(&mut [0; 6]).unwrap();
+        let arrived = began.elapsed();
+        // Nothing happens, for much longer than all before.
+        while began.elapsed() < arrived * 10 {
+            thread::yield_now();
+        }
+        let address = client.local_addr().unwrap();
+        reset(client);
+        let record = rig.record(address);
+        record.assert_bytes(8, 6);
+        let (first_byte, total) = (record.number("first_byte_us"), record.number("total_us"));
+        assert!(first_byte < total / 2, "{arrived:?}: {record:?}");
+        rig.stop();
+    });
 }
