@@ -184,11 +184,12 @@ fn serve(
     first.listen().map_err(|error| error.placed(config))?;
     server.switch(first);
     server.await_switch()?;
-    announce(&fixed, &server.reloads.service, &pollers);
-    server.report_to(ServiceReports::from_environment());
     let reached = start_watching(&mut server, fixed.options.pool.buffers_max, stacks);
     let mut reached = reached.map_err(system(NO_THREAD))?;
+    // Who waits for the readiness finds the process as it stays: its threads and descriptors.
     server.reloads.sandbox.close();
+    announce(&fixed, &server.reloads.service, &pollers);
+    server.report_to(ServiceReports::from_environment());
     let signal = server.serve()?;
     server.reloads.service.remove_files();
     let drained = server.drain(signal);
