@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use serde::Serialize;
 
 use super::ask::Ask;
@@ -11,7 +12,7 @@ use super::endpoint_change::{AdminState, EndpointAsk};
 use super::ends::{EndAsk, Spreads, end_now, end_sessions};
 use super::filter::{Filter, read, unknown_key};
 use super::lanes::{Found, Lane, ToLane};
-use super::metrics::{self, Families, Format, LaneFacts};
+use super::metrics::{Families, Format, LaneFacts, Pages};
 use super::parts::Parts;
 use super::refusal::Refusal;
 use super::reload_view::ReloadView;
@@ -36,6 +37,7 @@ pub(super) struct Answering {
     asking: Arc<Asking>,
     spreads: Spreads,
     recordings: Recordings,
+    pages: Pages,
     refused_actions: LogInterval,
 }
 
@@ -52,6 +54,7 @@ impl Answering {
             asking: Arc::new(Asking(parts)),
             spreads: Spreads::default(),
             recordings: Recordings::default(),
+            pages: Pages::default(),
             refused_actions: LogInterval::default(),
         }
     }
@@ -75,7 +78,7 @@ impl Answering {
     }
 
     /// The JSON of an answer.
-    pub(super) async fn json(&self, route: Route, pairs: &Pairs) -> Result<Vec<u8>, Refusal> {
+    pub(super) async fn json(&self, route: Route, pairs: &Pairs) -> Result<Bytes, Refusal> {
         self.answer(route, pairs, Format::Prometheus).await
     }
 
@@ -93,11 +96,11 @@ impl Answering {
         route: Route,
         pairs: &Pairs,
         format: Format,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Bytes, Refusal> {
         if route != Route::Sessions && !matches!(route, Route::Session(_) | Route::EndSession(_)) {
             no_keys(&pairs.query)?;
         }
-        match route {
+        let json = match route {
             Route::Status => {
                 let process = self.asking.process().await?;
                 json(&StatusView::new(process, &self.parts().lanes))
@@ -129,31 +132,34 @@ impl Answering {
                 level: (self.parts().log_level)(),
             }),
             Route::SetLog => json(&self.set_log(&pairs.body)?),
-            Route::Metrics => self.metrics(format).await,
+            Route::Metrics => return self.metrics(format).await,
             Route::Trace => {
                 let ask = TraceAsk::read(&pairs.body)?;
                 self.recordings.record(&self.asking, ask).await
             }
-            Route::OpenApi => Ok(OPEN_API.into()),
-        }
+            Route::OpenApi => return Ok(OPEN_API.into()),
+        };
+        json.map(Bytes::from)
     }
 
-    /// A page of metrics.
-    pub(super) async fn metrics(&self, format: Format) -> Result<Vec<u8>, Refusal> {
+    /// A page of metrics, whose facts are no older than the call.
+    pub(super) async fn metrics(&self, format: Format) -> Result<Bytes, Refusal> {
+        self.pages.page(format, || self.families()).await
+    }
+
+    async fn families(&self) -> Result<Families, Refusal> {
         let facts = self.asking.ask(Ask::Metrics).await?;
-        let lane = |lane: &Lane| LaneFacts {
+        let lane = |(index, lane): (usize, &Lane)| LaneFacts {
+            index,
             stats: Arc::clone(&lane.stats),
             buffers_max: lane.buffers_max,
             cpu_ns: nanos((lane.busy)()),
         };
-        let families = Families {
+        Ok(Families {
             facts,
-            lanes: self.parts().lanes.iter().map(lane).collect(),
+            lanes: self.parts().lanes.iter().enumerate().map(lane).collect(),
             listen_overflows: sys::listen_overflows(),
-        };
-        let page = metrics::write(families, format);
-        let page = page.map_err(|error| Refusal::conflict(error.to_string()))?;
-        Ok(page.into_bytes())
+        })
     }
 
     async fn sessions(&self, query: &[(String, String)]) -> Result<PageView, Refusal> {
@@ -345,7 +351,11 @@ fn no_keys(query: &[(String, String)]) -> Result<(), Refusal> {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>, Refusal> {
+/// A line of JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>, Refusal> {
     // Views have neither maps with keys of further types nor failing serializers.
-    serde_json::to_vec(value).map_err(|error| Refusal::conflict(error.to_string()))
+    let failed = |error: serde_json::Error| Refusal::conflict(error.to_string());
+    let mut line = serde_json::to_vec(value).map_err(failed)?;
+    line.push(b'\n');
+    Ok(line)
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
@@ -18,11 +18,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::access::Level;
-use super::answering::{Answering, Pairs};
+use super::answering::{Answering, Pairs, json};
+use super::body::Pieces;
 use super::metrics::Format;
 use super::parts::Limits;
 use super::refusal::Refusal;
-use super::route::Route;
+use super::route::{Route, as_get};
 use super::seat::Seat;
 use super::view::State;
 use crate::sys::local::LocalPeer;
@@ -110,7 +111,7 @@ async fn admin(
     peer: LocalPeer,
     request: Request<Incoming>,
     extra: &Extra,
-) -> Result<Response<Full<Bytes>>, Refusal> {
+) -> Result<Response<Pieces>, Refusal> {
     refuse_browsers(request.headers())?;
     let route = Route::find(request.method(), request.uri().path())?;
     answering.parts().access.check(peer, route.level()).inspect_err(|refusal| {
@@ -223,8 +224,8 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-async fn health(answering: &Answering, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let text = |status, text: &str| response(status, "text/plain", format!("{text}\n").into());
+async fn health(answering: &Answering, request: &Request<Incoming>) -> Response<Pieces> {
+    let text = |status, text: &str| response(status, "text/plain", format!("{text}\n"));
     let path = request.uri().path();
     if !["/healthz", "/readyz", "/metrics"].contains(&path) {
         return text(
@@ -232,7 +233,7 @@ async fn health(answering: &Answering, request: &Request<Incoming>) -> Response<
             "there are /healthz, /readyz and /metrics",
         );
     }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+    if as_get(request.method()) != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "this path has GET");
     }
     let unwell = |why: &str| text(StatusCode::SERVICE_UNAVAILABLE, why);
@@ -256,8 +257,8 @@ async fn health(answering: &Answering, request: &Request<Incoming>) -> Response<
     }
 }
 
-pub(super) fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
-    let body = serde_json::to_vec(&refusal.body()).unwrap_or_default();
+pub(super) fn refused(refusal: &Refusal) -> Response<Pieces> {
+    let body = json(&refusal.body()).unwrap_or_default();
     let mut answer = response(refusal.status, "application/json", body);
     let allow = refusal.allow.as_deref().map(HeaderValue::from_str);
     if let Some(Ok(allow)) = allow {
@@ -266,15 +267,13 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
     answer
 }
 
+/// An answer. A body of JSON or text ends with a line feed.
 pub(super) fn response(
     status: StatusCode,
     kind: &'static str,
-    mut body: Vec<u8>,
-) -> Response<Full<Bytes>> {
-    if kind == "application/json" {
-        body.push(b'\n');
-    }
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    body: impl Into<Bytes>,
+) -> Response<Pieces> {
+    let mut answer = Response::new(Pieces::new(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

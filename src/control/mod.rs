@@ -14,6 +14,7 @@ mod access;
 mod answering;
 mod ask;
 mod asking;
+mod body;
 mod dashboard;
 mod endpoint_change;
 mod ends;

@@ -97,7 +97,10 @@ impl Route {
     }
 
     /// The route of a request.
+    ///
+    /// HEAD is GET here: hyper leaves out the body of the answer (RFC 9110, 9.3.2).
     pub(super) fn find(method: &Method, path: &str) -> Result<Self, Refusal> {
+        let method = as_get(method);
         let of_path = |route: &Self| route.has_path(path);
         let mut found = Self::ALL.iter().filter(|route| of_path(route)).peekable();
         if found.peek().is_none() {
@@ -105,8 +108,10 @@ impl Route {
                 "there is no {path:?}; /v1/openapi.json describes what there is"
             )));
         }
-        let Some(route) = found.clone().find(|route| route.line().0 == *method) else {
-            let methods: Vec<String> = found.map(|route| route.line().0.to_string()).collect();
+        let Some(route) = found.clone().find(|route| route.line().0 == method) else {
+            let methods: Vec<String> = found
+                .map(|route| with_head(&route.line().0).to_owned())
+                .collect();
             return Err(Refusal::method(methods.join(", ")));
         };
         let id = || {
@@ -132,6 +137,22 @@ impl Route {
     }
 }
 
+/// The method whose answer a request gets.
+pub(super) fn as_get(method: &Method) -> Method {
+    match *method {
+        Method::HEAD => Method::GET,
+        _ => method.clone(),
+    }
+}
+
+/// The value of an `Allow` header.
+pub(super) fn with_head(method: &Method) -> &str {
+    match *method {
+        Method::GET => "GET, HEAD",
+        _ => method.as_str(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use hyper::{Method, StatusCode};
@@ -147,6 +168,9 @@ mod tests {
             assert_eq!(found, Ok(route));
             assert_eq!(route.level() == Level::Read, method == Method::GET);
         }
+        assert_eq!(Route::find(&Method::HEAD, "/v1/status"), Ok(Route::Status));
+        let unsafe_head = Route::find(&Method::HEAD, "/v1/stop").unwrap_err();
+        assert_eq!(unsafe_head.allow.as_deref(), Some("POST"));
         assert_eq!(
             Route::find(&Method::DELETE, "/v1/sessions/77"),
             Ok(Route::EndSession(77))
@@ -157,7 +181,7 @@ mod tests {
     fn wrong_lines_say_what_is_right() {
         let refused = |method, path| Route::find(&method, path).unwrap_err();
         let wrong_method = refused(Method::DELETE, "/v1/log");
-        assert_eq!(wrong_method.allow.as_deref(), Some("GET, PUT"));
+        assert_eq!(wrong_method.allow.as_deref(), Some("GET, HEAD, PUT"));
         assert_eq!(
             refused(Method::GET, "/v1/sessions/end").allow.as_deref(),
             Some("POST")

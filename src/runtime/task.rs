@@ -38,7 +38,7 @@ pub(super) trait Schedule: Send + Sync + Sized + 'static {
 #[derive(Debug)]
 pub(super) struct Task<L: 'static>(NonNull<Header<L>>);
 
-/// Distinguishes tasks, as long as they are alive.
+/// Distinguishes living tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TaskId(NonNull<()>);
 
@@ -46,7 +46,7 @@ pub(super) struct TaskId(NonNull<()>);
 struct Header<L: 'static> {
     /// How many references there are, in units of [`REFERENCE`], and the two bits below.
     state: AtomicU32,
-    /// Where the lane keeps it. Used by the lane only.
+    /// The place in the lane's table. Used by the lane only.
     slot: Cell<u32>,
     name: TaskName,
     /// The id of a session, 0 for a task in the background. In the header for the watchdog, which
@@ -78,7 +78,7 @@ struct SessionVtable<L: 'static> {
     ask_to_end: unsafe fn(NonNull<Header<L>>, EndRequest),
 }
 
-/// The allocation. `repr(C)`: a pointer to it is one to its header.
+/// The allocation. `repr(C)`: a pointer to the task is a pointer to the header.
 #[repr(C)]
 struct Whole<L: 'static, F> {
     header: Header<L>,
@@ -178,7 +178,7 @@ impl<L> Task<L> {
         session.filter(|_| !is_done)
     }
 
-    /// Drops the future, if that has not happened. Only its lane may.
+    /// Drops the future, if not done yet. Only the task's lane may.
     pub(super) fn drop_future(&self) {
         if self.header().state.fetch_or(DONE, Relaxed) & DONE == 0 {
             // SAFETY: the flag lets this happen once, and no poll follows.
@@ -190,7 +190,7 @@ impl<L> Task<L> {
         self.header().name
     }
 
-    /// The session that the task is; `None` for a task in the background.
+    /// The session of the task; `None` for a task in the background.
     pub(super) fn session_id(&self) -> Option<SessionId> {
         let id = self.header().session;
         (id > 0).then_some(SessionId(id))
@@ -204,12 +204,12 @@ impl<L> Task<L> {
         self.header().slot.set(slot);
     }
 
-    /// Claims the right to queue the task; `false` when it is queued already.
+    /// Claims the right to queue the task; `false` for a queued task.
     pub(super) fn claim(&self) -> bool {
         self.header().state.fetch_or(SCHEDULED, AcqRel) & SCHEDULED == 0
     }
 
-    /// Whether it is the one that is polled with this context.
+    /// Whether a poll of the task has this context.
     pub(super) fn is_polled_with(&self, context: &Context<'_>) -> bool {
         ptr::eq(self.0.as_ptr().cast(), context.waker().data())
     }
@@ -219,7 +219,7 @@ impl<L> Task<L> {
         unsafe { self.0.as_ref() }
     }
 
-    /// The lane that the task belongs to.
+    /// The lane of the task.
     pub(super) fn lane(&self) -> &L {
         &self.header().lane
     }
@@ -262,7 +262,7 @@ impl<L: Schedule> Task<L> {
         Self::clone(&task)
     }
 
-    /// A waker of it, as a poll would give.
+    /// A waker of the task, as a poll would give.
     #[cfg(all(test, loom))]
     pub(super) fn waker(&self) -> Waker {
         // SAFETY: the waker gets the reference of the clone.
@@ -421,7 +421,7 @@ impl<C: Control, F: Future<Output = ()>> Session for Controlled<C, F> {
     }
 }
 
-/// The name of the task that a lane is running, for the watchdog to read.
+/// The name of the task that a lane runs, for the watchdog.
 #[derive(Debug)]
 pub(super) struct NameCell(AtomicPtr<&'static str>);
 

@@ -24,7 +24,7 @@ pub(crate) struct Heartbeat {
     turns: AtomicU64,
     asleep: AtomicBool,
     task: NameCell,
-    /// The id of the session that the task is; 0 for a task in the background.
+    /// The id of the task's session; 0 for a task in the background.
     session: AtomicU64,
 }
 
@@ -87,7 +87,7 @@ impl Heartbeat {
 pub(crate) struct Stall {
     /// The task that it was running; `None` outside tasks.
     pub task: Option<&'static str>,
-    /// The session that the task is; `None` for a task in the background.
+    /// The session of the task; `None` for a task in the background.
     pub session: Option<SessionId>,
     /// For how long at least, without the time that it waited for a CPU.
     pub lasted: Duration,

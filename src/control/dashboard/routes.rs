@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::super::answering::{Answering, Pairs};
+use super::super::body::Pieces;
 use super::super::filter::read;
 use super::super::http::{body_pairs, query_pairs, read_body, response};
 use super::super::refusal::Refusal;
-use super::super::route::Route;
+use super::super::route::{Route, as_get, with_head};
 use super::guard;
 use crate::runtime::LogInterval;
 use crate::sys;
@@ -38,7 +38,7 @@ pub(super) async fn answer(
     peer: SocketAddr,
     request: Request<Incoming>,
     nonce: &str,
-) -> Result<Response<Full<Bytes>>, Refusal> {
+) -> Result<Response<Pieces>, Refusal> {
     guard::check(request.headers())?;
     let (path, method) = (request.uri().path(), request.method());
     let wanted = match path {
@@ -50,8 +50,8 @@ pub(super) async fn answer(
             )));
         }
     };
-    if *method != wanted {
-        return Err(Refusal::method(wanted.to_string()));
+    if as_get(method) != wanted {
+        return Err(Refusal::method(with_head(&wanted).to_owned()));
     }
     let json = match path {
         "/" => {
@@ -72,7 +72,7 @@ pub(super) async fn answer(
 }
 
 /// One document of several answers of the admin API.
-async fn data(answering: &Answering) -> Result<Vec<u8>, Refusal> {
+async fn data(answering: &Answering) -> Result<Bytes, Refusal> {
     let can_act = answering.parts().token.is_some();
     let mut document = format!("{{\"can_act\":{can_act}").into_bytes();
     for (name, route) in [
@@ -84,8 +84,8 @@ async fn data(answering: &Answering) -> Result<Vec<u8>, Refusal> {
         document.extend(format!(",\"{name}\":").bytes());
         document.extend(answering.json(route, &Pairs::default()).await?);
     }
-    document.push(b'}');
-    Ok(document)
+    document.extend_from_slice(b"}\n");
+    Ok(document.into())
 }
 
 /// Does what the body says, for whoever has the token.
@@ -93,7 +93,7 @@ async fn act(
     answering: &Answering,
     peer: SocketAddr,
     request: Request<Incoming>,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<Bytes, Refusal> {
     let parts = answering.parts();
     let allowed = guard::check_action(request.headers(), parts.token.as_ref());
     allowed.inspect_err(|refusal| log_refused(answering.refused_actions(), peer, refusal))?;

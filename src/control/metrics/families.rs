@@ -5,8 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
 use super::facts::MetricFacts;
@@ -16,6 +14,7 @@ use crate::stats::LaneStats;
 /// A lane of a page.
 #[derive(Debug)]
 pub(in crate::control) struct LaneFacts {
+    pub(in crate::control) index: usize,
     pub(in crate::control) stats: Arc<LaneStats>,
     pub(in crate::control) buffers_max: usize,
     pub(in crate::control) cpu_ns: u64,
@@ -31,31 +30,39 @@ pub(in crate::control) struct Families {
     pub(in crate::control) listen_overflows: Option<u64>,
 }
 
-impl Collector for Families {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut page = Page(encoder);
-        self.process(&mut page)?;
-        self.listeners(&mut page)?;
-        self.listener_times(&mut page)?;
-        self.endpoints(&mut page)?;
-        self.endpoint_times(&mut page)?;
-        self.lanes(&mut page)?;
-        self.lane_times(&mut page)
-    }
+/// A row without a label.
+fn alone(value: &u64) -> [([(&'static str, &'static str); 0], u64); 1] {
+    [([], *value)]
 }
 
-/// No label.
-const ALONE: [(&str, &str); 0] = [];
-
 impl Families {
+    /// Writes the page's part of all families.
+    pub(super) fn write(&self, page: &mut Page<'_>) -> fmt::Result {
+        self.process(page)?;
+        self.listeners(page)?;
+        self.listener_times(page)?;
+        self.endpoints(page)?;
+        self.endpoint_times(page)?;
+        self.lanes(page)?;
+        self.lane_times(page)
+    }
+
     fn access_log(&self, page: &mut Page<'_>) -> fmt::Result {
         let of = self.facts.access_log;
-        let lines = [(ALONE, of.written)].into_iter();
         let help = "Written lines of the access log";
-        page.counter(("corelane_access_log_lines", None), help, lines)?;
-        let dropped = [(ALONE, of.dropped)].into_iter();
+        page.counter(
+            ("corelane_access_log_lines", None),
+            help,
+            &[of.written],
+            alone,
+        )?;
         let help = "Lines of the access log that found no room, or no target";
-        page.counter(("corelane_access_log_dropped", None), help, dropped)
+        page.counter(
+            ("corelane_access_log_dropped", None),
+            help,
+            &[of.dropped],
+            alone,
+        )
     }
 
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -110,15 +117,15 @@ impl Families {
                 generations_past as u64,
             ),
         ] {
-            page.gauge((name, unit), help, [(ALONE, value)].into_iter())?;
+            page.gauge((name, unit), help, &[value], alone)?;
         }
         self.access_log(page)?;
-        let overflows = self.listen_overflows.map(|count| (ALONE, count));
         page.counter(
             ("corelane_listen_overflows", None),
             "Connections that the kernel dropped since a backlog was full, at any listener of this \
              network namespace",
-            overflows.into_iter(),
+            self.listen_overflows.as_slice(),
+            alone,
         )
     }
 }

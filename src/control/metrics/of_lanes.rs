@@ -32,7 +32,9 @@ impl Families {
             ),
         ];
         for (name, help, number) in gauges {
-            page.gauge((name, None), help, self.of_lanes(number))?;
+            page.gauge((name, None), help, &self.lanes, |of| {
+                [(of_lane(of), number(of))]
+            })?;
         }
         self.lane_counters(page)
     }
@@ -42,7 +44,8 @@ impl Families {
         page.seconds(
             "corelane_lane_cpu",
             "CPU time of the lane",
-            self.of_lanes(|of| of.cpu_ns),
+            &self.lanes,
+            |of| [(of_lane(of), of.cpu_ns)],
         )?;
         let counters: [(&str, Option<Unit>, &str, Number); 7] = [
             ("corelane_lane_turns", None, "Turns", |of| {
@@ -83,7 +86,9 @@ impl Families {
             ),
         ];
         for (name, unit, help, number) in counters {
-            page.counter((name, unit), help, self.of_lanes(number))?;
+            page.counter((name, unit), help, &self.lanes, |of| {
+                [(of_lane(of), number(of))]
+            })?;
         }
         Ok(())
     }
@@ -117,17 +122,17 @@ impl Families {
             ),
         ];
         for (name, scale, help, one) in histograms {
-            let rows = self.of_lanes(|of| Distribution::of([one(&of.stats)].into_iter()));
-            page.histogram((name, scale), help, rows)?;
+            let row = |of| {
+                let of: &LaneFacts = of;
+                let histogram = one(&of.stats);
+                (of_lane(of), Distribution::of([histogram].into_iter()))
+            };
+            page.histogram((name, scale), help, &self.lanes, row)?;
         }
         Ok(())
     }
+}
 
-    fn of_lanes<V>(
-        &self,
-        value: impl Fn(&LaneFacts) -> V,
-    ) -> impl Iterator<Item = ([(&str, usize); 1], V)> {
-        let lanes = self.lanes.iter().enumerate();
-        lanes.map(move |(lane, of)| ([("lane", lane)], value(of)))
-    }
+fn of_lane(of: &LaneFacts) -> [(&'static str, usize); 1] {
+    [("lane", of.index)]
 }

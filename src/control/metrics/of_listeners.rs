@@ -1,6 +1,7 @@
 //! The metrics of listeners.
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::registry::Unit;
 
@@ -29,7 +30,8 @@ impl Families {
             ),
         ];
         for (name, help, number) in gauges {
-            page.gauge((name, None), help, self.of_listeners(|of| of.sum(number)))?;
+            let row = |one| of_listener(one, |of| of.sum(number));
+            page.gauge((name, None), help, &self.facts.listeners, |one| [row(one)])?;
         }
         let counters: [(&str, Option<Unit>, &str, Number); 6] = [
             (
@@ -70,21 +72,18 @@ impl Families {
             ),
         ];
         for (name, unit, help, number) in counters {
-            page.counter((name, unit), help, self.of_listeners(|of| of.sum(number)))?;
+            let row = |one| of_listener(one, |of| of.sum(number));
+            page.counter((name, unit), help, &self.facts.listeners, |one| [row(one)])?;
         }
         self.listener_ends(page)
     }
 
     fn listener_ends(&self, page: &mut Page<'_>) -> fmt::Result {
-        let ended = self.facts.listeners.iter().flat_map(|(name, of)| {
-            let words = PerWord::together(of.iter().map(|lane| &lane.ended));
-            let row = move |(word, count)| ([("listener", &**name), ("reason", word)], count);
-            words.into_iter().map(row)
-        });
         page.counter(
             ("corelane_listener_sessions_ended", None),
             "Sessions ended, by the word of the log for the reason",
-            ended,
+            &self.facts.listeners,
+            ends,
         )
     }
 
@@ -129,17 +128,27 @@ impl Families {
             ),
         ];
         for (name, scale, help, one) in histograms {
-            let rows = self.of_listeners(|of| Distribution::of(of.iter().map(one)));
-            page.histogram((name, scale), help, rows)?;
+            let row = |of| of_listener(of, |of| Distribution::of(of.iter().map(one)));
+            page.histogram((name, scale), help, &self.facts.listeners, row)?;
         }
         Ok(())
     }
+}
 
-    fn of_listeners<V>(
-        &self,
-        value: impl Fn(&PerLane<ListenerStats>) -> V,
-    ) -> impl Iterator<Item = ([(&str, &str); 1], V)> {
-        let listeners = self.facts.listeners.iter();
-        listeners.map(move |(name, of)| ([("listener", &**name)], value(of)))
-    }
+/// A listener with name and counters.
+type Named = (Arc<str>, Arc<PerLane<ListenerStats>>);
+
+/// The rows of a listener by words.
+fn ends((name, of): &Named) -> impl Iterator<Item = ([(&str, &str); 2], u64)> {
+    let words = PerWord::together(of.iter().map(|lane| &lane.ended));
+    let row = move |(word, count)| ([("listener", &**name), ("reason", word)], count);
+    words.into_iter().map(row)
+}
+
+/// A row of a listener.
+fn of_listener<V>(
+    (name, of): &Named,
+    value: impl Fn(&PerLane<ListenerStats>) -> V,
+) -> ([(&str, &str); 1], V) {
+    ([("listener", name)], value(of))
 }

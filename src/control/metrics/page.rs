@@ -1,7 +1,8 @@
-//! Families of one kind, each with its rows. Names are checked by a test: one wrong name loses the
-//! whole scrape.
+//! Families of a kind with their rows, and the parts of a page. A test checks the names: a wrong
+//! name loses the whole scrape.
 
 use std::fmt;
+use std::ops::Range;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -9,9 +10,21 @@ use prometheus_client::registry::Unit;
 
 use crate::stats::Distribution;
 
-/// Writes families.
+/// A part of a page: a family by the place, and a range of the things with rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) family: usize,
+    pub(super) of: Range<usize>,
+}
+
+/// Writes a part of a page, or counts the families.
 #[derive(Debug)]
-pub(super) struct Page<'e>(pub(super) DescriptorEncoder<'e>);
+pub(super) struct Page<'e> {
+    /// The encoder, and the part; without these the page is counted.
+    writing: Option<(DescriptorEncoder<'e>, Part)>,
+    /// The number of things with rows in each family so far.
+    lengths: Vec<usize>,
+}
 
 /// The scale of a histogram: its unit, and the powers of four of its first and last bound.
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +63,35 @@ impl Scale {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus has 53 bits")]
-impl Page<'_> {
+impl<'e> Page<'e> {
+    /// A page for counting.
+    pub(super) fn counted() -> Self {
+        Self {
+            writing: None,
+            lengths: Vec::new(),
+        }
+    }
+
+    /// A page for writing a part.
+    pub(super) fn of(encoder: DescriptorEncoder<'e>, part: Part) -> Self {
+        Self {
+            writing: Some((encoder, part)),
+            lengths: Vec::new(),
+        }
+    }
+
+    /// The number of things with rows, for each family.
+    pub(super) fn lengths(self) -> Vec<usize> {
+        self.lengths
+    }
+
     /// Rows with counts since the start.
-    pub(super) fn counter<L: EncodeLabelSet>(
+    pub(super) fn counter<'f, T, L: EncodeLabelSet, R: IntoIterator<Item = (L, u64)>>(
         &mut self,
         (name, unit): (&str, Option<Unit>),
         help: &str,
-        rows: impl Iterator<Item = (L, u64)>,
+        all: &'f [T],
+        rows: impl Fn(&'f T) -> R,
     ) -> fmt::Result {
         let kind = MetricType::Counter;
         self.family(
@@ -64,30 +99,32 @@ impl Page<'_> {
             unit.as_ref(),
             help,
             kind,
-            rows,
+            (all, rows),
             |mut metric, value| metric.encode_counter::<NoLabelSet, _, u64>(&value, None),
         )
     }
 
     /// Rows with seconds since the start, given in nanoseconds.
-    pub(super) fn seconds<L: EncodeLabelSet>(
+    pub(super) fn seconds<'f, T, L: EncodeLabelSet, R: IntoIterator<Item = (L, u64)>>(
         &mut self,
         name: &str,
         help: &str,
-        rows: impl Iterator<Item = (L, u64)>,
+        all: &'f [T],
+        rows: impl Fn(&'f T) -> R,
     ) -> fmt::Result {
         let (kind, unit) = (MetricType::Counter, Some(&Unit::Seconds));
-        self.family(name, unit, help, kind, rows, |mut metric, nanos| {
+        self.family(name, unit, help, kind, (all, rows), |mut metric, nanos| {
             metric.encode_counter::<NoLabelSet, _, u64>(&(nanos as f64 / 1e9), None)
         })
     }
 
     /// Rows with present values.
-    pub(super) fn gauge<L: EncodeLabelSet>(
+    pub(super) fn gauge<'f, T, L: EncodeLabelSet, R: IntoIterator<Item = (L, u64)>>(
         &mut self,
         (name, unit): (&str, Option<Unit>),
         help: &str,
-        rows: impl Iterator<Item = (L, u64)>,
+        all: &'f [T],
+        rows: impl Fn(&'f T) -> R,
     ) -> fmt::Result {
         let kind = MetricType::Gauge;
         self.family(
@@ -95,17 +132,18 @@ impl Page<'_> {
             unit.as_ref(),
             help,
             kind,
-            rows,
+            (all, rows),
             |mut metric, value| metric.encode_gauge(&value),
         )
     }
 
     /// Rows with histograms.
-    pub(super) fn histogram<L: EncodeLabelSet>(
+    pub(super) fn histogram<'f, T, L: EncodeLabelSet>(
         &mut self,
         (name, scale): (&str, Scale),
         help: &str,
-        rows: impl Iterator<Item = (L, Distribution)>,
+        all: &'f [T],
+        row: impl Fn(&'f T) -> (L, Distribution),
     ) -> fmt::Result {
         let Scale {
             unit,
@@ -117,6 +155,7 @@ impl Page<'_> {
         let bound = |power| 4u64.pow(power) as f64 / per_unit;
         let bounds = (first..=last).map(bound).chain([f64::INFINITY]);
         let bounds: Vec<f64> = bounds.collect();
+        let rows = (all, |of| [row(of)]);
         self.family(name, Some(&unit), help, kind, rows, |mut metric, of| {
             let counts = of.by_powers_of_four(first, last);
             let buckets: Vec<(f64, u64)> = bounds.iter().copied().zip(counts).collect();
@@ -126,29 +165,35 @@ impl Page<'_> {
     }
 
     /// A row with labels alone.
-    pub(super) fn info(
-        &mut self,
-        name: &str,
-        help: &str,
-        labels: &impl EncodeLabelSet,
-    ) -> fmt::Result {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Info)?;
-        metric.encode_info(labels)
+    pub(super) fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
+        let kind = MetricType::Info;
+        let rows = (&[()][..], |&()| [([("", ""); 0], ())]);
+        self.family(name, None, help, kind, rows, |mut metric, ()| {
+            metric.encode_info(&labels)
+        })
     }
 
-    fn family<L: EncodeLabelSet, V>(
+    /// A family of this name: `rows` has the things with rows, and makes the rows of a thing.
+    fn family<'f, T, L: EncodeLabelSet, V, R: IntoIterator<Item = (L, V)>>(
         &mut self,
         name: &str,
         unit: Option<&Unit>,
         help: &str,
         kind: MetricType,
-        rows: impl Iterator<Item = (L, V)>,
+        (all, rows): (&'f [T], impl Fn(&'f T) -> R),
         write: impl Fn(MetricEncoder<'_>, V) -> fmt::Result,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, unit, kind)?;
-        for (labels, value) in rows {
+        let place = self.lengths.len();
+        self.lengths.push(all.len());
+        let Some((encoder, part)) = self.writing.as_mut() else {
+            return Ok(());
+        };
+        if part.family != place {
+            return Ok(());
+        }
+        let of = all.get(part.of.clone()).unwrap_or_default();
+        let mut family = encoder.encode_descriptor(name, help, unit, kind)?;
+        for (labels, value) in of.iter().flat_map(rows) {
             write(family.encode_family(&labels)?, value)?;
         }
         Ok(())
