@@ -66,6 +66,30 @@ fn a_stuck_reader_holds_nobody_up_and_learns_what_it_missed() {
     });
 }
 
+/// A full pipe has a part of a line. After a switch to another target the reader gets the rest.
+#[test]
+fn a_switch_leaves_no_cut_line_in_a_stuck_target() {
+    on_both(|poller| {
+        let directory = Directory::new();
+        let [pipe, file] = ["pipe", "file"].map(|name| directory.0.join(name));
+        let mut reader = named_pipe(&pipe);
+        let config = |path| runtime(poller, 1) + &table(&to_file(path)) + &echo();
+        let mut server = Server::start(&config(&pipe));
+        // A line has some 400 bytes, and a pipe 64 KiB.
+        sessions(server.address("echo"), 1000);
+        server.write_config(&config(&file));
+        server.signal("HUP");
+        server.await_line(&format!("log is on target=\"{}\"", file.display()));
+        let mut text = Vec::new();
+        until("the rest of the line", || {
+            _ = reader.read_to_end(&mut text);
+            text.len() > 60_000 && text.ends_with(b"\n")
+        });
+        objects(&String::from_utf8(text).unwrap());
+        server.stop();
+    });
+}
+
 #[test]
 fn a_stuck_reader_does_not_hold_up_a_stop() {
     on_both(|poller| {

@@ -16,6 +16,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod torn;
 mod writer;
 
 pub(super) use self::change::{AccessChange, AccessControl, AccessSettings};

@@ -5,6 +5,7 @@
 //! second; meanwhile the rings fill, and the lanes drop and count.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
@@ -17,6 +18,7 @@ use super::lanes::Lanes;
 use super::line::{Clock, Line};
 use super::live::{Listed, Round, Rounds};
 use super::sink::Sink;
+use super::torn::TornLines;
 use crate::config::AccessFormat;
 use crate::proxy::AccessLog;
 use crate::sys::{self, Time};
@@ -49,6 +51,10 @@ pub(super) struct Writer {
     blamed: Option<(String, io::Error)>,
     /// Whether the log has said that the target fails.
     is_failing: bool,
+    /// Old targets with a line in part.
+    torn: TornLines,
+    /// The rest of the line that the present target has in part, at a switch.
+    rest: Vec<u8>,
     /// An order to obey before those in the channel.
     held: Option<Order>,
     /// No rotation before this time, after a failed rotation.
@@ -74,6 +80,8 @@ impl Writer {
             told_at: None,
             blamed: None,
             is_failing: false,
+            torn: TornLines::default(),
+            rest: Vec::new(),
             held: None,
             rotation_due: Time::ZERO,
             closing: None,
@@ -101,6 +109,7 @@ impl Writer {
                 self.obey(order);
             }
             let has_written = self.pump();
+            self.torn.finish();
             let until_told = self.tell_dropped();
             if self.closing.is_none() {
                 self.list_sessions();
@@ -115,7 +124,8 @@ impl Writer {
                 (None, true) => thread::park_timeout(PACE),
                 (None, false) => {
                     let due = self.rounds.until_due();
-                    let most = due.into_iter().chain(until_told).min();
+                    let torn = (!self.torn.is_empty()).then_some(INTERVAL);
+                    let most = due.into_iter().chain(until_told).chain(torn).min();
                     self.log.sleep(most);
                 }
             }
@@ -168,7 +178,12 @@ impl Writer {
             let Some(sink) = &mut self.sink else {
                 break;
             };
-            match sink.write(&self.batch, at) {
+            self.torn.finish();
+            let written = match !self.torn.is_empty() && self.torn.has(&sink.name()) {
+                true => Err(io::ErrorKind::WouldBlock.into()),
+                false => sink.write(&self.batch, at),
+            };
+            match written {
                 Ok(0) => self.wait(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => {
                     at += bytes;
@@ -203,12 +218,20 @@ impl Writer {
         }
     }
 
-    /// Tries once to write the rest of a line in part. Returns the new position.
+    /// Tries once to write the rest of a line in part, and keeps what is left for later. Returns
+    /// the new position.
     fn finish_line(&mut self, at: usize) -> usize {
-        let is_begin = self.batch.begin_of_line(at) == at;
-        let sink = self.sink.as_mut().filter(|_| !is_begin);
+        let is_begin = |at| self.batch.begin_of_line(at) == at;
+        if is_begin(at) {
+            return at;
+        }
+        let sink = self.sink.as_mut();
         let written = sink.and_then(|sink| sink.write(&self.batch, at).ok());
-        at + written.unwrap_or(0)
+        let at = at + written.unwrap_or(0);
+        if !is_begin(at) {
+            self.rest = self.batch.line_from(at).to_vec();
+        }
+        at
     }
 
     /// Waits after an error of the target.
@@ -300,7 +323,11 @@ impl Writer {
         self.rounds.set(every.filter(|_| sink.is_some()));
         self.formatter = Formatter::new(format);
         self.silent = silent;
-        self.sink = sink;
+        let old = mem::replace(&mut self.sink, sink);
+        let rest = mem::take(&mut self.rest);
+        if let Some(old) = old.filter(|_| !rest.is_empty()) {
+            self.torn.keep(old, &rest);
+        }
         self.rotation_due = Time::ZERO;
         self.is_failing = false;
         if self.log.dropped() == self.told {
