@@ -102,7 +102,7 @@ pub(super) fn mode(value: &Value<'_>) -> Result<u32, Reported> {
 
 /// An address of this machine.
 fn tcp(value: &Value<'_>) -> Result<SocketAddr, Reported> {
-    address::parsed_value(value, For::Bind, TCP).map(address::canonical)
+    address::parsed_value(value, For::Control, TCP).map(address::canonical)
 }
 
 fn accounts(value: &Value<'_>) -> Result<Vec<String>, Reported> {

@@ -52,5 +52,5 @@ impl Dashboard {
 
 /// An address of this machine.
 fn bind(value: &Value<'_>) -> Result<SocketAddr, Reported> {
-    address::parsed_value(value, For::Bind, BIND).map(address::canonical)
+    address::parsed_value(value, For::Control, BIND).map(address::canonical)
 }

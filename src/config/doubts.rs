@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::access_log::AccessTarget;
 use super::bind::{Bind, BindTo};
 use super::errors::Reason;
 use super::file::File;
 use super::listener::{Listener, Service};
+use super::log::LogTarget;
 use super::units;
 use super::upstream::Upstream;
 use super::{Config, Control, Dashboard, OnRemoved, SocketOptions};
@@ -56,6 +58,32 @@ fn dashboard(
         .then_some(("dashboard.bind", why, write))
 }
 
+/// Keys of the access log without effect: key, reason and remedy.
+fn access_log(config: &Config, file: &File<'_>) -> Vec<(&'static str, &'static str, &'static str)> {
+    let of = &config.access_log;
+    let path = match &of.target {
+        Some(AccessTarget::File(path)) => Some(path),
+        _ => None,
+    };
+    let mut found = Vec::new();
+    let is_rotated = file.has("access_log.rotate") && of.rotate.is_some();
+    if is_rotated && path.is_none() {
+        let write = "the path of a file as access_log.target, too, or leave it out";
+        found.push(("access_log.rotate", "the target is no file", write));
+    }
+    if file.has("access_log.keep") && (path.is_none() || of.rotate.is_none()) {
+        let write = "access_log.rotate and a file as access_log.target, too, or leave it out";
+        found.push(("access_log.keep", "no file is renamed", write));
+    }
+    if let (Some(path), LogTarget::File(log)) = (path, &config.log.target)
+        && path == log
+    {
+        let why = "log.target is the same file, so no program can read one of the two alone";
+        found.push(("access_log.target", why, "the path of another file"));
+    }
+    found
+}
+
 /// Adds every warning to the list of `file`, which is the text of `config`.
 pub(super) fn find(config: &Config, file: &File<'_>) {
     let doubt = |key: String, why: &'static str, write: String| {
@@ -65,6 +93,9 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
         doubt(key.to_owned(), why, write.to_owned());
     }
     if let Some((key, why, write)) = dashboard(&config.dashboard, file) {
+        doubt(key.to_owned(), why, write.to_owned());
+    }
+    for (key, why, write) in access_log(config, file) {
         doubt(key.to_owned(), why, write.to_owned());
     }
     for (index, listener) in config.listeners.iter().enumerate() {

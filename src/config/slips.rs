@@ -17,6 +17,8 @@ pub(super) struct Slip {
 pub(super) enum For {
     /// A listener, which may bind all addresses of this machine.
     Bind,
+    /// A port of the control plane, for a single address.
+    Control,
     /// A connection, which needs the address of one machine.
     Endpoint,
 }
@@ -53,6 +55,16 @@ pub(super) fn slip(text: &str, wanted: For) -> Option<Slip> {
                         "{port} for every address of this machine, \"0.0.0.0:{port}\" for the \
                          IPv4 ones, \"[::]:{port}\" for the IPv6 ones, or \"127.0.0.1:{port}\" \
                          for connections from this machine only"
+                    ),
+                );
+            }
+            ("" | "*" | "0" | "any", For::Control) => {
+                return advise(
+                    "no address before the port",
+                    format!(
+                        "\"127.0.0.1:{port}\" for connections from this machine only, or the \
+                         address that others use; \"0.0.0.0:{port}\" is every IPv4 address of \
+                         this machine"
                     ),
                 );
             }
@@ -147,6 +159,14 @@ mod tests {
         ] {
             let found = slip(text, For::Bind).expect(text);
             assert_eq!((found.why, found.write.as_str()), (why, write), "{text}");
+        }
+        // Without an address `bind` is every address, but no other key is.
+        for text in [":9900", "9900", "*:9900"] {
+            let found = slip(text, For::Control).expect("a slip");
+            assert_eq!(found.why, lone);
+            let write = "\"127.0.0.1:9900\" for connections from this machine only, or the address \
+                         that others use; \"0.0.0.0:9900\" is every IPv4 address of this machine";
+            assert_eq!(found.write, write);
         }
         let found = slip("*:5432", For::Endpoint).expect("a slip");
         assert_eq!(found.write, "an address before it, e.g. \"127.0.0.1:5432\"");

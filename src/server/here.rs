@@ -24,7 +24,7 @@ use super::process;
 use super::refused_option::refused_option;
 use super::unix_socket;
 use crate::config::{
-    Bind, BindTo, Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions,
+    AccessTarget, Bind, BindTo, Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions,
 };
 use crate::sys::{self, OsSocket, OwnAddresses, Time};
 
@@ -130,6 +130,7 @@ fn look<P>(
         here.lanes();
         here.errors.extend(log::check(&config.log).err());
         here.errors.extend(AccessSettings::of(config).check().err());
+        here.syslog();
     }
     here.listeners(looks.ports);
     here.upstreams();
@@ -184,6 +185,20 @@ impl Here<'_> {
             let cpus = cpus.len();
             let remedy = format!("more than the {cpus} CPUs of this process; write \"auto\"");
             self.doubts.push(("runtime.lanes".to_owned(), remedy));
+        }
+    }
+
+    /// A syslog daemon may start later: its socket is missed at the start only.
+    fn syslog(&mut self) {
+        let of = &self.config.access_log;
+        let is_used = of.target == Some(AccessTarget::Syslog);
+        if is_used && !of.syslog_socket.exists() {
+            let remedy = format!(
+                "{} does not exist; start the syslog daemon first, or name its socket",
+                of.syslog_socket.display()
+            );
+            let key = "access_log.syslog_socket".to_owned();
+            self.doubts.push((key, remedy));
         }
     }
 

@@ -187,6 +187,50 @@ fn doubts_a_dashboard_for_nobody_or_for_everybody() {
 }
 
 #[test]
+fn doubts_keys_of_the_access_log_without_a_file() {
+    const ROTATE: &str = ": the target is no file; write the path of a file as access_log.target, \
+                          too, or leave it out";
+    const KEEP: &str = ": no file is renamed; write access_log.rotate and a file as \
+                        access_log.target, too, or leave it out";
+    for (lines, expected) in [
+        (
+            "access_log = { target = 'stderr', rotate = '1MiB' }",
+            format!("3: access_log.rotate = '1MiB'{ROTATE}"),
+        ),
+        (
+            "access_log = { target = 'syslog', keep = 3 }",
+            format!("3: access_log.keep = 3{KEEP}"),
+        ),
+        (
+            "access_log = { target = '/var/log/a', keep = 3 }",
+            format!("3: access_log.keep = 3{KEEP}"),
+        ),
+        (
+            "access_log.target = '/var/log/a'\nlog.target = '/var/log/a'",
+            "3: access_log.target = '/var/log/a': log.target is the same file, so no program can \
+             read one of the two alone; write the path of another file"
+                .to_owned(),
+        ),
+        (
+            "access_log = { target = '/var/log/a', rotate = '1MiB', keep = 3 }\n\
+             log.target = '/var/log/b'",
+            String::new(),
+        ),
+        (
+            "access_log = { target = 'journald', rotate = 'off' }",
+            String::new(),
+        ),
+        ("access_log.target = 'stderr'", String::new()),
+    ] {
+        assert_eq!(
+            doubts(&format!("{ECHO}{lines}")).concat(),
+            expected,
+            "{lines}"
+        );
+    }
+}
+
+#[test]
 fn does_not_doubt_the_default_or_the_least() {
     assert_eq!(doubts(DEFAULT), [""; 0]);
     assert_eq!(doubts(ECHO), [""; 0]);
