@@ -106,12 +106,25 @@ impl Client {
         // A server that refuses a request early has said why.
         let read = stream.take(most).read_to_end(&mut answer);
         match read.and(if answer.is_empty() { sent } else { Ok(()) }) {
+            Ok(()) if answer.is_empty() => Err(self.no_answer()),
             Ok(()) => Ok(answer),
-            Err(error) => Err(Failed::Broken(format!(
-                "no answer at {}: {error}",
-                self.0.display()
-            ))),
+            Err(error) => Err(match error.kind() {
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => self.no_answer(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Failed::Broken(format!(
+                    "no answer at {} within {patience:?}; does the server have the CPU?",
+                    self.0.display()
+                )),
+                _ => Failed::Broken(format!("no answer at {}: {error}", self.0.display())),
+            }),
         }
+    }
+
+    fn no_answer(&self) -> Failed {
+        Failed::Broken(format!(
+            "the server at {} ended before its answer, which a stop does; whether it has done what \
+             was asked, its log says",
+            self.0.display()
+        ))
     }
 
     fn no_connection(&self, error: &io::Error) -> Failed {
@@ -159,7 +172,8 @@ fn body_of(answer: &[u8]) -> Result<Body<'_>, Failed> {
     };
     let length = header("content-length").and_then(|length| length.parse().ok());
     if length != Some(body.len()) {
-        return Err(Failed::Broken("the answer is cut off".to_owned()));
+        let why = "the answer is cut off: the server ended in the middle of it, which a stop does";
+        return Err(Failed::Broken(why.to_owned()));
     }
     let is_text = header("content-type").is_some_and(|kind| kind.starts_with("text/"));
     let body = Body {
