@@ -12,7 +12,8 @@ use ratatui::crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
     disable_raw_mode, enable_raw_mode,
 };
-use ratatui::{Frame, Terminal};
+use ratatui::layout::Rect;
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use signal_hook::consts::signal::{SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
 use signal_hook::low_level::emulate_default_handler;
@@ -20,10 +21,17 @@ use signal_hook::low_level::emulate_default_handler;
 /// Whether the alternate screen is on. Global, for the panic hook.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
+/// The largest drawing: of a larger terminal the rest stays empty. The memory of a drawing follows
+/// its size, and a terminal can say 65,535 by 65,535.
+const COLUMNS_MAX: u16 = 1000;
+const ROWS_MAX: u16 = 500;
+
 /// The terminal of the view.
 #[derive(Debug)]
 pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// The drawing on the terminal.
+    area: Rect,
     ended: Arc<AtomicBool>,
 }
 
@@ -36,14 +44,27 @@ impl Screen {
             flag::register(signal, Arc::clone(&ended))?;
         }
         restore_on_panic();
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
-        let screen = Self { terminal, ended };
+        let area = Rect::default();
+        let viewport = Viewport::Fixed(area);
+        let backend = CrosstermBackend::new(io::stdout());
+        let terminal = Terminal::with_options(backend, TerminalOptions { viewport })?;
+        let screen = Self {
+            terminal,
+            area,
+            ended,
+        };
         show()?;
         Ok(screen)
     }
 
     pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         execute!(io::stdout(), BeginSynchronizedUpdate)?;
+        let of = self.terminal.size()?;
+        let area = Rect::new(0, 0, of.width.min(COLUMNS_MAX), of.height.min(ROWS_MAX));
+        if area != self.area {
+            self.terminal.resize(area)?;
+            self.area = area;
+        }
         self.terminal.draw(draw)?;
         execute!(io::stdout(), EndSynchronizedUpdate)
     }

@@ -267,6 +267,12 @@ fn a_resize_shows_more_and_less() {
     for (rows, columns) in [(5, 20), (1, 1), (2, 300)] {
         terminal.resize(rows, columns);
     }
+    // More than there is memory for.
+    terminal.say_size(u16::MAX, u16::MAX);
+    terminal.until("a drawing of 500 rows", |terminal| {
+        let latest = &terminal.raw[terminal.raw.len().saturating_sub(20_000)..];
+        String::from_utf8_lossy(latest).contains("\u{1b}[500;1H")
+    });
     terminal.resize(24, 80);
     terminal.until("80 columns", |terminal| {
         terminal.lines()[23].contains("? help") && !terminal.text().contains("GENERATION")

@@ -103,6 +103,11 @@ impl Terminal {
         tcsetwinsize(&self.line, size(rows, columns)).unwrap();
     }
 
+    /// Tells the program of a size that this terminal does not have.
+    pub(crate) fn say_size(&self, rows: u16, columns: u16) {
+        tcsetwinsize(&self.line, size(rows, columns)).unwrap();
+    }
+
     /// Waits for the end of the program, and for all that it wrote.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let end = now() + PATIENCE;

@@ -9,7 +9,6 @@ use std::io::{self, Stderr, Write};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
@@ -17,10 +16,15 @@ use ratatui::crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
 };
 use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::lines::Lines;
 use super::view::View;
 use crate::measure::progress::{Observer, Snapshot};
+
+/// The largest drawing, since its memory follows its size: a terminal can say 65,535 by 65,535.
+const COLUMNS_MAX: u16 = 1000;
+const ROWS_MAX: u16 = 500;
 
 /// Whether the alternate screen is on. Global, for the panic hook.
 static SHOWN: AtomicBool = AtomicBool::new(false);
@@ -35,8 +39,10 @@ pub(crate) struct Screen {
 impl Screen {
     /// Shows an empty view.
     pub(crate) fn open(title: String) -> io::Result<Self> {
+        let viewport = Viewport::Fixed(Rect::default());
+        let backend = CrosstermBackend::new(io::stderr());
         let mut screen = Self {
-            terminal: Terminal::new(CrosstermBackend::new(io::stderr()))?,
+            terminal: Terminal::with_options(backend, TerminalOptions { viewport })?,
             view: View::new(title),
         };
         restore_on_panic();
@@ -47,11 +53,11 @@ impl Screen {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        let size = self.terminal.size()?;
+        let of = self.terminal.size()?;
+        let area = Rect::new(0, 0, of.width.min(COLUMNS_MAX), of.height.min(ROWS_MAX));
         execute!(io::stderr(), BeginSynchronizedUpdate)?;
         // Clears the diff buffer, so that everything is redrawn.
-        self.terminal
-            .resize(Rect::from((Default::default(), size)))?;
+        self.terminal.resize(area)?;
         self.terminal.draw(|frame| self.view.draw(frame))?;
         execute!(io::stderr(), EndSynchronizedUpdate)
     }
