@@ -21,8 +21,8 @@ use std::time::Duration;
 use corelane::net::{Listener, ListenerKind, SocketOptions};
 use corelane::poller::BackEnd;
 use corelane::proxy::{
-    AcceptPoint, KnownUpstreams, ListenerContext, ListenerId, Service, SessionLimit,
-    SharedListener, Timeouts, Upstream, UpstreamOptions, accept,
+    AcceptPoint, Balance, EndpointOptions, KnownUpstreams, ListenerContext, ListenerId, Service,
+    SessionLimit, SharedListener, Timeouts, Upstream, UpstreamOptions, accept,
 };
 use corelane::runtime::{Lane, LaneOptions, LogInterval, Remote};
 use corelane::stats::PerLane;
@@ -151,7 +151,9 @@ impl Served {
                 let echo = listen(&lane, Service::Echo);
                 let upstream = UpstreamOptions {
                     name: "echo".to_owned(),
-                    endpoints: vec![echo],
+                    endpoints: vec![EndpointOptions::plain(echo)],
+                    balance: Balance::TwoChoices,
+                    hash_prefix: 64,
                     tries: 1,
                     source: Vec::new(),
                     socket: SocketOptions::default(),

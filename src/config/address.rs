@@ -1,7 +1,7 @@
 //! The addresses that listeners bind to and proxies connect to and from, IPv4 and IPv6.
 //!
-//! Read by `bind` and `upstream`. Only the form and the kind of an address are checked: the
-//! bind finds out whether the machine has the address, and corelane resolves no names.
+//! Read by `bind`, `endpoint` and `upstream`. Only the form and the kind of an address are checked:
+//! the bind finds out whether the machine has the address, and corelane resolves no names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -9,41 +9,10 @@ use super::errors::Reported;
 use super::slips::{self, For};
 use super::value::{self, Unique, Value};
 
-/// The form of an address.
-const EXAMPLE: &str = "IP:PORT, e.g. \"127.0.0.1:7008\" or \"[::1]:7008\"";
-/// The form of a list of addresses.
-const LIST: &str = "[\"127.0.0.1:7007\", \"[::1]:7007\"]";
 /// The form of an address without a port.
 const IP_EXAMPLE: &str = "IP without a port, e.g. \"127.0.0.2\" or \"::1\"";
 /// The form of a list of addresses without ports.
 const IP_LIST: &str = "[\"127.0.0.2\", \"127.0.0.3\"]";
-
-/// What one upstream may have: a session notes its endpoint as a number of 16 bits.
-const ENDPOINTS_MAX: usize = 65_535;
-
-/// A list of addresses to connect to, at least one, at most `ENDPOINTS_MAX`, none twice.
-pub(super) fn endpoints(value: &Value<'_>) -> Result<Vec<SocketAddr>, Reported> {
-    let mut unique = Unique::new("this endpoint");
-    let elements = some(value, "a list of addresses", LIST)?;
-    if elements.len() > ENDPOINTS_MAX {
-        let write = format!("{ENDPOINTS_MAX} endpoints at most");
-        return Err(value.senseless("too many endpoints for one upstream", write));
-    }
-    value::all(&elements, |element| {
-        let address = parsed_value(element, For::Endpoint, EXAMPLE)?;
-        if address.port() == 0 {
-            return Err(element.senseless("nothing listens on port 0", "a port from 1 to 65535"));
-        }
-        if address.ip().to_canonical().is_unspecified() {
-            let why = "the wildcard address is for listeners";
-            return Err(element.senseless(why, "the address of one machine"));
-        }
-        // IPv4-mapped IPv6 addresses count as IPv4, so that the family is well defined.
-        let address = canonical(address);
-        unique.claim(address, element)?;
-        Ok(address)
-    })
-}
 
 /// A list of source addresses, none twice, each of the family of an endpoint.
 ///

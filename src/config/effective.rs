@@ -159,6 +159,13 @@ impl Keys {
         }
     }
 
+    /// Adds the keys of `others`.
+    #[must_use]
+    pub(super) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// Adds the table of a key.
     #[must_use]
     pub(super) fn table(self, name: &'static str, keys: Self) -> Self {

@@ -70,15 +70,15 @@ fn find(
             bound.insert(canonical(address), index);
         }
     }
-    let accepting = |endpoint: &SocketAddr| {
-        let endpoint = canonical(*endpoint);
+    let accepting = |endpoint: SocketAddr| {
+        let endpoint = canonical(endpoint);
         let accepting = accepting(&bound, endpoint, &is_own)?;
         Some((endpoint, accepting))
     };
     // The endpoints of each upstream at which a listener of this file accepts.
     let arrivals: Vec<Vec<(SocketAddr, usize)>> = upstreams
         .iter()
-        .map(|upstream| upstream.iter().flat_map(|upstream| &upstream.endpoints))
+        .map(|upstream| upstream.iter().flat_map(|upstream| upstream.addresses()))
         .map(|endpoints| endpoints.filter_map(accepting).collect())
         .collect();
     // A graph of listeners and upstreams, in this order: where a connection goes on to from each.

@@ -35,6 +35,17 @@ impl<'f> Section<'f> {
         }
     }
 
+    /// The table that a value is; `write` is the remedy for a value of another type.
+    pub(super) fn of(value: &Value<'f>, write: &str) -> Result<Self, Reported> {
+        Ok(Self {
+            file: value.file(),
+            path: value.path().to_owned(),
+            at: value.at(),
+            table: Some(value.table(write)?),
+            known: Vec::new(),
+        })
+    }
+
     /// The value of an optional key.
     pub(super) fn optional<T>(
         &mut self,
@@ -112,15 +123,7 @@ impl<'f> Section<'f> {
             Err(reported) => return vec![Err(reported)],
         };
         let read_one = |(index, element): (usize, Value<'f>)| {
-            let table = element.table(&format!("[[{key}]]"))?;
-            let section = Section {
-                file: self.file,
-                path: element.path().to_owned(),
-                at: element.at(),
-                table: Some(table),
-                known: Vec::new(),
-            };
-            section.read(|section| read(index, section))
+            Section::of(&element, &format!("[[{key}]]"))?.read(|section| read(index, section))
         };
         elements.into_iter().enumerate().map(read_one).collect()
     }

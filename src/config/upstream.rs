@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::address;
 use super::effective::{Effective, Keys};
+use super::endpoint::{self, Endpoint};
 use super::errors::Reported;
 use super::names::Names;
 use super::on_removed::OnRemoved;
@@ -19,9 +20,14 @@ use super::value;
 pub(crate) struct Upstream {
     /// Unique among the upstreams; `upstream[].name`.
     pub name: String,
-    /// The addresses to connect to, in the order of the file: at least one, none twice, no port 0,
-    /// no IPv4-mapped IPv6 address; `upstream[].endpoints`.
-    pub endpoints: Vec<SocketAddr>,
+    /// What to connect to, in the order of the file: at least one, no address twice;
+    /// `upstream[].endpoints`.
+    pub endpoints: Vec<Endpoint>,
+    /// How sessions are spread over the endpoints; `upstream[].balance`.
+    pub balance: Balance,
+    /// The bits of a client's IPv6 address that tell clients apart for a hash;
+    /// `upstream[].hash_prefix`.
+    pub hash_prefix: u8,
     /// The source addresses of connections: none twice, each of the family of an endpoint, no
     /// IPv4-mapped IPv6 address. The system chooses the source for a family without an entry;
     /// `upstream[].source`.
@@ -35,22 +41,57 @@ pub(crate) struct Upstream {
     pub socket: SocketOptions,
 }
 
+/// How an upstream spreads sessions over its endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Balance {
+    RoundRobin,
+    LeastSessions,
+    TwoChoices,
+    First,
+    Random,
+    Hash,
+    Maglev,
+}
+
+const BALANCES: &[(&str, Balance)] = &[
+    ("two_choices", Balance::TwoChoices),
+    ("least_sessions", Balance::LeastSessions),
+    ("round_robin", Balance::RoundRobin),
+    ("random", Balance::Random),
+    ("first", Balance::First),
+    ("hash", Balance::Hash),
+    ("maglev", Balance::Maglev),
+];
+
 /// With a second for each a client would have left long since.
 const TRIES_MAX: usize = 100;
 
 impl Upstream {
+    /// The addresses of the endpoints, in the order of the file.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + Clone + '_ {
+        self.endpoints.iter().map(|endpoint| endpoint.address)
+    }
+
     pub(super) fn keys(&self) -> Keys {
         let Self {
             name,
             endpoints,
+            balance,
+            hash_prefix,
             source,
             tries,
             on_removed,
             socket,
         } = self;
+        let written = endpoints.iter().map(Endpoint::effective);
         let keys = Keys::default()
             .on_reload("name", Effective::text(name))
-            .on_reload("endpoints", Effective::texts(endpoints))
+            .on_reload("endpoints", Effective::List(written.collect()))
+            .on_reload(
+                "balance",
+                Effective::text(value::word_of(BALANCES, balance)),
+            )
+            .on_reload("hash_prefix", Effective::number(*hash_prefix))
             .on_reload("tries", Effective::number(*tries))
             .on_reload("source", Effective::texts(source));
         on_removed.write(keys).table("socket", socket.keys(false))
@@ -65,11 +106,20 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
         let endpoints = section.required(
             "endpoints",
             "a list, e.g. endpoints = [\"127.0.0.1:7007\"]",
-            address::endpoints,
+            endpoint::endpoints,
         );
+        let balance = value::word("a way to balance", BALANCES);
+        let balance = section.optional("balance", Balance::TwoChoices, balance);
+        let prefix = value::integer(1..=128, "an IPv6 address has 128 bits");
+        let hash_prefix = section.optional("hash_prefix", 64, prefix);
         // Refused endpoints have no family to compare with.
-        let known = endpoints.as_deref().ok();
-        let source = section.optional("source", Vec::new(), |v| address::sources(v, known));
+        let known = endpoints.as_ref().ok().map(|endpoints| {
+            let addresses = endpoints.iter().map(|endpoint| endpoint.address);
+            addresses.collect::<Vec<_>>()
+        });
+        let source = section.optional("source", Vec::new(), |v| {
+            address::sources(v, known.as_deref())
+        });
         let tries = value::integer(1..=TRIES_MAX, "a client does not wait for more");
         let tries = section.optional("tries", 3, tries);
         let on_removed = OnRemoved::read(section);
@@ -79,6 +129,8 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
         Ok(Upstream {
             name: name?,
             endpoints: endpoints?,
+            balance,
+            hash_prefix,
             source,
             tries,
             on_removed,

@@ -44,6 +44,11 @@ impl<'f> Value<'f> {
         }
     }
 
+    /// The file of the value.
+    pub(super) fn file(&self) -> &'f File<'f> {
+        self.file
+    }
+
     /// `listener[1].bind`
     pub(super) fn path(&self) -> &str {
         &self.path

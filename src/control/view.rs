@@ -195,8 +195,10 @@ pub(crate) struct UpstreamView {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct EndpointView {
     pub(crate) address: SocketAddr,
-    /// "ready", "drain" or "maintenance", as an operator has set.
+    /// "ready", "drain" or "maintenance", as an operator has set; "drain" with a weight of 0.
     pub(crate) admin_state: &'static str,
+    pub(crate) weight: u16,
+    pub(crate) level: u8,
     /// Sessions of the endpoint; connecting sessions count.
     pub(crate) sessions: usize,
     /// "answering" until a connect fails, and then "failing" until a connect succeeds.

@@ -37,6 +37,12 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
+    /// The address of the peer.
+    #[must_use]
+    pub(crate) fn peer(&self) -> PeerAddress {
+        self.peer
+    }
+
     /// The connection, attached to a lane, and its peer's address.
     ///
     /// # Panics

@@ -131,7 +131,7 @@ fn admit(
     deliver: &impl Fn(&Rc<ListenerContext>, Admitted),
 ) {
     let context = point.context();
-    let reserved = spares.reserve(&context.service);
+    let reserved = spares.reserve(&context, connection.peer());
     let admitted = Admitted {
         connection,
         accepted,

@@ -44,4 +44,4 @@ pub use self::listener_context::{Access, ListenerContext, ListenerId, SharedList
 pub use self::service::Service;
 pub use self::session_ids::SessionIds;
 pub(crate) use self::upstream::{AdminState, EndpointState};
-pub use self::upstream::{KnownUpstreams, Upstream, UpstreamOptions};
+pub use self::upstream::{Balance, EndpointOptions, KnownUpstreams, Upstream, UpstreamOptions};

@@ -229,6 +229,10 @@ impl Record {
         self.id
     }
 
+    pub(super) fn client(&self) -> PeerAddress {
+        self.client.address()
+    }
+
     /// The facts that the session has from its start.
     pub(super) fn identity(&self) -> Identity {
         Identity {

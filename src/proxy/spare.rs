@@ -8,9 +8,11 @@
 use std::io;
 use std::sync::Arc;
 
+use super::listener_context::ListenerContext;
 use super::service::Service;
-use super::upstream::Upstream;
+use super::upstream::{Claim, Seeker, Upstream};
 use crate::net::Unconnected;
+use crate::runtime::PeerAddress;
 
 /// An accept loop's spare sockets.
 #[derive(Debug, Default)]
@@ -21,11 +23,11 @@ pub(super) struct Spares {
     sockets: [Option<Unconnected>; 2],
 }
 
-/// The endpoint of a session's turn, and a socket for this endpoint.
+/// The endpoint of a session, and a socket for this endpoint.
 #[derive(Debug)]
 pub(super) struct Reserved {
-    /// `None` if no endpoint is ready.
-    pub(super) endpoint: Option<usize>,
+    /// `None` if no endpoint is usable.
+    pub(super) endpoint: Option<Claim>,
     /// `None` if this machine had no descriptor left when the lane stopped accepting.
     pub(super) socket: Option<Unconnected>,
 }
@@ -48,12 +50,21 @@ impl Spares {
         Ok(())
     }
 
-    /// Chooses an endpoint and takes a socket for the next session.
-    pub(super) fn reserve(&mut self, service: &Service) -> Option<Reserved> {
-        self.keep_for(service);
+    /// Chooses an endpoint and takes a socket for the session of a client.
+    pub(super) fn reserve(
+        &mut self,
+        context: &ListenerContext,
+        client: PeerAddress,
+    ) -> Option<Reserved> {
+        self.keep_for(&context.service);
         let upstream = self.of.as_ref()?;
-        let endpoint = upstream.choose();
-        let family = endpoint.map(|index| Upstream::family_of(upstream.address(index)));
+        let endpoint = upstream.choose(&Seeker {
+            lane: &context.lane,
+            client,
+            tried: &[],
+        });
+        let address = endpoint.as_ref().map(|of| upstream.address(of.index()));
+        let family = address.map(Upstream::family_of);
         Some(Reserved {
             endpoint,
             socket: family.and_then(|family| self.sockets[family].take()),

@@ -312,11 +312,12 @@ impl Here<'_> {
         for (index, upstream) in config.upstreams.iter().enumerate() {
             let path = format!("upstream[{index}]");
             let socket = format!("{path}.socket");
-            self.options(&socket, &upstream.socket, &upstream.endpoints, false);
-            self.endpoints(&path, &upstream.endpoints);
+            let addresses: Vec<SocketAddr> = upstream.addresses().collect();
+            self.options(&socket, &upstream.socket, &addresses, false);
+            self.endpoints(&path, &addresses);
             for (place, source) in upstream.source.iter().enumerate() {
                 let key = format!("{path}.source[{place}]");
-                self.source(key, *source, &upstream.endpoints);
+                self.source(key, *source, &addresses);
             }
         }
     }
@@ -441,7 +442,7 @@ fn lack_of_ports(config: &Config, ports: usize) -> Option<(String, String)> {
     }
     let connections = upstreams.iter().flat_map(|upstream| {
         let upstream = &config.upstreams[*upstream];
-        upstream.endpoints.iter().map(|endpoint| {
+        upstream.addresses().map(|endpoint| {
             let fits = |source: &&IpAddr| source.is_ipv4() == endpoint.is_ipv4();
             ports * upstream.source.iter().filter(fits).count().max(1)
         })

@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::net::{Keepalive, SocketOptions};
-use crate::proxy::{Timeouts, UpstreamOptions};
+use crate::proxy::{Balance, EndpointOptions, Timeouts, UpstreamOptions};
 
 pub(super) fn timeouts(written: &config::Timeouts) -> Timeouts {
     Timeouts {
@@ -37,9 +37,31 @@ pub(crate) fn socket(written: &config::SocketOptions) -> SocketOptions {
 pub(super) fn upstream(written: &config::Upstream) -> UpstreamOptions {
     UpstreamOptions {
         name: written.name.clone(),
-        endpoints: written.endpoints.clone(),
+        endpoints: written.endpoints.iter().map(endpoint).collect(),
+        balance: balance(written.balance),
+        hash_prefix: written.hash_prefix,
         tries: written.tries,
         source: written.source.clone(),
         socket: socket(&written.socket),
+    }
+}
+
+fn balance(written: config::Balance) -> Balance {
+    match written {
+        config::Balance::RoundRobin => Balance::RoundRobin,
+        config::Balance::LeastSessions => Balance::LeastSessions,
+        config::Balance::TwoChoices => Balance::TwoChoices,
+        config::Balance::First => Balance::First,
+        config::Balance::Random => Balance::Random,
+        config::Balance::Hash => Balance::Hash,
+        config::Balance::Maglev => Balance::Maglev,
+    }
+}
+
+fn endpoint(written: &config::Endpoint) -> EndpointOptions {
+    EndpointOptions {
+        address: written.address,
+        weight: written.weight,
+        level: written.level,
     }
 }

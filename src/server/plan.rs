@@ -222,8 +222,8 @@ fn families(config: &Config, listener: &Listener) -> usize {
     let Service::Proxy { upstream } = listener.service else {
         return 0;
     };
-    let endpoints = &config.upstreams[upstream].endpoints;
-    let has = |is_ipv6| endpoints.iter().any(|at| at.is_ipv6() == is_ipv6);
+    let addresses = config.upstreams[upstream].addresses();
+    let has = |is_ipv6| addresses.clone().any(|at| at.is_ipv6() == is_ipv6);
     usize::from(has(false)) + usize::from(has(true))
 }
 

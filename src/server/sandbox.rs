@@ -124,7 +124,7 @@ impl Sandbox {
             }
         }
         for (index, upstream) in config.upstreams.iter().enumerate() {
-            for (place, endpoint) in upstream.endpoints.iter().enumerate() {
+            for (place, endpoint) in upstream.addresses().enumerate() {
                 if !permits(self.connect.as_ref(), endpoint.port()) {
                     let key = format!("upstream[{index}].endpoints[{place}]");
                     lacks.push((key, no_port(endpoint.port())));
@@ -347,7 +347,7 @@ fn connect_ports(config: &Config) -> Option<BTreeSet<u16>> {
         ConnectPorts::Configured => &[][..],
         ConnectPorts::Listed(ranges) => ranges,
     };
-    let endpoints = config.upstreams.iter().flat_map(|one| &one.endpoints);
+    let endpoints = config.upstreams.iter().flat_map(|one| one.addresses());
     let configured = endpoints.map(|endpoint| endpoint.port());
     Some(listed.iter().cloned().flatten().chain(configured).collect())
 }

@@ -56,7 +56,9 @@ pub(super) fn set_state(
 fn endpoint(of: EndpointState) -> EndpointView {
     EndpointView {
         address: of.address,
-        admin_state: of.admin.word(),
+        admin_state: of.admin_word(),
+        weight: of.weight,
+        level: of.level,
         sessions: of.sessions,
         state: match of.failing {
             None => "answering",

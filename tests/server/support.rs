@@ -96,7 +96,8 @@ pub(crate) fn proxy(endpoints: &[SocketAddr]) -> String {
     let endpoints: Vec<String> = endpoints.iter().map(|e| format!("\"{e}\"")).collect();
     format!(
         "[[listener]]\nname = \"proxy\"\nbind = \"127.0.0.1:0\"\nservice = \"proxy\"\n\
-         upstream = \"up\"\n[[upstream]]\nname = \"up\"\nendpoints = [{}]\n",
+         upstream = \"up\"\n[[upstream]]\nname = \"up\"\nendpoints = [{}]\n\
+         balance = \"round_robin\"\n",
         endpoints.join(", ")
     )
 }

@@ -10,6 +10,7 @@ use super::addresses;
 use super::{Address, Changes, Fate, KeyChange, ListenerChange, UpstreamChange};
 use crate::config::Config;
 use crate::config::effective::{Applies, Effective, Key, Keys};
+use crate::config::endpoint::Endpoint;
 use crate::config::listener::Listener;
 use crate::config::upstream::Upstream;
 
@@ -126,19 +127,22 @@ fn listeners(old: &Config, new: &Config, addresses: &[Address]) -> Vec<ListenerC
 fn upstreams(old: &[Upstream], new: &[Upstream]) -> Vec<UpstreamChange> {
     let tables = in_order(old, new, |upstream| upstream.name.clone());
     let change = |(old, new): (Option<&Upstream>, Option<&Upstream>)| {
-        let endpoints = |of: Option<&Upstream>| -> BTreeSet<SocketAddr> {
-            of.iter().flat_map(|of| &of.endpoints).copied().collect()
+        let addresses = |of: Option<&Upstream>| -> BTreeSet<SocketAddr> {
+            of.iter().flat_map(|of| of.addresses()).collect()
         };
-        let (before, after) = (endpoints(old), endpoints(new));
+        let (before, after) = (addresses(old), addresses(new));
         let all = |of: Option<&Upstream>, keep: &dyn Fn(&SocketAddr) -> bool| {
-            let endpoints = of.into_iter().flat_map(|of| &of.endpoints).copied();
+            let endpoints = of.into_iter().flat_map(Upstream::addresses);
             endpoints.filter(|endpoint| keep(endpoint)).collect()
         };
-        let fate = fate(
+        let mut fate = fate(
             old.map(Upstream::keys),
             new.map(Upstream::keys),
             "endpoints",
         )?;
+        if let (Fate::Changed(keys), Some(old), Some(new)) = (&mut fate, old, new) {
+            keys.extend(endpoints_changes(&old.endpoints, &new.endpoints));
+        }
         let is_same = fate == Fate::Changed(Vec::new()) && before == after;
         let removes: Vec<SocketAddr> = all(old, &|endpoint| !after.contains(endpoint));
         let on_removed = new.or(old).map(|of| of.on_removed);
@@ -152,6 +156,19 @@ fn upstreams(old: &[Upstream], new: &[Upstream]) -> Vec<UpstreamChange> {
         })
     };
     tables.into_iter().filter_map(change).collect()
+}
+
+/// What changes about endpoints of both configurations.
+fn endpoints_changes(old: &[Endpoint], new: &[Endpoint]) -> Vec<KeyChange> {
+    let before: BTreeMap<SocketAddr, &Endpoint> = old.iter().map(|of| (of.address, of)).collect();
+    let mut found = Vec::new();
+    for after in new {
+        if let Some(before) = before.get(&after.address) {
+            let path = format!("endpoints[\"{}\"].", after.address);
+            compare(&before.keys(), &after.keys(), &path, &mut found);
+        }
+    }
+    found
 }
 
 /// The tables of both lists in pairs of the same name: the new list's order, then what it lacks.

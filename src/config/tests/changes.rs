@@ -344,6 +344,26 @@ fn a_difference_of_any_key_is_noticed() {
 }
 
 #[test]
+fn the_weight_of_an_endpoint_that_stays_is_named() {
+    let edits = [
+        (
+            "['192.0.2.1:1', '192.0.2.2:1']",
+            "['192.0.2.2:1', { address = '192.0.2.1:1', weight = 3 }, \
+             { address = '192.0.2.3:1', weight = 9 }]",
+        ),
+        ("name = 'spare'", "name = 'spare'\nbalance = 'first'"),
+    ];
+    assert_eq!(
+        lines(&edits),
+        [
+            "upstream \"db\".endpoints[\"192.0.2.1:1\"].weight: 1 → 3",
+            "upstream \"db\": adds 192.0.2.3:1",
+            "upstream \"spare\".balance: \"two_choices\" → \"first\"",
+        ]
+    );
+}
+
+#[test]
 fn keys_that_need_a_restart_are_known() {
     let old = parse(BEFORE);
     let new = "

@@ -7,6 +7,7 @@ mod arbitrary;
 mod bind;
 mod changes;
 mod doubts;
+mod json;
 mod process;
 mod refused;
 mod schema;
@@ -18,10 +19,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::{
-    AccessFormat, AccessLog, Bind, BindForm, BindTo, Config, ConnectPorts, Control, DEFAULT,
-    Dashboard, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, LogTarget, MaxSessions,
-    OnRemoved, Pin, PollerChoice, Process, Reason, Runtime, Sandbox, SandboxMode, Service,
-    Shutdown, SocketOptions, Source, Timeouts, UnixFile, Upstream,
+    AccessFormat, AccessLog, Balance, Bind, BindForm, BindTo, Config, ConnectPorts, Control,
+    DEFAULT, Dashboard, Endpoint, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, LogTarget,
+    MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime, Sandbox, SandboxMode,
+    Service, Shutdown, SocketOptions, Source, Timeouts, UnixFile, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -186,17 +187,24 @@ fn the_default_means_what_its_comments_say() {
                 unix: UNIX,
             },
         ],
-        upstreams: vec![Upstream {
-            name: "echo".into(),
-            endpoints: vec![address("127.0.0.1:7007")],
-            source: vec![],
-            tries: 3,
-            on_removed: OnRemoved::Keep,
-            socket: SOCKET,
-        }],
+        upstreams: vec![echo_upstream()],
         source: Source::new("", ""),
     };
     assert_eq!(parse(DEFAULT), expected);
+}
+
+/// The upstream of the default configuration.
+fn echo_upstream() -> Upstream {
+    Upstream {
+        name: "echo".into(),
+        endpoints: vec![Endpoint::plain(address("127.0.0.1:7007"))],
+        balance: Balance::TwoChoices,
+        hash_prefix: 64,
+        source: vec![],
+        tries: 3,
+        on_removed: OnRemoved::Keep,
+        socket: SOCKET,
+    }
 }
 
 /// The default with the keys it shows behind a `#`.
@@ -221,20 +229,12 @@ fn what_the_default_shows_behind_a_hash_is_the_default() {
 fn the_default_shows_every_key() {
     let full = default_in_full();
     let mut tables = 0;
-    for (table, key) in [
-        ("[runtime]\n", "x"),
-        ("[process]\n", "x"),
-        ("[control]\n", "x"),
-        ("[log]\n", "x"),
-        ("[access_log]\n", "x"),
-        ("[shutdown]\n", "x"),
-        ("[[listener]]\n", "x"),
-        ("[[listener]]\n", "timeouts.x"),
-        ("[[listener]]\n", "socket.x"),
-        ("[[listener]]\n", "socket.keepalive.x"),
-        ("[[listener]]\n", "unix.x"),
-        ("[[upstream]]\n", "x"),
-    ] {
+    let globals = "runtime process control log access_log shutdown".split(' ');
+    let globals = globals.map(|table| (format!("[{table}]\n"), "x"));
+    let listener = "x timeouts.x socket.x socket.keepalive.x unix.x".split(' ');
+    let listener = listener.map(|key| ("[[listener]]\n".to_owned(), key));
+    let upstream = [("[[upstream]]\n".to_owned(), "x")];
+    for (table, key) in globals.chain(listener).chain(upstream) {
         let errors = Config::parse(&format!("{table}{key} = 0"), "t.toml").unwrap_err();
         for error in errors.iter() {
             let Reason::UnknownKey { known, .. } = error.reason() else {

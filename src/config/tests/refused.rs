@@ -281,6 +281,43 @@ fn refuses_more_endpoints_than_a_session_can_number() {
     assert!(errors[0].len() < 1000, "the list is not repeated");
 }
 
+/// Refused tables of an endpoint, with the errors.
+const ENDPOINT_TABLES: &[(&str, &str)] = &[
+    (
+        "{ weight = 1 }",
+        "[1].address: missing; write IP:PORT, e.g. \"10.0.0.1:5432\"",
+    ),
+    (
+        "{ address = '10.0.0.1:0' }",
+        "[1].address = '10.0.0.1:0': nothing listens on port 0; write a port from 1 to 65535",
+    ),
+    (
+        "{ address = '10.0.0.1:1', weight = 257 }",
+        "[1].weight = 257: out of range; write 0 to 256: 0 takes no new session, and 1 beside 256 \
+         is the smallest share",
+    ),
+    (
+        "{ address = '10.0.0.1:1', level = 16 }",
+        "[1].level = 16: out of range; write 0 to 15: 0 is used first",
+    ),
+    (
+        "{ address = '10.0.0.1:1', wait = 2 }",
+        "[1].wait = 2: unknown key; known here: address, weight, level",
+    ),
+    (
+        "{ address = '[::1]:1', weight = 2 }",
+        "[1]: this endpoint is on line 5 already; write another",
+    ),
+];
+
+#[test]
+fn says_what_is_wrong_with_the_table_of_an_endpoint() {
+    for (value, why) in ENDPOINT_TABLES {
+        let text = format!("{ECHO}[[upstream]]\nname = 'a'\nendpoints = ['[::1]:1', {value}]");
+        assert_eq!(wrong(&text), [format!("5: upstream[0].endpoints{why}")]);
+    }
+}
+
 #[test]
 fn says_what_is_wrong_with_an_address() {
     for (value, why) in ENDPOINTS {

@@ -8,6 +8,7 @@
 use std::fmt::Write;
 
 use super::default_in_full;
+use super::json::{Json, object, text};
 use crate::config::{Config, DEFAULT, Reason, SCHEMA};
 
 /// A value that no key has: TOML's dates have no use here.
@@ -20,58 +21,6 @@ const SIZE: &str = r"^[0-9]+(\.[0-9]+)?(B|k|K|KiB|m|M|MiB|g|G|GiB)$";
 const PERCENTAGE: &str = "^[0-9]+%$";
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$";
 
-/// A piece of JSON.
-#[derive(Clone, Debug, PartialEq)]
-enum Json {
-    Text(String),
-    Number(i64),
-    Bool(bool),
-    List(Vec<Self>),
-    Object(Vec<(String, Self)>),
-}
-
-fn text(text: &str) -> Json {
-    Json::Text(text.to_owned())
-}
-
-fn object<const N: usize>(entries: [(&str, Json); N]) -> Json {
-    Json::Object(entries.map(|(key, value)| (key.to_owned(), value)).into())
-}
-
-impl Json {
-    fn write(&self, indent: usize, out: &mut String) {
-        let line = |out: &mut String, indent| write!(out, "\n{:1$}", "", 2 * indent).unwrap();
-        match self {
-            Self::Text(text) => {
-                let escaped = text.replace('\\', r"\\").replace('"', "\\\"");
-                write!(out, "\"{}\"", escaped.replace('\n', r"\n")).unwrap();
-            }
-            Self::Number(number) => write!(out, "{number}").unwrap(),
-            Self::Bool(value) => write!(out, "{value}").unwrap(),
-            Self::List(elements) if elements.is_empty() => out.push_str("[]"),
-            Self::List(elements) => {
-                for (index, element) in elements.iter().enumerate() {
-                    out.push(if index == 0 { '[' } else { ',' });
-                    line(out, indent + 1);
-                    element.write(indent + 1, out);
-                }
-                line(out, indent);
-                out.push(']');
-            }
-            Self::Object(entries) => {
-                for (index, (key, value)) in entries.iter().enumerate() {
-                    out.push(if index == 0 { '{' } else { ',' });
-                    line(out, indent + 1);
-                    write!(out, "\"{key}\": ").unwrap();
-                    value.write(indent + 1, out);
-                }
-                line(out, indent);
-                out.push('}');
-            }
-        }
-    }
-}
-
 /// A table of the file: its header's name, the dotted prefix of its keys under that header, and
 /// whether the header stands for one table of a list.
 #[derive(Clone, Copy, Debug)]
@@ -79,12 +28,15 @@ pub(super) struct Table<'a> {
     header: &'a str,
     prefix: &'a str,
     is_list: bool,
+    /// The key with a list of tables, if this is a table of the list; otherwise empty.
+    element: &'a str,
 }
 
 pub(super) const ROOT: Table<'_> = Table {
     header: "",
     prefix: "",
     is_list: false,
+    element: "",
 };
 
 impl Table<'_> {
@@ -92,7 +44,11 @@ impl Table<'_> {
     pub(super) fn path(self, key: &str) -> String {
         let index = if self.is_list { "[0]" } else { "" };
         let header = format!("{}{index}", self.header);
-        let parts = [header.as_str(), self.prefix, key];
+        let element = match self.element {
+            "" => String::new(),
+            list => format!("{list}[0]"),
+        };
+        let parts = [header.as_str(), self.prefix, &element, key];
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         parts.join(".")
     }
@@ -107,6 +63,14 @@ impl Table<'_> {
 
     /// A configuration that is right but for this line, which replaces the one of the same key.
     pub(super) fn file_with(self, key: &str, value: &str) -> String {
+        if !self.element.is_empty() {
+            let address = if key == "address" {
+                ""
+            } else {
+                "address = '127.0.0.1:1', "
+            };
+            return self.file_with_element(&format!("{address}{key} = {value}"));
+        }
         let mut listener = vec![
             ("name", "'p'"),
             ("bind", "'[::1]:0'"),
@@ -154,6 +118,15 @@ impl Table<'_> {
         front
     }
 
+    /// As [`Self::file_with`], with these keys in the table of the list.
+    fn file_with_element(self, keys: &str) -> String {
+        let list = Self {
+            element: "",
+            ..self
+        };
+        list.file_with(self.element, &format!("[{{ {keys} }}]"))
+    }
+
     /// What the parser says of a value; `None` where it has nothing to say.
     fn ask(self, key: &str, value: &str) -> Option<Reason> {
         let path = self.path(key);
@@ -181,9 +154,12 @@ impl Table<'_> {
     /// Whether the file is wrong without this key.
     fn requires(self, key: &str) -> bool {
         // A key that no table has takes its line, so that the key itself has none.
-        let file = self.file_with(key, NEVER);
-        let dotted = format!("{key} = {NEVER}\n");
-        let file = file.replacen(&dotted, "", 1);
+        let file = if self.element.is_empty() {
+            let dotted = format!("{key} = {NEVER}\n");
+            self.file_with(key, NEVER).replacen(&dotted, "", 1)
+        } else {
+            self.file_with_element(&format!("zzz = {NEVER}"))
+        };
         let path = self.path(key);
         let errors = Config::parse(&file, "t.toml").err();
         errors.is_some_and(|errors| {
@@ -274,6 +250,7 @@ impl Table<'_> {
             header: key.to_owned().leak(),
             prefix: "",
             is_list: true,
+            element: "",
         }
     }
 
@@ -288,6 +265,7 @@ impl Table<'_> {
             header: header.leak(),
             prefix: prefix.leak(),
             is_list: self.is_list,
+            element: "",
         }
     }
 
@@ -365,6 +343,14 @@ impl Table<'_> {
                 ("minLength", Json::Number(1)),
             ]));
         }
+        let element = Table {
+            element: key.to_owned().leak(),
+            ..self
+        };
+        let has_tables = matches!(element.ask("zzz", "1"), Some(Reason::UnknownKey { .. }));
+        if has_tables && !self.header.is_empty() {
+            kinds.push(element.schema());
+        }
         let items = match kinds.len() {
             0 => return None,
             1 => kinds.remove(0),
@@ -391,7 +377,7 @@ fn lines_of(header: &str) -> Vec<&'static str> {
 
 /// What the comment above a key in the default configuration says.
 fn description(table: Table<'_>, key: &str) -> Option<String> {
-    if table.header.is_empty() {
+    if table.header.is_empty() || !table.element.is_empty() {
         return None;
     }
     let key = table.dotted(key);
@@ -422,7 +408,8 @@ fn description(table: Table<'_>, key: &str) -> Option<String> {
 /// The value that a key has when it is left out.
 fn default(table: Table<'_>, key: &str) -> Option<Json> {
     // The name of an upstream is an example.
-    if table.header.is_empty() || key == "upstream" || table.requires(key) {
+    let has_none = table.header.is_empty() || !table.element.is_empty();
+    if has_none || key == "upstream" || table.requires(key) {
         return None;
     }
     let full = default_in_full();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{SOCKET, TIMEOUTS, parse, proxy, upstream};
-use crate::config::{Keepalive, OnRemoved, SocketOptions, Timeouts, Upstream};
+use crate::config::{Balance, Endpoint, Keepalive, OnRemoved, SocketOptions, Timeouts, Upstream};
 
 fn timeouts(lines: &str) -> Timeouts {
     parse(&proxy(lines)).listeners[0].timeouts
@@ -188,7 +188,7 @@ fn an_upstream_has_sources_and_tries() {
         assert_eq!(read.tries, 3);
     }
     let mapped = upstream_of("['[::ffff:10.0.0.1]:1']", "").endpoints;
-    assert!(mapped[0].is_ipv4(), "{mapped:?}");
+    assert!(mapped[0].address.is_ipv4(), "{mapped:?}");
     for tries in [1, 100] {
         let read = upstream_of(both, &format!("tries = {tries}"));
         assert_eq!(read.tries, tries);
@@ -216,4 +216,31 @@ fn a_removal_keeps_drains_or_resets() {
         assert_eq!(parse(&proxy(lines)).listeners[0].on_removed, expected);
         assert_eq!(upstream_of("['10.0.0.1:1']", lines).on_removed, expected);
     }
+}
+
+#[test]
+fn an_endpoint_has_a_weight_and_a_level() {
+    let read = upstream_of(
+        "['10.0.0.1:1', { address = '10.0.0.2:1', weight = 0, level = 15 }, \
+         { address = '[::ffff:10.0.0.3]:1', weight = 256 }]",
+        "balance = 'maglev'\nhash_prefix = 48",
+    );
+    let endpoint = |text: &str, weight, level| Endpoint {
+        address: text.parse().unwrap(),
+        weight,
+        level,
+    };
+    let expected = [
+        endpoint("10.0.0.1:1", 1, 0),
+        endpoint("10.0.0.2:1", 0, 15),
+        endpoint("10.0.0.3:1", 256, 0),
+    ];
+    assert_eq!(read.endpoints, expected);
+    assert_eq!((read.balance, read.hash_prefix), (Balance::Maglev, 48));
+    let shown = read.keys().find("endpoints").unwrap().value.to_string();
+    assert_eq!(
+        shown,
+        "[\"10.0.0.1:1\", { address = \"10.0.0.2:1\", weight = 0, level = 15 }, \
+         { address = \"10.0.0.3:1\", weight = 256, level = 0 }]"
+    );
 }

@@ -4,6 +4,7 @@
 use super::connection::Connection;
 use crate::proxy::end_reason::{EndReason, Failure};
 use crate::proxy::listener_context::ListenerContext;
+use crate::proxy::upstream::Seeker;
 use crate::runtime::{Bug, seeded};
 
 /// Where the service has an upstream.
@@ -20,9 +21,16 @@ pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
     if let Some(upstream) = record.listener_context().service.upstream() {
         let reserved = connection
             .reserved
-            .filter(|&of| seeded(Bug::StateIgnored) || upstream.is_ready(of));
-        let Some(chosen) = reserved.or_else(|| upstream.choose()) else {
-            upstream.report_none_ready(connection.client.lane().now());
+            .take()
+            .filter(|of| seeded(Bug::StateIgnored) || upstream.is_usable(of.index()));
+        let lane = connection.client.lane();
+        let seeker = Seeker {
+            lane,
+            client: record.client(),
+            tried: &[],
+        };
+        let Some(chosen) = reserved.or_else(|| upstream.choose(&seeker)) else {
+            upstream.report_none_ready(lane.now());
             return Err(EndReason::NoEndpoint.into());
         };
         record.lease.take(upstream, chosen);

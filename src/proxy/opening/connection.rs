@@ -9,15 +9,15 @@ use crate::proxy::end_reason::{EndReason, Failure, Side};
 use crate::proxy::record::Record;
 use crate::proxy::relay::{Echo, Far, Proxied, Relay};
 use crate::proxy::spare::Reserved;
-use crate::proxy::upstream::FirstBytes;
+use crate::proxy::upstream::{Claim, FirstBytes};
 use crate::runtime::Legs;
 
 /// A connection without a relay. Its drop resets the client: a FIN could pass for an empty answer.
 pub(super) struct Connection {
     pub(super) client: Stream,
     pub(super) record: Record,
-    /// The endpoint of the session's turn, where the service has an upstream.
-    pub(super) reserved: Option<usize>,
+    /// The endpoint that the accept loop has chosen, where the service has an upstream.
+    pub(super) reserved: Cell<Option<Claim>>,
     /// A socket for the first endpoint.
     pub(super) spare: Cell<Option<Unconnected>>,
     pub(super) first_bytes: FirstBytes,
@@ -34,7 +34,7 @@ impl Connection {
         Self {
             client,
             record,
-            reserved,
+            reserved: Cell::new(reserved),
             spare: Cell::new(spare),
             first_bytes: FirstBytes::default(),
             upstream: Cell::default(),

@@ -18,6 +18,7 @@ pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
     if let Some(upstream) = listener_context.service.upstream() {
         let dialling = Dialling {
             client: &connection.client,
+            address: record.client(),
             lane: listener_context.lane_index,
             timeouts: &listener_context.timeouts,
             lease: &record.lease,

@@ -12,9 +12,10 @@ use crate::net::{SocketOptions, listener_on};
 use crate::poller::BackEnd;
 use crate::proxy::admission::Admission;
 use crate::proxy::record::Record;
+use crate::proxy::upstream::Seeker;
 use crate::proxy::{
-    AcceptPoint, AdminState, Admitted, KnownUpstreams, ListenerContext, Service, SessionLimit,
-    SharedListener, Upstream, UpstreamOptions, accept,
+    AcceptPoint, AdminState, Admitted, Balance, EndpointOptions, KnownUpstreams, ListenerContext,
+    Service, SessionLimit, SharedListener, Upstream, UpstreamOptions, accept,
 };
 use crate::runtime::{Lane, LaneOptions, Time};
 use crate::sys;
@@ -43,7 +44,13 @@ impl Proxying {
         let address = listener.address().unwrap();
         let options = UpstreamOptions {
             name: "upstream".to_owned(),
-            endpoints: endpoints.to_vec(),
+            endpoints: endpoints
+                .iter()
+                .copied()
+                .map(EndpointOptions::plain)
+                .collect(),
+            balance: Balance::RoundRobin,
+            hash_prefix: 64,
             tries: 3,
             source: Vec::new(),
             socket: SocketOptions::default(),
@@ -213,7 +220,13 @@ fn a_panic_in_a_session_releases_its_lease() {
     let permit = context.limit.try_acquire().unwrap();
     let admission = Admission::new(Rc::clone(context), permit);
     let record = Record::new(admission, endpoint.into(), Time::ZERO);
-    record.lease.take(&proxying.upstream, 0);
+    let seeker = Seeker {
+        lane: &context.lane,
+        client: endpoint.into(),
+        tried: &[],
+    };
+    let claim = proxying.upstream.choose(&seeker).unwrap();
+    record.lease.take(&proxying.upstream, claim);
     assert_eq!(proxying.live(), [1]);
     proxying.lane.handle().spawn(&"session", async move {
         let _held = record;

@@ -1,103 +1,124 @@
-//! The choice of an endpoint for a session. Pure: turns, administrative states, and any time,
-//! randomness or live sessions that a method depends on, are arguments.
+//! The choice of an endpoint by a session: the methods of `balance` on the live state of the
+//! endpoints. The choice counts the session at once: no two lanes take the same place.
 
-/// Round robin: the endpoint of a turn, out of `count`.
-pub(super) fn round_robin(turn: usize, count: usize) -> usize {
-    turn % count
+use super::balance::{self, Balance, Level};
+use super::claim::Claim;
+use super::level::LevelOf;
+use super::shared::Upstream;
+use crate::runtime::{Handle, PeerAddress, Time};
+
+/// A session that wants an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) struct Seeker<'a> {
+    pub(in crate::proxy) lane: &'a Handle,
+    pub(in crate::proxy) client: PeerAddress,
+    /// The indices of endpoints already tried.
+    pub(in crate::proxy) tried: &'a [usize],
 }
 
-/// The next endpoint that a session `may_choose`: not tried before, and ready. A new turn for each
-/// endpoint that is passed over spreads its share over all others; without new turns, its successor
-/// in the list would get a double share. `None` if the session may choose no endpoint.
-pub(super) fn next(
-    mut take_turn: impl FnMut() -> usize,
-    count: usize,
-    may_choose: impl Fn(usize) -> bool,
-) -> Option<usize> {
-    let mut by_turn = (0..count).map(|_| round_robin(take_turn(), count));
-    // Lanes share the turns: a lane may not see the turn of any endpoint that is left.
-    by_turn
-        .find(|&index| may_choose(index))
-        .or_else(|| (0..count).find(|&index| may_choose(index)))
+/// A level in the view of a session.
+struct Seen<'a> {
+    upstream: &'a Upstream,
+    level: &'a LevelOf,
+    tried: &'a [usize],
+    now: Time,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::next;
+impl Seen<'_> {
+    fn index(&self, at: usize) -> usize {
+        self.level.index(at)
+    }
+}
 
-    /// Turns from 0 on.
-    fn turns() -> impl FnMut() -> usize {
-        let mut next = 0;
-        move || {
-            next += 1;
-            next - 1
+impl Level for Seen<'_> {
+    fn count(&self) -> usize {
+        self.level.count()
+    }
+
+    fn share(&self, at: usize) -> u32 {
+        let index = self.index(at);
+        match self.tried.contains(&index) {
+            true => 0,
+            false => self.upstream.share(index, self.now),
         }
     }
 
-    /// The number of sessions of each of `count` endpoints, when those in `unready` are passed over
-    /// and a connect to those in `dead` fails.
-    fn shares(sessions: usize, count: usize, unready: &[usize], dead: &[usize]) -> Vec<usize> {
-        let mut take_turn = turns();
-        let mut shares = vec![0; count];
-        for _ in 0..sessions {
-            let is_ready = |index: usize| !unready.contains(&index);
-            let mut chosen = next(&mut take_turn, count, is_ready).unwrap();
-            let mut tried = Vec::new();
-            while dead.contains(&chosen) {
-                tried.push(chosen);
-                let may_choose = |index: usize| is_ready(index) && !tried.contains(&index);
-                chosen = next(&mut take_turn, count, may_choose).unwrap();
+    fn load(&self, at: usize) -> usize {
+        self.upstream.endpoints[self.index(at)].live_sessions()
+    }
+
+    fn turn(&self, at: usize) -> u64 {
+        self.upstream.endpoints[self.index(at)].turn()
+    }
+
+    fn id(&self, at: usize) -> u64 {
+        self.upstream.endpoints[self.index(at)].id
+    }
+
+    fn largest_share(&self) -> u32 {
+        self.level.largest_share()
+    }
+}
+
+impl Upstream {
+    /// Chooses an endpoint and counts the session there: a usable endpoint, not tried before, on
+    /// the first level with such an endpoint. `None` without such an endpoint.
+    pub(in crate::proxy) fn choose(&self, seeker: &Seeker<'_>) -> Option<Claim> {
+        let now = seeker.lane.now();
+        self.levels.iter().find_map(|level| {
+            let seen = Seen {
+                upstream: self,
+                level,
+                tried: seeker.tried,
+                now,
+            };
+            self.choose_in(&seen, seeker)
+        })
+    }
+
+    fn choose_in(&self, seen: &Seen<'_>, seeker: &Seeker<'_>) -> Option<Claim> {
+        let draw = || seeker.lane.random();
+        let key = || match seeker.client.inet().map(|client| client.ip()) {
+            Some(ip) => balance::client_key(ip, self.options.hash_prefix),
+            // Clients of a unix socket have no address.
+            None => draw(),
+        };
+        let at = match self.options.balance {
+            Balance::RoundRobin => return self.take_turn(seen),
+            Balance::LeastSessions => return self.take_least(seen, draw),
+            Balance::TwoChoices => balance::two_choices(seen, draw),
+            Balance::First => balance::first(seen),
+            Balance::Random => balance::random(seen, draw),
+            Balance::Hash => balance::hash(seen, key()),
+            Balance::Maglev => seen.level.find(seen, key()),
+        };
+        let index = seen.index(at?);
+        self.endpoints[index].add_session();
+        Some(Claim::of_counted(index, &self.endpoints[index]))
+    }
+
+    /// The endpoint with the earliest turn. Two lanes never take the same turn.
+    fn take_turn(&self, seen: &Seen<'_>) -> Option<Claim> {
+        loop {
+            let turn = balance::round_robin(seen, self.turns.now())?;
+            let index = seen.index(turn.at);
+            let endpoint = &self.endpoints[index];
+            if endpoint.take_turn(turn.seen, turn.next) {
+                self.turns.advance(turn.time);
+                endpoint.add_session();
+                return Some(Claim::of_counted(index, endpoint));
             }
-            shares[chosen] += 1;
         }
-        shares
     }
 
-    #[test]
-    fn every_endpoint_has_the_same_share() {
-        assert_eq!(shares(30, 3, &[], &[]), [10; 3]);
-    }
-
-    #[test]
-    fn the_share_of_a_passed_over_endpoint_is_spread_over_all_others() {
-        for (unready, dead) in [
-            (&[2][..], &[][..]),
-            (&[], &[2]),
-            (&[0, 1], &[]),
-            (&[0], &[3]),
-            (&[1, 3], &[0]),
-        ] {
-            let shares = shares(3000, 4, unready, dead);
-            let out = |index: &usize| unready.contains(index) || dead.contains(index);
-            let each = 3000 / (0..4).filter(|index| !out(index)).count();
-            for (index, share) in shares.iter().enumerate() {
-                let expected = if out(&index) { 0 } else { each };
-                assert!(
-                    share.abs_diff(expected) <= 1,
-                    "{unready:?} {dead:?}: {shares:?}"
-                );
+    /// The endpoint with the fewest sessions, if no lane has changed this number since the look.
+    fn take_least(&self, seen: &Seen<'_>, draw: impl Fn() -> u64) -> Option<Claim> {
+        loop {
+            let (at, load) = balance::least_sessions(seen, &draw)?;
+            let index = seen.index(at);
+            if self.endpoints[index].add_session_to(load) {
+                return Some(Claim::of_counted(index, &self.endpoints[index]));
             }
         }
-    }
-
-    #[test]
-    fn a_session_tries_no_endpoint_twice() {
-        let mut take_turn = turns();
-        let mut tried = Vec::new();
-        while let Some(chosen) = next(&mut take_turn, 5, |index| !tried.contains(&index)) {
-            tried.push(chosen);
-        }
-        tried.sort_unstable();
-        assert_eq!(tried, [0, 1, 2, 3, 4]);
-    }
-
-    #[test]
-    fn turns_that_other_lanes_take_leave_an_endpoint_to_try() {
-        assert_eq!(next(|| 7, 3, |index| index == 2), Some(2));
-    }
-
-    #[test]
-    fn without_a_permitted_endpoint_there_is_none() {
-        assert_eq!(next(turns(), 3, |_| false), None);
     }
 }

@@ -7,13 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
+use super::choose::Seeker;
 use super::lease::Lease;
 use super::log;
 use super::shared::Upstream;
 use crate::net::{self, Stream, Unconnected};
 use crate::proxy::deadline::Timeouts;
 use crate::proxy::end_reason::{EndReason, Failure};
-use crate::runtime::{ErrorCode, Time, either, timeout};
+use crate::runtime::{ErrorCode, PeerAddress, Time, either, timeout};
 use crate::stats::micros;
 
 /// How long a connect by fast open waits for the client's first bytes. A client that speaks first
@@ -27,6 +28,8 @@ const RETRY: Duration = Duration::from_millis(20);
 /// A session without an upstream connection, as the upstream sees the session.
 pub(in crate::proxy) struct Dialling<'a> {
     pub(in crate::proxy) client: &'a Stream,
+    /// The client's address.
+    pub(in crate::proxy) address: PeerAddress,
     /// The index of the session's lane.
     pub(in crate::proxy) lane: usize,
     pub(in crate::proxy) timeouts: &'a Timeouts,
@@ -108,11 +111,16 @@ impl Upstream {
             if tried.len() == most {
                 break;
             }
-            let Some(next) = self.choose_untried(&tried) else {
+            let seeker = Seeker {
+                lane,
+                client: dialling.address,
+                tried: &tried,
+            };
+            let Some(next) = self.choose(&seeker) else {
                 break;
             };
-            index = next;
-            dialling.lease.take(self, index);
+            index = next.index();
+            dialling.lease.take(self, next);
         }
         Err(Failure {
             reason: cause,

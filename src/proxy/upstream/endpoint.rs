@@ -1,13 +1,14 @@
-//! An endpoint of an upstream, shared by all lanes: its address, administrative state, live
-//! sessions, failures and health. Chooses nothing and logs nothing.
+//! An endpoint of an upstream, shared by all lanes: its address, administrative state,
+//! weight, sessions, failures and health. Chooses nothing and logs nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use super::admin_state::{AdminState, SharedAdminState};
+use super::balance;
 use crate::proxy::end_reason::EndReason;
 use crate::runtime::{LogInterval, Time};
 use crate::stats::{EndpointStats, PerLane};
@@ -16,6 +17,8 @@ use crate::stats::{EndpointStats, PerLane};
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
+    /// A number made from the address.
+    pub(super) id: u64,
     /// Limits log lines about its failures.
     pub(super) log: LogInterval,
     /// The counters of each lane.
@@ -38,8 +41,14 @@ struct Atomics {
     /// Turns of the source addresses. A count for all endpoints would advance in step with the
     /// turns of the endpoints, and each endpoint would always get the same sources.
     source_turns: AtomicUsize,
+    /// The next turn of round robin.
+    turn: AtomicU64,
     /// Read by each choice, of which most write `live` at once.
     admin: SharedAdminState,
+    /// The weight by the latest configuration or operator. Written by the main thread.
+    weight: AtomicU16,
+    /// The weight of the present configuration.
+    configured_weight: AtomicU16,
 }
 
 /// A time without an answer of an endpoint.
@@ -52,13 +61,56 @@ pub(super) struct Outage {
 }
 
 impl Endpoint {
-    pub(super) fn new(address: SocketAddr, stats: Arc<PerLane<EndpointStats>>) -> Self {
+    pub(super) fn new(
+        address: SocketAddr,
+        weight: u16,
+        stats: Arc<PerLane<EndpointStats>>,
+    ) -> Self {
+        let shared = Atomics::default();
+        shared.weight.store(weight, Relaxed);
+        shared.configured_weight.store(weight, Relaxed);
         Self {
             address,
+            id: balance::key_of_address(address),
             log: LogInterval::default(),
             stats,
-            shared: Atomics::default(),
+            shared,
         }
+    }
+
+    /// The part of new sessions relative to the endpoints of the level, 0 to 65,536: the weight, in
+    /// 256ths.
+    pub(super) fn share(&self, _now: Time) -> u32 {
+        Self::share_of(self.weight())
+    }
+
+    /// The share for a weight.
+    pub(super) fn share_of(weight: u16) -> u32 {
+        u32::from(weight) << 8
+    }
+
+    /// 0 to 256.
+    pub(super) fn weight(&self) -> u16 {
+        self.shared.weight.load(Relaxed)
+    }
+
+    /// A configuration with this weight begins. A weight by an operator stays until the weight in
+    /// the configuration changes.
+    pub(super) fn configure(&self, weight: u16) {
+        if self.shared.configured_weight.swap(weight, Relaxed) != weight {
+            self.shared.weight.store(weight, Relaxed);
+        }
+    }
+
+    /// The next turn of round robin.
+    pub(super) fn turn(&self) -> u64 {
+        self.shared.turn.load(Relaxed)
+    }
+
+    /// Takes the turn with the time `seen` by a choice; `false` if a lane was faster.
+    pub(super) fn take_turn(&self, seen: u64, next: u64) -> bool {
+        let turn = &self.shared.turn;
+        turn.compare_exchange(seen, next, Relaxed, Relaxed).is_ok()
     }
 
     /// The counters of a lane, for the lane itself.
@@ -73,6 +125,18 @@ impl Endpoint {
 
     pub(super) fn set_admin_state(&self, state: AdminState) {
         self.shared.admin.set(state);
+    }
+
+    /// Forgets the settings by an operator.
+    pub(super) fn forget_operator(&self) {
+        let Atomics {
+            admin,
+            weight,
+            configured_weight,
+            ..
+        } = &self.shared;
+        admin.set(AdminState::Ready);
+        weight.store(configured_weight.load(Relaxed), Relaxed);
     }
 
     pub(super) fn live_sessions(&self) -> usize {
@@ -90,12 +154,19 @@ impl Endpoint {
         (health != 0).then(|| now.since(Time::from_nanos(health >> 1)))
     }
 
-    /// Counts one session more. [`Lease`](super::Lease) alone calls this.
+    /// Counts one session more, for a [`Claim`](super::Claim).
     pub(super) fn add_session(&self) {
         self.shared.live.fetch_add(1, Relaxed);
     }
 
-    /// Counts one session less. [`Lease`](super::Lease) alone calls this.
+    /// As [`Self::add_session`], if there are still so many sessions; returns whether there were.
+    pub(super) fn add_session_to(&self, load: usize) -> bool {
+        let live = &self.shared.live;
+        live.compare_exchange(load, load + 1, Relaxed, Relaxed)
+            .is_ok()
+    }
+
+    /// Counts one session less: of a dropped claim, or of a released lease.
     pub(super) fn remove_session(&self) {
         let before = self.shared.live.fetch_sub(1, Relaxed);
         debug_assert!(before > 0, "a lease released twice");
@@ -152,7 +223,7 @@ mod tests {
     #[test]
     fn an_outage_lasts_from_the_first_failure_to_the_next_answer() {
         let stats = Arc::new(PerLane::new(1));
-        let endpoint = Endpoint::new("127.0.0.1:1".parse().unwrap(), stats);
+        let endpoint = Endpoint::new("127.0.0.1:1".parse().unwrap(), 1, stats);
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
         assert_eq!(endpoint.set_answered(at(1)), None);
         endpoint.set_failed(at(2), false);

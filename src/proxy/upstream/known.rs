@@ -6,8 +6,8 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
-use super::admin_state::AdminState;
 use super::endpoint::Endpoint;
+use super::options::EndpointOptions;
 use super::turns::Turns;
 use crate::proxy::known_stats::KnownStats;
 use crate::runtime::Time;
@@ -54,12 +54,12 @@ impl KnownUpstreams {
         });
     }
 
-    /// The turns and the endpoints of an upstream. New if no generation that still serves has
-    /// them.
+    /// The turns and the endpoints of an upstream of a generation that begins now. New if no
+    /// serving generation has this upstream.
     pub(super) fn find(
         &mut self,
         name: &Arc<str>,
-        addresses: &[SocketAddr],
+        options: &[EndpointOptions],
     ) -> (Arc<Turns>, Vec<Arc<Endpoint>>) {
         let Self {
             turns,
@@ -68,11 +68,14 @@ impl KnownUpstreams {
         } = self;
         let turns = find_or_insert(turns, name.to_string(), Turns::default);
         let endpoints = endpoints.entry(name.to_string()).or_default();
-        let endpoint = |&at: &SocketAddr| {
-            let new = || Endpoint::new(at, stats.find((Arc::clone(name), at)));
-            find_or_insert(endpoints, at, new)
+        let endpoint = |of: &EndpointOptions| {
+            let at = of.address;
+            let new = || Endpoint::new(at, of.weight, stats.find((Arc::clone(name), at)));
+            let endpoint = find_or_insert(endpoints, at, new);
+            endpoint.configure(of.weight);
+            endpoint
         };
-        (turns, addresses.iter().map(endpoint).collect())
+        (turns, options.iter().map(endpoint).collect())
     }
 
     /// Forgets the administrative states of all endpoints that are not `present`.
@@ -84,7 +87,7 @@ impl KnownUpstreams {
         let known = self.endpoints.values().flat_map(HashMap::values);
         for endpoint in known.filter_map(Weak::upgrade) {
             if !present.contains(&Arc::as_ptr(&endpoint)) {
-                endpoint.set_admin_state(AdminState::Ready);
+                endpoint.forget_operator();
             }
         }
     }
@@ -108,10 +111,10 @@ mod tests {
     use std::net::SocketAddr;
     use std::sync::Arc;
 
-    use super::KnownUpstreams;
+    use super::{EndpointOptions, KnownUpstreams};
 
-    fn at(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn at(port: u16) -> EndpointOptions {
+        EndpointOptions::plain(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     #[test]
@@ -135,9 +138,9 @@ mod tests {
         let mut known = KnownUpstreams::new(1);
         let (turns, endpoints) = known.find(&"a".into(), &[at(1)]);
         endpoints[0].add_session();
-        turns.take();
+        turns.advance(7);
         drop((turns, endpoints));
         let (turns, endpoints) = known.find(&"a".into(), &[at(1)]);
-        assert_eq!((turns.take(), endpoints[0].live_sessions()), (0, 0));
+        assert_eq!((turns.now(), endpoints[0].live_sessions()), (0, 0));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::claim::Claim;
 use super::shared::Upstream;
 use crate::runtime::{Bug, seeded};
 
@@ -24,14 +25,13 @@ impl Lease {
         (self.0.get() != Self::NONE).then(|| self.0.get().into())
     }
 
-    /// Counts the session for the endpoint `to`, and no longer for the endpoint before.
-    pub(in crate::proxy) fn take(&self, upstream: &Upstream, to: usize) {
+    /// Counts the session for the endpoint of the claim, and no longer for the endpoint before.
+    pub(in crate::proxy) fn take(&self, upstream: &Upstream, claim: Claim) {
         if !seeded(Bug::LeaseLeaked) {
             self.release(upstream);
         }
-        upstream.endpoints[to].add_session();
-        self.0
-            .set(u16::try_from(to).expect("at most ENDPOINTS_MAX"));
+        let to = u16::try_from(claim.keep());
+        self.0.set(to.expect("at most ENDPOINTS_MAX"));
     }
 
     /// Counts the session for no endpoint.

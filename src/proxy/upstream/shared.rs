@@ -1,40 +1,30 @@
 //! An upstream of a generation: its options, its endpoints, and their turns. Shared by all lanes.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::admin_state::AdminState;
-use super::choose;
+use super::balance::Balance;
 use super::endpoint::Endpoint;
 use super::known::KnownUpstreams;
+use super::level::LevelOf;
 use super::log;
+use super::options::{EndpointOptions, UpstreamOptions};
 use super::turns::Turns;
-use crate::net::{SocketOptions, Unconnected};
+use crate::net::Unconnected;
 use crate::runtime::{LogInterval, Time};
 use crate::stats::{EndpointStats, PerLane};
-
-/// The configuration of an upstream.
-#[derive(Clone, Debug)]
-pub struct UpstreamOptions {
-    /// Its name in the configuration.
-    pub name: String,
-    /// The addresses of its endpoints: 1 to 65,535.
-    pub endpoints: Vec<SocketAddr>,
-    /// The most endpoints to try for a session.
-    pub tries: usize,
-    /// Addresses to connect from, in turn; if empty, the system chooses.
-    pub source: Vec<IpAddr>,
-    /// Options of its sockets.
-    pub socket: SocketOptions,
-}
 
 /// An endpoint at a moment.
 #[derive(Clone, Debug)]
 pub(crate) struct EndpointState {
     pub(crate) address: SocketAddr,
     pub(crate) admin: AdminState,
+    /// 0 to 256; at 0 no session chooses the endpoint.
+    pub(crate) weight: u16,
+    pub(crate) level: u8,
     /// Sessions that still connect count.
     pub(crate) sessions: usize,
     /// Failures since the last answer.
@@ -46,14 +36,25 @@ pub(crate) struct EndpointState {
 }
 
 impl EndpointState {
-    fn of(endpoint: &Endpoint, now: Time) -> Self {
+    fn of(endpoint: &Endpoint, options: EndpointOptions, now: Time) -> Self {
         Self {
+            weight: endpoint.weight(),
+            level: options.level,
             address: endpoint.address,
             admin: endpoint.admin_state(),
             sessions: endpoint.live_sessions(),
             failures: endpoint.failures(),
             failing: endpoint.failing(now),
             stats: Arc::clone(&endpoint.stats),
+        }
+    }
+
+    /// The word for the administrative state. With a weight of 0, as with a drain, no new session
+    /// chooses the endpoint and present sessions stay.
+    pub(crate) fn admin_word(&self) -> &'static str {
+        match self.admin {
+            AdminState::Ready if self.weight == 0 => AdminState::Drain.word(),
+            admin => admin.word(),
         }
     }
 }
@@ -71,7 +72,8 @@ pub struct Upstream {
     pub(super) endpoints: Vec<Arc<Endpoint>>,
     /// An endpoint of IPv4 and an endpoint of IPv6, for the family of a socket.
     families: [Option<SocketAddr>; 2],
-    turns: Arc<Turns>,
+    pub(super) levels: Box<[LevelOf]>,
+    pub(super) turns: Arc<Turns>,
     /// Limits log lines about connects that fail for lack of resources of this machine.
     pub(super) local_failures: LogInterval,
     /// Limits log lines about sessions that find no ready endpoint.
@@ -79,8 +81,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream of a generation. Its turns and the state of its endpoints continue as `known`
-    /// has them; otherwise the first turn belongs to the first endpoint.
+    /// An upstream of a generation that begins now. The turns and the state of endpoints
+    /// continue as `known` has them; otherwise the first turn belongs to the first endpoint.
     ///
     /// # Panics
     /// If there is no endpoint, or if there are more than 65,535.
@@ -91,14 +93,18 @@ impl Upstream {
             (1..=ENDPOINTS_MAX).contains(&endpoints.len()),
             "the configuration refuses such a list"
         );
-        let of_family = |is_ipv6| endpoints.iter().copied().find(|at| at.is_ipv6() == is_ipv6);
+        let addresses = endpoints.iter().map(|of| of.address);
+        let of_family = |is_ipv6| addresses.clone().find(|at| at.is_ipv6() == is_ipv6);
         let families = [of_family(false), of_family(true)];
         let name = options.name.as_str().into();
         let (turns, endpoints) = known.find(&name, endpoints);
+        let has_table = options.balance == Balance::Maglev;
+        let levels = LevelOf::all(&options.endpoints, &endpoints, has_table);
         Arc::new(Self {
             name,
             families,
             endpoints,
+            levels,
             turns,
             local_failures: LogInterval::default(),
             none_ready: LogInterval::default(),
@@ -123,9 +129,7 @@ impl Upstream {
 
     /// The state of each endpoint, in the order of the configuration.
     pub(crate) fn endpoint_states(&self, now: Time) -> impl Iterator<Item = EndpointState> {
-        self.endpoints
-            .iter()
-            .map(move |endpoint| EndpointState::of(endpoint, now))
+        (0..self.endpoints.len()).map(move |index| self.endpoint_state(index, now))
     }
 
     /// Sets the administrative state of an endpoint, in this generation and in all others. Returns
@@ -136,9 +140,13 @@ impl Upstream {
         state: AdminState,
         now: Time,
     ) -> Option<EndpointState> {
-        let endpoint = self.endpoints.iter().find(|of| of.address == at)?;
-        endpoint.set_admin_state(state);
-        Some(EndpointState::of(endpoint, now))
+        let index = self.endpoints.iter().position(|of| of.address == at)?;
+        self.endpoints[index].set_admin_state(state);
+        Some(self.endpoint_state(index, now))
+    }
+
+    fn endpoint_state(&self, index: usize, now: Time) -> EndpointState {
+        EndpointState::of(&self.endpoints[index], self.options.endpoints[index], now)
     }
 
     /// The name in the configuration.
@@ -156,23 +164,20 @@ impl Upstream {
         self.endpoints[endpoint].stats_of(lane)
     }
 
-    /// The ready endpoint whose turn it is; `None` if no endpoint is ready.
-    pub(in crate::proxy) fn choose(&self) -> Option<usize> {
-        self.choose_among(|index| self.is_ready(index))
+    /// Whether new sessions may choose the endpoint at all. Every choice asks here, and the step of
+    /// the opening once more.
+    pub(in crate::proxy) fn is_usable(&self, endpoint: usize) -> bool {
+        let endpoint = &self.endpoints[endpoint];
+        endpoint.admin_state() == AdminState::Ready && endpoint.weight() > 0
     }
 
-    /// As [`Self::choose`], among the endpoints that a session has not `tried`.
-    pub(super) fn choose_untried(&self, tried: &[usize]) -> Option<usize> {
-        self.choose_among(|index| !tried.contains(&index) && self.is_ready(index))
-    }
-
-    fn choose_among(&self, may_choose: impl Fn(usize) -> bool) -> Option<usize> {
-        choose::next(|| self.turns.take(), self.endpoints.len(), may_choose)
-    }
-
-    /// Whether new sessions may choose the endpoint.
-    pub(in crate::proxy) fn is_ready(&self, endpoint: usize) -> bool {
-        self.endpoints[endpoint].admin_state() == AdminState::Ready
+    /// The endpoint's part of new sessions: 0 to 65,536, and 0 if no session may choose the
+    /// endpoint.
+    pub(super) fn share(&self, endpoint: usize, now: Time) -> u32 {
+        match self.is_usable(endpoint) {
+            true => self.endpoints[endpoint].share(now),
+            false => 0,
+        }
     }
 
     /// Whether the endpoint may keep a session that has just connected.

@@ -1,0 +1,48 @@
+//! The configuration of an upstream and of its endpoints. Values only.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::balance::Balance;
+use crate::net::SocketOptions;
+
+/// The configuration of an upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamOptions {
+    /// The name in the configuration.
+    pub name: String,
+    /// The endpoints: 1 to 65,535.
+    pub endpoints: Vec<EndpointOptions>,
+    /// How sessions are spread over the endpoints.
+    pub balance: Balance,
+    /// The bits of a client's IPv6 address for `balance` by address, at most 128.
+    pub hash_prefix: u8,
+    /// The most endpoints to try for a session.
+    pub tries: usize,
+    /// Addresses to connect from, in turn; if empty, the system chooses.
+    pub source: Vec<IpAddr>,
+    /// Options of its sockets.
+    pub socket: SocketOptions,
+}
+
+/// The configuration of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointOptions {
+    /// Where to connect to.
+    pub address: SocketAddr,
+    /// The part of new sessions relative to the endpoints of the same level, 0 to 256.
+    pub weight: u16,
+    /// A level is used while no endpoint of the levels before is usable.
+    pub level: u8,
+}
+
+impl EndpointOptions {
+    /// An endpoint equal to all plain endpoints.
+    #[must_use]
+    pub const fn plain(address: SocketAddr) -> Self {
+        Self {
+            address,
+            weight: 1,
+            level: 0,
+        }
+    }
+}
