@@ -315,9 +315,8 @@ impl Here<'_> {
             let addresses: Vec<SocketAddr> = upstream.addresses().collect();
             self.options(&socket, &upstream.socket, &addresses, false);
             self.endpoints(&path, &addresses);
-            for (place, source) in upstream.source.iter().enumerate() {
-                let key = format!("{path}.source[{place}]");
-                self.source(key, *source, &addresses);
+            for (place, &source) in upstream.source.iter().enumerate() {
+                self.source(format!("{path}.source[{place}]"), source, &addresses);
             }
         }
     }
