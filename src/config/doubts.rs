@@ -11,6 +11,7 @@ use super::access_log::AccessTarget;
 use super::bind::{Bind, BindTo};
 use super::errors::Reason;
 use super::file::File;
+use super::health::{self, Check, Health};
 use super::listener::{Listener, Service};
 use super::log::LogTarget;
 use super::units;
@@ -118,6 +119,7 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
         let path = format!("upstream[{index}]");
         socket(&upstream.socket, file, &path);
         drain_over(upstream.on_removed, file, &path);
+        health(&upstream.health, file, &path);
         if !used.contains(&index) {
             let write = "its name as the upstream of a listener, or leave it out";
             doubt(
@@ -134,6 +136,21 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
                 "more than there are endpoints, each of which is tried once",
                 format!("{endpoints} at most, or more endpoints"),
             );
+        }
+    }
+}
+
+/// Keys of health checks without a use for the kind of check.
+fn health(health: &Health, file: &File<'_>, path: &str) {
+    let own = Check::own_keys(health.check.as_ref());
+    for key in health::KEYS_OF_CHECKS {
+        let (path, why) = (
+            format!("{path}.health.{key}"),
+            "this check has no use for it",
+        );
+        if !own.contains(&key) && file.has(&path) {
+            let write = "a health.check that has, or leave it out".to_owned();
+            file.refuse(&path, Reason::Senseless { why, write });
         }
     }
 }

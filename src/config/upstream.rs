@@ -9,6 +9,7 @@ use super::address;
 use super::effective::{Effective, Keys};
 use super::endpoint::{self, Endpoint};
 use super::errors::Reported;
+use super::health::{self, Health};
 use super::names::Names;
 use super::on_removed::OnRemoved;
 use super::section::Section;
@@ -37,6 +38,8 @@ pub(crate) struct Upstream {
     /// What becomes of the sessions of an endpoint when a reload removes the endpoint or the
     /// upstream; `upstream[].on_removed` and `upstream[].drain_over`.
     pub on_removed: OnRemoved,
+    /// How endpoints are checked; `upstream[].health`.
+    pub health: Health,
     /// How the connections to endpoints are set up; `upstream[].socket`.
     pub socket: SocketOptions,
 }
@@ -81,6 +84,7 @@ impl Upstream {
             source,
             tries,
             on_removed,
+            health,
             socket,
         } = self;
         let written = endpoints.iter().map(Endpoint::effective);
@@ -94,7 +98,10 @@ impl Upstream {
             .on_reload("hash_prefix", Effective::number(*hash_prefix))
             .on_reload("tries", Effective::number(*tries))
             .on_reload("source", Effective::texts(source));
-        on_removed.write(keys).table("socket", socket.keys(false))
+        on_removed
+            .write(keys)
+            .table("health", health.keys())
+            .table("socket", socket.keys(false))
     }
 }
 
@@ -123,6 +130,7 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
         let tries = value::integer(1..=TRIES_MAX, "a client does not wait for more");
         let tries = section.optional("tries", 3, tries);
         let on_removed = OnRemoved::read(section);
+        let health = section.table("health", health::WRITE, Health::read);
         let socket = section.table("socket", socket::WRITE, |socket| {
             SocketOptions::read(socket, false)
         });
@@ -134,6 +142,7 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
             source,
             tries,
             on_removed,
+            health,
             socket,
         })
     });

@@ -11,6 +11,7 @@ use super::asking::{Asking, Place};
 use super::endpoint_change::{AdminState, EndpointAsk};
 use super::ends::{EndAsk, Spreads, end_now, end_sessions};
 use super::filter::{Filter, read, unknown_key};
+use super::health::Keeper;
 use super::lanes::{Found, Lane, ToLane};
 use super::metrics::{Families, Format, LaneFacts, Pages};
 use super::parts::Parts;
@@ -21,7 +22,7 @@ use super::route::{OPEN_API, Route};
 use super::trace::{Recordings, TraceAsk};
 use super::view::{
     ChangedEndpointView, EndedView, LanesView, ListenerView, LogView, PageView, ProcessView,
-    SessionView, State, StatusView, StopView, WholeSessionView,
+    SessionView, State, StatusView, StopView, UpstreamView, WholeSessionView,
 };
 use crate::runtime::{EndRequest, Legs, LogInterval};
 use crate::stats::nanos;
@@ -35,6 +36,7 @@ const PAGE_MAX: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Answering {
     asking: Arc<Asking>,
+    health: Arc<Keeper>,
     spreads: Spreads,
     recordings: Recordings,
     pages: Pages,
@@ -51,6 +53,7 @@ pub(super) struct Pairs {
 impl Answering {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
+            health: Arc::new(Keeper::new(parts.limits.checks)),
             asking: Arc::new(Asking(parts)),
             spreads: Spreads::default(),
             recordings: Recordings::default(),
@@ -61,6 +64,10 @@ impl Answering {
 
     pub(super) fn asking(&self) -> &Arc<Asking> {
         &self.asking
+    }
+
+    pub(super) fn health(&self) -> &Arc<Keeper> {
+        &self.health
     }
 
     /// Bounds the log of refused actions of the dashboard.
@@ -108,7 +115,7 @@ impl Answering {
             Route::Config => json(&self.asking.ask(Ask::Config).await?),
             Route::Generations => json(&self.asking.ask(Ask::Generations).await?),
             Route::Listeners => json(&self.asking.ask(Ask::Listeners).await?),
-            Route::Upstreams => json(&self.asking.ask(Ask::Upstreams).await?),
+            Route::Upstreams => json(&self.upstreams().await?),
             Route::Lanes => json(&LanesView::new(&self.parts().lanes)),
             Route::Sessions => json(&self.sessions(&pairs.query).await?),
             Route::Session(id) => json(&self.session(id, &pairs.query).await?),
@@ -142,6 +149,17 @@ impl Answering {
         json.map(Bytes::from)
     }
 
+    /// The upstreams, with the verdicts of the health checks.
+    async fn upstreams(&self) -> Result<Vec<UpstreamView>, Refusal> {
+        let mut upstreams = self.asking.ask(Ask::Upstreams).await?;
+        for upstream in &mut upstreams {
+            for endpoint in &mut upstream.endpoints {
+                endpoint.health = self.health.view(&upstream.name, endpoint.address);
+            }
+        }
+        Ok(upstreams)
+    }
+
     /// A page of metrics, whose facts are no older than the call.
     pub(super) async fn metrics(&self, format: Format) -> Result<Bytes, Refusal> {
         self.pages.page(format, || self.families()).await
@@ -159,6 +177,7 @@ impl Answering {
             facts,
             lanes: self.parts().lanes.iter().enumerate().map(lane).collect(),
             listen_overflows: sys::listen_overflows(),
+            watching: self.health.watching(),
         })
     }
 
@@ -306,12 +325,13 @@ impl Answering {
         let EndpointAsk { change, over } = EndpointAsk::read(body)?;
         let ends = EndAsk::of_endpoint(&change.upstream, change.endpoint, over)?;
         let place = self.spreads.place(&ends)?;
-        let asking = Arc::clone(&self.asking);
+        let (asking, health) = (Arc::clone(&self.asking), Arc::clone(&self.health));
         // On, whether or not the client waits: sessions of an endpoint in maintenance have to end.
         let changed = tokio::spawn(async move {
             let (upstream, state) = (change.upstream.clone(), change.state);
             let done = asking.ask(|reply| Ask::SetEndpoint { change, reply });
-            let endpoint = done.await?.map_err(Refusal::unknown)?;
+            let mut endpoint = done.await?.map_err(Refusal::unknown)?;
+            endpoint.health = health.view(&upstream, endpoint.address);
             // From here on no session chooses the endpoint: all others are found.
             let ending = match state {
                 AdminState::Ready | AdminState::Drain => 0,

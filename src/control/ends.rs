@@ -2,7 +2,6 @@
 //!
 //! Sessions that begin after the request are never ended.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::asking::{self, Asking};
 use super::filter::{Filter, duration, read};
 use super::lanes::{SLOTS_MAX, ToLane};
+use super::random::Random;
 use super::refusal::Refusal;
 use super::view::EndedView;
 use crate::runtime::{Cursor, EndRequest, SessionId};
@@ -203,32 +203,4 @@ pub(super) async fn end_over(
             .unwrap_or(0);
     }
     ended
-}
-
-/// Random numbers to spread load, no secret (SplitMix64).
-struct Random(u64);
-
-impl Default for Random {
-    fn default() -> Self {
-        Self(RandomState::new().build_hasher().finish())
-    }
-}
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.next() % count as u64).expect("below a usize")
-    }
-
-    /// At least 0, less than 1.
-    fn fraction(&mut self) -> f64 {
-        f64::from(u32::try_from(self.next() >> 32).expect("32 bits"))
-            / f64::from(u32::MAX).next_up()
-    }
 }

@@ -55,7 +55,7 @@ pub(super) async fn listen(
         Ok(())
     });
     let orders = pin!(async {
-        obey(answering.asking(), orders).await;
+        obey(answering.asking(), answering.health(), orders).await;
         Ok(())
     });
     let tcp = pin!(both(health, dashboard));

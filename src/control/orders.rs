@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::asking::Asking;
+use super::health::{Keeper, Watch};
 use super::removal::retire;
 use super::removed::Removal;
 
@@ -13,6 +14,8 @@ use super::removed::Removal;
 pub(crate) enum Order {
     /// End the sessions of removed listeners and endpoints.
     Retire(Vec<Removal>),
+    /// Check these endpoints from now on, and no further ones.
+    Watch(Vec<Watch>),
 }
 
 /// Sends orders, from any thread, without waiting.
@@ -32,10 +35,15 @@ impl Orders {
 }
 
 /// Obeys orders until the main thread has ended.
-pub(super) async fn obey(asking: &Arc<Asking>, orders: &mut UnboundedReceiver<Order>) {
+pub(super) async fn obey(
+    asking: &Arc<Asking>,
+    health: &Arc<Keeper>,
+    orders: &mut UnboundedReceiver<Order>,
+) {
     while let Some(order) = orders.recv().await {
         match order {
             Order::Retire(removals) => retire(asking, removals),
+            Order::Watch(watches) => health.watch(watches),
         }
     }
 }

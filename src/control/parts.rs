@@ -11,6 +11,9 @@ use super::lanes::Lane;
 use super::token::Token;
 use crate::sys::local::LocalListener;
 
+/// Health checks at a time: with 2 s for each dead endpoint, 64 checks a second at least.
+pub(crate) const CHECKS_MAX: usize = 128;
+
 /// The sockets of the control plane, bound.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
@@ -75,6 +78,8 @@ pub(crate) struct Limits {
     pub(crate) write: Duration,
     pub(crate) header_bytes: usize,
     pub(crate) body_bytes: usize,
+    /// Health checks at a time, each with a descriptor. Further checks wait.
+    pub(crate) checks: usize,
     /// Descriptors kept for connections while the process has none left.
     pub(crate) reserve: usize,
 }
@@ -93,6 +98,7 @@ impl Default for Limits {
             write: Duration::from_secs(5),
             header_bytes: 16 << 10,
             body_bytes: 64 << 10,
+            checks: CHECKS_MAX,
             reserve: 4,
         }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::lanes::{Found, Lane};
 use super::stats_view::{EndpointFacts, ListenerFacts, Nanos};
+use super::verdict::HealthView;
 use crate::runtime::{Description, TcpInfo, Time};
 use crate::stats::nanos;
 
@@ -191,7 +192,7 @@ pub(crate) struct UpstreamView {
     pub(crate) endpoints: Vec<EndpointView>,
 }
 
-/// An endpoint, judged by the latest connects.
+/// An endpoint, judged by checks and by the latest connects.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct EndpointView {
     pub(crate) address: SocketAddr,
@@ -201,6 +202,9 @@ pub(crate) struct EndpointView {
     pub(crate) level: u8,
     /// Sessions of the endpoint; connecting sessions count.
     pub(crate) sessions: usize,
+    /// The verdict of the health checks, which the control thread adds.
+    #[serde(flatten)]
+    pub(crate) health: HealthView,
     /// "answering" until a connect fails, and then "failing" until a connect succeeds.
     pub(crate) state: &'static str,
     /// Failures since the last answer, and the time since the first failure.

@@ -201,6 +201,7 @@ pub(super) fn upstreams(of: &Value) -> String {
         "FROM CLIENT",
         "TO CLIENT",
         "CONNECT P99",
+        "HEALTH",
         "STATE",
         "FAILURES",
         "FOR",
@@ -218,6 +219,7 @@ pub(super) fn upstreams(of: &Value) -> String {
                 bytes(number(&one["from_client_bytes"])),
                 bytes(number(&one["to_client_bytes"])),
                 quantile(&one["connect"], "p99_us", 1000),
+                cell(&one["health"]),
                 cell(&one["state"]),
                 cell(&one["failures"]),
                 one["failing_ms"]
@@ -286,13 +288,21 @@ fn quantile(of: &Value, key: &str, unit_ns: u64) -> String {
 pub(super) fn endpoint(of: &Value) -> String {
     let [upstream, address, admin, state] =
         ["upstream", "address", "admin_state", "state"].map(|key| cell(&of[key]));
+    // Without a check there is nothing to say.
+    let health = match (&of["health_for_ms"], &of["health_reason"]) {
+        (Value::Null, _) => String::new(),
+        (_, Value::Null) => format!("{}, ", cell(&of["health"])),
+        (_, reason) => format!("{} ({}), ", cell(&of["health"]), cell(reason)),
+    };
     let sessions = number(&of["sessions"]);
     let what = if sessions == 1 { "session" } else { "sessions" };
     let ending = match number(&of["ending"]) {
         0 => String::new(),
         _ => format!("; {}", ended(of).trim_end()),
     };
-    format!("endpoint {address} of {upstream}: {admin}, {state}, {sessions} {what}{ending}\n")
+    format!(
+        "endpoint {address} of {upstream}: {admin}, {health}{state}, {sessions} {what}{ending}\n"
+    )
 }
 
 /// `GET /v1/sessions`

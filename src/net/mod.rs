@@ -12,4 +12,4 @@ pub(crate) use self::listener::tests::listener_on;
 pub use self::listener::{Listener, ListenerKind};
 pub use self::options::{Keepalive, SocketOptions};
 pub use self::stream::{Stream, connect, is_out_of_ports};
-pub(crate) use self::stream::{Unconnected, is_local};
+pub(crate) use self::stream::{Unconnected, is_local, socket_closed_by_fin};

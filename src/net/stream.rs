@@ -118,6 +118,24 @@ impl Unconnected {
     }
 }
 
+/// A socket for an address of this family, with its options, bound to the address `source` if
+/// given. Its close sends a FIN: no session's end, which a FIN could forge, depends on it.
+///
+/// # Errors
+/// Out of descriptors or memory, or an option unknown to the system.
+pub(crate) fn socket_closed_by_fin(
+    of: SocketAddr,
+    source: Option<IpAddr>,
+    options: &SocketOptions,
+) -> io::Result<OsSocket> {
+    let socket = sys::stream_socket(of)?;
+    options.apply(sys::borrow(&socket))?;
+    if let Some(source) = source {
+        sys::bind_source(sys::borrow(&socket), source)?;
+    }
+    Ok(socket)
+}
+
 /// Whether the error of a connect proves a connection: an unwelcome SYN is refused, only a
 /// connection can be reset.
 fn was_made_and_reset(error: &io::Error) -> bool {

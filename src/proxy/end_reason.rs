@@ -39,7 +39,7 @@ pub(crate) enum EndReason {
     ConnectTimeout,
     /// The last endpoint that was tried cannot be reached.
     ConnectUnreachable,
-    /// An operator lets new sessions choose no endpoint of the upstream.
+    /// An operator or the health checks let new sessions choose no endpoint of the upstream.
     NoEndpoint,
     /// No descriptor, port or memory to connect with: no fault of an endpoint.
     LocalResources,

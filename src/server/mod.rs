@@ -18,6 +18,7 @@ mod control_checks;
 mod dashboard;
 mod error;
 mod generation;
+mod health;
 mod here;
 mod in_service;
 mod inherited;

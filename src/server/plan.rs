@@ -10,6 +10,7 @@ use super::inherited::Given;
 use super::memory::{Shares, share};
 use crate::buf::{BUFFER_BYTES, PoolOptions};
 use crate::config::{Config, Lanes, Listener, MaxSessions, Pin, PollerChoice, Service};
+use crate::control::CHECKS_MAX;
 use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
 use crate::sys::{self, MemoryLimits};
@@ -261,7 +262,8 @@ fn possible_sessions(
         sockets += listener.bind.len() * (2 + families(config, listener));
     }
     let each = LANE_DESCRIPTORS + sockets;
-    let kept = SPARE_DESCRIPTORS + inherited + lanes * each;
+    let of_process = SPARE_DESCRIPTORS + checks(config);
+    let kept = of_process + inherited + lanes * each;
     let possible = limit.saturating_sub(kept) / directions(config);
     if possible == 0 {
         let needed = kept + directions(config);
@@ -270,13 +272,23 @@ fn possible_sessions(
             remedy: format!(
                 "the limit of {limit} open descriptors is too low for {lanes} lanes: each needs \
                  {each} ({LANE_DESCRIPTORS} for its poller, {sockets} to listen and to accept), \
-                 the process {SPARE_DESCRIPTORS} and a session {}; raise it to {needed} at least \
+                 the process {of_process} and a session {}; raise it to {needed} at least \
                  (LimitNOFILE, ulimit -n), or have fewer lanes",
                 directions(config)
             ),
         });
     }
     Ok(possible)
+}
+
+/// The descriptors of health checks.
+fn checks(config: &Config) -> usize {
+    let checked = config
+        .upstreams
+        .iter()
+        .filter(|of| of.health.check.is_some());
+    let endpoints: usize = checked.map(|of| of.endpoints.len()).sum();
+    endpoints.min(CHECKS_MAX)
 }
 
 fn max_sessions(

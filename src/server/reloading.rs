@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::health::watches;
 use super::reload::{Next, ReloadError};
 use super::supervision::{Event, Server};
 use super::wanted::Answer;
@@ -116,6 +117,7 @@ impl Server {
             "reloaded"
         );
         self.report_ready();
+        self.watch();
         let mut removals = result.removals.clone();
         removals.retain(|removal| removal.on_removed != OnRemoved::Keep);
         if let Some(orders) = self.orders.as_ref().filter(|_| !removals.is_empty()) {
@@ -123,6 +125,13 @@ impl Server {
         }
         if let Some(answer) = self.wanted.answer.take() {
             answer.send(Ok(result));
+        }
+    }
+
+    /// Has the endpoints checked that the configuration in service has.
+    pub(super) fn watch(&self) {
+        if let Some(orders) = &self.orders {
+            orders.send(Order::Watch(watches(&self.reloads)));
         }
     }
 

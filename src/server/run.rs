@@ -184,6 +184,7 @@ fn serve(
     first.listen().map_err(|error| error.placed(config))?;
     server.switch(first);
     server.await_switch()?;
+    server.watch();
     let reached = start_watching(&mut server, fixed.options.pool.buffers_max, stacks);
     let mut reached = reached.map_err(system(NO_THREAD))?;
     // Who waits for the readiness finds the process as it stays: its threads and descriptors.

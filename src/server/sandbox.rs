@@ -130,6 +130,10 @@ impl Sandbox {
                     lacks.push((key, no_port(endpoint.port())));
                 }
             }
+            let of_checks = upstream.health.port;
+            if let Some(port) = of_checks.filter(|port| !permits(self.connect.as_ref(), *port)) {
+                lacks.push((format!("upstream[{index}].health.port"), no_port(port)));
+            }
         }
         for (key, folder) in log_folders(config) {
             if !self.permits_in(&folder) {
@@ -348,7 +352,8 @@ fn connect_ports(config: &Config) -> Option<BTreeSet<u16>> {
         ConnectPorts::Listed(ranges) => ranges,
     };
     let endpoints = config.upstreams.iter().flat_map(|one| one.addresses());
-    let configured = endpoints.map(|endpoint| endpoint.port());
+    let checked = config.upstreams.iter().filter_map(|one| one.health.port);
+    let configured = endpoints.map(|endpoint| endpoint.port()).chain(checked);
     Some(listed.iter().cloned().flatten().chain(configured).collect())
 }
 

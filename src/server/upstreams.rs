@@ -3,7 +3,9 @@
 
 use super::in_service::InService;
 use crate::config::nearest_in_words;
-use crate::control::{AdminState, EndpointChange, EndpointFacts, EndpointView, UpstreamView};
+use crate::control::{
+    AdminState, EndpointChange, EndpointFacts, EndpointView, HealthView, UpstreamView,
+};
 use crate::proxy::{self, EndpointState, Upstream};
 use crate::sys;
 
@@ -60,6 +62,7 @@ fn endpoint(of: EndpointState) -> EndpointView {
         weight: of.weight,
         level: of.level,
         sessions: of.sessions,
+        health: HealthView::default(),
         state: match of.failing {
             None => "answering",
             Some(_) => "failing",

@@ -3,10 +3,12 @@
 //!
 //! `counter` and `histogram` are the parts. `lane` has the counters of a lane, `listener` and
 //! `endpoint` those of a listener and of an endpoint on one lane, and `per_lane` the blocks of all
-//! lanes. Knows no name of a configuration and no format.
+//! lanes. `health` has the counters of health checks. Knows no name of a configuration and no
+//! format.
 
 mod counter;
 mod endpoint;
+mod health;
 mod histogram;
 mod lane;
 mod listener;
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 pub use self::counter::Counter;
 pub use self::endpoint::EndpointStats;
+pub use self::health::HealthStats;
 pub(crate) use self::histogram::Distribution;
 pub use self::histogram::Histogram;
 pub use self::lane::LaneStats;

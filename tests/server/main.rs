@@ -21,6 +21,7 @@ mod endpoints;
 mod everyday;
 mod faults;
 mod flood;
+mod health;
 mod limits;
 mod log_file;
 mod logging;

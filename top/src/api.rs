@@ -85,6 +85,7 @@ pub(crate) struct Endpoint {
     pub(crate) address: String,
     pub(crate) admin_state: String,
     pub(crate) sessions: u64,
+    pub(crate) health: String,
     pub(crate) state: String,
     pub(crate) failures: u64,
     pub(crate) failing_ms: Option<u64>,

@@ -264,6 +264,8 @@ fn candidates(schema: &Json) -> Vec<String> {
                 "'12s'",
                 "'13s'",
                 "'2h'",
+                "'300ms'",
+                "'500ms'",
                 "'20us'",
                 "'30us'",
                 "'1MiB'",
@@ -290,6 +292,8 @@ fn candidates(schema: &Json) -> Vec<String> {
                 "['127.0.0.9']",
                 "['abnormal']",
                 "['client_rst']",
+                "[200]",
+                "[300]",
             ],
             _ => &[],
         };

@@ -6,8 +6,11 @@
 mod arbitrary;
 mod bind;
 mod changes;
+mod companions;
 mod doubts;
+mod health;
 mod json;
+mod loops;
 mod process;
 mod refused;
 mod schema;
@@ -20,9 +23,9 @@ use std::time::Duration;
 
 use super::{
     AccessFormat, AccessLog, Balance, Bind, BindForm, BindTo, Config, ConnectPorts, Control,
-    DEFAULT, Dashboard, Endpoint, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel, LogTarget,
-    MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime, Sandbox, SandboxMode,
-    Service, Shutdown, SocketOptions, Source, Timeouts, UnixFile, Upstream,
+    DEFAULT, Dashboard, Endpoint, Health, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel,
+    LogTarget, MaxSessions, OnRemoved, Pin, PollerChoice, Process, Reason, Runtime, Sandbox,
+    SandboxMode, Service, Shutdown, SocketOptions, Source, Timeouts, UnixFile, Upstream,
 };
 
 /// A listener for texts that are about something else; two lines.
@@ -126,6 +129,16 @@ fn no_dashboard() -> Dashboard {
     }
 }
 
+fn no_control() -> Control {
+    Control {
+        socket: None,
+        mode: 0o600,
+        read: Vec::new(),
+        operate: Vec::new(),
+        tcp: None,
+    }
+}
+
 #[test]
 fn the_default_means_what_its_comments_say() {
     let expected = Config {
@@ -142,13 +155,7 @@ fn the_default_means_what_its_comments_say() {
             group: None,
             pid_file: None,
         },
-        control: Control {
-            socket: None,
-            mode: 0o600,
-            read: Vec::new(),
-            operate: Vec::new(),
-            tcp: None,
-        },
+        control: no_control(),
         dashboard: no_dashboard(),
         sandbox: Sandbox {
             mode: SandboxMode::On,
@@ -203,6 +210,7 @@ fn echo_upstream() -> Upstream {
         source: vec![],
         tries: 3,
         on_removed: OnRemoved::Keep,
+        health: Health::DEFAULT,
         socket: SOCKET,
     }
 }
@@ -459,42 +467,4 @@ fn proxies_in_a_row_are_no_loop() {
         ]
     ";
     parse(&text.replace("a elsewhere", "a-elsewhere"));
-}
-
-/// What this machine's addresses are is said by whoever asks: own addresses, a bind of the proxy,
-/// an endpoint, and whether connections come back.
-#[test]
-fn loops_through_own_addresses_are_found_when_these_are_known() {
-    for (own, bind, endpoint, comes_back) in [
-        ("10.7.0.1", "0.0.0.0:1", "10.7.0.1:1", true),
-        ("10.7.0.1", "0.0.0.0:1", "[::ffff:10.7.0.1]:1", true),
-        ("10.7.0.1", "[::ffff:0.0.0.0]:1", "10.7.0.1:1", true),
-        ("10.7.0.1", "0.0.0.0:1", "10.7.0.2:1", false),
-        ("10.7.0.1", "0.0.0.0:1", "10.7.0.1:2", false),
-        ("10.7.0.1", "[::]:1", "10.7.0.1:1", false),
-        ("10.7.0.1", "10.7.0.3:1", "10.7.0.1:1", false),
-        ("2001:db8::1", "[::]:1", "[2001:db8::1]:1", true),
-        ("2001:db8::1", "0.0.0.0:1", "[2001:db8::1]:1", false),
-        ("fe80::1", "[::]:1", "[fe80::1%2]:1", true),
-    ] {
-        let config = parse(&format!(
-            "listener = [
-                {{ name = 'a', bind = '{bind}', service = 'proxy', upstream = 'b' }},
-                {{ name = 'b', bind = '127.0.0.1:7', service = 'proxy', upstream = 'a' }},
-                {{ name = 'c', bind = '127.0.0.1:8', service = 'echo' }},
-            ]
-            upstream = [
-                {{ name = 'a', endpoints = ['192.0.2.1:1', '{endpoint}'] }},
-                {{ name = 'b', endpoints = ['127.0.0.1:8', '127.0.0.1:7'] }},
-            ]"
-        ));
-        let own: std::net::IpAddr = own.parse().unwrap();
-        let found = config.loops(|ip| ip.is_loopback() || ip == own);
-        let found: Vec<_> = found.iter().map(|l| (l.listener, l.accepting)).collect();
-        let expected: &[(usize, usize)] = match comes_back {
-            true => &[(0, 1), (1, 0)],
-            false => &[],
-        };
-        assert_eq!(found, expected, "{bind} to {endpoint}");
-    }
 }

@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 
+use super::companions::companion;
 use super::default_in_full;
 use super::json::{Json, object, text};
 use crate::config::{Config, DEFAULT, Reason, SCHEMA};
@@ -80,13 +81,7 @@ impl Table<'_> {
         let mut upstream = vec![("name", "'u'"), ("endpoints", "['127.0.0.1:1']")];
         let dotted = self.dotted(key);
         let mut own = vec![(dotted.as_str(), value)];
-        // Needs a lifetime to jitter.
-        if key == "lifetime_jitter" {
-            own.push(("timeouts.lifetime", "'1h'"));
-        }
-        if key == "drain_over" {
-            own.push(("on_removed", "'drain'"));
-        }
+        own.extend(companion(self.prefix, key));
         let mut front = String::new();
         let mut lines = |own: &[(&str, &str)], of: &mut Vec<(&str, &str)>, header: &str| {
             of.retain(|(key, _)| own.iter().all(|(own, _)| own != key));
@@ -324,7 +319,8 @@ impl Table<'_> {
             entries.push(("minItems".to_owned(), Json::Number(1)));
         }
         let mut kinds = Vec::new();
-        if self.accepts(key, "[1]") {
+        let numbers = ["[1]", "[200]"];
+        if numbers.iter().any(|numbers| self.accepts(key, numbers)) {
             let limits = self.ask(key, &format!("[{}]", i64::MAX));
             let Some(Reason::OutOfRange { min, max, .. }) = limits else {
                 panic!("{}: {limits:?}", self.path(key));
@@ -335,7 +331,7 @@ impl Table<'_> {
                 ("maximum", Json::Number(max.parse().unwrap())),
             ]));
         }
-        let texts = ["127.0.0.1:1", "127.0.0.1", "1-2", "abnormal"];
+        let texts = ["127.0.0.1:1", "127.0.0.1", "1-2", "200-299", "abnormal"];
         let is_one = |text: &&str| self.accepts(key, &format!("['{text}']"));
         if texts.iter().any(is_one) {
             kinds.push(object([
@@ -357,7 +353,10 @@ impl Table<'_> {
             _ => object([("anyOf", Json::List(kinds))]),
         };
         entries.push(("items".to_owned(), items));
-        entries.push(("uniqueItems".to_owned(), Json::Bool(true)));
+        // Numbers and ranges may repeat, where that does no harm.
+        if !self.accepts(key, "[200, 200]") {
+            entries.push(("uniqueItems".to_owned(), Json::Bool(true)));
+        }
         Some(Json::Object(entries))
     }
 }
@@ -386,7 +385,7 @@ fn description(table: Table<'_>, key: &str) -> Option<String> {
             .starts_with(&format!("{key} = "))
     };
     // The tables that upstreams have too are described once.
-    let header = if table.prefix.is_empty() {
+    let header = if table.prefix.is_empty() || table.prefix == "health" {
         table.header
     } else {
         "listener"

@@ -9,6 +9,7 @@ use prometheus_client::registry::Unit;
 
 use super::facts::MetricFacts;
 use super::page::Page;
+use crate::control::health::Watching;
 use crate::stats::LaneStats;
 
 /// A lane of a page.
@@ -26,6 +27,8 @@ pub(in crate::control) struct Families {
     pub(in crate::control) facts: MetricFacts,
     /// By index.
     pub(in crate::control) lanes: Vec<LaneFacts>,
+    /// The endpoints with health checks.
+    pub(in crate::control) watching: Vec<Watching>,
     /// Of all listeners in the network namespace.
     pub(in crate::control) listen_overflows: Option<u64>,
 }
@@ -43,6 +46,7 @@ impl Families {
         self.listener_times(page)?;
         self.endpoints(page)?;
         self.endpoint_times(page)?;
+        self.checks(page)?;
         self.lanes(page)?;
         self.lane_times(page)
     }

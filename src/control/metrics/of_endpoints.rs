@@ -11,7 +11,7 @@ use super::families::Families;
 use super::page::{Page, Scale};
 use crate::stats::{Distribution, EndpointStats, PerLane, PerWord};
 
-type EndpointLabels<'f> = ([(&'f str, &'f str); 1], [(&'f str, String); 1]);
+pub(super) type EndpointLabels<'f> = ([(&'f str, &'f str); 1], [(&'f str, String); 1]);
 
 /// The labels of an endpoint, and a word.
 type WordLabels<'f> = (EndpointLabels<'f>, [(&'f str, &'f str); 1]);
@@ -131,7 +131,7 @@ fn of_health(of: &EndpointHealth) -> EndpointLabels<'_> {
     of_endpoint(&of.upstream, of.address)
 }
 
-fn of_endpoint(upstream: &str, address: SocketAddr) -> EndpointLabels<'_> {
+pub(super) fn of_endpoint(upstream: &str, address: SocketAddr) -> EndpointLabels<'_> {
     (
         [("upstream", upstream)],
         [("endpoint", address.to_string())],

@@ -12,14 +12,31 @@ use tokio::task::yield_now;
 
 use super::writing::{OF_PART, Writing};
 use super::{EndpointHealth, Families, Format, LaneFacts, MetricFacts, Pages};
+use crate::control::health::Watching;
+use crate::control::verdict::Verdict;
 use crate::control::view::AccessLogView;
-use crate::stats::{EndpointStats, LaneStats, ListenerStats, PerLane};
+use crate::stats::{EndpointStats, HealthStats, LaneStats, ListenerStats, PerLane};
 use crate::sys;
 
 const ENDS: &[&str] = &["client_fin", "upstream_rst"];
 const CAUSES: &[&str] = &["connect_refused"];
+const CHECKS: &[&str] = &["good", "refused"];
 /// A name with every character that the formats escape.
 const ODD: &str = "a \"b\" \\c\né";
+
+/// An endpoint with health checks.
+fn watching(index: usize) -> Watching {
+    let stats = HealthStats::new(CHECKS);
+    stats.checks.count(0);
+    stats.duration.record(300);
+    let port = u16::try_from(index).unwrap();
+    Watching {
+        upstream: ODD.into(),
+        address: ([127, 0, 0, 1], port).into(),
+        verdict: Verdict::Down,
+        stats: Arc::new(stats),
+    }
+}
 
 /// Some values on every lane.
 fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
@@ -42,6 +59,7 @@ fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
         };
         (name.into(), Arc::new(all))
     };
+    let watching = (0..endpoints).map(watching).collect();
     let endpoint = |index: usize| {
         let all = PerLane::new(lanes);
         for lane in 0..lanes {
@@ -85,6 +103,7 @@ fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
             endpoints,
         },
         lanes: (0..lanes).map(lane).collect(),
+        watching,
         listen_overflows: Some(5),
     }
 }

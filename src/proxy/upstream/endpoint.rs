@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::admin_state::{AdminState, SharedAdminState};
 use super::balance;
+use super::usable::SharedUsable;
 use crate::proxy::end_reason::EndReason;
 use crate::runtime::{LogInterval, Time};
 use crate::stats::{EndpointStats, PerLane};
@@ -49,6 +50,8 @@ struct Atomics {
     weight: AtomicU16,
     /// The weight of the present configuration.
     configured_weight: AtomicU16,
+    /// As the health checks say.
+    usable: SharedUsable,
 }
 
 /// A time without an answer of an endpoint.
@@ -137,6 +140,16 @@ impl Endpoint {
         } = &self.shared;
         admin.set(AdminState::Ready);
         weight.store(configured_weight.load(Relaxed), Relaxed);
+        self.set_usable(true);
+    }
+
+    /// Whether the health checks let sessions choose the endpoint.
+    pub(super) fn is_usable(&self) -> bool {
+        self.shared.usable.get()
+    }
+
+    pub(super) fn set_usable(&self, is_usable: bool) {
+        self.shared.usable.set(is_usable);
     }
 
     pub(super) fn live_sessions(&self) -> usize {

@@ -19,6 +19,7 @@ mod log;
 mod options;
 mod shared;
 mod turns;
+mod usable;
 
 pub(crate) use self::admin_state::AdminState;
 pub use self::balance::Balance;

@@ -1,7 +1,7 @@
 //! An upstream of a generation: its options, its endpoints, and their turns. Shared by all lanes.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::level::LevelOf;
 use super::log;
 use super::options::{EndpointOptions, UpstreamOptions};
 use super::turns::Turns;
-use crate::net::Unconnected;
+use crate::net::{SocketOptions, Unconnected};
 use crate::runtime::{LogInterval, Time};
 use crate::stats::{EndpointStats, PerLane};
 
@@ -168,7 +168,7 @@ impl Upstream {
     /// the opening once more.
     pub(in crate::proxy) fn is_usable(&self, endpoint: usize) -> bool {
         let endpoint = &self.endpoints[endpoint];
-        endpoint.admin_state() == AdminState::Ready && endpoint.weight() > 0
+        endpoint.admin_state() == AdminState::Ready && endpoint.is_usable() && endpoint.weight() > 0
     }
 
     /// The endpoint's part of new sessions: 0 to 65,536, and 0 if no session may choose the
@@ -178,6 +178,27 @@ impl Upstream {
             true => self.endpoints[endpoint].share(now),
             false => 0,
         }
+    }
+
+    /// Whether the health checks let new sessions choose the endpoint, in this generation and in
+    /// all others.
+    pub(crate) fn set_usable(&self, endpoint: usize, is_usable: bool) {
+        self.endpoints[endpoint].set_usable(is_usable);
+    }
+
+    /// The source address of the next check of an endpoint, as of a session, and the options of
+    /// sockets. `None` leaves the source to the system.
+    pub(crate) fn socket_of_check(
+        &self,
+        endpoint: usize,
+        to: SocketAddr,
+    ) -> (Option<IpAddr>, &SocketOptions) {
+        let sources = self.options.source.iter();
+        let fitting = sources.filter(|source| source.is_ipv4() == to.is_ipv4());
+        let count = fitting.clone().count();
+        let turn = || self.endpoints[endpoint].take_source_turn() % count;
+        let source = (count > 0).then(|| fitting.copied().nth(turn())).flatten();
+        (source, &self.options.socket)
     }
 
     /// Whether the endpoint may keep a session that has just connected.

@@ -14,7 +14,7 @@ pub(crate) use self::absent::{
     LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,
     local_peer, null_file,
 };
-pub(crate) use self::tcp::TcpAccepting;
+pub(crate) use self::tcp::{TcpAccepting, TcpConnection, connect_tcp};
 #[cfg(all(unix, not(loom)))]
 pub(crate) use self::unix::{
     LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,

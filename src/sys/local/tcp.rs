@@ -1,8 +1,10 @@
-//! A listening TCP socket in the async runtime of the calling thread. Loom's build of the runtime
-//! has no sockets: there the socket is never opened.
+//! TCP in the async runtime of the calling thread, for the control plane. Loom's build of the
+//! runtime has no sockets: there no socket is ever opened.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+
+use super::super::OsSocket;
 
 #[cfg(loom)]
 type Listener = std::convert::Infallible;
@@ -38,5 +40,33 @@ impl TcpAccepting {
     #[cfg(not(loom))]
     pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         self.0.accept().await
+    }
+}
+
+/// A connection of an async runtime.
+pub(crate) type TcpConnection = Stream;
+
+/// Connects a non-blocking socket in the async runtime of the calling thread. The simulated and
+/// loom's build have no such connections.
+///
+/// # Errors
+/// The error of the connect; refused if the socket has met itself.
+#[cfg(any(loom, feature = "sim"))]
+pub(crate) async fn connect_tcp(_socket: OsSocket, _to: SocketAddr) -> io::Result<Stream> {
+    std::future::ready(Err(io::ErrorKind::Unsupported.into())).await
+}
+
+/// Connects a non-blocking socket in the async runtime of the calling thread.
+///
+/// # Errors
+/// The error of the connect; refused if the socket has met itself.
+#[cfg(not(any(loom, feature = "sim")))]
+pub(crate) async fn connect_tcp(socket: OsSocket, to: SocketAddr) -> io::Result<Stream> {
+    let socket = tokio::net::TcpSocket::from_std_stream(socket.into());
+    let stream = socket.connect(to).await?;
+    // A simultaneous open with itself (RFC 9293 §3.5): no listener has that port.
+    match stream.local_addr()? == to {
+        true => Err(io::ErrorKind::ConnectionRefused.into()),
+        false => Ok(stream),
     }
 }

@@ -11,6 +11,7 @@ pub(super) const COLUMNS: &[Column] = &[
     text("UPSTREAM", 0),
     text("ENDPOINT", 0),
     text("ADMIN", 1),
+    text("HEALTH", 1),
     text("STATE", 1),
     number("SESSIONS", 1),
     number("FAILURES", 1),
@@ -50,6 +51,11 @@ fn cells(look: &Look, upstream: &str, of: &Endpoint) -> Vec<Cell> {
         "failing" => Tone::Bad,
         _ => Tone::Plain,
     };
+    let health = match of.health.as_str() {
+        "up" => Tone::Good,
+        "down" | "ejected" => Tone::Bad,
+        _ => Tone::Plain,
+    };
     let failing = of
         .failing_ms
         .map(|ms| Cell::count(ms, time).tone(Tone::Bad));
@@ -58,6 +64,7 @@ fn cells(look: &Look, upstream: &str, of: &Endpoint) -> Vec<Cell> {
         Cell::text(upstream),
         Cell::text(&of.address),
         Cell::text(&of.admin_state).tone(admin),
+        Cell::text(&of.health).tone(health),
         Cell::text(&of.state).tone(state),
         Cell::count(of.sessions, grouped),
         trouble(of.failures),
