@@ -317,7 +317,8 @@ impl Answering {
         end_sessions(&self.asking, place, ask).await
     }
 
-    /// Sets the administrative state of the body's endpoint. Maintenance ends its sessions.
+    /// Sets the administrative state and the weight of the body's endpoint. Maintenance ends its
+    /// sessions.
     async fn set_endpoint(
         &self,
         body: &[(String, String)],
@@ -334,8 +335,8 @@ impl Answering {
             endpoint.health = health.view(&upstream, endpoint.address);
             // From here on no session chooses the endpoint: all others are found.
             let ending = match state {
-                AdminState::Ready | AdminState::Drain => 0,
-                AdminState::Maintenance => end_sessions(&asking, place, ends).await?.ending,
+                None | Some(AdminState::Ready | AdminState::Drain) => 0,
+                Some(AdminState::Maintenance) => end_sessions(&asking, place, ends).await?.ending,
             };
             Ok(ChangedEndpointView {
                 upstream,

@@ -34,8 +34,8 @@ pub(crate) enum Ask {
         is_paused: bool,
         reply: Reply<Result<(), String>>,
     },
-    /// Set the administrative state of an endpoint. The answer is the endpoint after the change, or
-    /// names what is unknown.
+    /// Set the administrative state or the weight of an endpoint. The answer is the endpoint after
+    /// the change, or names what is unknown.
     SetEndpoint {
         change: EndpointChange,
         reply: Reply<Result<EndpointView, String>>,

@@ -1,4 +1,4 @@
-//! Requests to set the administrative state of an endpoint.
+//! Requests to set the administrative state and the weight of an endpoint.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +22,10 @@ pub(crate) enum AdminState {
 pub(crate) struct EndpointChange {
     pub(crate) upstream: String,
     pub(crate) endpoint: SocketAddr,
-    pub(crate) state: AdminState,
+    /// `None`: as before.
+    pub(crate) state: Option<AdminState>,
+    /// 0 to 256. `None`: as before.
+    pub(crate) weight: Option<u16>,
 }
 
 /// A request for a change.
@@ -33,27 +36,34 @@ pub(super) struct EndpointAsk {
     pub(super) over: Duration,
 }
 
-const KEYS: [&str; 4] = ["upstream", "endpoint", "state", "over"];
+const KEYS: [&str; 5] = ["upstream", "endpoint", "state", "weight", "over"];
+/// As in the configuration.
+const WEIGHT_MAX: u16 = 256;
 
 impl EndpointAsk {
     /// The meaning of the pairs of a body.
     pub(super) fn read(pairs: &[(String, String)]) -> Result<Self, Refusal> {
-        let (mut upstream, mut endpoint, mut state, mut over) = (None, None, None, None);
+        let (mut upstream, mut endpoint) = (None, None);
+        let (mut state, mut weight, mut over) = (None, None, None);
         for (key, value) in pairs {
             match key.as_str() {
                 "upstream" => upstream = Some(value.clone()),
                 "endpoint" => endpoint = Some(read(key, value, "IP:PORT")?),
                 "state" => state = Some(AdminState::read(value)?),
+                "weight" => weight = Some(weight_of(value)?),
                 "over" => over = Some(duration(key, value)?),
                 _ => return Err(unknown_key(key, &KEYS)),
             }
         }
-        let (Some(upstream), Some(endpoint), Some(state)) = (upstream, endpoint, state) else {
+        let (Some(upstream), Some(endpoint), true) =
+            (upstream, endpoint, state.is_some() || weight.is_some())
+        else {
             return Err(Refusal::malformed(
-                "write {\"upstream\": \"NAME\", \"endpoint\": \"IP:PORT\", \"state\": \"drain\"}",
+                "write {\"upstream\": \"NAME\", \"endpoint\": \"IP:PORT\", \"state\": \"drain\"}, \
+                 or \"weight\": 10",
             ));
         };
-        if over.is_some() && state != AdminState::Maintenance {
+        if over.is_some() && state != Some(AdminState::Maintenance) {
             return Err(Refusal::malformed(
                 "over is a time for the ends of sessions: leave it out, or write \
                  state = \"maintenance\", which ends them",
@@ -63,6 +73,7 @@ impl EndpointAsk {
             upstream,
             endpoint,
             state,
+            weight,
         };
         let over = over.unwrap_or_default();
         Ok(Self { change, over })
@@ -80,6 +91,15 @@ impl AdminState {
             ))),
         }
     }
+}
+
+fn weight_of(value: &str) -> Result<u16, Refusal> {
+    let weight = value.parse().ok().filter(|weight| *weight <= WEIGHT_MAX);
+    weight.ok_or_else(|| {
+        Refusal::malformed(format!(
+            "weight = {value:?}: write a number, 0 to {WEIGHT_MAX}"
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -106,11 +126,16 @@ mod tests {
                 "state = \"maintenance\", which ends them",
             ),
             (&[up, at, ("over", "5")], "a number and a unit"),
+            (&[up, at, ("weight", "257")], "a number, 0 to 256"),
+            (&[up, at, ("weight", "-1")], "a number, 0 to 256"),
+            (&[up, at, ("weight", "7"), ("over", "5m")], "leave it out"),
         ] {
             let error = read(pairs).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
         let ask = read(&[up, at, ("state", "maintenance"), ("over", "5m")]).unwrap();
-        assert_eq!(ask.over.as_secs(), 300);
+        assert_eq!((ask.over.as_secs(), ask.change.weight), (300, None));
+        let ask = read(&[up, at, ("weight", "0")]).unwrap();
+        assert_eq!((ask.change.state, ask.change.weight), (None, Some(0)));
     }
 }

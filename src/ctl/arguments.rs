@@ -53,6 +53,10 @@ pub(super) enum Command {
         /// drain, and the present sessions end
         #[arg(value_name = "STATE", value_parser = ["ready", "drain", "maintenance"])]
         state: Option<String>,
+        /// The part of new sessions beside the other endpoints of the level, 0 to 256; with 0 the
+        /// endpoint drains
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=256))]
+        weight: Option<u16>,
         /// Spread the ends of maintenance over this time ("10m"), at random moments
         #[arg(long, value_name = "TIME", requires = "state")]
         over: Option<String>,

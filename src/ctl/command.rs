@@ -28,13 +28,14 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
             upstream,
             endpoint,
             state,
+            weight,
             over,
         } => {
-            let one = match state {
-                None => names::endpoint(client, upstream, endpoint)?,
-                Some(state) => set_state(client, [upstream, endpoint, state], over.as_deref())?,
-            };
-            (one, show::endpoint)
+            let mut change = Map::new();
+            add(&mut change, "state", state.as_ref());
+            add(&mut change, "weight", weight.as_ref());
+            add(&mut change, "over", over.as_ref());
+            (set(client, upstream, endpoint, change)?, show::endpoint)
         }
         Command::Sessions { filter, limit } => (sessions(client, filter, *limit)?, show::sessions),
         Command::Session { id } => (client.get(&format!("/v1/sessions/{id}"))?, show::session),
@@ -85,17 +86,26 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
     })
 }
 
-/// Sets the administrative state of an endpoint.
-fn set_state(
+/// Changes an endpoint. Without a change, finds the endpoint.
+fn set(
     client: &Client,
-    [upstream, endpoint, state]: [&String; 3],
-    over: Option<&str>,
+    upstream: &str,
+    endpoint: &str,
+    mut change: Map<String, Value>,
 ) -> Result<Value, Failed> {
-    let mut body = json!({ "upstream": upstream, "endpoint": endpoint, "state": state });
-    if let Some(over) = over {
-        body["over"] = json!(over);
+    if change.is_empty() {
+        return names::endpoint(client, upstream, endpoint);
     }
-    client.call("POST", "/v1/upstreams/endpoint", Some(&body))
+    add(&mut change, "upstream", Some(&upstream));
+    add(&mut change, "endpoint", Some(&endpoint));
+    client.call("POST", "/v1/upstreams/endpoint", Some(&change.into()))
+}
+
+/// Adds a key to the body of a request, if there is a value.
+fn add<T: serde::Serialize>(body: &mut Map<String, Value>, key: &str, value: Option<&T>) {
+    if let Some(value) = value {
+        body.insert(key.to_owned(), json!(value));
+    }
 }
 
 /// Pauses or resumes a listener.

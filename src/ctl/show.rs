@@ -300,8 +300,11 @@ pub(super) fn endpoint(of: &Value) -> String {
         0 => String::new(),
         _ => format!("; {}", ended(of).trim_end()),
     };
+    let weight = cell(&of["weight"]);
     format!(
-        "endpoint {address} of {upstream}: {admin}, {health}{state}, {sessions} {what}{ending}\n"
+        "endpoint {address} of {upstream}: {admin}, {health}{state}, {sessions} {what}, weight \
+         {weight}{ending}
+"
     )
 }
 

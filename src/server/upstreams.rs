@@ -1,5 +1,5 @@
-//! The upstreams for the control plane: their state, and changes of the administrative state of
-//! endpoints. An upstream without a listener counts too.
+//! The upstreams for the control plane: their state, and changes of the administrative state and
+//! the weight of endpoints. An upstream without a listener counts too.
 
 use super::in_service::InService;
 use crate::config::nearest_in_words;
@@ -20,8 +20,8 @@ pub(super) fn views(service: &InService) -> Vec<UpstreamView> {
     upstreams.map(|upstream| view(upstream)).collect()
 }
 
-/// Sets an administrative state and logs it. Returns the endpoint after the change, or says which
-/// name or address is unknown.
+/// Sets an administrative state or a weight and logs both. Returns the endpoint after the change,
+/// or says which name or address is unknown.
 pub(super) fn set_state(
     service: &InService,
     change: &EndpointChange,
@@ -35,8 +35,8 @@ pub(super) fn set_state(
             change.upstream
         ));
     };
-    let (state, now) = (state(change.state), sys::now());
-    let Some(changed) = upstream.set_admin_state(change.endpoint, state, now) else {
+    let (state, now) = (change.state.map(state), sys::now());
+    let Some(changed) = upstream.set_endpoint(change.endpoint, state, change.weight, now) else {
         let known = upstream.endpoint_states(now).map(|of| of.address);
         let known: Vec<String> = known.map(|at| at.to_string()).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -48,7 +48,8 @@ pub(super) fn set_state(
     tracing::info!(
         upstream,
         endpoint = %changed.address,
-        state = changed.admin.word(),
+        state = changed.admin_word(),
+        weight = changed.weight,
         sessions,
         "the administrative state of an endpoint is set"
     );

@@ -150,7 +150,7 @@ impl Generation {
         let now = crate::sys::now();
         for listener in self.service.generation().listeners().iter() {
             if let Service::Proxy(upstream) = &listener.service {
-                upstream.set_admin_state(endpoint, state, now);
+                upstream.set_endpoint(endpoint, Some(state), None, now);
             }
         }
     }

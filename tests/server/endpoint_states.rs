@@ -254,6 +254,36 @@ fn a_state_outlasts_reloads_until_the_endpoint_is_removed() {
     });
 }
 
+/// The weight by the operator stays until the file has another one.
+#[test]
+fn a_weight_is_changed_live_and_outlasts_reloads() {
+    on_both(|poller| {
+        let mut of = Operating::start(poller, 2);
+        let changed = of.set(1, "--weight 3");
+        assert_eq!(
+            (&changed["weight"], &changed["admin_state"]),
+            (&3.into(), &"ready".into())
+        );
+        let heavy = |of: &Operating| of.indices(8).iter().filter(|at| **at == 1).count();
+        assert!((5..=7).contains(&heavy(&of)));
+        of.reload(&[], "tries = 2\n");
+        assert!((5..=7).contains(&heavy(&of)));
+        let changed = of.set(0, "--weight 0");
+        assert_eq!(
+            (&changed["weight"], &changed["admin_state"]),
+            (&0.into(), &"drain".into())
+        );
+        assert_eq!(of.indices(3), [1; 3]);
+        let changed = of.set(1, "drain --weight 1");
+        assert_eq!(changed["admin_state"], "drain");
+        of.expect_reset();
+        of.one.server.await_line("cause=no_endpoint");
+        of.set(0, "ready --weight 256");
+        assert_eq!(of.indices(3), [0; 3]);
+        of.one.server.stop();
+    });
+}
+
 #[test]
 fn unknown_names_are_told_with_what_was_meant() {
     let of = Operating::start("auto", 2);

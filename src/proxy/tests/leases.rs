@@ -173,7 +173,7 @@ fn a_session_that_connects_when_maintenance_begins_ends_once_connected() {
     let maintenance = AdminState::Maintenance;
     let changed = proxying
         .upstream
-        .set_admin_state(endpoint, maintenance, sys::now());
+        .set_endpoint(endpoint, Some(maintenance), None, sys::now());
     assert_eq!(changed.unwrap().sessions, 1);
     // Room for the connect of the session.
     let _accepted = silent.accept().unwrap();
@@ -190,7 +190,7 @@ fn an_endpoint_drained_between_accept_and_start_is_passed_over() {
     let other = TcpListener::bind("[::1]:0").unwrap_or_else(|_| listener().0);
     let endpoints = [drained, other.local_addr().unwrap()];
     let mut proxying = Proxying::meanwhile(&endpoints, move |upstream| {
-        let changed = upstream.set_admin_state(drained, AdminState::Drain, sys::now());
+        let changed = upstream.set_endpoint(drained, Some(AdminState::Drain), None, sys::now());
         assert!(changed.is_some());
     });
     let _client = proxying.client();

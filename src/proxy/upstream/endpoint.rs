@@ -97,6 +97,10 @@ impl Endpoint {
         self.shared.weight.load(Relaxed)
     }
 
+    pub(super) fn set_weight(&self, weight: u16) {
+        self.shared.weight.store(weight, Relaxed);
+    }
+
     /// A configuration with this weight begins. A weight by an operator stays until the weight in
     /// the configuration changes.
     pub(super) fn configure(&self, weight: u16) {

@@ -132,16 +132,24 @@ impl Upstream {
         (0..self.endpoints.len()).map(move |index| self.endpoint_state(index, now))
     }
 
-    /// Sets the administrative state of an endpoint, in this generation and in all others. Returns
-    /// the endpoint after the change; `None` if the upstream has no such endpoint.
-    pub(crate) fn set_admin_state(
+    /// Sets the administrative state or the weight of an endpoint, in this generation and in all
+    /// others. Returns the endpoint after the change; `None` if the upstream has no such endpoint.
+    pub(crate) fn set_endpoint(
         &self,
         at: SocketAddr,
-        state: AdminState,
+        state: Option<AdminState>,
+        weight: Option<u16>,
         now: Time,
     ) -> Option<EndpointState> {
         let index = self.endpoints.iter().position(|of| of.address == at)?;
-        self.endpoints[index].set_admin_state(state);
+        let endpoint = &self.endpoints[index];
+        if let Some(weight) = weight {
+            endpoint.set_weight(weight);
+            self.levels.iter().for_each(|of| of.weigh(&self.endpoints));
+        }
+        if let Some(state) = state {
+            endpoint.set_admin_state(state);
+        }
         Some(self.endpoint_state(index, now))
     }
 
