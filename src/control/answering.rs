@@ -27,6 +27,7 @@ use super::view::{
 use crate::runtime::{EndRequest, Legs, LogInterval};
 use crate::stats::nanos;
 use crate::sys;
+use crate::sys::local::FarEnd;
 
 /// Sessions of a page without `limit`, and the most.
 const PAGE: usize = 100;
@@ -140,10 +141,7 @@ impl Answering {
             }),
             Route::SetLog => json(&self.set_log(&pairs.body)?),
             Route::Metrics => return self.metrics(format).await,
-            Route::Trace => {
-                let ask = TraceAsk::read(&pairs.body)?;
-                self.recordings.record(&self.asking, ask).await
-            }
+            Route::Trace => return self.trace(pairs, None).await,
             Route::OpenApi => return Ok(OPEN_API.into()),
         };
         json.map(Bytes::from)
@@ -158,6 +156,18 @@ impl Answering {
             }
         }
         Ok(upstreams)
+    }
+
+    /// A trace of the lanes, for as long as the client waits.
+    pub(super) async fn trace(
+        &self,
+        pairs: &Pairs,
+        client: Option<&FarEnd>,
+    ) -> Result<Bytes, Refusal> {
+        no_keys(&pairs.query)?;
+        let ask = TraceAsk::read(&pairs.body)?;
+        let trace = self.recordings.record(&self.asking, ask, client).await?;
+        Ok(trace.into())
     }
 
     /// A page of metrics, whose facts are no older than the call.

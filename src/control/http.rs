@@ -26,24 +26,26 @@ use super::refusal::Refusal;
 use super::route::{Route, as_get};
 use super::seat::Seat;
 use super::view::State;
-use crate::sys::local::LocalPeer;
+use crate::sys::local::{FarEnd, LocalPeer};
 
 /// Bytes of a request's body in the log.
 const LOGGED_BODY_BYTES: usize = 256;
 
-/// Serves requests of the admin API until the connection ends or the time is over.
+/// Serves requests of the admin API until the connection ends or the time is over. `client` tells
+/// whether the client waits.
 pub(super) async fn serve_admin(
     answering: Arc<Answering>,
     peer: LocalPeer,
+    client: Option<FarEnd>,
     io: impl AsyncRead + AsyncWrite + Unpin,
 ) {
     let limits = answering.parts().limits;
     let extra = Extra::default();
     let service = service_fn(|request| {
         let answering = Arc::clone(&answering);
-        let extra = &extra;
+        let (extra, client) = (&extra, client.as_ref());
         async move {
-            let answer = admin(&answering, peer, request, extra).await;
+            let answer = admin(&answering, (peer, client), request, extra).await;
             Ok::<_, Infallible>(answer.unwrap_or_else(|refusal| refused(&refusal)))
         }
     });
@@ -108,7 +110,7 @@ pub(super) fn builder(limits: &Limits) -> http1::Builder {
 
 async fn admin(
     answering: &Arc<Answering>,
-    peer: LocalPeer,
+    (peer, client): (LocalPeer, Option<&FarEnd>),
     request: Request<Incoming>,
     extra: &Extra,
 ) -> Result<Response<Pieces>, Refusal> {
@@ -144,7 +146,10 @@ async fn admin(
         _ => "application/json",
     };
     extra.add(answering.takes(route, &pairs)?);
-    let body = answering.answer(route, &pairs, format).await?;
+    let body = match route {
+        Route::Trace => answering.trace(&pairs, client).await?,
+        _ => answering.answer(route, &pairs, format).await?,
+    };
     Ok(response(StatusCode::OK, kind, body))
 }
 

@@ -71,7 +71,10 @@ async fn accept_admin(answering: &Arc<Answering>, socket: LocalAccepting) {
         let answering = Arc::clone(answering);
         tokio::spawn(async move {
             match local_peer(&stream) {
-                Ok(peer) => serve_admin(answering, peer, stream).await,
+                Ok(peer) => {
+                    let client = Some(stream.far_end());
+                    serve_admin(answering, peer, client, stream).await;
+                }
                 Err(error) => tracing::warn!(%error, "a client of the control socket has no name"),
             }
             drop(place);

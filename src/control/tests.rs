@@ -55,7 +55,7 @@ where
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (near, far) = duplex(64);
-        tokio::spawn(serve_admin(Arc::new(answering), peer, far));
+        tokio::spawn(serve_admin(Arc::new(answering), peer, None, far));
         let answer = tokio::time::timeout(LONG, client(near)).await;
         answer.expect("the connection ends in time")
     })

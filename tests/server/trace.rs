@@ -1,6 +1,9 @@
 //! `corelane ctl trace` on a running server: whose events a trace has, and who may record.
 
 use std::fs;
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Output, Stdio};
 
 use serde_json::Value;
@@ -46,6 +49,33 @@ fn stdout(output: &Output, arguments: &str) -> Vec<u8> {
 
 fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
+}
+
+/// A client that goes away ends its recording, so that the next client need not wait a minute.
+#[test]
+fn a_trace_ends_with_its_client() {
+    on_both(|poller| {
+        let mut traced = Traced::start(poller);
+        let body = "{\"seconds\": 60}";
+        let length = body.len();
+        let request = format!(
+            "POST /v1/trace HTTP/1.1\r\nHost: corelane\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let socket = traced.directory.0.join("control.sock");
+        // A client that has sent its FIN waits for the answer.
+        let mut client = UnixStream::connect(socket).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        traced.server.await_line("POST /v1/trace");
+        let is_refused = || {
+            let output = traced.ctl("trace --seconds 1").wait_with_output();
+            !output.unwrap().status.success()
+        };
+        assert!(is_refused(), "the client waits");
+        drop(client);
+        until("the end of the recording", || !is_refused());
+        traced.server.stop();
+    });
 }
 
 #[test]
@@ -109,7 +139,7 @@ fn one_recording_at_a_time_and_within_bounds() {
     let why = String::from_utf8(second.stderr).unwrap();
     assert!(why.contains("another trace is being recorded"), "{why}");
     assert_eq!(second.status.code(), Some(1));
-    // A client that leaves changes nothing: the lanes stop after the time.
+    // A client that leaves ends the recording.
     first.kill().unwrap();
     first.wait().unwrap();
     until("the next is accepted", || {

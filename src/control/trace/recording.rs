@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::asking::Asking;
 use super::super::filter::{read, unknown_key};
@@ -16,6 +16,7 @@ use super::super::lanes::ToLane;
 use super::super::refusal::Refusal;
 use super::file::{LaneTrace, Writer, write_head};
 use crate::runtime::{Cursor, Event, NamedTasks};
+use crate::sys::local::FarEnd;
 
 /// The longest recording.
 const SECONDS_MAX: u64 = 60;
@@ -24,6 +25,12 @@ const MIB: usize = 64;
 const MIB_MAX: usize = 1024;
 /// Events that the control thread writes between two looks at other requests: some 0.5 ms.
 const PIECE: usize = 4096;
+
+/// The interval of looks at the client.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Fails once the client has gone.
+type Wanted = watch::Receiver<()>;
 
 /// A request to record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,27 +79,42 @@ impl TraceAsk {
 }
 
 impl Recordings {
-    /// Records, and returns the trace. Refused while another recording is on.
+    /// Records, and returns the trace. Ends early if the client goes away. Refused while another
+    /// recording is on.
     pub(in super::super) async fn record(
         &self,
         asking: &Arc<Asking>,
         ask: TraceAsk,
+        client: Option<&FarEnd>,
     ) -> Result<Vec<u8>, Refusal> {
         let place = Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
             Refusal::conflict("another trace is being recorded; it takes at most 60 s")
         })?;
         let asking = Arc::clone(asking);
+        // Ends the recording by its drop, here or with this future.
+        let (wanted, is_wanted) = watch::channel(());
         // On, whether or not the client waits: the lanes have to stop recording.
-        let recorded = tokio::spawn(record(asking, ask, place));
-        recorded
-            .await
-            .unwrap_or_else(|_| Err(Refusal::silent("the control thread")))
+        let mut recorded = tokio::spawn(record(asking, ask, is_wanted, place));
+        loop {
+            if let Ok(recorded) = timeout(LOOK, &mut recorded).await {
+                return recorded.unwrap_or_else(|_| Err(Refusal::silent("the control thread")));
+            }
+            let Some(client) = client else {
+                continue;
+            };
+            if timeout(LOOK, client.is_closed()).await.unwrap_or_default() {
+                drop(wanted);
+                tracing::info!("a trace is stopped: its client has gone");
+                return Err(Refusal::conflict("the client has gone"));
+            }
+        }
     }
 }
 
 async fn record(
     asking: Arc<Asking>,
     ask: TraceAsk,
+    is_wanted: Wanted,
     _place: OwnedSemaphorePermit,
 ) -> Result<Vec<u8>, Refusal> {
     let lanes = asking.0.lanes.len();
@@ -108,15 +130,15 @@ async fn record(
             Arc::clone(&asking),
             lane,
             memory,
-            until,
+            (until, is_wanted.clone()),
         )));
     }
     let mut trace = Vec::new();
     write_head(&mut trace);
     for (lane, recorded) in recording.into_iter().enumerate() {
         match recorded.await {
-            Ok(Ok(Some(of))) => write_lane(&mut trace, of).await,
-            Ok(Ok(None)) | Err(_) => {}
+            Ok(Ok(Some(of))) if is_wanted.has_changed().is_ok() => write_lane(&mut trace, of).await,
+            Ok(Ok(_)) | Err(_) => {}
             Ok(Err(_)) => tracing::warn!(lane, "a lane did not answer; the trace lacks it"),
         }
     }
@@ -128,7 +150,7 @@ async fn record_lane(
     asking: Arc<Asking>,
     lane: usize,
     memory: Vec<Event>,
-    until: Instant,
+    (until, mut is_wanted): (Instant, Wanted),
 ) -> Result<Option<LaneTrace>, Refusal> {
     let start = |reply| ToLane::StartRecording { memory, reply };
     let named = match asking.tell(lane, start).await {
@@ -136,7 +158,8 @@ async fn record_lane(
         Ok(None) => return Ok(None),
         Err(refusal) => Err(refusal),
     };
-    sleep_until(until).await;
+    // The error of a sender that has gone: nobody waits for the trace.
+    _ = timeout_at(until, is_wanted.changed()).await;
     // After a failure, too: the commands may wait for the lane.
     let stop = |reply| ToLane::StopRecording { reply };
     let recording = asking.tell(lane, stop).await?;

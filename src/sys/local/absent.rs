@@ -4,10 +4,59 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
 /// Never opened.
-pub(super) type LocalStream = tokio::io::DuplexStream;
+pub(super) type LocalStream = Absent;
+
+/// A connection that never is.
+#[derive(Debug)]
+pub(crate) struct Absent(Infallible);
+
+/// The view of such a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct FarEnd(Infallible);
+
+impl Absent {
+    pub(crate) fn far_end(&self) -> FarEnd {
+        match self.0 {}
+    }
+}
+
+impl FarEnd {
+    pub(crate) async fn is_closed(&self) -> bool {
+        match self.0 {}
+    }
+}
+
+impl AsyncRead for Absent {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.0 {}
+    }
+}
+
+impl AsyncWrite for Absent {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        match self.0 {}
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.0 {}
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.0 {}
+    }
+}
+
 /// The process at the far end of a local connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LocalPeer {

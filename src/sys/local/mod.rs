@@ -5,15 +5,19 @@
 
 #[cfg(any(loom, not(unix)))]
 mod absent;
+#[cfg(all(unix, not(loom)))]
+mod stream;
 mod tcp;
 #[cfg(all(unix, not(loom)))]
 mod unix;
 
 #[cfg(any(loom, not(unix)))]
 pub(crate) use self::absent::{
-    LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,
+    FarEnd, LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,
     local_peer, null_file,
 };
+#[cfg(all(unix, not(loom)))]
+pub(crate) use self::stream::FarEnd;
 pub(crate) use self::tcp::{TcpAccepting, TcpConnection, connect_tcp};
 #[cfg(all(unix, not(loom)))]
 pub(crate) use self::unix::{

@@ -12,12 +12,10 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::super::socket_file::{SocketFile, SocketName, bind_file, socket_name};
+use super::stream::LocalStream;
 
 /// Connections that may wait for an accept.
 const BACKLOG: i32 = 128;
-
-/// A connection of a local socket, in an async runtime.
-pub(super) type LocalStream = tokio::net::UnixStream;
 
 /// The process at the far end of a local connection, at the time of the connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,13 +101,13 @@ pub(crate) struct LocalAccepting(tokio::net::UnixListener);
 impl LocalAccepting {
     pub(crate) async fn accept(&self) -> io::Result<LocalStream> {
         let (stream, _) = self.0.accept().await?;
-        Ok(stream)
+        Ok(LocalStream::new(stream))
     }
 }
 
 /// The far end of a connection (`SO_PEERCRED`, unix(7)).
 pub(crate) fn local_peer(stream: &LocalStream) -> io::Result<LocalPeer> {
-    let credentials = stream.peer_cred()?;
+    let credentials = stream.0.peer_cred()?;
     Ok(LocalPeer {
         uid: credentials.uid(),
         pid: credentials.pid(),
