@@ -137,6 +137,21 @@ fn the_page_and_its_data_are_those_of_the_server() {
             "a nonce is used once"
         );
 
+        // A session by itself, with what the kernel says of the connection.
+        let listed = one.get("/sessions", "").json();
+        let id = &listed["sessions"][0]["id"];
+        let shown = one.get(&format!("/session?id={id}"), "").json();
+        assert_eq!(
+            (&shown["id"], &shown["client_tcp"]["state"]),
+            (id, &json!("established"))
+        );
+        assert_eq!(one.get("/session?id=999999", "").status, 404);
+        assert_eq!(one.get("/session", "").status, 400);
+        let host = one.address;
+        let head = one.send(&format!("HEAD /data HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!((head.status, &*head.body), (200, ""));
+        assert!(!head.head.contains("content-length: 0"), "{}", head.head);
+
         let data = one.get("/data", "").json();
         assert_eq!(data["can_act"], false);
         assert_eq!(data["status"]["pid"], one.server.pid());

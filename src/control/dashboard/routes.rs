@@ -42,11 +42,11 @@ pub(super) async fn answer(
     guard::check(request.headers())?;
     let (path, method) = (request.uri().path(), request.method());
     let wanted = match path {
-        "/" | "/data" | "/sessions" => Method::GET,
+        "/" | "/data" | "/sessions" | "/session" => Method::GET,
         "/act" => Method::POST,
         _ => {
             return Err(Refusal::unknown(format!(
-                "there is no {path:?}; there are /, /data, /sessions and /act"
+                "there is no {path:?}; there are /, /data, /sessions, /session and /act"
             )));
         }
     };
@@ -65,6 +65,14 @@ pub(super) async fn answer(
             answering
                 .json(Route::Sessions, &Pairs { query, body })
                 .await?
+        }
+        "/session" => {
+            let mut query = query_pairs(request.uri().query().unwrap_or_default());
+            let at = query.iter().position(|(key, _)| key == "id");
+            let id = at.map(|at| query.swap_remove(at).1).unwrap_or_default();
+            let route = Route::Session(read("id", &id, "the number of a session")?);
+            let body = Vec::new();
+            answering.json(route, &Pairs { query, body }).await?
         }
         _ => act(answering, peer, request).await?,
     };
