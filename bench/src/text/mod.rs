@@ -3,6 +3,6 @@
 mod comparison;
 pub(crate) mod document;
 pub(crate) mod figures;
-mod server_metrics;
+pub(crate) mod server_metrics;
 pub(crate) mod table;
 pub(crate) mod wrap;

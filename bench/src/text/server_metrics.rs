@@ -8,7 +8,7 @@ use crate::outcome::{Outcome, ServerMetrics};
 use crate::stats::float;
 
 /// The name of a histogram in the table.
-fn words(metric: &str) -> &str {
+pub(crate) fn words(metric: &str) -> &str {
     match metric {
         "corelane_listener_accept_wait_seconds" => "accept to session",
         "corelane_listener_connect_seconds" => "session to endpoint's answer",
@@ -46,7 +46,7 @@ pub(super) fn server_metrics(text: &mut String, of: &ServerMetrics, outcome: &Ou
 
 /// Where the time of a message went. The server's parts are means over all messages and connects;
 /// neither the server nor its run queue explains the rest.
-fn whereabouts(of: &ServerMetrics, outcome: &Outcome) -> Option<String> {
+pub(crate) fn whereabouts(of: &ServerMetrics, outcome: &Outcome) -> Option<String> {
     let service = outcome.latency.service.as_ref()?.mean?;
     let messages = float(outcome.totals.messages);
     let cpu = float(of.cpu_ns?) / messages;

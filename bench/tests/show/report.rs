@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use corelane_bench::outcome::{ServerMetrics, ServerTimes};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::documents::{bad, duel, run, sweep};
@@ -72,6 +73,40 @@ fn one_run_has_every_plot_and_every_percentile() {
         assert!(text.contains(shown), "{shown}");
     }
     assert!(text.contains("valid") && !text.contains("INVALID"));
+}
+
+#[test]
+fn the_servers_times_stand_beside_the_clients() {
+    let folder = Folder::new("metrics");
+    let mut outcome = run("127.0.0.1:7007", 50_000.0);
+    outcome.server_metrics = Some(ServerMetrics {
+        url: "http://127.0.0.1:9107/metrics".to_owned(),
+        cpu_ns: Some(20_000_000),
+        times: vec![ServerTimes {
+            metric: "corelane_lane_queue_delay_seconds".to_owned(),
+            count: 1234,
+            mean_ns: 5000.0,
+            p50_max_ns: Some(4096),
+            p90_max_ns: Some(16_384),
+            p99_max_ns: None,
+        }],
+        ..ServerMetrics::default()
+    });
+    folder.write("a.json", &outcome);
+    let text = report(&folder, &["a.json"]);
+    let document = parsed(&text);
+    let rows: Vec<String> = document
+        .descendants()
+        .filter(|node| node.has_tag_name("tr"))
+        .map(|row| text_of(row).replace('\n', " "))
+        .collect();
+    let has = |begin: &str| rows.iter().any(|row| row.trim().starts_with(begin));
+    assert!(has("client: service time"), "{rows:?}");
+    let server = "server: wait in the run queue 1,234 5.00 µs up to 4.10 µs up to 16.4 µs n/a";
+    assert!(has(server), "{rows:?}");
+    assert!(text.contains("in the server&#39;s run queue") || text.contains("in the server's run"));
+    folder.write("b.json", &run("127.0.0.1:7007", 50_000.0));
+    assert!(!report(&folder, &["b.json"]).contains("beside the client"));
 }
 
 #[test]

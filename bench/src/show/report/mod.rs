@@ -7,6 +7,7 @@ mod page;
 mod plot;
 mod plots;
 mod run;
+mod server;
 mod tables;
 mod write;
 

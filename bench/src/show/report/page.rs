@@ -3,7 +3,7 @@
 use super::markup::Markup;
 use super::plot::Plot;
 use super::run::Run;
-use super::{duel, plots, tables};
+use super::{duel, plots, server, tables};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -34,6 +34,9 @@ pub(crate) fn page(runs: &[Run]) -> String {
     let drawn = runs.iter().flat_map(|run| run.drawn(runs.len() == 1));
     let drawn: Vec<Run> = drawn.collect();
     section(&mut page, "Results", &tables::results(&drawn));
+    if let Some(server) = server::section(&drawn) {
+        section(&mut page, "The server beside the client", &server);
+    }
     let ratios = runs.iter().filter_map(|run| plots::of_ratio(&run.sides));
     let latency: Vec<Plot> = ratios.chain(plots::of_latency(&drawn)).collect();
     if !latency.is_empty() {
