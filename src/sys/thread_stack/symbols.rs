@@ -5,7 +5,9 @@
     reason = "a mapping of a file, and the place of the program in memory"
 )]
 
+use std::ffi::CStr;
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::{ptr, slice};
 
@@ -25,14 +27,23 @@ impl Symbols {
         Self(File::open("/proc/self/exe").ok())
     }
 
-    /// A name for each address; the offset in the program where the file has none.
+    /// A name for each address: of the function; or, where the file has none, the offset in the
+    /// program, which addr2line(1) resolves by the file with the debug information; or the file of
+    /// a library and the offset there.
     pub(super) fn names(&self, addresses: &[u64]) -> Vec<String> {
-        let base = base();
+        let parts = parts();
         let mapping = self.0.as_ref().and_then(Mapping::of);
         let functions = mapping.as_ref().and_then(|file| functions(file.bytes()));
         let functions = functions.unwrap_or_default();
         let name = |&address: &u64| {
-            let offset = address.wrapping_sub(base);
+            let is_within = |part: &&Part| part.code.contains(&address);
+            let Some(part) = parts.iter().find(is_within) else {
+                return format!("{address:#x}");
+            };
+            let offset = address - part.base;
+            if let Some(library) = &part.library {
+                return format!("{library}+{offset:#x}");
+            }
             let around = |one: &&Function<'_>| offset.wrapping_sub(one.from) < one.bytes;
             match functions.iter().find(around) {
                 Some(function) => {
@@ -46,24 +57,55 @@ impl Symbols {
     }
 }
 
-/// The difference between addresses in memory and in the file.
-fn base() -> u64 {
-    unsafe extern "C" fn first(
+/// Code of the program or of a library.
+#[derive(Debug)]
+struct Part {
+    code: Range<u64>,
+    /// The difference between addresses in memory and in the file.
+    base: u64,
+    /// The file's name without its folder; none for the program.
+    library: Option<String>,
+}
+
+/// The code of the process.
+fn parts() -> Vec<Part> {
+    unsafe extern "C" fn add(
         info: *mut libc::dl_phdr_info,
         _: usize,
         to: *mut std::ffi::c_void,
     ) -> std::ffi::c_int {
         // SAFETY: the caller passes a valid description.
-        let at = unsafe { (*info).dlpi_addr };
-        // SAFETY: the pointer of `base`, in use by this call alone.
-        unsafe { *to.cast::<u64>() = at };
-        // The program is the first.
-        1
+        let info = unsafe { &*info };
+        // SAFETY: the pointer of `parts`, in use by this call alone.
+        let parts = unsafe { &mut *to.cast::<Vec<Part>>() };
+        // SAFETY: the loader keeps this many headers there.
+        let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
+        let name = match info.dlpi_name.is_null() {
+            true => String::new(),
+            // SAFETY: a text of the loader, with its end.
+            false => unsafe { CStr::from_ptr(info.dlpi_name) }
+                .to_string_lossy()
+                .into_owned(),
+        };
+        // The program is the first, without a name (dl_iterate_phdr(3)).
+        let library = (!name.is_empty()).then(|| match name.rsplit_once('/') {
+            Some((_, file)) => file.to_owned(),
+            None => name,
+        });
+        let base = info.dlpi_addr;
+        let code =
+            |one: &&libc::Elf64_Phdr| one.p_type == libc::PT_LOAD && one.p_flags & libc::PF_X != 0;
+        parts.extend(headers.iter().filter(code).map(|one| Part {
+            code: base + one.p_vaddr..base + one.p_vaddr + one.p_memsz,
+            base,
+            library: library.clone(),
+        }));
+        0
     }
-    let mut base = 0_u64;
-    // SAFETY: `first` gets the pointer to `base`, which outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut base).cast()) };
-    base
+    let mut parts = Vec::new();
+    // SAFETY: `add` gets the pointer to `parts`, which outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut parts).cast()) };
+    parts
 }
 
 /// The functions of an ELF file of 64 bits; `None` if it has no symbol table.
