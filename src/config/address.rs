@@ -136,7 +136,7 @@ fn one_receiver(ip: IpAddr, value: &Value<'_>) -> Result<IpAddr, Reported> {
 
 /// Refuses a host name; `write` is the remedy.
 fn host(value: &Value<'_>, write: &str) -> Reported {
-    value.senseless("host names are not looked up in this version", write)
+    value.senseless("host names are looked up for endpoints alone", write)
 }
 
 /// Whether `text` is a host name, alone or with a port, and not an IP address gone wrong.

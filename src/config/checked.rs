@@ -1,12 +1,17 @@
 //! The checked configuration, as the server reads it.
 
+use std::collections::BTreeSet;
+
 use super::access_log::AccessLog;
 use super::control::Control;
 use super::dashboard::Dashboard;
+use super::discovery::Discovery;
 use super::effective::Keys;
+use super::endpoint_source::EndpointSource;
 use super::listener::Listener;
 use super::log::Log;
 use super::process::Process;
+use super::resolver::Resolver;
 use super::runtime::Runtime;
 use super::sandbox::Sandbox;
 use super::shutdown::Shutdown;
@@ -26,6 +31,10 @@ pub struct Config {
     pub(crate) dashboard: Dashboard,
     /// What the server can do once it serves; `[sandbox]`.
     pub(crate) sandbox: Sandbox,
+    /// How names are looked up; `[resolver]`.
+    pub(crate) resolver: Resolver,
+    /// How far found endpoints are believed; `[discovery]`.
+    pub(crate) discovery: Discovery,
     /// What is logged and how; `[log]`.
     pub(crate) log: Log,
     /// A line for each session; `[access_log]`.
@@ -41,6 +50,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where addresses of endpoints come from, besides the file.
+    pub(crate) fn sources(&self) -> BTreeSet<EndpointSource> {
+        let sources = self.upstreams.iter().flat_map(Upstream::sources);
+        sources.cloned().collect()
+    }
+
     /// All settings as keys of the file, defaults included.
     #[must_use]
     pub(crate) fn effective(&self) -> Keys {
@@ -73,6 +88,8 @@ impl Config {
             control,
             dashboard,
             sandbox,
+            resolver,
+            discovery,
             log,
             access_log,
             shutdown,
@@ -86,6 +103,8 @@ impl Config {
             .table("control", control.keys())
             .table("dashboard", dashboard.keys())
             .table("sandbox", sandbox.keys())
+            .table("resolver", resolver.keys())
+            .table("discovery", discovery.keys())
             .table("log", log.keys())
             .table("access_log", access_log.keys())
             .table("shutdown", shutdown.keys())

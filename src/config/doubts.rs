@@ -130,7 +130,7 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
         }
         let tries = format!("{path}.tries");
         let endpoints = upstream.endpoints.len();
-        if upstream.tries > endpoints && file.has(&tries) {
+        if upstream.tries > endpoints && !upstream.has_sources() && file.has(&tries) {
             doubt(
                 tries,
                 "more than there are endpoints, each of which is tried once",
@@ -277,7 +277,10 @@ fn socket(options: &SocketOptions, file: &File<'_>, path: &str) {
 /// A timeout for all tries that a single try may use up.
 fn connects(listener: &Listener, upstream: &Upstream, file: &File<'_>, path: &str) {
     let of = &listener.timeouts;
-    let tries = upstream.tries.min(upstream.endpoints.len());
+    let tries = match upstream.has_sources() {
+        true => upstream.tries,
+        false => upstream.tries.min(upstream.endpoints.len()),
+    };
     let keys = ["connect", "connect_total"].map(|name| format!("{path}.timeouts.{name}"));
     if tries > 1
         && of.connect == of.connect_total

@@ -33,6 +33,33 @@ impl Config {
         let upstreams: Vec<_> = self.upstreams.iter().map(Some).collect();
         find(&listeners, &upstreams, is_own)
     }
+
+    /// Leaves out found endpoints that lead into a loop; returns them with their upstreams. The
+    /// written endpoints are judged before.
+    pub(crate) fn cut_loops(
+        &mut self,
+        is_own: impl Fn(IpAddr) -> bool,
+    ) -> Vec<(String, SocketAddr)> {
+        let mut cut = Vec::new();
+        loop {
+            let found = self.loops(&is_own).into_iter().find_map(|found| {
+                let Service::Proxy { upstream } = self.listeners[found.listener].service else {
+                    return None;
+                };
+                let mut fixed = self.upstreams[upstream].fixed();
+                let is_fixed = fixed.any(|(_, address)| canonical(address) == found.endpoint);
+                (!is_fixed).then_some((upstream, found.endpoint))
+            });
+            let Some((upstream, endpoint)) = found else {
+                return cut;
+            };
+            let upstream = &mut self.upstreams[upstream];
+            upstream
+                .endpoints
+                .retain(|one| canonical(one.address) != endpoint);
+            cut.push((upstream.name.clone(), endpoint));
+        }
+    }
 }
 
 /// Reports each proxy with a loop over the loopback addresses, as a mistake of its `upstream` key.

@@ -22,9 +22,11 @@ mod changes;
 mod checked;
 mod control;
 mod dashboard;
+mod discovery;
 mod doubts;
 mod effective;
 mod endpoint;
+mod endpoint_source;
 mod errors;
 mod file;
 mod health;
@@ -37,6 +39,7 @@ mod names;
 mod on_removed;
 mod process;
 mod repeated;
+mod resolver;
 mod runtime;
 mod sandbox;
 mod section;
@@ -61,7 +64,9 @@ pub(crate) use changes::{Changes, Fate, diff};
 pub use checked::Config;
 pub(crate) use control::{Control, socket_in};
 pub(crate) use dashboard::Dashboard;
+pub(crate) use discovery::Discovery;
 pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint_source::EndpointSource;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub(crate) use errors::{nearest, nearest_in_words};
 pub(crate) use health::{Check, Health};
@@ -70,6 +75,7 @@ pub(crate) use listener::{Listener, Service};
 pub(crate) use log::{Log, LogFormat, LogLevel, LogTarget};
 pub(crate) use on_removed::OnRemoved;
 pub(crate) use process::Process;
+pub(crate) use resolver::{Families, Resolver};
 pub(crate) use runtime::{Lanes, MaxSessions, Pin, PollerChoice, Runtime};
 pub(crate) use sandbox::{ConnectPorts, Sandbox, SandboxMode};
 pub(crate) use shutdown::Shutdown;
@@ -101,6 +107,8 @@ impl Config {
             let control = root.table("control", "[control]", Control::read);
             let dashboard = root.table("dashboard", "[dashboard]", Dashboard::read);
             let sandbox = root.table("sandbox", "[sandbox]", Sandbox::read);
+            let resolver = root.table("resolver", "[resolver]", Resolver::read);
+            let discovery = root.table("discovery", "[discovery]", Discovery::read);
             let log = root.table("log", "[log]", Log::read);
             let access_log = root.table("access_log", "[access_log]", AccessLog::read);
             let shutdown = root.table("shutdown", "[shutdown]", Shutdown::read);
@@ -113,6 +121,8 @@ impl Config {
                 control,
                 dashboard,
                 sandbox,
+                resolver,
+                discovery,
                 log,
                 access_log,
                 shutdown,

@@ -74,7 +74,7 @@ pub(super) fn slip(text: &str, wanted: For) -> Option<Slip> {
             }
             ("localhost", _) => {
                 let write = format!("\"127.0.0.1:{port}\" or \"[::1]:{port}\"");
-                return advise("host names are not looked up in this version", write);
+                return advise("host names are looked up for endpoints alone", write);
             }
             _ => {}
         }
@@ -131,7 +131,7 @@ mod tests {
                         connections from this machine only";
         let lone = "no address before the port";
         let brackets = super::UNBRACKETED;
-        let host = "host names are not looked up in this version";
+        let host = "host names are looked up for endpoints alone";
         for (text, why, write) in [
             (":5432", lone, anywhere),
             ("*:5432", lone, anywhere),

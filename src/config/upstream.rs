@@ -3,11 +3,13 @@
 //! Read by `Config::parse` before the listeners. A listener refers to an upstream by name in the
 //! file and by index in [`Config`](super::Config). An unused upstream is allowed, with a warning.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::address;
 use super::effective::{Effective, Keys};
-use super::endpoint::{self, Endpoint};
+use super::endpoint::{self, Endpoint, Written, WrittenSource};
+use super::endpoint_source::EndpointSource;
 use super::errors::Reported;
 use super::health::{self, Health};
 use super::names::Names;
@@ -21,8 +23,10 @@ use super::value;
 pub(crate) struct Upstream {
     /// Unique among the upstreams; `upstream[].name`.
     pub name: String,
-    /// What to connect to, in the order of the file: at least one, no address twice;
-    /// `upstream[].endpoints`.
+    /// The elements of `upstream[].endpoints`: at least one, none twice.
+    pub written: Vec<Written>,
+    /// What to connect to: the written addresses in the order of the file, and behind them what
+    /// discovery has found. No address twice; perhaps none.
     pub endpoints: Vec<Endpoint>,
     /// How sessions are spread over the endpoints; `upstream[].balance`.
     pub balance: Balance,
@@ -75,10 +79,53 @@ impl Upstream {
         self.endpoints.iter().map(|endpoint| endpoint.address)
     }
 
+    /// The written addresses, each with its place in the list of the file.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = (usize, SocketAddr)> + '_ {
+        let all = self.written.iter().enumerate();
+        all.filter_map(|(place, written)| Some((place, written.endpoint()?.address)))
+    }
+
+    /// The written sources, each with its place in the list of the file.
+    pub(crate) fn written_sources(&self) -> impl Iterator<Item = (usize, &WrittenSource)> {
+        let all = self.written.iter().enumerate();
+        all.filter_map(|(place, written)| Some((place, written.source()?)))
+    }
+
+    /// Where addresses of endpoints come from, besides the file.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &EndpointSource> {
+        self.written_sources().map(|(_, written)| &written.source)
+    }
+
+    /// Whether discovery finds endpoints.
+    pub(crate) fn has_sources(&self) -> bool {
+        self.sources().next().is_some()
+    }
+
+    /// Takes the endpoints that discovery has `found` for each source, in place of those before.
+    /// Addresses that are there already are left out, and what is beyond the most of an upstream.
+    pub(crate) fn take_found(&mut self, found: impl Fn(&WrittenSource) -> Vec<Endpoint>) {
+        let fixed = self.written.iter().filter_map(Written::endpoint).copied();
+        let of_sources = self.written.iter().filter_map(Written::source);
+        let mut all: Vec<Endpoint> = fixed.collect();
+        let mut known: HashSet<SocketAddr> = all.iter().map(|one| one.address).collect();
+        for mut endpoint in of_sources.flat_map(found) {
+            if all.len() == endpoint::ENDPOINTS_MAX {
+                break;
+            }
+            if known.insert(endpoint.address) {
+                endpoint.weight = endpoint.weight.min(endpoint::WEIGHT_MAX);
+                endpoint.level = endpoint.level.min(endpoint::LEVEL_MAX);
+                all.push(endpoint);
+            }
+        }
+        self.endpoints = all;
+    }
+
     pub(super) fn keys(&self) -> Keys {
         let Self {
             name,
-            endpoints,
+            written,
+            endpoints: _,
             balance,
             hash_prefix,
             source,
@@ -87,7 +134,7 @@ impl Upstream {
             health,
             socket,
         } = self;
-        let written = endpoints.iter().map(Endpoint::effective);
+        let written = written.iter().map(Written::effective);
         let keys = Keys::default()
             .on_reload("name", Effective::text(name))
             .on_reload("endpoints", Effective::List(written.collect()))
@@ -119,10 +166,10 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
         let balance = section.optional("balance", Balance::TwoChoices, balance);
         let prefix = value::integer(1..=128, "an IPv6 address has 128 bits");
         let hash_prefix = section.optional("hash_prefix", 64, prefix);
-        // Refused endpoints have no family to compare with.
-        let known = endpoints.as_ref().ok().map(|endpoints| {
-            let addresses = endpoints.iter().map(|endpoint| endpoint.address);
-            addresses.collect::<Vec<_>>()
+        // Refused endpoints and names have no family to compare with.
+        let known = endpoints.as_ref().ok().and_then(|written| {
+            let addresses = written.iter().map(|one| Some(one.endpoint()?.address));
+            addresses.collect::<Option<Vec<_>>>()
         });
         let source = section.optional("source", Vec::new(), |v| {
             address::sources(v, known.as_deref())
@@ -134,9 +181,15 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
         let socket = section.table("socket", socket::WRITE, |socket| {
             SocketOptions::read(socket, false)
         });
+        let written = endpoints?;
         Ok(Upstream {
             name: name?,
-            endpoints: endpoints?,
+            endpoints: written
+                .iter()
+                .filter_map(Written::endpoint)
+                .copied()
+                .collect(),
+            written,
             balance,
             hash_prefix,
             source,

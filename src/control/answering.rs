@@ -22,7 +22,7 @@ use super::route::{OPEN_API, Route};
 use super::trace::{Recordings, TraceAsk};
 use super::view::{
     ChangedEndpointView, EndedView, LanesView, ListenerView, LogView, PageView, ProcessView,
-    SessionView, State, StatusView, StopView, UpstreamView, WholeSessionView,
+    RefreshedView, SessionView, State, StatusView, StopView, UpstreamView, WholeSessionView,
 };
 use crate::runtime::{EndRequest, Legs, LogInterval};
 use crate::stats::nanos;
@@ -127,6 +127,7 @@ impl Answering {
                 json(&end_sessions(&self.asking, place, ask).await?)
             }
             Route::SetEndpoint => json(&self.set_endpoint(&pairs.body).await?),
+            Route::RefreshUpstream => json(&self.refresh(&pairs.body).await?),
             Route::Reload => json(&self.reload(&pairs.body).await?),
             Route::PauseListener => json(&self.pause(&pairs.body, true).await?),
             Route::ResumeListener => json(&self.pause(&pairs.body, false).await?),
@@ -285,6 +286,25 @@ impl Answering {
         reload
             .await
             .unwrap_or_else(|_| Err(Refusal::silent("the control thread")))
+    }
+
+    /// Asks the sources of the body's upstream again.
+    async fn refresh(&self, body: &[(String, String)]) -> Result<RefreshedView, Refusal> {
+        let [(key, upstream)] = body else {
+            return Err(Refusal::malformed("write {\"upstream\": \"NAME\"}"));
+        };
+        if key != "upstream" {
+            return Err(unknown_key(key, &["upstream"]));
+        }
+        let ask = |reply| Ask::Refresh {
+            upstream: upstream.clone(),
+            reply,
+        };
+        let asked = self.asking.ask(ask).await?.map_err(Refusal::unknown)?;
+        Ok(RefreshedView {
+            upstream: upstream.clone(),
+            asked,
+        })
     }
 
     /// Pauses or resumes the listener of the body.

@@ -1,5 +1,6 @@
 //! Questions of the control thread to the main thread, each with the way of the answer.
 
+use super::discovery::Report;
 use super::endpoint_change::EndpointChange;
 use super::metrics::MetricFacts;
 use super::reload_view::Reloaded;
@@ -39,6 +40,14 @@ pub(crate) enum Ask {
     SetEndpoint {
         change: EndpointChange,
         reply: Reply<Result<EndpointView, String>>,
+    },
+    /// Notes what a source of endpoints tells.
+    Found(Report),
+    /// Have the sources of an upstream asked now. The answer is their number, or names what is
+    /// unknown.
+    Refresh {
+        upstream: String,
+        reply: Reply<Result<usize, String>>,
     },
     /// Stop as by a signal.
     Stop(Reply<()>),

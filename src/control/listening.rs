@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::answering::Answering;
 use super::dashboard::serve_dashboard;
+use super::discovery::Following;
 use super::http::{serve_admin, serve_health};
 use super::orders::{Order, obey};
 use super::reserve::Reserve;
@@ -29,6 +30,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn listen(
     answering: &Arc<Answering>,
     orders: &mut UnboundedReceiver<Order>,
+    following: &mut Following,
 ) -> io::Result<()> {
     let sockets = &answering.parts().sockets;
     let admin = sockets.admin.as_deref().map(|socket| socket.accepting());
@@ -55,7 +57,7 @@ pub(super) async fn listen(
         Ok(())
     });
     let orders = pin!(async {
-        obey(answering.asking(), answering.health(), orders).await;
+        obey(answering.asking(), answering.health(), orders, following).await;
         Ok(())
     });
     let tcp = pin!(both(health, dashboard));

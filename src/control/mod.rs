@@ -16,6 +16,7 @@ mod ask;
 mod asking;
 mod body;
 mod dashboard;
+mod discovery;
 mod endpoint_change;
 mod ends;
 mod filter;
@@ -46,6 +47,7 @@ mod view;
 
 pub(crate) use self::access::Access;
 pub(crate) use self::ask::Ask;
+pub(crate) use self::discovery::{FoundEndpoint, Report, Wanted};
 pub(crate) use self::endpoint_change::{AdminState, EndpointChange};
 pub(crate) use self::filter::Filter;
 pub(crate) use self::health::{Watch, Watched};
@@ -61,5 +63,6 @@ pub(crate) use self::thread::start;
 pub(crate) use self::token::Token;
 pub(crate) use self::verdict::{HealthView, Verdict};
 pub(crate) use self::view::{
-    AccessLogView, EndpointView, GenerationView, ListenerView, ProcessView, State, UpstreamView,
+    AccessLogView, EndpointView, GenerationView, ListenerView, ProcessView, SourceView, State,
+    UpstreamView,
 };

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::asking::Asking;
+use super::discovery::{Following, Wanted};
 use super::health::{Keeper, Watch};
 use super::removal::retire;
 use super::removed::Removal;
+use crate::config::EndpointSource;
 
 /// An order of the main thread.
 #[derive(Debug)]
@@ -16,6 +18,10 @@ pub(crate) enum Order {
     Retire(Vec<Removal>),
     /// Check these endpoints from now on, and no further ones.
     Watch(Vec<Watch>),
+    /// Follow these sources of endpoints, and no other.
+    Follow(Wanted),
+    /// Ask these sources now.
+    Refresh(Vec<EndpointSource>),
 }
 
 /// Sends orders, from any thread, without waiting.
@@ -39,11 +45,14 @@ pub(super) async fn obey(
     asking: &Arc<Asking>,
     health: &Arc<Keeper>,
     orders: &mut UnboundedReceiver<Order>,
+    following: &mut Following,
 ) {
     while let Some(order) = orders.recv().await {
         match order {
             Order::Retire(removals) => retire(asking, removals),
             Order::Watch(watches) => health.watch(watches),
+            Order::Follow(wanted) => following.follow(wanted),
+            Order::Refresh(sources) => following.refresh(&sources),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Reloaded {
     pub(crate) removals: Vec<Removal>,
     /// The longest time of a lane in the switch.
     pub(crate) pause: Duration,
+    /// By discovery, not by a reload.
+    pub(crate) is_found: bool,
 }
 
 impl Reloaded {
@@ -35,6 +37,7 @@ impl Reloaded {
             needs_restart: Vec::new(),
             removals: Vec::new(),
             pause: Duration::ZERO,
+            is_found: false,
         }
     }
 }

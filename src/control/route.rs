@@ -20,6 +20,7 @@ pub(super) enum Route {
     EndSession(u64),
     EndSessions,
     SetEndpoint,
+    RefreshUpstream,
     Reload,
     PauseListener,
     ResumeListener,
@@ -37,7 +38,7 @@ pub(super) const OPEN_API: &str = include_str!("../../docs/openapi.json");
 
 impl Route {
     /// All routes, with any value in place of an id.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Status,
         Self::Config,
         Self::Generations,
@@ -49,6 +50,7 @@ impl Route {
         Self::EndSession(0),
         Self::EndSessions,
         Self::SetEndpoint,
+        Self::RefreshUpstream,
         Self::Reload,
         Self::PauseListener,
         Self::ResumeListener,
@@ -75,6 +77,7 @@ impl Route {
             Self::EndSession(_) => (Method::DELETE, "/v1/sessions/{id}"),
             Self::EndSessions => (Method::POST, "/v1/sessions/end"),
             Self::SetEndpoint => (Method::POST, "/v1/upstreams/endpoint"),
+            Self::RefreshUpstream => (Method::POST, "/v1/upstreams/refresh"),
             Self::Reload => (Method::POST, "/v1/reload"),
             Self::PauseListener => (Method::POST, "/v1/listeners/pause"),
             Self::ResumeListener => (Method::POST, "/v1/listeners/resume"),

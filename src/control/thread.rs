@@ -10,6 +10,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::answering::Answering;
+use super::ask::Ask;
+use super::discovery::Following;
 use super::listening::listen;
 use super::orders::{Order, Orders};
 use super::parts::Parts;
@@ -27,11 +29,16 @@ pub(crate) fn start(parts: Parts) -> io::Result<Orders> {
     // One for the life of the process: a later one is beyond the sandbox.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (sender, mut orders) = Orders::channel();
+    let to_main = Arc::clone(&answering);
+    // Its tasks outlive a failure of the sockets.
+    let mut following = Following::new(Arc::new(move |report| {
+        (to_main.parts().ask)(Ask::Found(report));
+    }));
     thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || {
             loop {
-                serve(&answering, &mut orders, &runtime);
+                serve(&answering, &mut orders, &mut following, &runtime);
                 pause();
             }
         })?;
@@ -39,8 +46,13 @@ pub(crate) fn start(parts: Parts) -> io::Result<Orders> {
 }
 
 /// Serves until a failure, and logs the failure.
-fn serve(answering: &Arc<Answering>, orders: &mut UnboundedReceiver<Order>, runtime: &Runtime) {
-    let run = || runtime.block_on(listen(answering, orders));
+fn serve(
+    answering: &Arc<Answering>,
+    orders: &mut UnboundedReceiver<Order>,
+    following: &mut Following,
+    runtime: &Runtime,
+) {
+    let run = || runtime.block_on(listen(answering, orders, following));
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "the control plane cannot serve; trying again"),

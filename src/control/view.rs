@@ -190,6 +190,38 @@ pub(crate) struct ListenerView {
 pub(crate) struct UpstreamView {
     pub(crate) name: String,
     pub(crate) endpoints: Vec<EndpointView>,
+    /// Where further endpoints come from, in the order of the configuration.
+    pub(crate) sources: Vec<SourceView>,
+}
+
+/// `POST /v1/upstreams/refresh`
+#[derive(Debug, Serialize)]
+pub(super) struct RefreshedView {
+    pub(super) upstream: String,
+    /// The number of sources that are asked.
+    pub(super) asked: usize,
+}
+
+/// A source of endpoints.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SourceView {
+    /// As in the configuration.
+    pub(crate) source: String,
+    /// "waiting" for the first answer; "answered"; "empty" while no endpoint is believed;
+    /// "stale" if the last look has failed and the last answer stands; "failing" without an answer.
+    pub(crate) state: &'static str,
+    /// The number of endpoints in force.
+    pub(crate) endpoints: usize,
+    /// The time since the last answer, with endpoints or believed without.
+    pub(crate) answer_age_s: Option<u64>,
+    /// Why the last look has failed.
+    pub(crate) error: Option<String>,
+    /// The time until the next look; none if the source tells by itself.
+    pub(crate) next_in_s: Option<u64>,
+    /// Looks with an answer, looks that failed, and changes of the endpoints.
+    pub(crate) answers: u64,
+    pub(crate) failures: u64,
+    pub(crate) changes: u64,
 }
 
 /// An endpoint, judged by checks and by the latest connects.

@@ -35,7 +35,7 @@ pub(super) enum Command {
     Generations,
     /// The listeners: addresses, sessions, bytes
     Listeners,
-    /// The upstreams, with the sessions, bytes and failures of each endpoint
+    /// The upstreams, with the sessions, bytes and failures of each endpoint, and their names
     Upstreams,
     /// The metrics, as Prometheus reads them
     Metrics,
@@ -60,6 +60,12 @@ pub(super) enum Command {
         /// Spread the ends of maintenance over this time ("10m"), at random moments
         #[arg(long, value_name = "TIME", requires = "state")]
         over: Option<String>,
+    },
+    /// Ask the names and other sources of an upstream now, in place of later
+    Refresh {
+        /// The name of the upstream
+        #[arg(value_name = "UPSTREAM")]
+        upstream: String,
     },
     /// The sessions, by filter
     Sessions {

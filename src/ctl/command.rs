@@ -37,6 +37,7 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
             add(&mut change, "over", over.as_ref());
             (set(client, upstream, endpoint, change)?, show::endpoint)
         }
+        Command::Refresh { upstream } => (refresh(client, upstream)?, show::refreshed),
         Command::Sessions { filter, limit } => (sessions(client, filter, *limit)?, show::sessions),
         Command::Session { id } => (client.get(&format!("/v1/sessions/{id}"))?, show::session),
         Command::End { id: Some(id), .. } => {
@@ -106,6 +107,12 @@ fn add<T: serde::Serialize>(body: &mut Map<String, Value>, key: &str, value: Opt
     if let Some(value) = value {
         body.insert(key.to_owned(), json!(value));
     }
+}
+
+/// Has the sources of an upstream asked.
+fn refresh(client: &Client, upstream: &str) -> Result<Value, Failed> {
+    let body = json!({ "upstream": upstream });
+    client.call("POST", "/v1/upstreams/refresh", Some(&body))
 }
 
 /// Pauses or resumes a listener.

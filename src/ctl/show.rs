@@ -228,7 +228,55 @@ pub(super) fn upstreams(of: &Value) -> String {
             ]);
         }
     }
-    table.lines()
+    table.lines() + &sources(of)
+}
+
+/// A table of the sources of endpoints; empty without a source.
+fn sources(of: &Value) -> String {
+    let mut table = Table::new(&[
+        "NAME",
+        "SOURCE",
+        "STATE",
+        "ENDPOINTS",
+        "AGE",
+        "NEXT",
+        "FAILURES",
+        "ERROR",
+    ]);
+    let seconds = |value: &Value| {
+        let seconds = value.as_u64().map(|seconds| time(seconds * 1000));
+        seconds.unwrap_or_else(|| "-".to_owned())
+    };
+    let mut is_empty = true;
+    for upstream in list(of) {
+        for one in list(&upstream["sources"]) {
+            is_empty = false;
+            table.row([
+                cell(&upstream["name"]),
+                cell(&one["source"]),
+                cell(&one["state"]),
+                cell(&one["endpoints"]),
+                seconds(&one["answer_age_s"]),
+                seconds(&one["next_in_s"]),
+                cell(&one["failures"]),
+                one["error"].as_str().map_or_else(|| "-".to_owned(), escape),
+            ]);
+        }
+    }
+    match is_empty {
+        true => String::new(),
+        false => format!("\n{}", table.lines()),
+    }
+}
+
+/// `POST /v1/upstreams/refresh`
+pub(super) fn refreshed(of: &Value) -> String {
+    let (upstream, asked) = (cell(&of["upstream"]), number(&of["asked"]));
+    match asked {
+        0 => format!("{upstream} has no source of endpoints to ask\n"),
+        1 => format!("the source of {upstream} is asked\n"),
+        _ => format!("{asked} sources of {upstream} are asked\n"),
+    }
 }
 
 /// `GET /v1/metrics`

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::changeable::ListenerPlan;
+use super::discovered::Discovered;
 use super::in_service::InService;
 use super::metric_facts;
 use super::reload::Reloads;
@@ -38,14 +39,17 @@ impl Answers {
     }
 
     /// Answers a question that changes nothing. Returns any other question.
-    pub(super) fn answer(&self, ask: Ask, of: &Reloads) -> Option<Ask> {
+    pub(super) fn answer(&self, ask: Ask, of: &Reloads, found: &Discovered) -> Option<Ask> {
         match ask {
             Ask::Process(reply) => reply.send(self.process(of)),
             Ask::Config(reply) => reply.send(meant(of.config())),
             Ask::Generations(reply) => reply.send(of.service.generations()),
             Ask::Listeners(reply) => reply.send(self.listeners(&of.service)),
-            Ask::Upstreams(reply) => reply.send(upstreams::views(&of.service)),
-            Ask::Metrics(reply) => reply.send(metric_facts::facts(&self.process(of), &of.service)),
+            Ask::Upstreams(reply) => reply.send(upstreams::views(of, found)),
+            Ask::Metrics(reply) => {
+                let process = self.process(of);
+                reply.send(metric_facts::facts(&process, &of.service, found));
+            }
             request => return Some(request),
         }
         None

@@ -74,6 +74,11 @@ impl Bound {
 }
 
 impl Changeable {
+    /// Takes the upstreams of a configuration that differs in nothing else.
+    pub(super) fn set_upstreams(&mut self, config: &Config) {
+        self.upstreams = config.upstreams.iter().map(options::upstream).collect();
+    }
+
     /// The changeable part of a configuration, with the limit on sessions of this machine.
     pub(crate) fn new(config: &Config, max_sessions: usize, bound: Bound) -> Self {
         let is_possible = |bind: &&Bind| !bind.is_optional() || sys::has_ipv6();

@@ -17,15 +17,14 @@ use super::control_checks;
 use super::dashboard;
 use super::error::ServerError;
 use super::inherited::Given;
+use super::lack_of_ports::lack_of_ports;
 use super::log;
 use super::options;
 use super::plan::Plan;
 use super::process;
 use super::refused_option::refused_option;
 use super::unix_socket;
-use crate::config::{
-    AccessTarget, Bind, BindTo, Config, ConfigWarning, Lanes, MaxSessions, Service, SocketOptions,
-};
+use crate::config::{AccessTarget, Bind, BindTo, Config, ConfigWarning, Lanes, SocketOptions};
 use crate::sys::{self, OsSocket, OwnAddresses, Time};
 
 /// How long an address may take to become usable: duplicate address detection asks for a second,
@@ -314,7 +313,7 @@ impl Here<'_> {
             let socket = format!("{path}.socket");
             let addresses: Vec<SocketAddr> = upstream.addresses().collect();
             self.options(&socket, &upstream.socket, &addresses, false);
-            self.endpoints(&path, &addresses);
+            self.endpoints(&path, upstream.fixed());
             for (place, &source) in upstream.source.iter().enumerate() {
                 self.source(format!("{path}.source[{place}]"), source, &addresses);
             }
@@ -356,13 +355,13 @@ impl Here<'_> {
 
     /// Checks whether the system has a route to each endpoint. A missing route may be temporary, as
     /// at boot.
-    fn endpoints(&mut self, path: &str, endpoints: &[SocketAddr]) {
+    fn endpoints(&mut self, path: &str, endpoints: impl Iterator<Item = (usize, SocketAddr)>) {
         let mut without_way = Vec::new();
-        for (place, endpoint) in endpoints.iter().enumerate() {
+        for (place, endpoint) in endpoints {
             let key = format!("{path}.endpoints[{place}]");
-            match sys::way(None, *endpoint) {
+            match sys::way(None, endpoint) {
                 Ok(()) => {}
-                Err(_) if lacks_interface(*endpoint) => self.mistake(key, no_interface(*endpoint)),
+                Err(_) if lacks_interface(endpoint) => self.mistake(key, no_interface(endpoint)),
                 Err(error) => without_way.push((key, error)),
             }
         }
@@ -425,37 +424,6 @@ impl Here<'_> {
     }
 }
 
-/// Checks whether there are more sessions than local ports for their connections to endpoints.
-fn lack_of_ports(config: &Config, ports: usize) -> Option<(String, String)> {
-    let MaxSessions::Count(sessions) = config.runtime.max_sessions else {
-        return None;
-    };
-    let sessions = usize::try_from(sessions.get()).unwrap_or(usize::MAX);
-    let mut upstreams = BTreeSet::new();
-    for listener in &config.listeners {
-        match listener.service {
-            // Echo sessions need no ports.
-            Service::Echo => return None,
-            Service::Proxy { upstream } => drop(upstreams.insert(upstream)),
-        }
-    }
-    let connections = upstreams.iter().flat_map(|upstream| {
-        let upstream = &config.upstreams[*upstream];
-        upstream.addresses().map(|endpoint| {
-            let fits = |source: &&IpAddr| source.is_ipv4() == endpoint.is_ipv4();
-            ports * upstream.source.iter().filter(fits).count().max(1)
-        })
-    });
-    let possible = connections.fold(0, usize::saturating_add);
-    (sessions > possible).then(|| {
-        let remedy = format!(
-            "the endpoints can be connected to {possible} times at once, {ports} times from each \
-             source; write more of these (upstream.source), or widen net.ipv4.ip_local_port_range"
-        );
-        ("runtime.max_sessions".to_owned(), remedy)
-    })
-}
-
 /// The interface that a link-local address names.
 fn interface(address: SocketAddr) -> Option<u32> {
     match address {
@@ -496,56 +464,4 @@ fn short_buffers(path: &str, written: &SocketOptions, socket: &OsSocket) -> Vec<
         "net.core.rmem_max",
     );
     send.into_iter().chain(receive).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::lack_of_ports;
-    use crate::config::Config;
-
-    #[test]
-    fn sessions_that_have_no_port_are_doubted() {
-        for (sessions, endpoints, source, possible) in [
-            ("200", "'192.0.2.1:1', '192.0.2.2:1'", "", None),
-            ("201", "'192.0.2.1:1', '192.0.2.2:1'", "", Some(200)),
-            (
-                "201",
-                "'192.0.2.1:1'",
-                "'192.0.2.7', '192.0.2.8'",
-                Some(200),
-            ),
-            // A source address is of use only for endpoints of its family.
-            (
-                "301",
-                "'192.0.2.1:1', '[::1]:1'",
-                "'192.0.2.7', '192.0.2.8'",
-                Some(300),
-            ),
-            ("'auto'", "'192.0.2.1:1'", "", None),
-        ] {
-            let text = format!(
-                "runtime.max_sessions = {sessions}
-                [[listener]]
-                name = 'p'
-                bind = '127.0.0.1:1'
-                service = 'proxy'
-                upstream = 'u'
-                [[upstream]]
-                name = 'u'
-                endpoints = [{endpoints}]
-                source = [{source}]"
-            );
-            let config = Config::parse(&text, "t.toml").expect(&text);
-            let found = lack_of_ports(&config, 100);
-            let said = possible.map(|possible| format!("connected to {possible} times at once"));
-            assert_eq!(found.is_some(), said.is_some(), "{text}");
-            if let (Some((key, remedy)), Some(said)) = (found, said) {
-                assert_eq!(key, "runtime.max_sessions");
-                assert!(remedy.contains(&said), "{remedy}");
-            }
-            let echo = "\n[[listener]]\nname = 'e'\nbind = '127.0.0.1:2'\nservice = 'echo'";
-            let config = Config::parse(&(text + echo), "t.toml").unwrap();
-            assert_eq!(lack_of_ports(&config, 100), None);
-        }
-    }
 }

@@ -12,7 +12,7 @@ use super::error::ServerError;
 use super::generation::{Generation, Known};
 use super::here::Pause;
 use super::point::{Opened, PointId, Points, Steps, WantedPoint};
-use crate::config::{Bind, BindTo, Service};
+use crate::config::{Bind, BindTo, Config, Service};
 use crate::control::GenerationView;
 use crate::proxy::{AccessLog, Handoff, SessionIds, SessionLimit, SharedListener};
 use crate::sys::{self, OsSocket, Time};
@@ -266,7 +266,7 @@ impl InService {
 
     /// Adds the present generation to the past generations.
     fn remember(&mut self) {
-        self.past.retain(Past::has_sessions);
+        self.forget_past();
         if self.applied > 0 {
             let listeners = self.generation.listeners().iter();
             self.past.push(Past {
@@ -275,6 +275,17 @@ impl InService {
                 listeners: listeners.map(Arc::downgrade).collect(),
             });
         }
+    }
+
+    /// Forgets generations without sessions, and of the others the listeners without sessions. A
+    /// weak reference keeps the memory of its listener, and discovery makes generations all day.
+    fn forget_past(&mut self) {
+        for past in &mut self.past {
+            past.listeners
+                .retain(|listener| listener.strong_count() > 0);
+            past.listeners.shrink_to_fit();
+        }
+        self.past.retain(Past::has_sessions);
     }
 
     fn view(&self) -> GenerationView {
@@ -353,6 +364,11 @@ impl Prepared {
             &self.sockets,
             &self.changeable.listeners,
         )
+    }
+
+    /// Takes the upstreams of a configuration.
+    pub(super) fn set_upstreams(&mut self, config: &Config) {
+        self.changeable.set_upstreams(config);
     }
 
     /// The new sockets of TCP ports.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::discovered::Discovered;
 use super::in_service::InService;
 use crate::control::{EndpointHealth, MetricFacts, ProcessView};
 use crate::proxy::{EndpointState, Upstream};
 use crate::sys;
 
 /// The process, and everything with counters: of removed names too, as long as these are kept.
-pub(super) fn facts(process: &ProcessView, service: &InService) -> MetricFacts {
+pub(super) fn facts(process: &ProcessView, service: &InService, found: &Discovered) -> MetricFacts {
     let (now, known) = (sys::now(), service.known());
     let generations = service.generations();
     let health = |upstream: &Arc<Upstream>| {
@@ -38,6 +39,7 @@ pub(super) fn facts(process: &ProcessView, service: &InService) -> MetricFacts {
         endpoints: endpoints
             .map(|(key, of)| (key.clone(), Arc::clone(of)))
             .collect(),
+        sources: found.views(now),
         health: service.generation().upstreams().flat_map(health).collect(),
     }
 }

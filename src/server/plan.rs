@@ -223,7 +223,11 @@ fn families(config: &Config, listener: &Listener) -> usize {
     let Service::Proxy { upstream } = listener.service else {
         return 0;
     };
-    let addresses = config.upstreams[upstream].addresses();
+    let upstream = &config.upstreams[upstream];
+    if upstream.has_sources() {
+        return 2;
+    }
+    let addresses = upstream.addresses();
     let has = |is_ipv6| addresses.clone().any(|at| at.is_ipv6() == is_ipv6);
     usize::from(has(false)) + usize::from(has(true))
 }

@@ -118,6 +118,12 @@ impl Next {
         self.result.changes["changed"] == true
     }
 
+    /// Changes the endpoints of the upstreams.
+    pub(super) fn give(&mut self, give: impl FnOnce(&mut Config)) {
+        give(&mut self.config);
+        self.prepared.set_upstreams(&self.config);
+    }
+
     /// The new sockets.
     pub(super) fn sockets(&self) -> impl Iterator<Item = &OsSocket> {
         self.prepared.sockets()
@@ -187,22 +193,30 @@ impl Reloads {
         &self.origin
     }
 
+    /// The configuration of the file as it is now, if it has no mistakes.
+    pub(super) fn peek(&self) -> Option<Config> {
+        let path = self.origin.file()?;
+        let text = read_config_again(path).ok()?;
+        Config::parse(&text, &path.display().to_string()).ok()
+    }
+
     /// Whether lanes have not answered the last switch.
     pub(super) fn is_busy(&self) -> bool {
         self.switching.is_some()
     }
 
     /// The result of a reload, without a change of anything.
-    pub(super) fn look(&self) -> Result<Reloaded, ReloadError> {
-        let (config, changes) = self.read()?;
+    pub(super) fn look(&self, give: impl FnOnce(&mut Config)) -> Result<Reloaded, ReloadError> {
+        let (config, changes) = self.read(give)?;
         let steps = self.plan(&config).and_then(|next| self.service.look(&next));
         let refused = |error: ServerError| ReloadError::Refused(error.placed(&config));
         Ok(self.result(&changes, &steps.map_err(refused)?))
     }
 
     /// Reads the file again, checks the configuration and binds new addresses. Nothing listens yet.
-    pub(super) fn prepare(&self) -> Result<Next, ReloadError> {
-        let (config, changes) = self.read()?;
+    /// `give` gives found endpoints to the upstreams.
+    pub(super) fn prepare(&self, give: impl FnOnce(&mut Config)) -> Result<Next, ReloadError> {
+        let (config, changes) = self.read(give)?;
         let now = sys::now();
         let bind = |next| self.service.bind(next, now, &mut |_| Ok(()));
         let prepared = self.plan(&config).and_then(bind);
@@ -224,8 +238,30 @@ impl Reloads {
         })
     }
 
+    /// The configuration in service with other endpoints. Nothing is bound.
+    ///
+    /// # Errors
+    /// See [`ServerError`].
+    pub(super) fn prepare_found(&self, config: Config) -> Result<Next, ServerError> {
+        let changes = diff(&self.config, &config);
+        let present = self.service.changeable();
+        let (max, bound) = (present.max_sessions, present.bound.clone());
+        let changeable = Changeable::new(&config, max, bound);
+        let prepared = self.service.bind(changeable, sys::now(), &mut |_| Ok(()))?;
+        let mut result = self.result(&changes, prepared.steps());
+        result.lines = changes.found();
+        result.is_found = true;
+        Ok(Next {
+            config,
+            prepared,
+            log: None,
+            access: None,
+            result,
+        })
+    }
+
     /// The file as a configuration for this process, within the sandbox, and the changes.
-    fn read(&self) -> Result<(Config, Changes), ReloadError> {
+    fn read(&self, give: impl FnOnce(&mut Config)) -> Result<(Config, Changes), ReloadError> {
         let path = self.origin.file().ok_or(ReloadError::NoFile)?;
         let text = read_config_again(path).map_err(|error| ReloadError::Unreadable {
             path: path.to_owned(),
@@ -233,6 +269,7 @@ impl Reloads {
         })?;
         let name = path.display().to_string();
         let mut config = Config::parse(&text, &name).map_err(ReloadError::Mistakes)?;
+        give(&mut config);
         let changes = diff(&self.config, &config);
         config.keep_fixed(&self.config);
         let lacks = self.sandbox.lacks(&config);
@@ -256,6 +293,7 @@ impl Reloads {
             addresses: addresses(steps),
             removals: Self::removals(changes, generation),
             pause: Duration::ZERO,
+            is_found: false,
         }
     }
 

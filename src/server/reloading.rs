@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::discovery_state::give;
 use super::health::watches;
 use super::reload::{Next, ReloadError};
 use super::supervision::{Event, Server};
@@ -28,15 +29,20 @@ impl Server {
         self.reloads.is_busy() || sys::now() < self.closing_until && closing()
     }
 
-    /// When to look whether a waiting reload can begin; `None` if no reload waits for sockets.
+    /// When to look whether a waiting reload can begin, or what discovery has found; `None` if
+    /// nothing waits.
     pub(super) fn next_look(&self) -> Option<Time> {
         let waits = self.wanted.is_any() && !self.reloads.is_busy();
-        waits.then(|| sys::now() + LOOK_EVERY)
+        let look = waits.then(|| sys::now() + LOOK_EVERY);
+        look.into_iter().chain(self.next_discovery()).min()
     }
 
     /// Begins the next wanted reload, unless a reload is under way.
     pub(super) fn reload_if_wanted(&mut self) {
         while !self.must_wait() {
+            if self.wanted.is_any() && self.awaits_sources() {
+                return;
+            }
             if std::mem::take(&mut self.wanted.by_signal) {
                 self.reload("SIGHUP", None);
                 continue;
@@ -44,7 +50,8 @@ impl Server {
             match self.wanted.asked.pop_front() {
                 Some((false, answer)) => self.reload("control socket", Some(answer)),
                 Some((true, answer)) => {
-                    let result = self.reloads.look();
+                    let known = &self.discovering.known;
+                    let result = self.reloads.look(|config| give(known, config));
                     answer.send(result.map_err(|error| error.to_string()));
                 }
                 None => return,
@@ -60,7 +67,9 @@ impl Server {
             Ok(()) => Ok(next),
             Err(error) => Err(ReloadError::Refused(error.placed(next.config()))),
         };
-        match self.reloads.prepare().and_then(listening) {
+        let known = &self.discovering.known;
+        let prepared = self.reloads.prepare(|config| give(known, config));
+        match prepared.and_then(listening) {
             Ok(next) if next.is_changed() => {
                 self.wanted.answer = answer;
                 self.switch(next);
@@ -68,6 +77,7 @@ impl Server {
             Ok(next) => {
                 tracing::info!("reloaded: the configuration has not changed");
                 self.report_ready();
+                self.follow();
                 if let Some(answer) = answer {
                     answer.send(Ok(next.into_result()));
                 }
@@ -78,6 +88,8 @@ impl Server {
                     tracing::error!("{line}");
                 }
                 tracing::error!("not reloaded: the configuration in service stays");
+                // Without the sources of the refused configuration.
+                self.follow();
                 self.report_ready();
                 if let Some(answer) = answer {
                     answer.send(Err(text));
@@ -99,6 +111,23 @@ impl Server {
 
     /// Every lane accepts as the new configuration says.
     pub(super) fn end_reload(&mut self, result: Reloaded) {
+        if result.is_found {
+            self.end_discovery(&result);
+        } else {
+            self.announce_reload(&result);
+        }
+        self.watch();
+        let mut removals = result.removals.clone();
+        removals.retain(|removal| removal.on_removed != OnRemoved::Keep);
+        if let Some(orders) = self.orders.as_ref().filter(|_| !removals.is_empty()) {
+            orders.send(Order::Retire(removals));
+        }
+        if let Some(answer) = self.wanted.answer.take() {
+            answer.send(Ok(result));
+        }
+    }
+
+    fn announce_reload(&mut self, result: &Reloaded) {
         self.closing_until = sys::now() + CLOSING_MAX;
         for line in &result.lines {
             tracing::info!("changed: {line}");
@@ -117,15 +146,7 @@ impl Server {
             "reloaded"
         );
         self.report_ready();
-        self.watch();
-        let mut removals = result.removals.clone();
-        removals.retain(|removal| removal.on_removed != OnRemoved::Keep);
-        if let Some(orders) = self.orders.as_ref().filter(|_| !removals.is_empty()) {
-            orders.send(Order::Retire(removals));
-        }
-        if let Some(answer) = self.wanted.answer.take() {
-            answer.send(Ok(result));
-        }
+        self.follow();
     }
 
     /// Has the endpoints checked that the configuration in service has.

@@ -149,7 +149,7 @@ fn serve(
     service.take_passed(passed);
     let prepared = service.bind(changeable, sys::now() + PATIENCE, &mut pause);
     let prepared = prepared.map_err(|error| error.placed(config))?;
-    let first = Next::first(config.clone(), prepared);
+    let mut first = Next::first(config.clone(), prepared);
     let access = AccessChange::prepare(&AccessSettings::of(config), log);
     let access = access.map_err(|error| error.placed(config))?;
     let _pid_file = PidFile::create(&config.process).map_err(|error| error.placed(config))?;
@@ -180,6 +180,7 @@ fn serve(
         .sandbox
         .starting(|| control.serve(lanes, &pollers.of_lanes, &fixed, sender, log));
     server.orders = Some(orders.map_err(system("cannot start the control plane"))?);
+    server.await_sources(&mut first)?;
     let access = start_access(&mut server, access, &signalled).map_err(system(NO_THREAD))?;
     first.listen().map_err(|error| error.placed(config))?;
     server.switch(first);

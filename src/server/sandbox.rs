@@ -12,7 +12,8 @@ use std::thread;
 
 use super::error::ServerError;
 use crate::config::{
-    AccessTarget, Bind, BindTo, Config, ConnectPorts, Listener, LogTarget, SandboxMode,
+    AccessTarget, Bind, BindTo, Config, ConnectPorts, EndpointSource, Listener, LogTarget,
+    SandboxMode, Upstream,
 };
 use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
@@ -29,6 +30,8 @@ pub(super) struct Sandbox {
     restricts_rings: bool,
     /// The folders for new files; `None` for all.
     writable: Option<Vec<PathBuf>>,
+    /// Whether the files of the system about names can be read; `None` without limits.
+    reads_etc: Option<bool>,
     /// The files of unix sockets at the start.
     unix: Vec<PathBuf>,
     /// Keeps the folders of the rules, and restricts further threads.
@@ -124,7 +127,7 @@ impl Sandbox {
             }
         }
         for (index, upstream) in config.upstreams.iter().enumerate() {
-            for (place, endpoint) in upstream.addresses().enumerate() {
+            for (place, endpoint) in upstream.fixed() {
                 if !permits(self.connect.as_ref(), endpoint.port()) {
                     let key = format!("upstream[{index}].endpoints[{place}]");
                     lacks.push((key, no_port(endpoint.port())));
@@ -135,6 +138,7 @@ impl Sandbox {
                 lacks.push((format!("upstream[{index}].health.port"), no_port(port)));
             }
         }
+        lacks.extend(self.lacks_sources(config));
         for (key, folder) in log_folders(config) {
             if !self.permits_in(&folder) {
                 let remedy = no_file("name a file in the folder of the present one");
@@ -145,6 +149,33 @@ impl Sandbox {
         lacks
             .map(|(key, remedy)| ServerError::Impossible { key, remedy })
             .collect()
+    }
+
+    /// The keys and the remedies for sources of endpoints.
+    fn lacks_sources(&self, config: &Config) -> Vec<(String, String)> {
+        let mut lacks = Vec::new();
+        for (index, upstream) in config.upstreams.iter().enumerate() {
+            for (place, written) in upstream.written_sources() {
+                let remedy = match written.source.port() {
+                    _ if self.reads_etc == Some(false) && reads_etc(config) => Some(
+                        "the sandbox of the running process does not permit to read \
+                         /etc/resolv.conf and /etc/hosts; restart, or write resolver.servers and \
+                         resolver.hosts = false"
+                            .to_owned(),
+                    ),
+                    None if self.connect.is_some() => Some(
+                        "its ports are not known before, and the sandbox of the running process \
+                         limits them; restart"
+                            .to_owned(),
+                    ),
+                    Some(port) if !permits(self.connect.as_ref(), port) => Some(no_port(port)),
+                    _ => None,
+                };
+                let key = || format!("upstream[{index}].endpoints[{place}]");
+                lacks.extend(remedy.map(|remedy| (key(), remedy)));
+            }
+        }
+        lacks
     }
 
     /// The key and the remedy for an address of a listener.
@@ -213,6 +244,7 @@ impl Sandbox {
             }
         }
         self.writable = Some(writable(config));
+        self.reads_etc = Some(reads_etc(config) || has_accounts(config));
         self.unix = unix_files(config).map(PathBuf::from).collect();
         self.holds.push(format!("files (Landlock ABI {abi})"));
         if abi < sandbox::LANDLOCK_ABI_TCP {
@@ -222,6 +254,9 @@ impl Sandbox {
         }
         let to_connect = match &connect {
             Some(ports) => ports.len().to_string(),
+            None if limits_ports(config) => {
+                "any, since the ports of discovery are not known before".to_owned()
+            }
             None => "any".to_owned(),
         };
         let holding = format!("TCP ports (bind on the main thread alone, connect {to_connect})");
@@ -282,18 +317,37 @@ fn files(config: &Config) -> Vec<(PathBuf, FileRight)> {
     // For the check of a configuration with accounts (passwd(5)). Without an account the
     // process may be root's, and root may read the passwords.
     let (process, control) = (&config.process, &config.control);
-    let owned = |one: &Listener| one.unix.owner.is_some() || one.unix.group.is_some();
-    let has_accounts =
-        process.user.is_some() || process.group.is_some() || config.listeners.iter().any(owned);
-    if has_accounts || !control.read.is_empty() || !control.operate.is_empty() {
+    if has_accounts(config) || reads_etc(config) {
         files.push(("/etc".into(), FileRight::Read));
     }
+    // A link to a folder of a daemon, which writes the file anew.
+    let resolv_conf = Path::new("/etc/resolv.conf").canonicalize();
+    let resolv_conf = resolv_conf.ok().filter(|_| reads_etc(config));
+    files.extend(resolv_conf.map(|file| (folder_of(&file), FileRight::Read)));
     for file in process.pid_file.iter().chain(&control.socket) {
         files.push((folder_of(file), FileRight::Remove));
     }
     let writable = writable(config).into_iter();
     files.extend(writable.map(|folder| (folder, FileRight::Write)));
     files
+}
+
+/// Whether a configuration has accounts, whose check reads passwd(5).
+fn has_accounts(config: &Config) -> bool {
+    let (process, control) = (&config.process, &config.control);
+    let owned = |one: &Listener| one.unix.owner.is_some() || one.unix.group.is_some();
+    process.user.is_some()
+        || process.group.is_some()
+        || config.listeners.iter().any(owned)
+        || !control.read.is_empty()
+        || !control.operate.is_empty()
+}
+
+/// Whether names are looked up by the files of the system.
+fn reads_etc(config: &Config) -> bool {
+    let mut sources = config.upstreams.iter().flat_map(Upstream::sources);
+    let resolver = &config.resolver;
+    sources.any(EndpointSource::is_name) && (resolver.hosts || resolver.servers.is_empty())
 }
 
 /// The folders for new files and unix sockets of the running server: a line for each key with
@@ -344,6 +398,14 @@ fn manager_is_abstract() -> bool {
     name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"@"))
 }
 
+/// The port of DNS.
+const DNS: u16 = 53;
+
+/// Whether the configuration wants the ports to be limited.
+fn limits_ports(config: &Config) -> bool {
+    config.sandbox.connect_ports != ConnectPorts::Any
+}
+
 /// The permitted ports; `None` for all.
 fn connect_ports(config: &Config) -> Option<BTreeSet<u16>> {
     let listed = match &config.sandbox.connect_ports {
@@ -351,10 +413,18 @@ fn connect_ports(config: &Config) -> Option<BTreeSet<u16>> {
         ConnectPorts::Configured => &[][..],
         ConnectPorts::Listed(ranges) => ranges,
     };
-    let endpoints = config.upstreams.iter().flat_map(|one| one.addresses());
-    let checked = config.upstreams.iter().filter_map(|one| one.health.port);
-    let configured = endpoints.map(|endpoint| endpoint.port()).chain(checked);
-    Some(listed.iter().cloned().flatten().chain(configured).collect())
+    let mut ports: BTreeSet<u16> = listed.iter().cloned().flatten().collect();
+    let fixed = config.upstreams.iter().flat_map(Upstream::fixed);
+    ports.extend(fixed.map(|(_, endpoint)| endpoint.port()));
+    ports.extend(config.upstreams.iter().filter_map(|one| one.health.port));
+    for source in config.upstreams.iter().flat_map(Upstream::sources) {
+        // An SRV record may name any port.
+        ports.insert(source.port()?);
+        // Long answers come over TCP.
+        ports.insert(DNS);
+        ports.extend(config.resolver.servers.iter().map(|server| server.port()));
+    }
+    Some(ports)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::answers::Answers;
 use super::changeable::Bound;
 use super::command::{Command, LaneSenders, Switched};
+use super::discovery_state::Discovering;
 use super::error::ServerError;
 use super::reload::Reloads;
 use super::service::ServiceReports;
@@ -43,6 +44,8 @@ pub(super) enum Event {
     Ask(Ask),
     /// A reload is wanted by the control plane.
     ReloadAsked,
+    /// A source of endpoints has told something.
+    Found,
     /// A lane is open and will serve.
     Started {
         lane: usize,
@@ -135,6 +138,7 @@ pub(super) struct Server {
     pub(super) reloads: Reloads,
     /// Reloads that wait for the end of the one before.
     pub(super) wanted: Wanted,
+    pub(super) discovering: Discovering,
     /// When a reload no longer waits for the sockets that the one before has closed.
     pub(super) closing_until: Time,
     /// To the control thread, once it runs.
@@ -174,6 +178,7 @@ impl Server {
             limit: Arc::clone(reloads.service.limit()),
             reloads,
             wanted: Wanted::default(),
+            discovering: Discovering::default(),
             closing_until: Time::ZERO,
             orders: None,
             bounds: None,
@@ -277,6 +282,9 @@ impl Server {
                 return Ok(signal);
             }
             self.reload_if_wanted();
+            if !self.reloads.is_busy() {
+                self.discover();
+            }
             match self.next(self.next_look())? {
                 Some(Event::Request(Request::Stop(signal))) => return Ok(signal),
                 // Requests that come during a reload become one reload behind it.
@@ -357,7 +365,7 @@ impl Server {
     }
 
     /// The next event; `None` when `until` comes first.
-    fn next(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
+    pub(super) fn next(&mut self, until: Option<Time>) -> Result<Option<Event>, ServerError> {
         let event = self.await_event(until)?;
         let Some(Event::Ended { lane, result }) = event else {
             return Ok(event);
@@ -395,7 +403,7 @@ impl Server {
     /// Answers a question, or does what is asked for. Returns an event for the caller's loop.
     fn answer(&mut self, ask: Ask) -> Option<Event> {
         let answers = self.answers.as_ref()?;
-        match answers.answer(ask, &self.reloads)? {
+        match answers.answer(ask, &self.reloads, &self.discovering.known)? {
             Ask::Stop(reply) => {
                 reply.send(());
                 return Some(Event::Request(Request::Stop(STOP)));
@@ -414,6 +422,11 @@ impl Server {
             Ask::SetEndpoint { change, reply } => {
                 reply.send(upstreams::set_state(&self.reloads.service, &change));
             }
+            Ask::Found(report) => {
+                self.note_report(report);
+                return Some(Event::Found);
+            }
+            Ask::Refresh { upstream, reply } => reply.send(self.refresh(&upstream)),
             other => unreachable!("{other:?} is answered above"),
         }
         None

@@ -1,22 +1,30 @@
 //! The upstreams for the control plane: their state, and changes of the administrative state and
 //! the weight of endpoints. An upstream without a listener counts too.
 
+use super::discovered::Discovered;
 use super::in_service::InService;
+use super::reload::Reloads;
 use crate::config::nearest_in_words;
 use crate::control::{
-    AdminState, EndpointChange, EndpointFacts, EndpointView, HealthView, UpstreamView,
+    AdminState, EndpointChange, EndpointFacts, EndpointView, HealthView, SourceView, UpstreamView,
 };
 use crate::proxy::{self, EndpointState, Upstream};
 use crate::sys;
 
 /// The upstreams of the present generation, in the order of the configuration.
-pub(super) fn views(service: &InService) -> Vec<UpstreamView> {
+pub(super) fn views(of: &Reloads, found: &Discovered) -> Vec<UpstreamView> {
     let now = sys::now();
+    let sources = |name: &str| -> Vec<SourceView> {
+        let mut own = of.config().upstreams.iter().filter(|one| one.name == name);
+        let sources = own.next().into_iter().flat_map(|one| one.sources());
+        sources.map(|source| found.view(source, now)).collect()
+    };
     let view = |upstream: &Upstream| UpstreamView {
         name: upstream.name().to_string(),
         endpoints: upstream.endpoint_states(now).map(endpoint).collect(),
+        sources: sources(upstream.name()),
     };
-    let upstreams = service.generation().upstreams();
+    let upstreams = of.service.generation().upstreams();
     upstreams.map(|upstream| view(upstream)).collect()
 }
 

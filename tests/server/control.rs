@@ -166,6 +166,7 @@ fn answers_have_the_documented_shapes() {
                 "/v1/upstreams/endpoint",
                 json!({"upstream": "up", "endpoint": endpoint, "state": "maintenance"}),
             ),
+            ("POST", "/v1/upstreams/refresh", json!({"upstream": "up"})),
             ("POST", "/v1/reload", json!({})),
             ("POST", "/v1/listeners/pause", json!({"listener": "echo"})),
             ("POST", "/v1/listeners/resume", json!({"listener": "echo"})),

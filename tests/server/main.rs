@@ -14,6 +14,7 @@ mod control;
 mod ctl;
 mod daemon;
 mod dashboard;
+mod discovery;
 mod echo;
 mod endpoint_states;
 mod endpoints;

@@ -141,6 +141,7 @@ fn upstreams(old: &[Upstream], new: &[Upstream]) -> Vec<UpstreamChange> {
             "endpoints",
         )?;
         if let (Fate::Changed(keys), Some(old), Some(new)) = (&mut fate, old, new) {
+            keys.extend(sources_change(old, new));
             keys.extend(endpoints_changes(&old.endpoints, &new.endpoints));
         }
         let is_same = fate == Fate::Changed(Vec::new()) && before == after;
@@ -156,6 +157,21 @@ fn upstreams(old: &[Upstream], new: &[Upstream]) -> Vec<UpstreamChange> {
         })
     };
     tables.into_iter().filter_map(change).collect()
+}
+
+/// Other sources, as a change of the key: their addresses come later.
+fn sources_change(old: &Upstream, new: &Upstream) -> Option<KeyChange> {
+    let sources = |of: &Upstream| {
+        let sources = of.written_sources().map(|(_, written)| written.effective());
+        Effective::List(sources.collect())
+    };
+    let (old, new) = (sources(old), sources(new));
+    (old != new).then(|| KeyChange {
+        key: "endpoints".to_owned(),
+        old: Some(old),
+        new: Some(new),
+        needs_restart: false,
+    })
 }
 
 /// What changes about endpoints of both configurations.

@@ -41,6 +41,26 @@ impl fmt::Display for KeyChange {
     }
 }
 
+impl Changes {
+    /// What discovery has changed: a line for each upstream, with numbers alone.
+    pub(crate) fn found(&self) -> Vec<String> {
+        let line = |of: &UpstreamChange| {
+            let (added, removed) = (of.adds.len(), of.removes.len());
+            let present = added + of.keeps.len();
+            let changed = match &of.fate {
+                Fate::Changed(keys) if !keys.is_empty() => ", weights or levels changed",
+                _ => "",
+            };
+            format!(
+                "upstream \"{}\": endpoints added: {added}, removed: {removed}{changed}; \
+                 present: {present}",
+                of.name
+            )
+        };
+        self.upstreams.iter().map(line).collect()
+    }
+}
+
 impl ListenerChange {
     fn lines(&self, lines: &mut Vec<String>) {
         let who = format!("listener \"{}\"", self.name);

@@ -93,7 +93,7 @@ const BINDS: &[(&str, &str)] = &[
     ),
     (
         "'10.0.0.x:80'",
-        concat!("host names are not looked up in this version; ", ip_port!()),
+        concat!("host names are looked up for endpoints alone; ", ip_port!()),
     ),
     ("'1.2.3.4.5:80'", concat!("not an address; ", ip_port!())),
     ("'127.1:80'", concat!("not an address; ", ip_port!())),
@@ -107,7 +107,7 @@ const BINDS: &[(&str, &str)] = &[
     ("''", concat!("not an address; ", ip_port!())),
     (
         "'localhost:80'",
-        "host names are not looked up in this version; write \"127.0.0.1:80\" or \"[::1]:80\"",
+        "host names are looked up for endpoints alone; write \"127.0.0.1:80\" or \"[::1]:80\"",
     ),
     (
         "true",

@@ -7,6 +7,7 @@ mod arbitrary;
 mod bind;
 mod changes;
 mod companions;
+mod discovery;
 mod doubts;
 mod health;
 mod json;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use super::endpoint::Written;
 use super::{
     AccessFormat, AccessLog, Balance, Bind, BindForm, BindTo, Config, ConnectPorts, Control,
     DEFAULT, Dashboard, Endpoint, Health, Keepalive, Lanes, Listener, Log, LogFormat, LogLevel,
@@ -161,6 +163,8 @@ fn the_default_means_what_its_comments_say() {
             mode: SandboxMode::On,
             connect_ports: ConnectPorts::Any,
         },
+        resolver: discovery::resolver(),
+        discovery: discovery::rules(),
         log: Log {
             level: LogLevel::Info,
             format: LogFormat::Text,
@@ -204,6 +208,9 @@ fn the_default_means_what_its_comments_say() {
 fn echo_upstream() -> Upstream {
     Upstream {
         name: "echo".into(),
+        written: vec![Written::Endpoint(Endpoint::plain(address(
+            "127.0.0.1:7007",
+        )))],
         endpoints: vec![Endpoint::plain(address("127.0.0.1:7007"))],
         balance: Balance::TwoChoices,
         hash_prefix: 64,

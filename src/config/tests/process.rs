@@ -184,14 +184,14 @@ const REFUSED: &[(&str, &[&str])] = &[
              e.g. [\"monitoring\", \"1001\"]",
             "7: control.operate[0] = 'a b': not the name of an account; write 1 to 32 of a-z, \
              A-Z, 0-9, '_', '-' and '.', or the number, in quotes",
-            "8: control.tcp = 'localhost:9100': host names are not looked up in this version; \
+            "8: control.tcp = 'localhost:9100': host names are looked up for endpoints alone; \
              write \"127.0.0.1:9100\" or \"[::1]:9100\"",
         ],
     ),
     (
         "[dashboard]\nbind = 'localhost:9900'\ntoken_file = 'token'\ntoken = 'x'",
         &[
-            "4: dashboard.bind = 'localhost:9900': host names are not looked up in this version; \
+            "4: dashboard.bind = 'localhost:9900': host names are looked up for endpoints alone; \
              write \"127.0.0.1:9900\" or \"[::1]:9900\"",
             "5: dashboard.token_file = 'token': not a path; write \"off\", or an absolute one, \
              in quotes",
@@ -254,15 +254,15 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "[tls]",
         &[
-            "3: tls: unknown key; known here: runtime, process, control, dashboard, sandbox, log, \
-             access_log, shutdown, upstream, listener",
+            "3: tls: unknown key; known here: runtime, process, control, dashboard, sandbox, \
+             resolver, discovery, log, access_log, shutdown, upstream, listener",
         ],
     ),
     (
         "grace = '3s'",
         &[
             "3: grace = '3s': unknown key; known here: runtime, process, control, dashboard, \
-             sandbox, log, access_log, shutdown, upstream, listener",
+             sandbox, resolver, discovery, log, access_log, shutdown, upstream, listener",
         ],
     ),
     (

@@ -12,6 +12,13 @@ macro_rules! ip_port {
     };
 }
 
+/// How to write an endpoint.
+macro_rules! endpoint {
+    () => {
+        "write IP:PORT or NAME:PORT, e.g. \"127.0.0.1:7008\" or \"db.internal:5432\""
+    };
+}
+
 /// Whole files about listeners and upstreams, with the errors.
 const LISTENERS: &[(&str, &[&str])] = &[
     (
@@ -40,7 +47,7 @@ const LISTENERS: &[(&str, &[&str])] = &[
         &[
             "3: listener[0].service = 'http': not a service; write \"echo\" or \"proxy\"",
             concat!(
-                "4: listener[0].bind = 'a': host names are not looked up in this version; ",
+                "4: listener[0].bind = 'a': host names are looked up for endpoints alone; ",
                 ip_port!()
             ),
         ],
@@ -82,15 +89,32 @@ const ENDPOINTS: &[(&str, &str)] = &[
         "no such port; write a port from 1 to 65535",
     ),
     (
-        "'db-1.example.org:5432'",
-        concat!("host names are not looked up in this version; ", ip_port!()),
+        "'db-1.example.org'",
+        "no port; write a port behind the name, e.g. \"db-1.example.org:5432\"",
+    ),
+    (
+        "'db-1.example.org:0'",
+        "nothing listens on port 0; write a port from 1 to 65535",
+    ),
+    (
+        "'db-1.example.org:70000'",
+        "no such port; write a port from 1 to 65535",
+    ),
+    (
+        "'srv:_db._tcp.example.org:5432'",
+        "the records of a service have the ports; write \"srv:_db._tcp.example.org\"",
+    ),
+    (
+        "'srv:10.0.0.1'",
+        "not the name of a service; write \"srv:_SERVICE._tcp.NAME\", e.g. \
+         \"srv:_postgresql._tcp.db.internal\"",
     ),
     (
         "10",
         "a port alone; write an address before it, e.g. \"127.0.0.1:10\"",
     ),
-    ("1.5", concat!("not an address; ", ip_port!())),
-    ("['[::1]:80']", concat!("not an address; ", ip_port!())),
+    ("1.5", concat!("not an address; ", endpoint!())),
+    ("['[::1]:80']", concat!("not an address; ", endpoint!())),
     (
         "'10.0.0.1:0'",
         "nothing listens on port 0; write a port from 1 to 65535",

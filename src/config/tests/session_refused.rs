@@ -334,7 +334,7 @@ const SOURCES: &[(&str, &str)] = &[
     ),
     (
         "'eth0'",
-        "host names are not looked up in this version; write IP without a port, e.g. \
+        "host names are looked up for endpoints alone; write IP without a port, e.g. \
          \"127.0.0.2\" or \"::1\"",
     ),
     (

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::control::view::AccessLogView;
+use crate::control::view::{AccessLogView, SourceView};
 use crate::stats::{EndpointStats, ListenerStats, PerLane};
 
 /// An upstream and an address.
@@ -25,6 +25,8 @@ pub(crate) struct MetricFacts {
     pub(crate) listeners: Vec<(Arc<str>, Arc<PerLane<ListenerStats>>)>,
     /// Endpoints of the present and of earlier configurations.
     pub(crate) endpoints: Vec<(EndpointName, Arc<PerLane<EndpointStats>>)>,
+    /// Sources of endpoints of the present configuration.
+    pub(crate) sources: Vec<SourceView>,
     /// Endpoints of the present configuration.
     pub(crate) health: Vec<EndpointHealth>,
 }

@@ -47,6 +47,7 @@ impl Families {
         self.endpoints(page)?;
         self.endpoint_times(page)?;
         self.checks(page)?;
+        self.sources(page)?;
         self.lanes(page)?;
         self.lane_times(page)
     }

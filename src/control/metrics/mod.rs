@@ -13,6 +13,7 @@ mod of_checks;
 mod of_endpoints;
 mod of_lanes;
 mod of_listeners;
+mod of_sources;
 mod page;
 mod pages;
 #[cfg(test)]

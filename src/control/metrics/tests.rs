@@ -14,7 +14,7 @@ use super::writing::{OF_PART, Writing};
 use super::{EndpointHealth, Families, Format, LaneFacts, MetricFacts, Pages};
 use crate::control::health::Watching;
 use crate::control::verdict::Verdict;
-use crate::control::view::AccessLogView;
+use crate::control::view::{AccessLogView, SourceView};
 use crate::stats::{EndpointStats, HealthStats, LaneStats, ListenerStats, PerLane};
 use crate::sys;
 
@@ -35,6 +35,20 @@ fn watching(index: usize) -> Watching {
         address: ([127, 0, 0, 1], port).into(),
         verdict: Verdict::Down,
         stats: Arc::new(stats),
+    }
+}
+
+fn source() -> SourceView {
+    SourceView {
+        source: "db.test:5".to_owned(),
+        state: "stale",
+        endpoints: 2,
+        answer_age_s: Some(60),
+        error: Some("SERVFAIL".to_owned()),
+        next_in_s: Some(1),
+        answers: 3,
+        failures: 4,
+        changes: 5,
     }
 }
 
@@ -99,6 +113,7 @@ fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
                 dropped: 8,
             },
             listeners: (0..listeners).map(listener).collect(),
+            sources: vec![source()],
             health: endpoints.iter().map(health).collect(),
             endpoints,
         },
@@ -243,7 +258,7 @@ fn names_are_those_that_prometheus_takes() {
             .filter_map(|line| line.split_once('{')?.1.split('=').next())
             .collect();
         let known = [
-            "endpoint", "lane", "le", "listener", "state", "upstream", "version",
+            "endpoint", "lane", "le", "listener", "source", "state", "upstream", "version",
         ];
         assert!(
             labels.iter().all(|label| known.contains(label)),

@@ -10,7 +10,7 @@ use crate::net::SocketOptions;
 pub struct UpstreamOptions {
     /// The name in the configuration.
     pub name: String,
-    /// The endpoints: 1 to 65,535.
+    /// The endpoints: at most 65,535. None while discovery has not found any.
     pub endpoints: Vec<EndpointOptions>,
     /// How sessions are spread over the endpoints.
     pub balance: Balance,
