@@ -83,6 +83,7 @@ const ENDS: &[(&str, &str)] = &[
     ("shutdown", "shutdown"),
     ("operator", "operator"),
     ("removed", "removed"),
+    ("endpoint_down", "endpoint_down"),
     ("internal", "internal"),
 ];
 

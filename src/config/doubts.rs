@@ -104,7 +104,7 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
         timeouts(listener, file, &path);
         keepalive(listener, file, &path);
         socket(&listener.socket, file, &path);
-        drain_over(listener.on_removed, file, &path);
+        drain_over(listener.on_removed, file, &path, "on_removed");
         sockets(listener, file, &path);
         if let Service::Proxy { upstream } = listener.service {
             connects(listener, &config.upstreams[upstream], file, &path);
@@ -118,7 +118,7 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let path = format!("upstream[{index}]");
         socket(&upstream.socket, file, &path);
-        drain_over(upstream.on_removed, file, &path);
+        drain_over(upstream.on_removed, file, &path, "on_removed");
         health(&upstream.health, file, &path);
         if !used.contains(&index) {
             let write = "its name as the upstream of a listener, or leave it out";
@@ -142,6 +142,8 @@ pub(super) fn find(config: &Config, file: &File<'_>) {
 
 /// Keys of health checks without a use for the kind of check.
 fn health(health: &Health, file: &File<'_>, path: &str) {
+    let of_health = format!("{path}.health");
+    drain_over(health.rules.on_down, file, &of_health, "on_down");
     let own = Check::own_keys(health.check.as_ref());
     for key in health::KEYS_OF_CHECKS {
         let (path, why) = (
@@ -228,17 +230,16 @@ fn timeouts(listener: &Listener, file: &File<'_>, path: &str) {
     }
 }
 
-/// The time of a drain that never happens.
-fn drain_over(on_removed: OnRemoved, file: &File<'_>, path: &str) {
+/// The time of a drain that never happens, by the rule of this key.
+fn drain_over(rule: OnRemoved, file: &File<'_>, path: &str, of: &str) {
     let key = format!("{path}.drain_over");
-    if !matches!(on_removed, OnRemoved::Drain { .. }) && file.has(&key) {
-        file.refuse(
-            &key,
-            Reason::Senseless {
-                why: "on_removed drains nothing",
-                write: "on_removed = \"drain\" too, or no drain_over".to_owned(),
-            },
-        );
+    if !matches!(rule, OnRemoved::Drain { .. }) && file.has(&key) {
+        let why = match of {
+            "on_down" => "on_down drains nothing",
+            _ => "on_removed drains nothing",
+        };
+        let write = format!("{of} = \"drain\" too, or no drain_over");
+        file.refuse(&key, Reason::Senseless { why, write });
     }
 }
 

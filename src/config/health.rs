@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::effective::{Effective, Keys};
+use super::health_rules::HealthRules;
 use super::health_text::{self, Expect, Send};
 use super::section::Section;
 use super::value::{self, Value};
@@ -29,6 +30,8 @@ pub(crate) struct Health {
     pub rise: u32,
     /// Bad checks in a row that take an endpoint down, 1 to 1000; `upstream[].health.fall`.
     pub fall: u32,
+    /// What follows from the health of endpoints.
+    pub rules: HealthRules,
 }
 
 /// A kind of check.
@@ -111,7 +114,13 @@ impl Health {
         timeout: TIMEOUT,
         rise: 2,
         fall: 3,
+        rules: HealthRules::DEFAULT,
     };
+
+    /// Whether endpoints are judged at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.check.is_some() || self.rules.eject.is_some()
+    }
 
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let word = value::word("a check", WORDS);
@@ -146,6 +155,7 @@ impl Health {
             timeout: section.optional("timeout", TIMEOUT, timeout),
             rise: section.optional("rise", Self::DEFAULT.rise, streak()),
             fall: section.optional("fall", Self::DEFAULT.fall, streak()),
+            rules: HealthRules::read(section),
         }
     }
 
@@ -159,21 +169,23 @@ impl Health {
             timeout,
             rise,
             fall,
+            rules,
         } = self;
         let word = check.as_ref().map_or(Word::Off, Check::word);
         let keys =
             Keys::default().on_reload("check", Effective::text(value::word_of(WORDS, &word)));
         let Some(check) = check else {
-            return keys;
+            return rules.write(keys, false);
         };
-        check
+        let keys = check
             .write(keys)
             .on_reload("port", Effective::unless("same", *port, Effective::number))
             .on_reload("interval", Effective::duration(*interval))
             .on_reload("fast_interval", Effective::duration(*fast_interval))
             .on_reload("timeout", Effective::duration(*timeout))
             .on_reload("rise", Effective::number(*rise))
-            .on_reload("fall", Effective::number(*fall))
+            .on_reload("fall", Effective::number(*fall));
+        rules.write(keys, true)
     }
 }
 

@@ -30,6 +30,7 @@ mod endpoint_source;
 mod errors;
 mod file;
 mod health;
+mod health_rules;
 mod health_text;
 mod late;
 mod listener;
@@ -70,6 +71,9 @@ pub(crate) use endpoint_source::EndpointSource;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub(crate) use errors::{nearest, nearest_in_words};
 pub(crate) use health::{Check, Health};
+pub(crate) use health_rules::Ejection;
+#[cfg(test)]
+pub(crate) use health_rules::HealthRules;
 pub(crate) use health_text::{Expect, Send};
 pub(crate) use listener::{Listener, Service};
 pub(crate) use log::{Log, LogFormat, LogLevel, LogTarget};

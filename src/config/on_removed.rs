@@ -43,8 +43,13 @@ const DRAIN_MIN: Duration = Duration::from_secs(1);
 
 impl OnRemoved {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self::read_as("on_removed", section)
+    }
+
+    /// As [`Self::read`], with this key for the word.
+    pub(super) fn read_as(key: &'static str, section: &mut Section<'_>) -> Self {
         let word = value::word("a rule for sessions", WORDS);
-        let word = section.optional("on_removed", Word::Keep, word);
+        let word = section.optional(key, Word::Keep, word);
         let over = value::duration(
             DRAIN_MIN..=DRAIN_MAX,
             "less is a reset, and a drain of days does not end by itself",
@@ -60,12 +65,18 @@ impl OnRemoved {
     /// Adds the keys to those of the table.
     #[must_use]
     pub(super) fn write(self, keys: Keys) -> Keys {
+        self.write_as("on_removed", keys)
+    }
+
+    /// As [`Self::write`], with this key for the word.
+    #[must_use]
+    pub(super) fn write_as(self, key: &'static str, keys: Keys) -> Keys {
         let (word, over) = match self {
             Self::Keep => (Word::Keep, None),
             Self::Drain { over } => (Word::Drain, Some(over)),
             Self::Reset => (Word::Reset, None),
         };
-        let keys = keys.on_reload("on_removed", Effective::text(value::word_of(WORDS, &word)));
+        let keys = keys.on_reload(key, Effective::text(value::word_of(WORDS, &word)));
         match over {
             Some(over) => keys.on_reload("drain_over", Effective::duration(over)),
             None => keys,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::ask::Ask;
 use super::asking::{Asking, Place};
+use super::downfall::end_by_rule;
 use super::endpoint_change::{AdminState, EndpointAsk};
 use super::ends::{EndAsk, Spreads, end_now, end_sessions};
 use super::filter::{Filter, read, unknown_key};
@@ -53,9 +54,11 @@ pub(super) struct Pairs {
 
 impl Answering {
     pub(super) fn new(parts: Parts) -> Self {
+        let checks = parts.limits.checks;
+        let asking = Arc::new(Asking(parts));
         Self {
-            health: Arc::new(Keeper::new(parts.limits.checks)),
-            asking: Arc::new(Asking(parts)),
+            health: Arc::new(Keeper::new(end_by_rule(&asking), checks)),
+            asking,
             spreads: Spreads::default(),
             recordings: Recordings::default(),
             pages: Pages::default(),
@@ -189,6 +192,7 @@ impl Answering {
             lanes: self.parts().lanes.iter().enumerate().map(lane).collect(),
             listen_overflows: sys::listen_overflows(),
             watching: self.health.watching(),
+            panicking: self.health.panicking(),
         })
     }
 

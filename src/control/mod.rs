@@ -17,6 +17,7 @@ mod asking;
 mod body;
 mod dashboard;
 mod discovery;
+mod downfall;
 mod endpoint_change;
 mod ends;
 mod filter;
@@ -50,7 +51,7 @@ pub(crate) use self::ask::Ask;
 pub(crate) use self::discovery::{FoundEndpoint, Report, Wanted};
 pub(crate) use self::endpoint_change::{AdminState, EndpointChange};
 pub(crate) use self::filter::Filter;
-pub(crate) use self::health::{Watch, Watched};
+pub(crate) use self::health::{Seen, Watch, Watched};
 pub(crate) use self::lanes::{Found, Lane, Page, SLOTS_MAX, Shown, ToLane};
 pub(crate) use self::metrics::{EndpointHealth, MetricFacts};
 pub(crate) use self::orders::{Order, Orders};
@@ -61,7 +62,7 @@ pub(crate) use self::reply::Reply;
 pub(crate) use self::stats_view::{EndpointFacts, ListenerFacts};
 pub(crate) use self::thread::start;
 pub(crate) use self::token::Token;
-pub(crate) use self::verdict::{HealthView, Verdict};
+pub(crate) use self::verdict::HealthView;
 pub(crate) use self::view::{
     AccessLogView, EndpointView, GenerationView, ListenerView, ProcessView, SourceView, State,
     UpstreamView,

@@ -11,15 +11,23 @@ pub(crate) enum Verdict {
     Up,
     /// The checks fail: no new session chooses the endpoint.
     Down,
+    /// Sessions fail: for a time no new session chooses the endpoint.
+    Ejected,
 }
 
 impl Verdict {
+    /// Whether new sessions may choose the endpoint.
+    pub(crate) fn is_usable(self) -> bool {
+        matches!(self, Self::Unknown | Self::Up)
+    }
+
     /// The word for answers, metrics and the log.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
             Self::Up => "up",
             Self::Down => "down",
+            Self::Ejected => "ejected",
         }
     }
 }
@@ -27,9 +35,9 @@ impl Verdict {
 /// The verdict of the health checks on an endpoint.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct HealthView {
-    /// "up", "down", or "unknown" without a check.
+    /// "up", "down", "ejected", or "unknown" without a check.
     pub(crate) health: &'static str,
-    /// The reason of the last bad check, until the endpoint is up.
+    /// Of the last bad check or of the ejection, until the endpoint is up.
     pub(crate) health_reason: Option<String>,
     /// The time since the last change; `None` without checks.
     pub(crate) health_for_ms: Option<u64>,

@@ -49,13 +49,15 @@ pub(crate) enum EndReason {
     Operator,
     /// A reload removed the session's listener or endpoint.
     Removed,
+    /// The session's endpoint went down by its health checks.
+    EndpointDown,
     /// A defect of corelane.
     Internal,
 }
 
 impl EndReason {
     /// All reasons, in the order of the type.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::ClientFin,
         Self::UpstreamFin,
         Self::ClientRst,
@@ -73,6 +75,7 @@ impl EndReason {
         Self::Shutdown,
         Self::Operator,
         Self::Removed,
+        Self::EndpointDown,
         Self::Internal,
     ];
     /// The words of all reasons, by [`Self::index`].
@@ -117,6 +120,7 @@ impl EndReason {
             Self::Shutdown => "shutdown",
             Self::Operator => "operator",
             Self::Removed => "removed",
+            Self::EndpointDown => "endpoint_down",
             Self::Internal => "internal",
         }
     }
@@ -162,6 +166,7 @@ impl From<EndRequest> for EndReason {
             EndRequest::Shutdown => Self::Shutdown,
             EndRequest::Operator => Self::Operator,
             EndRequest::Removed => Self::Removed,
+            EndRequest::EndpointDown => Self::EndpointDown,
         }
     }
 }
@@ -209,7 +214,8 @@ impl EndReason {
             | Self::UpstreamTimeout
             | Self::ConnectRefused
             | Self::ConnectTimeout
-            | Self::ConnectUnreachable => "upstream",
+            | Self::ConnectUnreachable
+            | Self::EndpointDown => "upstream",
             Self::IdleTimeout
             | Self::HalfCloseTimeout
             | Self::Lifetime
@@ -237,7 +243,8 @@ impl EndReason {
             | Self::UpstreamRst
             | Self::Shutdown
             | Self::Operator
-            | Self::Removed => "reset",
+            | Self::Removed
+            | Self::EndpointDown => "reset",
         }
     }
 }
@@ -283,7 +290,8 @@ mod tests {
             Some(EndReason::LocalResources) => EndReason::Shutdown,
             Some(EndReason::Shutdown) => EndReason::Operator,
             Some(EndReason::Operator) => EndReason::Removed,
-            Some(EndReason::Removed) => EndReason::Internal,
+            Some(EndReason::Removed) => EndReason::EndpointDown,
+            Some(EndReason::EndpointDown) => EndReason::Internal,
             Some(EndReason::Internal) => return None,
         })
     }

@@ -184,6 +184,10 @@ impl Record {
                     .first_byte
                     .record(first_byte.saturating_sub(connect));
             }
+            let upstream = self.listener_context().service.upstream();
+            if let (Some(upstream), Some(endpoint)) = (upstream, self.lease.endpoint()) {
+                upstream.note_first_byte(endpoint);
+            }
         }
     }
 
@@ -282,6 +286,13 @@ impl Record {
         let endpoint = self.connected_endpoint();
         let endpoint_stats = self.endpoint_stats();
         if let Some(upstream) = context.service.upstream() {
+            let is_early = self.first_byte_us == UNCONNECTED && self.to_client == 0;
+            if reason == Some(EndReason::UpstreamRst)
+                && is_early
+                && let Some(endpoint) = self.lease.endpoint()
+            {
+                upstream.note_early_reset(endpoint);
+            }
             self.lease.release(upstream);
         }
         // Dropped without a reason: by a panic, or by a lane that stops.

@@ -31,6 +31,8 @@ pub(crate) enum EndRequest {
     Operator,
     /// A reload has removed the session's listener or endpoint.
     Removed,
+    /// The session's endpoint is down.
+    EndpointDown,
 }
 
 /// A session at one moment.

@@ -9,7 +9,7 @@ use super::error::ServerError;
 use super::inherited::Given;
 use super::memory::{Shares, share};
 use crate::buf::{BUFFER_BYTES, PoolOptions};
-use crate::config::{Config, Lanes, Listener, MaxSessions, Pin, PollerChoice, Service};
+use crate::config::{Config, Lanes, Listener, MaxSessions, Pin, PollerChoice, Service, Upstream};
 use crate::control::CHECKS_MAX;
 use crate::poller::{BackEnd, PollerOptions};
 use crate::runtime::LaneOptions;
@@ -291,7 +291,12 @@ fn checks(config: &Config) -> usize {
         .upstreams
         .iter()
         .filter(|of| of.health.check.is_some());
-    let endpoints: usize = checked.map(|of| of.endpoints.len()).sum();
+    // A source may have any number.
+    let of = |one: &Upstream| match one.has_sources() {
+        true => CHECKS_MAX,
+        false => one.endpoints.len(),
+    };
+    let endpoints: usize = checked.map(of).sum();
     endpoints.min(CHECKS_MAX)
 }
 

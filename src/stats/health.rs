@@ -1,5 +1,6 @@
 //! The counters of the health checks of an endpoint.
 
+use super::counter::Counter;
 use super::histogram::Histogram;
 use super::per_word::PerWord;
 
@@ -10,6 +11,8 @@ pub struct HealthStats {
     pub checks: PerWord,
     /// Microseconds of a good check.
     pub duration: Histogram,
+    /// Ejections by failures of sessions.
+    pub ejections: Counter,
 }
 
 impl HealthStats {
@@ -19,6 +22,7 @@ impl HealthStats {
         Self {
             checks: PerWord::new(results),
             duration: Histogram::default(),
+            ejections: Counter::default(),
         }
     }
 }

@@ -13,17 +13,17 @@ use crate::support::{
 };
 
 /// Fast checks.
-const FAST: &str = "health.interval = '100ms'\nhealth.fast_interval = '100ms'\n";
+pub(crate) const FAST: &str = "health.interval = '100ms'\nhealth.fast_interval = '100ms'\n";
 
 /// A server that answers PING as Redis does, and all other bytes with its number.
-struct Redis {
-    address: SocketAddr,
-    serves: Arc<AtomicBool>,
+pub(crate) struct Redis {
+    pub(crate) address: SocketAddr,
+    pub(crate) serves: Arc<AtomicBool>,
     checks: Arc<AtomicUsize>,
 }
 
 impl Redis {
-    fn start(number: u8) -> Self {
+    pub(crate) fn start(number: u8) -> Self {
         let (listener, address) = listener();
         let (serves, checks) = (Arc::new(AtomicBool::new(true)), Arc::default());
         let of = Self {
@@ -63,7 +63,7 @@ fn answer(mut stream: TcpStream, number: u8, serves: &AtomicBool, checks: &Atomi
 }
 
 /// The number of the server behind a new session; `None` for a reset.
-fn ask(at: SocketAddr) -> Option<u8> {
+pub(crate) fn ask(at: SocketAddr) -> Option<u8> {
     let mut client = TcpStream::connect(at).ok()?;
     patient(&client);
     client.write_all(b"who").ok()?;
@@ -80,11 +80,11 @@ fn numbers(at: SocketAddr, sessions: usize) -> Vec<Option<u8>> {
 }
 
 /// The endpoint of this index, as the server shows it.
-fn endpoint(of: &Operated, index: usize) -> Value {
+pub(crate) fn endpoint(of: &Operated, index: usize) -> Value {
     of.json("ctl upstreams")[0]["endpoints"][index].clone()
 }
 
-fn await_health(of: &Operated, index: usize, health: &str) -> Value {
+pub(crate) fn await_health(of: &Operated, index: usize, health: &str) -> Value {
     let mut found = Value::Null;
     until("the verdict changes", || {
         found = endpoint(of, index);

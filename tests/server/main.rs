@@ -23,6 +23,7 @@ mod everyday;
 mod faults;
 mod flood;
 mod health;
+mod health_rules;
 mod limits;
 mod log_file;
 mod logging;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{parse, upstream, wrong};
-use crate::config::{Check, Expect, Health, Send};
+use crate::config::{Check, Ejection, Expect, Health, HealthRules, OnRemoved, Send};
 
 /// The health of an upstream with these lines.
 fn health(lines: &str) -> Health {
@@ -102,11 +102,43 @@ fn times_and_numbers_have_limits() {
         timeout: Duration::from_secs(1),
         rise: 1,
         fall: 5,
+        ..Health::DEFAULT
     };
     assert_eq!(found, expected);
     // The default of the fast interval is no longer than the interval.
     let short = health("health = { interval = '300ms' }");
     assert_eq!(short.fast_interval, Duration::from_millis(300));
+}
+
+#[test]
+fn what_follows_from_the_health_has_rules() {
+    let found = health(
+        "health = { eject_after = 5, eject_time = '10s', eject_time_max = '1m', \
+         max_ejected = '30%', panic_below = '50%', slow_start = '30s', \
+         on_down = 'drain', drain_over = '2m' }",
+    );
+    let expected = HealthRules {
+        eject: Some(Ejection {
+            after: 5,
+            time: Duration::from_secs(10),
+            time_max: Duration::from_mins(1),
+            share_max: 30,
+        }),
+        panic_below: Some(50),
+        slow_start: Some(Duration::from_secs(30)),
+        on_down: OnRemoved::Drain {
+            over: Duration::from_mins(2),
+        },
+    };
+    assert_eq!((found.rules, found.is_on()), (expected, true));
+    assert!(!health("health.panic_below = '50%'").is_on());
+    let short = health("health = { eject_after = 1, eject_time = '10m' }");
+    let eject = short.rules.eject.unwrap();
+    assert_eq!(
+        eject.time_max,
+        Duration::from_mins(10),
+        "no shorter than the first"
+    );
 }
 
 #[test]
@@ -135,6 +167,16 @@ fn a_slip_is_told_with_its_remedy() {
         ("expect", "'prefix:'", "every answer has this"),
         ("expect", "'regex:('", "no regular expression"),
         ("expect", "5", "not an expected answer"),
+        ("eject_after", "0", "write \"off\", or 1 to 1000"),
+        ("eject_time_max", "'10s'", "shorter than eject_time"),
+        ("max_ejected", "'0%'", "write \"1%\" to \"100%\""),
+        (
+            "panic_below",
+            "'101%'",
+            "write \"off\", or \"1%\" to \"100%\"",
+        ),
+        ("slow_start", "'1ms'", "write \"off\", or \"1s\" to \"1h\""),
+        ("on_down", "'end'", "\"keep\", \"drain\" or \"reset\""),
     ] {
         let errors = wrong(&upstream(
             "['10.0.0.1:1']",

@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use super::companions::companion;
+use super::companions::companions;
 use super::default_in_full;
 use super::json::{Json, object, text};
 use crate::config::{Config, DEFAULT, Reason, SCHEMA};
@@ -81,7 +81,7 @@ impl Table<'_> {
         let mut upstream = vec![("name", "'u'"), ("endpoints", "['127.0.0.1:1']")];
         let dotted = self.dotted(key);
         let mut own = vec![(dotted.as_str(), value)];
-        own.extend(companion(self.prefix, key));
+        own.extend(companions(self.prefix, key));
         let mut front = String::new();
         let mut lines = |own: &[(&str, &str)], of: &mut Vec<(&str, &str)>, header: &str| {
             of.retain(|(key, _)| own.iter().all(|(own, _)| own != key));

@@ -1,10 +1,9 @@
-//! The verdict on an endpoint, from the results of checks. Pure: time is an argument.
+//! The verdict on an endpoint, from the results of checks, and the times between checks. Pure.
 
 use std::time::Duration;
 
 use crate::config::Health;
 use crate::control::verdict::Verdict;
-use crate::sys::Time;
 
 /// Waits differ by up to this share in both directions, so that checks of many endpoints, and of
 /// many machines, do not go in step.
@@ -36,7 +35,6 @@ impl Rules {
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
     verdict: Verdict,
-    since: Time,
     /// Results in a row that contradict the verdict.
     against: u32,
 }
@@ -44,18 +42,14 @@ pub(super) struct Judge {
 /// A change of the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
-    pub(super) to: Verdict,
-    /// How long the verdict before has lasted.
-    pub(super) lasted: Duration,
     /// The results in a row that decided.
     pub(super) checks: u32,
 }
 
 impl Judge {
-    pub(super) fn new(now: Time) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             verdict: Verdict::Unknown,
-            since: now,
             against: 0,
         }
     }
@@ -64,19 +58,14 @@ impl Judge {
         self.verdict
     }
 
-    /// The time of the last change.
-    pub(super) fn since(&self) -> Time {
-        self.since
-    }
-
     /// Notes the result of a check. The first good check of an unknown endpoint decides: sessions
     /// choose the endpoint in any case.
-    pub(super) fn note(&mut self, is_good: bool, rules: &Rules, now: Time) -> Option<Change> {
+    pub(super) fn note(&mut self, is_good: bool, rules: &Rules) -> Option<Change> {
         let (to, needed) = match (self.verdict, is_good) {
             (Verdict::Unknown, true) => (Verdict::Up, 1),
-            (Verdict::Down, true) => (Verdict::Up, rules.rise),
+            (Verdict::Down | Verdict::Ejected, true) => (Verdict::Up, rules.rise),
             (Verdict::Unknown | Verdict::Up, false) => (Verdict::Down, rules.fall),
-            (Verdict::Up, true) | (Verdict::Down, false) => {
+            (Verdict::Up, true) | (Verdict::Down | Verdict::Ejected, false) => {
                 self.against = 0;
                 return None;
             }
@@ -85,17 +74,12 @@ impl Judge {
         if self.against < needed {
             return None;
         }
-        let change = Change {
-            to,
-            lasted: now.since(self.since),
-            checks: self.against,
-        };
+        let checks = self.against;
         *self = Self {
             verdict: to,
-            since: now,
             against: 0,
         };
-        Some(change)
+        Some(Change { checks })
     }
 
     /// From the begin of a check to the begin of the next, with a random `fraction` of 0 to 1.
@@ -118,9 +102,8 @@ pub(super) fn first_wait(rules: &Rules, fraction: f64) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use super::{Judge, Rules, first_wait};
+    use super::{Change, Judge, Rules, first_wait};
     use crate::control::verdict::Verdict;
-    use crate::sys::Time;
 
     const RULES: Rules = Rules {
         rise: 2,
@@ -129,22 +112,18 @@ mod tests {
         fast_interval: Duration::from_secs(1),
     };
 
-    fn at(seconds: usize) -> Time {
-        Time::ZERO + Duration::from_secs(seconds as u64)
-    }
-
     /// The verdicts behind each result: `+` is good, `-` bad; `u` is up, `d` down, `?` unknown.
     fn verdicts(results: &str) -> String {
-        let mut judge = Judge::new(at(0));
-        let after = |(second, result): (usize, char)| {
-            judge.note(result == '+', &RULES, at(second));
+        let mut judge = Judge::new();
+        let after = |result: char| {
+            judge.note(result == '+', &RULES);
             match judge.verdict() {
                 Verdict::Unknown => '?',
                 Verdict::Up => 'u',
-                Verdict::Down => 'd',
+                Verdict::Down | Verdict::Ejected => 'd',
             }
         };
-        results.chars().enumerate().map(after).collect()
+        results.chars().map(after).collect()
     }
 
     #[test]
@@ -167,35 +146,30 @@ mod tests {
     }
 
     #[test]
-    fn a_change_says_how_long_and_after_how_many() {
-        let mut judge = Judge::new(at(0));
-        assert!(judge.note(true, &RULES, at(5)).is_some());
-        assert_eq!(judge.since(), at(5));
-        assert!(judge.note(false, &RULES, at(6)).is_none());
-        assert!(judge.note(false, &RULES, at(7)).is_none());
-        let change = judge.note(false, &RULES, at(8)).unwrap();
-        assert_eq!(
-            (change.to, change.lasted, change.checks),
-            (Verdict::Down, Duration::from_secs(3), 3)
-        );
+    fn a_change_says_after_how_many_checks() {
+        let mut judge = Judge::new();
+        assert_eq!(judge.note(true, &RULES), Some(Change { checks: 1 }));
+        assert_eq!(judge.note(false, &RULES), None);
+        assert_eq!(judge.note(false, &RULES), None);
+        assert_eq!(judge.note(false, &RULES), Some(Change { checks: 3 }));
     }
 
     #[test]
     fn checks_are_fast_while_the_verdict_may_change() {
-        let mut judge = Judge::new(at(0));
+        let mut judge = Judge::new();
         let mut waits = Vec::new();
         for result in [true, true, false, true, false, false, false, false, true] {
-            judge.note(result, &RULES, at(1));
+            judge.note(result, &RULES);
             waits.push(judge.wait(&RULES, 0.5).as_secs());
         }
         assert_eq!(waits, [10, 10, 1, 10, 1, 1, 10, 10, 1]);
-        assert_eq!(Judge::new(at(0)).wait(&RULES, 0.5).as_secs(), 1);
+        assert_eq!(Judge::new().wait(&RULES, 0.5).as_secs(), 1);
     }
 
     #[test]
     fn waits_are_spread() {
-        let mut judge = Judge::new(at(0));
-        judge.note(true, &RULES, at(1));
+        let mut judge = Judge::new();
+        judge.note(true, &RULES);
         let spread = [0.0, 0.5, 1.0].map(|fraction| judge.wait(&RULES, fraction).as_millis());
         assert_eq!(spread, [9_000, 10_000, 11_000]);
         assert_eq!(first_wait(&RULES, 0.25).as_millis(), 250);

@@ -6,13 +6,18 @@
 //! and counters stay here, for the API and the metrics. A check that fails for lack of resources
 //! of this machine is no verdict (`outcome`).
 
+mod ejection;
+mod entry;
+mod group;
 mod judge;
 mod keeper;
 mod log;
 mod outcome;
+mod panic;
 mod probe;
 mod run;
 mod watch;
 
-pub(super) use self::keeper::{Keeper, Watching};
+pub(crate) use self::ejection::Seen;
+pub(super) use self::keeper::{EndSessions, Keeper, Panicking, Watching};
 pub(crate) use self::watch::{Watch, Watched};

@@ -4,15 +4,25 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::ejection::Seen;
 use crate::config::Health;
-use crate::control::verdict::Verdict;
 use crate::sys::OsSocket;
 
 /// An endpoint, shared with the lanes.
 pub(crate) trait Watched: Send + Sync {
-    /// Publishes the verdict: sessions that begin from here on obey.
-    fn set(&self, verdict: Verdict);
+    /// Publishes whether new sessions may choose the endpoint.
+    fn set_usable(&self, is_usable: bool);
+
+    /// Lets the endpoint's share of new sessions grow from now on, over this time.
+    fn start_slowly(&self, over: Duration);
+
+    /// The failures of sessions so far.
+    fn seen(&self) -> Seen;
+
+    /// Whether an operator lets sessions choose the endpoint.
+    fn is_ready(&self) -> bool;
 
     /// A socket to connect to this address, with the options and a source address of sessions. A
     /// close sends a FIN.
@@ -22,11 +32,12 @@ pub(crate) trait Watched: Send + Sync {
     fn socket(&self, to: SocketAddr) -> io::Result<OsSocket>;
 }
 
-/// An endpoint to check.
+/// An endpoint to watch.
 pub(crate) struct Watch {
     pub(crate) upstream: Arc<str>,
     pub(crate) address: SocketAddr,
-    /// Of the upstream, with a check.
+    pub(crate) level: u8,
+    /// Of the upstream.
     pub(crate) health: Arc<Health>,
     pub(crate) endpoint: Box<dyn Watched>,
 }
@@ -44,6 +55,7 @@ impl fmt::Debug for Watch {
         f.debug_struct("Watch")
             .field("upstream", &self.upstream)
             .field("address", &self.address)
+            .field("level", &self.level)
             .field("health", &self.health)
             .finish_non_exhaustive()
     }

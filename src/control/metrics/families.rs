@@ -9,7 +9,7 @@ use prometheus_client::registry::Unit;
 
 use super::facts::MetricFacts;
 use super::page::Page;
-use crate::control::health::Watching;
+use crate::control::health::{Panicking, Watching};
 use crate::stats::LaneStats;
 
 /// A lane of a page.
@@ -29,6 +29,8 @@ pub(in crate::control) struct Families {
     pub(in crate::control) lanes: Vec<LaneFacts>,
     /// The endpoints with health checks.
     pub(in crate::control) watching: Vec<Watching>,
+    /// The upstreams that may panic.
+    pub(in crate::control) panicking: Vec<Panicking>,
     /// Of all listeners in the network namespace.
     pub(in crate::control) listen_overflows: Option<u64>,
 }

@@ -25,6 +25,24 @@ impl Families {
                 counts.map(|(result, count)| ((labels(of), [("result", result)]), count))
             },
         )?;
+        page.counter(
+            ("corelane_endpoint_ejections", None),
+            "Ejections of the endpoint by failures of its sessions",
+            &self.watching,
+            |of| [(labels(of), of.stats.ejections.value())],
+        )?;
+        page.gauge(
+            ("corelane_upstream_panic", None),
+            "1 while sessions choose among all endpoints since too few are usable, else 0",
+            &self.panicking,
+            |of| [([("upstream", &*of.upstream)], u64::from(of.is_in_panic))],
+        )?;
+        page.counter(
+            ("corelane_upstream_panics", None),
+            "Times that the upstream began to panic",
+            &self.panicking,
+            |of| [([("upstream", &*of.upstream)], of.panics)],
+        )?;
         page.histogram(
             ("corelane_health_check", Scale::WAIT),
             "Time of a good health check",

@@ -12,7 +12,7 @@ use tokio::task::yield_now;
 
 use super::writing::{OF_PART, Writing};
 use super::{EndpointHealth, Families, Format, LaneFacts, MetricFacts, Pages};
-use crate::control::health::Watching;
+use crate::control::health::{Panicking, Watching};
 use crate::control::verdict::Verdict;
 use crate::control::view::{AccessLogView, SourceView};
 use crate::stats::{EndpointStats, HealthStats, LaneStats, ListenerStats, PerLane};
@@ -49,6 +49,15 @@ fn source() -> SourceView {
         answers: 3,
         failures: 4,
         changes: 5,
+    }
+}
+
+/// An upstream that panics.
+fn panicking() -> Panicking {
+    Panicking {
+        upstream: ODD.into(),
+        is_in_panic: true,
+        panics: 2,
     }
 }
 
@@ -119,6 +128,7 @@ fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
         },
         lanes: (0..lanes).map(lane).collect(),
         watching,
+        panicking: vec![panicking()],
         listen_overflows: Some(5),
     }
 }

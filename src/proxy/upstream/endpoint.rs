@@ -52,6 +52,8 @@ struct Atomics {
     configured_weight: AtomicU16,
     /// As the health checks say.
     usable: SharedUsable,
+    /// Sessions that the endpoint has reset before its first byte, since the last first byte.
+    early_resets: AtomicU64,
 }
 
 /// A time without an answer of an endpoint.
@@ -83,8 +85,8 @@ impl Endpoint {
 
     /// The part of new sessions relative to the endpoints of the level, 0 to 65,536: the weight, in
     /// 256ths.
-    pub(super) fn share(&self, _now: Time) -> u32 {
-        Self::share_of(self.weight())
+    pub(super) fn share(&self, now: Time) -> u32 {
+        self.shared.usable.ramp(Self::share_of(self.weight()), now)
     }
 
     /// The share for a weight.
@@ -150,6 +152,26 @@ impl Endpoint {
     /// Whether the health checks let sessions choose the endpoint.
     pub(super) fn is_usable(&self) -> bool {
         self.shared.usable.get()
+    }
+
+    pub(super) fn early_resets(&self) -> u64 {
+        self.shared.early_resets.load(Relaxed)
+    }
+
+    pub(super) fn note_early_reset(&self) {
+        self.shared.early_resets.fetch_add(1, Relaxed);
+    }
+
+    /// While no session is reset early, the cost is a load.
+    pub(super) fn note_first_byte(&self) {
+        let early_resets = &self.shared.early_resets;
+        if early_resets.load(Relaxed) != 0 {
+            early_resets.store(0, Relaxed);
+        }
+    }
+
+    pub(super) fn start_slowly(&self, now: Time, over: Duration) {
+        self.shared.usable.start_slowly(now, over);
     }
 
     pub(super) fn set_usable(&self, is_usable: bool) {

@@ -175,8 +175,7 @@ impl Upstream {
     /// Whether new sessions may choose the endpoint at all. Every choice asks here, and the step of
     /// the opening once more.
     pub(in crate::proxy) fn is_usable(&self, endpoint: usize) -> bool {
-        let endpoint = &self.endpoints[endpoint];
-        endpoint.admin_state() == AdminState::Ready && endpoint.is_usable() && endpoint.weight() > 0
+        self.endpoints[endpoint].is_usable() && self.is_ready(endpoint)
     }
 
     /// The endpoint's part of new sessions: 0 to 65,536, and 0 if no session may choose the
@@ -192,6 +191,34 @@ impl Upstream {
     /// all others.
     pub(crate) fn set_usable(&self, endpoint: usize, is_usable: bool) {
         self.endpoints[endpoint].set_usable(is_usable);
+    }
+
+    /// Lets the endpoint's share of new sessions grow from now on, over this time.
+    pub(crate) fn start_slowly(&self, endpoint: usize, now: Time, over: Duration) {
+        self.endpoints[endpoint].start_slowly(now, over);
+    }
+
+    /// Failed connects, and sessions that the endpoint has reset before its first byte, each since
+    /// the last success.
+    pub(crate) fn failures_in_row(&self, endpoint: usize) -> (u64, u64) {
+        let endpoint = &self.endpoints[endpoint];
+        (endpoint.failures(), endpoint.early_resets())
+    }
+
+    /// Whether an operator lets new sessions choose the endpoint.
+    pub(crate) fn is_ready(&self, endpoint: usize) -> bool {
+        let endpoint = &self.endpoints[endpoint];
+        endpoint.admin_state() == AdminState::Ready && endpoint.weight() > 0
+    }
+
+    /// The endpoint has reset a session before its first byte.
+    pub(in crate::proxy) fn note_early_reset(&self, endpoint: usize) {
+        self.endpoints[endpoint].note_early_reset();
+    }
+
+    /// A session has got its first byte from the endpoint.
+    pub(in crate::proxy) fn note_first_byte(&self, endpoint: usize) {
+        self.endpoints[endpoint].note_first_byte();
     }
 
     /// The source address of the next check of an endpoint, as of a session, and the options of
