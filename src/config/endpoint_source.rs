@@ -1,18 +1,21 @@
-//! Sources of endpoints: names to look up while the server runs.
+//! Sources of endpoints: names to look up and files to watch while the server runs.
 //!
 //! Only the form is checked here; the control thread asks. A name is absolute, with or without the
 //! final dot: no search domain is appended.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use super::errors::Reported;
-use super::value::Value;
+use super::value::{self, Value};
 
 /// The longest name of DNS in text, without the final dot.
 const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 /// The mark before the name of a service.
 const SRV: &str = "srv:";
+/// The mark before the path of a file.
+const FILE: &str = "file:";
 
 /// Where addresses of endpoints come from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +28,8 @@ pub(crate) enum EndpointSource {
     },
     /// The SRV records of a name, `srv:_postgresql._tcp.db.internal`.
     Service(String),
+    /// A file, by an absolute path, `file:/etc/corelane/db.json`.
+    File(PathBuf),
 }
 
 impl EndpointSource {
@@ -32,6 +37,15 @@ impl EndpointSource {
     pub(crate) fn is_name(&self) -> bool {
         match self {
             Self::Name { .. } | Self::Service(_) => true,
+            Self::File(_) => false,
+        }
+    }
+
+    /// The file, if the source is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            _ => None,
         }
     }
 
@@ -39,7 +53,7 @@ impl EndpointSource {
     pub(crate) fn port(&self) -> Option<u16> {
         match self {
             Self::Name { port, .. } => Some(*port),
-            Self::Service(_) => None,
+            Self::Service(_) | Self::File(_) => None,
         }
     }
 }
@@ -50,6 +64,7 @@ impl fmt::Display for EndpointSource {
         match self {
             Self::Name { host, port } => write!(f, "{host}:{port}"),
             Self::Service(name) => write!(f, "{SRV}{name}"),
+            Self::File(path) => write!(f, "{FILE}{}", path.display()),
         }
     }
 }
@@ -58,6 +73,9 @@ impl fmt::Display for EndpointSource {
 pub(super) fn source(text: &str, value: &Value<'_>) -> Option<Result<EndpointSource, Reported>> {
     if let Some(name) = text.strip_prefix(SRV) {
         return Some(service(name, value));
+    }
+    if let Some(path) = text.strip_prefix(FILE) {
+        return Some(file(path, value));
     }
     if plain(text).is_some_and(|name| is_host(&name)) {
         let write = format!("a port behind the name, e.g. \"{text}:5432\"");
@@ -85,6 +103,13 @@ fn service(name: &str, value: &Value<'_>) -> Result<EndpointSource, Reported> {
     match plain(name).filter(|name| has_letter_at_end(name)) {
         Some(name) => Ok(EndpointSource::Service(name)),
         None => Err(value.malformed("the name of a service", write)),
+    }
+}
+
+fn file(path: &str, value: &Value<'_>) -> Result<EndpointSource, Reported> {
+    match value::as_path(path) {
+        Some(path) => Ok(EndpointSource::File(path)),
+        None => Err(value.malformed("a file", "an absolute path, \"file:/etc/corelane/db.json\"")),
     }
 }
 

@@ -311,17 +311,26 @@ pub(super) fn name(value: &Value<'_>) -> Result<String, Reported> {
 
 /// An absolute path.
 pub(super) fn path(value: &Value<'_>) -> Result<PathBuf, Reported> {
-    match value.text() {
-        Some(path)
-            if path.starts_with('/')
-                && path.len() <= PATH_BYTES_MAX
-                && !path.ends_with('/')
-                && !path.contains(char::is_control) =>
-        {
-            Ok(PathBuf::from(path))
-        }
-        _ => Err(value.malformed("a path", "an absolute one, in quotes")),
+    match value.text().and_then(as_path) {
+        Some(path) => Ok(path),
+        None => Err(value.malformed("a path", "an absolute one, in quotes")),
     }
+}
+
+/// The absolute path of a file in a text, if there is one.
+pub(super) fn as_path(text: &str) -> Option<PathBuf> {
+    let is_path = text.starts_with('/')
+        && text.len() <= PATH_BYTES_MAX
+        && !text.ends_with('/')
+        && !text.contains(char::is_control);
+    is_path.then(|| PathBuf::from(text))
+}
+
+/// Whether a text has this ending, in any case.
+pub(super) fn has_ending(text: &str, ending: &str) -> bool {
+    let at = text.len().checked_sub(ending.len());
+    at.and_then(|at| text.get(at..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(ending))
 }
 
 /// `"a", "b" or "c"`

@@ -142,10 +142,10 @@ impl Discovered {
                 let found = known.map(|known| &known.endpoints[..]).unwrap_or_default();
                 let endpoint = |found: &FoundEndpoint| {
                     // The written keys are true of each endpoint.
-                    let mut endpoint = written.each;
+                    let mut endpoint = found.whole.unwrap_or(written.each);
                     endpoint.address = found.address;
                     endpoint.weight = found.weight.unwrap_or(endpoint.weight);
-                    endpoint.level = endpoint.level.saturating_add(found.level.unwrap_or(0));
+                    endpoint.level = written.each.level.saturating_add(found.level.unwrap_or(0));
                     endpoint
                 };
                 found.iter().map(endpoint).collect()
@@ -259,6 +259,7 @@ mod tests {
             address: ([10, 0, 0, number], 5).into(),
             weight: None,
             level: None,
+            whole: None,
         };
         Report {
             source: source(),

@@ -30,6 +30,8 @@ pub(super) struct Sandbox {
     restricts_rings: bool,
     /// The folders for new files; `None` for all.
     writable: Option<Vec<PathBuf>>,
+    /// The folders of watched files; `None` for all.
+    watched: Option<Vec<PathBuf>>,
     /// Whether the files of the system about names can be read; `None` without limits.
     reads_etc: Option<bool>,
     /// The files of unix sockets at the start.
@@ -156,13 +158,24 @@ impl Sandbox {
         let mut lacks = Vec::new();
         for (index, upstream) in config.upstreams.iter().enumerate() {
             for (place, written) in upstream.written_sources() {
+                let file = written.source.file();
                 let remedy = match written.source.port() {
-                    _ if self.reads_etc == Some(false) && reads_etc(config) => Some(
-                        "the sandbox of the running process does not permit to read \
-                         /etc/resolv.conf and /etc/hosts; restart, or write resolver.servers and \
-                         resolver.hosts = false"
+                    _ if file.is_some_and(|file| !self.may_watch(file)) => Some(
+                        "the sandbox of the running process does not permit to read a file \
+                         there; restart, or name a file in the folder of a present one"
                             .to_owned(),
                     ),
+                    _ if written.source.is_name()
+                        && self.reads_etc == Some(false)
+                        && reads_etc(config) =>
+                    {
+                        Some(
+                            "the sandbox of the running process does not permit to read \
+                         /etc/resolv.conf and /etc/hosts; restart, or write resolver.servers and \
+                         resolver.hosts = false"
+                                .to_owned(),
+                        )
+                    }
                     None if self.connect.is_some() => Some(
                         "its ports are not known before, and the sandbox of the running process \
                          limits them; restart"
@@ -192,6 +205,11 @@ impl Sandbox {
                       leave out owner and group";
         (is_filtered && is_new && has_owner)
             .then(|| (format!("listener[{index}].unix"), remedy.to_owned()))
+    }
+
+    fn may_watch(&self, file: &Path) -> bool {
+        let watched = self.watched.as_ref();
+        watched.is_none_or(|known| known.iter().any(|known| file.starts_with(known)))
     }
 
     fn permits_in(&self, folder: &Path) -> bool {
@@ -244,6 +262,7 @@ impl Sandbox {
             }
         }
         self.writable = Some(writable(config));
+        self.watched = Some(watched(config));
         self.reads_etc = Some(reads_etc(config) || has_accounts(config));
         self.unix = unix_files(config).map(PathBuf::from).collect();
         self.holds.push(format!("files (Landlock ABI {abi})"));
@@ -324,6 +343,8 @@ fn files(config: &Config) -> Vec<(PathBuf, FileRight)> {
     let resolv_conf = Path::new("/etc/resolv.conf").canonicalize();
     let resolv_conf = resolv_conf.ok().filter(|_| reads_etc(config));
     files.extend(resolv_conf.map(|file| (folder_of(&file), FileRight::Read)));
+    let watched = watched(config).into_iter();
+    files.extend(watched.map(|folder| (folder, FileRight::Read)));
     for file in process.pid_file.iter().chain(&control.socket) {
         files.push((folder_of(file), FileRight::Remove));
     }
@@ -348,6 +369,15 @@ fn reads_etc(config: &Config) -> bool {
     let mut sources = config.upstreams.iter().flat_map(Upstream::sources);
     let resolver = &config.resolver;
     sources.any(EndpointSource::is_name) && (resolver.hosts || resolver.servers.is_empty())
+}
+
+/// The folders of watched files: each file is replaced by a rename.
+fn watched(config: &Config) -> Vec<PathBuf> {
+    let sources = config.upstreams.iter().flat_map(Upstream::sources);
+    sources
+        .filter_map(EndpointSource::file)
+        .map(folder_of)
+        .collect()
 }
 
 /// The folders for new files and unix sockets of the running server: a line for each key with

@@ -1,13 +1,15 @@
 //! Endpoints that are found while the server runs: names, from a small DNS server of the test's
-//! own, on loopback. The formats of real servers are judged by `.ci/discovery`.
+//! own, on loopback, and files. The formats of real servers are judged by `.ci/discovery`.
 
+use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::proxy::ping_through;
 use crate::removed::{Operated, is_reset};
-use crate::support::{accept, connect, echo, listener, on_both, spawn};
+use crate::support::{Directory, accept, connect, echo, listener, on_both, spawn};
 
 /// What the server answers to every question.
 enum Zone {
@@ -234,6 +236,41 @@ fn the_start_waits_no_longer_than_told_and_takes_later_answers() {
         of.server.await_line("present: 1");
         ping_through(&client(&of), &accept(&one));
         of.server.stop();
+    });
+}
+
+/// Replaces a file at once, as its writers have to.
+fn replace(file: &Path, text: &str) {
+    let new = file.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(&new, file).unwrap();
+}
+
+#[test]
+fn sessions_follow_a_file_that_is_replaced_and_a_mistake_in_it_changes_nothing() {
+    on_both(|poller| {
+        let ((one, first), (two, second)) = (listener(), listener());
+        for (name, opened) in [("up.json", "["), ("up.toml", "endpoints = [")] {
+            let folder = Directory::new();
+            let file = folder.0.join(name);
+            replace(&file, &format!("{opened}\"{first}\"]"));
+            let text = proxy(&format!("\"file:{}\"", file.display()), "");
+            let mut of = Operated::start(poller, &text);
+            ping_through(&client(&of), &accept(&one));
+            replace(&file, &format!("{opened}\"{second}:80\"]"));
+            let line = of.server.await_line("no answer about endpoints");
+            assert!(line.contains("endpoints[0]"), "{line}");
+            assert_eq!(endpoints(&of), [first.to_string()]);
+            replace(&file, &format!("{opened}\"{second}\"]"));
+            let line = of.server.await_line("found: ");
+            assert!(line.contains("added: 1, removed: 1; present: 1"), "{line}");
+            ping_through(&client(&of), &accept(&two));
+            fs::remove_file(&file).unwrap();
+            of.server.await_line("there is no such file");
+            assert_eq!(source(&of)["state"], "stale");
+            ping_through(&client(&of), &accept(&two));
+            of.server.stop();
+        }
     });
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -10,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::dns::{self, Resolver};
+use super::file::watch_file;
 use super::report::{Reports, Sink};
 use crate::config::{EndpointSource, Resolver as ResolverOptions};
 
@@ -84,6 +86,7 @@ impl Following {
             source,
             to: Arc::clone(&self.to),
             refresh: Arc::clone(&refresh),
+            left_out: AtomicUsize::new(0),
         });
         let (_, resolver) = self.resolver.as_ref().expect("set before");
         let resolver = Arc::clone(resolver);
@@ -117,6 +120,7 @@ async fn follow(resolver: Arc<Resolver>, reports: Arc<Reports>) {
             dns::follow_name(&resolver, host, *port, &reports).await;
         }
         EndpointSource::Service(name) => dns::follow_service(&resolver, name, &reports).await,
+        EndpointSource::File(path) => watch_file(path, &reports).await,
     }
 }
 

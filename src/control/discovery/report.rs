@@ -1,14 +1,16 @@
 //! The reports of a source: a full set of endpoints, or why there is no answer.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use crate::config::EndpointSource;
+use crate::config::{Endpoint, EndpointSource};
 use crate::sys::{self, Time};
 
 /// A source asks at most once in this time, also if told to ask.
@@ -32,6 +34,8 @@ pub(crate) struct FoundEndpoint {
     pub(crate) weight: Option<u16>,
     /// 0 is used first.
     pub(crate) level: Option<u8>,
+    /// Of a source that has all keys of an endpoint.
+    pub(crate) whole: Option<Endpoint>,
 }
 
 impl FoundEndpoint {
@@ -40,6 +44,20 @@ impl FoundEndpoint {
             address,
             weight: None,
             level: None,
+            whole: None,
+        }
+    }
+
+    /// An endpoint with keys. Without any, the keys of the configuration hold.
+    pub(super) fn whole(of: &Endpoint) -> Self {
+        if *of == Endpoint::plain(of.address) {
+            return Self::at(of.address);
+        }
+        Self {
+            weight: Some(of.weight),
+            level: Some(of.level),
+            whole: Some(*of),
+            ..Self::at(of.address)
         }
     }
 }
@@ -53,11 +71,36 @@ pub(super) struct Reports {
     pub(super) to: Sink,
     /// Told to ask again.
     pub(super) refresh: Arc<Notify>,
+    /// The number of impossible addresses of the last answer.
+    pub(super) left_out: AtomicUsize,
+}
+
+/// Whether a connection can go there. As for written endpoints, but a link-local address has no
+/// interface here.
+fn is_possible(address: SocketAddr) -> bool {
+    let is_elsewhere = match address.ip() {
+        IpAddr::V4(ip) => ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    let ip = address.ip();
+    address.port() != 0 && !is_elsewhere && !ip.is_unspecified() && !ip.is_multicast()
 }
 
 impl Reports {
     /// All endpoints; `holds` is the time until the next look.
-    pub(super) fn found(&self, endpoints: Vec<FoundEndpoint>, holds: Option<Duration>) {
+    /// Addresses that no connection reaches are left out, and logged when their number changes.
+    pub(super) fn found(&self, mut endpoints: Vec<FoundEndpoint>, holds: Option<Duration>) {
+        let all = endpoints.len();
+        endpoints.retain(|one| is_possible(one.address));
+        let left_out = all - endpoints.len();
+        if self.left_out.swap(left_out, Relaxed) != left_out && left_out > 0 {
+            let source = self.source.to_string();
+            tracing::warn!(
+                source,
+                left_out,
+                "addresses that no connection reaches are left out"
+            );
+        }
         self.send(Ok(endpoints), holds);
     }
 
@@ -76,6 +119,11 @@ impl Reports {
         });
     }
 
+    /// Waits this long; returns whether the source is told to ask again.
+    pub(super) async fn pause_or_told(&self, time: Duration) -> bool {
+        timeout(time, self.refresh.notified()).await.is_ok()
+    }
+
     /// Waits this long, or until told to ask again.
     pub(super) async fn pause(&self, time: Duration) {
         sleep(ASKS_APART.min(time)).await;
@@ -89,5 +137,28 @@ impl fmt::Debug for Reports {
         f.debug_struct("Reports")
             .field("source", &self.source)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_possible;
+
+    #[test]
+    fn addresses_that_no_connection_reaches_are_known() {
+        for (address, expected) in [
+            ("10.0.0.1:5", true),
+            ("[2001:db8::1]:5", true),
+            ("127.0.0.1:5", true),
+            ("10.0.0.1:0", false),
+            ("0.0.0.0:5", false),
+            ("[::]:5", false),
+            ("224.0.0.1:5", false),
+            ("[ff02::1]:5", false),
+            ("255.255.255.255:5", false),
+            ("[fe80::1]:5", false),
+        ] {
+            assert_eq!(is_possible(address.parse().unwrap()), expected, "{address}");
+        }
     }
 }
