@@ -27,8 +27,8 @@ use super::view::{
 };
 use crate::runtime::{EndRequest, Legs, LogInterval};
 use crate::stats::nanos;
-use crate::sys;
 use crate::sys::local::FarEnd;
+use crate::sys::{self, kernel_counts};
 
 /// Sessions of a page without `limit`, and the most.
 const PAGE: usize = 100;
@@ -190,7 +190,10 @@ impl Answering {
         Ok(Families {
             facts,
             lanes: self.parts().lanes.iter().enumerate().map(lane).collect(),
-            listen_overflows: sys::listen_overflows(),
+            listen_overflows: kernel_counts::listen_overflows(),
+            retransmits: kernel_counts::retransmits(),
+            descriptors: kernel_counts::descriptors(),
+            descriptors_max: sys::file_limit().ok().map(|limit| limit as u64),
             watching: self.health.watching(),
             panicking: self.health.panicking(),
         })

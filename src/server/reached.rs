@@ -68,7 +68,7 @@ impl Reached {
         buffers_max: usize,
         lanes: Vec<Remote>,
     ) -> Self {
-        let overflows = sys::listen_overflows().unwrap_or(0);
+        let overflows = sys::kernel_counts::listen_overflows().unwrap_or(0);
         Self {
             limit,
             bound,
@@ -146,7 +146,7 @@ impl Reached {
 
     fn ask_system(&mut self) {
         // Another namespace's counter may be lower.
-        let now = sys::listen_overflows().unwrap_or(0);
+        let now = sys::kernel_counts::listen_overflows().unwrap_or(0);
         self.overflows.1 = self.overflows.1.max(now);
     }
 

@@ -346,22 +346,6 @@ pub(crate) fn trim_heap() {
     };
 }
 
-/// How many connections the kernel has dropped because a listener's backlog was full, all programs
-/// of this network namespace together (`ListenOverflows` of `/proc/net/netstat`).
-pub(crate) fn listen_overflows() -> Option<u64> {
-    overflows_of(&fs::read_to_string("/proc/self/net/netstat").ok()?)
-}
-
-/// Lines come in pairs with the same first word: names, then values.
-fn overflows_of(netstat: &str) -> Option<u64> {
-    let mut lines = netstat.lines().filter(|line| line.starts_with("TcpExt:"));
-    let (names, values) = (lines.next()?, lines.next()?);
-    let place = names
-        .split(' ')
-        .position(|name| name == "ListenOverflows")?;
-    values.split(' ').nth(place)?.parse().ok()
-}
-
 /// The calling thread, by the system's number (`gettid(2)`).
 pub(crate) fn thread_id() -> u32 {
     // SAFETY: no arguments, never fails.
@@ -474,7 +458,7 @@ pub(crate) fn timespec(time: Duration) -> libc::timespec {
 mod tests {
     use std::io::ErrorKind;
 
-    use super::{PIPE_BYTES_MIN, Pipe, listen_overflows, overflows_of};
+    use super::{PIPE_BYTES_MIN, Pipe};
 
     /// As an ordinary user's are, from the 65th on.
     #[test]
@@ -483,13 +467,5 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::OutOfMemory);
         let least = PIPE_BYTES_MIN.try_into().unwrap();
         assert!(Pipe::open(least).is_ok());
-    }
-    #[test]
-    fn the_overflows_of_backlogs_are_found_by_their_name() {
-        let text = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 1 22 333\n\
-                    IpExt: InNoRoutes\nIpExt: 4\n";
-        assert_eq!(overflows_of(text), Some(22));
-        assert_eq!(overflows_of("TcpExt: A\nTcpExt: 1\n"), None);
-        assert!(listen_overflows().is_some(), "this kernel counts them");
     }
 }

@@ -1,7 +1,6 @@
-//! The operating system: sockets, memory, clock, affinity, limits.
-//!
-//! Thin, safe wrappers over system calls; each returns an `io::Result`. Nothing here keeps state,
-//! logs, or decides. Besides `poller/mod.rs`, only this folder contains `cfg` of a platform.
+//! The operating system: sockets, memory, clock, affinity, limits, as thin, safe wrappers over
+//! system calls without state, logs or decisions; each returns an `io::Result`. Besides
+//! `poller/mod.rs`, only this folder contains `cfg` of a platform.
 
 #[cfg(unix)]
 mod account;
@@ -19,6 +18,8 @@ mod here;
 mod inherited;
 #[cfg(target_os = "linux")]
 mod journal;
+#[cfg_attr(not(target_os = "linux"), path = "kernel_counts_absent.rs")]
+pub(crate) mod kernel_counts;
 #[cfg(any(kqueue_emulated, all(unix, not(target_os = "linux"))))]
 mod kevent;
 #[cfg(kqueue_emulated)]
@@ -110,8 +111,8 @@ pub(crate) use linux::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    ThreadProgress, TimerFd, cpus, io_uring_disabled, is_without_splice, listen_overflows,
-    monotonic_micros, pin_to, set_freebind, thread_call, thread_id, thread_progress, timespec,
+    ThreadProgress, TimerFd, cpus, io_uring_disabled, is_without_splice, monotonic_micros, pin_to,
+    set_freebind, thread_call, thread_id, thread_progress, timespec,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use listening::{holder_of, is_listened_on, is_unix_listened_on};
@@ -122,9 +123,9 @@ pub(crate) use memory_linux::{limit_arenas, memory_limits};
 pub(crate) use not_linux::{
     JournalSocket, NotifySocket, Pipe, ThreadProgress, acknowledged_total, holder_of,
     is_connecting, is_listened_on, is_unix_listened_on, is_without_splice, limit_arenas,
-    listen_overflows, memory_limits, monotonic_micros, prefer_listeners_from, set_fast_open,
-    set_fast_open_connect, set_freebind, set_largest_segment, set_notsent_lowat, set_user_timeout,
-    stop_listening, thread_call, thread_id, thread_progress, trim_heap, turn_away,
+    memory_limits, monotonic_micros, prefer_listeners_from, set_fast_open, set_fast_open_connect,
+    set_freebind, set_largest_segment, set_notsent_lowat, set_user_timeout, stop_listening,
+    thread_call, thread_id, thread_progress, trim_heap, turn_away,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use notify::NotifySocket;

@@ -17,11 +17,6 @@ pub(crate) fn memory_limits() -> MemoryLimits {
     MemoryLimits::default()
 }
 
-/// Not said here.
-pub(crate) fn listen_overflows() -> Option<u64> {
-    None
-}
-
 /// Nothing to limit.
 pub(crate) fn limit_arenas(_count: usize) {}
 

@@ -286,6 +286,24 @@ fn counters_are_the_sums_of_the_records() {
     });
 }
 
+/// Within the sandbox.
+#[test]
+fn the_kernels_counts_are_on_the_page() {
+    let one = Scraped::start(&echo());
+    let before = one.value("corelane_descriptors");
+    let clients: Vec<TcpStream> = (0..50)
+        .map(|_| connect(one.server.address("echo")))
+        .collect();
+    clients.iter().for_each(ping);
+    let now = one.value("corelane_descriptors");
+    assert!(now >= before + 50.0, "{before} {now}");
+    assert!(now < one.value("corelane_descriptors_max"));
+    assert!(
+        one.rows()
+            .contains_key("corelane_namespace_retransmits_total")
+    );
+}
+
 #[test]
 fn clients_that_hold_connections_stop_no_health_check() {
     let mut one = Scraped::start(&echo());

@@ -33,6 +33,11 @@ pub(in crate::control) struct Families {
     pub(in crate::control) panicking: Vec<Panicking>,
     /// Of all listeners in the network namespace.
     pub(in crate::control) listen_overflows: Option<u64>,
+    /// Of all connections in the network namespace.
+    pub(in crate::control) retransmits: Option<u64>,
+    /// Open in the process.
+    pub(in crate::control) descriptors: Option<u64>,
+    pub(in crate::control) descriptors_max: Option<u64>,
 }
 
 /// A row without a label.
@@ -127,6 +132,29 @@ impl Families {
             page.gauge((name, unit), help, &[value], alone)?;
         }
         self.access_log(page)?;
+        self.kernel(page)
+    }
+
+    /// What the kernel counts.
+    fn kernel(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.gauge(
+            ("corelane_descriptors", None),
+            "Open descriptors; only of Linux 6.2 and later",
+            self.descriptors.as_slice(),
+            alone,
+        )?;
+        page.gauge(
+            ("corelane_descriptors_max", None),
+            "The limit on open descriptors",
+            self.descriptors_max.as_slice(),
+            alone,
+        )?;
+        page.counter(
+            ("corelane_namespace_retransmits", None),
+            "Segments that the kernel sent again, on any TCP connection of this network namespace",
+            self.retransmits.as_slice(),
+            alone,
+        )?;
         page.counter(
             ("corelane_listen_overflows", None),
             "Connections that the kernel dropped since a backlog was full, at any listener of this \

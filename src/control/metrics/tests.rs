@@ -130,6 +130,9 @@ fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
         watching,
         panicking: vec![panicking()],
         listen_overflows: Some(5),
+        retransmits: Some(6),
+        descriptors: Some(9),
+        descriptors_max: Some(11),
     }
 }
 
@@ -332,6 +335,9 @@ fn values_are_those_of_all_lanes_together() {
             1.5,
         ),
         ("corelane_listen_overflows_total".to_owned(), 5.0),
+        ("corelane_namespace_retransmits_total".to_owned(), 6.0),
+        ("corelane_descriptors".to_owned(), 9.0),
+        ("corelane_descriptors_max".to_owned(), 11.0),
         ("corelane_access_log_lines_total".to_owned(), 7.0),
         ("corelane_access_log_dropped_total".to_owned(), 8.0),
     ] {
