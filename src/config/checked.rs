@@ -8,6 +8,7 @@ use super::dashboard::Dashboard;
 use super::discovery::Discovery;
 use super::effective::Keys;
 use super::endpoint_source::EndpointSource;
+use super::etcd::Etcd;
 use super::listener::Listener;
 use super::log::Log;
 use super::process::Process;
@@ -35,6 +36,8 @@ pub struct Config {
     pub(crate) resolver: Resolver,
     /// How far found endpoints are believed; `[discovery]`.
     pub(crate) discovery: Discovery,
+    /// The servers of etcd; `[etcd]`.
+    pub(crate) etcd: Etcd,
     /// What is logged and how; `[log]`.
     pub(crate) log: Log,
     /// A line for each session; `[access_log]`.
@@ -90,6 +93,7 @@ impl Config {
             sandbox,
             resolver,
             discovery,
+            etcd,
             log,
             access_log,
             shutdown,
@@ -105,6 +109,7 @@ impl Config {
             .table("sandbox", sandbox.keys())
             .table("resolver", resolver.keys())
             .table("discovery", discovery.keys())
+            .table("etcd", etcd.keys())
             .table("log", log.keys())
             .table("access_log", access_log.keys())
             .table("shutdown", shutdown.keys())

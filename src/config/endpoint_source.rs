@@ -16,6 +16,9 @@ const LABEL_BYTES_MAX: usize = 63;
 const SRV: &str = "srv:";
 /// The mark before the path of a file.
 const FILE: &str = "file:";
+/// The mark before a prefix of etcd, and the longest prefix.
+const ETCD: &str = "etcd:";
+const PREFIX_BYTES_MAX: usize = 1024;
 
 /// Where addresses of endpoints come from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +33,8 @@ pub(crate) enum EndpointSource {
     Service(String),
     /// A file, by an absolute path, `file:/etc/corelane/db.json`.
     File(PathBuf),
+    /// The keys of etcd below a prefix, `etcd:/services/db/`.
+    Etcd(String),
 }
 
 impl EndpointSource {
@@ -37,8 +42,13 @@ impl EndpointSource {
     pub(crate) fn is_name(&self) -> bool {
         match self {
             Self::Name { .. } | Self::Service(_) => true,
-            Self::File(_) => false,
+            Self::File(_) | Self::Etcd(_) => false,
         }
+    }
+
+    /// Whether the source is asked of etcd.
+    pub(crate) fn is_etcd(&self) -> bool {
+        matches!(self, Self::Etcd(_))
     }
 
     /// The file, if the source is one.
@@ -53,7 +63,7 @@ impl EndpointSource {
     pub(crate) fn port(&self) -> Option<u16> {
         match self {
             Self::Name { port, .. } => Some(*port),
-            Self::Service(_) | Self::File(_) => None,
+            Self::Service(_) | Self::File(_) | Self::Etcd(_) => None,
         }
     }
 }
@@ -65,6 +75,7 @@ impl fmt::Display for EndpointSource {
             Self::Name { host, port } => write!(f, "{host}:{port}"),
             Self::Service(name) => write!(f, "{SRV}{name}"),
             Self::File(path) => write!(f, "{FILE}{}", path.display()),
+            Self::Etcd(prefix) => write!(f, "{ETCD}{prefix}"),
         }
     }
 }
@@ -76,6 +87,9 @@ pub(super) fn source(text: &str, value: &Value<'_>) -> Option<Result<EndpointSou
     }
     if let Some(path) = text.strip_prefix(FILE) {
         return Some(file(path, value));
+    }
+    if let Some(prefix) = text.strip_prefix(ETCD) {
+        return Some(etcd(prefix, value));
     }
     if plain(text).is_some_and(|name| is_host(&name)) {
         let write = format!("a port behind the name, e.g. \"{text}:5432\"");
@@ -103,6 +117,15 @@ fn service(name: &str, value: &Value<'_>) -> Result<EndpointSource, Reported> {
     match plain(name).filter(|name| has_letter_at_end(name)) {
         Some(name) => Ok(EndpointSource::Service(name)),
         None => Err(value.malformed("the name of a service", write)),
+    }
+}
+
+fn etcd(prefix: &str, value: &Value<'_>) -> Result<EndpointSource, Reported> {
+    let is_prefix =
+        (1..=PREFIX_BYTES_MAX).contains(&prefix.len()) && !prefix.contains(char::is_control);
+    match is_prefix {
+        true => Ok(EndpointSource::Etcd(prefix.to_owned())),
+        false => Err(value.malformed("a prefix of etcd", "e.g. \"etcd:/services/db/\"")),
     }
 }
 

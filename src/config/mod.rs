@@ -29,6 +29,7 @@ mod endpoint;
 mod endpoint_file;
 mod endpoint_source;
 mod errors;
+mod etcd;
 mod file;
 mod health;
 mod health_rules;
@@ -72,6 +73,7 @@ pub(crate) use endpoint_file::{endpoints_of, is_json};
 pub(crate) use endpoint_source::EndpointSource;
 pub use errors::{ConfigError, ConfigErrors, ConfigWarning, Reason, escape};
 pub(crate) use errors::{nearest, nearest_in_words};
+pub(crate) use etcd::Etcd;
 pub(crate) use health::{Check, Health};
 pub(crate) use health_rules::Ejection;
 #[cfg(test)]
@@ -115,11 +117,13 @@ impl Config {
             let sandbox = root.table("sandbox", "[sandbox]", Sandbox::read);
             let resolver = root.table("resolver", "[resolver]", Resolver::read);
             let discovery = root.table("discovery", "[discovery]", Discovery::read);
+            let etcd = root.table("etcd", "[etcd]", Etcd::read);
             let log = root.table("log", "[log]", Log::read);
             let access_log = root.table("access_log", "[access_log]", AccessLog::read);
             let shutdown = root.table("shutdown", "[shutdown]", Shutdown::read);
             let (upstreams, names) = upstream::read_all(root);
             let listeners = listener::read_all(root, &names);
+            etcd::refuse_serverless(&file, &etcd, &upstreams);
             loops::refuse_loopback(&file, &listeners, &upstreams);
             Ok(Self {
                 runtime,
@@ -129,6 +133,7 @@ impl Config {
                 sandbox,
                 resolver,
                 discovery,
+                etcd,
                 log,
                 access_log,
                 shutdown,

@@ -86,13 +86,13 @@ impl Upstream {
     }
 
     /// The written sources, each with its place in the list of the file.
-    pub(crate) fn written_sources(&self) -> impl Iterator<Item = (usize, &WrittenSource)> {
+    pub(crate) fn written_sources(&self) -> impl Iterator<Item = (usize, &WrittenSource)> + Clone {
         let all = self.written.iter().enumerate();
         all.filter_map(|(place, written)| Some((place, written.source()?)))
     }
 
     /// Where addresses of endpoints come from, besides the file.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &EndpointSource> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &EndpointSource> + Clone {
         self.written_sources().map(|(_, written)| &written.source)
     }
 

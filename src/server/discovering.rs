@@ -38,6 +38,7 @@ impl Server {
         let wanted = Wanted {
             sources: self.discovering.known.sources(),
             resolver: self.reloads.config().resolver.clone(),
+            etcd: self.reloads.config().etcd.clone(),
         };
         if let Some(orders) = &self.orders {
             orders.send(Order::Follow(wanted));

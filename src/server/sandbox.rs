@@ -158,7 +158,9 @@ impl Sandbox {
         let mut lacks = Vec::new();
         for (index, upstream) in config.upstreams.iter().enumerate() {
             for (place, written) in upstream.written_sources() {
-                let file = written.source.file();
+                let password = config.etcd.password_file.as_deref();
+                let password = password.filter(|_| written.source.is_etcd());
+                let file = written.source.file().or(password);
                 let remedy = match written.source.port() {
                     _ if file.is_some_and(|file| !self.may_watch(file)) => Some(
                         "the sandbox of the running process does not permit to read a file \
@@ -371,13 +373,14 @@ fn reads_etc(config: &Config) -> bool {
     sources.any(EndpointSource::is_name) && (resolver.hosts || resolver.servers.is_empty())
 }
 
-/// The folders of watched files: each file is replaced by a rename.
+/// The folders of watched files and of the password for etcd: a file is replaced by a rename.
 fn watched(config: &Config) -> Vec<PathBuf> {
     let sources = config.upstreams.iter().flat_map(Upstream::sources);
-    sources
-        .filter_map(EndpointSource::file)
-        .map(folder_of)
-        .collect()
+    let asks_etcd = sources.clone().any(EndpointSource::is_etcd);
+    let password = config.etcd.password_file.as_deref();
+    let password = password.filter(|_| asks_etcd);
+    let files = sources.filter_map(EndpointSource::file).chain(password);
+    files.map(folder_of).collect()
 }
 
 /// The folders for new files and unix sockets of the running server: a line for each key with

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::endpoint::Written;
-use crate::config::{Config, Discovery, EndpointSource, Families, Resolver, diff};
+use crate::config::{Config, Discovery, EndpointSource, Etcd, Families, Resolver, diff};
 
 /// The defaults.
 pub(super) fn resolver() -> Resolver {
@@ -15,6 +15,16 @@ pub(super) fn resolver() -> Resolver {
         min_ttl: Duration::from_secs(2),
         max_ttl: Duration::from_mins(10),
         negative_ttl: Duration::from_secs(10),
+    }
+}
+
+/// The defaults.
+pub(super) fn etcd() -> Etcd {
+    Etcd {
+        servers: vec![],
+        user: None,
+        password_file: None,
+        timeout: Duration::from_secs(5),
     }
 }
 
@@ -102,6 +112,14 @@ fn a_name_twice_a_bad_server_and_crossed_times_are_refused() {
             "less than resolver.min_ttl",
         ),
         ("resolver.min_ttl = '0s'", endpoint, "\"1s\" to \"1d\""),
+        ("", "'etcd:/db/'", "no server to ask; write etcd.servers"),
+        ("", "'etcd:'", "not a prefix of etcd"),
+        ("", "'file:db.json'", "not a file; write an absolute path"),
+        (
+            "etcd.servers = ['localhost:2379']",
+            endpoint,
+            "etcd.servers[0]",
+        ),
         ("discovery.stale_for = 'off'", endpoint, "\"unlimited\", or"),
     ] {
         let error = config(tables, endpoints).unwrap_err();

@@ -165,6 +165,7 @@ fn the_default_means_what_its_comments_say() {
         },
         resolver: discovery::resolver(),
         discovery: discovery::rules(),
+        etcd: discovery::etcd(),
         log: Log {
             level: LogLevel::Info,
             format: LogFormat::Text,

@@ -255,14 +255,14 @@ const REFUSED: &[(&str, &[&str])] = &[
         "[tls]",
         &[
             "3: tls: unknown key; known here: runtime, process, control, dashboard, sandbox, \
-             resolver, discovery, log, access_log, shutdown, upstream, listener",
+             resolver, discovery, etcd, log, access_log, shutdown, upstream, listener",
         ],
     ),
     (
         "grace = '3s'",
         &[
             "3: grace = '3s': unknown key; known here: runtime, process, control, dashboard, \
-             sandbox, resolver, discovery, log, access_log, shutdown, upstream, listener",
+             sandbox, resolver, discovery, etcd, log, access_log, shutdown, upstream, listener",
         ],
     ),
     (

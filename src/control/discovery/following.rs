@@ -11,9 +11,10 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::dns::{self, Resolver};
+use super::etcd::follow_etcd;
 use super::file::watch_file;
 use super::report::{Reports, Sink};
-use crate::config::{EndpointSource, Resolver as ResolverOptions};
+use crate::config::{EndpointSource, Etcd, Resolver as ResolverOptions};
 
 /// Before a task begins anew after a panic: a defect must not fill the log.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -23,12 +24,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Wanted {
     pub(crate) sources: BTreeSet<EndpointSource>,
     pub(crate) resolver: ResolverOptions,
+    pub(crate) etcd: Etcd,
 }
 
 /// The sources followed at present. Drop ends all tasks.
 pub(in crate::control) struct Following {
     to: Sink,
     resolver: Option<(ResolverOptions, Arc<Resolver>)>,
+    etcd: Option<Arc<Etcd>>,
     followed: BTreeMap<EndpointSource, Followed>,
 }
 
@@ -50,18 +53,27 @@ impl Following {
         Self {
             to,
             resolver: None,
+            etcd: None,
             followed: BTreeMap::new(),
         }
     }
 
     /// Follows these sources alone from now on.
     pub(in crate::control) fn follow(&mut self, wanted: Wanted) {
-        let Wanted { sources, resolver } = wanted;
+        let Wanted {
+            sources,
+            resolver,
+            etcd,
+        } = wanted;
         let is_new = !matches!(&self.resolver, Some((options, _)) if *options == resolver);
         if is_new {
             let new = Arc::new(Resolver::new(resolver.clone()));
             self.resolver = Some((resolver, new));
             self.followed.retain(|source, _| !source.is_name());
+        }
+        if self.etcd.as_deref() != Some(&etcd) {
+            self.etcd = Some(Arc::new(etcd));
+            self.followed.retain(|source, _| !source.is_etcd());
         }
         self.followed.retain(|source, _| sources.contains(source));
         for source in sources {
@@ -90,11 +102,13 @@ impl Following {
         });
         let (_, resolver) = self.resolver.as_ref().expect("set before");
         let resolver = Arc::clone(resolver);
+        let etcd = Arc::clone(self.etcd.as_ref().expect("set before"));
         let task = tokio::spawn(async move {
             loop {
-                let (resolver, own) = (Arc::clone(&resolver), Arc::clone(&reports));
+                let (resolver, etcd) = (Arc::clone(&resolver), Arc::clone(&etcd));
+                let own = Arc::clone(&reports);
                 // Ends by a panic, with a line in the log, or with this task.
-                let mut task = OnDrop(tokio::spawn(follow(resolver, own)));
+                let mut task = OnDrop(tokio::spawn(follow(resolver, etcd, own)));
                 let ended = (&mut task.0).await;
                 let why = ended.map_or_else(|error| error.to_string(), |()| "ended".to_owned());
                 reports.failed(why, Some(PAUSE));
@@ -114,13 +128,14 @@ impl Drop for OnDrop {
     }
 }
 
-async fn follow(resolver: Arc<Resolver>, reports: Arc<Reports>) {
+async fn follow(resolver: Arc<Resolver>, etcd: Arc<Etcd>, reports: Arc<Reports>) {
     match &reports.source {
         EndpointSource::Name { host, port } => {
             dns::follow_name(&resolver, host, *port, &reports).await;
         }
         EndpointSource::Service(name) => dns::follow_service(&resolver, name, &reports).await,
         EndpointSource::File(path) => watch_file(path, &reports).await,
+        EndpointSource::Etcd(prefix) => follow_etcd(&etcd, prefix, &reports).await,
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod back_off;
 mod dns;
+mod etcd;
 mod file;
 mod following;
 mod report;
