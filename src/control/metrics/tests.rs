@@ -75,10 +75,9 @@ fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
                 stats.life.record(value);
             }
         }
-        let name = if index == 0 {
-            ODD.to_owned()
-        } else {
-            format!("l{index}")
+        let name = match index {
+            0 => ODD.to_owned(),
+            _ => format!("l{index}"),
         };
         (name.into(), Arc::new(all))
     };
