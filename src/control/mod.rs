@@ -48,7 +48,7 @@ mod view;
 
 pub(crate) use self::access::Access;
 pub(crate) use self::ask::Ask;
-pub(crate) use self::discovery::{FoundEndpoint, Report, Wanted};
+pub(crate) use self::discovery::{FoundEndpoint, Report, Wanted, look_once};
 pub(crate) use self::endpoint_change::{AdminState, EndpointChange};
 pub(crate) use self::filter::Filter;
 pub(crate) use self::health::{Seen, Watch, Watched};

@@ -16,6 +16,7 @@ use super::changeable::Changeable;
 use super::control_checks;
 use super::dashboard;
 use super::error::ServerError;
+use super::here_sources;
 use super::inherited::Given;
 use super::lack_of_ports::lack_of_ports;
 use super::log;
@@ -52,7 +53,9 @@ pub(crate) fn check(config: &Config) -> Result<Vec<ConfigWarning>, ServerError> 
         passed: None,
     };
     let plan = || Plan::new(config, &Given::look());
-    look(config, &looks, &mut pause, plan).map(|(_, warnings)| warnings)
+    let (_, mut warnings) = look(config, &looks, &mut pause, plan)?;
+    warnings.extend(here_sources::warnings(config)?);
+    Ok(warnings)
 }
 
 /// The plan for this machine, and the warnings. Ports in use are left to `bind`, which waits. Waits

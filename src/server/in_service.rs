@@ -2,6 +2,7 @@
 //! each lane. Until the switch nothing changes, and a switch cannot fail.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::sync::{Arc, Weak};
 
 use super::activation::PassedSockets;
@@ -168,8 +169,17 @@ impl InService {
         let (limit, own, access) = (&self.limit, &self.ids, &self.access);
         self.since = sys::now();
         let (number, known) = (self.applied, &mut self.known);
-        self.generation =
-            Generation::new(number, &changeable, limit, own, access, known, self.since);
+        let before = mem::take(&mut self.generation);
+        self.generation = Generation::new(
+            number,
+            &changeable,
+            limit,
+            own,
+            access,
+            known,
+            &before,
+            self.since,
+        );
         self.applied += 1;
         self.forget_pauses(&changeable);
         for kept in &mut steps.kept {

@@ -23,6 +23,7 @@ mod error;
 mod generation;
 mod health;
 mod here;
+mod here_sources;
 mod in_service;
 mod inherited;
 mod journal;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::proxy::ping_through;
 use crate::removed::{Operated, is_reset};
-use crate::support::{Directory, accept, connect, echo, listener, on_both, spawn};
+use crate::support::{Directory, accept, connect, corelane, echo, listener, on_both, spawn};
 
 /// What the server answers to every question.
 enum Zone {
@@ -329,4 +329,38 @@ fn a_reload_within_limited_ports_refuses_what_it_cannot_know() {
         assert!(said.contains("its ports are not known before"), "{said}");
         assert_eq!(endpoints(&of), [address.to_string()]);
     });
+}
+
+#[test]
+fn a_check_on_this_machine_asks_once_and_warns() {
+    let dns = Dns::start(Zone::Unknown);
+    let (_one, address) = listener();
+    let check = |zone| {
+        dns.set(zone);
+        let folder = Directory::new();
+        let file = folder.0.join("c.toml");
+        fs::write(&file, dns.tables("") + &proxy("\"srv:_db._tcp.test\"", "")).unwrap();
+        let output = corelane()
+            .args(["check", "--here", "--config"])
+            .arg(&file)
+            .output();
+        let output = output.unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (code, said) = check(Zone::Unknown);
+    assert!(
+        said.contains("\"srv:_db._tcp.test\": no endpoint at the moment"),
+        "{said}"
+    );
+    assert_eq!(code, Some(0), "a name may come");
+    let (code, said) = check(Zone::Fails);
+    assert!(
+        said.contains("no answer at the moment") && said.contains("SERVFAIL"),
+        "{said}"
+    );
+    assert_eq!(code, Some(0));
+    let (code, said) = check(Zone::Services(vec![address.port()]));
+    assert!(!said.contains("at the moment"), "{said}");
+    assert_eq!(code, Some(0));
 }

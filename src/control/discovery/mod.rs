@@ -14,6 +14,7 @@ mod dns;
 mod etcd;
 mod file;
 mod following;
+mod once;
 mod report;
 
 use std::fs::File;
@@ -23,6 +24,7 @@ use std::path::Path;
 use self::back_off::{BackOff, random};
 pub(super) use self::following::Following;
 pub(crate) use self::following::Wanted;
+pub(crate) use self::once::look_once;
 pub(crate) use self::report::{FoundEndpoint, Report};
 
 /// The greatest weight of an endpoint.

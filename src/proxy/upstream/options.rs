@@ -6,7 +6,7 @@ use super::balance::Balance;
 use crate::net::SocketOptions;
 
 /// The configuration of an upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamOptions {
     /// The name in the configuration.
     pub name: String,

@@ -112,6 +112,11 @@ impl Upstream {
         })
     }
 
+    /// Whether an upstream with these options would be the same: no new one is needed.
+    pub(crate) fn has_options(&self, options: &UpstreamOptions) -> bool {
+        self.options == *options
+    }
+
     /// Forgets the administrative states of endpoints that no upstream of the `present` generation
     /// has: sessions of earlier generations may keep such an endpoint alive, and a later
     /// configuration may add the endpoint again.
