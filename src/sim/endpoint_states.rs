@@ -1,14 +1,13 @@
-//! An operator takes endpoints out of service at random moments, and back: no session begins and
-//! ends on an endpoint that was out all the time.
+//! An operator and health checks take endpoints out of service at random moments, and back: no
+//! session begins and ends on an endpoint that was out all the time.
 
 use std::net::SocketAddr;
 
-use super::outage::Outage;
+use super::outage::{Cause, Outage};
 use super::records::Record;
 use super::run::STATE;
 use super::violation::Violation;
 use super::world::World;
-use crate::proxy::AdminState;
 use crate::sys::sim::{Fault, MICRO, Mark, with};
 
 impl World {
@@ -21,18 +20,25 @@ impl World {
         };
         let endpoints = self.plan.version(server, self.number_of(server)).endpoints;
         let endpoint = endpoints[change.endpoint];
-        self.generations[server].set_state(endpoint, change.state);
-        let now = with(|kernel| kernel.now);
-        let is_same = |outage: &&mut Outage| outage.endpoint == endpoint && outage.until.is_none();
+        self.generations[server].change_endpoint(endpoint, change.to);
+        let (now, cause) = (with(|kernel| kernel.now), change.to.cause());
+        let is_same = |outage: &&mut Outage| {
+            (outage.endpoint, outage.cause, outage.until) == (endpoint, cause, None)
+        };
         let lasting = self.outages.iter_mut().find(is_same);
-        match (change.state, lasting) {
-            (AdminState::Ready, Some(outage)) => outage.until = Some(now),
-            (AdminState::Ready, None) | (_, Some(_)) => {}
-            (_, None) => {
-                with(|kernel| kernel.marks.strike(Fault::EndpointsOut));
+        match (change.to.lets_in(), lasting) {
+            (true, Some(outage)) => outage.until = Some(now),
+            (true, None) | (false, Some(_)) => {}
+            (false, None) => {
+                let fault = match cause {
+                    Cause::Operator => Fault::EndpointsOut,
+                    Cause::Health => Fault::VerdictsFlap,
+                };
+                with(|kernel| kernel.marks.strike(fault));
                 self.outages.push(Outage {
                     server,
                     endpoint,
+                    cause,
                     from: now,
                     until: None,
                 });

@@ -10,18 +10,22 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::outage::To;
 use super::plan::Plan;
 use super::version::Version;
 use super::violation::Violation;
 use crate::buf::Pool;
 use crate::config::Config;
-use crate::proxy::{AdminState, Handoff, Service, SessionLimit, SharedListener};
+use crate::proxy::{Handoff, Service, SessionLimit, SharedListener};
 use crate::runtime::{Handle, LaneOptions, TICK, Time};
 use crate::server::{
     Bound, Changeable, Command, InService, LanePlan, LaneSenders, Reply, Serving, open,
 };
 use crate::stats::{EndpointStats, LaneStats, ListenerStats, PerLane};
 use crate::sys::sim::{Mark, Random, with};
+
+/// Within most worlds.
+const SLOW_START: Duration = Duration::from_secs(1);
 
 /// The lanes of a configuration.
 pub(super) struct Generation {
@@ -145,12 +149,26 @@ impl Generation {
         Ok(())
     }
 
-    /// Sets the state of an endpoint, as the main thread does.
-    pub(super) fn set_state(&self, endpoint: SocketAddr, state: AdminState) {
+    /// Changes an endpoint: its state as the main thread does, its verdict as the control thread.
+    pub(super) fn change_endpoint(&self, endpoint: SocketAddr, to: To) {
         let now = crate::sys::now();
         for listener in self.service.generation().listeners().iter() {
-            if let Service::Proxy(upstream) = &listener.service {
-                upstream.set_endpoint(endpoint, Some(state), None, now);
+            let Service::Proxy(upstream) = &listener.service else {
+                continue;
+            };
+            match to {
+                To::State(state) => {
+                    upstream.set_endpoint(endpoint, Some(state), None, now);
+                }
+                To::Usable(is_usable) => {
+                    let mut states = upstream.endpoint_states(now);
+                    if let Some(index) = states.position(|of| of.address == endpoint) {
+                        upstream.set_usable(index, is_usable);
+                        if is_usable {
+                            upstream.start_slowly(index, now, SLOW_START);
+                        }
+                    }
+                }
             }
         }
     }

@@ -190,6 +190,7 @@ impl Plan {
             Fault::PeerVanishes,
             Fault::WatchRefused,
             Fault::EndpointsOut,
+            Fault::VerdictsFlap,
         ];
         causes.iter().any(|&fault| self.faults.has(fault)) || self.may_starve()
     }

@@ -63,6 +63,8 @@ pub(crate) enum Bug {
     ContextKept,
     /// A session does not look again at the state of the endpoint of its turn.
     StateIgnored,
+    /// A choice does not look at the verdict of the health checks.
+    VerdictIgnored,
 }
 
 #[cfg(not(feature = "sim"))]
@@ -113,6 +115,7 @@ impl Bug {
         Self::PointNotSwitched,
         Self::ContextKept,
         Self::StateIgnored,
+        Self::VerdictIgnored,
     ];
 
     /// Switches a defect on for this thread, or all off.

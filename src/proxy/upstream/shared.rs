@@ -14,7 +14,7 @@ use super::log;
 use super::options::{EndpointOptions, UpstreamOptions};
 use super::turns::Turns;
 use crate::net::{SocketOptions, Unconnected};
-use crate::runtime::{LogInterval, Time};
+use crate::runtime::{Bug, LogInterval, Time, seeded};
 use crate::stats::{EndpointStats, PerLane};
 
 /// An endpoint at a moment.
@@ -180,7 +180,8 @@ impl Upstream {
     /// Whether new sessions may choose the endpoint at all. Every choice asks here, and the step of
     /// the opening once more.
     pub(in crate::proxy) fn is_usable(&self, endpoint: usize) -> bool {
-        self.endpoints[endpoint].is_usable() && self.is_ready(endpoint)
+        let is_usable = self.endpoints[endpoint].is_usable();
+        (is_usable || seeded(Bug::VerdictIgnored)) && self.is_ready(endpoint)
     }
 
     /// The endpoint's part of new sessions: 0 to 65,536, and 0 if no session may choose the

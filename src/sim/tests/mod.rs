@@ -80,6 +80,7 @@ fn may_show(bug: Bug, seed: u64) -> bool {
         | Bug::PointNotSwitched
         | Bug::ContextKept => Fault::Reloaded,
         Bug::StateIgnored => Fault::EndpointsOut,
+        Bug::VerdictIgnored => Fault::VerdictsFlap,
         _ => return true,
     };
     let faults = Plan::new(seed, &Cut::NOTHING).faults;
@@ -137,4 +138,5 @@ bites! {
     finds_a_point_that_is_not_switched: PointNotSwitched,
     finds_a_context_that_is_kept: ContextKept,
     finds_a_state_that_is_ignored: StateIgnored,
+    finds_a_verdict_that_is_ignored: VerdictIgnored,
 }

@@ -75,6 +75,7 @@ numbered! {
         Killed,
         Reloaded,
         EndpointsOut,
+        VerdictsFlap,
     }
 }
 
