@@ -90,6 +90,57 @@ fn a_switch_leaves_no_cut_line_in_a_stuck_target() {
     });
 }
 
+/// SIGUSR1 while the target has a part of a line: the new file begins with the whole line.
+#[test]
+fn a_file_opened_anew_begins_with_a_whole_line() {
+    on_both(|poller| {
+        let directory = Directory::new();
+        let path = directory.0.join("access");
+        let mut reader = named_pipe(&path);
+        let config = runtime(poller, 1) + &table(&to_file(&path)) + &echo();
+        let mut server = Server::start(&config);
+        sessions(server.address("echo"), 1000);
+        fs::rename(&path, directory.0.join("old")).unwrap();
+        server.signal("USR1");
+        server.await_line("the access log is open anew");
+        // Nothing comes to the pipe any more.
+        let mut text = Vec::new();
+        _ = reader.read_to_end(&mut text);
+        let whole = text.iter().filter(|byte| **byte == b'\n').count();
+        assert!((100..1000).contains(&whole), "{whole}");
+        let lines = await_lines(&path, 1000 - whole);
+        let ids = lines.iter().map(|line| line["session"].as_u64().unwrap());
+        let expected = whole as u64 + 1..=1000;
+        assert!(ids.eq(expected), "{whole}");
+        server.stop();
+    });
+}
+
+/// A switch off waits for the lines of a stuck target, and a later switch for the switch off.
+#[test]
+fn switches_of_a_stuck_target_keep_their_order() {
+    on_both(|poller| {
+        let directory = Directory::new();
+        let [pipe, file] = ["pipe", "file"].map(|name| directory.0.join(name));
+        let _reader = named_pipe(&pipe);
+        let config = |lines: &str| runtime(poller, 1) + &table(lines) + &echo();
+        let mut server = Server::start(&config(&to_file(&pipe)));
+        sessions(server.address("echo"), 1000);
+        for lines in ["target = \"off\"", &to_file(&file)] {
+            server.reload(&config(lines));
+        }
+        server.await_line("the access log is off");
+        server.await_line(&format!("log is on target=\"{}\"", file.display()));
+        sessions(server.address("echo"), 10);
+        until("the last line", || {
+            let text = text_of(&file);
+            text.contains("\"session\":1010,") && text.ends_with('\n')
+        });
+        objects(&text_of(&file));
+        server.stop();
+    });
+}
+
 #[test]
 fn a_stuck_reader_does_not_hold_up_a_stop() {
     on_both(|poller| {

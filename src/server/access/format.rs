@@ -10,12 +10,21 @@ use super::line::{Line, Value};
 use crate::config::{AccessField, AccessFormat, TemplatePart};
 use crate::runtime::PeerAddress;
 
+/// A field with the text in front of its value.
+#[derive(Debug)]
+struct Key {
+    field: AccessField,
+    /// In front of a number.
+    bare: String,
+    /// In front of a text of JSON, with the quote.
+    quoted: String,
+}
+
 /// Writes lines in a form. Keeps the text of the present second.
 #[derive(Debug)]
 pub(super) struct Formatter {
     format: AccessFormat,
-    /// The fields with the text in front of each value.
-    keys: Vec<(String, AccessField)>,
+    keys: Vec<Key>,
     clock: Second,
     /// A value before its characters are escaped.
     text: Vec<u8>,
@@ -23,12 +32,15 @@ pub(super) struct Formatter {
 
 impl Formatter {
     pub(super) fn new(format: AccessFormat) -> Self {
-        let key = |name: &str| match format {
-            AccessFormat::Json => format!("\"{name}\":"),
-            AccessFormat::Logfmt | AccessFormat::Template(_) => format!("{name}="),
+        let key = |(name, field): &(&str, AccessField)| Key {
+            field: *field,
+            bare: match format {
+                AccessFormat::Json => format!(",\"{name}\":"),
+                AccessFormat::Logfmt | AccessFormat::Template(_) => format!("{name}="),
+            },
+            quoted: format!(",\"{name}\":\""),
         };
-        let fields = AccessField::all().iter();
-        let keys = fields.map(|(name, field)| (key(name), *field)).collect();
+        let keys = AccessField::all().iter().map(key).collect();
         Self {
             format,
             keys,
@@ -57,10 +69,7 @@ impl Formatter {
                     match part {
                         TemplatePart::Text(text) => out.extend_from_slice(text.as_bytes()),
                         TemplatePart::Field(field) => match line.value(*field) {
-                            Some(value) => {
-                                let value = shown(value, clock, text);
-                                escape(value, Escape::Plain, out);
-                            }
+                            Some(value) => escaped(value, Escape::Plain, clock, text, out),
                             None => out.push(b'-'),
                         },
                     }
@@ -83,49 +92,62 @@ impl Formatter {
     }
 }
 
-fn json(
-    line: &Line<'_>,
-    keys: &[(String, AccessField)],
+fn json(line: &Line<'_>, keys: &[Key], clock: &mut Second, text: &mut Vec<u8>, out: &mut Vec<u8>) {
+    let begin = out.len();
+    for key in keys {
+        let Some(value) = line.value(key.field) else {
+            continue;
+        };
+        if let Value::Number(number) = value {
+            out.extend_from_slice(key.bare.as_bytes());
+            digits(number, out);
+            continue;
+        }
+        out.extend_from_slice(key.quoted.as_bytes());
+        escaped(value, Escape::Quoted, clock, text, out);
+        out.push(b'"');
+    }
+    // In the place of the first comma: every line has a time.
+    out[begin] = b'{';
+    out.push(b'}');
+}
+
+/// Adds a value with escapes. The common kinds need none, and no second buffer.
+fn escaped(
+    value: Value<'_>,
+    how: Escape,
     clock: &mut Second,
     text: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) {
-    let mut before = b'{';
-    for (key, field) in keys {
-        let Some(value) = line.value(*field) else {
-            continue;
-        };
-        out.push(before);
-        before = b',';
-        out.extend_from_slice(key.as_bytes());
-        if let Value::Number(number) = value {
-            digits(number, out);
-            continue;
+    match value {
+        Value::Word(word) => out.extend_from_slice(word.as_bytes()),
+        Value::Number(number) => digits(number, out),
+        Value::Time(time_us) => clock.write(time_us, out),
+        Value::Peer(PeerAddress::Inet(at)) | Value::Address(at) => address(at, out),
+        Value::Text(_) | Value::Peer(_) | Value::Error(_) => {
+            escape(shown(value, clock, text), how, out);
         }
-        out.push(b'"');
-        escape(shown(value, clock, text), Escape::Quoted, out);
-        out.push(b'"');
     }
-    out.push(b'}');
 }
 
 fn logfmt(
     line: &Line<'_>,
-    keys: &[(String, AccessField)],
+    keys: &[Key],
     clock: &mut Second,
     text: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) {
     let mut is_first = true;
-    for (key, field) in keys {
-        let Some(value) = line.value(*field) else {
+    for key in keys {
+        let Some(value) = line.value(key.field) else {
             continue;
         };
         if !is_first {
             out.push(b' ');
         }
         is_first = false;
-        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(key.bare.as_bytes());
         if let Value::Number(number) = value {
             digits(number, out);
             continue;
@@ -151,7 +173,7 @@ fn is_bare(value: &str) -> bool {
 fn shown<'t>(value: Value<'t>, clock: &mut Second, buffer: &'t mut Vec<u8>) -> &'t str {
     buffer.clear();
     match value {
-        Value::Text(text) => return text,
+        Value::Text(text) | Value::Word(text) => return text,
         Value::Time(time_us) => clock.write(time_us, buffer),
         Value::Number(number) => digits(number, buffer),
         Value::Peer(PeerAddress::Inet(at)) => address(at, buffer),

@@ -39,7 +39,10 @@ pub(super) enum Value<'l> {
     /// Microseconds since 1970.
     Time(u64),
     Number(u64),
+    /// Of a configuration.
     Text(&'l str),
+    /// A word of corelane's own: letters and underscores.
+    Word(&'static str),
     Peer(PeerAddress),
     Address(SocketAddr),
     Error(ErrorCode),
@@ -136,7 +139,7 @@ impl<'l> Line<'l> {
     pub(super) fn value(&self, field: AccessField) -> Option<Value<'l>> {
         Some(match field {
             AccessField::Time => Value::Time(self.time_us),
-            AccessField::Event => Value::Text(match self.event {
+            AccessField::Event => Value::Word(match self.event {
                 Event::Start { .. } => "start",
                 Event::Live(_) => "live",
                 Event::End { .. } => "end",
@@ -145,7 +148,7 @@ impl<'l> Line<'l> {
             AccessField::Lane => Value::Number(self.lane as u64),
             AccessField::Generation => Value::Number(self.generation.into()),
             AccessField::Listener => Value::Text(self.listener),
-            AccessField::Service => Value::Text(self.service),
+            AccessField::Service => Value::Word(self.service),
             AccessField::Client => Value::Peer(self.client),
             AccessField::Upstream => Value::Text(self.upstream?),
             // An echo tries no endpoint.
@@ -171,7 +174,7 @@ impl Live {
             AccessField::ToClient => Value::Number(self.bytes[1]),
             AccessField::FromClientDelta => Value::Number(self.deltas[0]),
             AccessField::ToClientDelta => Value::Number(self.deltas[1]),
-            AccessField::Phase => Value::Text(self.phase),
+            AccessField::Phase => Value::Word(self.phase),
             _ => return None,
         })
     }
@@ -181,10 +184,10 @@ fn of_end(of: &Ending, waited_us: u32, field: AccessField) -> Option<Value<'stat
     let leg = |leg: usize, of_leg: fn(LegFacts) -> u64| of.legs[leg].map(of_leg);
     Some(match field {
         AccessField::Endpoint => Value::Address(of.endpoint?),
-        AccessField::Ended => Value::Text(of.reason.word()),
-        AccessField::By => Value::Text(of.reason.by()),
-        AccessField::How => Value::Text(of.reason.how()),
-        AccessField::Phase => Value::Text(match of.is_relayed {
+        AccessField::Ended => Value::Word(of.reason.word()),
+        AccessField::By => Value::Word(of.reason.by()),
+        AccessField::How => Value::Word(of.reason.how()),
+        AccessField::Phase => Value::Word(match of.is_relayed {
             true => "relay",
             false => "opening",
         }),
