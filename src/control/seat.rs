@@ -129,3 +129,72 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Seated<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::runtime::Builder;
+
+    use super::{Seat, Seated};
+
+    /// For a limit without an effect.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test)
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_of_an_answer_loses_its_seat() {
+        run(async {
+            let (mut client, stream) = duplex(16);
+            let seat = Arc::new(Seat::new());
+            let mut seated = Seated::new(stream, seat, Duration::from_millis(20));
+            let error = seated.write_all(&[1; 100]).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut);
+            // As much as had room.
+            drop(seated);
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).await.unwrap();
+            assert_eq!(got, [1; 16]);
+        });
+    }
+
+    #[test]
+    fn a_slow_client_keeps_its_seat() {
+        run(async {
+            let (mut client, stream) = duplex(16);
+            let mut seated = Seated::new(stream, Arc::new(Seat::new()), LONG);
+            let reading = tokio::spawn(async move {
+                let mut got = Vec::new();
+                while let Ok(byte) = client.read_u8().await {
+                    got.push(byte);
+                }
+                got
+            });
+            seated.write_all(&[2; 1000]).await.unwrap();
+            drop(seated);
+            assert_eq!(reading.await.unwrap(), [2; 1000]);
+        });
+    }
+
+    #[test]
+    fn a_seat_is_kept_while_an_answer_is_made_and_given_up_once() {
+        run(async {
+            let seat = Seat::new();
+            let before = seat.idle_since().unwrap();
+            seat.answer(async { assert_eq!(seat.idle_since(), None) })
+                .await;
+            assert!(seat.idle_since().unwrap() >= before);
+            seat.leave();
+            assert_eq!(seat.idle_since(), None, "told already");
+            // Ends, though the connection would not.
+            seat.serve(std::future::pending()).await;
+        });
+    }
+}
