@@ -14,7 +14,7 @@ use super::error::ServerError;
 use super::reload::Next;
 use super::signals::Request;
 use super::supervision::{Event, Server};
-use crate::config::{self, EndpointSource, nearest_in_words};
+use crate::config::{self, Config, EndpointSource, nearest_in_words};
 use crate::control::{Order, Reloaded, Report, Wanted};
 use crate::proxy::Upstream;
 use crate::sys::{self, Time};
@@ -31,14 +31,15 @@ impl Server {
     pub(super) fn follow(&mut self) {
         let sources = self.reloads.config().sources();
         self.discovering.known.keep(&sources);
-        self.order_to_follow();
+        self.order_to_follow(self.reloads.config());
     }
 
-    fn order_to_follow(&self) {
+    /// Follows all known sources, as a configuration asks them.
+    fn order_to_follow(&self, by: &Config) {
         let wanted = Wanted {
             sources: self.discovering.known.sources(),
-            resolver: self.reloads.config().resolver.clone(),
-            etcd: self.reloads.config().etcd.clone(),
+            resolver: by.resolver.clone(),
+            etcd: by.etcd.clone(),
         };
         if let Some(orders) = &self.orders {
             orders.send(Order::Follow(wanted));
@@ -147,7 +148,7 @@ impl Server {
                 return false;
             }
             self.discovering.awaits_until = Some(now + config.discovery.start_wait);
-            self.order_to_follow();
+            self.order_to_follow(&config);
             return true;
         };
         let waits = now < until && !self.discovering.known.has_all();

@@ -53,6 +53,8 @@ impl Server {
                     let known = &self.discovering.known;
                     let result = self.reloads.look(|config| give(known, config));
                     answer.send(result.map_err(|error| error.to_string()));
+                    // Without the sources that only the dry run has.
+                    self.follow();
                 }
                 None => return,
             }

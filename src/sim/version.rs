@@ -123,7 +123,15 @@ impl Plan {
             return self.write(server, number, timeouts, &Changes::default());
         }
         let timeouts = timeouts.filter(|_| !random.one_in(3));
-        let mut version = self.write(server, number, timeouts, &Changes::draw(&mut random));
+        let changes = match random.one_in(3) {
+            // As discovery does: other endpoints and nothing else.
+            true => Changes {
+                has_other_endpoints: Changes::draw(&mut random).has_other_endpoints,
+                ..Changes::default()
+            },
+            false => Changes::draw(&mut random),
+        };
+        let mut version = self.write(server, number, timeouts, &changes);
         if self.faults.has(Fault::LowLimit) {
             version.max_sessions = random.between(1, 8);
         }

@@ -282,9 +282,19 @@ fn a_reload_waits_for_the_first_answer_of_a_name_that_it_adds() {
         let dns = Dns::start(Zone::Services(vec![address.port()]));
         let tables = dns.tables("");
         let fixed = proxy(&format!("\"{address}\""), "");
-        let of = Operated::start(poller, &(tables.clone() + &fixed));
+        // The reload brings the DNS server, too.
+        let of = Operated::start(poller, &fixed);
         let services = proxy("\"srv:_db._tcp.test\"", "");
         of.write(&(tables.clone() + &services));
+        let told = of.told("reload --dry-run");
+        assert!(
+            told.contains("srv:_db._tcp.test") && !told.contains("removes"),
+            "{told}"
+        );
+        assert_eq!(
+            of.json("ctl upstreams")[0]["sources"],
+            serde_json::json!([])
+        );
         let told = of.told("reload");
         assert!(
             told.contains("upstream \"up\".endpoints: [] → [\"srv:_db._tcp.test\"]"),
