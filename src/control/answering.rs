@@ -360,9 +360,20 @@ impl Answering {
         &self,
         body: &[(String, String)],
     ) -> Result<ChangedEndpointView, Refusal> {
-        let EndpointAsk { change, over } = EndpointAsk::read(body)?;
+        let ask = EndpointAsk::read(body)?;
+        let EndpointAsk { change, over, .. } = ask;
         let ends = EndAsk::of_endpoint(&change.upstream, change.endpoint, over)?;
         let place = self.spreads.place(&ends)?;
+        if let Some(verdict) = ask.health
+            && !self
+                .health
+                .force(&change.upstream, change.endpoint, verdict)
+        {
+            return Err(Refusal::conflict(format!(
+                "{} of upstream {:?} has no health checks to overrule; set its state",
+                change.endpoint, change.upstream
+            )));
+        }
         let (asking, health) = (Arc::clone(&self.asking), Arc::clone(&self.health));
         // On, whether or not the client waits: sessions of an endpoint in maintenance have to end.
         let changed = tokio::spawn(async move {

@@ -1,10 +1,11 @@
-//! Requests to set the administrative state and the weight of an endpoint.
+//! Requests to set the administrative state, the weight and the verdict of an endpoint.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::filter::{duration, read, unknown_key};
 use super::refusal::Refusal;
+use super::verdict::Verdict;
 
 /// What an operator lets an endpoint do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +33,13 @@ pub(crate) struct EndpointChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EndpointAsk {
     pub(super) change: EndpointChange,
+    /// `None`: as before; `Some(None)`: as the health checks say.
+    pub(super) health: Option<Option<Verdict>>,
     /// The time for the ends of present sessions.
     pub(super) over: Duration,
 }
 
-const KEYS: [&str; 5] = ["upstream", "endpoint", "state", "weight", "over"];
+const KEYS: [&str; 6] = ["upstream", "endpoint", "state", "weight", "health", "over"];
 /// As in the configuration.
 const WEIGHT_MAX: u16 = 256;
 
@@ -44,23 +47,23 @@ impl EndpointAsk {
     /// The meaning of the pairs of a body.
     pub(super) fn read(pairs: &[(String, String)]) -> Result<Self, Refusal> {
         let (mut upstream, mut endpoint) = (None, None);
-        let (mut state, mut weight, mut over) = (None, None, None);
+        let (mut state, mut weight, mut health, mut over) = (None, None, None, None);
         for (key, value) in pairs {
             match key.as_str() {
                 "upstream" => upstream = Some(value.clone()),
                 "endpoint" => endpoint = Some(read(key, value, "IP:PORT")?),
                 "state" => state = Some(AdminState::read(value)?),
                 "weight" => weight = Some(weight_of(value)?),
+                "health" => health = Some(forced(value)?),
                 "over" => over = Some(duration(key, value)?),
                 _ => return Err(unknown_key(key, &KEYS)),
             }
         }
-        let (Some(upstream), Some(endpoint), true) =
-            (upstream, endpoint, state.is_some() || weight.is_some())
-        else {
+        let has_change = state.is_some() || weight.is_some() || health.is_some();
+        let (Some(upstream), Some(endpoint), true) = (upstream, endpoint, has_change) else {
             return Err(Refusal::malformed(
                 "write {\"upstream\": \"NAME\", \"endpoint\": \"IP:PORT\", \"state\": \"drain\"}, \
-                 or \"weight\": 10",
+                 or \"weight\": 10, or \"health\": \"up\"",
             ));
         };
         if over.is_some() && state != Some(AdminState::Maintenance) {
@@ -76,7 +79,11 @@ impl EndpointAsk {
             weight,
         };
         let over = over.unwrap_or_default();
-        Ok(Self { change, over })
+        Ok(Self {
+            change,
+            health,
+            over,
+        })
     }
 }
 
@@ -90,6 +97,17 @@ impl AdminState {
                 "state = {value:?}: write \"ready\", \"drain\" or \"maintenance\""
             ))),
         }
+    }
+}
+
+fn forced(value: &str) -> Result<Option<Verdict>, Refusal> {
+    match value {
+        "auto" => Ok(None),
+        "up" => Ok(Some(Verdict::Up)),
+        "down" => Ok(Some(Verdict::Down)),
+        _ => Err(Refusal::malformed(format!(
+            "health = {value:?}: write \"up\", \"down\" or \"auto\", which leaves it to the checks"
+        ))),
     }
 }
 

@@ -57,6 +57,9 @@ pub(super) enum Command {
         /// endpoint drains
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=256))]
         weight: Option<u16>,
+        /// Overrule the health checks, until "auto" leaves the endpoint to these again
+        #[arg(long, value_name = "VERDICT", value_parser = ["up", "down", "auto"])]
+        health: Option<String>,
         /// Spread the ends of maintenance over this time ("10m"), at random moments
         #[arg(long, value_name = "TIME", requires = "state")]
         over: Option<String>,

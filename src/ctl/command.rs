@@ -29,12 +29,11 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
             endpoint,
             state,
             weight,
+            health,
             over,
         } => {
-            let mut change = Map::new();
-            add(&mut change, "state", state.as_ref());
-            add(&mut change, "weight", weight.as_ref());
-            add(&mut change, "over", over.as_ref());
+            let words = [("state", state), ("health", health), ("over", over)];
+            let change = endpoint_change(&words, *weight);
             (set(client, upstream, endpoint, change)?, show::endpoint)
         }
         Command::Refresh { upstream } => (refresh(client, upstream)?, show::refreshed),
@@ -85,6 +84,19 @@ pub(super) fn run(client: &Client, command: &Command, as_json: bool) -> Result<S
         true => format!("{answer:#}\n"),
         false => show(&answer),
     })
+}
+
+/// The keys of a change that are given.
+fn endpoint_change(
+    words: &[(&'static str, &Option<String>)],
+    weight: Option<u16>,
+) -> Map<String, Value> {
+    let mut change = Map::new();
+    for (key, value) in words {
+        add(&mut change, key, value.as_ref());
+    }
+    add(&mut change, "weight", weight.as_ref());
+    change
 }
 
 /// Changes an endpoint. Without a change, finds the endpoint.

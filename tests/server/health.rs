@@ -168,6 +168,51 @@ fn without_an_endpoint_that_is_up_sessions_end_at_once() {
 }
 
 #[test]
+fn an_operator_overrules_the_checks() {
+    let servers = [Redis::start(1), Redis::start(2)];
+    let text = proxy(&servers.each_ref().map(|of| of.address));
+    let of = Operated::start(
+        pollers()[0],
+        &format!("{text}health.check = 'redis'\n{FAST}"),
+    );
+    let at = of.server.address("proxy");
+    await_health(&of, 0, "up");
+    await_health(&of, 1, "up");
+    let set = |index: usize, verdict: &str| {
+        let address = servers[index].address;
+        of.json(&format!("ctl endpoint up {address} --health {verdict}"))
+    };
+    let down = set(0, "down");
+    assert_eq!(
+        (&down["health"], &down["admin_state"]),
+        (&"down".into(), &"ready".into())
+    );
+    assert_eq!(down["health_reason"], "an operator has set down");
+    assert_eq!(numbers(at, 6), [Some(2)]);
+    servers[1].serves.store(false, SeqCst);
+    await_health(&of, 1, "down");
+    assert_eq!(set(1, "up")["health"], "up");
+    servers[1].await_checks(4);
+    assert_eq!(numbers(at, 6), [Some(2)]);
+    assert_eq!(set(0, "auto")["health"], "up");
+    assert_eq!(set(1, "auto")["health"], "down");
+    assert_eq!(numbers(at, 6), [Some(1)]);
+    // Without checks there is nothing to overrule.
+    of.write(&text);
+    assert_eq!(of.json("reload")["changed"], true);
+    await_health(&of, 0, "unknown");
+    let refused = of.run(&format!(
+        "ctl endpoint up {} --health up",
+        servers[0].address
+    ));
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        error.contains("no health checks to overrule; set its state"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_reload_keeps_verdicts() {
     let poller = pollers()[0];
     let server = Redis::start(1);

@@ -22,6 +22,8 @@ pub(super) struct Entry {
     pub(super) watch: Arc<Watch>,
     pub(super) judge: Judge,
     pub(super) ejector: Ejector,
+    /// By an operator, in place of the checks and of the sessions.
+    forced: Option<Verdict>,
     /// Of the last bad check or of the ejection, until the endpoint is usable.
     pub(super) reason: Option<String>,
     /// The time of the last change.
@@ -45,6 +47,7 @@ impl Entry {
             watch,
             judge: Judge::new(),
             ejector: Ejector::default(),
+            forced: None,
             reason: None,
             since: now,
             verdict: Verdict::Unknown,
@@ -56,13 +59,29 @@ impl Entry {
         }
     }
 
-    /// The verdict of the checks, and of the sessions behind that.
+    /// The verdict of an operator, of the checks, or of the sessions, in this order.
     pub(super) fn verdict(&self) -> Verdict {
+        if let Some(forced) = self.forced {
+            return forced;
+        }
         match self.judge.verdict() {
             Verdict::Down => Verdict::Down,
             _ if self.ejector.is_out() => Verdict::Ejected,
             verdict => verdict,
         }
+    }
+
+    /// An operator overrules the checks, or obeys these again.
+    pub(super) fn force(&mut self, verdict: Option<Verdict>) {
+        self.forced = verdict;
+    }
+
+    /// Why the endpoint has its verdict, if there is something to say.
+    pub(super) fn reason(&self) -> Option<String> {
+        let forced = self
+            .forced
+            .map(|of| format!("an operator has set {}", of.word()));
+        forced.or_else(|| self.reason.clone())
     }
 
     /// A check is good: a fault that has changed nothing is over.
@@ -124,9 +143,12 @@ impl Entry {
         let lasted = now.since(self.since);
         (self.verdict, self.since) = (verdict, now);
         let checks = change.map(|change| change.checks);
-        log::turned(&self.watch, verdict, self.reason.as_deref(), checks, lasted);
+        let reason = self.reason();
+        log::turned(&self.watch, verdict, reason.as_deref(), checks, lasted);
         if verdict.is_usable() {
-            self.reason = None;
+            if self.forced.is_none() {
+                self.reason = None;
+            }
             self.stop_ending();
             let slow_start = self.watch.health.rules.slow_start;
             if let Some(over) = slow_start.filter(|_| !before.is_usable()) {

@@ -148,6 +148,31 @@ impl Keeper {
         }
     }
 
+    /// Overrules the checks with this verdict, or obeys the checks again. Returns whether the
+    /// endpoint is watched.
+    pub(in crate::control) fn force(
+        &self,
+        upstream: &str,
+        address: SocketAddr,
+        verdict: Option<Verdict>,
+    ) -> bool {
+        let now = sys::now();
+        self.with(|groups| {
+            let Some(group) = groups.get_mut(upstream) else {
+                return false;
+            };
+            let Some(of) = group.entries.get_mut(&address) else {
+                return false;
+            };
+            of.force(verdict);
+            if of.turn(None, now) {
+                of.ending = self.end_sessions_of(&of.watch);
+            }
+            group.weigh();
+            true
+        })
+    }
+
     /// The verdict for an answer of the API.
     pub(in crate::control) fn view(&self, upstream: &str, address: SocketAddr) -> HealthView {
         self.with(|groups| {
@@ -158,7 +183,7 @@ impl Keeper {
             let lasts = of.lasts(sys::now()).as_millis();
             HealthView {
                 health: of.verdict().word(),
-                health_reason: of.reason.clone(),
+                health_reason: of.reason(),
                 health_for_ms: Some(u64::try_from(lasts).unwrap_or(u64::MAX)),
             }
         })
@@ -221,13 +246,16 @@ impl Keeper {
             let wait = of.judge.wait(&rules, fraction);
             if change.is_some() {
                 if of.turn(change, now) {
-                    let (upstream, on_down) = (&of.watch.upstream, of.watch.health.rules.on_down);
-                    of.ending = (self.end_sessions)(upstream, of.watch.address, on_down);
+                    of.ending = self.end_sessions_of(&of.watch);
                 }
                 group.weigh();
             }
             Some(wait)
         })
+    }
+
+    fn end_sessions_of(&self, watch: &Watch) -> Option<AbortHandle> {
+        (self.end_sessions)(&watch.upstream, watch.address, watch.health.rules.on_down)
     }
 
     fn fraction(&self) -> f64 {
