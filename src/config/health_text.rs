@@ -9,7 +9,7 @@ use regex_lite::Regex;
 use super::errors::Reported;
 use super::value::Value;
 
-/// Longer requests and answers belong to `check = "exec"`, or to the service itself.
+/// A check asks for a sign of life, and compares the begin of an answer.
 const BYTES_MAX: usize = 4096;
 
 /// The bytes that a check sends.
