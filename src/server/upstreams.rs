@@ -59,7 +59,7 @@ pub(super) fn set_state(
         state = changed.admin_word(),
         weight = changed.weight,
         sessions,
-        "the administrative state of an endpoint is set"
+        "an operator has changed an endpoint"
     );
     Ok(endpoint(changed))
 }

@@ -70,7 +70,11 @@ impl Judge {
                 return None;
             }
         };
-        self.against += 1;
+        // An unknown endpoint comes up by its first good check, however many were bad before.
+        self.against = match self.verdict {
+            Verdict::Unknown if is_good => 1,
+            _ => self.against + 1,
+        };
         if self.against < needed {
             return None;
         }
@@ -152,6 +156,9 @@ mod tests {
         assert_eq!(judge.note(false, &RULES), None);
         assert_eq!(judge.note(false, &RULES), None);
         assert_eq!(judge.note(false, &RULES), Some(Change { checks: 3 }));
+        let mut judge = Judge::new();
+        assert_eq!(judge.note(false, &RULES), None);
+        assert_eq!(judge.note(true, &RULES), Some(Change { checks: 1 }));
     }
 
     #[test]

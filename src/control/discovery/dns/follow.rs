@@ -1,6 +1,7 @@
 //! Follows a name: asks, reports, and asks again when the answer is over, when told to, or after
 //! an error with growing pauses.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -95,11 +96,12 @@ async fn look_up(
             (target, known, found)
         });
     }
-    let (mut found, mut failure) = (BTreeMap::new(), None);
+    let (mut found, mut failure, mut is_answered) = (BTreeMap::new(), None, false);
     while let Some(one) = asking.join_next().await {
         let (target, known, answer) = one.map_err(|panicked| panicked.to_string())?;
         let addresses = match answer {
             Ok(of_target) => {
+                is_answered = true;
                 ttl = ttl.min(of_target.ttl);
                 of_target.all
             }
@@ -115,7 +117,7 @@ async fn look_up(
     *kept = found;
     match failure {
         // As good as no answer.
-        Some(why) if endpoints.is_empty() => Err(why),
+        Some(why) if endpoints.is_empty() || !is_answered => Err(why),
         _ => Ok(Found {
             all: endpoints,
             ttl,
@@ -123,7 +125,9 @@ async fn look_up(
     }
 }
 
-/// The endpoints of services: priorities become levels 1, 2, 3, …, weights keep the ratio.
+/// The endpoints of services: priorities become levels 1, 2, 3, …, weights keep the ratio. Of an
+/// address with several services, the first level counts, and there the largest weight: the order
+/// of the records is the server's mood.
 fn endpoints(all: &[Service], found: &BTreeMap<String, Vec<IpAddr>>) -> Vec<FoundEndpoint> {
     let mut priorities: Vec<u16> = all.iter().map(|one| one.priority).collect();
     priorities.sort_unstable();
@@ -142,8 +146,9 @@ fn endpoints(all: &[Service], found: &BTreeMap<String, Vec<IpAddr>>) -> Vec<Foun
             })
         })
         .collect();
-    endpoints.sort_by_key(|one| (one.level, one.address));
+    endpoints.sort_by_key(|one| (one.address, one.level, Reverse(one.weight)));
     endpoints.dedup_by_key(|one| one.address);
+    endpoints.sort_by_key(|one| (one.level, one.address));
     endpoints
 }
 
@@ -162,7 +167,32 @@ fn weight(of: u16, most: u16) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::weight;
+    use std::collections::BTreeMap;
+    use std::net::IpAddr;
+
+    use super::{Service, endpoints, weight};
+
+    #[test]
+    fn services_with_one_address_are_one_endpoint_whatever_the_order() {
+        let service = |(priority, weight, target): (u16, u16, &str)| Service {
+            priority,
+            weight,
+            port: 80,
+            target: target.to_owned(),
+        };
+        let all = [(1, 10, "a"), (1, 30, "b"), (1, 20, "c"), (2, 40, "b")].map(service);
+        let ip = |number: u8| vec![IpAddr::from([10, 0, 0, number])];
+        let found = [("a", 1), ("b", 1), ("c", 2)];
+        let found = found.map(|(target, number)| (target.to_owned(), ip(number)));
+        let found = BTreeMap::from(found);
+        for turn in 0..all.len() {
+            let mut records = all.clone();
+            records.rotate_left(turn);
+            let endpoints = endpoints(&records, &found);
+            let seen: Vec<_> = endpoints.iter().map(|of| (of.level, of.weight)).collect();
+            assert_eq!(seen, [(Some(0), Some(30)), (Some(0), Some(20))], "{turn}");
+        }
+    }
 
     #[test]
     fn weights_of_srv_keep_their_ratio_and_are_never_zero() {

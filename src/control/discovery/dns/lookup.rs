@@ -90,14 +90,15 @@ impl Resolver {
             all: Vec::new(),
             ttl: self.options.max_ttl,
         };
-        let (mut failure, mut is_answered) = (None, false);
+        let (mut failure, mut has_address) = (None, false);
         for (answer, is_ipv6) in [(v4, false), (v6, true)] {
             match answer {
                 Ok(None) => {}
                 Ok(Some(answer)) => {
-                    is_answered = true;
+                    let before = found.all.len();
                     found.ttl = found.ttl.min(self.ttl(&answer));
                     found.all.extend(answer.records.iter().filter_map(address));
+                    has_address |= found.all.len() > before;
                 }
                 Err(why) => {
                     let kept = kept.iter().filter(|ip| ip.is_ipv6() == is_ipv6);
@@ -107,9 +108,10 @@ impl Resolver {
                 }
             }
         }
-        // A failing family does not hide the addresses of the second family.
+        // A failing family does not hide the addresses of the second family. A second family without
+        // an address does not hide the failure: many names have addresses of one family only.
         match failure {
-            Some(why) if found.all.is_empty() || !is_answered => Err(why),
+            Some(why) if !has_address => Err(why),
             _ => {
                 found.all.sort_unstable();
                 found.all.dedup();

@@ -329,6 +329,25 @@ fn a_family_that_fails_keeps_its_addresses_if_the_other_answers() {
     });
 }
 
+/// As a resolver in an outage that still knows that the name has no IPv6 address.
+#[test]
+fn a_family_without_addresses_does_not_hide_a_failure() {
+    run(async {
+        let outage: Reply = |packet| match packet.questions[0].qtype {
+            simple_dns::QTYPE::TYPE(simple_dns::TYPE::A) => fails(packet),
+            _ => {}
+        };
+        let server = Server::start(Some(outage), None).await;
+        let options = Options {
+            families: Families::Both,
+            ..options(&[&server])
+        };
+        let kept: IpAddr = "10.0.0.9".parse().unwrap();
+        let found = Resolver::new(options).addresses("db.test", &[kept]).await;
+        assert!(found.unwrap_err().contains("SERVFAIL"));
+    });
+}
+
 #[test]
 fn services_are_records_but_for_the_one_that_says_not_offered() {
     run(async {
