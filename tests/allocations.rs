@@ -154,6 +154,8 @@ impl Served {
                     endpoints: vec![EndpointOptions::plain(echo)],
                     balance: Balance::TwoChoices,
                     hash_prefix: 64,
+                    queue: 0,
+                    queue_timeout: Duration::from_secs(1),
                     tries: 1,
                     source: Vec::new(),
                     socket: SocketOptions::default(),

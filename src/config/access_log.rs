@@ -79,6 +79,8 @@ const ENDS: &[(&str, &str)] = &[
     ("connect_timeout", "connect_timeout"),
     ("connect_unreachable", "connect_unreachable"),
     ("no_endpoint", "no_endpoint"),
+    ("queue_full", "queue_full"),
+    ("queue_timeout", "queue_timeout"),
     ("local_resources", "local_resources"),
     ("shutdown", "shutdown"),
     ("operator", "operator"),

@@ -40,6 +40,8 @@ pub(crate) struct Endpoint {
     pub weight: u16,
     /// 0 to 15. A level is used while no endpoint of the levels before is usable.
     pub level: u8,
+    /// The most sessions at a time. `None`: as the upstream says.
+    pub max_sessions: Option<u32>,
 }
 
 /// The form of an address.
@@ -51,6 +53,8 @@ const LIST: &str = "[\"127.0.0.1:7007\", \"[::1]:7007\"]";
 pub(super) const ENDPOINTS_MAX: usize = 65_535;
 /// As in HAProxy. Of two endpoints the smallest share is then 1 in 257.
 pub(super) const WEIGHT_MAX: u16 = 256;
+/// All ports of several hundred source addresses.
+const MAX_SESSIONS_MAX: u32 = 10_000_000;
 /// More levels than a service has sites.
 pub(super) const LEVEL_MAX: u8 = 15;
 
@@ -61,6 +65,7 @@ impl Endpoint {
             address,
             weight: 1,
             level: 0,
+            max_sessions: None,
         }
     }
 
@@ -70,10 +75,13 @@ impl Endpoint {
             address: _,
             weight,
             level,
+            max_sessions,
         } = self;
+        let most = max_sessions.map_or_else(|| Effective::text("off"), Effective::number);
         Keys::default()
             .on_reload("weight", Effective::number(*weight))
             .on_reload("level", Effective::number(*level))
+            .on_reload_if(max_sessions.is_some(), "max_sessions", most)
     }
 
     /// As the file has the endpoint: an address alone, if there is nothing else to say.
@@ -172,12 +180,20 @@ fn table(element: &Value<'_>) -> Result<Written, Reported> {
         let weight = section.optional("weight", 1, value::integer(0..=WEIGHT_MAX, why));
         let why = "0 is used first";
         let level = section.optional("level", 0, value::integer(0..=LEVEL_MAX, why));
+        let most = section.optional("max_sessions", None, |of| max_sessions(of).map(Some));
         Ok(address?.with(Endpoint {
             address: NOWHERE,
             weight,
             level,
+            max_sessions: most,
         }))
     })
+}
+
+/// The most sessions of an endpoint.
+pub(super) fn max_sessions(value: &Value<'_>) -> Result<u32, Reported> {
+    let why = "0 is a weight of 0, and no machine has more connections to an address";
+    value::integer(1..=MAX_SESSIONS_MAX, why)(value)
 }
 
 fn place(value: &Value<'_>) -> Result<Place, Reported> {

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::address;
 use super::effective::{Effective, Keys};
@@ -33,6 +34,13 @@ pub(crate) struct Upstream {
     /// The bits of a client's IPv6 address that tell clients apart for a hash;
     /// `upstream[].hash_prefix`.
     pub hash_prefix: u8,
+    /// The most sessions of an endpoint without a number of its own; `None`: no limit;
+    /// `upstream[].endpoint_max_sessions`.
+    pub endpoint_max_sessions: Option<u32>,
+    /// How many sessions wait while the endpoints have their most, 0 to 16384; `upstream[].queue`.
+    pub queue: usize,
+    /// The longest wait of such a session; `upstream[].queue_timeout`.
+    pub queue_timeout: Duration,
     /// The source addresses of connections: none twice, each of the family of an endpoint, no
     /// IPv4-mapped IPv6 address. The system chooses the source for a family without an entry;
     /// `upstream[].source`.
@@ -72,6 +80,8 @@ const BALANCES: &[(&str, Balance)] = &[
 
 /// With a second for each a client would have left long since.
 const TRIES_MAX: usize = 100;
+/// The places of a queue in the proxy.
+const QUEUE_MAX: usize = 16_384;
 
 impl Upstream {
     /// The addresses of the endpoints, in the order of the file.
@@ -128,6 +138,9 @@ impl Upstream {
             endpoints: _,
             balance,
             hash_prefix,
+            endpoint_max_sessions,
+            queue,
+            queue_timeout,
             source,
             tries,
             on_removed,
@@ -143,6 +156,12 @@ impl Upstream {
                 Effective::text(value::word_of(BALANCES, balance)),
             )
             .on_reload("hash_prefix", Effective::number(*hash_prefix))
+            .on_reload(
+                "endpoint_max_sessions",
+                Effective::unless("off", *endpoint_max_sessions, Effective::number),
+            )
+            .on_reload("queue", Effective::number(*queue))
+            .on_reload("queue_timeout", Effective::duration(*queue_timeout))
             .on_reload("tries", Effective::number(*tries))
             .on_reload("source", Effective::texts(source));
         on_removed
@@ -166,6 +185,16 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
         let balance = section.optional("balance", Balance::TwoChoices, balance);
         let prefix = value::integer(1..=128, "an IPv6 address has 128 bits");
         let hash_prefix = section.optional("hash_prefix", 64, prefix);
+        let limit = value::unless("off", endpoint::max_sessions);
+        let endpoint_max_sessions = section.optional("endpoint_max_sessions", None, limit);
+        let queue = value::integer(
+            0..=QUEUE_MAX,
+            "a longer queue is a longer wait for everybody",
+        );
+        let queue = section.optional("queue", 1024, queue);
+        let (min, max) = (Duration::from_millis(10), Duration::from_hours(1));
+        let wait = value::duration(min..=max, "a client does not wait longer");
+        let queue_timeout = section.optional("queue_timeout", Duration::from_secs(5), wait);
         // Refused endpoints and names have no family to compare with.
         let known = endpoints.as_ref().ok().and_then(|written| {
             let addresses = written.iter().map(|one| Some(one.endpoint()?.address));
@@ -192,6 +221,9 @@ pub(super) fn read_all(root: &mut Section<'_>) -> (Vec<Result<Upstream, Reported
             written,
             balance,
             hash_prefix,
+            endpoint_max_sessions,
+            queue,
+            queue_timeout,
             source,
             tries,
             on_removed,

@@ -189,6 +189,8 @@ pub(crate) struct ListenerView {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct UpstreamView {
     pub(crate) name: String,
+    /// Sessions that wait for a place at an endpoint.
+    pub(crate) queued: usize,
     pub(crate) endpoints: Vec<EndpointView>,
     /// Where further endpoints come from, in the order of the configuration.
     pub(crate) sources: Vec<SourceView>,
@@ -232,6 +234,8 @@ pub(crate) struct EndpointView {
     pub(crate) admin_state: &'static str,
     pub(crate) weight: u16,
     pub(crate) level: u8,
+    /// The most sessions; `None` without a limit.
+    pub(crate) max_sessions: Option<usize>,
     /// Sessions of the endpoint; connecting sessions count.
     pub(crate) sessions: usize,
     /// The verdict of the health checks, which the control thread adds.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::limit::Permit;
 use super::listener_context::ListenerContext;
+use crate::runtime::Release;
 
-/// The permit of a session that has begun. Drop returns the permit to the limit as soon as the
-/// session's descriptors are closed. The limit is found through the listener context, which every
-/// session needs anyway, so the permit costs an idle session no memory.
+/// The permit of a session that has begun. [`Admission::end`] returns the permit to the limit as
+/// soon as the session's descriptors are closed. The limit is found through the listener context,
+/// which every session needs anyway, so the permit costs an idle session no memory.
 #[derive(Debug)]
 pub(super) struct Admission {
     listener_context: Rc<ListenerContext>,
@@ -35,11 +36,12 @@ impl Admission {
     }
 }
 
-impl Drop for Admission {
-    fn drop(&mut self) {
+impl Admission {
+    /// The session ends. `place` returns with the permit. Called once, by the drop of the record.
+    pub(super) fn end(&self, place: Option<Arc<dyn Release>>) {
         let lane = &self.listener_context.lane;
         lane.stats().ended.add(1);
         let limit = Arc::clone(&self.listener_context.limit);
-        lane.release_after_close(limit);
+        lane.release_both_after_close(limit, place);
     }
 }

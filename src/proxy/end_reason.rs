@@ -41,6 +41,10 @@ pub(crate) enum EndReason {
     ConnectUnreachable,
     /// An operator or the health checks let new sessions choose no endpoint of the upstream.
     NoEndpoint,
+    /// All usable endpoints had their most sessions, and no place in the queue was free.
+    QueueFull,
+    /// All usable endpoints had their most sessions for too long.
+    QueueTimeout,
     /// No descriptor, port or memory to connect with: no fault of an endpoint.
     LocalResources,
     /// The server stopped and would not wait any longer.
@@ -57,7 +61,7 @@ pub(crate) enum EndReason {
 
 impl EndReason {
     /// All reasons, in the order of the type.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::ClientFin,
         Self::UpstreamFin,
         Self::ClientRst,
@@ -71,6 +75,8 @@ impl EndReason {
         Self::ConnectTimeout,
         Self::ConnectUnreachable,
         Self::NoEndpoint,
+        Self::QueueFull,
+        Self::QueueTimeout,
         Self::LocalResources,
         Self::Shutdown,
         Self::Operator,
@@ -116,6 +122,8 @@ impl EndReason {
             Self::ConnectTimeout => "connect_timeout",
             Self::ConnectUnreachable => "connect_unreachable",
             Self::NoEndpoint => "no_endpoint",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
             Self::LocalResources => "local_resources",
             Self::Shutdown => "shutdown",
             Self::Operator => "operator",
@@ -219,6 +227,8 @@ impl EndReason {
             Self::IdleTimeout
             | Self::HalfCloseTimeout
             | Self::Lifetime
+            | Self::QueueFull
+            | Self::QueueTimeout
             | Self::LocalResources
             | Self::Internal => "corelane",
             Self::NoEndpoint | Self::Shutdown | Self::Operator | Self::Removed => "operator",
@@ -234,8 +244,9 @@ impl EndReason {
             | Self::IdleTimeout
             | Self::HalfCloseTimeout
             | Self::Lifetime
+            | Self::QueueTimeout
             | Self::ConnectTimeout => "timeout",
-            Self::ConnectRefused | Self::NoEndpoint => "refused",
+            Self::ConnectRefused | Self::NoEndpoint | Self::QueueFull => "refused",
             Self::ConnectUnreachable => "unreachable",
             Self::LocalResources => "resources",
             Self::Internal => "defect",
@@ -286,7 +297,9 @@ mod tests {
             Some(EndReason::ConnectRefused) => EndReason::ConnectTimeout,
             Some(EndReason::ConnectTimeout) => EndReason::ConnectUnreachable,
             Some(EndReason::ConnectUnreachable) => EndReason::NoEndpoint,
-            Some(EndReason::NoEndpoint) => EndReason::LocalResources,
+            Some(EndReason::NoEndpoint) => EndReason::QueueFull,
+            Some(EndReason::QueueFull) => EndReason::QueueTimeout,
+            Some(EndReason::QueueTimeout) => EndReason::LocalResources,
             Some(EndReason::LocalResources) => EndReason::Shutdown,
             Some(EndReason::Shutdown) => EndReason::Operator,
             Some(EndReason::Operator) => EndReason::Removed,

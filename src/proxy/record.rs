@@ -54,9 +54,9 @@ pub(super) struct Record {
     id: SessionId,
     client: Client,
     start: Time,
-    /// Microseconds from the accept to the start: the wait for a permit and the way to another
-    /// lane.
-    waited_us: u32,
+    /// Microseconds from the accept to the start, for a permit and the way to a lane, plus the
+    /// wait in the queue of the upstream.
+    waited_us: Cell<u32>,
     /// Microseconds from the start to the answer of an endpoint; `UNCONNECTED` without an answer.
     connect_us: Cell<u32>,
     /// Microseconds from the start to the first byte of the endpoint for the client;
@@ -130,7 +130,7 @@ impl Record {
             id: admission.listener_context().ids.next(),
             client: client.into(),
             start,
-            waited_us: u32::try_from(waited).unwrap_or(u32::MAX),
+            waited_us: Cell::new(u32::try_from(waited).unwrap_or(u32::MAX)),
             admission,
             connect_us: Cell::new(UNCONNECTED),
             first_byte_us: UNCONNECTED,
@@ -155,11 +155,17 @@ impl Record {
                 session: self.id,
                 lane: context.lane_index,
                 client,
-                waited_us: self.waited_us,
+                waited_us: self.waited_us.get(),
                 at: self.start,
                 moment: Moment::Start,
             });
         }
+    }
+
+    /// The session has waited in the queue of the upstream, from the start until now.
+    pub(super) fn set_queued(&self) {
+        let waited = self.waited_us.get().saturating_add(self.age_us());
+        self.waited_us.set(waited);
     }
 
     /// The endpoint of the lease has just answered.
@@ -293,7 +299,7 @@ impl Record {
             {
                 upstream.note_early_reset(endpoint);
             }
-            self.lease.release(upstream);
+            self.lease.end(upstream);
         }
         // Dropped without a reason: by a panic, or by a lane that stops.
         let without = if context.lane.is_dropping_after_panic() {
@@ -309,7 +315,7 @@ impl Record {
             endpoint,
             endpoint_stats,
             tries: self.tries.get(),
-            waited_us: self.waited_us,
+            waited_us: self.waited_us.get(),
             connect_us: known(self.connect_us.get()),
             first_byte_us: known(self.first_byte_us),
             total: self.age(),
@@ -325,5 +331,8 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.finish(None, Legs::default);
+        let upstream = self.listener_context().service.upstream();
+        let place = upstream.and_then(|upstream| self.lease.place(upstream));
+        self.admission.end(place);
     }
 }

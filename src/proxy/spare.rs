@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::listener_context::ListenerContext;
 use super::service::Service;
-use super::upstream::{Claim, Seeker, Upstream};
+use super::upstream::{Choice, Claim, Seeker, Upstream};
 use crate::net::Unconnected;
 use crate::runtime::PeerAddress;
 
@@ -26,7 +26,7 @@ pub(super) struct Spares {
 /// The endpoint of a session, and a socket for this endpoint.
 #[derive(Debug)]
 pub(super) struct Reserved {
-    /// `None` if no endpoint is usable.
+    /// `None` if no endpoint is usable or has room.
     pub(super) endpoint: Option<Claim>,
     /// `None` if this machine had no descriptor left when the lane stopped accepting.
     pub(super) socket: Option<Unconnected>,
@@ -58,12 +58,21 @@ impl Spares {
     ) -> Option<Reserved> {
         self.keep_for(&context.service);
         let upstream = self.of.as_ref()?;
-        let endpoint = upstream.choose(&Seeker {
+        let seeker = Seeker {
             lane: &context.lane,
             client,
             tried: &[],
-        });
-        let address = endpoint.as_ref().map(|of| upstream.address(of.index()));
+            is_called: false,
+        };
+        let (endpoint, address) = match upstream.choose(&seeker) {
+            Choice::Claimed(claim) => {
+                let address = upstream.address(claim.index());
+                (Some(claim), Some(address))
+            }
+            // The session will wait, with a socket for any endpoint.
+            Choice::Full => (None, upstream.families().into_iter().flatten().next()),
+            Choice::Nothing => (None, None),
+        };
         let family = address.map(Upstream::family_of);
         Some(Reserved {
             endpoint,

@@ -117,7 +117,16 @@ impl Handle {
 
     /// Releases `what` after the sockets that the lane closes in this turn are closed.
     pub(crate) fn release_after_close(&self, what: Arc<dyn Release>) {
-        self.0.releases.push(what);
+        self.0.releases.push(what, None);
+    }
+
+    /// As [`Self::release_after_close`], for two units that belong to the same sockets.
+    pub(crate) fn release_both_after_close(
+        &self,
+        first: Arc<dyn Release>,
+        second: Option<Arc<dyn Release>>,
+    ) {
+        self.0.releases.push(first, second);
     }
 
     /// Tells a recording that a connection goes to another lane.

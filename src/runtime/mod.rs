@@ -4,6 +4,7 @@
 //! wake tasks. Tasks reach it through a [`Handle`], other threads through a [`Remote`]. Knows no
 //! TOML, no proxy and no operating system.
 
+mod fifo;
 mod handle;
 mod idle_trim;
 mod inbox;
@@ -36,6 +37,7 @@ mod timer;
 mod waitlist;
 mod watchdog;
 
+pub(crate) use self::fifo::{Fifo, Turn};
 pub use self::handle::Handle;
 pub use self::lane::{Lane, LaneOptions};
 pub use self::latch::{Either, Latch, both, either};

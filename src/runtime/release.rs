@@ -21,21 +21,29 @@ pub(crate) trait Release: fmt::Debug {
 
 /// Pending releases, in order.
 #[derive(Debug, Default)]
-pub(super) struct PendingReleases(RefCell<VecDeque<Arc<dyn Release>>>);
+pub(super) struct PendingReleases(RefCell<VecDeque<Pending>>);
+
+/// What a session holds along with its descriptors.
+#[derive(Debug)]
+struct Pending {
+    first: Arc<dyn Release>,
+    second: Option<Arc<dyn Release>>,
+}
 
 impl PendingReleases {
-    pub(super) fn push(&self, what: Arc<dyn Release>) {
-        self.0.borrow_mut().push_back(what);
+    pub(super) fn push(&self, first: Arc<dyn Release>, second: Option<Arc<dyn Release>>) {
+        self.0.borrow_mut().push_back(Pending { first, second });
     }
 
     /// Releases all but the last `kept`.
     pub(super) fn release(&self, kept: usize) {
-        while let Some(first) = self.pop(kept) {
-            first.release();
+        while let Some(pending) = self.pop(kept) {
+            pending.first.release();
+            pending.second.iter().for_each(|second| second.release());
         }
     }
 
-    fn pop(&self, kept: usize) -> Option<Arc<dyn Release>> {
+    fn pop(&self, kept: usize) -> Option<Pending> {
         let mut all = self.0.borrow_mut();
         if all.len() <= kept {
             return None;
@@ -44,7 +52,10 @@ impl PendingReleases {
     }
 
     pub(super) fn is_awaited_soon(&self) -> bool {
-        self.0.borrow().iter().any(|held| held.is_awaited_soon())
+        self.0.borrow().iter().any(|pending| {
+            let mut all = std::iter::once(&pending.first).chain(&pending.second);
+            all.any(|held| held.is_awaited_soon())
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {

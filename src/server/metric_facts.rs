@@ -40,6 +40,11 @@ pub(super) fn facts(process: &ProcessView, service: &InService, found: &Discover
             .map(|(key, of)| (key.clone(), Arc::clone(of)))
             .collect(),
         sources: found.views(now),
+        queued: service
+            .generation()
+            .upstreams()
+            .map(|of| (Arc::clone(of.name()), of.queued()))
+            .collect(),
         health: service.generation().upstreams().flat_map(health).collect(),
     }
 }

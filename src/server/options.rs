@@ -35,9 +35,12 @@ pub(crate) fn socket(written: &config::SocketOptions) -> SocketOptions {
 }
 
 pub(super) fn upstream(written: &config::Upstream) -> UpstreamOptions {
+    let endpoints = written.endpoints.iter().map(|of| endpoint(of, written));
     UpstreamOptions {
         name: written.name.clone(),
-        endpoints: written.endpoints.iter().map(endpoint).collect(),
+        endpoints: endpoints.collect(),
+        queue: written.queue,
+        queue_timeout: written.queue_timeout,
         balance: balance(written.balance),
         hash_prefix: written.hash_prefix,
         tries: written.tries,
@@ -58,10 +61,12 @@ fn balance(written: config::Balance) -> Balance {
     }
 }
 
-fn endpoint(written: &config::Endpoint) -> EndpointOptions {
+fn endpoint(written: &config::Endpoint, of: &config::Upstream) -> EndpointOptions {
+    let most = written.max_sessions.or(of.endpoint_max_sessions);
     EndpointOptions {
         address: written.address,
         weight: written.weight,
         level: written.level,
+        max_sessions: most.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
     }
 }

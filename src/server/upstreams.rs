@@ -21,6 +21,7 @@ pub(super) fn views(of: &Reloads, found: &Discovered) -> Vec<UpstreamView> {
     };
     let view = |upstream: &Upstream| UpstreamView {
         name: upstream.name().to_string(),
+        queued: upstream.queued(),
         endpoints: upstream.endpoint_states(now).map(endpoint).collect(),
         sources: sources(upstream.name()),
     };
@@ -70,6 +71,7 @@ fn endpoint(of: EndpointState) -> EndpointView {
         admin_state: of.admin_word(),
         weight: of.weight,
         level: of.level,
+        max_sessions: of.max_sessions,
         sessions: of.sessions,
         health: HealthView::default(),
         state: match of.failing {

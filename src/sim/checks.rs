@@ -197,6 +197,7 @@ pub(super) fn at_the_end(world: World) -> Result<(), Violation> {
     every_end(&world)?;
     let records = records::take();
     every_record(&world, &records)?;
+    world.check_queue(&records)?;
     let World { generations, .. } = world;
     drop(generations);
     let (descriptors, accepted) = with(|kernel| (kernel.descriptors(), kernel.accepted_open));
@@ -474,6 +475,8 @@ fn mark_of(ended: &str) -> Option<Mark> {
         "connect_unreachable" => Mark::EndedConnectUnreachable,
         "local_resources" => Mark::EndedLocalResources,
         "shutdown" => Mark::EndedShutdown,
+        "queue_full" => Mark::EndedQueueFull,
+        "queue_timeout" => Mark::EndedQueueTimeout,
         _ => return None,
     })
 }

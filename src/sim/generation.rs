@@ -16,7 +16,7 @@ use super::version::Version;
 use super::violation::Violation;
 use crate::buf::Pool;
 use crate::config::Config;
-use crate::proxy::{Handoff, Service, SessionLimit, SharedListener};
+use crate::proxy::{Handoff, Service, SessionLimit, SharedListener, Upstream};
 use crate::runtime::{Handle, LaneOptions, TICK, Time};
 use crate::server::{
     Bound, Changeable, Command, InService, LanePlan, LaneSenders, Reply, Serving, open,
@@ -239,6 +239,11 @@ impl Generation {
             Service::Echo => 0,
         };
         past.chain(present).map(leases).sum()
+    }
+
+    /// The upstream of the present configuration.
+    pub(super) fn upstream(&self) -> Option<Arc<Upstream>> {
+        self.service.generation().upstreams().next().cloned()
     }
 
     /// The counters of all listeners, and of all endpoints.

@@ -11,6 +11,7 @@ mod generation;
 mod outage;
 mod panics;
 mod party;
+mod places;
 mod plan;
 mod records;
 mod reload;

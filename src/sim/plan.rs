@@ -191,6 +191,7 @@ impl Plan {
             Fault::WatchRefused,
             Fault::EndpointsOut,
             Fault::VerdictsFlap,
+            Fault::FewPlaces,
         ];
         causes.iter().any(|&fault| self.faults.has(fault)) || self.may_starve()
     }

@@ -20,6 +20,8 @@ pub(super) struct Record {
     pub(super) to_client: u64,
     /// From begin to end, in microseconds, rounded down.
     pub(super) total_us: u64,
+    /// From begin to the answer of an endpoint, in microseconds.
+    pub(super) connect_us: Option<u64>,
     pub(super) ended: String,
     /// When the record was logged.
     pub(super) at: u64,
@@ -98,6 +100,7 @@ impl Visit for Reading {
             "to_client_bytes" => self.record.to_client = value,
             "total_us" => self.record.total_us = value,
             "tries" => self.record.tries = value,
+            "connect_us" => self.record.connect_us = Some(value),
             _ => {}
         }
     }

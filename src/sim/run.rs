@@ -218,6 +218,7 @@ impl World {
                 continue;
             }
             self.check_waiters()?;
+            self.check_called()?;
             if !self.advance() {
                 return Ok(());
             }
@@ -456,6 +457,7 @@ impl World {
             }
         }
         self.note_switches(server);
+        self.check_places(server)?;
         self.check_permits()
     }
 }

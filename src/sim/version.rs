@@ -11,7 +11,7 @@ const EXTRA: SocketAddr = address(7009);
 /// The first port of upstreams.
 const UPSTREAM: u16 = 9000;
 /// An endpoint without a listener.
-const DEAD: SocketAddr = address(32_769);
+pub(super) const DEAD: SocketAddr = address(32_769);
 /// Endpoints of each upstream.
 const ENDPOINTS: u16 = 2;
 
@@ -170,7 +170,7 @@ impl Plan {
         }
         let endpoints = endpoints(server, number, changes);
         Version {
-            text: listeners.concat() + &self.upstream_table(&endpoints, changes),
+            text: listeners.concat() + &self.upstream_table(server, &endpoints, changes),
             endpoints,
             max_sessions: self.max_sessions,
             has_echo: !changes.lacks_echo,
@@ -178,8 +178,48 @@ impl Plan {
         }
     }
 
-    fn upstream_table(&self, endpoints: &[SocketAddr], changes: &Changes) -> String {
-        let mut endpoints: Vec<String> = endpoints.iter().map(|e| format!("\"{e}\"")).collect();
+    /// The most sessions of each endpoint of a server, in all its configurations.
+    pub(super) fn places(&self, server: usize) -> Option<usize> {
+        let mut random = part(self.seed, 20_000 + server as u64);
+        let places = random.between(1, 4);
+        self.faults.has(Fault::FewPlaces).then_some(places)
+    }
+
+    /// How sessions are spread over the endpoints.
+    fn balance(&self, server: usize) -> String {
+        let mut random = part(self.seed, 21_000 + server as u64);
+        let balance = random.pick(&[
+            "two_choices",
+            "least_sessions",
+            "round_robin",
+            "random",
+            "first",
+            "hash",
+            "maglev",
+        ]);
+        let Some(places) = self.places(server) else {
+            return format!("balance = \"{balance}\"\n");
+        };
+        let (queue, wait) = (random.pick(&[0, 2, 8, 1024]), random.between(50, 3_000));
+        format!(
+            "balance = \"{balance}\"\nendpoint_max_sessions = {places}\nqueue = {queue}\n\
+             queue_timeout = \"{wait}ms\"\n"
+        )
+    }
+
+    /// With a weight and a level, in one world of two.
+    fn endpoint_element(&self, endpoint: SocketAddr) -> String {
+        let mut random = part(self.seed, 22_000 + u64::from(endpoint.port()));
+        let (weight, level) = (random.between(1, 4), random.below(2));
+        match self.seed % 2 {
+            0 => format!("\"{endpoint}\""),
+            _ => format!("{{ address = \"{endpoint}\", weight = {weight}, level = {level} }}"),
+        }
+    }
+
+    fn upstream_table(&self, server: usize, endpoints: &[SocketAddr], changes: &Changes) -> String {
+        let elements = endpoints.iter().map(|e| self.endpoint_element(*e));
+        let mut endpoints: Vec<String> = elements.collect();
         let few_ports = self.faults.has(Fault::FewPorts);
         endpoints.extend((few_ports && self.seed.is_multiple_of(2)).then(|| format!("\"{DEAD}\"")));
         let source = if few_ports && !self.seed.is_multiple_of(2) || changes.has_source {
@@ -194,8 +234,9 @@ impl Plan {
             ""
         };
         format!(
-            "[[upstream]]\nname = \"up\"\nendpoints = [{}]\n{source}{fast_open}{}",
+            "[[upstream]]\nname = \"up\"\nendpoints = [{}]\n{source}{fast_open}{}{}",
             endpoints.join(", "),
+            self.balance(server),
             changes.upstream_keys
         )
     }

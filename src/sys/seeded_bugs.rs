@@ -65,6 +65,16 @@ pub(crate) enum Bug {
     StateIgnored,
     /// A choice does not look at the verdict of the health checks.
     VerdictIgnored,
+    /// The limit of an endpoint is looked at after the count.
+    PlaceRaced,
+    /// A session's place at an endpoint is returned before the connection is closed.
+    PlaceEarly,
+    /// Room at an endpoint calls no session of the queue.
+    QueueForgotten,
+    /// The latest session of the queue is called first.
+    QueueReversed,
+    /// A new session takes a place before the sessions of the queue.
+    QueueJumped,
 }
 
 #[cfg(not(feature = "sim"))]
@@ -116,6 +126,11 @@ impl Bug {
         Self::ContextKept,
         Self::StateIgnored,
         Self::VerdictIgnored,
+        Self::PlaceRaced,
+        Self::PlaceEarly,
+        Self::QueueForgotten,
+        Self::QueueReversed,
+        Self::QueueJumped,
     ];
 
     /// Switches a defect on for this thread, or all off.

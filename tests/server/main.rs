@@ -30,6 +30,7 @@ mod logging;
 mod memory;
 mod metrics;
 mod parent;
+mod places;
 mod proxy;
 mod reload;
 mod removed;

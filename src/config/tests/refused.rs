@@ -326,7 +326,7 @@ const ENDPOINT_TABLES: &[(&str, &str)] = &[
     ),
     (
         "{ address = '10.0.0.1:1', wait = 2 }",
-        "[1].wait = 2: unknown key; known here: address, weight, level",
+        "[1].wait = 2: unknown key; known here: address, weight, level, max_sessions",
     ),
     (
         "{ address = '[::1]:1', weight = 2 }",

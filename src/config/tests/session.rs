@@ -229,6 +229,7 @@ fn an_endpoint_has_a_weight_and_a_level() {
         address: text.parse().unwrap(),
         weight,
         level,
+        max_sessions: None,
     };
     let expected = [
         endpoint("10.0.0.1:1", 1, 0),

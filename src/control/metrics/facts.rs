@@ -27,6 +27,8 @@ pub(crate) struct MetricFacts {
     pub(crate) endpoints: Vec<(EndpointName, Arc<PerLane<EndpointStats>>)>,
     /// Sources of endpoints of the present configuration.
     pub(crate) sources: Vec<SourceView>,
+    /// Upstreams of the present configuration, with the sessions that wait for a place.
+    pub(crate) queued: Vec<(Arc<str>, usize)>,
     /// Endpoints of the present configuration.
     pub(crate) health: Vec<EndpointHealth>,
 }

@@ -51,6 +51,7 @@ impl Families {
         self.process(page)?;
         self.listeners(page)?;
         self.listener_times(page)?;
+        self.upstreams(page)?;
         self.endpoints(page)?;
         self.endpoint_times(page)?;
         self.checks(page)?;

@@ -20,6 +20,15 @@ type WordLabels<'f> = (EndpointLabels<'f>, [(&'f str, &'f str); 1]);
 type Named = (EndpointName, Arc<PerLane<EndpointStats>>);
 
 impl Families {
+    pub(super) fn upstreams(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.gauge(
+            ("corelane_upstream_sessions_queued", None),
+            "Sessions that wait for a place at an endpoint",
+            &self.facts.queued,
+            |(upstream, queued)| [([("upstream", &**upstream)], *queued as u64)],
+        )
+    }
+
     pub(super) fn endpoints(&self, page: &mut Page<'_>) -> fmt::Result {
         type Number = fn(&EndpointStats) -> u64;
         let MetricFacts {

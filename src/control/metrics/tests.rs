@@ -61,6 +61,15 @@ fn panicking() -> Panicking {
     }
 }
 
+fn lane(index: usize) -> LaneFacts {
+    LaneFacts {
+        index,
+        stats: Arc::new(LaneStats::default()),
+        buffers_max: 10,
+        cpu_ns: 1_500_000_000,
+    }
+}
+
 /// Some values on every lane.
 fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
     let listener = |index: usize| {
@@ -101,12 +110,6 @@ fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
         admin_state: "ready",
         is_failing: false,
     };
-    let lane = |index| LaneFacts {
-        index,
-        stats: Arc::new(LaneStats::default()),
-        buffers_max: 10,
-        cpu_ns: 1_500_000_000,
-    };
     Families {
         facts: MetricFacts {
             started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
@@ -122,6 +125,7 @@ fn families(listeners: usize, endpoints: usize, lanes: usize) -> Families {
             },
             listeners: (0..listeners).map(listener).collect(),
             sources: vec![source()],
+            queued: vec![(ODD.into(), 4)],
             health: endpoints.iter().map(health).collect(),
             endpoints,
         },

@@ -4,7 +4,8 @@
 use super::connection::Connection;
 use crate::proxy::end_reason::{EndReason, Failure};
 use crate::proxy::listener_context::ListenerContext;
-use crate::proxy::upstream::Seeker;
+use crate::proxy::record::Record;
+use crate::proxy::upstream::{Choice, Claim, Seeker, Upstream};
 use crate::runtime::{Bug, seeded};
 
 /// Where the service has an upstream.
@@ -15,7 +16,6 @@ pub(super) fn is_on(listener_context: &ListenerContext) -> bool {
 /// Leases the endpoint that the accept loop has chosen together with the socket, since a socket
 /// fits endpoints of one family only. An operator may have taken the endpoint out of service since
 /// then: the session chooses again, and ends if no endpoint is ready.
-#[expect(clippy::unused_async, reason = "every step has this form")]
 pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
     let record = &connection.record;
     if let Some(upstream) = record.listener_context().service.upstream() {
@@ -28,12 +28,34 @@ pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
             lane,
             client: record.client(),
             tried: &[],
+            is_called: false,
         };
-        let Some(chosen) = reserved.or_else(|| upstream.choose(&seeker)) else {
-            upstream.report_none_ready(lane.now());
-            return Err(EndReason::NoEndpoint.into());
+        let chosen = match reserved {
+            Some(reserved) => reserved,
+            None => choose(record, upstream, &seeker).await?,
         };
-        record.lease.take(upstream, chosen);
+        record.lease.take(upstream, chosen, lane);
     }
     Ok(())
+}
+
+/// Chooses an endpoint. Waits for a place if the usable endpoints have no room.
+async fn choose(
+    record: &Record,
+    upstream: &Upstream,
+    seeker: &Seeker<'_>,
+) -> Result<Claim, EndReason> {
+    let now = || seeker.lane.now();
+    match upstream.choose(seeker) {
+        Choice::Claimed(claim) => Ok(claim),
+        Choice::Full => {
+            let claim = upstream.wait_for_place(seeker).await;
+            record.set_queued();
+            claim.inspect_err(|cause| upstream.report_no_place(*cause, now()))
+        }
+        Choice::Nothing => {
+            upstream.report_none_ready(now());
+            Err(EndReason::NoEndpoint)
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::net::{SocketOptions, listener_on};
 use crate::poller::BackEnd;
 use crate::proxy::admission::Admission;
 use crate::proxy::record::Record;
-use crate::proxy::upstream::Seeker;
+use crate::proxy::upstream::{Choice, Seeker};
 use crate::proxy::{
     AcceptPoint, AdminState, Admitted, Balance, EndpointOptions, KnownUpstreams, ListenerContext,
     Service, SessionLimit, SharedListener, Upstream, UpstreamOptions, accept,
@@ -51,6 +51,8 @@ impl Proxying {
                 .collect(),
             balance: Balance::RoundRobin,
             hash_prefix: 64,
+            queue: 0,
+            queue_timeout: Duration::from_secs(1),
             tries: 3,
             source: Vec::new(),
             socket: SocketOptions::default(),
@@ -224,9 +226,13 @@ fn a_panic_in_a_session_releases_its_lease() {
         lane: &context.lane,
         client: endpoint.into(),
         tried: &[],
+        is_called: false,
     };
-    let claim = proxying.upstream.choose(&seeker).unwrap();
-    record.lease.take(&proxying.upstream, claim);
+    let Choice::Claimed(claim) = proxying.upstream.choose(&seeker) else {
+        panic!("an endpoint is usable");
+    };
+    let lane = proxying.lane.handle();
+    record.lease.take(&proxying.upstream, claim, &lane);
     assert_eq!(proxying.live(), [1]);
     proxying.lane.handle().spawn(&"session", async move {
         let _held = record;

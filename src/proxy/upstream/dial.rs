@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
-use super::choose::Seeker;
+use super::choose::{Choice, Seeker};
 use super::lease::Lease;
 use super::log;
 use super::shared::Upstream;
@@ -115,12 +115,13 @@ impl Upstream {
                 lane,
                 client: dialling.address,
                 tried: &tried,
+                is_called: true,
             };
-            let Some(next) = self.choose(&seeker) else {
+            let Choice::Claimed(next) = self.choose(&seeker) else {
                 break;
             };
             index = next.index();
-            dialling.lease.take(self, next);
+            dialling.lease.take(self, next, lane);
         }
         Err(Failure {
             reason: cause,

@@ -3,15 +3,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use super::admin_state::{AdminState, SharedAdminState};
 use super::balance;
+use super::of_name::OfName;
+use super::options::EndpointOptions;
 use super::usable::SharedUsable;
 use crate::proxy::end_reason::EndReason;
-use crate::runtime::{LogInterval, Time};
+use crate::runtime::{Bug, LogInterval, Release, Time, seeded};
 use crate::stats::{EndpointStats, PerLane};
 
 /// One address of an upstream.
@@ -24,6 +26,8 @@ pub(super) struct Endpoint {
     pub(super) log: LogInterval,
     /// The counters of each lane.
     pub(super) stats: Arc<PerLane<EndpointStats>>,
+    /// With the queue for a place here.
+    of_name: Arc<OfName>,
     shared: Atomics,
 }
 
@@ -34,6 +38,8 @@ pub(super) struct Endpoint {
 struct Atomics {
     /// Sessions that hold a lease. Sessions that still connect count.
     live: AtomicUsize,
+    /// The most sessions; `UNLIMITED` without a limit.
+    most: AtomicUsize,
     /// Failures since the last answer.
     failures: AtomicU64,
     /// 0 while the endpoint answers. Else the time of the first failure since the last answer, in
@@ -56,6 +62,24 @@ struct Atomics {
     early_resets: AtomicU64,
 }
 
+/// More sessions than there can be.
+const UNLIMITED: usize = usize::MAX;
+
+fn most(options: &EndpointOptions) -> usize {
+    options.max_sessions.unwrap_or(UNLIMITED)
+}
+
+impl Release for Endpoint {
+    fn release(&self) {
+        self.remove_session();
+    }
+
+    /// Always: a session of any lane may take the place at once.
+    fn is_awaited_soon(&self) -> bool {
+        true
+    }
+}
+
 /// A time without an answer of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Outage {
@@ -67,18 +91,20 @@ pub(super) struct Outage {
 
 impl Endpoint {
     pub(super) fn new(
-        address: SocketAddr,
-        weight: u16,
+        options: &EndpointOptions,
+        of_name: &Arc<OfName>,
         stats: Arc<PerLane<EndpointStats>>,
     ) -> Self {
-        let shared = Atomics::default();
-        shared.weight.store(weight, Relaxed);
-        shared.configured_weight.store(weight, Relaxed);
+        let (shared, address) = (Atomics::default(), options.address);
+        shared.weight.store(options.weight, Relaxed);
+        shared.configured_weight.store(options.weight, Relaxed);
+        shared.most.store(most(options), Relaxed);
         Self {
             address,
             id: balance::key_of_address(address),
             log: LogInterval::default(),
             stats,
+            of_name: Arc::clone(of_name),
             shared,
         }
     }
@@ -105,7 +131,9 @@ impl Endpoint {
 
     /// A configuration with this weight begins. A weight by an operator stays until the weight in
     /// the configuration changes.
-    pub(super) fn configure(&self, weight: u16) {
+    pub(super) fn configure(&self, options: &EndpointOptions) {
+        let weight = options.weight;
+        self.shared.most.store(most(options), Relaxed);
         if self.shared.configured_weight.swap(weight, Relaxed) != weight {
             self.shared.weight.store(weight, Relaxed);
         }
@@ -193,22 +221,60 @@ impl Endpoint {
         (health != 0).then(|| now.since(Time::from_nanos(health >> 1)))
     }
 
-    /// Counts one session more, for a [`Claim`](super::Claim).
-    pub(super) fn add_session(&self) {
-        self.shared.live.fetch_add(1, Relaxed);
+    /// Counts one session more, for a [`Claim`](super::Claim), if the limit has room for one.
+    pub(super) fn add_session(&self) -> bool {
+        let (live, most) = (&self.shared.live, self.most());
+        if most == UNLIMITED {
+            live.fetch_add(1, Relaxed);
+            return true;
+        }
+        if seeded(Bug::PlaceRaced) {
+            return live.fetch_add(1, Relaxed) <= most;
+        }
+        let room = |live: usize| (live < most).then_some(live + 1);
+        live.fetch_update(Relaxed, Relaxed, room).is_ok()
     }
 
-    /// As [`Self::add_session`], if there are still so many sessions; returns whether there were.
+    /// As [`Self::add_session`], if there are still so many sessions.
     pub(super) fn add_session_to(&self, load: usize) -> bool {
         let live = &self.shared.live;
-        live.compare_exchange(load, load + 1, Relaxed, Relaxed)
-            .is_ok()
+        load < self.most()
+            && live
+                .compare_exchange(load, load + 1, Relaxed, Relaxed)
+                .is_ok()
+    }
+
+    fn most(&self) -> usize {
+        self.shared.most.load(Relaxed)
+    }
+
+    /// The most sessions; `None` without a limit.
+    pub(super) fn limit(&self) -> Option<usize> {
+        Some(self.most()).filter(|most| *most != UNLIMITED)
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.most() != UNLIMITED
+    }
+
+    /// Sessions that may still come.
+    pub(super) fn room(&self) -> usize {
+        self.most().saturating_sub(self.live_sessions())
+    }
+
+    /// Whether new sessions may choose the endpoint, by the operator and by the checks.
+    pub(super) fn is_open(&self) -> bool {
+        self.admin_state() == AdminState::Ready && self.is_usable() && self.weight() > 0
     }
 
     /// Counts one session less: of a dropped claim, or of a released lease.
     pub(super) fn remove_session(&self) {
-        let before = self.shared.live.fetch_sub(1, Relaxed);
+        let before = self.shared.live.fetch_sub(1, AcqRel);
         debug_assert!(before > 0, "a lease released twice");
+        if self.is_limited() {
+            let room = || if self.is_open() { self.room() } else { 0 };
+            self.of_name.queue.call_for_new_room(room);
+        }
     }
 
     /// The next turn of its source addresses.
@@ -255,14 +321,15 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{Endpoint, Outage};
+    use super::{Endpoint, EndpointOptions, Outage};
     use crate::runtime::Time;
     use crate::stats::PerLane;
 
     #[test]
     fn an_outage_lasts_from_the_first_failure_to_the_next_answer() {
         let stats = Arc::new(PerLane::new(1));
-        let endpoint = Endpoint::new("127.0.0.1:1".parse().unwrap(), 1, stats);
+        let options = EndpointOptions::plain("127.0.0.1:1".parse().unwrap());
+        let endpoint = Endpoint::new(&options, &Arc::default(), stats);
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
         assert_eq!(endpoint.set_answered(at(1)), None);
         endpoint.set_failed(at(2), false);

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use super::endpoint::Endpoint;
+use super::of_name::OfName;
 use super::options::EndpointOptions;
-use super::turns::Turns;
 use crate::proxy::known_stats::KnownStats;
 use crate::runtime::Time;
 use crate::stats::{EndpointStats, PerLane};
@@ -18,7 +18,7 @@ use crate::stats::{EndpointStats, PerLane};
 /// endpoints that stay.
 #[derive(Debug)]
 pub struct KnownUpstreams {
-    turns: HashMap<String, Weak<Turns>>,
+    names: HashMap<String, Weak<OfName>>,
     endpoints: HashMap<String, HashMap<SocketAddr, Weak<Endpoint>>>,
     /// By upstream and address.
     stats: KnownStats<(Arc<str>, SocketAddr), EndpointStats>,
@@ -29,7 +29,7 @@ impl KnownUpstreams {
     #[must_use]
     pub fn new(lanes: usize) -> Self {
         Self {
-            turns: HashMap::new(),
+            names: HashMap::new(),
             endpoints: HashMap::new(),
             stats: KnownStats::new(lanes),
         }
@@ -47,35 +47,36 @@ impl KnownUpstreams {
     /// Looks at all of them: once a reload, not once an upstream.
     pub(crate) fn forget_unused(&mut self, now: Time) {
         self.stats.forget_old(now);
-        self.turns.retain(|_, turns| turns.strong_count() > 0);
+        self.names.retain(|_, of_name| of_name.strong_count() > 0);
         self.endpoints.retain(|_, of_name| {
             of_name.retain(|_, endpoint| endpoint.strong_count() > 0);
             !of_name.is_empty()
         });
     }
 
-    /// The turns and the endpoints of an upstream of a generation that begins now. New if no
+    /// The shared state and the endpoints of an upstream of a generation that begins now. New if no
     /// serving generation has this upstream.
     pub(super) fn find(
         &mut self,
         name: &Arc<str>,
         options: &[EndpointOptions],
-    ) -> (Arc<Turns>, Vec<Arc<Endpoint>>) {
+    ) -> (Arc<OfName>, Vec<Arc<Endpoint>>) {
         let Self {
-            turns,
+            names,
             endpoints,
             stats,
         } = self;
-        let turns = find_or_insert(turns, name.to_string(), Turns::default);
+        let of_name = find_or_insert(names, name.to_string(), OfName::default);
         let endpoints = endpoints.entry(name.to_string()).or_default();
         let endpoint = |of: &EndpointOptions| {
             let at = of.address;
-            let new = || Endpoint::new(at, of.weight, stats.find((Arc::clone(name), at)));
+            let new = || Endpoint::new(of, &of_name, stats.find((Arc::clone(name), at)));
             let endpoint = find_or_insert(endpoints, at, new);
-            endpoint.configure(of.weight);
+            endpoint.configure(of);
             endpoint
         };
-        (turns, options.iter().map(endpoint).collect())
+        let endpoints = options.iter().map(endpoint).collect();
+        (of_name, endpoints)
     }
 
     /// Forgets the administrative states of all endpoints that are not `present`.
@@ -138,9 +139,9 @@ mod tests {
         let mut known = KnownUpstreams::new(1);
         let (turns, endpoints) = known.find(&"a".into(), &[at(1)]);
         endpoints[0].add_session();
-        turns.advance(7);
+        turns.turns.advance(7);
         drop((turns, endpoints));
         let (turns, endpoints) = known.find(&"a".into(), &[at(1)]);
-        assert_eq!((turns.now(), endpoints[0].live_sessions()), (0, 0));
+        assert_eq!((turns.turns.now(), endpoints[0].live_sessions()), (0, 0));
     }
 }

@@ -46,6 +46,13 @@ pub(super) fn none_ready(upstream: &str, interval: &LogInterval, now: Time) {
     }
 }
 
+/// A session has found the queue full, or has waited too long for a place at an endpoint.
+pub(super) fn no_place(upstream: &str, interval: &LogInterval, cause: EndReason, now: Time) {
+    if let Some(times) = interval.note(now) {
+        tracing::warn!(upstream, %cause, times, "no place at an endpoint");
+    }
+}
+
 /// The endpoint answers again. Writes a line only if the log has one about the failure.
 pub(super) fn answers_again(upstream: &str, endpoint: &Endpoint, outage: Outage) {
     if !outage.was_logged {

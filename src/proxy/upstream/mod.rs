@@ -16,14 +16,16 @@ mod known;
 mod lease;
 mod level;
 mod log;
+mod of_name;
 mod options;
+mod queue;
 mod shared;
 mod turns;
 mod usable;
 
 pub(crate) use self::admin_state::AdminState;
 pub use self::balance::Balance;
-pub(super) use self::choose::Seeker;
+pub(super) use self::choose::{Choice, Seeker};
 pub(super) use self::claim::Claim;
 pub(super) use self::dial::{Dialling, FirstBytes};
 pub use self::known::KnownUpstreams;

@@ -1,6 +1,7 @@
 //! The configuration of an upstream and of its endpoints. Values only.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::balance::Balance;
 use crate::net::SocketOptions;
@@ -16,6 +17,10 @@ pub struct UpstreamOptions {
     pub balance: Balance,
     /// The bits of a client's IPv6 address for `balance` by address, at most 128.
     pub hash_prefix: u8,
+    /// The most sessions that wait while all usable endpoints have their most sessions.
+    pub queue: usize,
+    /// The longest wait of such a session.
+    pub queue_timeout: Duration,
     /// The most endpoints to try for a session.
     pub tries: usize,
     /// Addresses to connect from, in turn; if empty, the system chooses.
@@ -33,6 +38,8 @@ pub struct EndpointOptions {
     pub weight: u16,
     /// A level is used while no endpoint of the levels before is usable.
     pub level: u8,
+    /// The most sessions; `None`: no limit.
+    pub max_sessions: Option<usize>,
 }
 
 impl EndpointOptions {
@@ -43,6 +50,7 @@ impl EndpointOptions {
             address,
             weight: 1,
             level: 0,
+            max_sessions: None,
         }
     }
 }

@@ -11,9 +11,10 @@ use super::endpoint::Endpoint;
 use super::known::KnownUpstreams;
 use super::level::LevelOf;
 use super::log;
+use super::of_name::OfName;
 use super::options::{EndpointOptions, UpstreamOptions};
-use super::turns::Turns;
 use crate::net::{SocketOptions, Unconnected};
+use crate::proxy::end_reason::EndReason;
 use crate::runtime::{Bug, LogInterval, Time, seeded};
 use crate::stats::{EndpointStats, PerLane};
 
@@ -25,6 +26,8 @@ pub(crate) struct EndpointState {
     /// 0 to 256; at 0 no session chooses the endpoint.
     pub(crate) weight: u16,
     pub(crate) level: u8,
+    /// `None` without a limit.
+    pub(crate) max_sessions: Option<usize>,
     /// Sessions that still connect count.
     pub(crate) sessions: usize,
     /// Failures since the last answer.
@@ -40,6 +43,7 @@ impl EndpointState {
         Self {
             weight: endpoint.weight(),
             level: options.level,
+            max_sessions: endpoint.limit(),
             address: endpoint.address,
             admin: endpoint.admin_state(),
             sessions: endpoint.live_sessions(),
@@ -73,11 +77,15 @@ pub struct Upstream {
     /// An endpoint of IPv4 and an endpoint of IPv6, for the family of a socket.
     families: [Option<SocketAddr>; 2],
     pub(super) levels: Box<[LevelOf]>,
-    pub(super) turns: Arc<Turns>,
+    pub(super) of_name: Arc<OfName>,
+    /// An endpoint has a limit on sessions.
+    pub(super) is_limited: bool,
     /// Limits log lines about connects that fail for lack of resources of this machine.
     pub(super) local_failures: LogInterval,
     /// Limits log lines about sessions that find no ready endpoint.
     none_ready: LogInterval,
+    /// Limits log lines about sessions that find the queue full, or wait too long.
+    no_place: LogInterval,
 }
 
 impl Upstream {
@@ -97,19 +105,25 @@ impl Upstream {
         let of_family = |is_ipv6| addresses.clone().find(|at| at.is_ipv6() == is_ipv6);
         let families = [of_family(false), of_family(true)];
         let name = options.name.as_str().into();
-        let (turns, endpoints) = known.find(&name, endpoints);
+        let is_limited = endpoints.iter().any(|of| of.max_sessions.is_some());
+        let (of_name, endpoints) = known.find(&name, endpoints);
         let has_table = options.balance == Balance::Maglev;
         let levels = LevelOf::all(&options.endpoints, &endpoints, has_table);
-        Arc::new(Self {
+        let upstream = Arc::new(Self {
             name,
             families,
             endpoints,
             levels,
-            turns,
+            of_name,
+            is_limited,
             local_failures: LogInterval::default(),
             none_ready: LogInterval::default(),
+            no_place: LogInterval::default(),
             options,
-        })
+        });
+        // There may be more room than in the configuration before.
+        upstream.report_room();
+        upstream
     }
 
     /// Whether an upstream with these options would be the same: no new one is needed.
@@ -155,6 +169,7 @@ impl Upstream {
         if let Some(state) = state {
             endpoint.set_admin_state(state);
         }
+        self.report_room();
         Some(self.endpoint_state(index, now))
     }
 
@@ -197,6 +212,7 @@ impl Upstream {
     /// all others.
     pub(crate) fn set_usable(&self, endpoint: usize, is_usable: bool) {
         self.endpoints[endpoint].set_usable(is_usable);
+        self.report_room();
     }
 
     /// Lets the endpoint's share of new sessions grow from now on, over this time.
@@ -250,6 +266,11 @@ impl Upstream {
     /// Counts and logs a session that finds no ready endpoint.
     pub(in crate::proxy) fn report_none_ready(&self, now: Time) {
         log::none_ready(&self.name, &self.none_ready, now);
+    }
+
+    /// Counts and logs a session that got no place at an endpoint.
+    pub(in crate::proxy) fn report_no_place(&self, cause: EndReason, now: Time) {
+        log::no_place(&self.name, &self.no_place, cause, now);
     }
 
     /// For each family, an endpoint if there is any.

@@ -81,6 +81,11 @@ fn may_show(bug: Bug, seed: u64) -> bool {
         | Bug::ContextKept => Fault::Reloaded,
         Bug::StateIgnored => Fault::EndpointsOut,
         Bug::VerdictIgnored => Fault::VerdictsFlap,
+        Bug::PlaceRaced
+        | Bug::PlaceEarly
+        | Bug::QueueForgotten
+        | Bug::QueueReversed
+        | Bug::QueueJumped => Fault::FewPlaces,
         _ => return true,
     };
     let faults = Plan::new(seed, &Cut::NOTHING).faults;
@@ -139,4 +144,9 @@ bites! {
     finds_a_context_that_is_kept: ContextKept,
     finds_a_state_that_is_ignored: StateIgnored,
     finds_a_verdict_that_is_ignored: VerdictIgnored,
+    finds_a_raced_place: PlaceRaced,
+    finds_a_place_that_is_returned_early: PlaceEarly,
+    finds_a_queue_that_is_forgotten: QueueForgotten,
+    finds_a_queue_that_is_reversed: QueueReversed,
+    finds_a_queue_that_is_jumped: QueueJumped,
 }

@@ -76,6 +76,7 @@ numbered! {
         Reloaded,
         EndpointsOut,
         VerdictsFlap,
+        FewPlaces,
     }
 }
 
@@ -139,6 +140,8 @@ numbered! {
         EndedLocalResources,
         EndedShutdown,
         EndedNoEndpoint,
+        EndedQueueFull,
+        EndedQueueTimeout,
         // Of the server.
         LimitReached,
         DrainedInTime,

@@ -229,6 +229,18 @@ impl Kernel {
     }
 
     /// How many descriptors corelane has open.
+    /// corelane's connections to an address, begun ones included.
+    pub(crate) fn connections_to(&self, address: SocketAddr) -> usize {
+        let is_one = |sock: &&Sock| {
+            !sock.is_free
+                && !sock.is_orphan
+                && !sock.was_accepted
+                && sock.owner == Some(Owner::Corelane)
+                && sock.remote == Some(address)
+        };
+        self.socks.iter().filter(is_one).count()
+    }
+
     pub(crate) fn descriptors(&self) -> usize {
         self.open
     }
