@@ -108,8 +108,9 @@ impl Resolver {
                 }
             }
         }
-        // A failing family does not hide the addresses of the second family. A second family without
-        // an address does not hide the failure: many names have addresses of one family only.
+        // A failing family does not hide the addresses of the second family. A second family
+        // without an address does not hide the failure: many names have addresses of one family
+        // only.
         match failure {
             Some(why) if !has_address => Err(why),
             _ => {
