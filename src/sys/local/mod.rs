@@ -8,6 +8,7 @@ mod absent;
 #[cfg(all(unix, not(loom)))]
 mod stream;
 mod tcp;
+mod udp;
 #[cfg(all(unix, not(loom)))]
 mod unix;
 
@@ -18,7 +19,8 @@ pub(crate) use self::absent::{
 };
 #[cfg(all(unix, not(loom)))]
 pub(crate) use self::stream::FarEnd;
-pub(crate) use self::tcp::{TcpAccepting, TcpConnection, connect_tcp};
+pub(crate) use self::tcp::{TcpAccepting, TcpConnection, connect_tcp, open_tcp};
+pub(crate) use self::udp::Datagrams;
 #[cfg(all(unix, not(loom)))]
 pub(crate) use self::unix::{
     LocalAccepting, LocalError, LocalListener, LocalPeer, connect_local, effective_user,

@@ -46,6 +46,24 @@ impl TcpAccepting {
 /// A connection of an async runtime.
 pub(crate) type TcpConnection = Stream;
 
+/// Connects a new socket in the async runtime of the calling thread.
+///
+/// # Errors
+/// The error of the connect.
+#[cfg(loom)]
+pub(crate) async fn open_tcp(_to: SocketAddr) -> io::Result<Stream> {
+    std::future::ready(Err(io::ErrorKind::Unsupported.into())).await
+}
+
+/// Connects a new socket in the async runtime of the calling thread.
+///
+/// # Errors
+/// The error of the connect.
+#[cfg(not(loom))]
+pub(crate) async fn open_tcp(to: SocketAddr) -> io::Result<Stream> {
+    Stream::connect(to).await
+}
+
 /// Connects a non-blocking socket in the async runtime of the calling thread. The simulated and
 /// loom's build have no such connections.
 ///

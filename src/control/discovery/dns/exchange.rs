@@ -5,15 +5,15 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::message::{self, Answer, Question, Read};
 use crate::control::discovery::random;
+use crate::sys::local::{Datagrams, open_tcp};
 
 /// The longest datagram without EDNS (RFC 1035, 4.2.1), and some more for generous servers.
 const DATAGRAM_BYTES: usize = 4096;
@@ -70,20 +70,14 @@ async fn by_udp(
     question: &Question,
     again: Duration,
 ) -> Result<Option<Answer>, Fault> {
-    let own: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    // Connected, for the kernel to drop foreign datagrams and to report a closed port.
-    let socket = UdpSocket::bind((own, 0)).await?;
-    socket.connect(server).await?;
+    let socket = Datagrams::to(server).await?;
     let (id, query) = query(question)?;
     let mut bytes = [0; DATAGRAM_BYTES];
     loop {
         socket.send(&query).await?;
         let answer = async {
             loop {
-                let length = socket.recv(&mut bytes).await?;
+                let length = socket.receive(&mut bytes).await?;
                 match message::read(&bytes[..length], id, question) {
                     Read::Answer(answer) => return Ok(Some(answer)),
                     Read::Truncated => return Ok(None),
@@ -99,7 +93,7 @@ async fn by_udp(
 }
 
 async fn by_tcp(server: SocketAddr, question: &Question) -> Result<Answer, Fault> {
-    let mut stream = TcpStream::connect(server).await?;
+    let mut stream = open_tcp(server).await?;
     let (id, query) = query(question)?;
     let length = u16::try_from(query.len()).map_err(|_| unwritable(question))?;
     // In one segment: some servers read the length and the query at once.

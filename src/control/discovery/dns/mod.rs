@@ -11,6 +11,7 @@ mod message;
 mod servers;
 mod system;
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub(super) use self::follow::{follow_name, follow_service};

@@ -10,9 +10,10 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use crate::sys::local::open_tcp;
 
 /// The largest answer: 65,535 keys of 100 bytes, in base64 with the fields around.
 pub(super) const ANSWER_BYTES_MAX: usize = 32 << 20;
@@ -101,7 +102,7 @@ impl Client {
             std::io::ErrorKind::ConnectionRefused => "no server listens there".to_owned(),
             _ => error.to_string(),
         };
-        let stream = TcpStream::connect(self.server).await.map_err(in_words)?;
+        let stream = open_tcp(self.server).await.map_err(in_words)?;
         let mut builder = http1::Builder::new();
         // The sandbox permits no writev(2).
         builder.writev(false);

@@ -7,6 +7,7 @@ mod base64;
 mod client;
 mod keys;
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 use std::pin::pin;
