@@ -272,6 +272,23 @@ impl Turn<'_> {
         self.queue.hand_on();
     }
 
+    /// Gives the call to an older task that waits again since this task was called; returns whether
+    /// there is such a task. This task waits to be called again.
+    pub(crate) fn give_way(&self) -> bool {
+        let own = self.queue.ticket(self.place);
+        let called = own.load(Acquire);
+        let is_older = |(_, ticket): (usize, &AtomicUsize)| {
+            let seen = ticket.load(Acquire);
+            seen & STATE_MASK == WAITING && seen < called
+        };
+        let gives_way = self.queue.tickets().any(is_older);
+        if gives_way {
+            own.store(called & !STATE_MASK | WAITING, Release);
+            self.queue.hand_on();
+        }
+        gives_way
+    }
+
     /// Waits to be called for room, after the call was passed on. [`Fifo::call`] has to follow.
     pub(crate) fn wait_again(&self) {
         self.queue.recall(self.queue.ticket(self.place));
@@ -340,7 +357,13 @@ mod tests {
         turns[1] = None;
         queue.call(|| 2);
         assert_eq!(called(&turns), [2, 3]);
-        queue.call_for_new_room(|| 3);
+        queue.call_for_new_room(|| 2);
+        assert_eq!(called(&turns), [2, 3], "no more than there is room for");
+        // Task 0 waits again and is the oldest.
+        assert!(turns[3].as_ref().unwrap().give_way());
+        assert_eq!(called(&turns), [0, 2]);
+        assert!(!turns[2].as_ref().unwrap().give_way());
+        queue.call(|| 3);
         assert_eq!(called(&turns), [0, 2, 3]);
         turns[3] = None;
         // Tasks 0 and 2 leave; a new task is the last, wherever its place.

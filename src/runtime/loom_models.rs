@@ -21,14 +21,14 @@ use super::semaphore::Semaphore;
 use super::waitlist::Seat;
 
 /// The parts of a lane that foreign threads touch.
-struct Lane {
+pub(super) struct Lane {
     remote: Remote,
     receiver: Receiver<Message>,
     notifier: Notifier,
 }
 
 impl Lane {
-    fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         let (sender, receiver) = inbox(capacity);
         let notifier = Notifier::new();
         let remote = Remote::new(sender, notifier.clone());
@@ -53,14 +53,14 @@ impl Lane {
     }
 
     /// A task queued for its first poll.
-    fn spawn(&self, future: impl Future<Output = ()> + 'static) -> Task {
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + 'static) -> Task {
         let task = Task::new(&"modelled", self.remote.clone(), future);
         assert!(task.claim(), "nobody knows it yet");
         task
     }
 
     /// Polls a queued task, again after each wake, until the task has ended.
-    fn run(&mut self, task: &Task) {
+    pub(super) fn run(&mut self, task: &Task) {
         let polled = task.poll();
         self.go_on(task, polled);
     }

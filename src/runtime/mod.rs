@@ -14,6 +14,8 @@ mod log_interval;
 #[cfg(all(test, loom))]
 mod loom_models;
 #[cfg(all(test, loom))]
+mod loom_queue;
+#[cfg(all(test, loom))]
 mod loom_rig;
 mod mailbox;
 mod recorder;

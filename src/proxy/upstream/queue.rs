@@ -49,6 +49,9 @@ impl Upstream {
                 Either::First(()) => {}
                 Either::Second(()) => return Err(EndReason::QueueTimeout),
             }
+            if turn.give_way() {
+                continue;
+            }
             if let Choice::Claimed(claim) = self.choose(&seeker) {
                 return Ok(claim);
             }
