@@ -102,6 +102,10 @@ pub(crate) struct Closing {
     pub held: usize,
     /// Sockets whose close the kernel carries out at the next wait.
     pub queued: usize,
+    /// The number of orders to close so far, where a close takes time.
+    pub begun: u64,
+    /// Every descriptor of the first so many orders is closed.
+    pub ended: u64,
 }
 
 impl Wait {

@@ -57,6 +57,8 @@ pub(super) struct Uring {
     behind: bool,
     waits: u16,
     pub(super) closing: Closing,
+    /// The sockets of the orders to close from `closing.ended` on.
+    pub(super) close_order: VecDeque<Socket>,
     /// Final answers to ops that were cancelled before the kernel had them.
     answers: Vec<Answer>,
     notifier: Arc<EventFd>,
@@ -86,6 +88,7 @@ impl Uring {
             behind: false,
             waits: 0,
             closing: Closing::default(),
+            close_order: VecDeque::new(),
             answers: Vec::new(),
             notifier: Arc::new(EventFd::open()?),
             notified: Box::new(0),
@@ -177,7 +180,7 @@ impl Uring {
         // Checked before handling completions queues further submissions.
         let all_taken = !self.ring.has_submissions();
         if all_taken {
-            self.closing.queued = 0;
+            self.note_closed();
         }
         let (mut taken, mut ran_out) = (0, false);
         for _ in 0..BATCH {

@@ -27,6 +27,8 @@ impl Uring {
         let how = if sending { Close::Reset } else { how };
         state.closing = Some(how);
         self.closing.held += 1;
+        self.closing.begun += 1;
+        self.close_order.push_back(socket);
         state.starved = false;
         if state.inflight == 0 {
             self.finish_close(socket);
@@ -55,6 +57,17 @@ impl Uring {
         (self.closing.held, self.closing.queued) = (self.closing.held - 1, self.closing.queued + 1);
         // By a queued entry, which saves a system call.
         self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
+    }
+
+    /// The kernel has carried out all queued closes.
+    pub(super) fn note_closed(&mut self) {
+        self.closing.queued = 0;
+        while let Some(&first) = self.close_order.front()
+            && self.table.peek(first).is_none()
+        {
+            self.close_order.pop_front();
+            self.closing.ended += 1;
+        }
     }
 
     /// Reports the lazy sends that still have their mark as successes. The caller has seen the

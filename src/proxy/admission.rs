@@ -37,11 +37,15 @@ impl Admission {
 }
 
 impl Admission {
-    /// The session ends. `place` returns with the permit. Called once, by the drop of the record.
+    /// The session ends, and returns its `place` at an endpoint. Called once, by the drop of the
+    /// record.
     pub(super) fn end(&self, place: Option<Arc<dyn Release>>) {
         let lane = &self.listener_context.lane;
         lane.stats().ended.add(1);
         let limit = Arc::clone(&self.listener_context.limit);
-        lane.release_both_after_close(limit, place);
+        lane.release_after_close(limit);
+        place
+            .into_iter()
+            .for_each(|place| lane.release_place_after_close(place));
     }
 }

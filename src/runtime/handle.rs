@@ -115,18 +115,15 @@ impl Handle {
         self.0.poller.borrow().back_end()
     }
 
-    /// Releases `what` after the sockets that the lane closes in this turn are closed.
-    pub(crate) fn release_after_close(&self, what: Arc<dyn Release>) {
-        self.0.releases.push(what, None);
+    /// Releases a permit after as many descriptors are closed as the lane closes in this turn.
+    pub(crate) fn release_after_close(&self, permit: Arc<dyn Release>) {
+        self.0.releases.push(permit);
     }
 
-    /// As [`Self::release_after_close`], for two units that belong to the same sockets.
-    pub(crate) fn release_both_after_close(
-        &self,
-        first: Arc<dyn Release>,
-        second: Option<Arc<dyn Release>>,
-    ) {
-        self.0.releases.push(first, second);
+    /// Releases a place at an endpoint after every socket is closed that the lane closes up to the
+    /// end of this turn.
+    pub(crate) fn release_place_after_close(&self, place: Arc<dyn Release>) {
+        self.0.releases.push_place(place);
     }
 
     /// Tells a recording that a connection goes to another lane.

@@ -410,6 +410,7 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.abort_tasks();
         self.shared.releases.release(0);
+        self.shared.releases.release_places(0, u64::MAX);
         // For ever, in the view of a watchdog.
         self.scheduler.remote.heartbeat().fall_asleep();
         let _current = Current::enter(&self.scheduler);

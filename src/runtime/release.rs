@@ -21,44 +21,78 @@ pub(crate) trait Release: fmt::Debug {
 
 /// Pending releases, in order.
 #[derive(Debug, Default)]
-pub(super) struct PendingReleases(RefCell<VecDeque<Pending>>);
+pub(super) struct PendingReleases {
+    /// Each stands for one descriptor, whichever.
+    permits: RefCell<VecDeque<Arc<dyn Release>>>,
+    places: RefCell<Places>,
+}
 
-/// What a session holds along with its descriptors.
-#[derive(Debug)]
-struct Pending {
-    first: Arc<dyn Release>,
-    second: Option<Arc<dyn Release>>,
+/// Places at endpoints. A place is one of the endpoint whose connection is closed, so that the
+/// number of open descriptors does not tell which place is free.
+#[derive(Debug, Default)]
+struct Places {
+    /// With the number of orders to close that have to be carried out before.
+    waiting: VecDeque<(u64, Arc<dyn Release>)>,
+    /// Since the last turn; more sockets may be closed for them in this turn.
+    new: Vec<Arc<dyn Release>>,
 }
 
 impl PendingReleases {
-    pub(super) fn push(&self, first: Arc<dyn Release>, second: Option<Arc<dyn Release>>) {
-        self.0.borrow_mut().push_back(Pending { first, second });
+    pub(super) fn push(&self, permit: Arc<dyn Release>) {
+        self.permits.borrow_mut().push_back(permit);
     }
 
-    /// Releases all but the last `kept`.
+    pub(super) fn push_place(&self, place: Arc<dyn Release>) {
+        self.places.borrow_mut().new.push(place);
+    }
+
+    /// Releases all permits but the last `kept`.
     pub(super) fn release(&self, kept: usize) {
-        while let Some(pending) = self.pop(kept) {
-            pending.first.release();
-            pending.second.iter().for_each(|second| second.release());
+        while let Some(permit) = self.pop(kept) {
+            permit.release();
         }
     }
 
-    fn pop(&self, kept: usize) -> Option<Pending> {
-        let mut all = self.0.borrow_mut();
-        if all.len() <= kept {
+    fn pop(&self, kept: usize) -> Option<Arc<dyn Release>> {
+        let mut permits = self.permits.borrow_mut();
+        if permits.len() <= kept {
             return None;
         }
-        all.pop_front()
+        permits.pop_front()
+    }
+
+    /// Releases the places whose orders to close are among the first `ended`. So far there were
+    /// `begun` orders.
+    pub(super) fn release_places(&self, begun: u64, ended: u64) {
+        {
+            let Places { waiting, new } = &mut *self.places.borrow_mut();
+            waiting.extend(new.drain(..).map(|place| (begun, place)));
+        }
+        while let Some(place) = self.pop_place(ended) {
+            place.release();
+        }
+    }
+
+    fn pop_place(&self, ended: u64) -> Option<Arc<dyn Release>> {
+        let waiting = &mut self.places.borrow_mut().waiting;
+        let is_over = waiting.front().is_some_and(|(after, _)| *after <= ended);
+        is_over
+            .then(|| waiting.pop_front())
+            .flatten()
+            .map(|(_, place)| place)
     }
 
     pub(super) fn is_awaited_soon(&self) -> bool {
-        self.0.borrow().iter().any(|pending| {
-            let mut all = std::iter::once(&pending.first).chain(&pending.second);
-            all.any(|held| held.is_awaited_soon())
-        })
+        let permits = self.permits.borrow();
+        permits.iter().any(|held| held.is_awaited_soon())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+    pub(super) fn has_places(&self) -> bool {
+        let places = self.places.borrow();
+        !places.waiting.is_empty() || !places.new.is_empty()
+    }
+
+    pub(super) fn has_permits(&self) -> bool {
+        !self.permits.borrow().is_empty()
     }
 }

@@ -69,17 +69,23 @@ impl Shared {
     /// Sockets with ops in the kernel wake the lane by themselves. Sockets that the next kernel
     /// entry closes count as closed, unless a task waits for a permit: then the lane enters at
     /// once.
+    /// A place at an endpoint is released strictly behind the close: the lane enters at once.
     pub(super) fn settle(&self) -> bool {
-        if self.releases.is_empty() {
+        let (has_permits, has_places) = (self.releases.has_permits(), self.releases.has_places());
+        if !has_permits && !has_places {
             return false;
         }
         let closing = self.poller.borrow().closing();
+        if has_places {
+            self.releases.release_places(closing.begun, closing.ended);
+        }
         if seeded(Bug::PermitEarly) {
             self.releases.release(0);
         }
-        let stay = closing.queued > 0 && self.releases.is_awaited_soon();
+        let stay = has_permits && closing.queued > 0 && self.releases.is_awaited_soon();
         let queued = if stay { closing.queued } else { 0 };
         self.releases.release(closing.held + queued);
-        stay && !self.releases.is_empty()
+        let stay = stay && self.releases.has_permits();
+        stay || closing.queued > 0 && self.releases.has_places()
     }
 }

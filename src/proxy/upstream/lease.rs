@@ -32,7 +32,7 @@ impl Lease {
         if !seeded(Bug::LeaseLeaked) {
             self.end(upstream);
             if let Some(place) = self.place(upstream) {
-                lane.release_after_close(place);
+                lane.release_place_after_close(place);
             }
         }
         let to = u16::try_from(claim.keep());
