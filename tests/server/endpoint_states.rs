@@ -119,7 +119,10 @@ fn a_drained_endpoint_keeps_its_sessions_and_gets_no_more() {
             (&1.into(), &0.into())
         );
         of.one.server.await_line("told by the control socket");
-        let line = of.one.server.await_line("administrative state");
+        let line = of
+            .one
+            .server
+            .await_line("an operator has changed an endpoint");
         for word in ["upstream=\"up\"", "state=\"drain\"", "sessions=1"] {
             assert!(line.contains(word), "{line}");
         }
