@@ -37,6 +37,9 @@ fn block_all() {
 }
 
 fn ignore_stops() {
+    // Ignored under nohup(1), for the tests too.
+    // SAFETY: the handler is none of our code.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
     for (signal, _) in STOPS {
         // SAFETY: the handler is none of our code.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
