@@ -162,8 +162,13 @@ fn a_socket_for_several_lanes_is_shared() {
         let mut server = start(&[("web", &socket)], &config);
         let log = server.log.join("\n");
         assert!(log.contains("sockets=1 lanes=3"), "{log}");
-        let clients: Vec<TcpStream> = (0..6).map(|_| connect(address)).collect();
-        clients.iter().for_each(ping);
+        // One after the other: the lanes compare the sessions that have begun.
+        let served = |_| {
+            let client = connect(address);
+            ping(&client);
+            client
+        };
+        let clients: Vec<TcpStream> = (0..6).map(served).collect();
         drop(clients);
         let lines: Vec<String> = (0..6).map(|_| server.await_line("ended=")).collect();
         for lane in 0..3 {
