@@ -281,7 +281,7 @@ impl Turn<'_> {
             let seen = ticket.load(Acquire);
             seen & STATE_MASK == WAITING && seen < called
         };
-        let gives_way = self.queue.tickets().any(is_older);
+        let gives_way = !seeded(Bug::QueueReversed) && self.queue.tickets().any(is_older);
         if gives_way {
             own.store(called & !STATE_MASK | WAITING, Release);
             self.queue.hand_on();

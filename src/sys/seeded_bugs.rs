@@ -65,7 +65,7 @@ pub(crate) enum Bug {
     StateIgnored,
     /// A choice does not look at the verdict of the health checks.
     VerdictIgnored,
-    /// The limit of an endpoint is looked at after the count.
+    /// Two sessions take the last place of an endpoint.
     PlaceRaced,
     /// A session's place at an endpoint is returned before the connection is closed.
     PlaceEarly,
