@@ -1,6 +1,12 @@
-//! Random numbers to spread load over time, no secret.
+//! Random numbers to spread load over time and to tell answers apart, no lasting secret.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// A random number, for rare use.
+pub(super) fn random() -> u64 {
+    // Each state has separate keys.
+    RandomState::new().build_hasher().finish()
+}
 
 /// Random numbers (SplitMix64).
 #[derive(Debug)]
@@ -8,7 +14,7 @@ pub(super) struct Random(u64);
 
 impl Default for Random {
     fn default() -> Self {
-        Self(RandomState::new().build_hasher().finish())
+        Self(random())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::runtime::{Bug, Release, Seat, Semaphore, Waitlist, seeded};
+use crate::runtime::{Bug, Permits, Release, Seat, Semaphore, Waitlist, seeded};
 
 /// With at most this many free permits, lanes return permits without delay. A lane can return as
 /// many in a turn, by its budget of tasks.
@@ -106,7 +106,9 @@ impl Release for SessionLimit {
             self.descriptors.wake_one();
         }
     }
+}
 
+impl Permits for SessionLimit {
     fn is_awaited_soon(&self) -> bool {
         let margin = PRESSING.min(self.max() / 8);
         self.live() + margin >= self.max() || self.descriptors.is_awaited()

@@ -7,7 +7,7 @@ use std::task::Context;
 use std::thread;
 
 use super::recorder::What;
-use super::release::Release;
+use super::release::{Permits, Release};
 use super::remote::{Message, Remote, Task};
 use super::session::{Control, Session};
 use super::shared::Shared;
@@ -116,7 +116,7 @@ impl Handle {
     }
 
     /// Releases a permit after as many descriptors are closed as the lane closes in this turn.
-    pub(crate) fn release_after_close(&self, permit: Arc<dyn Release>) {
+    pub(crate) fn release_after_close(&self, permit: Arc<dyn Permits>) {
         self.0.releases.push(permit);
     }
 

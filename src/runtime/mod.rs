@@ -46,7 +46,7 @@ pub use self::latch::{Either, Latch, both, either};
 pub use self::log_interval::LogInterval;
 pub(crate) use self::mailbox::{MailSender, Mailbox};
 pub(crate) use self::recorder::{Completed, Event, Recording, What};
-pub(crate) use self::release::Release;
+pub(crate) use self::release::{Permits, Release};
 pub use self::remote::Remote;
 pub(crate) use self::scheduler::{NamedTasks, Visited};
 pub(crate) use self::semaphore::Semaphore;

@@ -1,4 +1,4 @@
-//! Permits that a lane releases after their descriptors are closed.
+//! Permits and places at endpoints that a lane releases after their descriptors are closed.
 //!
 //! A poller closes a socket some time after the order to close: first the kernel has to end the
 //! socket's ops, and io_uring closes with the next kernel entry. The next session with the permit
@@ -13,7 +13,10 @@ use std::sync::Arc;
 pub(crate) trait Release: fmt::Debug {
     /// Returns one unit of the resource.
     fn release(&self);
+}
 
+/// A resource whose units are alike.
+pub(crate) trait Permits: Release {
     /// Whether a task waits for the resource, or soon may: the lane must not sleep before the
     /// release.
     fn is_awaited_soon(&self) -> bool;
@@ -23,7 +26,7 @@ pub(crate) trait Release: fmt::Debug {
 #[derive(Debug, Default)]
 pub(super) struct PendingReleases {
     /// Each stands for one descriptor, whichever.
-    permits: RefCell<VecDeque<Arc<dyn Release>>>,
+    permits: RefCell<VecDeque<Arc<dyn Permits>>>,
     places: RefCell<Places>,
 }
 
@@ -38,7 +41,7 @@ struct Places {
 }
 
 impl PendingReleases {
-    pub(super) fn push(&self, permit: Arc<dyn Release>) {
+    pub(super) fn push(&self, permit: Arc<dyn Permits>) {
         self.permits.borrow_mut().push_back(permit);
     }
 
@@ -53,7 +56,7 @@ impl PendingReleases {
         }
     }
 
-    fn pop(&self, kept: usize) -> Option<Arc<dyn Release>> {
+    fn pop(&self, kept: usize) -> Option<Arc<dyn Permits>> {
         let mut permits = self.permits.borrow_mut();
         if permits.len() <= kept {
             return None;

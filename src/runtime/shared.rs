@@ -64,12 +64,12 @@ impl Shared {
     }
 
     /// Releases as many permits as descriptors are closed, and keeps as many as are being closed.
-    /// Returns whether the lane has to enter the kernel without sleeping there.
+    /// Releases the places at endpoints whose own sockets are closed. Returns whether the lane has
+    /// to enter the kernel without sleeping there.
     ///
-    /// Sockets with ops in the kernel wake the lane by themselves. Sockets that the next kernel
-    /// entry closes count as closed, unless a task waits for a permit: then the lane enters at
-    /// once.
-    /// A place at an endpoint is released strictly behind the close: the lane enters at once.
+    /// Sockets with ops in the kernel wake the lane by themselves. For permits, sockets that the
+    /// next kernel entry closes count as closed, unless a task waits for a permit: then the lane
+    /// enters at once. For places, such sockets never count as closed, and the lane enters at once.
     pub(super) fn settle(&self) -> bool {
         let (has_permits, has_places) = (self.releases.has_permits(), self.releases.has_places());
         if !has_permits && !has_places {

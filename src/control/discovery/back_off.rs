@@ -1,7 +1,8 @@
 //! Growing pauses between tries, with jitter: many processes do not ask a returning server at once.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+
+use crate::control::random::random;
 
 /// The longest pause.
 const MAX: Duration = Duration::from_secs(30);
@@ -32,12 +33,6 @@ impl BackOff {
         let part = u32::try_from(random() % 256).unwrap_or(0);
         pause - pause * part / 1024
     }
-}
-
-/// A random number, not for lasting secrets.
-pub(super) fn random() -> u64 {
-    // Each state has separate keys.
-    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use self::back_off::{BackOff, random};
+use self::back_off::BackOff;
 pub(super) use self::following::Following;
 pub(crate) use self::following::Wanted;
 pub(crate) use self::once::look_once;

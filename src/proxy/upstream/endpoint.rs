@@ -73,11 +73,6 @@ impl Release for Endpoint {
     fn release(&self) {
         self.remove_session();
     }
-
-    /// Always: a session of any lane may take the place at once.
-    fn is_awaited_soon(&self) -> bool {
-        true
-    }
 }
 
 /// A time without an answer of an endpoint.

@@ -228,7 +228,6 @@ impl Kernel {
         true
     }
 
-    /// How many descriptors corelane has open.
     /// corelane's connections to an address, begun ones included.
     pub(crate) fn connections_to(&self, address: SocketAddr) -> usize {
         let is_one = |sock: &&Sock| {
@@ -241,6 +240,7 @@ impl Kernel {
         self.socks.iter().filter(is_one).count()
     }
 
+    /// How many descriptors corelane has open.
     pub(crate) fn descriptors(&self) -> usize {
         self.open
     }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::message::{self, Answer, Question, Read};
-use crate::control::discovery::random;
+use crate::control::random::random;
 use crate::sys::local::{Datagrams, open_tcp};
 
 /// The longest datagram without EDNS (RFC 1035, 4.2.1), and some more for generous servers.
