@@ -30,6 +30,16 @@ const FOUND: &[(&str, u64, Cut)] = &[
         1_004_334,
         Cut::NOTHING,
     ),
+    (
+        "a place at an endpoint returns behind a cancelled connect",
+        5_163,
+        Cut::NOTHING,
+    ),
+    (
+        "a called session of the queue does not pass an older one",
+        14_491,
+        Cut::NOTHING,
+    ),
 ];
 
 #[test]
